@@ -1,0 +1,173 @@
+// Package config reads the environment once and hands out plain values.
+//
+// It is the only reader of the environment in the program, and it imports nothing of ours: every
+// other package may import it.
+package config
+
+// Secret is a value that must never be shown. Every way of printing it gives a mask; Reveal is the one way to its text.
+type Secret string
+
+// Reveal returns the secret's text, for the one place that sends it.
+func (s Secret) Reveal() string { return string(s) }
+
+// String masks the secret. An empty secret stays empty, so that "set or not" can be told.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "********"
+}
+
+// GoString masks the secret under %#v.
+func (s Secret) GoString() string { return `config.Secret("` + s.String() + `")` }
+
+// MarshalText masks the secret in JSON and in logs.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Config is everything the operator can set. Load fills it; nothing changes it afterwards.
+type Config struct {
+	GLM           Vendor `envPrefix:"GLM_"`
+	Kimi          Vendor `envPrefix:"KIMI_"`
+	GLMSearch     GLMSearch
+	KimiTools     KimiTools
+	Models        Models
+	Timeouts      TimeoutConfig
+	Calls         Calls
+	Expert        Expert
+	Search        Search
+	Conversations Conversations
+	Files         Files
+	KimiFiles     KimiFiles
+	GLMFiles      GLMFiles
+	Tools         Tools
+	Issues        Issues
+	Logs          Logs
+	Server        Server
+}
+
+// Vendor is one vendor's account and models. The names are GLM_... and KIMI_....
+type Vendor struct {
+	APIKey          Secret   `env:"API_KEY"`
+	APIURL          string   `env:"API_URL"`
+	AllowedModels   []string `env:"ALLOWED_MODELS"`
+	SpeedModel      string   `env:"SPEED_MODEL"`
+	QualityModel    string   `env:"QUALITY_MODEL"`
+	MaxOutputTokens int      `env:"MAX_OUTPUT_TOKENS"` // 0: the contract's cap (8,192, or 32,768 where a model thinks)
+	MaxInflight     int      `env:"MAX_INFLIGHT"`
+}
+
+// GLMSearch sets GLM's web-search endpoint, which glm_web_search and the web_search function use.
+type GLMSearch struct {
+	AcceptLanguage string `env:"GLM_ACCEPT_LANGUAGE"`
+	Engine         string `env:"GLM_WEBSEARCH_ENGINE"`
+	Count          int    `env:"GLM_WEBSEARCH_COUNT"`
+	Recency        string `env:"GLM_WEBSEARCH_RECENCY"`
+	DomainFilter   string `env:"GLM_WEBSEARCH_DOMAIN_FILTER"`
+}
+
+// KimiTools sets the models of the tools that are Kimi's own.
+type KimiTools struct {
+	DefaultModel    string `env:"KIMI_DEFAULT_MODEL"` // empty: KIMI_QUALITY_MODEL
+	IntentModel     string `env:"KIMI_INTENT_MODEL"`  // empty: KIMI_DEFAULT_MODEL
+	IntentMaxTokens int    `env:"KIMI_INTENT_MAX_TOKENS"`
+}
+
+// Models says which models may be used and which one answers when the caller names none.
+type Models struct {
+	Default           string   `env:"DEFAULT_MODEL"` // "auto" or a model's name
+	File              string   `env:"MODELS_FILE"`   // JSON rows laid over the embedded catalogue
+	AllowedProviders  []string `env:"ALLOWED_PROVIDERS"`
+	DisabledProviders []string `env:"DISABLED_PROVIDERS"`
+	MaxOutputTokens   int      `env:"DEFAULT_MAX_OUTPUT_TOKENS"` // 0: see Vendor.MaxOutputTokens
+}
+
+// Calls sets how model calls are made, apart from their time limits.
+type Calls struct {
+	MaxRetries           int   `env:"MAX_RETRIES"`
+	MaxInflight          int   `env:"MAX_INFLIGHT"`
+	MaxAnswerBytes       int64 `env:"MAX_ANSWER_BYTES"`
+	FallbackOnFailure    bool  `env:"FALLBACK_ON_FAILURE"`
+	BackgroundCompletion bool  `env:"BACKGROUND_COMPLETION"`
+}
+
+// Expert sets the expert call that ends a workflow.
+type Expert struct {
+	Enabled              bool   `env:"EXPERT_ANALYSIS_ENABLED"`
+	ThinkingMode         string `env:"EXPERT_ANALYSIS_THINKING_MODE"`
+	IncludeFiles         bool   `env:"EXPERT_ANALYSIS_INCLUDE_FILES"`
+	MaxFileCount         int    `env:"EXPERT_ANALYSIS_MAX_FILE_COUNT"`   // 0: bounded by the token budget alone
+	MaxFileSizeKB        int    `env:"EXPERT_ANALYSIS_MAX_FILE_SIZE_KB"` // 0: bounded by the token budget alone
+	UseAssistantModel    bool   `env:"DEFAULT_USE_ASSISTANT_MODEL"`
+	ThinkDeepUseModel    *bool  `env:"THINKDEEP_USE_ASSISTANT_MODEL_DEFAULT"` // nil: UseAssistantModel
+	ThinkDeepThinkingMod string `env:"DEFAULT_THINKING_MODE_THINKDEEP"`
+}
+
+// Search says whether models may search the web.
+type Search struct {
+	DefaultOn   bool `env:"EX_WEBSEARCH_DEFAULT_ON"`     // what an omitted use_websearch means
+	GLMEnabled  bool `env:"GLM_ENABLE_WEB_BROWSING"`     // GLM's own search tool inside a chat
+	KimiEnabled bool `env:"KIMI_ENABLE_INTERNET_SEARCH"` // search offered to Kimi models
+}
+
+// Conversations sets where threads live and for how long.
+type Conversations struct {
+	Backend      string  `env:"CONVERSATION_STORAGE_BACKEND"` // sqlite, postgres (supabase, dual), memory
+	DatabaseURL  Secret  `env:"DATABASE_URL"`
+	StateDir     string  `env:"EXAI_STATE_DIR"`             // resolved by Load to an absolute path
+	MaxTurns     int     `env:"MAX_CONVERSATION_TURNS"`     // 0: no limit
+	TimeoutHours float64 `env:"CONVERSATION_TIMEOUT_HOURS"` // 0: no limit
+}
+
+// Files says which files may be read and how much of them is sent.
+type Files struct {
+	AllowedRoots    []string `env:"EXAI_ALLOWED_ROOTS"`    // separated by comma, semicolon or the system's list separator
+	TestFilesDir    []string `env:"TEST_FILES_DIR"`        // the original's name for more roots
+	PathMap         string   `env:"EXAI_PATH_MAP"`         // host=container[,...]
+	PromptSizeLimit int      `env:"MCP_PROMPT_SIZE_LIMIT"` // characters
+	MaxOutputTokens int      `env:"MAX_MCP_OUTPUT_TOKENS"` // tokens of a whole reply object
+}
+
+// KimiFiles sets uploads to Kimi.
+type KimiFiles struct {
+	MaxSizeMB    float64 `env:"KIMI_FILES_MAX_SIZE_MB"`
+	MaxCount     int     `env:"KIMI_FILES_MAX_COUNT"`            // 0: no limit
+	OnOversize   string  `env:"KIMI_FILES_BEHAVIOR_ON_OVERSIZE"` // skip or fail
+	MaxParallel  int     `env:"KIMI_FILES_MAX_PARALLEL"`
+	FetchRetries int     `env:"KIMI_FILES_FETCH_RETRIES"`
+	Keep         bool    `env:"KIMI_FILES_KEEP"` // keep the remote file after its text was fetched
+}
+
+// GLMFiles sets uploads to GLM.
+type GLMFiles struct {
+	MaxSizeMB float64 `env:"GLM_FILES_MAX_SIZE_MB"`
+}
+
+// Tools says which tools are shown.
+type Tools struct {
+	LeanMode     bool     `env:"LEAN_MODE"`
+	LeanTools    []string `env:"LEAN_TOOLS"`
+	StrictLean   bool     `env:"STRICT_LEAN"`
+	Disabled     []string `env:"DISABLED_TOOLS"`
+	Diagnostics  bool     `env:"DIAGNOSTICS"`
+	IssueTracker bool     `env:"ISSUE_TRACKER_TOOL"`
+}
+
+// Issues sets the issue tracker.
+type Issues struct {
+	Capture bool `env:"ISSUE_TRACKER_CAPTURE"`
+}
+
+// Logs says what is logged, and where.
+type Logs struct {
+	Level        string `env:"LOG_LEVEL"`
+	Prompts      bool   `env:"LOG_PROMPTS"`
+	Activity     bool   `env:"ACTIVITY_LOG"`
+	ActivityPath string `env:"EX_ACTIVITY_LOG_PATH"` // empty: activity.jsonl in the state folder
+	ToolCallPath string `env:"EX_TOOLCALL_LOG_PATH"` // empty: toolcalls.jsonl in the state folder
+}
+
+// Server sets the rest.
+type Server struct {
+	Name   string `env:"MCP_SERVER_NAME"`
+	Locale string `env:"LOCALE"`
+}

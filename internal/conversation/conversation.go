@@ -1,0 +1,150 @@
+// Package conversation is the vocabulary of threads: what is said in them, what is kept, and the Store that keeps it.
+//
+// It knows no database and no protocol, and imports nothing of ours but config and providers' plain types.
+package conversation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// Errors of a Store. Every other error means that the store itself failed (the contract's store_unavailable).
+var (
+	ErrNotFound = errors.New("no conversation with this id")
+	ErrBusy     = errors.New("an answer is still being written in this conversation")
+)
+
+// Thread is one conversation. Its ID is the continuation_id that clients see.
+type Thread struct {
+	ID        string
+	Title     string
+	Tool      string // the tool that began it
+	Workspace string // the first allowed root when it began, as the host names it
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	Turns     []Turn // oldest first, dropped ones left out
+}
+
+// TurnStatus says whether a turn is whole.
+type TurnStatus string
+
+// The states of a turn.
+const (
+	TurnComplete TurnStatus = "complete"
+	TurnPartial  TurnStatus = "partial" // a limit, the network or a cancellation ended it; Content is what arrived
+	TurnRunning  TurnStatus = "running" // being written in the background; SavedAt is its heartbeat
+)
+
+// HeartbeatLost is how old a running turn's SavedAt must be for its process to count as dead; the turn is then a
+// finished partial.
+const HeartbeatLost = 10 * time.Second
+
+// Turn is one message of a thread, or one workflow step (a user turn with Step, and the expert's answer as the
+// assistant turn after it).
+type Turn struct {
+	N            int    // 1, 2, 3 ... within its thread; given by the Store
+	ID           string // uuid; given by the Store when empty
+	Role         providers.Role
+	Content      string
+	Reasoning    string // kept only while a tool loop needs it back
+	Tool         string
+	Model        string // who answered, for assistant turns
+	Provider     string
+	Status       TurnStatus // "" means TurnComplete
+	FinishReason providers.FinishReason
+	Usage        providers.Usage
+	Attachments  []Attachment // files and images that went with a user turn
+	Step         *Step
+	Meta         json.RawMessage // whatever else a tool needs back; an object or nil
+	CreatedAt    time.Time
+	SavedAt      time.Time // the last save; a heartbeat while running
+}
+
+// Settled is the turn's status as a reader must take it: a running turn whose process died is a partial one.
+func (t Turn) Settled(now time.Time) TurnStatus {
+	switch {
+	case t.Status == "":
+		return TurnComplete
+	case t.Status == TurnRunning && now.Sub(t.SavedAt) > HeartbeatLost:
+		return TurnPartial
+	}
+	return t.Status
+}
+
+// Attachment is a file or an image as it was when it was sent. Its bytes are kept by content hash, so that the
+// messages of a thread stay the same whatever happens to the file.
+type Attachment struct {
+	Path   string // as the host names it; "" for an image given inline
+	SHA256 string // lower-case hex of Data
+	MIME   string // "text/..." for files; image/png ... for images
+	Size   int64
+	Data   []byte // the text as it was sent, or the image; filled by Load
+}
+
+// Step is one stored step of a workflow: what was asked and what was answered. The state of a run is a fold over them.
+type Step struct {
+	Tool   string
+	Number int
+	Input  json.RawMessage // the arguments as decoded, in the tool's own JSON form
+	Reply  json.RawMessage // the whole reply object
+}
+
+// NewTurns is what Append stores, in one transaction.
+type NewTurns struct {
+	ThreadID  string // a new id begins a thread
+	Title     string // of a new thread
+	Tool      string // of a new thread
+	Workspace string // of a new thread
+	// DropSteps drops, before appending, the turns of Tool's steps with a number >= DropStepsFrom and every turn that came
+	// with them (their expert answers). 0 drops none.
+	DropStepsTool string
+	DropStepsFrom int
+	Turns         []Turn
+}
+
+// Summary is a thread in a list.
+type Summary struct {
+	ID        string
+	Title     string
+	Tool      string
+	Model     string
+	Workspace string
+	Turns     int
+	Running   bool
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	Excerpt   string // where a search matched
+}
+
+// Filter narrows a list. Zero fields do not narrow.
+type Filter struct {
+	Text   string // case-insensitive, in title or content
+	Tool   string
+	Path   string // a file that was attached
+	Since  time.Time
+	Before time.Time
+	Limit  int // 0 means 50
+	Offset int
+}
+
+// Store keeps threads. Implementations are safe for concurrent use, also by several processes on one database; every
+// method gives up when ctx ends.
+type Store interface {
+	// Load returns a thread with its turns and attachments, or ErrNotFound.
+	Load(ctx context.Context, id string) (*Thread, error)
+	// Append stores turns at a thread's end and returns them with N, ID and times filled in.
+	Append(ctx context.Context, n NewTurns) ([]Turn, error)
+	// Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta, Step and SavedAt anew. It is how a
+	// background answer grows and ends. ErrNotFound when the turn was deleted or dropped meanwhile.
+	Save(ctx context.Context, threadID string, t Turn) error
+	// List returns threads, the latest first.
+	List(ctx context.Context, f Filter) ([]Summary, error)
+	// Delete removes a thread with everything in it, or ErrNotFound.
+	Delete(ctx context.Context, id string) error
+	// Prune deletes the threads last updated before a time and returns how many.
+	Prune(ctx context.Context, before time.Time) (int, error)
+}

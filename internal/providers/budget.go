@@ -1,0 +1,47 @@
+package providers
+
+import (
+	"context"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+)
+
+// Budget is the time that a whole tool call has. Dispatch puts it on the context; Caller and the store obey it.
+type Budget struct {
+	Limit config.Limit // what governs the call, by name
+	Class config.Class
+	Start time.Time
+}
+
+// The part of a call's limit that is kept for storing and answering.
+const (
+	reserveShare = 20 // one part in 20
+	reserveMin   = 300 * time.Millisecond
+	reserveMax   = 2 * time.Second
+)
+
+// Reserve is the end of the limit that is kept for storing and answering: 5 %, between 0.3 and 2 s, at most a quarter.
+func (b Budget) Reserve() time.Duration {
+	r := min(max(b.Limit.Value/reserveShare, reserveMin), reserveMax)
+	return min(r, b.Limit.Value/4)
+}
+
+// AnswerBy is when work on the answer must end, so that it can still be stored and sent.
+func (b Budget) AnswerBy() time.Time { return b.Start.Add(b.Limit.Value - b.Reserve()) }
+
+// Deadline is when the reply must be out.
+func (b Budget) Deadline() time.Time { return b.Start.Add(b.Limit.Value) }
+
+type budgetKey struct{}
+
+// WithBudget puts the call's budget on the context. It sets no deadline by itself.
+func WithBudget(ctx context.Context, b Budget) context.Context {
+	return context.WithValue(ctx, budgetKey{}, b)
+}
+
+// BudgetFrom returns the call's budget, and false outside a tool call.
+func BudgetFrom(ctx context.Context) (Budget, bool) {
+	b, ok := ctx.Value(budgetKey{}).(Budget)
+	return b, ok
+}

@@ -1,0 +1,62 @@
+package providers
+
+import (
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+)
+
+// Kind is the machine code of a failed model call, one of the contract's error codes.
+type Kind string
+
+// The kinds of failure that a request to a vendor can end with.
+const (
+	KindInvalidRequest  Kind = "invalid_request"
+	KindModelNotFound   Kind = "model_not_found"
+	KindNotConfigured   Kind = "not_configured"
+	KindAuth            Kind = "auth"
+	KindBalance         Kind = "balance"
+	KindRateLimited     Kind = "rate_limited"
+	KindOverloaded      Kind = "overloaded"
+	KindTimeout         Kind = "timeout"
+	KindNetwork         Kind = "network"
+	KindContentFiltered Kind = "content_filtered"
+	KindContextLength   Kind = "context_length"
+	KindProviderError   Kind = "provider_error"
+	KindTooLarge        Kind = "too_large"
+	KindCancelled       Kind = "cancelled" // the client cancelled; never shown, since nobody waits
+)
+
+// Error is a failed request, for three audiences: Kind for programs, Message and Hint for the model that reads the
+// reply, Err for the log. Message and Hint never hold a vendor's body, an address's credentials or a key.
+type Error struct {
+	Kind     Kind
+	Message  string // one sentence that names what failed
+	Hint     string // what to do next
+	Provider string
+	Model    string
+	// Retry: the vendor's documentation classes it as worth another attempt of the same request.
+	Retry bool
+	// Concurrency: the vendor refused since too many requests run at once.
+	Concurrency bool
+	RetryAfter  time.Duration // what the vendor asked for; 0 if it did not
+	Param       string        // the wire parameter that a 400 blames, "" if none
+	HTTPStatus  int
+	VendorCode  string // the vendor's code or type, for the log
+	RequestID   string
+	Limit       *config.Limit // the limit that fired, for KindTimeout
+	Elapsed     time.Duration // from the call's start
+	Err         error
+}
+
+// Error is the sentence for logs; replies are made from the fields.
+func (e *Error) Error() string {
+	s := string(e.Kind) + ": " + e.Message
+	if e.Err != nil {
+		s += " (" + e.Err.Error() + ")"
+	}
+	return s
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
