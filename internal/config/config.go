@@ -92,14 +92,14 @@ type Calls struct {
 
 // Expert sets the expert call that ends a workflow.
 type Expert struct {
-	Enabled              bool   `env:"EXPERT_ANALYSIS_ENABLED"`
-	ThinkingMode         string `env:"EXPERT_ANALYSIS_THINKING_MODE"`
-	IncludeFiles         bool   `env:"EXPERT_ANALYSIS_INCLUDE_FILES"`
-	MaxFileCount         int    `env:"EXPERT_ANALYSIS_MAX_FILE_COUNT"`   // 0: bounded by the token budget alone
-	MaxFileSizeKB        int    `env:"EXPERT_ANALYSIS_MAX_FILE_SIZE_KB"` // 0: bounded by the token budget alone
-	UseAssistantModel    bool   `env:"DEFAULT_USE_ASSISTANT_MODEL"`
-	ThinkDeepUseModel    *bool  `env:"THINKDEEP_USE_ASSISTANT_MODEL_DEFAULT"` // nil: UseAssistantModel
-	ThinkDeepThinkingMod string `env:"DEFAULT_THINKING_MODE_THINKDEEP"`
+	Enabled               bool   `env:"EXPERT_ANALYSIS_ENABLED"`
+	ThinkingMode          string `env:"EXPERT_ANALYSIS_THINKING_MODE"`
+	IncludeFiles          bool   `env:"EXPERT_ANALYSIS_INCLUDE_FILES"`
+	MaxFileCount          int    `env:"EXPERT_ANALYSIS_MAX_FILE_COUNT"`   // 0: bounded by the token budget alone
+	MaxFileSizeKB         int    `env:"EXPERT_ANALYSIS_MAX_FILE_SIZE_KB"` // 0: bounded by the token budget alone
+	UseAssistantModel     bool   `env:"DEFAULT_USE_ASSISTANT_MODEL"`
+	ThinkDeepUseModel     *bool  `env:"THINKDEEP_USE_ASSISTANT_MODEL_DEFAULT"` // nil: UseAssistantModel
+	ThinkDeepThinkingMode string `env:"DEFAULT_THINKING_MODE_THINKDEEP"`
 }
 
 // Search says whether models may search the web.

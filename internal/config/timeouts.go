@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // TimeoutConfig is the one source of every time limit. GLM and Kimi clients both get theirs from here and from nowhere else.
 // All are whole limits counted from the start of what they bound.
@@ -24,12 +27,23 @@ type TimeoutConfig struct {
 
 // Limit is one time limit under the name that the operator set it by.
 type Limit struct {
-	Name  string // the environment variable
-	Value time.Duration
+	Name   string // the environment variable
+	Value  time.Duration
+	Factor float64 // Value is the variable's value times this; 0 means 1
 }
 
-// String is the limit as replies and logs show it, "GLM_TIMEOUT_SECS=30s".
-func (l Limit) String() string { return l.Name + "=" + l.Value.String() }
+// String is the limit as replies and logs show it, "GLM_TIMEOUT_SECS=30s" or, where a factor applies,
+// "EXPERT_ANALYSIS_TIMEOUT_SECS=60s x 1.5": the variable with its own value.
+func (l Limit) String() string {
+	if l.Factor == 0 || l.Factor == 1 {
+		return l.Name + "=" + seconds(l.Value) + "s"
+	}
+	own := time.Duration(float64(l.Value) / l.Factor).Round(time.Millisecond)
+	return l.Name + "=" + seconds(own) + "s x " + strconv.FormatFloat(l.Factor, 'g', -1, 64)
+}
+
+// seconds writes a duration as the variables take it: a plain number of seconds.
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
 
 // Class says which of the TimeoutConfig's limits governs a whole tool call.
 type Class int
