@@ -1,0 +1,136 @@
+package workflow
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+var plain = Spec{
+	Tool:   "debug",
+	Ladder: Ladder{Default: "low", Final: "certain"},
+	Expert: ExpertEvidence,
+}
+
+func step(n, total int, more bool, change ...func(*Facts)) Facts {
+	f := Facts{StepInput: StepInput{Step: "look", StepNumber: n, TotalSteps: total, NextStepRequired: more}, Findings: "found"}
+	for _, c := range change {
+		c(&f)
+	}
+	return f
+}
+
+func confidence(word string) func(*Facts) { return func(f *Facts) { f.Confidence = word } }
+func files(paths ...string) func(*Facts)  { return func(f *Facts) { f.RelevantFiles = paths } }
+func findings(text string) func(*Facts)   { return func(f *Facts) { f.Findings = text } }
+func backtrack(n int) func(*Facts)        { return func(f *Facts) { f.BacktrackFromStep = n } }
+func refuse() func(*Facts) {
+	return func(f *Facts) { no := false; f.UseAssistantModel = &no }
+}
+
+func numbers(steps []Facts) (ns []int) {
+	for _, s := range steps {
+		ns = append(ns, s.StepNumber)
+	}
+	return ns
+}
+
+func TestDecidePlacesSteps(t *testing.T) {
+	past := []Facts{step(1, 4, true), step(2, 4, true), step(4, 4, true)}
+	for _, c := range []struct {
+		name     string
+		in       Facts
+		same     bool
+		again    int
+		dropFrom int
+		steps    []int
+	}{
+		{name: "the next number", in: step(5, 5, true), again: -1, steps: []int{1, 2, 4, 5}},
+		{name: "a number not seen yet takes its place", in: step(3, 4, true), again: -1, steps: []int{1, 2, 3, 4}},
+		{name: "sent again", in: step(2, 4, true), same: true, again: 1, steps: []int{1, 2}},
+		{name: "sent anew with other arguments", in: step(2, 4, true), again: -1, dropFrom: 2, steps: []int{1, 2}},
+		{name: "backtracking", in: step(5, 5, true, backtrack(2)), again: -1, dropFrom: 2, steps: []int{1, 5}},
+		{name: "backtracking to before a replaced step", in: step(4, 4, true, backtrack(2)), again: -1, dropFrom: 2, steps: []int{1, 4}},
+		{name: "replacing wins over a later backtrack", in: step(2, 4, true, backtrack(4)), again: -1, dropFrom: 2, steps: []int{1, 2}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := Decide(plain, past, c.in, Options{Same: func(int) bool { return c.same }})
+			assert.Equal(t, c.again, d.Again)
+			assert.Equal(t, c.dropFrom, d.DropFrom)
+			assert.Equal(t, c.steps, numbers(d.Steps))
+			assert.Equal(t, []int{1, 2, 4}, numbers(past), "the past must not be changed")
+		})
+	}
+}
+
+func TestDecideRaisesTotalSteps(t *testing.T) {
+	d := Decide(plain, nil, step(3, 2, true), Options{})
+	assert.Equal(t, 3, d.Step.TotalSteps)
+	assert.Len(t, d.Notes, 1)
+	assert.Contains(t, d.Notes[0], "from 2 to 3")
+}
+
+func TestDecideEndsEarly(t *testing.T) {
+	long := strings.Repeat("x", 101)
+	refactor := plain
+	refactor.Ladder.Final = "complete"
+	planner := plain
+	planner.Expert = ExpertNever
+	for _, c := range []struct {
+		name string
+		spec Spec
+		in   Facts
+		ends bool
+	}{
+		{"certain", plain, step(2, 9, true, confidence("certain"), files("a"), findings(long)), true},
+		{"certain at step 1", plain, step(1, 9, true, confidence("certain"), files("a"), findings(long)), false},
+		{"certain without files", plain, step(2, 9, true, confidence("certain"), findings(long)), false},
+		{"certain on thin findings", plain, step(2, 9, true, confidence("certain"), files("a"), findings(long[:100])), false},
+		{"very high before the end", plain, step(2, 4, true, confidence("very_high"), files("a"), findings(long)), false},
+		{"very high near the end", plain, step(3, 4, true, confidence("very_high"), files("a"), findings(long)), true},
+		{"almost certain never", plain, step(4, 4, true, confidence("almost_certain"), files("a"), findings(long)), false},
+		{"the tool's own last word", refactor, step(2, 9, true, confidence("complete"), files("a"), findings(long)), true},
+		{"a tool without an expert", planner, step(2, 9, true, confidence("certain"), files("a"), findings(long)), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := Decide(c.spec, nil, c.in, Options{ExpertEnabled: true, UseExpert: true})
+			assert.Equal(t, c.ends, d.Done)
+			assert.Equal(t, c.ends, d.Early != "")
+		})
+	}
+}
+
+func TestDecideWishesForAnExpert(t *testing.T) {
+	always := plain
+	always.Expert = ExpertAlways
+	never := plain
+	never.Expert = ExpertNever
+	on := Options{ExpertEnabled: true, UseExpert: true}
+	for _, c := range []struct {
+		name string
+		spec Spec
+		past []Facts
+		in   Facts
+		o    Options
+		want Wish
+	}{
+		{"a relevant file", plain, nil, step(1, 1, false, files("a")), on, AskExpert},
+		{"two findings", plain, []Facts{step(1, 2, true)}, step(2, 2, false), on, AskExpert},
+		{"an issue", plain, nil, step(1, 1, false, func(f *Facts) { f.IssuesFound = []map[string]any{{"severity": "high"}} }), on, AskExpert},
+		{"nothing to judge", plain, nil, step(1, 1, false), on, SkipUnwarranted},
+		{"always", always, nil, step(1, 1, false), on, AskExpert},
+		{"never", never, nil, step(1, 1, false, files("a")), on, NoExpert},
+		{"certain", plain, nil, step(1, 1, false, confidence("certain"), files("a")), on, SkipConfident},
+		{"certain counts before off", plain, nil, step(1, 1, false, confidence("certain")), Options{}, SkipConfident},
+		{"certain earlier, doubtful now", plain, []Facts{step(1, 2, true, confidence("certain"))}, step(2, 2, false, confidence("low")), on, AskExpert},
+		{"switched off", plain, nil, step(1, 1, false, files("a")), Options{UseExpert: true}, SkipOff},
+		{"refused by the caller", plain, nil, step(1, 1, false, files("a"), refuse()), on, SkipRefused},
+		{"off by default", plain, nil, step(1, 1, false, files("a")), Options{ExpertEnabled: true}, SkipRefused},
+		{"going on", plain, nil, step(1, 2, true, files("a")), on, NoExpert},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			assert.Equal(t, c.want, Decide(c.spec, c.past, c.in, c.o).Expert)
+		})
+	}
+}

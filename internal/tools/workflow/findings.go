@@ -1,0 +1,112 @@
+package workflow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Consolidated is what a run has come to: a fold over its steps, never stored itself.
+type Consolidated struct {
+	Initial         string // the first step's text
+	Steps           int
+	FilesChecked    []string
+	RelevantFiles   []string
+	RelevantContext []string
+	Findings        []string // "Step N: ..."
+	Hypotheses      []Hypothesis
+	Issues          []map[string]any
+	Images          []string
+	Confidence      string // the latest that was named
+	Settings        []Setting
+}
+
+// Hypothesis is what the caller believed at a step, and how firmly.
+type Hypothesis struct {
+	Step       int    `json:"step"`
+	Hypothesis string `json:"hypothesis"`
+	Confidence string `json:"confidence"`
+}
+
+// Consolidate folds steps, in order, into what the run has come to. Lists keep the order of first mention; an issue that is
+// reported again word for word counts once.
+func Consolidate(ladder Ladder, steps []Facts) Consolidated {
+	c := Consolidated{Confidence: ladder.Default, Steps: len(steps)}
+	for i, f := range steps {
+		if i == 0 {
+			c.Initial = f.Step
+		}
+		if f.Confidence != "" {
+			c.Confidence = f.Confidence
+		}
+		c.FilesChecked = union(c.FilesChecked, f.FilesChecked)
+		c.RelevantFiles = union(c.RelevantFiles, f.RelevantFiles)
+		c.RelevantContext = union(c.RelevantContext, f.RelevantContext)
+		c.Images = union(c.Images, f.Images)
+		if strings.TrimSpace(f.Findings) != "" {
+			c.Findings = append(c.Findings, fmt.Sprintf("Step %d: %s", f.StepNumber, f.Findings))
+		}
+		if f.Hypothesis != "" {
+			c.Hypotheses = append(c.Hypotheses, Hypothesis{f.StepNumber, f.Hypothesis, c.Confidence})
+		}
+		c.Issues = addIssues(c.Issues, f.IssuesFound)
+		c.Settings = overlay(c.Settings, f.Settings)
+	}
+	return c
+}
+
+// BySeverity counts the issues under each severity that occurs; an issue without one counts as "medium".
+func (c Consolidated) BySeverity() map[string]int {
+	return countBy(c.Issues, "severity", "medium")
+}
+
+// ByType counts the issues under each type that occurs; an issue without one counts as "unspecified".
+func (c Consolidated) ByType() map[string]int {
+	return countBy(c.Issues, "type", "unspecified")
+}
+
+func countBy(issues []map[string]any, key, without string) map[string]int {
+	counts := map[string]int{}
+	for _, issue := range issues {
+		word, _ := issue[key].(string)
+		if word = strings.ToLower(strings.TrimSpace(word)); word == "" {
+			word = without
+		}
+		counts[word]++
+	}
+	return counts
+}
+
+func union(have, more []string) []string {
+	for _, s := range more {
+		if !slices.Contains(have, s) {
+			have = append(have, s)
+		}
+	}
+	return have
+}
+
+func addIssues(have, more []map[string]any) []map[string]any {
+	for _, issue := range more {
+		same := func(other map[string]any) bool { return fmt.Sprint(other) == fmt.Sprint(issue) }
+		if !slices.ContainsFunc(have, same) {
+			have = append(have, issue)
+		}
+	}
+	return have
+}
+
+// overlay lets a later step's settings win over an earlier one's.
+func overlay(have, more []Setting) []Setting {
+	for _, s := range more {
+		if s.Value == "" {
+			continue
+		}
+		if i := slices.IndexFunc(have, func(o Setting) bool { return o.Name == s.Name }); i >= 0 {
+			have[i] = s
+		} else {
+			have = append(have, s)
+		}
+	}
+	return have
+}

@@ -1,0 +1,110 @@
+// Package workflow is the step protocol of the workflow tools: what a step carries, how it is judged (Decide), what a run
+// has come to (Consolidate, a fold over its stored steps), and the reply that the client reads.
+//
+// Everything in it but the engine is pure. It knows no protocol, no vendor and no database, and no tool imports are
+// allowed here: the tools import this package.
+package workflow
+
+// StepInput is what a step of every workflow carries.
+type StepInput struct {
+	Step              string `json:"step"`
+	StepNumber        int    `json:"step_number" minimum:"1"`
+	TotalSteps        int    `json:"total_steps" minimum:"1"`
+	NextStepRequired  bool   `json:"next_step_required"`
+	UseAssistantModel *bool  `json:"use_assistant_model,omitempty"`
+	ContinuationID    string `json:"continuation_id,omitempty"`
+}
+
+// Investigation is what a step of the eight investigating workflows carries besides: what the caller looked at and found.
+type Investigation struct {
+	StepInput
+	Findings          string           `json:"findings"`
+	FilesChecked      []string         `json:"files_checked,omitempty"`
+	RelevantFiles     []string         `json:"relevant_files,omitempty"`
+	RelevantContext   []string         `json:"relevant_context,omitempty"`
+	IssuesFound       []map[string]any `json:"issues_found,omitempty"`
+	BacktrackFromStep int              `json:"backtrack_from_step,omitempty" minimum:"1"`
+	Temperature       *float64         `json:"temperature,omitempty" minimum:"0" maximum:"1"`
+	ThinkingMode      string           `json:"thinking_mode,omitempty" enum:"minimal,low,medium,high,max"`
+	UseWebsearch      *bool            `json:"use_websearch,omitempty"`
+	Images            []string         `json:"images,omitempty"`
+	Model             string           `json:"model,omitempty"`
+}
+
+// Facts is one step as Decide, Consolidate and the expert's prompt see it, whatever tool it belongs to.
+type Facts struct {
+	StepInput
+	Findings          string
+	FilesChecked      []string
+	RelevantFiles     []string
+	RelevantContext   []string
+	IssuesFound       []map[string]any
+	BacktrackFromStep int
+	Hypothesis        string
+	Confidence        string // "" when the step names none
+	Images            []string
+	Settings          []Setting // the tool's own parameters, for the expert
+}
+
+// Setting is one of a tool's own parameters in words.
+type Setting struct {
+	Name  string
+	Value string
+}
+
+// Facts are the investigation's facts; the tool adds its own.
+func (in Investigation) Facts() Facts {
+	return Facts{
+		StepInput: in.StepInput, Findings: in.Findings, FilesChecked: in.FilesChecked, RelevantFiles: in.RelevantFiles,
+		RelevantContext: in.RelevantContext, IssuesFound: in.IssuesFound, BacktrackFromStep: in.BacktrackFromStep,
+		Images: in.Images,
+	}
+}
+
+// Spec is what makes a workflow tool itself. The rest is the same for all.
+type Spec struct {
+	Tool     string
+	Statuses Statuses
+	Keys     Keys
+	Ladder   Ladder
+	Expert   Policy
+	// Counts adds the tool's own counts to the status block. nil adds none.
+	Counts func(c Consolidated) Fields
+	// Extra adds the tool's own keys behind the status block. nil adds none.
+	Extra func(d Decision, c Consolidated) Fields
+}
+
+// Statuses are the words that a tool's replies carry as status.
+type Statuses struct {
+	Pause    string // another step is wanted
+	Complete string // the run is over, with or without an expert's answer
+	Final    string // the run is over and the caller is certain; "" where that cannot be
+	Skipped  string // expert_analysis.status beside Final
+}
+
+// Keys are the names under which a tool's replies carry their parts.
+type Keys struct {
+	Status     string   // the counts, "investigation_status"
+	Confidence string   // the key in it that repeats the confidence under the tool's own name, "" for none
+	Completion string   // the block of a finished run, "complete_investigation"
+	Flags      []string // true when finished, "investigation_complete"
+	Required   string   // true on a pause, "investigation_required"
+}
+
+// Ladder is a tool's way from "exploring" to certainty.
+type Ladder struct {
+	Default string // the confidence of a run that never named one
+	Final   string // the word that ends a run without an expert; "" where none does
+	// Actions names the section of required actions for a step.
+	Actions func(f Facts) string
+}
+
+// Policy says when an expert is asked at the end of a run.
+type Policy int
+
+// The policies.
+const (
+	ExpertNever    Policy = iota // the tool is the caller's own work
+	ExpertEvidence               // with a relevant file, a second finding or an issue
+	ExpertAlways                 // at every end
+)
