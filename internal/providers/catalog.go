@@ -1,0 +1,277 @@
+package providers
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:embed models.json
+var builtinModels []byte
+
+// Cautious guesses about a model that nobody described: what every chat model of the past two years could do.
+const (
+	unlistedWindow = 131_072
+	unlistedOutput = 8_192
+)
+
+// Catalog is what is known about models: the embedded rows, the operator's rows laid over them, and what vendors'
+// model lists added while the program runs. It is safe for concurrent use.
+type Catalog struct {
+	now func() time.Time
+
+	mu     sync.RWMutex
+	models []Model        // in the order of the file, additions last
+	byName map[string]int // lower-case id or alias to index
+}
+
+// NewCatalog reads the embedded rows and lays the rows of a MODELS_FILE over them; file "" means none. A row with a
+// known id replaces the fields that it has (null takes one away), another id is a new model.
+func NewCatalog(file string) (*Catalog, error) {
+	rows, order, err := readRows(builtinModels)
+	if err != nil {
+		return nil, fmt.Errorf("embedded models: %w", err)
+	}
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("MODELS_FILE: %w", err)
+		}
+		over, ids, err := readRows(text)
+		if err != nil {
+			return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
+		}
+		for _, id := range ids {
+			if rows[id] == nil {
+				rows[id], order = row{}, append(order, id)
+			}
+			for field, value := range over[id] {
+				rows[id][field] = value
+			}
+		}
+	}
+	c := &Catalog{now: time.Now, byName: map[string]int{}}
+	for _, id := range order {
+		m, err := rows[id].model()
+		if err != nil {
+			return nil, fmt.Errorf("MODELS_FILE %s: model %q: %w", file, id, err)
+		}
+		if err := c.add(m); err != nil {
+			return nil, fmt.Errorf("MODELS_FILE %s: model %q: %w", file, id, err)
+		}
+	}
+	return c, nil
+}
+
+// row is one model as the file has it, so that a row laid over another changes only the fields that it names.
+type row map[string]json.RawMessage
+
+// readRows reads a JSON array of rows, or an object that holds one under "models".
+func readRows(text []byte) (map[string]row, []string, error) {
+	var list []row
+	if trimmed := bytes.TrimSpace(text); bytes.HasPrefix(trimmed, []byte("{")) {
+		var file struct {
+			Models []row `json:"models"`
+		}
+		if err := json.Unmarshal(text, &file); err != nil {
+			return nil, nil, err
+		}
+		list = file.Models
+	} else if err := json.Unmarshal(text, &list); err != nil {
+		return nil, nil, err
+	}
+	rows, order := map[string]row{}, []string(nil)
+	for i, r := range list {
+		var id string
+		if err := json.Unmarshal(r["id"], &id); err != nil || strings.TrimSpace(id) == "" {
+			return nil, nil, fmt.Errorf("row %d has no id", i+1)
+		}
+		if rows[id] == nil {
+			order = append(order, id)
+		}
+		rows[id] = r
+	}
+	return rows, order, nil
+}
+
+func (r row) model() (Model, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return Model{}, err
+	}
+	var m Model
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&m); err != nil {
+		return Model{}, err
+	}
+	if m.Provider == "" {
+		v, _ := vendorOfModel(m.ID)
+		m.Provider = v.name
+	}
+	if _, ok := vendorNamed(m.Provider); !ok {
+		return Model{}, errors.New(`provider must be "glm" or "kimi"`)
+	}
+	if m.Status == "" {
+		m.Status = StatusActive
+	}
+	for _, day := range []string{m.RetiresOn, m.RetiredOn} {
+		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
+			return Model{}, fmt.Errorf("%q is no date (YYYY-MM-DD)", day)
+		}
+	}
+	return m, nil
+}
+
+// add puts a model at the end. A name that another model has already is refused, since a look-up must have one answer.
+func (c *Catalog) add(m Model) error {
+	for _, name := range append([]string{m.ID}, m.Aliases...) {
+		if i, taken := c.byName[strings.ToLower(name)]; taken {
+			return fmt.Errorf("the name %q belongs to %s already", name, c.models[i].ID)
+		}
+		c.byName[strings.ToLower(name)] = len(c.models)
+	}
+	c.models = append(c.models, m)
+	return nil
+}
+
+// Models lists every known model, or those of one vendor; "" means all.
+func (c *Catalog) Models(provider string) []Model {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if provider == "" {
+		return slices.Clone(c.models)
+	}
+	var of []Model
+	for _, m := range c.models {
+		if m.Provider == provider {
+			of = append(of, m)
+		}
+	}
+	return of
+}
+
+// Lookup finds a model by id or alias, in any case. A name with a vendor's prefix that nobody knows is an Unlisted
+// model of that vendor; any other unknown name is not found.
+func (c *Catalog) Lookup(name string) (Model, bool) {
+	name = strings.TrimSpace(name)
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if i, ok := c.byName[strings.ToLower(name)]; ok {
+		return c.models[i], true
+	}
+	if v, ok := vendorOfModel(name); ok {
+		return unlisted(v.name, name), true
+	}
+	return Model{}, false
+}
+
+func unlisted(provider, id string) Model {
+	return Model{
+		ID: id, Provider: provider, Status: StatusUnverified, Unlisted: true,
+		ContextWindow: unlistedWindow, MaxOutput: unlistedOutput,
+	}
+}
+
+// Learn adds what a vendor's own model list says: an id that the catalogue lacks becomes an Unlisted model with what
+// the list tells about it. Known rows stay as they are, since lists tell less than the catalogue.
+func (c *Catalog) Learn(provider string, listed []Model) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range listed {
+		if _, known := c.byName[strings.ToLower(l.ID)]; known || l.ID == "" {
+			continue
+		}
+		m := unlisted(provider, l.ID)
+		if l.ContextWindow > 0 {
+			m.ContextWindow = l.ContextWindow
+		}
+		if l.MaxOutput > 0 {
+			m.MaxOutput = l.MaxOutput
+		}
+		m.Images, m.Functions, m.Thinking = l.Images, l.Functions, l.Thinking
+		_ = c.add(m) // the name is free: it was looked up under this lock
+	}
+}
+
+// Retired tells whether a model is gone today.
+func (c *Catalog) Retired(m Model) bool {
+	return m.Status == StatusRetired || c.past(m.RetiredOn) || c.past(m.RetiresOn)
+}
+
+func (c *Catalog) past(day string) bool {
+	t, err := time.Parse(time.DateOnly, day)
+	return err == nil && !c.now().UTC().Before(t)
+}
+
+// Current follows a retired model to the one that replaces it today, with a note that says so; a model that retires
+// soon gets a note too. A retired model without a replacement stays what it is.
+func (c *Catalog) Current(m Model) (Model, []string) {
+	var notes []string
+	for range len(vendors()) * 8 { // a chain in a MODELS_FILE may be a ring
+		if !c.Retired(m) || m.Replacement == "" {
+			break
+		}
+		next, ok := c.Lookup(m.Replacement)
+		if !ok || next.ID == m.ID {
+			break
+		}
+		notes = append(notes, retiredNote(m, next))
+		m = next
+	}
+	if note := c.retiring(m); note != "" {
+		notes = append(notes, note)
+	}
+	return m, notes
+}
+
+func retiredNote(from, to Model) string {
+	day := from.RetiredOn
+	if day == "" {
+		day = from.RetiresOn
+	}
+	if day == "" {
+		return fmt.Sprintf("%s is retired; %s answers in its place.", from.ID, to.ID)
+	}
+	return fmt.Sprintf("%s was retired on %s; %s answers in its place.", from.ID, day, to.ID)
+}
+
+// retiring is the note about a model whose end is near, "" when it is not.
+func (c *Catalog) retiring(m Model) string {
+	end, err := time.Parse(time.DateOnly, m.RetiresOn)
+	if err != nil || c.Retired(m) || end.Sub(c.now()) > RetirementNotice {
+		return ""
+	}
+	note := fmt.Sprintf("%s retires on %s", m.ID, m.RetiresOn)
+	if m.Replacement != "" {
+		note += "; use " + m.Replacement + " instead"
+	}
+	return note + "."
+}
+
+// Retiring lists the models that end within RetirementNotice from today.
+func (c *Catalog) Retiring() []Model {
+	var soon []Model
+	for _, m := range c.Models("") {
+		if c.retiring(m) != "" {
+			soon = append(soon, m)
+		}
+	}
+	return soon
+}
+
+// BuiltinModels lists the embedded rows of one vendor, for its provider's Models.
+func BuiltinModels(provider string) []Model {
+	c, err := NewCatalog("")
+	if err != nil {
+		return nil // a test holds the embedded file to be readable
+	}
+	return c.Models(provider)
+}
