@@ -45,3 +45,8 @@ func BudgetFrom(ctx context.Context) (Budget, bool) {
 	b, ok := ctx.Value(budgetKey{}).(Budget)
 	return b, ok
 }
+
+// WithoutBudget takes the call's budget off the context, for work that outlives the call.
+func WithoutBudget(ctx context.Context) context.Context {
+	return context.WithValue(ctx, budgetKey{}, nil)
+}

@@ -1,0 +1,363 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+)
+
+// maxRounds is how many requests one answer may take when the model calls functions; the last is made without them, so
+// that it ends in text.
+const maxRounds = 5
+
+// answer asks the first candidate and, where that is allowed, the next after a failure.
+func (g *Generation) answer(list []Candidate) (*ChatResponse, error) {
+	for {
+		c := list[0]
+		resp, err := g.ask(c)
+		failure := asError(err)
+		if err == nil || failure != nil { // else it is Build's, and no vendor was asked
+			g.c.reg.note(c.Model.Provider, g.blame(failure))
+		}
+		if len(list) < 2 || failure == nil || !g.mayFallBack(failure) {
+			return resp, err
+		}
+		list = list[1:]
+		g.mu.Lock()
+		g.out.Fallback = &Fallback{From: c.Model.ID, To: list[0].Model.ID, Reason: string(failure.Kind)}
+		g.mu.Unlock()
+		g.tell(Event{Phase: PhaseFallback})
+	}
+}
+
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
+
+// blame is the failure as far as it is the vendor's: a limit of ours that ended an answer in the middle is not.
+func (g *Generation) blame(e *Error) *Error {
+	if e != nil && e.Kind == KindTimeout && g.begun() {
+		return nil
+	}
+	return e
+}
+
+func (g *Generation) begun() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.any
+}
+
+// mayFallBack tells whether another vendor may answer instead: the caller named no model, and the failure is one that
+// another attempt might have cured, no passed limit.
+func (g *Generation) mayFallBack(e *Error) bool {
+	return g.c.cfg.Calls.FallbackOnFailure && !Named(g.call.Model) && g.call.Provider == "" &&
+		(e.Retry || e.Kind == KindOverloaded) && e.Kind != KindTimeout &&
+		!g.begun() && g.ctx.Err() == nil &&
+		(!g.frame.bounded || time.Until(g.frame.answerBy) > minAttempt)
+}
+
+// ask gets the answer of one model: its rounds of functions, until there is text.
+func (g *Generation) ask(c Candidate) (*ChatResponse, error) {
+	j, err := g.c.prepare(g.call, c.Model, g.frame)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	g.out.Model, g.out.Thinking = c.Model, j.thinking()
+	g.out.Notes = slices.Concat(g.out.Notes, c.Notes, j.notes)
+	g.mu.Unlock()
+
+	p := g.c.reg.lookup(c.Model.Provider)
+	for round := 1; ; round++ {
+		if round == maxRounds {
+			j.req.Functions, j.req.ToolChoice = nil, nil
+		}
+		resp, failure := g.request(p, j)
+		if failure != nil {
+			return nil, failure
+		}
+		if len(resp.ToolCalls) == 0 || round == maxRounds {
+			resp.ToolCalls = nil
+			return resp, textless(c.Model, resp)
+		}
+		replies, pending := g.callTools(j, resp)
+		if g.ctx.Err() != nil {
+			return nil, g.ending()
+		}
+		g.mu.Lock()
+		g.out.Messages = append(g.out.Messages, replies...)
+		g.out.Response.Searches = j.searched()
+		g.mu.Unlock()
+		if len(pending) > 0 {
+			resp.ToolCalls, resp.FinishReason = pending, FinishToolCalls
+			return resp, nil
+		}
+		j.req.Messages = slices.Concat(j.req.Messages, replies)
+	}
+}
+
+// textless is the error of a finished answer that says nothing, nil when it says something.
+func textless(m Model, resp *ChatResponse) error {
+	if strings.TrimSpace(resp.Content) != "" {
+		return nil
+	}
+	e := &Error{Kind: KindProviderError, RequestID: resp.RequestID}
+	switch resp.FinishReason {
+	case FinishContentFilter:
+		e.Kind = KindContentFiltered
+		e.Message = fmt.Sprintf("%s refused to answer: its vendor's content filter stopped it.", m.ID)
+		e.Hint = "Rephrase the request, or name a model of the other vendor."
+	case FinishLength:
+		e.Message = fmt.Sprintf("%s reached its output limit before it wrote any text.", m.ID)
+		e.Hint = fmt.Sprintf("Ask with a lower thinking_mode, or raise %s_MAX_OUTPUT_TOKENS in the server's environment.", strings.ToUpper(m.Provider))
+	default:
+		e.Message = fmt.Sprintf("%s finished without any text.", m.ID)
+		e.Hint = "Send it again, rephrase it, or name another model."
+	}
+	return e
+}
+
+// request sends one request until it is answered. An answer that its output limit ended before any text is asked for
+// once more with a higher limit or less thinking, if half of the call's time is left.
+func (g *Generation) request(p Provider, j *job) (*ChatResponse, *Error) {
+	resp, err := g.send(p, j)
+	empty := err == nil && resp.FinishReason == FinishLength && strings.TrimSpace(resp.Content) == "" && len(resp.ToolCalls) == 0
+	if !empty || !g.halfLeft(j) || !j.loosen() {
+		return resp, err
+	}
+	g.mu.Lock()
+	g.out.Thinking = j.thinking()
+	g.out.Notes = append(g.out.Notes, fmt.Sprintf("The output limit ended the first answer before any text; asked again with %d tokens and %s.",
+		j.req.MaxOutputTokens, describe(g.out.Thinking)))
+	g.mu.Unlock()
+	return g.send(p, j)
+}
+
+func describe(thinking string) string {
+	if thinking == "" {
+		return "the same thinking"
+	}
+	return thinking
+}
+
+// halfLeft tells whether half of the call's limit is left.
+func (g *Generation) halfLeft(j *job) bool {
+	request := g.c.cfg.Timeouts.Vendor(j.req.Model.Provider)
+	return time.Until(g.frame.until(request, g.frame.start)) >= g.frame.limit(request)/2
+}
+
+// loosen gives the next request more room for text, and is false when there is none to give. A cap that somebody set
+// stays, so there only the thinking can give way.
+func (j *job) loosen() bool {
+	if !j.capSet {
+		if more := bounded(4*j.req.MaxOutputTokens, j.req); more > j.req.MaxOutputTokens {
+			j.req.MaxOutputTokens = more
+			return true
+		}
+	}
+	weaker, ok := j.req.Model.Thinking.Weaker(j.req.Thinking)
+	j.req.Thinking = weaker
+	return ok
+}
+
+// send makes the attempts of one request, within the vendor's limit.
+func (g *Generation) send(p Provider, j *job) (*ChatResponse, *Error) {
+	limit, since := g.c.cfg.Timeouts.Vendor(p.Name()), time.Now()
+	g.mu.Lock()
+	g.asked = asking{limit: limit, since: since, input: EstimateRequest(j.req)}
+	g.delivering = false
+	g.onWait = time.AfterFunc(limit.Value, g.requestOver)
+	wait := g.onWait
+	g.mu.Unlock()
+	defer func() {
+		wait.Stop()
+		g.mu.Lock()
+		g.asked.limit = config.Limit{} // what runs until the next request, if anything, is no request
+		g.mu.Unlock()
+	}()
+
+	loop := retrying{
+		attempts: 1 + g.c.cfg.Calls.MaxRetries,
+		left:     func() time.Duration { return g.left(limit.Value, since) },
+		ended:    g.ending,
+		mend:     func(e *Error) bool { return g.mend(j, e) },
+		waiting: func(attempt int, wait time.Duration) {
+			g.tell(Event{Phase: PhaseRetrying, Attempt: attempt, Wait: wait})
+		},
+		jitter: g.c.jitter,
+	}
+	var resp *ChatResponse
+	err := loop.run(g.ctx, func() (err *Error) {
+		resp, err = g.attempt(p, j.req)
+		return err
+	})
+	if err != nil && err.Kind == KindModelNotFound {
+		err.Hint = g.c.reg.suggest(j.req.Model.ID)
+	}
+	return resp, err
+}
+
+// left is what is left of a request's time; a call that is over counts no more once its answer goes on behind it.
+func (g *Generation) left(limit time.Duration, since time.Time) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	left := limit - time.Since(since)
+	if g.frame.bounded && !g.detached {
+		left = min(left, time.Until(g.frame.answerBy))
+	}
+	return left
+}
+
+// mend leaves out the wire parameter that a refusal names, if the request can do without, and remembers it.
+func (g *Generation) mend(j *job, e *Error) bool {
+	param := droppable(e.Param)
+	if e.Kind != KindInvalidRequest || param == "" || slices.Contains(j.req.Drop, param) {
+		return false
+	}
+	g.c.drop(j.req.Model, param)
+	j.req.Drop = append(slices.Clone(j.req.Drop), param)
+	g.mu.Lock()
+	g.out.Thinking = j.thinking()
+	g.out.Notes = append(g.out.Notes, fmt.Sprintf("%s refused the parameter %s, so it was left out.", j.req.Model.ID, param))
+	g.mu.Unlock()
+	return true
+}
+
+// attempt sends one request and listens to its end.
+func (g *Generation) attempt(p Provider, req ChatRequest) (*ChatResponse, *Error) {
+	release, err := g.c.slots.take(g.ctx, p.Name(), g.behind, func() {
+		g.mu.Lock()
+		g.asked.queued = true
+		g.mu.Unlock()
+		g.tell(Event{Phase: PhaseQueued})
+	})
+	if err != nil {
+		return nil, g.ending()
+	}
+	defer release()
+	g.mu.Lock()
+	g.release = release
+	if g.detached {
+		release()
+	}
+	g.out.Attempts++
+	g.asked.queued = false
+	g.mu.Unlock()
+	g.tell(Event{Phase: PhaseAsking})
+
+	a := Attempt{Provider: p.Name(), Model: req.Model.ID, Op: "chat", Start: time.Now()}
+	ctx := context.WithValue(g.ctx, requestIDKey{}, func(id string) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.asked.requestID = id
+	})
+	resp, err := p.Chat(ctx, req, func(d Delta) { g.heard(d, &a) })
+
+	g.mu.Lock()
+	if g.onIdle != nil {
+		g.onIdle.Stop()
+	}
+	a.RequestID = g.asked.requestID
+	if resp != nil && resp.RequestID != "" {
+		a.RequestID = resp.RequestID
+	}
+	a.Usage = g.spend(req.Model, resp)
+	broken := err != nil && g.delivering
+	g.broken = g.broken || broken
+	g.delivering = false
+	g.mu.Unlock()
+
+	if err == nil && resp == nil {
+		err = &Error{Kind: KindProviderError, Message: fmt.Sprintf("%s answered nothing.", req.Model.ID)}
+	}
+	if a.Err = g.c.failure(g.ctx, err, p.Name(), g.ending); a.Err != nil {
+		if a.Err.RequestID == "" {
+			a.Err.RequestID = a.RequestID
+		}
+		if broken { // what was delivered cannot be taken back, so nothing is sent again
+			a.Err.Retry, a.Err.Param = false, ""
+		}
+	}
+	g.c.attempted(a)
+	return resp, a.Err
+}
+
+// heard takes one delta of the stream.
+func (g *Generation) heard(d Delta, a *Attempt) {
+	if d.Empty() {
+		return
+	}
+	idle := g.c.cfg.Timeouts.Idle()
+	g.mu.Lock()
+	if g.ended {
+		g.mu.Unlock()
+		return
+	}
+	if g.delivering {
+		g.onIdle.Reset(idle.Value)
+	} else {
+		g.delivering, g.any = true, true
+		g.text.Reset()
+		g.thought.Reset()
+		a.FirstDelta = time.Since(a.Start)
+		if !g.frame.simple() {
+			g.onWait.Stop()
+		}
+		g.onIdle = time.AfterFunc(idle.Value, func() { g.stop(&passed{idle}) })
+	}
+	long := false
+	if most := g.c.cfg.Calls.MaxAnswerBytes; most > 0 {
+		room := int(most) - g.text.Len() - g.thought.Len()
+		long = len(d.Reasoning)+len(d.Content) > room
+		d.Reasoning = clip(d.Reasoning, room)
+		d.Content = clip(d.Content, room-len(d.Reasoning))
+	}
+	g.thought.WriteString(d.Reasoning)
+	g.text.WriteString(d.Content)
+	g.received.add(d.Reasoning)
+	g.received.add(d.Content)
+	g.mu.Unlock()
+	if long {
+		g.stop(errTooLong)
+	}
+	phase := PhaseWriting
+	if d.Content == "" && d.Reasoning != "" {
+		phase = PhaseThinking
+	}
+	g.tell(Event{Phase: phase})
+}
+
+// spend adds what a request took to the answer's usage. Where the vendor did not say, since the answer was cut short, it
+// is an estimate of what it will charge. The lock is held.
+func (g *Generation) spend(m Model, resp *ChatResponse) Usage {
+	var u Usage
+	switch {
+	case resp != nil && resp.UsageKnown:
+		u = resp.Usage
+	case g.delivering:
+		u, g.guessed = g.estimate(), true
+	default:
+		return u
+	}
+	u.CostUSD = m.Price.Cost(u)
+	g.out.Response.Usage = g.out.Response.Usage.Plus(u)
+	return u
+}
+
+// estimate guesses what the request that runs now has taken so far. The lock is held.
+func (g *Generation) estimate() Usage {
+	thought := EstimateTokens(g.thought.String())
+	return Usage{
+		InputTokens: g.asked.input, ReasoningTokens: thought, OutputTokens: thought + EstimateTokens(g.text.String()),
+	}
+}

@@ -1,0 +1,94 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// The waits between attempts: base, twice that, and so on up to the cap, each drawn between nothing and its bound.
+const (
+	retryBase = time.Second
+	retryCap  = 30 * time.Second
+	// minAttempt is the least time that a further attempt must have to be worth the wait for it.
+	minAttempt = 500 * time.Millisecond
+)
+
+// fullJitter draws a wait between nothing and d.
+func fullJitter(d time.Duration) time.Duration { return rand.N(d + 1) }
+
+// retrying says how often, and for how long, one request is sent again. Libraries for this sleep through the deadline
+// and then return the deadline's error, losing what the vendor said; this loop never sleeps into a time in which no
+// attempt fits, and keeps the vendor's last word.
+type retrying struct {
+	attempts int                                   // at most so many, the first included
+	left     func() time.Duration                  // what is left of the request's time
+	ended    func() *Error                         // why the context ended
+	mend     func(*Error) bool                     // changes the request so that this refusal cannot come again; may be nil
+	waiting  func(attempt int, wait time.Duration) // hears of every wait; may be nil
+	jitter   func(time.Duration) time.Duration
+}
+
+// run sends until it succeeds, the failure is not worth another attempt, or no further attempt fits.
+func (r retrying) run(ctx context.Context, send func() *Error) *Error {
+	least := min(minAttempt, r.left()/10)
+	once := map[string]bool{}
+	var last *Error
+	for n := 1; ; n++ {
+		err := send()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return err.after(last)
+		}
+		if r.mend != nil && r.mend(err) {
+			n--
+			continue
+		}
+		if !err.Retry || n >= r.attempts || err.Once && once[err.VendorCode] {
+			return err.after(last)
+		}
+		once[err.VendorCode] = true
+		wait := err.RetryAfter
+		if wait <= 0 {
+			wait = r.jitter(min(retryBase<<min(n-1, 10), retryCap))
+		}
+		if wait > r.left()-least {
+			if err.RetryAfter > 0 {
+				err.Kind = KindRateLimited
+			}
+			return err.after(last)
+		}
+		if r.waiting != nil {
+			r.waiting(n+1, wait)
+		}
+		if !sleep(ctx, wait) {
+			return r.ended().after(err)
+		}
+		last = err
+	}
+}
+
+// sleep waits and tells whether the context outlived the wait.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// after joins what an earlier attempt failed with, so that a passed limit does not hide what the vendor said.
+func (e *Error) after(earlier *Error) *Error {
+	if earlier == nil || earlier == e {
+		return e
+	}
+	joined := *e
+	joined.Err = errors.Join(e.Err, earlier)
+	return &joined
+}
