@@ -1,0 +1,90 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"regexp"
+)
+
+// maxLine is the longest line that is read into memory, in bytes.
+const maxLine = 64 << 20
+
+// What is kept of a line that is too long, to find its id: clients write it near the front or as the last member.
+const (
+	keptHead = 4 << 10
+	keptTail = 512
+)
+
+// lineReader cuts the input into lines and never holds more than max bytes of one.
+type lineReader struct {
+	r   *bufio.Reader
+	max int
+}
+
+func newLineReader(r io.Reader) *lineReader {
+	return &lineReader{r: bufio.NewReaderSize(r, 64<<10), max: maxLine}
+}
+
+// next returns the next line, trimmed of white space and a byte order mark, in memory of its own. A line beyond the cap
+// is read to its end without being kept, and is a *lineFault. A last line without a newline counts.
+func (l *lineReader) next() ([]byte, error) {
+	var line bytes.Buffer
+	for {
+		piece, err := l.r.ReadSlice('\n')
+		if line.Len()+len(piece) > l.max {
+			return nil, l.skip(append(line.Bytes(), piece...), err)
+		}
+		line.Write(piece)
+		switch {
+		case err == nil, errors.Is(err, io.EOF) && line.Len() > 0:
+			return bytes.TrimSpace(bytes.TrimPrefix(line.Bytes(), []byte("\xef\xbb\xbf"))), nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, err
+		}
+	}
+}
+
+// skip reads on to the end of a line that began with start and is too long.
+func (l *lineReader) skip(start []byte, err error) error {
+	head := bytes.Clone(start[:min(len(start), keptHead)])
+	tail := bytes.Clone(lastOf(start, keptTail))
+	for errors.Is(err, bufio.ErrBufferFull) {
+		var piece []byte
+		piece, err = l.r.ReadSlice('\n')
+		tail = append(tail, lastOf(piece, keptTail)...)
+		tail = append(tail[:0], lastOf(tail, keptTail)...)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return &lineFault{
+		id: idOfLong(head, tail), code: codeInvalidRequest,
+		text: "the message is longer than 64 MiB; send less, or name files instead of quoting them",
+	}
+}
+
+// lastOf is the last n bytes of b, or all of them.
+func lastOf(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
+
+// lastID matches an id that is the last member of a line's object.
+var lastID = regexp.MustCompile(`[,{]\s*"id"\s*:\s*(-?[0-9]+|"(?:[^"\\]|\\.)*")\s*\}\s*$`)
+
+// idOfLong looks for the id of a message of which only both ends are known. It returns nil when there is none to see.
+func idOfLong(head, tail []byte) json.RawMessage {
+	if found := lastID.FindSubmatch(tail); found != nil && json.Valid(found[1]) {
+		return found[1]
+	}
+	head = bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")))
+	if len(head) == 0 || head[0] != '{' {
+		return nil
+	}
+	for key, value := range members(head) {
+		if key == "id" && json.Valid(value) && idKey(value) != "" {
+			return value
+		}
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"bufio"
+	"io"
+	"sync"
+	"time"
+)
+
+// maxWaiting is how many bytes may wait for a client that reads slowly before notifications are left out.
+const maxWaiting = 1 << 20
+
+// outbox is the one way to the client. Lines go out in the order in which they were handed in, one at a time; handing
+// one in never waits for the client, so a client that stops reading holds up nobody's work.
+type outbox struct {
+	mu      sync.Mutex
+	lines   [][]byte
+	waiting int // bytes in lines
+	closed  bool
+	wake    chan struct{} // holds one token when there is something to do
+	broken  chan struct{} // closed when the client can't be written to any more
+	done    chan struct{} // closed when the writer has ended
+}
+
+func newOutbox(w io.Writer) *outbox {
+	o := &outbox{wake: make(chan struct{}, 1), broken: make(chan struct{}), done: make(chan struct{})}
+	go o.run(w)
+	return o
+}
+
+// send hands in a line, without its newline. It is for answers and requests, which are never left out.
+func (o *outbox) send(line []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.add(line)
+}
+
+// offer hands in a notification, which is left out when the client is far behind.
+func (o *outbox) offer(line []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.waiting < maxWaiting {
+		o.add(line)
+	}
+}
+
+func (o *outbox) add(line []byte) {
+	if o.closed {
+		return
+	}
+	o.lines = append(o.lines, line)
+	o.waiting += len(line)
+	o.signal()
+}
+
+func (o *outbox) signal() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close takes no more lines and waits until those handed in are written, but not longer than the given time.
+func (o *outbox) close(wait time.Duration) {
+	o.mu.Lock()
+	o.closed = true
+	o.signal()
+	o.mu.Unlock()
+	select {
+	case <-o.done:
+	case <-time.After(wait):
+	}
+}
+
+func (o *outbox) run(w io.Writer) {
+	defer close(o.done)
+	buffered := bufio.NewWriterSize(w, 64<<10)
+	for range o.wake {
+		for {
+			lines, closed := o.take()
+			if len(lines) == 0 {
+				if closed {
+					return
+				}
+				break
+			}
+			if !write(buffered, lines) {
+				o.abandon()
+				return
+			}
+		}
+	}
+}
+
+func (o *outbox) take() (lines [][]byte, closed bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	lines, o.lines, o.waiting = o.lines, nil, 0
+	return lines, o.closed
+}
+
+// write sends lines in as few writes as they fit in. A bufio.Writer keeps its first error, so the last call tells all.
+func write(w *bufio.Writer, lines [][]byte) bool {
+	for _, line := range lines {
+		_, _ = w.Write(line)
+		_ = w.WriteByte('\n')
+	}
+	return w.Flush() == nil
+}
+
+// abandon gives up on a client that can't be written to.
+func (o *outbox) abandon() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed, o.lines = true, nil
+	close(o.broken)
+}

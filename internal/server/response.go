@@ -1,0 +1,100 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/mark3labs/mcp-go/mcp"
+)
+
+// encode writes a value as one line without its newline. Text stays as it is: code is full of < and &, and escaping them
+// would cost six bytes each.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// encodeResponse writes mcp-go's answer to a request with the id that the client gave, byte for byte.
+func encodeResponse(response mcp.JSONRPCMessage, m *message) ([]byte, error) {
+	switch r := response.(type) {
+	case mcp.JSONRPCResponse:
+		return encodeAnswer(m.id, "result", plain(r.Result))
+	case mcp.JSONRPCError:
+		if strings.HasPrefix(r.Error.Message, "unparsable ") { // what follows are names of Go types
+			r.Error.Code, r.Error.Message = codeInvalidParams, "these params are not what "+m.method+" takes"
+		}
+		return encodeAnswer(m.id, "error", r.Error)
+	}
+	return nil, errors.New("no answer to " + m.method)
+}
+
+// encodeAnswer writes an answer whose outcome is its result or its error.
+func encodeAnswer(id json.RawMessage, outcome string, value any) ([]byte, error) {
+	encoded, err := encode(value)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat([]byte(`{"jsonrpc":"2.0","id":`), id, []byte(`,"`+outcome+`":`), encoded, []byte("}")), nil
+}
+
+// refusal is an error answer. An id of nil is null, as JSON-RPC has it for lines whose id can't be told.
+func refusal(id json.RawMessage, code int, text string) []byte {
+	if id == nil {
+		id = json.RawMessage("null")
+	}
+	line, err := encodeAnswer(id, "error", mcp.JSONRPCErrorDetails{Code: code, Message: text})
+	if err != nil {
+		panic(err) // a number and a string always encode
+	}
+	return line
+}
+
+// toolResult is mcp.CallToolResult without a MarshalJSON that escapes HTML.
+type toolResult struct {
+	mcp.Result
+	Content           []mcp.Content   `json:"content"`
+	StructuredContent json.RawMessage `json:"structuredContent,omitempty"`
+	IsError           bool            `json:"isError,omitempty"`
+}
+
+// toolList is mcp.ListToolsResult with tools that leave out what they don't have.
+type toolList struct {
+	mcp.PaginatedResult
+	Tools []listedTool `json:"tools"`
+}
+
+type listedTool struct {
+	Name        string              `json:"name"`
+	Title       string              `json:"title,omitempty"`
+	Description string              `json:"description"`
+	InputSchema json.RawMessage     `json:"inputSchema"`
+	Annotations *mcp.ToolAnnotation `json:"annotations,omitempty"`
+}
+
+// plain exchanges the results that mcp-go encodes in its own way for ones that are encoded as they stand.
+func plain(result any) any {
+	switch r := result.(type) {
+	case mcp.CallToolResult:
+		return toolResult{Result: r.Result, Content: r.Content, StructuredContent: r.RawStructuredContent, IsError: r.IsError}
+	case *mcp.CallToolResult:
+		return plain(*r)
+	case mcp.ListToolsResult:
+		list := toolList{PaginatedResult: r.PaginatedResult, Tools: make([]listedTool, len(r.Tools))}
+		for i, t := range r.Tools {
+			list.Tools[i] = listedTool{Name: t.Name, Title: t.Title, Description: t.Description, InputSchema: t.RawInputSchema}
+			if t.Annotations != (mcp.ToolAnnotation{}) {
+				list.Tools[i].Annotations = &t.Annotations
+			}
+		}
+		return list
+	}
+	return result
+}

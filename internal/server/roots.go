@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+)
+
+// rootsWait is how long a call waits for the client to say which folders it works in.
+const rootsWait = 2 * time.Second
+
+// roots are the folders that the client works in.
+type roots struct {
+	mu      sync.Mutex
+	paths   []string
+	known   bool
+	pending context.Context // ends when the latest question is answered, or has waited long enough; nil before any
+}
+
+// expect says that an answer is on its way. What it returns takes the answer: the roots, or nil for a refusal.
+func (r *roots) expect() (answer func(paths []string)) {
+	pending, settle := context.WithTimeout(context.Background(), rootsWait)
+	r.mu.Lock()
+	r.pending = pending
+	r.mu.Unlock()
+	return func(paths []string) {
+		r.mu.Lock()
+		if r.pending == pending { // an answer to an older question is out of date
+			r.paths, r.known = paths, paths != nil
+		}
+		r.mu.Unlock()
+		settle()
+	}
+}
+
+// get waits for the answer that is on its way, if one is.
+func (r *roots) get(ctx context.Context) (paths []string, known bool) {
+	r.mu.Lock()
+	pending := r.pending
+	r.mu.Unlock()
+	if pending == nil {
+		return nil, false
+	}
+	select {
+	case <-pending.Done():
+	case <-ctx.Done():
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]string(nil), r.paths...), r.known
+}
+
+// expectRoots has calls that need the roots wait for them, from the handshake on. MCP lets us ask only once the client
+// has said that it is ready.
+func (c *conn) expectRoots() {
+	if c.state.GetClientCapabilities().Roots != nil {
+		c.roots.expect()
+	}
+}
+
+// askRoots asks the client for its roots, if it says that it has such a thing.
+func (c *conn) askRoots() {
+	if c.state.GetClientCapabilities().Roots == nil || revision(c.state.ProtocolVersion()).stateless() {
+		return
+	}
+	answer := c.roots.expect()
+	c.ask(string(mcp.MethodListRoots), func(result json.RawMessage) { answer(rootPaths(result)) })
+}
+
+// rootPaths reads a roots/list result: nil when it is none, the paths of its local folders else.
+func rootPaths(result json.RawMessage) []string {
+	var list mcp.ListRootsResult
+	if result == nil || json.Unmarshal(result, &list) != nil {
+		return nil
+	}
+	paths := []string{}
+	for _, root := range list.Roots {
+		if path, ok := filePath(root.URI, runtime.GOOS == "windows"); ok {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// filePath turns a file:// URI into a path of this system. It is false for other schemes, other hosts and nonsense.
+func filePath(uri string, windows bool) (string, bool) {
+	const scheme = "file://"
+	if len(uri) < len(scheme) || !strings.EqualFold(uri[:len(scheme)], scheme) {
+		return "", false
+	}
+	rest, err := url.PathUnescape(uri[len(scheme):])
+	if err != nil || strings.ContainsRune(rest, 0) {
+		return "", false
+	}
+	host, path, _ := strings.Cut(rest, "/")
+	if !windows {
+		if host != "" && !strings.EqualFold(host, "localhost") {
+			return "", false
+		}
+		return filepath.Clean("/" + path), true
+	}
+	switch {
+	case isDrive(host): // file://C:/x, one slash short, as some clients write it
+		path = host + "/" + path
+	case host != "" && !strings.EqualFold(host, "localhost"): // file://server/share is \\server\share
+		return `\\` + strings.ReplaceAll(rest, "/", `\`), true
+	}
+	drive, below, _ := strings.Cut(path, "/")
+	if !isDrive(drive) {
+		return "", false
+	}
+	return strings.ToUpper(drive) + `\` + strings.ReplaceAll(below, "/", `\`), true
+}
+
+// isDrive tells whether a name is a Windows drive, "C:".
+func isDrive(name string) bool {
+	return len(name) == 2 && name[1] == ':' && ('a' <= name[0]|0x20 && name[0]|0x20 <= 'z')
+}

@@ -1,0 +1,143 @@
+// Package server is the only room that knows MCP: it maps the tools to mcp-go and carries lines between a client and
+// mcp-go over its own stdio loop (mcp-go's stock loop loses cancellations and sends progress after results).
+//
+// It knows the tools and nothing below them: no vendor, no database.
+package server
+
+import (
+	"context"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	mcpserver "github.com/mark3labs/mcp-go/server"
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools"
+)
+
+// Options are what a Server is made of.
+type Options struct {
+	Name         string // as clients show it
+	Version      string
+	Instructions string // what a client tells its model about the server, in the handshake
+	Tools        []tools.Tool
+	// Call runs a tool within its limit and always returns a result; tools.Dispatcher.Call is one.
+	Call   func(ctx context.Context, inv tools.Invocation) *tools.Result
+	Client *Client     // nil when nobody asks for it
+	Log    *zap.Logger // nil logs nothing
+}
+
+// Server answers one MCP client. Make one with New and run it with Serve.
+type Server struct {
+	mcp    *mcpserver.MCPServer
+	call   func(ctx context.Context, inv tools.Invocation) *tools.Result
+	names  map[string]bool
+	client *Client
+	log    *zap.Logger
+}
+
+// New makes a server of its tools. It opens nothing.
+func New(o Options) *Server {
+	s := &Server{call: o.Call, names: map[string]bool{}, client: o.Client, log: o.Log}
+	if s.client == nil {
+		s.client = &Client{}
+	}
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
+	hooks := &mcpserver.Hooks{}
+	hooks.AddAfterInitialize(trimHandshake)
+	hooks.AddAfterDiscover(trimDiscovery)
+	s.mcp = mcpserver.NewMCPServer(o.Name, o.Version,
+		mcpserver.WithInstructions(o.Instructions),
+		mcpserver.WithToolCapabilities(false), // the list never changes while we run
+		mcpserver.WithLogging(),
+		mcpserver.WithToolFilter(trimTools),
+		mcpserver.WithHooks(hooks),
+	)
+	for _, t := range o.Tools {
+		s.names[t.Name] = true
+		s.mcp.AddTool(toolOf(t), s.callTool)
+	}
+	return s
+}
+
+// toolOf is a tool as the newest revision knows it.
+func toolOf(t tools.Tool) mcp.Tool {
+	return mcp.Tool{
+		Name: t.Name, Title: t.Title, Description: t.Description, RawInputSchema: t.Schema,
+		Annotations: mcp.ToolAnnotation{
+			Title:           t.Title,
+			ReadOnlyHint:    &t.Annotations.ReadOnly,
+			DestructiveHint: &t.Annotations.Destructive,
+			IdempotentHint:  &t.Annotations.Idempotent,
+			OpenWorldHint:   &t.Annotations.OpenWorld,
+		},
+	}
+}
+
+// trimTools takes out of a list of tools what the request's revision does not know.
+func trimTools(ctx context.Context, list []mcp.Tool) []mcp.Tool {
+	r := revisionOf(ctx)
+	if r.structured() {
+		return list
+	}
+	trimmed := make([]mcp.Tool, len(list))
+	for i, t := range list {
+		t.Title = ""
+		if !r.annotations() {
+			t.Annotations = mcp.ToolAnnotation{}
+		}
+		trimmed[i] = t
+	}
+	return trimmed
+}
+
+// trimHandshake takes out of the handshake what its revision does not know.
+func trimHandshake(_ context.Context, _ any, _ *mcp.InitializeRequest, result *mcp.InitializeResult) {
+	if !revision(result.ProtocolVersion).completionsCapability() {
+		result.Capabilities.Completions = nil
+	}
+}
+
+// trimDiscovery takes out of server/discover the logging that a stateless client never gets from us.
+func trimDiscovery(_ context.Context, _ any, _ *mcp.DiscoverRequest, result *mcp.DiscoverResult) {
+	result.Capabilities.Logging = nil
+}
+
+type callKey struct{}
+
+// inFlight is the call that a handler works on, with the client that it came from.
+type inFlight struct {
+	conn *conn
+	call *call
+}
+
+func withCall(ctx context.Context, c *conn, k *call) context.Context {
+	return context.WithValue(ctx, callKey{}, inFlight{c, k})
+}
+
+// callTool runs a tool with the client's own bytes as its arguments.
+func (s *Server) callTool(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	at, ok := ctx.Value(callKey{}).(inFlight)
+	if !ok {
+		panic("a tool call that did not come through Serve")
+	}
+	r, k := revisionOf(ctx), at.call
+	reply := s.call(ctx, tools.Invocation{
+		ID:        string(k.message.id),
+		Tool:      k.tool.name,
+		Arguments: k.tool.arguments,
+		Received:  k.message.received,
+		Client:    clientName(ctx, &at.conn.state),
+		Progress:  at.conn.progress(k, r),
+	})
+	object, err := encode(&reply.Body)
+	if err != nil {
+		return nil, err
+	}
+	result := &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(string(object))}, IsError: reply.IsError}
+	if r.structured() {
+		result.RawStructuredContent = object
+	}
+	return result, nil
+}

@@ -1,0 +1,360 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools"
+)
+
+func TestRevisionsAreThoseThatAreTested(t *testing.T) {
+	assert.Equal(t, []string{"2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"}, Revisions())
+}
+
+func TestHandshake(t *testing.T) {
+	for asked, agreed := range map[string]string{
+		"2024-11-05": "2024-11-05", "2025-03-26": "2025-03-26", "2025-06-18": "2025-06-18", "2025-11-25": "2025-11-25",
+		"2026-07-28": "2025-11-25", // has no handshake
+		"2099-01-01": "2025-11-25", "1999-01-01": "2025-11-25", "": "2025-03-26",
+	} {
+		t.Run(asked, func(t *testing.T) {
+			p := connect(t, serverOf(nil, nil, map[string]handler{"echo": slow(0)}))
+			p.send(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"%s","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`, asked)
+			var got struct {
+				ProtocolVersion string
+				ServerInfo      map[string]any
+				Capabilities    map[string]any
+				Instructions    string
+			}
+			require.NoError(t, json.Unmarshal(p.next().Result, &got))
+			assert.Equal(t, agreed, got.ProtocolVersion)
+			assert.Equal(t, map[string]any{"name": "exai-mcp", "version": "1.2.3"}, got.ServerInfo)
+			assert.Equal(t, map[string]any{"tools": map[string]any{}, "logging": map[string]any{}}, got.Capabilities)
+			assert.Equal(t, "Ask for a second opinion.", got.Instructions)
+		})
+	}
+}
+
+func TestToolsListPerRevision(t *testing.T) {
+	const (
+		schema  = `"inputSchema":{"type":"object","properties":{"n":{"type":"integer"}}}`
+		hints   = `"annotations":{"title":"The echo","readOnlyHint":true,"destructiveHint":false,"idempotentHint":false,"openWorldHint":true}`
+		oldest  = `{"tools":[{"name":"echo","description":"Does <it> & more.",` + schema + `}]}`
+		hinted  = `{"tools":[{"name":"echo","description":"Does <it> & more.",` + schema + `,` + hints + `}]}`
+		current = `{"tools":[{"name":"echo","title":"The echo","description":"Does <it> & more.",` + schema + `,` + hints + `}]}`
+	)
+	for version, want := range map[string]string{
+		"2024-11-05": oldest, "2025-03-26": hinted, "2025-06-18": current, "2025-11-25": current, "2026-07-28": current,
+	} {
+		t.Run(version, func(t *testing.T) {
+			p := connect(t, serverOf(nil, nil, map[string]handler{"echo": slow(0)}))
+			p.handshake(version, `{}`)
+			p.send(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":""%s}}`, meta(version, ""))
+			got := p.next()
+			if version != "2026-07-28" {
+				assert.Equal(t, want, string(got.Result))
+				return
+			}
+			var whole, wanted map[string]any
+			require.NoError(t, json.Unmarshal(got.Result, &whole))
+			require.NoError(t, json.Unmarshal([]byte(want), &wanted))
+			assert.Equal(t, wanted["tools"], whole["tools"])
+			assert.Equal(t, "complete", whole["resultType"])
+			assert.Contains(t, whole, "ttlMs")
+		})
+	}
+}
+
+func TestResultPerRevision(t *testing.T) {
+	for _, version := range Revisions() {
+		t.Run(version, func(t *testing.T) {
+			p := connect(t, serverOf(nil, nil, map[string]handler{"fail": func(context.Context, tools.Invocation) *tools.Result {
+				r := says("a < b && c > d")
+				r.Body.Set("n", json.Number("9007199254740993"))
+				r.IsError = true
+				return r
+			}}))
+			p.handshake(version, `{}`)
+			p.call(version, `1`, "fail", `{}`, "")
+			got := p.next()
+			const object = `{"content":"a < b && c > d","n":9007199254740993}`
+			assert.Equal(t, object, got.content(t))
+			var r struct {
+				IsError           bool
+				StructuredContent json.RawMessage
+			}
+			require.NoError(t, json.Unmarshal(got.Result, &r))
+			assert.True(t, r.IsError)
+			if version >= "2025-06-18" {
+				assert.Equal(t, object, string(r.StructuredContent), "both are whole")
+			} else {
+				assert.NotContains(t, got.raw, "structuredContent")
+			}
+			assert.Equal(t, version == "2026-07-28", strings.Contains(got.raw, "resultType"))
+		})
+	}
+}
+
+func TestWhatAToolIsTold(t *testing.T) {
+	for version, client := range map[string]string{"2025-06-18": "probe 9", "2026-07-28": "modern 1"} {
+		t.Run(version, func(t *testing.T) {
+			heard := make(chan tools.Invocation, 1)
+			p := connect(t, serverOf(nil, nil, map[string]handler{"echo": func(_ context.Context, inv tools.Invocation) *tools.Result {
+				heard <- inv
+				return says("")
+			}}))
+			p.handshake(version, `{}`)
+			before := time.Now()
+			p.call(version, `"a"`, "echo", `{"n":1}`, "")
+			inv := <-heard
+			assert.Equal(t, `"a"`, inv.ID)
+			assert.Equal(t, "echo", inv.Tool)
+			assert.Equal(t, `{"n":1}`, string(inv.Arguments))
+			assert.Equal(t, client, inv.Client)
+			assert.Nil(t, inv.Progress, "no token, no progress")
+			assert.WithinRange(t, inv.Received, before, time.Now())
+			for _, none := range []string{`"arguments":null`, `"other":1`} {
+				p.send(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"echo",%s%s}}`, none, meta(version, ""))
+				assert.Nil(t, (<-heard).Arguments, none)
+			}
+		})
+	}
+}
+
+func TestProgressComesBeforeTheResult(t *testing.T) {
+	for _, version := range Revisions() {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			p := connect(t, serverOf(nil, nil, map[string]handler{"busy": func(_ context.Context, inv tools.Invocation) *tools.Result {
+				inv.Progress("first")
+				inv.Progress(strings.Repeat("é", 300))
+				return says("done")
+			}}))
+			p.handshake(version, `{}`)
+			const calls = 1000
+			go func() {
+				for i := range calls {
+					p.call(version, fmt.Sprint(i), "busy", `{}`, fmt.Sprint(i+9007199254740993))
+				}
+			}()
+			seen := map[string]int{}
+			for results := 0; results < calls; {
+				l := p.next()
+				if l.Method == "" {
+					require.Nil(t, l.Error, l.raw)
+					var i int
+					require.NoError(t, json.Unmarshal(l.ID, &i))
+					assert.Equal(t, 2, seen[fmt.Sprint(i+9007199254740993)], "progress of call %d ahead of its result", i)
+					results++
+					continue
+				}
+				require.Equal(t, "notifications/progress", l.Method)
+				var n struct {
+					ProgressToken json.RawMessage
+					Progress      int
+					Message       string
+				}
+				require.NoError(t, json.Unmarshal(l.Params, &n))
+				seen[string(n.ProgressToken)]++
+				assert.Equal(t, seen[string(n.ProgressToken)], n.Progress, "rising")
+				assert.Less(t, utf8.RuneCountInString(n.Message), 200)
+				assert.Equal(t, version != "2024-11-05", n.Message != "", "a message where the revision has one")
+			}
+		})
+	}
+}
+
+func TestProgressTokens(t *testing.T) {
+	p := connect(t, serverOf(nil, nil, map[string]handler{"busy": func(_ context.Context, inv tools.Invocation) *tools.Result {
+		if inv.Progress == nil {
+			return says("no token")
+		}
+		inv.Progress("x")
+		return says("token")
+	}}))
+	p.handshake(newest, `{}`)
+	for _, token := range []string{`"t\u00e9"`, `0`, `""`, `-1`} {
+		p.call(newest, `1`, "busy", `{}`, token)
+		assert.Contains(t, p.next().raw, `"progressToken":`+token+`,`)
+		assert.Contains(t, p.next().content(t), "token")
+	}
+	for _, none := range []string{`null`, `{}`, `true`} {
+		p.call(newest, `1`, "busy", `{}`, none)
+		assert.Contains(t, p.next().content(t), "no token")
+	}
+}
+
+func TestStatelessRevision(t *testing.T) {
+	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": slow(0)}))
+	p.send(`{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"x":1%s}}`, meta("2026-07-28", ""))
+	var found struct {
+		SupportedVersions []string
+		Capabilities      map[string]any
+		Instructions      string
+	}
+	require.NoError(t, json.Unmarshal(p.next().Result, &found))
+	assert.Equal(t, Revisions(), found.SupportedVersions)
+	assert.Equal(t, map[string]any{"tools": map[string]any{}}, found.Capabilities)
+	assert.NotEmpty(t, found.Instructions)
+
+	for _, removed := range []string{"ping", "initialize", "logging/setLevel"} {
+		p.send(`{"jsonrpc":"2.0","id":2,"method":"%s","params":{"x":1%s}}`, removed, meta("2026-07-28", ""))
+		got := p.next()
+		require.NotNil(t, got.Error, removed)
+		assert.Equal(t, -32601, got.Error.Code, removed)
+	}
+	// A request of another revision on the same streams is served in its own.
+	p.call("", `3`, "echo", `{}`, "")
+	assert.NotContains(t, p.next().raw, "resultType")
+	p.call("2026-07-28", `4`, "echo", `{}`, "")
+	assert.Contains(t, p.next().raw, "resultType")
+
+	p.send(`{"jsonrpc":"2.0","id":5,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true}%s}}`, meta("2026-07-28", ""))
+	assert.Equal(t, "notifications/subscriptions/acknowledged", p.next().Method, "ahead of the answer")
+	assert.Equal(t, `5`, string(p.next().ID))
+}
+
+func TestLogMessages(t *testing.T) {
+	client := &Client{}
+	log := zap.New(client.LogCore())
+	log.Error("nobody is there yet")
+	s := serverOf(nil, client, nil)
+	for _, version := range []string{"2024-11-05", "2025-11-25"} {
+		t.Run(version, func(t *testing.T) {
+			p := connect(t, s)
+			p.handshake(version, `{}`)
+			log.Warn("below the level")
+			log.Named("glm").With(zap.String("limit", "GLM_TIMEOUT_SECS")).Error("a limit passed", zap.Int("n", 1))
+			got := p.next()
+			assert.Equal(t, "notifications/message", got.Method)
+			assert.JSONEq(t, `{"level":"error","logger":"glm","data":{"message":"a limit passed","limit":"GLM_TIMEOUT_SECS","n":1}}`, string(got.Params))
+
+			p.send(`{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"debug"}}`)
+			assert.Nil(t, p.next().Error)
+			log.Debug("now this as well")
+			assert.Contains(t, p.next().raw, `"level":"debug"`)
+			require.NoError(t, p.hangUp())
+			assert.Empty(t, p.rest())
+		})
+	}
+	t.Run("stateless", func(t *testing.T) {
+		p := connect(t, s)
+		p.send(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":""%s}}`, meta("2026-07-28", ""))
+		p.next()
+		log.Error("for nobody")
+		require.NoError(t, p.hangUp())
+		assert.Empty(t, p.rest())
+	})
+}
+
+func TestRoots(t *testing.T) {
+	const ask = `{"jsonrpc":"2.0","id":"exai-%d","method":"roots/list"}`
+	synctest.Test(t, func(t *testing.T) {
+		client := &Client{}
+		_, known := client.Roots(t.Context())
+		assert.False(t, known, "no client yet")
+
+		p := connect(t, serverOf(nil, client, nil))
+		p.handshake(newest, `{"roots":{"listChanged":true}}`)
+		assert.Equal(t, fmt.Sprintf(ask, 1), p.next().raw)
+		start := time.Now()
+		go func() {
+			time.Sleep(time.Second)
+			p.send(`{"jsonrpc":"2.0","id":"exai-1","result":{"roots":[{"uri":"file:///home/me/my%%20code","name":"x"},{"uri":"https://example.org/"}]}}`)
+		}()
+		paths, known := client.Roots(t.Context())
+		assert.True(t, known)
+		assert.Equal(t, []string{"/home/me/my code"}, paths)
+		assert.Equal(t, time.Second, time.Since(start), "it waits for the first answer")
+
+		p.send(`{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
+		assert.Equal(t, fmt.Sprintf(ask, 2), p.next().raw)
+		start = time.Now()
+		paths, known = client.Roots(t.Context())
+		assert.True(t, known)
+		assert.Equal(t, []string{"/home/me/my code"}, paths, "the old ones while the client does not answer")
+		assert.Equal(t, 2*time.Second, time.Since(start))
+
+		p.send(`{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
+		assert.Equal(t, fmt.Sprintf(ask, 3), p.next().raw)
+		p.send(`{"jsonrpc":"2.0","id":"exai-3","result":{"roots":[{"uri":"file:///new"}]}}`)
+		p.send(`{"jsonrpc":"2.0","id":"exai-2","result":{"roots":[{"uri":"file:///late"}]}}`)
+		synctest.Wait()
+		paths, _ = client.Roots(t.Context())
+		assert.Equal(t, []string{"/new"}, paths, "an answer to an older question is out of date")
+
+		p.send(`{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
+		p.next()
+		p.send(`{"jsonrpc":"2.0","id":"exai-4","error":{"code":-32601,"message":"no such method"}}`)
+		synctest.Wait()
+		_, known = client.Roots(t.Context())
+		assert.False(t, known)
+	})
+}
+
+func TestRootsOfAClientThatKeepsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &Client{}
+		p := connect(t, serverOf(nil, client, nil))
+		p.send(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{"roots":{}},"clientInfo":{"name":"c","version":"1"}}}`)
+		p.next()
+		start := time.Now()
+		for range 3 {
+			_, known := client.Roots(t.Context())
+			assert.False(t, known)
+		}
+		assert.Equal(t, 2*time.Second, time.Since(start), "one wait, not one per call")
+	})
+}
+
+func TestRootsAreNotAskedOfAClientWithout(t *testing.T) {
+	for _, version := range Revisions() {
+		client := &Client{}
+		p := connect(t, serverOf(nil, client, nil))
+		p.handshake(version, `{}`)
+		p.send(`{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
+		_, known := client.Roots(t.Context())
+		assert.False(t, known)
+		require.NoError(t, p.hangUp())
+		assert.Empty(t, p.rest())
+	}
+}
+
+func TestFilePath(t *testing.T) {
+	for _, c := range []struct{ uri, unix, windows string }{
+		{"file:///home/me", "/home/me", ""},
+		{"file:///home/me/", "/home/me", ""},
+		{"file:///a%20b/%C3%A9%23%25", "/a b/é#%", ""},
+		{"file:///a/../b", "/b", ""},
+		{"FILE:///x", "/x", ""},
+		{"file://localhost/x", "/x", ""},
+		{"file:///", "/", ""},
+		{"file:///C:/Users/me", "/C:/Users/me", `C:\Users\me`},
+		{"file:///c%3A/Users/me%20too", "/c:/Users/me too", `C:\Users\me too`},
+		{"file://C:/Users", "", `C:\Users`},
+		{"file:///C:", "/C:", `C:\`},
+		{"file://server/share/x", "", `\\server\share\x`},
+		{"file:///a%00b", "", ""},
+		{"file:///a%zz", "", ""},
+		{"https://example.org/x", "", ""},
+		{"/home/me", "", ""},
+		{"", "", ""},
+	} {
+		unix, ok := filePath(c.uri, false)
+		assert.Equal(t, c.unix, unix, c.uri)
+		assert.Equal(t, c.unix != "", ok, c.uri)
+		windows, ok := filePath(c.uri, true)
+		assert.Equal(t, c.windows, windows, c.uri)
+		assert.Equal(t, c.windows != "", ok, c.uri)
+	}
+}

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	mcpserver "github.com/mark3labs/mcp-go/server"
+)
+
+// session is what the handshake agreed on, as mcp-go sets and asks for it.
+type session struct {
+	initialized  atomic.Bool
+	revision     atomic.Pointer[string]
+	client       atomic.Pointer[mcp.Implementation]
+	capabilities atomic.Pointer[mcp.ClientCapabilities]
+	level        atomic.Pointer[mcp.LoggingLevel]
+}
+
+func (s *session) SessionID() string { return "stdio" }
+func (s *session) Initialize()       { s.initialized.Store(true) }
+func (s *session) Initialized() bool { return s.initialized.Load() }
+
+func (s *session) ProtocolVersion() string           { return loaded(&s.revision) }
+func (s *session) SetProtocolVersion(version string) { s.revision.Store(&version) }
+
+func (s *session) GetClientInfo() mcp.Implementation     { return loaded(&s.client) }
+func (s *session) SetClientInfo(info mcp.Implementation) { s.client.Store(&info) }
+
+func (s *session) GetClientCapabilities() mcp.ClientCapabilities     { return loaded(&s.capabilities) }
+func (s *session) SetClientCapabilities(caps mcp.ClientCapabilities) { s.capabilities.Store(&caps) }
+
+func (s *session) SetLogLevel(level mcp.LoggingLevel) { s.level.Store(&level) }
+
+// GetLogLevel is the level that the client chose. One that chose none hears of errors alone.
+func (s *session) GetLogLevel() mcp.LoggingLevel {
+	if level := s.level.Load(); level != nil {
+		return *level
+	}
+	return mcp.LoggingLevelError
+}
+
+func loaded[T any](p *atomic.Pointer[T]) T {
+	if v := p.Load(); v != nil {
+		return *v
+	}
+	var none T
+	return none
+}
+
+// requestSession is the session as one request sees it: mcp-go's own notifications about the request gather here, and go
+// out ahead of its answer.
+type requestSession struct {
+	*session
+	notes chan mcp.JSONRPCNotification
+}
+
+func newRequestSession(s *session) *requestSession {
+	return &requestSession{session: s, notes: make(chan mcp.JSONRPCNotification, 4)}
+}
+
+func (s *requestSession) NotificationChannel() chan<- mcp.JSONRPCNotification { return s.notes }
+
+var (
+	_ mcpserver.SessionWithLogging         = (*requestSession)(nil)
+	_ mcpserver.SessionWithClientInfo      = (*requestSession)(nil)
+	_ mcpserver.SessionWithProtocolVersion = (*requestSession)(nil)
+)
+
+// clientName is who sent a request, "name version", for the logs.
+func clientName(ctx context.Context, s *session) string {
+	info := s.GetClientInfo()
+	if own := mcpserver.RequestProtocolInfoFromContext(ctx); own != nil && own.ClientInfo != nil {
+		info = *own.ClientInfo
+	}
+	if info.Version == "" {
+		return info.Name
+	}
+	return info.Name + " " + info.Version
+}

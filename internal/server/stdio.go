@@ -1,0 +1,314 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"go.uber.org/zap"
+)
+
+// Why a call's context ended, by context.Cause.
+var (
+	ErrCancelledByClient = errors.New("cancelled by client")
+	ErrShutdown          = errors.New("the server is shutting down")
+)
+
+// How long calls in flight have once the end has come. Whoever runs Serve has the rest of the two seconds within which
+// the process is to be gone.
+const (
+	finishTime   = 1500 * time.Millisecond // to finish, after the client closed its end
+	shutdownTime = 1700 * time.Millisecond // until Serve returns, storing after a cancellation included
+	flushTime    = 50 * time.Millisecond   // for the last lines to be written, at least
+)
+
+// conn is one client on one pair of streams.
+type conn struct {
+	server *Server
+	log    *zap.Logger
+	out    *outbox
+	base   context.Context // what every call's context descends from
+	state  session
+	roots  roots
+
+	mu       sync.Mutex
+	calls    map[string]*call // in flight, by id
+	asked    map[string]func(result json.RawMessage)
+	asks     int
+	stopped  bool
+	inflight sync.WaitGroup
+}
+
+// call is one request in flight.
+type call struct {
+	message *message
+	tool    toolCall // of a tools/call
+	cancel  context.CancelCauseFunc
+	over    bool // answered or cancelled: the client hears no more of it
+}
+
+// Serve answers the client on in and out until in ends, out breaks or ctx does, and returns within two seconds of that,
+// whatever a tool does. When in ends, calls in flight may finish for 1.5 s; otherwise they are cancelled at once. It
+// closes neither stream. The error is that of reading in; the end of in and of ctx are none.
+func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	base, cancel := context.WithCancelCause(ctx)
+	defer cancel(ErrShutdown)
+	c := &conn{
+		server: s, log: s.log, out: newOutbox(out), base: base,
+		calls: map[string]*call{}, asked: map[string]func(json.RawMessage){},
+	}
+	s.client.conn.Store(c)
+	defer s.client.conn.CompareAndSwap(c, nil)
+
+	read := make(chan error, 1)
+	go func() { read <- c.read(in) }()
+	var err error
+	var finish time.Duration
+	select {
+	case err = <-read:
+		finish = finishTime
+	case <-c.out.broken:
+	case <-ctx.Done():
+	}
+	deadline := time.Now().Add(shutdownTime)
+	idle := c.stop()
+	select {
+	case <-idle:
+	case <-time.After(finish):
+	case <-c.out.broken:
+	case <-ctx.Done():
+	}
+	cancel(ErrShutdown)
+	select {
+	case <-idle:
+	case <-time.After(time.Until(deadline)):
+		c.log.Warn("calls were still running at shutdown")
+	}
+	c.out.close(max(time.Until(deadline), flushTime))
+	return err
+}
+
+// stop takes no more calls. The channel closes when those in flight have ended.
+func (c *conn) stop() <-chan struct{} {
+	c.mu.Lock()
+	c.stopped = true // before Wait, since begin must not add to a WaitGroup that is waited on
+	c.mu.Unlock()
+	idle := make(chan struct{})
+	go func() {
+		c.inflight.Wait()
+		close(idle)
+	}()
+	return idle
+}
+
+// read serves line after line until the input ends.
+func (c *conn) read(in io.Reader) error {
+	lines := newLineReader(in)
+	for {
+		line, err := lines.next()
+		var fault *lineFault
+		switch {
+		case errors.As(err, &fault):
+			c.refuse(fault.id, fault.code, fault.text)
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case len(line) > 0:
+			c.handle(line)
+		}
+	}
+}
+
+func (c *conn) handle(line []byte) {
+	m, err := parseMessage(line, time.Now())
+	var fault *lineFault
+	switch {
+	case m != nil && m.method != "" && m.id == nil:
+		if err == nil {
+			c.notified(m)
+		}
+	case errors.As(err, &fault):
+		c.refuse(fault.id, fault.code, fault.text)
+	case m.method == "":
+		c.answered(m)
+	default:
+		c.request(m)
+	}
+}
+
+// notified handles a notification. Those that are not named here change nothing for us.
+func (c *conn) notified(m *message) {
+	switch m.method {
+	case "notifications/cancelled":
+		for key, value := range members(m.params) {
+			if key == "requestId" {
+				c.cancelCall(idKey(value))
+			}
+		}
+	case "notifications/initialized", "notifications/roots/list_changed":
+		c.askRoots()
+	}
+}
+
+// request starts to serve a request. The call is on the books before its goroutine runs, so that a cancellation that
+// comes next finds it. The handshake is served in line, since everything after it depends on it.
+func (c *conn) request(m *message) {
+	ctx, cancel := context.WithCancelCause(c.base)
+	k := &call{message: m, cancel: cancel}
+	if m.method == string(mcp.MethodToolsCall) {
+		if err := c.takeToolCall(k); err != nil {
+			cancel(nil)
+			c.refuse(m.id, codeInvalidParams, err.Error())
+			return
+		}
+	}
+	started, duplicate := c.begin(k)
+	if !started {
+		cancel(nil)
+		if duplicate {
+			c.refuse(m.id, codeInvalidRequest, "a request with this id is still being served; give each request an id of its own")
+		}
+		return
+	}
+	if m.method == string(mcp.MethodInitialize) {
+		c.serve(ctx, k)
+		c.expectRoots()
+		return
+	}
+	go c.serve(ctx, k)
+}
+
+// takeToolCall cuts a tools/call's params and sees that there is such a tool.
+func (c *conn) takeToolCall(k *call) (err error) {
+	if k.tool, err = k.message.toolCall(); err != nil {
+		return err
+	}
+	if !c.server.names[k.tool.name] {
+		return errors.New("there is no tool " + quote(k.tool.name) + "; tools/list names those that there are")
+	}
+	return nil
+}
+
+// begin puts a call on the books, unless its id is taken or the server is shutting down.
+func (c *conn) begin(k *call) (started, duplicate bool) {
+	key := idKey(k.message.id)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return false, false
+	}
+	if _, taken := c.calls[key]; taken {
+		return false, true
+	}
+	c.calls[key] = k
+	c.inflight.Add(1)
+	return true, false
+}
+
+// cancelCall ends a call at once; the client hears no more of it, and its id is free again.
+func (c *conn) cancelCall(key string) {
+	c.mu.Lock()
+	k := c.calls[key]
+	if k != nil {
+		k.over = true
+		delete(c.calls, key)
+	}
+	c.mu.Unlock()
+	if k != nil {
+		k.cancel(ErrCancelledByClient)
+	}
+}
+
+// serve answers one request.
+func (c *conn) serve(ctx context.Context, k *call) {
+	defer c.inflight.Done()
+	defer k.cancel(nil)
+	answer := c.answer(ctx, k)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k.over {
+		return
+	}
+	k.over = true
+	delete(c.calls, idKey(k.message.id))
+	c.out.send(answer)
+}
+
+// answer has mcp-go make the answer to a request and gives it the request's own id. A panic is logged and hidden.
+func (c *conn) answer(ctx context.Context, k *call) (line []byte) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.log.Error("panic while serving a request", zap.String("method", k.message.method), zap.Any("panic", r),
+				zap.ByteString("stack", debug.Stack()))
+			line = refusal(k.message.id, codeInternal, "internal error; the server's log says more")
+		}
+	}()
+	params := k.message.params
+	if k.tool.slim != nil {
+		params = k.tool.slim // mcp-go has no use for the arguments
+	}
+	session := newRequestSession(&c.state)
+	ctx = c.server.mcp.WithContext(withCall(ctx, c, k), session)
+	response := c.server.mcp.HandleMessage(ctx, k.message.envelope(params))
+	c.forward(k, session.notes)
+	line, err := encodeResponse(response, k.message)
+	if err != nil {
+		c.log.Error("an answer could not be encoded", zap.String("method", k.message.method), zap.Error(err))
+		return refusal(k.message.id, codeInternal, "internal error; the server's log says more")
+	}
+	return line
+}
+
+// forward sends what mcp-go had to say while it served a request.
+func (c *conn) forward(k *call, notes <-chan mcp.JSONRPCNotification) {
+	for {
+		select {
+		case note := <-notes:
+			if line, err := encode(note); err == nil {
+				c.tell(k, line)
+			}
+		default:
+			return
+		}
+	}
+}
+
+// tell sends a notification about a call that is not over.
+func (c *conn) tell(k *call, line []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !k.over {
+		c.out.offer(line)
+	}
+}
+
+// ask sends a request of our own; answer hears its result, or nil when the client refused.
+func (c *conn) ask(method string, answer func(result json.RawMessage)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asks++
+	id := json.RawMessage(quote("exai-" + strconv.Itoa(c.asks)))
+	c.asked[idKey(id)] = answer
+	c.out.send((&message{id: id, method: method}).envelope(nil))
+}
+
+// answered takes the client's answer to a request of ours. One that nobody waits for is dropped.
+func (c *conn) answered(m *message) {
+	key := idKey(m.id)
+	c.mu.Lock()
+	answer := c.asked[key]
+	delete(c.asked, key)
+	c.mu.Unlock()
+	if answer != nil {
+		answer(m.result)
+	}
+}
+
+func (c *conn) refuse(id json.RawMessage, code int, text string) { c.out.send(refusal(id, code, text)) }
