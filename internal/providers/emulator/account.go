@@ -98,7 +98,8 @@ func (x *exchange) runFormula(uri string) (*result, error) {
 	var q struct {
 		Query string `json:"query"`
 	}
-	if json.Unmarshal([]byte(arguments), &q) != nil || strings.TrimSpace(q.Query) == "" {
+	readable := json.Unmarshal([]byte(arguments), &q) == nil
+	if !readable || strings.TrimSpace(q.Query) == "" {
 		return &result{json: map[string]any{
 			"id": id, "object": "fiber", "status": "failed", "error": "query is required", "context": map[string]string{"input": arguments},
 		}}, nil

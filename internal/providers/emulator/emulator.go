@@ -8,6 +8,7 @@
 package emulator
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -145,7 +146,7 @@ func New(opts ...Option) *Emulator {
 func Start(opts ...Option) (*Emulator, error) {
 	e := New(opts...)
 	for _, v := range []Vendor{GLM, Kimi} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := loopback()
 		if err != nil {
 			e.Close()
 			return nil, fmt.Errorf("start the %s emulator: %w", v, err)
@@ -153,6 +154,12 @@ func Start(opts ...Option) (*Emulator, error) {
 		e.Serve(v, l)
 	}
 	return e, nil
+}
+
+// loopback listens on a free port that only this machine can reach.
+func loopback() (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 }
 
 // Serve answers one vendor's requests on a listener, in the background, until Close. The vendor's URL becomes
@@ -203,7 +210,7 @@ func (e *Emulator) Close() {
 	}
 	e.mu.Unlock()
 	for _, s := range e.ownServer {
-		s.Close()
+		_ = s.Close() // it fails only when a listener was closed by its owner before
 	}
 	e.running.Wait()
 	e.wait(nil, func() bool { return e.conns[GLM]+e.conns[Kimi] == 0 })

@@ -143,10 +143,10 @@ func TestRequestsAreRecorded(t *testing.T) {
 	c := to(t, e, emulator.Kimi)
 	body := chatBody("kimi-k3", "")
 	c.post("/chat/completions", body)
-	rs, err := e.WaitFor(t.Context(), 1)
+	_, err := e.WaitFor(t.Context(), 1)
 	require.NoError(t, err)
 	require.NoError(t, e.WaitIdle(t.Context()))
-	rs = e.Requests()
+	rs := e.Requests()
 	require.Len(t, rs, 1)
 	r := rs[0]
 	assert.Equal(t, emulator.OpChat, r.Op)

@@ -115,10 +115,10 @@ func unpaired(messages []Message) (at int, lost string, missing []string) {
 
 func glmPairs(in *inquiry) error {
 	at, _, missing := unpaired(in.c.Messages)
-	if at >= 0 && missing == nil {
+	if at >= 0 && len(missing) == 0 {
 		return glmIllegal("tool message without its call", "messages")
 	}
-	if missing != nil {
+	if len(missing) > 0 {
 		return glmIllegal("tool call without its answer", "messages")
 	}
 	return nil

@@ -52,7 +52,7 @@ func hasMedia(m Message) bool {
 
 func kimiPairs(in *inquiry) error {
 	at, lost, missing := unpaired(in.c.Messages)
-	if missing != nil {
+	if len(missing) > 0 {
 		return kimiBad("tool call without its answer", "Invalid request: an assistant message with 'tool_calls' must be followed by tool messages "+
 			"responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: %s", strings.Join(missing, ", "))
 	}
