@@ -4,6 +4,8 @@
 // other package may import it.
 package config
 
+import "time"
+
 // Secret is a value that must never be shown. Every way of printing it gives a mask; Reveal is the one way to its text.
 type Secret string
 
@@ -43,6 +45,12 @@ type Config struct {
 	Issues        Issues
 	Logs          Logs
 	Server        Server
+
+	// Warnings are sentences for the operator about settings that have no effect or not the effect they seem to have,
+	// at most one for each name. They hold no secrets.
+	Warnings []string
+
+	sources map[string]string // variable -> where its value comes from; a default's is missing
 }
 
 // Vendor is one vendor's account and models. The names are GLM_... and KIMI_....
@@ -132,9 +140,13 @@ type KimiFiles struct {
 	MaxSizeMB    float64 `env:"KIMI_FILES_MAX_SIZE_MB"`
 	MaxCount     int     `env:"KIMI_FILES_MAX_COUNT"`            // 0: no limit
 	OnOversize   string  `env:"KIMI_FILES_BEHAVIOR_ON_OVERSIZE"` // skip or fail
+	Parallel     bool    `env:"KIMI_FILES_PARALLEL_UPLOADS"`     // false: Load sets MaxParallel to 1
 	MaxParallel  int     `env:"KIMI_FILES_MAX_PARALLEL"`
 	FetchRetries int     `env:"KIMI_FILES_FETCH_RETRIES"`
-	Keep         bool    `env:"KIMI_FILES_KEEP"` // keep the remote file after its text was fetched
+	// FetchDelay is the wait before the second try to fetch a file's text; each further wait is 1+FetchBackoff times the last.
+	FetchDelay   time.Duration `env:"KIMI_FILES_FETCH_INITIAL_DELAY"`
+	FetchBackoff float64       `env:"KIMI_FILES_FETCH_BACKOFF"`
+	Keep         bool          `env:"KIMI_FILES_KEEP"` // keep the remote file after its text was fetched
 }
 
 // GLMFiles sets uploads to GLM.
@@ -162,12 +174,84 @@ type Logs struct {
 	Level        string `env:"LOG_LEVEL"`
 	Prompts      bool   `env:"LOG_PROMPTS"`
 	Activity     bool   `env:"ACTIVITY_LOG"`
-	ActivityPath string `env:"EX_ACTIVITY_LOG_PATH"` // empty: activity.jsonl in the state folder
-	ToolCallPath string `env:"EX_TOOLCALL_LOG_PATH"` // empty: toolcalls.jsonl in the state folder
+	ActivityPath string `env:"EX_ACTIVITY_LOG_PATH"` // Load: logs/activity.jsonl in the state folder; empty writes none
+	ToolCallPath string `env:"EX_TOOLCALL_LOG_PATH"` // Load: logs/toolcalls.jsonl in the state folder; empty writes none
 }
 
 // Server sets the rest.
 type Server struct {
-	Name   string `env:"MCP_SERVER_NAME"`
-	Locale string `env:"LOCALE"`
+	Name    string `env:"MCP_SERVER_NAME"`
+	Locale  string `env:"LOCALE"`
+	EnvFile string `env:"ENV_FILE"` // the file that Load read, absolute; empty when it read none
+}
+
+// Default is the configuration of an empty environment, but for what depends on the machine: the state folder and the
+// log paths are empty, so that nothing is written. It is the one place of every default.
+func Default() *Config {
+	const second = time.Second
+	return &Config{
+		GLM: Vendor{
+			APIURL:       "https://api.z.ai/api/paas/v4",
+			SpeedModel:   "glm-5.3-flash",
+			QualityModel: "glm-5.3",
+			MaxInflight:  4,
+		},
+		Kimi: Vendor{
+			APIURL:       "https://api.moonshot.ai/v1",
+			SpeedModel:   "kimi-k3.1-pro",
+			QualityModel: "kimi-k3.1-pro",
+			MaxInflight:  6,
+		},
+		GLMSearch: GLMSearch{AcceptLanguage: "en-US,en", Engine: "search-prime", Count: 10, Recency: "noLimit"},
+		// The original's 512 tokens leave a thinking model nothing to answer with.
+		KimiTools: KimiTools{IntentMaxTokens: 4096},
+		Models:    Models{Default: "auto"},
+		Timeouts: TimeoutConfig{
+			GLM:          30 * second,
+			Kimi:         30 * second,
+			StreamIdle:   25 * second,
+			Connect:      5 * second,
+			KimiSearch:   30 * second,
+			GLMSearch:    30 * second,
+			SimpleTool:   30 * second,
+			WorkflowTool: 45 * second,
+			Expert:       60 * second,
+			FileTool:     55 * second,
+			KimiUpload:   90 * second,
+			KimiFetch:    25 * second,
+			GLMUpload:    90 * second,
+			AnswerWithin: 55 * second,
+			Background:   600 * second,
+		},
+		Calls: Calls{
+			MaxRetries:           4,
+			MaxInflight:          24,
+			MaxAnswerBytes:       8 << 20,
+			FallbackOnFailure:    true,
+			BackgroundCompletion: true,
+		},
+		Expert: Expert{
+			Enabled:               true,
+			ThinkingMode:          "medium",
+			IncludeFiles:          true,
+			UseAssistantModel:     true,
+			ThinkDeepThinkingMode: "high",
+		},
+		Search:        Search{DefaultOn: true, GLMEnabled: true, KimiEnabled: true},
+		Conversations: Conversations{Backend: "sqlite"},
+		Files:         Files{PromptSizeLimit: 400_000, MaxOutputTokens: 25_000},
+		KimiFiles: KimiFiles{
+			MaxSizeMB:    100,
+			OnOversize:   "skip",
+			Parallel:     true,
+			MaxParallel:  3,
+			FetchRetries: 3,
+			FetchDelay:   second / 2,
+			FetchBackoff: 0.8,
+		},
+		GLMFiles: GLMFiles{MaxSizeMB: 100},
+		Issues:   Issues{Capture: true},
+		Logs:     Logs{Level: "info", Activity: true},
+		Server:   Server{Name: "exai-mcp"},
+	}
 }

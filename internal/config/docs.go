@@ -1,0 +1,129 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Setting is one variable as `exai-mcp config`, status and the resource exai://config show it.
+type Setting struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"` // secrets masked
+	Default string `json:"default"`
+	Source  string `json:"source"` // "default", "environment", "file /path" or "derived from NAME"
+}
+
+// Settings lists every variable with its effective value and where that comes from, in the order of the documents.
+func (c *Config) Settings() []Setting {
+	values, defaults := texts(c), texts(Default())
+	var out []Setting
+	eachSpec(func(s spec) {
+		out = append(out, Setting{
+			Name: s.name, Value: values[s.name], Default: defaults[s.name], Source: sourceOf(c.sources, s.name),
+		})
+	})
+	return out
+}
+
+// Source tells where a variable's value comes from, in the words of Setting.Source.
+func (c *Config) Source(name string) string { return sourceOf(c.sources, name) }
+
+func texts(c *Config) map[string]string {
+	out := map[string]string{}
+	eachVariable(c, func(v variable) { out[v.name] = v.text() })
+	return out
+}
+
+func sourceOf(sources map[string]string, name string) string {
+	if s, ok := sources[name]; ok {
+		return s
+	}
+	return "default"
+}
+
+func derivedFrom(name string) string { return "derived from " + name }
+
+const exampleHead = `# Settings of exai-mcp. Every variable is listed, commented out with its default.
+# Give this file to exai-mcp as --env-file or ENV_FILE, put it at ~/.config/exai-mcp/.env, or hand it to
+# docker run --env-file or compose. The process environment wins over it. An empty value counts as unset.
+# Comments have lines of their own, and values need no quotes; only one with a $ goes in single quotes, since compose
+# would take it for a variable.
+`
+
+// EnvExample is the text of .env.example.
+func EnvExample() string {
+	var b strings.Builder
+	b.WriteString(exampleHead)
+	defaults := texts(Default())
+	for _, g := range table {
+		fmt.Fprintf(&b, "\n# %s\n", g.title)
+		comment(&b, g.doc)
+		for _, s := range g.specs {
+			b.WriteString("\n")
+			comment(&b, s.text())
+			if !s.example {
+				b.WriteString("#")
+			}
+			fmt.Fprintf(&b, "%s=%s\n", s.name, defaults[s.name])
+		}
+	}
+	return b.String()
+}
+
+// text is the description with the words and the other names that a variable takes.
+func (s spec) text() string {
+	doc := s.doc
+	if s.rule.words {
+		doc += " Accepts " + s.rule.accepts + "."
+	}
+	if len(s.aliases) > 0 {
+		doc += " Also read as " + strings.Join(s.aliases, " or ") + "."
+	}
+	return doc
+}
+
+// comment writes a text as comment lines of at most 110 characters.
+func comment(b *strings.Builder, text string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len(line)+1+len(word) > 108 {
+			b.WriteString("# " + line + "\n")
+			line = ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	if line != "" {
+		b.WriteString("# " + line + "\n")
+	}
+}
+
+// Reference is the configuration reference in Markdown: a table for each group of variables.
+func Reference() string {
+	var b strings.Builder
+	defaults := texts(Default())
+	for _, g := range table {
+		fmt.Fprintf(&b, "## %s\n\n", g.title)
+		if g.doc != "" {
+			fmt.Fprintf(&b, "%s\n\n", cell(g.doc))
+		}
+		b.WriteString("| variable | default | accepts | meaning |\n|---|---|---|---|\n")
+		for _, s := range g.specs {
+			value := ""
+			if d := defaults[s.name]; d != "" {
+				value = "`" + d + "`"
+			}
+			doc := s.doc
+			if len(s.aliases) > 0 {
+				doc += " Also read as " + strings.Join(s.aliases, " or ") + "."
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.name, value, cell(s.rule.accepts), cell(doc))
+		}
+		b.WriteString("\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// cell escapes what Markdown would take for a column or a tag.
+func cell(text string) string {
+	return strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;").Replace(text)
+}

@@ -1,0 +1,144 @@
+package config
+
+import (
+	"maps"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ours are the beginnings of names that no other program uses; only there is a near miss surely a slip.
+var ours = regexp.MustCompile(`^(GLM|KIMI|EXAI|EXPERT_ANALYSIS|THINKDEEP|ISSUE_TRACKER)_`)
+
+// warnAll collects what the operator should know about a configuration that is valid.
+func (l *loader) warnAll(c *Config) {
+	known := map[string]bool{}
+	eachSpec(func(s spec) {
+		known[s.name] = true
+		for _, alias := range s.aliases {
+			known[alias] = true
+		}
+	})
+	set := map[string]string{} // name -> source; the environment goes last, since it wins
+	for _, from := range slices.Backward(l.sources) {
+		for name, value := range from.values {
+			if clean(value) != "" && !known[name] {
+				set[name] = from.label
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		hint, ok := replacement(name)
+		if name == "SUPABASE_URL" && !l.found["DATABASE_URL"].isSet() && l.supabaseHint() != "" {
+			hint = l.supabaseHint()
+		}
+		if ok {
+			l.warn("%s (%s) has no effect here: %s.", name, set[name], strings.TrimSuffix(hint, "."))
+		} else if near := nearest(name, known); near != "" {
+			l.warn("%s (%s) is no setting of exai-mcp; did you mean %s?", name, set[name], near)
+		}
+	}
+	l.warnLimits(c)
+	l.warnAddresses(c)
+}
+
+// warnLimits tells of limits that calls can't reach.
+func (l *loader) warnLimits(c *Config) {
+	var names []string
+	for _, limit := range c.Timeouts.tooLong() {
+		names = append(names, limit.String())
+	}
+	if names != nil {
+		t := c.Timeouts
+		l.warn("%s: calls end after %ss all the same, the shorter of ANSWER_WITHIN_SECS=%ss and the daemon's %ss. Raise ANSWER_WITHIN_SECS, too, if the client waits that long.",
+			strings.Join(names, ", "), seconds(min(t.AnswerWithin, t.Daemon())), seconds(t.AnswerWithin), seconds(t.Daemon()))
+	}
+}
+
+// warnAddresses tells of keys that would travel in plain text, and of vendors that are not there.
+func (l *loader) warnAddresses(c *Config) {
+	for _, v := range []struct {
+		name   string
+		vendor Vendor
+	}{{"GLM_API_URL", c.GLM}, {"KIMI_API_URL", c.Kimi}} {
+		u, err := url.Parse(v.vendor.APIURL)
+		if err == nil && u.Scheme == "http" && v.vendor.APIKey != "" && !loopback(u.Hostname()) {
+			l.warn("%s=%s sends the key and all prompts in plain text; use https.", v.name, maskURL(v.vendor.APIURL))
+		}
+	}
+	for _, name := range []string{"ALLOWED_PROVIDERS", "DISABLED_PROVIDERS"} {
+		raw := strings.ToLower(l.found[name].raw)
+		if strings.Contains(raw, "custom") || strings.Contains(raw, "openrouter") {
+			l.warn("%s: only glm and kimi are served; custom and openrouter have no effect here.", name)
+		}
+	}
+}
+
+// supabaseHint says which URL opens the database of a Supabase project that was set as the original wanted it, "" if
+// none was.
+func (l *loader) supabaseHint() string {
+	address, key := "", false
+	for _, from := range l.sources {
+		if a := clean(from.values["SUPABASE_URL"]); a != "" && address == "" {
+			address = a
+		}
+		for _, name := range []string{"SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_KEY", "SUPABASE_ANON_KEY"} {
+			key = key || clean(from.values[name]) != ""
+		}
+	}
+	if address == "" || !key {
+		return ""
+	}
+	project := "<project>"
+	if u, err := url.Parse(address); err == nil && supabaseHost.MatchString(u.Hostname()) {
+		project, _, _ = strings.Cut(u.Hostname(), ".")
+	}
+	return "a Supabase URL with a service key can't open the database: set CONVERSATION_STORAGE_BACKEND=postgres and " +
+		"DATABASE_URL=postgresql://postgres:<password>@db." + project + ".supabase.co:5432/postgres, or the session pooler's URL " +
+		"(Supabase shows both under Connect)"
+}
+
+var supabaseHost = regexp.MustCompile(`^[a-z0-9-]+\.supabase\.co$`)
+
+// nearest finds the known name that a misspelt one of ours was meant for, "" if none is within two slips.
+func nearest(name string, known map[string]bool) string {
+	if !ours.MatchString(name) {
+		return ""
+	}
+	best, least := "", 3
+	for _, candidate := range slices.Sorted(maps.Keys(known)) {
+		if d := distance(name, candidate); d < least {
+			best, least = candidate, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters that must be put in, taken out or changed to make one name of the other.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// loopback tells whether a host is this machine.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
