@@ -1,0 +1,239 @@
+package openaicompat
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// event is one streamed event, or a whole answer from a server that does not stream. Vendors put usage in three places:
+// at the top, in the finishing choice (Moonshot), and cached_tokens beside the details (Moonshot).
+type event struct {
+	ID        text        `json:"id"`
+	RequestID text        `json:"request_id"`
+	Model     text        `json:"model"`
+	Choices   []choice    `json:"choices"`
+	Usage     *usage      `json:"usage"`
+	WebSearch []searchHit `json:"web_search"`
+
+	// What an event that reports an error has instead; parseFault reads it.
+	Error json.RawMessage `json:"error"`
+	Code  json.RawMessage `json:"code"`
+}
+
+type choice struct {
+	Index        count  `json:"index"`
+	Delta        *delta `json:"delta"`
+	Message      *delta `json:"message"`
+	FinishReason text   `json:"finish_reason"`
+	Usage        *usage `json:"usage"`
+}
+
+type delta struct {
+	Content   text        `json:"content"`
+	Reasoning text        `json:"reasoning_content"`
+	ToolCalls []callPiece `json:"tool_calls"`
+}
+
+type callPiece struct {
+	Index    *count `json:"index"`
+	ID       text   `json:"id"`
+	Function struct {
+		Name      text `json:"name"`
+		Arguments Text `json:"arguments"`
+	} `json:"function"`
+}
+
+type usage struct {
+	Prompt        count `json:"prompt_tokens"`
+	Completion    count `json:"completion_tokens"`
+	Cached        count `json:"cached_tokens"`
+	PromptDetails struct {
+		Cached count `json:"cached_tokens"`
+	} `json:"prompt_tokens_details"`
+	CompletionDetails struct {
+		Reasoning count `json:"reasoning_tokens"`
+	} `json:"completion_tokens_details"`
+}
+
+type searchHit struct {
+	Title     text `json:"title"`
+	Content   text `json:"content"`
+	Link      text `json:"link"`
+	Media     text `json:"media"`
+	Icon      text `json:"icon"`
+	Refer     text `json:"refer"`
+	Published text `json:"publish_date"`
+}
+
+// hit is the search hit in the vocabulary's form.
+func (h searchHit) hit() providers.SearchHit {
+	return providers.SearchHit{
+		Title: string(h.Title), Content: string(h.Content), Link: string(h.Link), Media: string(h.Media),
+		Icon: string(h.Icon), Refer: string(h.Refer), Published: string(h.Published),
+	}
+}
+
+// answer gathers a streamed answer, event by event.
+type answer struct {
+	on  func(providers.Delta)
+	max int // bytes of text, reasoning and tool arguments
+
+	id, requestID, model string
+	content, reasoning   strings.Builder
+	calls                []*call
+	finish               string // the vendor's word, "" until it came
+	usage                providers.Usage
+	usageKnown           bool
+	searches             []providers.SearchHit
+
+	size    int
+	choices bool // an event had choices
+	arrived bool // a delta was delivered
+}
+
+type call struct {
+	index     int
+	id, name  string
+	arguments strings.Builder
+}
+
+func (a *answer) finished() bool { return a.finish != "" }
+
+// event takes one event in. It returns a *faultError for one that reports an error in whatever form, errUnreadable for
+// what can't be decoded, errTooLong beyond the bound.
+func (a *answer) event(raw []byte) error {
+	var ev event
+	err := json.Unmarshal(raw, &ev)
+	if err != nil || ev.Error != nil || ev.Code != nil {
+		if f, ok := parseFault(raw, false); ok {
+			return &faultError{f}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	a.id, a.requestID = firstOf(a.id, string(ev.ID)), firstOf(a.requestID, string(ev.RequestID))
+	a.model = firstOf(a.model, string(ev.Model))
+	for _, h := range ev.WebSearch {
+		a.searches = append(a.searches, h.hit())
+	}
+	a.count(ev.Usage)
+	for _, ch := range ev.Choices {
+		a.choices = true
+		if ch.Index != 0 {
+			continue // we never ask for more than one
+		}
+		a.count(ch.Usage)
+		for _, d := range []*delta{ch.Delta, ch.Message} {
+			if d != nil {
+				a.take(d)
+			}
+		}
+		a.finish = firstOf(a.finish, string(ch.FinishReason))
+	}
+	if a.size > a.max {
+		return errTooLong
+	}
+	if a.finish == "network_error" {
+		return a.vendorNetwork()
+	}
+	return nil
+}
+
+// vendorNetwork: GLM ends an answer with the finish reason network_error when its own inference broke off (Z.ai API
+// docs, chat completion). That is no end but a failure.
+func (a *answer) vendorNetwork() error {
+	a.finish = ""
+	return &faultError{Fault{Code: "network_error", Message: "finish_reason network_error"}}
+}
+
+// take adds a delta and delivers it.
+func (a *answer) take(d *delta) {
+	a.content.WriteString(string(d.Content))
+	a.reasoning.WriteString(string(d.Reasoning))
+	a.size += len(d.Content) + len(d.Reasoning)
+	for _, p := range d.ToolCalls {
+		a.takeCall(p)
+	}
+	out := providers.Delta{Content: string(d.Content), Reasoning: string(d.Reasoning), ToolCall: len(d.ToolCalls) > 0}
+	if out.Empty() {
+		return
+	}
+	a.arrived = true
+	if a.on != nil {
+		a.on(out)
+	}
+}
+
+// takeCall adds a piece to the call that it belongs to: by its index, else by its id, else the last one. A new id under
+// an old index is a new call, since some servers number every call 0.
+func (a *answer) takeCall(p callPiece) {
+	var c *call
+	switch {
+	case p.Index != nil:
+		for _, known := range slices.Backward(a.calls) {
+			if known.index == int(*p.Index) {
+				c = known
+				break
+			}
+		}
+	case p.ID == "" && len(a.calls) > 0:
+		c = a.calls[len(a.calls)-1]
+	}
+	if c == nil || p.ID != "" && c.id != "" && c.id != string(p.ID) {
+		c = &call{index: len(a.calls)}
+		if p.Index != nil {
+			c.index = int(*p.Index)
+		}
+		a.calls = append(a.calls, c)
+	}
+	c.id, c.name = firstOf(c.id, string(p.ID)), firstOf(c.name, string(p.Function.Name))
+	c.arguments.WriteString(string(p.Function.Arguments))
+	a.size += len(p.Function.Arguments)
+}
+
+// count takes usage in; the last report wins, since it is the whole answer's.
+func (a *answer) count(u *usage) {
+	if u == nil || u.Prompt == 0 && u.Completion == 0 {
+		return
+	}
+	a.usageKnown = true
+	a.usage = providers.Usage{
+		InputTokens: int(u.Prompt), OutputTokens: int(u.Completion),
+		CachedTokens:    int(min(max(u.Cached, u.PromptDetails.Cached), u.Prompt)),
+		ReasoningTokens: int(min(u.CompletionDetails.Reasoning, u.Completion)),
+	}
+}
+
+// response is the answer so far, as it came.
+func (a *answer) response() *providers.ChatResponse {
+	r := &providers.ChatResponse{
+		Model: a.model, Content: a.content.String(), Reasoning: a.reasoning.String(),
+		FinishReason: finishReason(a.finish), Usage: a.usage, UsageKnown: a.usageKnown,
+		RequestID: firstOf(a.requestID, a.id), Searches: a.searches,
+	}
+	for i, c := range a.calls {
+		id := firstOf(c.id, fmt.Sprintf("call_%d", i))
+		r.ToolCalls = append(r.ToolCalls, providers.ToolCall{ID: id, Name: c.name, Arguments: c.arguments.String()})
+	}
+	return r
+}
+
+// finishReason maps the vendors' words (Z.ai and Moonshot API docs, chat completion) to ours.
+func finishReason(word string) providers.FinishReason {
+	switch word {
+	case "":
+		return ""
+	case "tool_calls", "function_call":
+		return providers.FinishToolCalls
+	case "length", "max_tokens", "model_context_window_exceeded":
+		return providers.FinishLength
+	case "sensitive", "content_filter":
+		return providers.FinishContentFilter
+	}
+	return providers.FinishStop
+}

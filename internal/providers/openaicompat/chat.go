@@ -1,0 +1,163 @@
+package openaicompat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	openai "github.com/sashabaranov/go-openai"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// Chat makes one streamed chat request, as providers.Provider documents it.
+//
+// With an error the response holds what had arrived, if anything had. Its FinishReason is then network, length (too long
+// an answer, with KindTooLarge) or content_filter; when the context ended it is empty and the error wraps
+// context.Cause(ctx), for the caller to say which limit that was.
+func (c *Client) Chat(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+	if err := c.configured(req.Model.ID); err != nil {
+		return nil, err
+	}
+	w := c.newWire(req)
+	x, end := c.begin(ctx, w)
+	defer end()
+	a := ask{op: OpChat, model: req.Model.ID}
+
+	stream, err := c.api.CreateChatCompletionStream(x.ctx, w.ChatCompletionRequest)
+	if err != nil {
+		if !x.sent {
+			err = fmt.Errorf("%w: %w", errEncode, err)
+		}
+		return nil, c.failure(x, a, err)
+	}
+	defer stream.Close() //nolint:errcheck // all that was wanted of it has been read
+
+	ans := &answer{on: on, max: c.maxAnswer}
+	if err := x.read(stream, ans); err != nil {
+		e := c.failure(x, a, err)
+		return c.partial(x, ans, e), e
+	}
+	return c.response(x, ans, req.Functions), nil
+}
+
+// Payload is the exact JSON body that Chat would send for req.
+func (c *Client) Payload(req providers.ChatRequest) (json.RawMessage, error) {
+	body, err := c.newWire(req).body()
+	if err != nil {
+		return nil, fmt.Errorf("preview a request to %s: %w", c.dialect.Name, err)
+	}
+	return body, nil
+}
+
+// read takes the stream in until the answer is whole. A stream that ends before a finish reason was seen was cut: to
+// go-openai that looks the same as success.
+func (x *exchange) read(stream *openai.ChatCompletionStream, ans *answer) error {
+	whole := false
+	for {
+		raw, err := stream.RecvRaw()
+		if err != nil {
+			if ans.finished() {
+				x.settle(err)
+				return nil
+			}
+			if errors.Is(err, io.EOF) {
+				return x.cut(ans)
+			}
+			return err
+		}
+		switch err := ans.event(raw); {
+		case err == nil:
+		case ans.finished():
+			return nil // a whole answer is not lost over what follows it
+		case errors.Is(err, errUnreadable) && x.events.truncated:
+			return errCut
+		default:
+			return err
+		}
+		if ans.finished() && !whole {
+			whole = true
+			defer x.endAfter(tailWait)()
+		}
+	}
+}
+
+// cut says what a stream that ended early was.
+func (x *exchange) cut(ans *answer) error {
+	switch {
+	case x.events.seen == 0 && len(x.events.junk) > 0:
+		return fmt.Errorf("%w: %s", errNoStream, x.events.junk)
+	case x.events.seen > 0 && !ans.choices:
+		return errNoChoices
+	case len(x.events.junk) > 0:
+		return fmt.Errorf("%w: %s", errCut, x.events.junk)
+	}
+	return errCut
+}
+
+// settle reads a finished stream to the connection's end, so that the connection can be used again.
+func (x *exchange) settle(err error) {
+	if errors.Is(err, io.EOF) {
+		defer x.endAfter(drainWait)()
+		x.events.drain()
+	}
+}
+
+// response is the finished answer.
+func (c *Client) response(x *exchange, ans *answer, offered []providers.Function) *providers.ChatResponse {
+	r := ans.response()
+	r.Header = keepHeaders(x.header)
+	r.RequestID = firstOf(requestID(x.header), r.RequestID)
+	r.Content = tidy(r.Content)
+	if len(r.ToolCalls) == 0 {
+		r.Content, r.ToolCalls = leakedCalls(r.Content, offered)
+	}
+	for i := range r.ToolCalls {
+		r.ToolCalls[i].Arguments = arguments(r.ToolCalls[i].Arguments)
+	}
+	// Both vendors have been seen to end a tool call with "stop"; the calls decide.
+	switch {
+	case len(r.ToolCalls) > 0:
+		r.FinishReason = providers.FinishToolCalls
+	case r.FinishReason == providers.FinishToolCalls:
+		r.FinishReason = providers.FinishStop
+	}
+	return r
+}
+
+// partial is what arrived of an answer that failed, nil when nothing did.
+func (c *Client) partial(x *exchange, ans *answer, e *providers.Error) *providers.ChatResponse {
+	if !ans.arrived {
+		return nil
+	}
+	r := ans.response()
+	r.Header = keepHeaders(x.header)
+	r.RequestID = firstOf(requestID(x.header), r.RequestID)
+	e.RequestID = r.RequestID
+	r.Content = tidy(r.Content)
+	r.ToolCalls = wholeCalls(r.ToolCalls)
+	switch {
+	case x.parent.Err() != nil:
+		r.FinishReason = ""
+	case e.Kind == providers.KindContentFiltered:
+		r.FinishReason = providers.FinishContentFilter
+	case e.Kind == providers.KindTooLarge:
+		r.FinishReason = providers.FinishLength
+	default:
+		r.FinishReason = providers.FinishNetwork
+	}
+	return r
+}
+
+// wholeCalls are the tool calls whose arguments arrived whole: of a cut answer, only those can be run.
+func wholeCalls(calls []providers.ToolCall) []providers.ToolCall {
+	var whole []providers.ToolCall
+	for _, call := range calls {
+		if json.Valid([]byte(call.Arguments)) {
+			whole = append(whole, call)
+		}
+	}
+	return whole
+}

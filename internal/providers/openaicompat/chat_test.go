@@ -1,0 +1,364 @@
+package openaicompat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+func TestChatGathersTheAnswer(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Msh-Request-Id", "req-1")
+		w.Header().Set("X-RateLimit-Remaining", "7")
+		w.Header().Set("Set-Cookie", "no=business-of-ours")
+		stream(
+			": keepalive",
+			`data: {"id":"c1","model":"glm-x-0814","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}`,
+			`data: {"choices":[{"index":0,"delta":{"reasoning_content":"let me "}}]}`,
+			`data: {"choices":[{"index":0,"delta":{"reasoning_content":"see"}}]}`,
+			"event: message", "id: 7", "", "garbage that is no field",
+			`data:{"choices":[{"index":0,"delta":{"content":"six"}}]}`+"\r",
+			`data: {"choices":[{"index":1,"delta":{"content":"a second choice"}}]}`,
+			`data:   {"choices":[{"index":0.0,"delta":{"content":[{"type":"text","text":"ty"}]}}],"created":1.7e9}`,
+			`data: {"choices":[{"index":0,"delta":{"content":"-two"},"finish_reason":"stop","usage":{"prompt_tokens":10.0,"completion_tokens":"5","cached_tokens":4}}]}`,
+			`data: {"choices":[],"web_search":[{"title":"T","link":"https://a.test","publish_date":20260814}]}`,
+			`data: {"choices":[],"usage":null,"torn`,
+			done,
+		)(w, r)
+	})
+	var deltas []providers.Delta
+	resp, err := c.Chat(t.Context(), question(), func(d providers.Delta) { deltas = append(deltas, d) })
+	require.NoError(t, err)
+	assert.Equal(t, []providers.Delta{{Reasoning: "let me "}, {Reasoning: "see"}, {Content: "six"}, {Content: "ty"}, {Content: "-two"}}, deltas)
+	assert.Equal(t, &providers.ChatResponse{
+		Model: "glm-x-0814", Content: "sixty-two", Reasoning: "let me see", FinishReason: providers.FinishStop,
+		Usage:      providers.Usage{InputTokens: 10, CachedTokens: 4, OutputTokens: 5},
+		UsageKnown: true, RequestID: "req-1",
+		Header:   map[string]string{"msh-request-id": "req-1", "x-ratelimit-remaining": "7"},
+		Searches: []providers.SearchHit{{Title: "T", Link: "https://a.test", Published: "20260814"}},
+	}, resp, "what follows a whole answer can't spoil it")
+}
+
+func TestChatUsage(t *testing.T) {
+	for name, tc := range map[string]struct {
+		last []string
+		want providers.Usage
+	}{
+		"with the finish reason": {
+			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":6,"prompt_tokens_details":{"cached_tokens":8},"completion_tokens_details":{"reasoning_tokens":3}}}`},
+			providers.Usage{InputTokens: 12, CachedTokens: 8, OutputTokens: 6, ReasoningTokens: 3},
+		},
+		"in an event of its own": {
+			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop"}]}`, `data: {"choices":[],"usage":{"prompt_tokens":12,"completion_tokens":6,"cached_tokens":8}}`},
+			providers.Usage{InputTokens: 12, CachedTokens: 8, OutputTokens: 6},
+		},
+		"in the choice": {
+			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop","usage":{"prompt_tokens":12,"completion_tokens":6}}]}`},
+			providers.Usage{InputTokens: 12, OutputTokens: 6},
+		},
+		"nonsense": {
+			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":-1,"completion_tokens":"many"}}`},
+			providers.Usage{},
+		},
+		"more cached than sent": {
+			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"cached_tokens":9}}`},
+			providers.Usage{InputTokens: 3, CachedTokens: 3, OutputTokens: 1},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := serve(t, stream(append(append([]string{say("x")}, tc.last...), done)...))
+			resp, err := c.Chat(t.Context(), question(), nil)
+			require.NoError(t, err)
+			assert.Equal(t, tc.want, resp.Usage)
+			assert.Equal(t, tc.want != providers.Usage{}, resp.UsageKnown)
+		})
+	}
+}
+
+func TestChatToolCalls(t *testing.T) {
+	piece := func(s string) string {
+		return `data: {"choices":[{"index":0,"delta":{"tool_calls":[` + s + `]}}]}`
+	}
+	finish := func(word string) string {
+		return `data: {"choices":[{"index":0,"delta":{},"finish_reason":"` + word + `"}]}`
+	}
+	for name, tc := range map[string]struct {
+		events []string
+		want   []providers.ToolCall
+	}{
+		"split arguments, two calls": {
+			[]string{
+				piece(`{"index":0,"id":"search:0","type":"function","function":{"name":"search","arguments":""}}`),
+				piece(`{"index":1,"id":"search:1","type":"function","function":{"name":"search","arguments":"{}"}}`),
+				piece(`{"index":0,"function":{"arguments":"{\"q\":"}}`),
+				piece(`{"index":0,"function":{"arguments":"\"go\"}"}}`),
+				finish("tool_calls"),
+			},
+			[]providers.ToolCall{{ID: "search:0", Name: "search", Arguments: `{"q":"go"}`}, {ID: "search:1", Name: "search", Arguments: "{}"}},
+		},
+		"arguments as an object, finish stop": {
+			[]string{piece(`{"index":0,"id":"a","function":{"name":"f","arguments":{"n": 1}}}`), finish("stop")},
+			[]providers.ToolCall{{ID: "a", Name: "f", Arguments: `{"n":1}`}},
+		},
+		"no arguments, no id": {
+			[]string{piece(`{"index":0,"function":{"name":"f"}}`), finish("tool_calls")},
+			[]providers.ToolCall{{ID: "call_0", Name: "f", Arguments: "{}"}},
+		},
+		"no index": {
+			[]string{
+				piece(`{"id":"a","function":{"name":"f","arguments":"{\"n\""}}`), piece(`{"function":{"arguments":":1}"}}`),
+				piece(`{"id":"b","function":{"name":"g","arguments":"{}"}}`), finish("tool_calls"),
+			},
+			[]providers.ToolCall{{ID: "a", Name: "f", Arguments: `{"n":1}`}, {ID: "b", Name: "g", Arguments: "{}"}},
+		},
+		"every call numbered 0": {
+			[]string{
+				piece(`{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}`),
+				piece(`{"index":0,"id":"b","function":{"name":"g","arguments":"{"}}`), piece(`{"index":0,"function":{"arguments":"}"}}`),
+				finish("tool_calls"),
+			},
+			[]providers.ToolCall{{ID: "a", Name: "f", Arguments: "{}"}, {ID: "b", Name: "g", Arguments: "{}"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pieces := 0
+			c := serve(t, stream(append(tc.events, done)...))
+			resp, err := c.Chat(t.Context(), question(), func(d providers.Delta) {
+				assert.True(t, d.ToolCall)
+				pieces++
+			})
+			require.NoError(t, err)
+			assert.Equal(t, tc.want, resp.ToolCalls)
+			assert.Equal(t, providers.FinishToolCalls, resp.FinishReason)
+			assert.Equal(t, len(tc.events)-1, pieces)
+		})
+	}
+}
+
+func TestChatFinishReasons(t *testing.T) {
+	for word, want := range map[string]providers.FinishReason{
+		"stop": "stop", "length": "length", "sensitive": "content_filter", "content_filter": "content_filter",
+		"model_context_window_exceeded": "length", "tool_calls": "stop", "something new": "stop",
+	} {
+		c := serve(t, stream(say("x"), `data: {"choices":[{"delta":{},"finish_reason":"`+word+`"}]}`, done))
+		resp, err := c.Chat(t.Context(), question(), nil)
+		require.NoError(t, err)
+		assert.Equal(t, want, resp.FinishReason, word)
+	}
+}
+
+func TestChatTakesAWholeAnswerWhereAStreamShouldBe(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, "{\n  \"id\": \"c1\",\n  \"choices\": [{\"message\": {\"content\": \"whole\"}, \"finish_reason\": \"stop\"}]\n}")
+	})
+	resp, err := c.Chat(t.Context(), question(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, "whole", resp.Content)
+}
+
+// The ugly ways in which an answer can go wrong after HTTP said 200. partial is what of it must survive.
+func TestChatFailsInsideTheAnswer(t *testing.T) {
+	nested := `{"error":{"code":"1302","message":"slow down"}}`
+	for name, tc := range map[string]struct {
+		lines   []string
+		kind    providers.Kind
+		partial string
+	}{
+		"error event":                      {[]string{say("ab"), "data: " + nested, ""}, providers.KindProviderError, "ab"},
+		"error event, spaced":              {[]string{say("ab"), `data:  { "error" : {"code":"1302","message":"slow down"}}`}, providers.KindProviderError, "ab"},
+		"error event, another key first":   {[]string{say("ab"), `data: {"request_id":"r","error":{"code":"1302"}}`}, providers.KindProviderError, "ab"},
+		"error event after a comment":      {[]string{say("ab"), ": ping", "data: " + nested}, providers.KindProviderError, "ab"},
+		"error event after a field":        {[]string{say("ab"), "event: error", "id: 3", "data: " + nested}, providers.KindProviderError, "ab"},
+		"flat error event":                 {[]string{say("ab"), `data: {"code":500,"msg":"boom","success":false}`}, providers.KindProviderError, "ab"},
+		"error event that is a word":       {[]string{say("ab"), `data: {"error":"boom"}`}, providers.KindProviderError, "ab"},
+		"error event without a message":    {[]string{say("ab"), `data: {"error":{}}`}, providers.KindProviderError, "ab"},
+		"bare error line in a stream":      {[]string{say("ab"), nested}, providers.KindProviderError, "ab"},
+		"error with choices of its own":    {[]string{say("ab"), `data: {"choices":"none","error":{"code":"1302"}}`}, providers.KindProviderError, "ab"},
+		"error body under 200":             {[]string{nested}, providers.KindProviderError, ""},
+		"flat error body under 200":        {[]string{`{"code":"500","msg":"boom"}`}, providers.KindProviderError, ""},
+		"error body over several lines":    {[]string{"{", `"error": {"code": "1302"}`, "}"}, providers.KindProviderError, ""},
+		"page under 200":                   {[]string{"<html>", "<body>sign in</body>", "</html>"}, providers.KindProviderError, ""},
+		"plain text under 200":             {[]string{"upstream connect error"}, providers.KindProviderError, ""},
+		"no choices":                       {[]string{`data: {"id":"c1","choices":[]}`, done}, providers.KindProviderError, ""},
+		"network_error as finish reason":   {[]string{say("ab"), `data: {"choices":[{"delta":{},"finish_reason":"network_error"}]}`, done}, providers.KindProviderError, "ab"},
+		"garbage event":                    {[]string{say("ab"), "data: {\"choices\":[{\x00\xff]]]", done}, providers.KindProviderError, "ab"},
+		"garbage that is no JSON, then on": {[]string{say("ab"), "data: ping", say("c")}, providers.KindNetwork, "abc"},
+		"end without a finish reason":      {[]string{say("ab")}, providers.KindNetwork, "ab"},
+		"[DONE] without a finish reason":   {[]string{say("ab"), done}, providers.KindNetwork, "ab"},
+		"nothing at all":                   {nil, providers.KindNetwork, ""},
+		"comments alone":                   {[]string{": a", ": b"}, providers.KindNetwork, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := serve(t, stream(tc.lines...))
+			resp, err := c.Chat(t.Context(), question(), nil)
+			e := refused(t, err, tc.kind)
+			assert.Equal(t, 200, e.HTTPStatus)
+			assert.NotEmpty(t, e.Hint)
+			if tc.partial == "" {
+				assert.Nil(t, resp)
+				return
+			}
+			require.NotNil(t, resp)
+			assert.Equal(t, tc.partial, resp.Content)
+			assert.Equal(t, providers.FinishNetwork, resp.FinishReason)
+		})
+	}
+}
+
+func TestChatCutInTheMiddleOfALine(t *testing.T) {
+	for name, tail := range map[string]string{
+		"whole last line without its end": `data: {"choices":[{"delta":{"content":"c"},"finish_reason":"stop"}]}`,
+		"torn last line":                  `data: {"choices":[{"delta":{"conte`,
+		"torn error":                      `data: {"error":{"code":"13`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprint(w, say("ab")+"\n\n"+tail)
+			})
+			resp, err := c.Chat(t.Context(), question(), nil)
+			if strings.HasPrefix(name, "whole") {
+				require.NoError(t, err)
+				assert.Equal(t, "abc", resp.Content)
+				return
+			}
+			e := refused(t, err, providers.KindNetwork)
+			assert.True(t, e.Retry)
+			assert.Equal(t, "ab", resp.Content)
+		})
+	}
+}
+
+func TestChatConnectionDies(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		stream(say("ab"), `data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"n\":"}}]}}]}`)(w, r)
+		panic(http.ErrAbortHandler)
+	})
+	resp, err := c.Chat(t.Context(), question(), nil)
+	e := refused(t, err, providers.KindNetwork)
+	assert.True(t, e.Retry)
+	assert.Contains(t, e.Message, "cut off")
+	assert.Equal(t, "ab", resp.Content)
+	assert.Empty(t, resp.ToolCalls, "half a call can't be run")
+}
+
+func TestChatTooLongAnAnswer(t *testing.T) {
+	small := func(o *Options) { o.MaxAnswerBytes = 1000 }
+	t.Run("in many pieces", func(t *testing.T) {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			for range 100 {
+				fmt.Fprintf(w, "%s\n\n", say(strings.Repeat("x", 100)))
+			}
+		}, small)
+		resp, err := c.Chat(t.Context(), question(), nil)
+		e := refused(t, err, providers.KindTooLarge)
+		assert.False(t, e.Retry)
+		assert.Equal(t, providers.FinishLength, resp.FinishReason)
+		assert.Len(t, resp.Content, 1100)
+	})
+	t.Run("in one endless line", func(t *testing.T) {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			for range 10_000 {
+				if _, err := fmt.Fprint(w, "data: {"+strings.Repeat(" ", 1000)); err != nil {
+					return
+				}
+			}
+		}, small)
+		resp, err := c.Chat(t.Context(), question(), nil)
+		refused(t, err, providers.KindTooLarge)
+		assert.Nil(t, resp)
+	})
+}
+
+func TestChatEndsWithItsContext(t *testing.T) {
+	for name, before := range map[string][]string{"before anything": nil, "in the middle": {say("ab"), ": ping"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				gone := make(chan struct{})
+				c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+					if before != nil {
+						stream(before...)(w, r)
+					}
+					<-r.Context().Done()
+					close(gone)
+				})
+				cause := errors.New("STREAM_IDLE_TIMEOUT_SECS=25s")
+				ctx, cancel := context.WithTimeoutCause(t.Context(), 25*time.Second, cause)
+				defer cancel()
+				start := time.Now()
+				resp, err := c.Chat(ctx, question(), nil)
+				assert.Equal(t, 25*time.Second, time.Since(start))
+				refused(t, err, providers.KindTimeout)
+				require.ErrorIs(t, err, cause)
+				if before == nil {
+					assert.Nil(t, resp)
+				} else {
+					assert.Equal(t, "ab", resp.Content)
+					assert.Empty(t, resp.FinishReason, "which limit it was is the caller's to say")
+				}
+				<-gone // the vendor's side saw the connection close
+			})
+		})
+	}
+}
+
+func TestChatCancelled(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		stream(say("ab"))(w, r)
+		<-r.Context().Done()
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	resp, err := c.Chat(ctx, question(), func(providers.Delta) { cancel() })
+	refused(t, err, providers.KindCancelled)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, "ab", resp.Content)
+}
+
+func TestChatDoesNotWaitForTheEndOfAWholeAnswer(t *testing.T) {
+	for name, lines := range map[string][]string{"no [DONE]": {say("ab"), stop}, "[DONE], no end": {say("ab"), stop, done}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					stream(lines...)(w, r)
+					<-r.Context().Done()
+				})
+				start := time.Now()
+				resp, err := c.Chat(t.Context(), question(), nil)
+				require.NoError(t, err)
+				assert.Equal(t, "ab", resp.Content)
+				assert.True(t, resp.UsageKnown)
+				assert.LessOrEqual(t, time.Since(start), tailWait)
+			})
+		})
+	}
+}
+
+func TestChatUsesItsConnectionAgain(t *testing.T) {
+	var conns atomic.Int32
+	c := serve(t, stream(say("ab"), "", stop, "", done, ""), func(o *Options) {
+		dial := o.DialContext
+		o.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conns.Add(1)
+			return dial(ctx, network, address)
+		}
+	})
+	for range 5 {
+		_, err := c.Chat(t.Context(), question(), nil)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, int32(1), conns.Load())
+}

@@ -1,0 +1,46 @@
+package openaicompat
+
+import (
+	"net/http"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// Dialect is what one vendor does its own way. A nil hook means that the vendor does nothing special there.
+type Dialect struct {
+	// Name is the vendor's short name, "glm"; Label is what sentences call it, "GLM".
+	Name  string
+	Label string
+	// Shape finishes a chat request: w already holds what both vendors write alike (messages, tools, thinking,
+	// response_format), Shape adds, changes and leaves out the rest.
+	Shape func(req providers.ChatRequest, w *Wire)
+	// Image makes a picture one that the vendor takes.
+	Image func(providers.Image) providers.Image
+	// Classify says what a fault means in this vendor's words. A Verdict without a Kind leaves it to the HTTP status.
+	Classify func(f Fault) Verdict
+	// Hints replace the general advice for a kind of failure.
+	Hints map[providers.Kind]string
+	// Header goes with every request.
+	Header http.Header
+}
+
+// Fault is what a vendor says went wrong, taken apart. Its texts are a stranger's: they are for classifying and for the
+// log, never for a reply.
+type Fault struct {
+	Op        string // what was asked for: OpChat, or the operation's name
+	Status    int    // the HTTP status; 200 for a fault inside an answer
+	Code      string // a number or a word, as text
+	Type      string
+	Message   string
+	Param     string // the parameter that the body names by itself, "" if none
+	RequestID string // where the body tells it
+	HTML      bool   // the body is a web page, so something else than the API answered
+}
+
+// Verdict is what a Fault means to a caller.
+type Verdict struct {
+	Kind        providers.Kind
+	Retry       bool // the vendor's documentation classes it as worth another attempt
+	Concurrency bool // too many requests at once
+	Hint        string
+}

@@ -1,0 +1,142 @@
+package openaicompat
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// Ways that an answer can end badly after it was opened.
+var (
+	errCut        = errors.New("the stream ended before the answer did")
+	errUnreadable = errors.New("the stream holds something that is no event")
+	errNoChoices  = errors.New("the answer holds no choices")
+	errNoStream   = errors.New("the response is no stream of events")
+)
+
+// faultError is a Fault found inside an answer, after HTTP had said 200.
+type faultError struct{ fault Fault }
+
+func (e *faultError) Error() string {
+	return fmt.Sprintf("the answer reports code %q type %q: %s", e.fault.Code, e.fault.Type, e.fault.Message)
+}
+
+// ask is what a failed request wanted, for its error.
+type ask struct {
+	op    string
+	model string
+}
+
+// failure makes the one error of a failed exchange.
+func (c *Client) failure(x *exchange, a ask, err error) *providers.Error {
+	var refused *statusError
+	var inside *faultError
+	switch {
+	case errors.As(err, &refused):
+		f, _ := parseFault(refused.body, true)
+		f.Status = refused.status
+		return c.refusal(x, a, f, err)
+	case errors.As(err, &inside):
+		f := inside.fault
+		f.Status = x.status
+		return c.refusal(x, a, f, err)
+	}
+	e := c.interruption(x, a, err)
+	e.Provider, e.Model = c.dialect.Name, a.model
+	e.HTTPStatus, e.RequestID = x.status, requestID(x.header)
+	return e
+}
+
+// refusal is the error of a request that the vendor answered with a fault.
+func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Error {
+	f.Op = a.op
+	var v Verdict
+	if c.dialect.Classify != nil {
+		v = c.dialect.Classify(f)
+	}
+	if v.Kind == "" {
+		v = byStatus(f)
+	}
+	e := &providers.Error{
+		Kind: v.Kind, Retry: v.Retry, Concurrency: v.Concurrency,
+		Provider: c.dialect.Name, Model: a.model,
+		RetryAfter: retryAfter(x.header, time.Now()), HTTPStatus: f.Status,
+		VendorCode: printable(firstOf(f.Code, f.Type)), RequestID: firstOf(requestID(x.header), printable(f.RequestID)),
+		Err: c.scrubbed(err),
+	}
+	if v.Kind == providers.KindInvalidRequest && x.wire != nil {
+		e.Param = blamedParam(f, x.wire.sent)
+	}
+	e.Message = c.sentence(e, a)
+	e.Hint = c.hint(firstOf(v.Hint, c.dialect.Hints[v.Kind], hints[v.Kind]))
+	return e
+}
+
+// interruption is the error of a request that ended without a word from the vendor: the caller's context, the connect
+// limit, the network, or an answer that could not be read.
+func (c *Client) interruption(x *exchange, a ask, err error) *providers.Error {
+	who := c.dialect.Label
+	answer := who + "'s answer"
+	if a.op != OpChat {
+		answer += " to " + a.op
+	}
+	if x.parent.Err() != nil {
+		cause := context.Cause(x.parent)
+		kind := providers.KindTimeout
+		if errors.Is(cause, context.Canceled) {
+			kind = providers.KindCancelled
+		}
+		return &providers.Error{Kind: kind, Message: answer + " was no longer waited for.", Err: cause}
+	}
+	e := &providers.Error{Kind: providers.KindNetwork, Retry: true, Err: c.scrubbed(err)}
+	switch {
+	case errors.Is(context.Cause(x.ctx), errConnect), !x.connected.Load() && isTimeout(err):
+		limit := c.connect
+		e.Kind, e.Limit = providers.KindTimeout, &limit
+		e.Message, e.Hint = who+" could not be connected to within "+limit.String()+".", hintConnect
+	case errors.Is(err, errEncode):
+		e.Kind, e.Retry, e.Message = providers.KindInvalidRequest, false, "The request could not be written as JSON."
+		e.Hint = "A function's parameters must be a JSON Schema object."
+	case errors.Is(err, errTooLong):
+		e.Kind, e.Retry = providers.KindTooLarge, false
+		e.Message, e.Hint = answer+" is longer than MAX_ANSWER_BYTES.", "Ask for less, or raise MAX_ANSWER_BYTES."
+	case errors.Is(err, errNoStream):
+		e.Kind, e.Retry = providers.KindProviderError, false
+		e.Message, e.Hint = answer+" is not what its API documents.", hintAddress
+	case errors.Is(err, errUnreadable), errors.Is(err, errNoChoices):
+		e.Kind, e.Message = providers.KindProviderError, answer+" could not be read."
+	case untrusted(err):
+		e.Retry = false
+		e.Message, e.Hint = who+"'s certificate is not trusted here.", hintCertificate
+	case noSuchHost(err):
+		e.Retry = false
+		e.Message, e.Hint = who+"'s address does not exist.", hintAddress
+	case !x.connected.Load():
+		e.Message, e.Hint = who+" could not be connected to.", hintConnect
+	default:
+		e.Message = answer + " was cut off."
+	}
+	e.Hint = c.hint(firstOf(e.Hint, hints[e.Kind]))
+	return e
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+func noSuchHost(err error) bool {
+	var lookup *net.DNSError
+	return errors.As(err, &lookup) && lookup.IsNotFound
+}
+
+// untrusted tells whether TLS refused the other side, which no retry mends.
+func untrusted(err error) bool {
+	var verify *tls.CertificateVerificationError
+	return errors.As(err, &verify)
+}

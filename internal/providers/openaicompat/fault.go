@@ -1,0 +1,145 @@
+package openaicompat
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// OpChat is the operation of a chat completion in a Fault and in an error's sentence.
+const OpChat = "chat"
+
+// parseFault takes a body apart and tells whether it reports an error: OpenAI's {"error":{...}}, with the error as an
+// object or as a mere string, or the flat {"code":401,"msg":"..."} of some gateways and of Z.ai. failed says that the
+// HTTP status already told of a failure; otherwise a flat body counts only when its code is no success.
+func parseFault(body []byte, failed bool) (Fault, bool) {
+	body = bytes.TrimSpace(body)
+	if bytes.HasPrefix(body, []byte("<")) {
+		return Fault{HTML: true}, true
+	}
+	var b struct {
+		Error   json.RawMessage   `json:"error"`
+		Code    json.RawMessage   `json:"code"`
+		Msg     text              `json:"msg"`
+		Message text              `json:"message"`
+		Detail  text              `json:"detail"`
+		Type    text              `json:"type"`
+		Param   text              `json:"param"`
+		Request text              `json:"request_id"`
+		Choices []json.RawMessage `json:"choices"`
+	}
+	if json.Unmarshal(body, &b) != nil {
+		return Fault{Message: string(body)}, failed
+	}
+	if f, ok := faultObject(b.Error); ok {
+		f.RequestID = string(b.Request)
+		return f, true
+	}
+	f := Fault{
+		RequestID: string(b.Request),
+		Code:      code(b.Code), Type: string(b.Type), Param: string(b.Param),
+		Message: firstOf(string(b.Msg), string(b.Message), string(b.Detail)),
+	}
+	flat := len(b.Choices) == 0 && f.Message != "" && !slices.Contains([]string{"", "0", "200"}, f.Code)
+	return f, failed || flat
+}
+
+// faultObject reads the value of an "error" key. An absent, null, false or empty one is no error.
+func faultObject(raw json.RawMessage) (Fault, bool) {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 || slices.Contains([]string{"null", "false", `""`}, string(raw)) {
+		return Fault{}, false
+	}
+	var e struct {
+		Code    json.RawMessage `json:"code"`
+		Type    text            `json:"type"`
+		Message text            `json:"message"`
+		Msg     text            `json:"msg"`
+		Param   text            `json:"param"`
+	}
+	if json.Unmarshal(raw, &e) == nil {
+		return Fault{
+			Code: code(e.Code), Type: string(e.Type), Param: string(e.Param),
+			Message: firstOf(string(e.Message), string(e.Msg)),
+		}, true
+	}
+	var word text
+	_ = word.UnmarshalJSON(raw)
+	return Fault{Message: firstOf(string(word), string(raw))}, true
+}
+
+// byStatus is what a fault means where the vendor's own words say nothing.
+func byStatus(f Fault) Verdict {
+	switch f.Status {
+	case 400, 415, 422:
+		return Verdict{Kind: providers.KindInvalidRequest}
+	case 401, 403:
+		return Verdict{Kind: providers.KindAuth}
+	case 402:
+		return Verdict{Kind: providers.KindBalance}
+	case 404:
+		if f.Op == OpChat && mentions(f, "model") {
+			return Verdict{Kind: providers.KindModelNotFound}
+		}
+		return Verdict{Kind: providers.KindProviderError, Hint: hintAddress}
+	case 413:
+		return Verdict{Kind: providers.KindTooLarge}
+	case 408, 425:
+		return Verdict{Kind: providers.KindNetwork, Retry: true}
+	case 429:
+		return Verdict{Kind: providers.KindRateLimited, Retry: true}
+	case 503, 529:
+		return Verdict{Kind: providers.KindOverloaded, Retry: true}
+	}
+	switch {
+	case f.Status >= 500:
+		return Verdict{Kind: providers.KindProviderError, Retry: true}
+	case f.Status >= 300: // redirects, which are not followed, and what is left of the 4xx
+		return Verdict{Kind: providers.KindProviderError, Hint: hintAddress}
+	case f.HTML:
+		return Verdict{Kind: providers.KindProviderError, Hint: hintAddress}
+	}
+	return Verdict{Kind: providers.KindProviderError, Retry: true}
+}
+
+func mentions(f Fault, word string) bool {
+	return strings.Contains(strings.ToLower(f.Message+" "+f.Type+" "+f.Code), word)
+}
+
+// aboutMessages matches complaints about the conversation, which happen to use parameters' names as words ("thinking is
+// enabled but reasoning_content is missing in ... message at index 3"): leaving a parameter out would not mend them.
+var aboutMessages = regexp.MustCompile(`(?i)\bmessages?\b|reasoning_content|tool_calls`)
+
+// wordPattern matches what may be a parameter's name in a sentence.
+var wordPattern = regexp.MustCompile(`[A-Za-z_]+`)
+
+// blamedParam is the wire parameter that a refusal names, "" if none: the body's own param field, else the first word of
+// its message that is a parameter which was really sent and can be left out.
+func blamedParam(f Fault, sent []string) string {
+	droppable := func(name string) bool { return slices.Contains(sent, name) && !slices.Contains(undroppable, name) }
+	if top, _, _ := strings.Cut(f.Param, "."); droppable(top) {
+		return top
+	}
+	if aboutMessages.MatchString(f.Message) {
+		return ""
+	}
+	for _, word := range wordPattern.FindAllString(f.Message, -1) {
+		if droppable(word) {
+			return word
+		}
+	}
+	return ""
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

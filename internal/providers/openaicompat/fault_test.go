@@ -1,0 +1,197 @@
+package openaicompat
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+func TestParseFault(t *testing.T) {
+	for name, tc := range map[string]struct {
+		body string
+		want Fault
+		ok   bool // also under HTTP 200
+	}{
+		"openai":        {`{"error":{"message":"m","type":"t","param":"p","code":null}}`, Fault{Message: "m", Type: "t", Param: "p"}, true},
+		"code as text":  {`{"error":{"code":"1302","message":"m"},"request_id":"r1"}`, Fault{Code: "1302", Message: "m", RequestID: "r1"}, true},
+		"code number":   {`{"error":{"code":1302.0,"message":"m"}}`, Fault{Code: "1302", Message: "m"}, true},
+		"error as word": {`{"error":"boom"}`, Fault{Message: "boom"}, true},
+		"error as list": {`{"error":["boom"]}`, Fault{Message: `["boom"]`}, true},
+		"error empty":   {`{"error":{}}`, Fault{}, true},
+		"error null":    {`{"error":null,"choices":[{}]}`, Fault{}, false},
+		"error false":   {`{"error":false}`, Fault{}, false},
+		"flat":          {`{"code":401,"msg":"m","success":false}`, Fault{Code: "401", Message: "m"}, true},
+		"flat message":  {`{"code":"401","message":"m"}`, Fault{Code: "401", Message: "m"}, true},
+		"flat success":  {`{"code":0,"msg":"ok","data":{}}`, Fault{Code: "0", Message: "ok"}, false},
+		"flat 200":      {`{"code":200,"msg":"ok"}`, Fault{Code: "200", Message: "ok"}, false},
+		"detail":        {`{"detail":"m"}`, Fault{Message: "m"}, false},
+		"page":          {"  <!doctype html><p>", Fault{HTML: true}, true},
+		"text":          {"no healthy upstream", Fault{Message: "no healthy upstream"}, false},
+		"nothing":       {"", Fault{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, ok := parseFault([]byte(tc.body), false)
+			assert.Equal(t, tc.want, got)
+			assert.Equal(t, tc.ok, ok)
+			got, ok = parseFault([]byte(tc.body), true)
+			assert.Equal(t, tc.want, got)
+			assert.True(t, ok, "under a failed status everything is a fault")
+		})
+	}
+}
+
+func TestBlamedParam(t *testing.T) {
+	sent := []string{"model", "messages", "stream", "tools", "temperature", "thinking", "max_tokens", "reasoning_effort"}
+	for _, tc := range []struct {
+		fault Fault
+		want  string
+	}{
+		{Fault{Message: "invalid temperature: only 1 is allowed for this model"}, "temperature"},
+		{Fault{Message: "Unsupported parameter `reasoning_effort`."}, "reasoning_effort"},
+		{Fault{Message: "invalid thinking.type"}, "thinking"},
+		{Fault{Param: "thinking.type", Message: "bad temperature"}, "thinking"},
+		{Fault{Param: "nonsense", Message: "bad temperature"}, "temperature"},
+		{Fault{Message: "unknown field top_p"}, ""},
+		{Fault{Message: "tools[0].function.name is invalid"}, ""},
+		{Fault{Message: "model not found"}, ""},
+		{Fault{Message: "thinking is enabled but reasoning_content is missing in assistant tool call message at index 3"}, ""},
+		{Fault{}, ""},
+	} {
+		assert.Equal(t, tc.want, blamedParam(tc.fault, sent), "%+v", tc.fault)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, "1.5": 1500 * time.Millisecond, "-3": 0, "NaN": 0, "soon": 0, "0": 0,
+		"Mon, 23 Nov 2026 12:00:30 GMT": 30 * time.Second, "Mon, 23 Nov 2026 11:00:00 GMT": 0,
+		"1e300": maxRetryAfter, "Mon, 23 Nov 2099 12:00:00 GMT": maxRetryAfter,
+	} {
+		assert.Equal(t, want, retryAfter(http.Header{"Retry-After": {value}}, now), value)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		kind   providers.Kind
+		retry  bool
+	}{
+		"bad request":       {400, `{"error":{"message":"bad"}}`, providers.KindInvalidRequest, false},
+		"unprocessable":     {422, `{"detail":"bad"}`, providers.KindInvalidRequest, false},
+		"no key":            {401, ``, providers.KindAuth, false},
+		"forbidden":         {403, `{"error":{"message":"no"}}`, providers.KindAuth, false},
+		"payment":           {402, ``, providers.KindBalance, false},
+		"unknown model":     {404, `{"error":{"message":"Not found the model glm-x"}}`, providers.KindModelNotFound, false},
+		"wrong address":     {404, `<html>nginx</html>`, providers.KindProviderError, false},
+		"redirect":          {302, ``, providers.KindProviderError, false},
+		"too large":         {413, ``, providers.KindTooLarge, false},
+		"too many":          {429, `{"error":{}}`, providers.KindRateLimited, true},
+		"request timeout":   {408, ``, providers.KindNetwork, true},
+		"server error":      {500, `garbage`, providers.KindProviderError, true},
+		"bad gateway":       {502, `<html>`, providers.KindProviderError, true},
+		"unavailable":       {503, ``, providers.KindOverloaded, true},
+		"site overloaded":   {529, ``, providers.KindOverloaded, true},
+		"gateway timeout":   {504, ``, providers.KindProviderError, true},
+		"something unknown": {418, ``, providers.KindProviderError, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hits := 0
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				hits++
+				w.Header().Set("Retry-After", "7")
+				w.Header().Set("X-Log-Id", "log-1")
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(tc.status)
+				_, _ = w.Write([]byte(tc.body))
+			})
+			resp, err := c.Chat(t.Context(), question(), nil)
+			assert.Nil(t, resp)
+			e := refused(t, err, tc.kind)
+			assert.Equal(t, tc.retry, e.Retry)
+			assert.Equal(t, tc.status, e.HTTPStatus)
+			assert.Equal(t, 7*time.Second, e.RetryAfter)
+			assert.Equal(t, "log-1", e.RequestID)
+			assert.Equal(t, "glm-x", e.Model)
+			assert.NotEmpty(t, e.Hint)
+			assert.Equal(t, 1, hits, "one request, no redirect followed, nothing retried")
+		})
+	}
+}
+
+func TestRefusalGivesNothingAway(t *testing.T) {
+	const body = `{"error":{"code":"weird code!","message":"VENDOR-BODY your key ` + testKey + ` or SecretHalf1 or sk-abcdef123456 is bad"}}`
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = w.Write([]byte(body + strings.Repeat(" ", 100_000)))
+	})
+	_, err := c.Chat(t.Context(), question(), nil)
+	e := refused(t, err, providers.KindAuth)
+	assert.NotContains(t, e.Message+e.Hint, "VENDOR-BODY")
+	assert.Contains(t, e.Err.Error(), "VENDOR-BODY", "the log has it")
+	assert.NotContains(t, e.Err.Error(), "sk-abcdef123456")
+	assert.Less(t, len(e.Err.Error()), 1000)
+	assert.Empty(t, e.VendorCode, "only a plain word is a code")
+}
+
+func TestDialectHasTheFirstWord(t *testing.T) {
+	var seen Fault
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = w.Write([]byte(`{"error":{"code":"1113","message":"m"}}`))
+	}, func(o *Options) {
+		o.Dialect.Classify = func(f Fault) Verdict {
+			seen = f
+			return Verdict{Kind: providers.KindBalance, Concurrency: true}
+		}
+		o.Dialect.Hints = map[providers.Kind]string{providers.KindBalance: "see {VENDOR}_API_URL"}
+	})
+	_, err := c.Chat(t.Context(), question(), nil)
+	e := refused(t, err, providers.KindBalance)
+	assert.Equal(t, Fault{Op: OpChat, Status: 429, Code: "1113", Message: "m"}, seen)
+	assert.Equal(t, "see GLM_API_URL", e.Hint)
+	assert.Equal(t, "1113", e.VendorCode)
+	assert.True(t, e.Concurrency)
+}
+
+func TestA400ThatNamesAParameter(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"error":{"message":"invalid temperature: only 1 is allowed"}}`))
+	}, func(o *Options) {
+		o.Dialect.Shape = func(_ providers.ChatRequest, w *Wire) { w.Set("temperature", .5) }
+	})
+	_, err := c.Chat(t.Context(), question(), nil)
+	e := refused(t, err, providers.KindInvalidRequest)
+	assert.Equal(t, "temperature", e.Param)
+	assert.Contains(t, e.Message, "temperature")
+}
+
+func FuzzParseFault(f *testing.F) {
+	for _, seed := range []string{`{"error":{"code":"1302","message":"m"}}`, `{"code":401,"msg":"m"}`, `<html>`, `{"error":`, ``, `[]`} {
+		f.Add([]byte(seed), 429)
+	}
+	c, err := New(Options{Dialect: Dialect{Name: "glm", Label: "GLM"}, Key: testKey, BaseURL: "http://a.test"})
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, body []byte, status int) {
+		x, end := c.begin(t.Context(), &Wire{sent: []string{"temperature"}})
+		defer end()
+		x.status = status
+		e := c.failure(x, ask{op: OpChat, model: "m"}, &statusError{status: status, body: body})
+		if e.Kind == "" || e.Message == "" || strings.Contains(e.Error(), testKey) || len(e.VendorCode) > 64 {
+			t.Fatalf("%+v", e)
+		}
+		if _, err := json.Marshal(e.Message + e.Hint); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

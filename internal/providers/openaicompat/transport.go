@@ -1,0 +1,169 @@
+package openaicompat
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+const (
+	// maxErrorBody is how much of a failed response is read. Nobody's error needs more.
+	maxErrorBody = 64 << 10
+	// tailWait bounds what follows the end of an answer: usage, the end mark, the connection's end for its reuse. The
+	// answer is whole by then, so this is no limit on it.
+	tailWait = 2 * time.Second
+	// drainWait bounds the wait for the connection's end alone.
+	drainWait = 100 * time.Millisecond
+)
+
+// errConnect is the cause of a request that ended before it had a connection.
+var errConnect = errors.New("no connection within the connect limit")
+
+// errEncode is a request that could not be written as JSON.
+var errEncode = errors.New("encode the request")
+
+// errTail is the cause of an exchange that was ended after its answer was whole.
+var errTail = errors.New("the answer is whole")
+
+// DialFunc opens a connection, as http.Transport.DialContext does.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// newTransport is one vendor's connection pool. It has no time limits beyond connecting: everything later is the
+// caller's context. Compression stays off, since a compressing proxy holds back streamed pieces.
+func newTransport(connect time.Duration, dial DialFunc) *http.Transport {
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: connect,
+		ForceAttemptHTTP2:   true, // a DialContext of one's own turns HTTP/2 off otherwise
+		MaxIdleConns:        100,
+		MaxIdleConnsPerHost: 64, // all of a vendor's requests go to one host
+		IdleConnTimeout:     90 * time.Second,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
+		DisableCompression:  true,
+	}
+	if dial != nil {
+		t.DialContext = dial
+		t.Proxy = nil
+	}
+	return t
+}
+
+// exchange is one request and what the transport saw of it. go-openai drops the headers of a stream that fails to open,
+// so they are kept here.
+type exchange struct {
+	parent    context.Context // the caller's
+	ctx       context.Context // the request's own: it also ends at the connect limit
+	cancel    context.CancelCauseFunc
+	wire      *Wire // of a chat; nil otherwise
+	maxLine   int   // bytes of one streamed event
+	sent      bool  // the request was handed to HTTP
+	connected atomic.Bool
+	status    int
+	header    http.Header
+	events    *eventReader // of a chat that was answered
+}
+
+type exchangeKey struct{}
+
+// begin opens an exchange under the connect limit: one limit over name lookup, dial, proxy and TLS together. The
+// returned function ends it and must be called when its body has been read.
+func (c *Client) begin(parent context.Context, w *Wire) (*exchange, func()) {
+	x := &exchange{parent: parent, wire: w, maxLine: c.maxAnswer + maxErrorBody}
+	ctx, cancel := context.WithCancelCause(parent)
+	x.cancel = cancel
+	timer := time.AfterFunc(c.connect.Value, func() { cancel(errConnect) })
+	x.ctx = httptrace.WithClientTrace(context.WithValue(ctx, exchangeKey{}, x), &httptrace.ClientTrace{
+		GetConn: func(string) { timer.Reset(c.connect.Value) },
+		GotConn: func(httptrace.GotConnInfo) { timer.Stop(); x.connected.Store(true) },
+	})
+	return x, func() { timer.Stop(); cancel(nil) }
+}
+
+// endAfter ends the exchange when the rest of it does not come in time.
+func (x *exchange) endAfter(d time.Duration) (stop func()) {
+	timer := time.AfterFunc(d, func() { x.cancel(errTail) })
+	return func() { timer.Stop() }
+}
+
+// injector puts into each request what go-openai cannot: the key, the dialect's headers, and a chat's vendor parameters.
+type injector struct {
+	base   http.RoundTripper
+	header http.Header
+}
+
+// RoundTrip implements http.RoundTripper. It changes a clone, as that interface demands.
+func (t injector) RoundTrip(req *http.Request) (*http.Response, error) {
+	clone := req.Clone(req.Context())
+	for name, values := range t.header {
+		clone.Header[name] = values
+	}
+	if x := req.Context().Value(exchangeKey{}).(*exchange); x.wire != nil {
+		if err := x.wire.inject(clone); err != nil {
+			return nil, fmt.Errorf("%w: %w", errEncode, err)
+		}
+	}
+	return t.base.RoundTrip(clone)
+}
+
+// inject replaces a request's body with the merged one.
+func (w *Wire) inject(req *http.Request) error {
+	plain, err := io.ReadAll(req.Body)
+	req.Body.Close()
+	if err != nil {
+		return fmt.Errorf("read the request: %w", err)
+	}
+	merged, err := w.merge(plain)
+	if err != nil {
+		return err
+	}
+	req.ContentLength = int64(len(merged))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(merged)), nil }
+	req.Body, err = req.GetBody()
+	return err
+}
+
+// gate is the HTTP client that go-openai is given: it turns every response that is no success into an error of its own
+// (go-openai reads such bodies without bound and leaves a failed stream's open) and makes a stream's body readable for
+// it.
+type gate struct{ http *http.Client }
+
+// statusError is a response that is no success.
+type statusError struct {
+	status int
+	body   []byte
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("HTTP %d: %s", e.status, e.body) }
+
+// Do implements openai.HTTPDoer.
+func (g gate) Do(req *http.Request) (*http.Response, error) {
+	x := req.Context().Value(exchangeKey{}).(*exchange) // every request of a Client has one
+	x.sent = true
+	resp, err := g.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	x.status, x.header = resp.StatusCode, resp.Header
+	providers.ReportRequestID(x.parent, requestID(resp.Header))
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		defer resp.Body.Close()
+		// A body that breaks off is still the best account of the failure that there is.
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		return nil, &statusError{status: resp.StatusCode, body: body}
+	}
+	if x.wire != nil {
+		x.events = newEventReader(resp.Body, x.maxLine)
+		resp.Body = x.events
+	}
+	return resp, nil
+}
