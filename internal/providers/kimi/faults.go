@@ -1,0 +1,82 @@
+package kimi
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/openaicompat"
+)
+
+// hints are what this vendor's failures usually come from.
+var hints = map[providers.Kind]string{
+	providers.KindAuth: "Check KIMI_API_KEY and KIMI_API_URL: keys of api.moonshot.ai and of api.moonshot.cn do not work on " +
+		"each other, and a Kimi Code key works at https://api.kimi.com/coding/v1 alone.",
+	providers.KindBalance: "Top up the account, and check that KIMI_API_URL is the region it is in (api.moonshot.ai or api.moonshot.cn).",
+}
+
+// verdicts are the vendor's error types (Moonshot API docs, errors).
+var verdicts = map[string]openaicompat.Verdict{
+	"invalid_request_error":        {Kind: providers.KindInvalidRequest},
+	"content_filter":               {Kind: providers.KindContentFiltered},
+	"invalid_authentication_error": {Kind: providers.KindAuth},
+	"incorrect_api_key_error":      {Kind: providers.KindAuth},
+	"permission_denied_error":      {Kind: providers.KindAuth, Hint: "The key has no permission for this; see the account's page."},
+	"engine_overloaded_error":      {Kind: providers.KindOverloaded, Retry: true},
+	"rate_limit_reached_error":     {Kind: providers.KindRateLimited, Retry: true},
+	"exceeded_current_quota_error": {Kind: providers.KindBalance},
+	"server_error":                 {Kind: providers.KindProviderError, Retry: true},
+	"unexpected_output":            {Kind: providers.KindProviderError, Retry: true},
+}
+
+// classify says what a fault means: by its type, or its code where there is one, refined by what its text names.
+func classify(f openaicompat.Fault) openaicompat.Verdict {
+	v, ok := verdicts[f.Type]
+	if !ok {
+		v, ok = verdicts[f.Code]
+	}
+	text := strings.ToLower(f.Message)
+	switch {
+	case f.Type == "resource_not_found_error" && f.Op == openaicompat.OpChat:
+		return openaicompat.Verdict{Kind: providers.KindModelNotFound}
+	case f.Type == "resource_not_found_error":
+		return openaicompat.Verdict{Kind: providers.KindInvalidRequest, Hint: "It may have been deleted; upload it again."}
+	case !ok:
+		return openaicompat.Verdict{}
+	case v.Kind == providers.KindInvalidRequest:
+		return invalid(v, text)
+	case v.Kind == providers.KindRateLimited:
+		return rateLimit(v, text)
+	}
+	return v
+}
+
+// invalid: the window and the limits of files have no error type of their own; their messages tell ("exceeded model
+// token limit", "model max length exceeded", "File size is too large", "max file count").
+func invalid(v openaicompat.Verdict, text string) openaicompat.Verdict {
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
+	}
+	switch {
+	case has("token limit", "max length", "maximum context", "context length"):
+		v.Kind = providers.KindContextLength
+	case has("file size is too large"):
+		v.Kind = providers.KindTooLarge
+	case has("file count"):
+		v.Hint = "The account holds as many files as it may; delete some at the vendor, and leave KIMI_FILES_KEEP off."
+	}
+	return v
+}
+
+// rateLimit: the message names which limit was reached: concurrency, RPM, TPM or TPD (Moonshot docs, rate limits). The
+// day's is not worth a retry.
+func rateLimit(v openaicompat.Verdict, text string) openaicompat.Verdict {
+	switch {
+	case strings.Contains(text, "tpd"):
+		v.Retry = false
+		v.Hint = "The day's token allowance is used up; wait until tomorrow, or name a model of another vendor."
+	case strings.Contains(text, "concurren"):
+		v.Concurrency = true
+	}
+	return v
+}
