@@ -3,7 +3,20 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
 // Invocation is one call of a tool as a transport hands it over.
@@ -20,9 +33,189 @@ type Invocation struct {
 
 // Dispatcher is the one entrance to the tools, for the server and the command line alike.
 type Dispatcher struct {
+	deps  *Deps
 	tools map[string]Tool
+	names []string
 }
+
+// NewDispatcher makes the entrance to these tools.
+func NewDispatcher(d *Deps, tools []Tool) *Dispatcher {
+	x := &Dispatcher{deps: d, tools: map[string]Tool{}}
+	for _, t := range tools {
+		x.tools[t.Name] = t
+		x.names = append(x.names, t.Name)
+	}
+	return x
+}
+
+// cancelWait is how long a call that the client has cancelled may take to store what had arrived: a server that is told
+// to end waits for it.
+const cancelWait = 1600 * time.Millisecond
 
 // Call runs a tool within its limit and always returns a reply: a panic, a passed limit or bad arguments are error
 // results. It returns at the latest when the limit has passed, whatever the tool does.
-func (d *Dispatcher) Call(ctx context.Context, inv Invocation) *Result { return nil }
+func (x *Dispatcher) Call(ctx context.Context, inv Invocation) *Result {
+	if inv.Received.IsZero() {
+		inv.Received = time.Now()
+	}
+	c := &call{
+		Dispatcher: x, inv: inv,
+		record: CallRecord{
+			ID: uuid.NewString()[:8], RequestID: inv.ID, Tool: inv.Tool, Client: inv.Client, Arguments: inv.Arguments,
+			Received: inv.Received, Limit: x.deps.Config.Timeouts.For(config.ClassSimple),
+		},
+	}
+	t, p, err := x.prepare(inv)
+	if err != nil {
+		c.begin()
+		return c.end(c.failed(ctx, err), nil)
+	}
+	c.record.Limit = p.limit
+	c.record.ContinuationID = p.continuationID
+	if t.threaded && p.continuationID == "" {
+		c.record.ContinuationID = uuid.NewString()
+	}
+	c.begin()
+	return c.end(c.run(ctx, p), p.notes)
+}
+
+// prepare finds the tool and reads its arguments.
+func (x *Dispatcher) prepare(inv Invocation) (Tool, *prepared, error) {
+	t, ok := x.tools[inv.Tool]
+	if !ok {
+		hint := "tools/list names the tools."
+		if near := nearest(inv.Tool, x.names); len(near) > 0 {
+			hint = "Did you mean " + either(near) + "? " + hint
+		} else {
+			hint = "The tools are " + strings.Join(slices.Sorted(slices.Values(x.names)), ", ") + "."
+		}
+		return Tool{}, nil, reply.Refuse(hint, "There is no tool %q.", cut(inv.Tool))
+	}
+	p, err := t.prepare(inv.Arguments, x.deps.Config)
+	return t, p, err
+}
+
+// call is one call on its way.
+type call struct {
+	*Dispatcher
+	inv    Invocation
+	record CallRecord
+	err    error // for the log
+}
+
+func (c *call) begin() {
+	if c.deps.Calls != nil {
+		c.deps.Calls.CallStarted(c.record)
+	}
+}
+
+// run gives the handler its context and waits for it, but not longer than the limit.
+func (c *call) run(ctx context.Context, p *prepared) *Result {
+	cause := reply.TimedOut(p.limit)
+	budget := providers.Budget{Limit: p.limit, Class: p.class, Start: c.inv.Received}
+	ctx, cancel := context.WithDeadlineCause(ctx, budget.Deadline(), cause)
+	defer cancel()
+	reporter := progress.Start(c.inv.Progress, c.record.ContinuationID, c.inv.Tool, c.inv.Received)
+	defer reporter.Stop()
+
+	done := make(chan handled, 1) // so that a handler that nobody waits for any more can end
+	work := progress.With(providers.WithBudget(ctx, budget), reporter)
+	go func() { done <- handle(work, p) }()
+	select {
+	case h := <-done:
+		return c.result(ctx, h)
+	case <-ctx.Done():
+	}
+	if errors.Is(context.Cause(ctx), cause) { // the limit: the reply goes out now
+		select {
+		case h := <-done:
+			return c.result(ctx, h)
+		default:
+			return c.failed(ctx, cause)
+		}
+	}
+	wait := time.NewTimer(cancelWait)
+	defer wait.Stop()
+	select {
+	case h := <-done:
+		return c.result(ctx, h)
+	case <-wait.C:
+		return c.failed(ctx, context.Cause(ctx))
+	}
+}
+
+// handled is what a handler returned, or how it fell.
+type handled struct {
+	result *Result
+	err    error
+}
+
+func handle(ctx context.Context, p *prepared) (h handled) {
+	defer func() {
+		if fell := recover(); fell != nil {
+			h = handled{err: fmt.Errorf("panic: %v\n%s", fell, debug.Stack())}
+		}
+	}()
+	result, err := p.run(ctx)
+	if err == nil && result == nil {
+		err = errors.New("the tool returned neither a result nor an error")
+	}
+	return handled{result, err}
+}
+
+func (c *call) result(ctx context.Context, h handled) *Result {
+	if h.err != nil {
+		return c.failed(ctx, h.err)
+	}
+	return h.result
+}
+
+// failed renders an error and keeps it for the log.
+func (c *call) failed(ctx context.Context, err error) *Result {
+	e := *reply.Of(ctx, err)
+	if e.Limit != nil && e.Elapsed == 0 {
+		e.Elapsed = time.Since(c.inv.Received)
+	}
+	c.err = &e
+	return e.Result()
+}
+
+// end completes the metadata, fits the reply to the client, and records the call.
+func (c *call) end(r *Result, notes []string) *Result {
+	m := &r.Metadata
+	m.ToolName = c.inv.Tool
+	m.Notes = slices.Concat(notes, m.Notes)
+	m.DurationMS = time.Since(c.inv.Received).Milliseconds()
+	chars := fit(r, c.deps.Config.Files.MaxOutputTokens)
+
+	end := CallEnd{Err: c.err, Duration: time.Since(c.inv.Received), Metadata: *m, Chars: chars}
+	end.Status, _ = r.Body.Get("status").(string)
+	var e *Error
+	if errors.As(c.err, &e) {
+		end.Code, end.Limit = string(e.Code), e.Limit
+		c.logFailure(e)
+	}
+	if c.deps.Calls != nil {
+		c.deps.Calls.CallFinished(c.record, end)
+	}
+	return r
+}
+
+// logFailure is the one place where a failed call is logged, with its cause.
+func (c *call) logFailure(e *Error) {
+	fields := []zap.Field{
+		zap.String("tool", c.inv.Tool), zap.String("call", c.record.ID), zap.String("request_id", c.inv.ID),
+		zap.String("code", string(e.Code)), zap.Duration("elapsed", time.Since(c.inv.Received)), zap.Error(e),
+	}
+	if e.Limit != nil {
+		fields = append(fields, zap.String("limit", e.Limit.String()))
+	}
+	switch e.Code {
+	case reply.Internal:
+		c.deps.log().Error("tool failed", fields...)
+	case reply.InvalidRequest, reply.Cancelled:
+		c.deps.log().Info("tool call refused", fields...)
+	default:
+		c.deps.log().Warn("tool failed", fields...)
+	}
+}

@@ -7,6 +7,10 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
 
 // Tool is one entry of the catalogue: a value without memory.
@@ -17,13 +21,96 @@ type Tool struct {
 	Annotations Annotations
 	Schema      json.RawMessage // JSON Schema of the arguments, an object
 
-	run func(ctx context.Context, args json.RawMessage) (*Result, error)
+	threaded bool
+	prepare  func(args json.RawMessage, cfg *config.Config) (*prepared, error)
 }
 
 // Annotations are MCP's hints about a tool, all four always set.
 type Annotations struct {
-	ReadOnly    bool
+	ReadOnly    bool // changes nothing but our own records
 	Destructive bool
-	Idempotent  bool
-	OpenWorld   bool
+	Idempotent  bool // the same call again has no further effect
+	OpenWorld   bool // reaches beyond this machine
+}
+
+// prepared is a call whose arguments are understood.
+type prepared struct {
+	class          config.Class
+	limit          config.Limit
+	continuationID string // as the caller gave it
+	notes          []string
+	run            func(ctx context.Context) (*Result, error)
+}
+
+// Option is what a tool says about itself besides its words.
+type Option func(*options)
+
+type options struct {
+	hints    Annotations
+	class    config.Class
+	limit    func(in any, cfg *config.Config) (config.Class, config.Limit)
+	threaded bool
+}
+
+// Hints sets the tool's annotations. Without it all four are false.
+func Hints(a Annotations) Option { return func(o *options) { o.hints = a } }
+
+// Class says which limit governs every call of the tool. Without it, that is config.ClassSimple.
+func Class(c config.Class) Option { return func(o *options) { o.class = c } }
+
+// Limited says which limit governs a call that depends on its arguments. In is the tool's input type.
+func Limited[In any](f func(in In, cfg *config.Config) (config.Class, config.Limit)) Option {
+	return func(o *options) {
+		o.limit = func(in any, cfg *config.Config) (config.Class, config.Limit) { return f(in.(In), cfg) }
+	}
+}
+
+// Threaded says that the tool works on a conversation: its calls name their continuation_id in the first progress
+// message, a new one where the caller gave none.
+func Threaded() Option { return func(o *options) { o.threaded = true } }
+
+// New makes a tool of a handler. The input struct is the schema: a property for each field with a json name, required
+// without omitempty; the field tags are
+//
+//	jsonschema:"text"          the property's description, for what agents get wrong
+//	enum:"a,b"                 the words that a string (or each string of a list) takes; case and separators are mended
+//	also:"c,d"                 words that are taken, too, but not published
+//	minimum:"1" maximum:"50"   the range of a number
+//	default:"true"             stands in for an omitted argument; a required one that is missing is then filled and noted
+//	types:"string,object,null" the JSON types of a free-form field (json.RawMessage or any)
+//	text:"description"         the key under which a plain text becomes an object, in a list of objects
+//
+// Title and description come from words/<name>.md. New panics when the words are missing or the struct can't be a schema:
+// the catalogue is compiled in, and its tests build every tool.
+func New[In any](name string, h func(context.Context, In) (*Result, error), opts ...Option) Tool {
+	var o options
+	for _, set := range opts {
+		set(&o)
+	}
+	w, err := words.For(name)
+	if err != nil {
+		panic(err)
+	}
+	shape, err := shapeOf[In]()
+	if err != nil {
+		panic(fmt.Errorf("tool %s: %w", name, err))
+	}
+	return Tool{
+		Name: name, Title: w.Title, Description: w.Description, Annotations: o.hints, Schema: shape.schema, threaded: o.threaded,
+		prepare: func(args json.RawMessage, cfg *config.Config) (*prepared, error) {
+			var in In
+			got, err := shape.decode(args, &in)
+			if err != nil {
+				return nil, err
+			}
+			p := &prepared{class: o.class, notes: got.notes, continuationID: got.continuationID}
+			if o.limit != nil {
+				p.class, p.limit = o.limit(in, cfg)
+			} else {
+				p.limit = cfg.Timeouts.For(o.class)
+			}
+			p.run = func(ctx context.Context) (*Result, error) { return h(ctx, in) }
+			return p, nil
+		},
+	}
 }

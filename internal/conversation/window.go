@@ -1,0 +1,128 @@
+package conversation
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// What an image weighs in a budget of tokens. Vendors count by size; this is about a 1,000 x 1,000 picture's.
+const imageTokens = 1500
+
+// Tokens estimates how many tokens a text is, on the high side. Latin text and code take about 4 bytes a token, and a
+// character of Chinese, three bytes long, about two thirds of one: so bytes tell enough, and a seventh is margin.
+func Tokens(text string) int { return (len(text)*2 + 6) / 7 }
+
+// Tokens estimates what the turn's message weighs, its attachments included.
+func (t Turn) Tokens() int {
+	n := Tokens(t.Content) + 4
+	for _, a := range t.Attachments {
+		if a.Image() {
+			n += imageTokens
+		} else {
+			n += (len(a.Data)*2+6)/7 + 16
+		}
+	}
+	return n
+}
+
+// Image tells whether the attachment is a picture.
+func (a Attachment) Image() bool { return strings.HasPrefix(a.MIME, "image/") }
+
+// Window gives the index of the first turn that goes to a model with room for that many tokens of history: the oldest
+// turns are left out first. Turns go in blocks of a quarter of the room, so that the beginning of what a model is sent,
+// by which vendors find it in their caches, moves only now and then; and never so that an answer comes first.
+func Window(turns []Turn, tokens int) (first int) {
+	total := 0
+	for _, t := range turns {
+		total += t.Tokens()
+	}
+	if total <= tokens {
+		return 0
+	}
+	if tokens <= 0 {
+		return len(turns)
+	}
+	block := max(tokens/4, 1)
+	leave := (total - tokens + block - 1) / block * block
+	for left := 0; first < len(turns) && (left < leave || turns[first].Role == providers.RoleAssistant); first++ {
+		left += turns[first].Tokens()
+	}
+	return first
+}
+
+// Messages renders turns as a model reads them, in order. The same turns always give the same messages. A model that
+// cannot see pictures is told of them. An answer of which nothing arrived is left out.
+func Messages(turns []Turn, images bool) []providers.Message {
+	messages := make([]providers.Message, 0, len(turns))
+	for _, t := range turns {
+		switch {
+		case t.Role != providers.RoleAssistant:
+			messages = append(messages, t.Message(images))
+		case t.Content == "":
+		case t.Status == TurnComplete || t.Status == "":
+			messages = append(messages, providers.Message{Role: t.Role, Content: t.Content})
+		default:
+			messages = append(messages, providers.Message{Role: t.Role, Content: t.Content + "\n\n[The answer was cut off here.]"})
+		}
+	}
+	return messages
+}
+
+// Message renders a user turn: its files, then its text, with its pictures beside them.
+func (t Turn) Message(images bool) providers.Message {
+	m := providers.Message{Role: t.Role}
+	var b strings.Builder
+	for _, a := range t.Attachments {
+		switch {
+		case !a.Image():
+			fmt.Fprintf(&b, "<file path=\"%s\">\n%s", a.Path, a.Data)
+			if len(a.Data) > 0 && a.Data[len(a.Data)-1] != '\n' {
+				b.WriteByte('\n')
+			}
+			b.WriteString("</file>\n\n")
+		case images:
+			m.Images = append(m.Images, providers.Image{MIME: a.MIME, Data: a.Data})
+		default:
+			fmt.Fprintf(&b, "[A picture was sent here that you cannot see: %s]\n\n", a.name())
+		}
+	}
+	b.WriteString(t.Content)
+	m.Content = b.String()
+	return m
+}
+
+// name is how a picture or file is spoken of.
+func (a Attachment) name() string {
+	if a.Path != "" {
+		return a.Path
+	}
+	return "pasted, " + a.MIME
+}
+
+// Unsent splits attachments into those that a model must be sent and the paths of files that the turns already hold in
+// the same state. The last state of a path counts. Pictures pasted without a path are compared by content alone.
+func Unsent(turns []Turn, attachments []Attachment) (unsent []Attachment, held []string) {
+	last := map[string]string{}
+	for _, t := range turns {
+		for _, a := range t.Attachments {
+			last[heldAs(a)] = a.SHA256
+		}
+	}
+	for _, a := range attachments {
+		if sum, ok := last[heldAs(a)]; ok && sum == a.SHA256 && a.SHA256 != "" {
+			held = append(held, a.name())
+		} else {
+			unsent = append(unsent, a)
+		}
+	}
+	return unsent, held
+}
+
+func heldAs(a Attachment) string {
+	if a.Path != "" {
+		return a.Path
+	}
+	return "sha256:" + a.SHA256
+}

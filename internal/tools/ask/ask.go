@@ -1,0 +1,119 @@
+// Package ask is the one way from a tool to a model, and from a continuation_id to its thread.
+//
+// A call takes hold of a thread (Hold), puts a question (Put) and keeps what was said (Keep); Ask does the three for a
+// plain conversation, Fetch reads what a thread's last question came to. An answer that goes on after its call is
+// followed in the background, saved every 2 s, and ended by Close.
+//
+// It knows no protocol, no vendor and no database, and no tool: the tools, and the workflow engine, import it.
+package ask
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// Caller makes model calls; *providers.Caller is one.
+type Caller interface {
+	Call(ctx context.Context, c providers.Call) (*providers.Outcome, error)
+}
+
+// Options are what Threads needs.
+type Options struct {
+	Config *config.Config
+	Caller Caller
+	// Store gives the conversation store. It waits while the store is still being opened, at most until ctx ends.
+	Store func(ctx context.Context) (conversation.Store, error)
+	// Workspace names the folder that new threads belong to. May be nil.
+	Workspace func() string
+	Log       *zap.Logger      // nil logs nothing
+	Now       func() time.Time // nil means time.Now
+}
+
+// Threads is the service: one for a process. It is safe for concurrent use.
+type Threads struct {
+	cfg    *config.Config
+	caller Caller
+	open   func(ctx context.Context) (conversation.Store, error)
+	space  func() string
+	log    *zap.Logger
+	now    func() time.Time
+
+	mu        sync.Mutex
+	turns     map[string]*turnstile // threads that calls hold or wait for
+	live      map[string]*follower  // threads whose answer goes on here
+	closed    bool
+	followers sync.WaitGroup
+}
+
+// New makes the service.
+func New(o Options) *Threads {
+	t := &Threads{
+		cfg: o.Config, caller: o.Caller, open: o.Store, space: o.Workspace, log: o.Log, now: o.Now,
+		turns: map[string]*turnstile{}, live: map[string]*follower{},
+	}
+	if t.space == nil {
+		t.space = func() string { return "" }
+	}
+	if t.log == nil {
+		t.log = zap.NewNop()
+	}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	return t
+}
+
+// Question is what is asked of a model, apart from the thread that it is asked in.
+type Question struct {
+	Tool string
+	// System is the tool's own system prompt. The rules that hold for every tool (only what was given, today's date,
+	// LOCALE) are added to it.
+	System string
+	Prompt string
+	// Attachments go with the prompt: files in front of it, pictures beside it. In a thread, a file that was sent before
+	// and has not changed is only named.
+	Attachments []conversation.Attachment
+	// History are earlier turns that the model is to see, oldest first. Those that don't fit its window are left out.
+	History []conversation.Turn
+
+	Model       string // the caller's; "" or "auto" for none
+	Prefer      string // the thread's; Ask fills it in
+	Provider    string // binds the call to one vendor; "" for any
+	Category    providers.Category
+	Thinking    providers.ThinkingMode
+	Temperature *float64
+	Search      bool
+	Tools       []providers.Tool
+	MaxOutput   int  // 0: the configured cap
+	JSONObject  bool // ask for one JSON object as the answer
+	Key         string
+	Background  bool // the answer may go on after the call's limit
+	// On hears of the call's events. nil reports them as the call's progress.
+	On func(providers.Event)
+	// Finished hears of a background answer that has ended and is saved, or can't be. It runs when the call is long over,
+	// so ctx has no budget; it may take 10 s. nil where nobody cares.
+	Finished func(ctx context.Context, turn conversation.Turn)
+}
+
+// Answer is what a question came to: a finished answer or a part of one.
+type Answer struct {
+	// Text is what the client is to read: the answer, or, where only thinking has arrived, a sentence that says so.
+	Text    string
+	Partial bool
+	Pending bool // the rest is being written in the background
+	Outcome providers.Outcome
+	// Asked is the question as a turn to keep: the prompt with what was attached to it.
+	Asked conversation.Turn
+	// Dropped counts the turns of History that the model's window had no room for.
+	Dropped int
+	Notes   []string
+
+	question Question
+}

@@ -1,0 +1,70 @@
+package ask
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// Outside a tool call, where no budget says otherwise, this is what storing may take.
+const storeTime = 2 * time.Second
+
+// cancelledStoreTime is what storing may take when the client has gone: a process that is told to end has 2 s.
+const cancelledStoreTime = 1500 * time.Millisecond
+
+// working bounds the part of a call in which it may still wait: up to its reserve.
+func working(ctx context.Context) (context.Context, context.CancelFunc) {
+	if b, ok := providers.BudgetFrom(ctx); ok {
+		return context.WithDeadline(ctx, b.AnswerBy())
+	}
+	return context.WithCancel(ctx)
+}
+
+// storing bounds the storing of what a call came to: within its reserve, leaving a fifth of it for the way out. A
+// cancelled call stores too.
+func (t *Threads) storing(ctx context.Context) (context.Context, context.CancelFunc) {
+	end := time.Now().Add(storeTime)
+	if b, ok := providers.BudgetFrom(ctx); ok {
+		end = b.Deadline().Add(-b.Reserve() / 5)
+	}
+	if ctx.Err() != nil {
+		if soon := time.Now().Add(cancelledStoreTime); soon.Before(end) {
+			end = soon
+		}
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), end)
+}
+
+// within runs f, and gives up on it when ctx ends, whether f heeds ctx or not. A panic of f is an error.
+func within[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		var r result
+		defer func() {
+			if p := recover(); p != nil {
+				r.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+			done <- r
+		}()
+		r.value, r.err = f(ctx)
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+	}
+	select {
+	case r := <-done:
+		return r.value, r.err
+	default:
+		var none T
+		return none, context.Cause(ctx)
+	}
+}

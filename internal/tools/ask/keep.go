@@ -1,0 +1,218 @@
+package ask
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+const (
+	saveEvery  = 2 * time.Second  // how often an answer that grows in the background is saved
+	saveTime   = 5 * time.Second  // what one save may take
+	finishTime = 10 * time.Second // how long the last save is tried, and what Finished may take
+)
+
+// Keep stores turns at the thread's end, within the call's reserve, in one transaction. n's ThreadID, Tool and Title
+// are filled in where they are empty. a is the answer that is the last of the turns, nil when there is none; when it goes
+// on in the background, it is followed from here on. An error means that nothing is known to be stored, and that the
+// answer has been ended, since nobody could fetch it.
+func (h *Hold) Keep(ctx context.Context, n conversation.NewTurns, a *Answer) ([]conversation.Turn, error) {
+	t := h.t
+	n.ThreadID = h.ID
+	if n.Workspace == "" {
+		n.Workspace = t.space()
+	}
+	for _, turn := range n.Turns {
+		if n.Tool == "" {
+			n.Tool = turn.Tool
+		}
+		if n.Title == "" {
+			n.Title = title(turn.Content)
+		}
+	}
+	for i := range n.Turns {
+		turn := &n.Turns[i]
+		if turn.CreatedAt.IsZero() {
+			turn.CreatedAt = t.now()
+		}
+		turn.SavedAt = t.now()
+	}
+	limited, cancel := t.storing(ctx)
+	defer cancel()
+	stored, err := within(limited, func(ctx context.Context) ([]conversation.Turn, error) {
+		store, err := t.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return store.Append(ctx, n)
+	})
+	if err == nil && len(stored) != len(n.Turns) {
+		err = fmt.Errorf("the store returned %d turns for %d", len(stored), len(n.Turns))
+	}
+	if err != nil {
+		t.log.Warn("turns not stored", zap.String("continuation_id", h.ID), zap.Error(err))
+		if a != nil && a.Outcome.Live != nil {
+			a.Outcome.Live.Stop()
+		}
+		return nil, fmt.Errorf("storing turns: %w", err)
+	}
+	h.Turns = append(h.Turns, stored...)
+	if a != nil && a.Outcome.Live != nil {
+		t.follow(h.ID, stored[len(stored)-1], a)
+	}
+	return stored, nil
+}
+
+// title is a prompt's first line, shortened.
+func title(text string) string {
+	const most = 80
+	line := []rune{}
+	for _, r := range text {
+		if r == '\n' && len(line) > 0 {
+			break
+		}
+		if r != '\n' && r != '\r' {
+			line = append(line, r)
+		}
+		if len(line) > most {
+			return string(line[:most-1]) + "…"
+		}
+	}
+	return string(line)
+}
+
+// Save writes a stored turn of the thread anew, within the call's reserve.
+func (h *Hold) Save(ctx context.Context, turn conversation.Turn) error {
+	limited, cancel := h.t.storing(ctx)
+	defer cancel()
+	return h.t.save(limited, h.ID, turn)
+}
+
+func (t *Threads) save(ctx context.Context, threadID string, turn conversation.Turn) error {
+	turn.SavedAt = t.now()
+	_, err := within(ctx, func(ctx context.Context) (struct{}, error) {
+		store, err := t.open(ctx)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, store.Save(ctx, threadID, turn)
+	})
+	return err
+}
+
+// follower saves an answer that goes on after its call, until it has ended.
+type follower struct {
+	generation *providers.Generation
+	done       chan struct{} // closed when the answer has ended and its last save was made, or given up
+}
+
+// following gives the follower of a thread's answer, nil when none goes on in this process.
+func (t *Threads) following(id string) *follower {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.live[id]
+}
+
+func (t *Threads) follow(id string, turn conversation.Turn, a *Answer) {
+	f := &follower{generation: a.Outcome.Live, done: make(chan struct{})}
+	t.mu.Lock()
+	closed := t.closed
+	if !closed {
+		t.live[id] = f
+		t.followers.Add(1)
+	}
+	t.mu.Unlock()
+	if closed {
+		f.generation.Stop()
+		<-f.generation.Done()
+		t.finish(id, turn, f.generation.Snapshot(), a.question.Finished)
+		return
+	}
+	go func() {
+		defer t.followers.Done()
+		defer func() {
+			t.mu.Lock()
+			delete(t.live, id)
+			t.mu.Unlock()
+			close(f.done)
+		}()
+		t.grow(id, turn, f.generation)
+		t.finish(id, turn, f.generation.Snapshot(), a.question.Finished)
+	}()
+}
+
+// grow saves the answer every 2 s while it is being written. The save is also the sign that the process lives.
+func (t *Threads) grow(id string, turn conversation.Turn, g *providers.Generation) {
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-g.Done():
+			return
+		case <-tick.C:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), saveTime)
+		err := t.save(ctx, id, fill(turn, g.Snapshot()))
+		cancel()
+		switch {
+		case err == nil:
+		case errors.Is(err, conversation.ErrNotFound):
+			g.Stop() // deleted, or its step was taken back: nobody can read it any more
+			<-g.Done()
+			return
+		default:
+			t.log.Warn("background answer not saved", zap.String("continuation_id", id), zap.Error(err))
+		}
+	}
+}
+
+// finish makes the last save, trying for a while, and tells whoever waits for the answer.
+func (t *Threads) finish(id string, turn conversation.Turn, out providers.Outcome, finished func(context.Context, conversation.Turn)) {
+	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
+	defer cancel()
+	out.Live = nil
+	turn = fill(turn, out)
+	for {
+		err := t.save(ctx, id, turn)
+		if err == nil || errors.Is(err, conversation.ErrNotFound) {
+			break
+		}
+		t.log.Warn("finished answer not saved", zap.String("continuation_id", id), zap.Error(err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+			continue
+		}
+		break
+	}
+	if finished == nil {
+		return
+	}
+	after, stop := context.WithTimeout(context.Background(), finishTime)
+	defer stop()
+	if _, err := within(after, func(ctx context.Context) (struct{}, error) { finished(ctx, turn); return struct{}{}, nil }); err != nil {
+		t.log.Warn("after a background answer", zap.String("continuation_id", id), zap.Error(err))
+	}
+}
+
+// Close ends every answer that goes on in the background, keeps what has arrived as a partial turn, and waits until that
+// is stored, or for ctx. Answers that end later are stored by their own calls.
+func (t *Threads) Close(ctx context.Context) error {
+	t.mu.Lock()
+	t.closed = true
+	for _, f := range t.live {
+		f.generation.Stop()
+	}
+	t.mu.Unlock()
+	_, err := within(ctx, func(context.Context) (struct{}, error) { t.followers.Wait(); return struct{}{}, nil })
+	if err != nil {
+		return fmt.Errorf("storing background answers: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+package ask
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
+)
+
+const (
+	unknownWindow = 32_768 // tokens; for a model whose window nobody knows
+	answerRoom    = 32_768 // tokens of a window that are kept for the answer, at most a quarter of it
+)
+
+// Put asks a model and waits for the answer within the call's limit. It knows no thread: History is what the model sees of
+// one. An error means that nothing of an answer has arrived.
+func (t *Threads) Put(ctx context.Context, q Question) (*Answer, error) {
+	b := t.compose(q)
+	if q.On == nil {
+		q.On = progress.From(ctx).Model()
+	}
+	out, err := t.caller.Call(ctx, t.callOf(q, b))
+	if err != nil {
+		return nil, err
+	}
+	asked, dropped := b.last()
+	a := &Answer{
+		Text: out.Response.Content, Partial: out.Partial, Pending: out.Live != nil, Outcome: *out,
+		Asked: asked, Dropped: dropped, Notes: out.Notes, question: q,
+	}
+	if a.Text == "" && a.Partial {
+		a.Text = stillThinking(*out)
+	}
+	if dropped > 0 {
+		a.Notes = append(a.Notes, fmt.Sprintf("The %d oldest turns of this conversation did not fit the window of %s and were left out.", dropped, out.Model.ID))
+	}
+	if a.Partial {
+		a.Notes = append(a.Notes, whyPartial(*out))
+	}
+	return a, nil
+}
+
+// Preview shows the request that Put would send, with providers.Caller.Preview as preview.
+func (t *Threads) Preview(ctx context.Context, q Question, preview func(context.Context, providers.Call) (*providers.Preview, error)) (*providers.Preview, error) {
+	return preview(ctx, t.callOf(q, t.compose(q)))
+}
+
+func (t *Threads) callOf(q Question, b *builder) providers.Call {
+	images := false
+	for _, a := range q.Attachments {
+		images = images || a.Image()
+	}
+	return providers.Call{
+		Model: q.Model, Prefer: q.Prefer, Provider: q.Provider, Category: q.Category,
+		Needs:    providers.Needs{Images: images, Functions: len(q.Tools) > 0, Tokens: b.fixed + b.question.Tokens()},
+		Thinking: q.Thinking, Search: q.Search, Build: b.build, Tools: q.Tools, Key: q.Key, Background: q.Background, On: q.On,
+	}
+}
+
+// builder makes the request for whichever model is chosen, and remembers what it made last.
+type builder struct {
+	q        Question
+	system   string
+	question conversation.Turn // with everything attached
+	fixed    int               // tokens of what is sent besides history and question
+
+	mu      sync.Mutex
+	asked   conversation.Turn
+	dropped int
+}
+
+func (t *Threads) compose(q Question) *builder {
+	b := &builder{q: q, system: t.system(q)}
+	b.question = conversation.Turn{
+		Role: providers.RoleUser, Content: q.Prompt, Tool: q.Tool, Attachments: q.Attachments,
+		Status: conversation.TurnComplete, CreatedAt: t.now(),
+	}
+	b.fixed = conversation.Tokens(b.system)
+	for _, f := range q.Tools {
+		b.fixed += conversation.Tokens(f.Name + f.Description + string(f.Parameters))
+	}
+	return b
+}
+
+// system is the tool's system prompt with the rules that hold for every tool.
+func (t *Threads) system(q Question) string {
+	rules := words.Rules(words.Facts{Date: t.now().Format("Monday, 2 January 2006"), Locale: t.cfg.Server.Locale, Search: q.Search})
+	return strings.TrimSpace(q.System + "\n\n" + rules)
+}
+
+// build is providers.Call.Build: as much history as the model's window holds, then the question.
+func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
+	window := m.ContextWindow
+	if window == 0 {
+		window = unknownWindow
+	}
+	room := window - min(answerRoom, window/4) - b.fixed
+	need := b.question.Tokens()
+	if m.ContextWindow > 0 && need+b.fixed > window {
+		return providers.ChatRequest{}, &providers.Error{
+			Kind: providers.KindContextLength, Provider: m.Provider, Model: m.ID,
+			Message: fmt.Sprintf("What is to be sent is about %d tokens; the window of %s holds %d.", need+b.fixed, m.ID, window),
+			Hint:    "Send fewer or smaller files, a shorter prompt, or name a model with a larger window (listmodels).",
+		}
+	}
+	first := conversation.Window(b.q.History, room-need)
+	history := b.q.History[first:]
+	asked := b.question
+	unsent, held := conversation.Unsent(history, b.q.Attachments)
+	if asked.Attachments = unsent; len(held) > 0 {
+		asked.Content += "\n\n[Unchanged since they were sent earlier in this conversation: " + strings.Join(held, ", ") + "]"
+	}
+	b.mu.Lock()
+	b.asked, b.dropped = asked, first
+	b.mu.Unlock()
+
+	messages := append([]providers.Message{{Role: providers.RoleSystem, Content: b.system}}, conversation.Messages(history, m.Images)...)
+	return providers.ChatRequest{
+		Messages: append(messages, asked.Message(m.Images)), Temperature: b.q.Temperature, MaxOutputTokens: b.q.MaxOutput,
+		JSONObject: b.q.JSONObject && m.JSONObject, CacheKey: b.q.Key,
+	}, nil
+}
+
+func (b *builder) last() (conversation.Turn, int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.asked, b.dropped
+}
+
+// stillThinking is what a client reads of an answer that has not begun.
+func stillThinking(out providers.Outcome) string {
+	thought := providers.EstimateTokens(out.Response.Reasoning)
+	if n := out.Response.Usage.ReasoningTokens; n > thought {
+		thought = n
+	}
+	s := fmt.Sprintf("%s has been thinking for %.0f s (about %d tokens) and has not begun its answer", nameOf(out.Model.ID), out.Elapsed.Seconds(), thought)
+	if out.Live != nil {
+		return s + "; it goes on in the background."
+	}
+	return s + " when it was stopped."
+}
+
+func nameOf(model string) string {
+	if model == "" {
+		return "The model"
+	}
+	return model
+}
+
+// whyPartial says what ended a partial answer.
+func whyPartial(out providers.Outcome) string {
+	switch {
+	case out.Live != nil && out.Limit != nil:
+		return fmt.Sprintf("The call's time was over (%s); the answer goes on in the background.", out.Limit)
+	case out.Limit != nil:
+		return fmt.Sprintf("The answer was ended by %s.", out.Limit)
+	}
+	switch out.Response.FinishReason {
+	case providers.FinishLength:
+		return "The answer is longer than the model may write at once; a further prompt can ask it to go on."
+	case providers.FinishNetwork:
+		return "The connection to the vendor broke off; what had arrived is here."
+	case providers.FinishContentFilter:
+		return "The vendor's content filter ended the answer; what had arrived is here."
+	}
+	return "The answer was ended before it was whole."
+}
+
+// turnMeta is what a turn keeps about how it was made.
+type turnMeta struct {
+	Thinking string              `json:"thinking,omitempty"`
+	Attempts int                 `json:"attempts,omitempty"`
+	Fallback *providers.Fallback `json:"fallback,omitempty"`
+	Notes    []string            `json:"notes,omitempty"`
+}
+
+// Metadata says who answered and what it took.
+func (a *Answer) Metadata() reply.Metadata {
+	m := metadata(a.Outcome)
+	m.Notes = nil
+	m.Note(a.Notes...)
+	return m
+}
+
+func metadata(out providers.Outcome) reply.Metadata {
+	m := reply.Metadata{
+		ModelUsed: out.Model.ID, ProviderUsed: out.Model.Provider, Attempts: out.Attempts,
+		FinishReason: string(out.Response.FinishReason), Thinking: out.Thinking, Fallback: out.Fallback,
+	}
+	usage := out.Response.Usage
+	m.Usage = &usage
+	m.Note(out.Notes...)
+	return m
+}
+
+// Turn is the answer as a turn to keep.
+func (a *Answer) Turn() conversation.Turn {
+	return fill(conversation.Turn{Role: providers.RoleAssistant, Tool: a.question.Tool}, a.Outcome)
+}
+
+// fill writes what an answer has come to into its turn.
+func fill(turn conversation.Turn, out providers.Outcome) conversation.Turn {
+	turn.Content = out.Response.Content
+	turn.Model, turn.Provider = out.Model.ID, out.Model.Provider
+	turn.FinishReason, turn.Usage = out.Response.FinishReason, out.Response.Usage
+	switch {
+	case out.Live != nil:
+		turn.Status = conversation.TurnRunning
+	case out.Partial:
+		turn.Status = conversation.TurnPartial
+	default:
+		turn.Status = conversation.TurnComplete
+	}
+	meta, err := json.Marshal(turnMeta{Thinking: out.Thinking, Attempts: out.Attempts, Fallback: out.Fallback, Notes: out.Notes})
+	if err == nil { // these types always marshal
+		turn.Meta = meta
+	}
+	return turn
+}

@@ -1,0 +1,205 @@
+package ask
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+// Said is an answer in its thread, as a tool replies with it.
+type Said struct {
+	ContinuationID string
+	N              int    // the answer's turn, 0 when it was not stored
+	Text           string // from Offset on
+	Offset         int    // code points
+	Partial        bool
+	Pending        bool // the rest is being written in the background
+	Remaining      *int // turns that the thread still takes, nil without a limit
+	Metadata       reply.Metadata
+}
+
+// Ask puts a question in a thread and keeps what was said. An empty id begins a thread; in an old one the model is the
+// one that answered before unless the question names one, and an answer that is still being written is waited for. It
+// is conversation_busy, with nothing sent, when that takes longer than the call may.
+func (t *Threads) Ask(ctx context.Context, id string, q Question) (*Said, error) {
+	h, err := t.Hold(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Release()
+	if err := h.Settle(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.Room(); err != nil {
+		return nil, err
+	}
+	q.Key, q.Prefer, q.History = h.ID, h.Model(), h.Turns
+	a, err := t.Put(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return h.say(ctx, a), nil
+}
+
+// say keeps an answer with its question and describes it.
+func (h *Hold) say(ctx context.Context, a *Answer) *Said {
+	s := &Said{ContinuationID: h.ID, Text: a.Text, Partial: a.Partial, Pending: a.Pending, Metadata: a.Metadata()}
+	stored, err := h.Keep(ctx, conversation.NewTurns{Turns: []conversation.Turn{a.Asked, a.Turn()}}, a)
+	if err != nil {
+		s.NotStored()
+		return s
+	}
+	s.N, s.Remaining = stored[len(stored)-1].N, h.Remaining(0)
+	return s
+}
+
+// NotStored says in the metadata that the store did not confirm in time, so that the thread can't be relied on.
+func (s *Said) NotStored() {
+	no := false
+	s.N, s.Pending, s.Metadata.Stored = 0, false, &no
+	s.Metadata.Note("The store did not confirm in time, so this answer can't be continued or fetched again: keep what you need of it.")
+}
+
+// Fetch reads the last answer of a thread. Without an offset it waits, within the call's limit, for one that is still
+// being written. With an offset (code points) it gives that part of what there is, at once.
+func (t *Threads) Fetch(ctx context.Context, id string, offset *int) (*Said, error) {
+	if offset != nil {
+		thread, err := t.load(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		return (&Hold{Thread: *thread, t: t}).lastSaid(*offset)
+	}
+	h, err := t.Hold(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Release()
+	// An answer that is not finished when the time is over is given as far as it is.
+	if err := h.Settle(ctx); err != nil && (h.Running() == nil || reply.Of(ctx, err).Code != reply.ConversationBusy) {
+		return nil, err
+	}
+	return h.lastSaid(0)
+}
+
+// lastSaid describes the thread's last answer, with what has arrived of it in this process where it goes on here.
+func (h *Hold) lastSaid(offset int) (*Said, error) {
+	var turn *conversation.Turn
+	for i := range h.Turns {
+		if h.Turns[i].Role == providers.RoleAssistant {
+			turn = &h.Turns[i]
+		}
+	}
+	if turn == nil {
+		return nil, reply.Refuse("Send a prompt.", "No model has answered in this conversation yet, so there is nothing to fetch.")
+	}
+	s := &Said{ContinuationID: h.ID, N: turn.N, Offset: offset, Remaining: h.Remaining(0)}
+	running := h.Running() != nil
+	whole, thinking := turn.Content, "The model was still thinking when the answer was ended; nothing of it had arrived."
+	if f := h.t.following(h.ID); f != nil && running {
+		out := f.generation.Snapshot()
+		*turn, whole = fill(*turn, out), out.Response.Content
+		thinking = stillThinking(out)
+	} else if running {
+		thinking = "The model is still thinking; nothing of the answer has arrived yet."
+	}
+	s.Partial, s.Pending = turn.Settled(h.t.now()) != conversation.TurnComplete, running
+	s.Metadata = spoken(*turn)
+	switch {
+	case running:
+		s.Metadata.Note("The answer is still being written in the background.")
+	case s.Partial && turn.FinishReason == providers.FinishCancelled:
+		s.Metadata.Note("The call was cancelled before the answer was whole.")
+	case s.Partial:
+		s.Metadata.Note("The answer was ended before it was whole; a new prompt can ask for the rest.")
+	}
+	if whole == "" && s.Partial {
+		s.Text, s.Offset = thinking, 0
+		return s, nil
+	}
+	rest, ok := from(whole, offset)
+	if !ok {
+		return nil, reply.Refuse("Send an offset within it, or none for its beginning.",
+			"offset %d is beyond the end of the last answer, which has %d characters.", offset, utf8.RuneCountInString(whole))
+	}
+	s.Text = rest
+	return s, nil
+}
+
+// spoken is the metadata of an answer that was kept.
+func spoken(turn conversation.Turn) reply.Metadata {
+	var meta turnMeta
+	_ = json.Unmarshal(turn.Meta, &meta) // a turn of another making has none
+	usage := turn.Usage
+	m := reply.Metadata{
+		ModelUsed: turn.Model, ProviderUsed: turn.Provider, Attempts: meta.Attempts,
+		FinishReason: string(turn.FinishReason), Usage: &usage, Thinking: meta.Thinking, Fallback: meta.Fallback,
+	}
+	m.Note(meta.Notes...)
+	return m
+}
+
+// from is the text behind the first n code points, and false when it has fewer.
+func from(text string, n int) (string, bool) {
+	if n < 0 {
+		return "", false
+	}
+	for i := range text {
+		if n == 0 {
+			return text[i:], true
+		}
+		n--
+	}
+	return "", n == 0
+}
+
+// URI is the resource that holds the whole answer, "" when it was not stored.
+func (s *Said) URI() string {
+	if s.N == 0 {
+		return ""
+	}
+	return fmt.Sprintf("exai://conversations/%s/turns/%d", s.ContinuationID, s.N)
+}
+
+// Reply is what chat answers with: content, metadata, and the offer to go on.
+func (s *Said) Reply() *reply.Result {
+	r := &reply.Result{Metadata: s.Metadata}
+	status := "continuation_available"
+	switch {
+	case s.Partial:
+		status = "partial"
+	case s.N == 0:
+		status = "success"
+	}
+	r.Body.Set("status", status).Set("content", s.Text).Set("content_type", "text")
+	if s.N > 0 {
+		r.Body.Set("continuation_offer", Offer(s.ContinuationID, s.note(), s.Remaining))
+	}
+	r.Answer = &reply.Answer{
+		Text: s.Text, Offset: s.Offset, URI: s.URI(), ContinuationID: s.ContinuationID,
+		Put: func(text string) { r.Body.Set("content", text) },
+	}
+	return r
+}
+
+func (s *Said) note() string {
+	switch {
+	case s.Pending:
+		return "The answer is still being written: call chat with this continuation_id and a blank prompt to wait for it."
+	case s.Partial:
+		return "Call chat with this continuation_id and a prompt that asks for the rest, or with a blank prompt to read this again."
+	case s.Remaining != nil && *s.Remaining == 0:
+		return "This conversation has no turns left; a blank prompt with this continuation_id reads this answer again."
+	}
+	return "Send this continuation_id with the next prompt: the model remembers this conversation, files included."
+}
+
+// Offer is the block that tells a client how to go on.
+func Offer(continuationID, note string, remaining *int) *reply.Object {
+	return (&reply.Object{}).Set("continuation_id", continuationID).Set("note", note).Set("remaining_turns", remaining)
+}

@@ -1,0 +1,193 @@
+package tools
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+// decoded is what a decode tells besides the struct.
+type decoded struct {
+	notes          []string
+	continuationID string
+}
+
+// decode reads arguments into in, a pointer to the shape's struct. It is strict about what is meant and lenient about how
+// it is written: slips that leave no doubt are mended, with a note; all faults are reported at once.
+func (s *shape) decode(args json.RawMessage, in any) (*decoded, error) {
+	object, err := arguments(args)
+	if err != nil {
+		return nil, err
+	}
+	m := &mender{}
+	clean := make(map[string]any, len(object))
+	var absent, missing []string // required ones: not given, and not to be filled either
+	for _, p := range s.params {
+		value, given := object[p.name]
+		if given && value != nil {
+			if value, given = m.value(value, p.typ, p.rules, p.name); given {
+				clean[p.name] = value
+				continue
+			}
+		}
+		switch {
+		case m.failed(p.name):
+		case p.fill != nil:
+			clean[p.name] = p.fill
+			if p.required {
+				absent = append(absent, p.name)
+				m.note("%s was missing: took %s.", p.name, p.fill)
+			}
+		case p.required:
+			absent, missing = append(absent, p.name), append(missing, p.name)
+		}
+	}
+	if err := s.unknown(object, absent, m); err != nil {
+		return nil, err
+	}
+	if len(missing) > 0 {
+		m.fail("", "Required and missing: %s", strings.Join(missing, ", "))
+	}
+	if len(m.faults) > 0 {
+		return nil, reply.Refuse(s.usage(), "%s.", strings.Join(m.faults, "; "))
+	}
+	text, err := json.Marshal(clean)
+	if err != nil {
+		return nil, fmt.Errorf("arguments: %w", err)
+	}
+	if err := json.Unmarshal(text, in); err != nil {
+		return nil, refusedByType(err, s.usage())
+	}
+	id, _ := clean["continuation_id"].(string)
+	return &decoded{notes: m.notes, continuationID: strings.TrimSpace(id)}, nil
+}
+
+// arguments reads the argument object, numbers as they are written, so that large ones stay exact.
+func arguments(args json.RawMessage) (map[string]any, error) {
+	const hint = `Send the arguments as one JSON object, {"name": value}.`
+	if len(bytes.TrimSpace(args)) == 0 {
+		return nil, nil
+	}
+	value, err := parse(string(args))
+	if err != nil {
+		return nil, reply.Refuse(hint, "The arguments are not valid JSON.")
+	}
+	if text, ok := value.(string); ok {
+		if inner, err := parse(text); err == nil {
+			value = inner
+		} else if strings.TrimSpace(text) == "" {
+			return nil, nil
+		}
+	}
+	switch object := value.(type) {
+	case nil:
+		return nil, nil
+	case map[string]any:
+		return object, nil
+	}
+	return nil, reply.Refuse(hint, "The arguments are no JSON object but %s.", show(value))
+}
+
+// parse reads one JSON value and nothing after it.
+func parse(text string) (any, error) {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	var value any
+	if err := dec.Decode(&value); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more than one value")
+	}
+	return value, nil
+}
+
+// unknown judges arguments that the tool does not have. One that looks like a typing error is refused, and so is any when
+// something required is missing, which it may have been meant for. The others are ignored: some hosts add their own.
+func (s *shape) unknown(object map[string]any, absent []string, m *mender) error {
+	var strange, ignored []string
+	suggestions := map[string]string{}
+	for name := range object {
+		if slices.ContainsFunc(s.params, func(p param) bool { return p.name == name }) {
+			continue
+		}
+		near := nearest(name, s.names())
+		switch {
+		case strings.HasPrefix(name, "_"): // never one of ours
+			ignored = append(ignored, name)
+		case len(near) > 0:
+			suggestions[name] = near[0]
+			strange = append(strange, name)
+		case len(absent) > 0:
+			strange = append(strange, name)
+		default:
+			ignored = append(ignored, name)
+		}
+	}
+	slices.Sort(strange)
+	slices.Sort(ignored)
+	for _, name := range ignored {
+		m.note("Ignored the unknown argument %s.", cut(name))
+	}
+	if len(strange) == 0 {
+		return nil
+	}
+	message := "There is no argument " + cut(strings.Join(strange, ", "))
+	for _, name := range strange {
+		if meant := suggestions[name]; meant != "" {
+			message += fmt.Sprintf("; %s may have been meant for %s", cut(name), meant)
+		}
+	}
+	if len(absent) > 0 {
+		message += "; required and missing: " + strings.Join(absent, ", ")
+	}
+	return reply.Refuse(s.usage(), "%s.", message)
+}
+
+func (s *shape) names() []string {
+	names := make([]string, len(s.params))
+	for i, p := range s.params {
+		names[i] = p.name
+	}
+	return names
+}
+
+// usage is the hint that ends every refusal: what the tool takes.
+func (s *shape) usage() string {
+	var required, optional []string
+	for _, p := range s.params {
+		if p.required {
+			required = append(required, p.name)
+		} else {
+			optional = append(optional, p.name)
+		}
+	}
+	switch {
+	case len(s.params) == 0:
+		return "The tool takes no arguments."
+	case len(required) == 0:
+		return "Valid arguments, all optional: " + strings.Join(optional, ", ") + "."
+	case len(optional) == 0:
+		return "Valid arguments, all required: " + strings.Join(required, ", ") + "."
+	}
+	return "Required: " + strings.Join(required, ", ") + ". Optional: " + strings.Join(optional, ", ") + "."
+}
+
+// refusedByType turns the fault of a type that reads its JSON itself into a refusal.
+func refusedByType(err error, usage string) error {
+	var shaped *reply.Error
+	if errors.As(err, &shaped) {
+		return shaped
+	}
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) {
+		return reply.Refuse(usage, "%s can't be %s.", mismatch.Field, mismatch.Value)
+	}
+	return reply.Refuse(usage, "The arguments can't be read.")
+}

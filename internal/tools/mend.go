@@ -1,0 +1,345 @@
+package tools
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// mender brings values into the form that a type takes, where that leaves no doubt, and says what it did.
+type mender struct {
+	notes  []string
+	faults []string
+	bad    []string // names of the arguments with a fault
+}
+
+func (m *mender) note(format string, args ...any) {
+	m.notes = append(m.notes, fmt.Sprintf(format, args...))
+}
+
+func (m *mender) fail(name, format string, args ...any) {
+	m.faults = append(m.faults, fmt.Sprintf(format, args...))
+	m.bad = append(m.bad, name)
+}
+
+func (m *mender) failed(name string) bool {
+	return slices.ContainsFunc(m.bad, func(bad string) bool {
+		return bad == name || strings.HasPrefix(bad, name+"[") || strings.HasPrefix(bad, name+".")
+	})
+}
+
+// value brings one value into a type's form. It is false when the value counts as omitted, or has a fault that was noted.
+// name is the argument's, as faults and notes speak of it.
+func (m *mender) value(v any, t reflect.Type, r rules, name string) (any, bool) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if custom(t) {
+		return m.free(v, r, name)
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return m.text(v, r, name)
+	case reflect.Bool:
+		return m.truth(v, name)
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return m.whole(v, r, name)
+	case reflect.Float32, reflect.Float64:
+		return m.number(v, r, name)
+	case reflect.Slice:
+		return m.list(v, t.Elem(), r, name)
+	case reflect.Map, reflect.Struct:
+		return m.object(v, t, name)
+	}
+	m.fail(name, "%s has a type that arguments can't have", name)
+	return nil, false
+}
+
+// free lets a free-form value pass if it is of a type that is taken. JSON in a string is unpacked where a string is not.
+func (m *mender) free(v any, r rules, name string) (any, bool) {
+	if len(r.types) == 0 || slices.Contains(r.types, typeOf(v)) {
+		return v, true
+	}
+	if text, ok := v.(string); ok {
+		if inner, err := parse(text); err == nil && slices.Contains(r.types, typeOf(inner)) {
+			m.note("%s: unpacked the JSON in the string.", name)
+			return inner, true
+		}
+	}
+	m.fail(name, "%s is %s; it takes %s", name, show(v), either(r.types))
+	return nil, false
+}
+
+func typeOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case string:
+		return "string"
+	case bool:
+		return "boolean"
+	case json.Number:
+		return "number"
+	case []any:
+		return "array"
+	}
+	return "object"
+}
+
+func (m *mender) text(v any, r rules, name string) (any, bool) {
+	text, ok := v.(string)
+	if !ok {
+		switch given := v.(type) {
+		case json.Number:
+			text = given.String()
+		case bool:
+			text = strconv.FormatBool(given)
+		case []any:
+			if len(given) == 1 {
+				m.note("%s: took the one item of the list.", name)
+				return m.text(given[0], r, name)
+			}
+		}
+		if text == "" {
+			m.fail(name, "%s is %s; it takes a text", name, show(v))
+			return nil, false
+		}
+		m.note("%s: took %s as text.", name, text)
+	}
+	if len(r.enum) == 0 {
+		return text, true
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil, false // an empty choice is none
+	}
+	for _, word := range slices.Concat(r.enum, r.also) {
+		if word == text {
+			return word, true
+		}
+	}
+	for _, word := range slices.Concat(r.enum, r.also) {
+		if plain(word) == plain(text) {
+			m.note("%s: took %s as %s.", name, show(text), word)
+			return word, true
+		}
+	}
+	m.fail(name, "%s is %s; it takes %s", name, show(text), either(r.enum))
+	return nil, false
+}
+
+// plain is a word without case and separators.
+func plain(word string) string {
+	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(strings.TrimSpace(word)))
+}
+
+func (m *mender) truth(v any, name string) (any, bool) {
+	word := ""
+	switch given := v.(type) {
+	case bool:
+		return given, true
+	case string:
+		word = strings.ToLower(strings.TrimSpace(given))
+	case json.Number:
+		word = given.String()
+	}
+	switch word {
+	case "true", "yes", "on", "1":
+		m.note("%s: took %s as true.", name, show(v))
+		return true, true
+	case "false", "no", "off", "0":
+		m.note("%s: took %s as false.", name, show(v))
+		return false, true
+	}
+	m.fail(name, "%s is %s; it takes true or false", name, show(v))
+	return nil, false
+}
+
+// whole takes a whole number, exactly, however it is written.
+func (m *mender) whole(v any, r rules, name string) (any, bool) {
+	literal, mended := numeral(v)
+	n, ok := wholeNumber(literal)
+	if !ok {
+		m.fail(name, "%s is %s; it takes a whole number", name, show(v))
+		return nil, false
+	}
+	if !m.inRange(float64(n), r, name, v) {
+		return nil, false
+	}
+	if mended {
+		m.note("%s: took %s as %d.", name, show(v), n)
+	}
+	return n, true
+}
+
+// longestNumeral bounds what is worked out exactly: no number that means anything here is longer.
+const longestNumeral = 40
+
+func wholeNumber(literal string) (int64, bool) {
+	if n, err := strconv.ParseInt(literal, 10, 64); err == nil {
+		return n, true
+	}
+	f, err := strconv.ParseFloat(literal, 64)
+	if err != nil || math.Abs(f) > 1e19 || len(literal) > longestNumeral {
+		return 0, false
+	}
+	exact, ok := new(big.Rat).SetString(literal) // 3.0, 3e2
+	if !ok || !exact.IsInt() || !exact.Num().IsInt64() {
+		return 0, false
+	}
+	return exact.Num().Int64(), true
+}
+
+func (m *mender) number(v any, r rules, name string) (any, bool) {
+	literal, mended := numeral(v)
+	f, err := strconv.ParseFloat(literal, 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		m.fail(name, "%s is %s; it takes a number", name, show(v))
+		return nil, false
+	}
+	if !m.inRange(f, r, name, v) {
+		return nil, false
+	}
+	if mended {
+		m.note("%s: took %s as %s.", name, show(v), literal)
+		return f, true
+	}
+	return json.Number(literal), true
+}
+
+// numeral is a number as it is written, also when it stands in a string.
+func numeral(v any) (literal string, mended bool) {
+	switch given := v.(type) {
+	case json.Number:
+		return given.String(), false
+	case string:
+		return strings.TrimSpace(given), true
+	}
+	return "", false
+}
+
+func (m *mender) inRange(f float64, r rules, name string, v any) bool {
+	if (r.minimum == nil || f >= *r.minimum) && (r.maximum == nil || f <= *r.maximum) {
+		return true
+	}
+	accepted := ""
+	switch {
+	case r.minimum != nil && r.maximum != nil:
+		accepted = fmt.Sprintf("%g to %g", *r.minimum, *r.maximum)
+	case r.minimum != nil:
+		accepted = fmt.Sprintf("%g or more", *r.minimum)
+	default:
+		accepted = fmt.Sprintf("at most %g", *r.maximum)
+	}
+	m.fail(name, "%s is %s; it takes %s", name, show(v), accepted)
+	return false
+}
+
+// list takes a list; one item alone, or a list as JSON in a string, is mended.
+func (m *mender) list(v any, item reflect.Type, r rules, name string) (any, bool) {
+	items, ok := v.([]any)
+	if text, isText := v.(string); isText {
+		trimmed := strings.TrimSpace(text)
+		if trimmed == "" {
+			return []any{}, true
+		}
+		if inner, err := parse(trimmed); err == nil {
+			if items, ok = inner.([]any); ok {
+				m.note("%s: unpacked the list in the string.", name)
+			}
+		}
+	}
+	if !ok {
+		items = []any{v}
+		m.note("%s: took one item as a list.", name)
+	}
+	mended := make([]any, 0, len(items))
+	for i, one := range items {
+		if one == nil {
+			continue
+		}
+		at := fmt.Sprintf("%s[%d]", name, i)
+		if text, isText := one.(string); isText && r.text != "" {
+			if inner, err := parse(text); err != nil || typeOf(inner) != "object" {
+				m.note("%s: took the text as its %s.", at, r.text)
+				one = map[string]any{r.text: text}
+			}
+		}
+		if value, good := m.value(one, item, r, at); good {
+			mended = append(mended, value)
+		}
+	}
+	return mended, !m.failed(name)
+}
+
+// object takes an object, also as JSON in a string. Keys that a struct does not have are left out: the original took them.
+func (m *mender) object(v any, t reflect.Type, name string) (any, bool) {
+	object, ok := v.(map[string]any)
+	if text, isText := v.(string); isText {
+		if inner, err := parse(text); err == nil {
+			if object, ok = inner.(map[string]any); ok {
+				m.note("%s: unpacked the object in the string.", name)
+			}
+		}
+	}
+	if !ok {
+		m.fail(name, "%s is %s; it takes an object", name, show(v))
+		return nil, false
+	}
+	if t.Kind() == reflect.Map {
+		return object, true
+	}
+	params, err := paramsOf(t)
+	if err != nil { // shapeOf has seen this type
+		m.fail(name, "%s can't be read", name)
+		return nil, false
+	}
+	clean := map[string]any{}
+	for _, p := range params {
+		at := name + "." + p.name
+		value, given := object[p.name]
+		if given && value != nil {
+			if value, given = m.value(value, p.typ, p.rules, at); given {
+				clean[p.name] = value
+				continue
+			}
+		}
+		switch {
+		case m.failed(at):
+		case p.fill != nil:
+			clean[p.name] = p.fill
+		case p.required:
+			m.fail(at, "%s is missing", at)
+		}
+	}
+	return clean, !m.failed(name)
+}
+
+// show is a value as a message quotes it: short.
+func show(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "unreadable"
+	}
+	return cut(string(text))
+}
+
+func cut(text string) string {
+	const most = 60
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return text
+}
+
+// either lists words as a choice.
+func either(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}

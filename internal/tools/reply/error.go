@@ -1,0 +1,194 @@
+package reply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// Code is the machine-readable part of an error reply. The codes of model calls are the providers' Kinds.
+type Code string
+
+// The codes that a reply can carry.
+const (
+	InvalidRequest       = Code(providers.KindInvalidRequest)
+	ModelNotFound        = Code(providers.KindModelNotFound)
+	NotConfigured        = Code(providers.KindNotConfigured)
+	Auth                 = Code(providers.KindAuth)
+	Balance              = Code(providers.KindBalance)
+	RateLimited          = Code(providers.KindRateLimited)
+	Overloaded           = Code(providers.KindOverloaded)
+	Timeout              = Code(providers.KindTimeout)
+	Network              = Code(providers.KindNetwork)
+	ContentFiltered      = Code(providers.KindContentFiltered)
+	ContextLength        = Code(providers.KindContextLength)
+	ProviderError        = Code(providers.KindProviderError)
+	TooLarge             = Code(providers.KindTooLarge)
+	PathDenied           = Code("path_denied")
+	FileNotFound         = Code("file_not_found")
+	ConversationNotFound = Code("conversation_not_found")
+	ConversationBusy     = Code("conversation_busy")
+	ConversationFull     = Code("conversation_full")
+	ConversationExpired  = Code("conversation_expired")
+	StoreUnavailable     = Code("store_unavailable")
+	Internal             = Code("internal")
+	// Cancelled is for logs alone: nobody waits for the reply of a cancelled call.
+	Cancelled = Code(providers.KindCancelled)
+)
+
+// Error is a failure as the client reads it. Message and Hint hold no vendor's body, no stack trace and no key; Err, the
+// cause, is for the log.
+type Error struct {
+	Code       Code
+	Message    string // one sentence that names what failed
+	Hint       string // what to do next
+	Retryable  bool   // the same call may well succeed later
+	Provider   string
+	Model      string
+	Limit      *config.Limit // the limit that fired
+	Elapsed    time.Duration // from the call's start; 0 when it says nothing
+	RetryAfter time.Duration
+	Err        error
+}
+
+// Error is the sentence for logs.
+func (e *Error) Error() string {
+	s := string(e.Code) + ": " + e.Message
+	if e.Err != nil {
+		s += " (" + e.Err.Error() + ")"
+	}
+	return s
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Refuse is an invalid_request: what is wrong with the arguments, and what to send instead.
+func Refuse(hint, format string, args ...any) *Error {
+	return &Error{Code: InvalidRequest, Message: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// StoreFailed is the error about a database that did not answer or answered wrongly.
+func StoreFailed(err error) *Error {
+	return &Error{
+		Code: StoreUnavailable, Retryable: true, Err: err,
+		Message: "The conversation store did not answer, so this conversation can't be read now.",
+		Hint:    "Try again, or leave continuation_id out to begin a new conversation; status and exai-mcp doctor say what is wrong with the database.",
+	}
+}
+
+// TimedOut is the error about a passed limit. It is also the cause of the context that the limit ends.
+func TimedOut(limit config.Limit) *providers.Error {
+	return &providers.Error{
+		Kind: providers.KindTimeout, Limit: &limit, Retry: true,
+		Message: fmt.Sprintf("The call passed its limit, %s.", limit),
+		Hint:    "Ask for less in one call, or raise the limit in the server's environment; with a continuation_id, chat and a blank prompt fetch what is going on.",
+	}
+}
+
+// Of turns any error into one that a client may read. ctx is the call's, whose cause explains an error that only says
+// that the context ended. An error that nobody foresaw becomes "internal", with nothing of its text.
+func Of(ctx context.Context, err error) *Error {
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
+	var vendor *providers.Error
+	if errors.As(err, &vendor) {
+		return ofVendor(vendor)
+	}
+	if known := ofStores(err); known != nil {
+		return known
+	}
+	cause := context.Cause(ctx)
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || cause != nil && errors.Is(err, cause) {
+		switch {
+		case errors.As(cause, &own):
+			return own
+		case errors.As(cause, &vendor):
+			return ofVendor(vendor)
+		case cause != nil:
+			return &Error{Code: Cancelled, Message: "The call was cancelled.", Hint: "Call again.", Err: cause}
+		}
+	}
+	return &Error{
+		Code: Internal, Err: err,
+		Message: "The tool failed in a way that was not foreseen.",
+		Hint:    "The server's log (stderr) says more; please report it. Other calls are not affected.",
+	}
+}
+
+func ofVendor(e *providers.Error) *Error {
+	out := &Error{
+		Code: Code(e.Kind), Message: e.Message, Hint: e.Hint, Retryable: e.Retry, Provider: e.Provider, Model: e.Model,
+		Limit: e.Limit, Elapsed: e.Elapsed, RetryAfter: e.RetryAfter, Err: e,
+	}
+	switch e.Kind {
+	case providers.KindRateLimited, providers.KindOverloaded, providers.KindTimeout, providers.KindNetwork:
+		out.Retryable = true
+	}
+	return out
+}
+
+func ofStores(err error) *Error {
+	switch {
+	case errors.Is(err, conversation.ErrNotFound):
+		return &Error{
+			Code: ConversationNotFound, Err: err,
+			Message: "There is no conversation with this continuation_id.",
+			Hint:    "Leave continuation_id out to begin a new one; activity and exai-mcp conversations list those that exist.",
+		}
+	case errors.Is(err, conversation.ErrBusy):
+		return Busy(err)
+	case errors.Is(err, issue.ErrNotFound):
+		return &Error{Code: InvalidRequest, Err: err, Message: "There is no issue with this number.", Hint: "List the issues to see their numbers."}
+	case errors.Is(err, issue.ErrInvalid):
+		return &Error{Code: InvalidRequest, Err: err, Message: "The issue can't be changed like this: " + err.Error() + ".", Hint: "Correct the argument that is named."}
+	}
+	return nil
+}
+
+// Busy is the error about a conversation whose last answer is still being written.
+func Busy(err error) *Error {
+	return &Error{
+		Code: ConversationBusy, Retryable: true, Err: err,
+		Message: "The last answer of this conversation is still being written, so nothing was sent.",
+		Hint:    "Fetch it: call chat with this continuation_id and a blank prompt. Then ask again.",
+	}
+}
+
+// Result renders the error as the contract's reply.
+func (e *Error) Result() *Result {
+	r := &Result{IsError: true}
+	r.Body.Set("status", "error").Set("content", e.Message).Set("content_type", "text").Set("error", e.Object())
+	return r
+}
+
+// Object is the reply's "error" block, also for errors inside a reply that is none.
+func (e *Error) Object() *Object {
+	o := &Object{}
+	o.Set("code", e.Code).Set("message", e.Message).Set("hint", e.Hint).Set("retryable", e.Retryable)
+	if e.Provider != "" {
+		o.Set("provider", e.Provider)
+	}
+	if e.Model != "" {
+		o.Set("model", e.Model)
+	}
+	if e.Limit != nil {
+		o.Set("limit", e.Limit.String())
+	}
+	if e.Elapsed > 0 {
+		o.Set("elapsed_ms", e.Elapsed.Milliseconds())
+	}
+	if e.RetryAfter > 0 {
+		o.Set("retry_after_secs", math.Ceil(e.RetryAfter.Seconds()))
+	}
+	return o
+}

@@ -1,0 +1,107 @@
+// Package reply is what a tool answers with: the ordered object that the client reads, its metadata, and the errors of
+// the contract.
+//
+// It knows no protocol and no tool; the tools, and what they are made of, import it.
+package reply
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// Result is a tool's reply: the object that the client reads, and what dispatch adds to it.
+type Result struct {
+	Body     Object   // every key but metadata
+	Metadata Metadata // dispatch fills in tool_name and duration_ms and puts it last
+	IsError  bool
+	// Answer is the model's text inside Body, which dispatch may cut to what the client takes. nil when there is none.
+	Answer *Answer
+}
+
+// Answer is a stored answer, or a part of it, inside a reply's body. A reply that is too long for the client is cut
+// here, and `more` tells where to go on.
+type Answer struct {
+	Text   string // as it stands in the body
+	Offset int    // where Text begins in the whole answer, in code points
+	URI    string // the resource that holds the whole answer, "" when it was not stored
+	// ContinuationID is what chat, with a blank prompt and an offset, reads the rest by; "" when it was not stored.
+	ContinuationID string
+	Put            func(text string) // puts a shorter text into the body in the place of Text
+}
+
+// More tells a client where the rest of a cut answer is.
+type More struct {
+	NextOffset int    `json:"next_offset"` // in code points
+	TotalChars int    `json:"total_chars"` // of the whole answer, in code points
+	URI        string `json:"uri,omitempty"`
+}
+
+// Metadata says who answered, what it cost and why. Where no model answered it is tool_name and duration_ms, the
+// tool's own keys and notes alone.
+type Metadata struct {
+	ToolName     string              `json:"tool_name"`
+	ModelUsed    string              `json:"model_used,omitempty"`
+	ProviderUsed string              `json:"provider_used,omitempty"`
+	DurationMS   int64               `json:"duration_ms"`
+	Attempts     int                 `json:"attempts,omitempty"`
+	FinishReason string              `json:"finish_reason,omitempty"`
+	Usage        *providers.Usage    `json:"usage,omitempty"`
+	Thinking     string              `json:"thinking,omitempty"`
+	Fallback     *providers.Fallback `json:"fallback,omitempty"`
+	Stored       *bool               `json:"stored,omitempty"`
+	Own          Object              `json:"-"` // the tool's own keys, written before notes
+	Notes        []string            `json:"-"` // written last
+}
+
+// Note adds notes that are not there yet.
+func (m *Metadata) Note(notes ...string) {
+	for _, n := range notes {
+		known := n == ""
+		for _, have := range m.Notes {
+			known = known || have == n
+		}
+		if !known {
+			m.Notes = append(m.Notes, n)
+		}
+	}
+}
+
+// MarshalJSON writes the common keys, the tool's own, then notes.
+func (m Metadata) MarshalJSON() ([]byte, error) {
+	type plain Metadata
+	head, err := marshal(plain(m))
+	if err != nil {
+		return nil, err
+	}
+	tail := m.Own
+	if len(m.Notes) > 0 {
+		tail = Object{}
+		for _, k := range m.Own.keys {
+			tail.Set(k, m.Own.values[k])
+		}
+		tail.Set("notes", m.Notes)
+	}
+	if len(tail.keys) == 0 {
+		return head, nil
+	}
+	rest, err := tail.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return append(append(head[:len(head)-1], ','), rest[1:]...), nil
+}
+
+// JSON is the reply's whole object as the client reads it, compact and without HTML escaping.
+func (r *Result) JSON() ([]byte, error) { return marshal(&r.Body) }
+
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}

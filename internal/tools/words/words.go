@@ -1,0 +1,144 @@
+// Package words holds the program's prose: one text file for each tool, and what is said to every client and every model.
+//
+// A file begins with "# Title" and has sections under "## name": at least "description", what a client reads in the
+// catalogue; "system", what a model is told, and others where a tool needs them. Sections are text/template.
+package words
+
+import (
+	"embed"
+	"fmt"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+//go:embed *.md
+var files embed.FS
+
+// Words are one tool's.
+type Words struct {
+	Name        string
+	Title       string
+	Description string
+	sections    map[string]string
+}
+
+// For reads a tool's file. An error means that it is missing or has no title or description.
+func For(name string) (Words, error) {
+	text, err := files.ReadFile(name + ".md")
+	if err != nil {
+		return Words{}, fmt.Errorf("words of %s: %w", name, err)
+	}
+	w := parse(name, string(text))
+	if w.Title == "" || w.Description == "" {
+		return Words{}, fmt.Errorf("words/%s.md lacks a title or a description", name)
+	}
+	return w, nil
+}
+
+func parse(name, text string) Words {
+	w := Words{Name: name, sections: map[string]string{}}
+	section := ""
+	var body []string
+	end := func() {
+		if section != "" {
+			w.sections[section] = strings.TrimSpace(strings.Join(body, "\n"))
+		}
+		body = nil
+	}
+	for _, line := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
+		switch {
+		case strings.HasPrefix(line, "## "):
+			end()
+			section = strings.ToLower(strings.TrimSpace(line[3:]))
+		case section == "" && strings.HasPrefix(line, "# "):
+			w.Title = strings.TrimSpace(line[2:])
+		default:
+			body = append(body, line)
+		}
+	}
+	end()
+	// A client shows a description as one paragraph.
+	w.Description = strings.Join(strings.Fields(w.sections["description"]), " ")
+	return w
+}
+
+// Has tells whether there is a section of that name.
+func (w Words) Has(section string) bool {
+	_, ok := w.sections[section]
+	return ok
+}
+
+// Sections lists the names of the sections, sorted.
+func (w Words) Sections() []string {
+	var names []string
+	for name := range w.sections {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Render is a section filled with data. A section that is missing, or that asks data for what it has not, is an error.
+func (w Words) Render(section string, data any) (string, error) {
+	text, ok := w.sections[section]
+	if !ok {
+		return "", fmt.Errorf("words/%s.md has no section %q", w.Name, section)
+	}
+	t, err := template.New(w.Name + "/" + section).Option("missingkey=error").Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("words/%s.md: %w", w.Name, err)
+	}
+	var b strings.Builder
+	if err := t.Execute(&b, data); err != nil {
+		return "", fmt.Errorf("words/%s.md: %w", w.Name, err)
+	}
+	return strings.TrimSpace(b.String()), nil
+}
+
+// Lines is a section's list: what follows "- " or "1. " on each line that begins so, filled with data.
+func (w Words) Lines(section string, data any) ([]string, error) {
+	text, err := w.Render(section, data)
+	if err != nil {
+		return nil, err
+	}
+	var items []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		mark, item, ok := strings.Cut(line, " ")
+		if ok && (mark == "-" || strings.HasSuffix(mark, ".") && strings.Trim(mark[:len(mark)-1], "0123456789") == "") {
+			items = append(items, strings.TrimSpace(item))
+		} else if line != "" && len(items) > 0 {
+			items[len(items)-1] += " " + line
+		}
+	}
+	return items, nil
+}
+
+// Facts are what the rules for every model call depend on.
+type Facts struct {
+	Date   string // today's, in words
+	Locale string // LOCALE, "" where the answer's language is the prompt's
+	Search bool   // the model may be able to search the web
+}
+
+// Rules is what every model is told besides its tool's own system prompt. The files of this package are compiled in, so
+// that it cannot fail at run time where the tests pass.
+func Rules(f Facts) string {
+	text, err := must("rules").Render("rules", f)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// Instructions is what the server tells a client in the handshake: when to use which tool, and where files go.
+func Instructions() string { return must("instructions").Description }
+
+func must(name string) Words {
+	w, err := For(name)
+	if err != nil {
+		panic(err)
+	}
+	return w
+}
