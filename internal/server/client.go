@@ -2,15 +2,18 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"sync/atomic"
 
 	"github.com/mark3labs/mcp-go/mcp"
+	mcpserver "github.com/mark3labs/mcp-go/server"
 	"go.uber.org/zap/zapcore"
 )
 
 // Client is the client at the other end, for those who are made before the server is: the workspace asks it for its
 // roots, the logger tells it what happened. The zero Client is a client that never connects.
 type Client struct {
+	Mask func(line []byte) []byte // takes secrets out of a log message; nil leaves it as it is
 	conn atomic.Pointer[conn]
 }
 
@@ -24,23 +27,22 @@ func (c *Client) Roots(ctx context.Context) ([]string, bool) {
 	return conn.roots.get(ctx)
 }
 
-// LogCore is a zap core that sends entries to the client as logging notifications, at the level that the client chose.
-// From revision 2026-07-28 on log messages belong to a request that asks for them; ours are the server's, so a client of
-// that revision gets none.
+// LogCore is a zap core that sends entries to the client as logging notifications, at the level that the client chose. From
+// revision 2026-07-28 on log messages belong to a request that asks for them: only entries with its request_id go out.
 func (c *Client) LogCore() zapcore.Core { return &logCore{client: c} }
+
+// requestIDField is the name of the field that ties a log entry to a request, as the client wrote its id.
+const requestIDField = "request_id"
 
 type logCore struct {
 	client *Client
 	fields []zapcore.Field
 }
 
-// Enabled tells whether the client wants entries of this level now.
+// Enabled tells whether the client may want entries of this level now.
 func (l *logCore) Enabled(level zapcore.Level) bool {
 	conn := l.client.conn.Load()
-	if conn == nil || conn.state.ProtocolVersion() == "" {
-		return false
-	}
-	return mcpLevel(level).ShouldSendTo(conn.state.GetLogLevel())
+	return conn != nil && (conn.listeners.Load() > 0 || conn.state.wantsLog(level))
 }
 
 func (l *logCore) With(fields []zapcore.Field) zapcore.Core {
@@ -64,6 +66,7 @@ func (l *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	for _, f := range append(append([]zapcore.Field(nil), l.fields...), fields...) {
 		f.AddTo(data)
 	}
+	id, _ := data.Fields[requestIDField].(string)
 	data.Fields["message"] = entry.Message
 	params := map[string]any{"level": mcpLevel(entry.Level), "data": data.Fields}
 	if entry.LoggerName != "" {
@@ -73,8 +76,43 @@ func (l *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	if err != nil {
 		return err
 	}
-	conn.out.offer(line)
+	if l.client.Mask != nil {
+		line = l.client.Mask(line)
+	}
+	if conn.state.wantsLog(entry.Level) {
+		conn.out.offer(line)
+	} else {
+		conn.tellListener(id, mcpLevel(entry.Level), line)
+	}
 	return nil
+}
+
+// wantsLog tells whether a client with a handshake wants entries of this level.
+func (s *session) wantsLog(level zapcore.Level) bool {
+	return s.ProtocolVersion() != "" && mcpLevel(level).ShouldSendTo(s.GetLogLevel())
+}
+
+// listen has a call hear of log entries about it while it runs, if it asked for that in the stateless way.
+func (c *conn) listen(ctx context.Context, k *call) (stop func()) {
+	info := mcpserver.RequestProtocolInfoFromContext(ctx)
+	if info == nil || info.LogLevel == "" {
+		return func() {}
+	}
+	c.mu.Lock()
+	k.logLevel = info.LogLevel
+	c.mu.Unlock()
+	c.listeners.Add(1)
+	return func() { c.listeners.Add(-1) }
+}
+
+// tellListener sends a log message to the call that it is about, if that one listens.
+func (c *conn) tellListener(id string, level mcp.LoggingLevel, line []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.calls[idKey(json.RawMessage(id))]
+	if k != nil && !k.over && level.ShouldSendTo(k.logLevel) {
+		c.out.offer(line)
+	}
 }
 
 func (l *logCore) Sync() error { return nil }

@@ -31,16 +31,22 @@ func says(text string) *tools.Result {
 
 // serverOf makes a server whose tools are fakes.
 func serverOf(log *zap.Logger, client *Client, fakes map[string]handler) *Server {
-	o := Options{Name: "exai-mcp", Version: "1.2.3", Instructions: "Ask for a second opinion.", Client: client, Log: log}
+	return New(Options{
+		Name: "exai-mcp", Version: "1.2.3", Instructions: "Ask for a second opinion.", Client: client, Log: log,
+		Tools: toolsOf(fakes),
+		Call:  func(ctx context.Context, inv tools.Invocation) *tools.Result { return fakes[inv.Tool](ctx, inv) },
+	})
+}
+
+func toolsOf(fakes map[string]handler) (list []tools.Tool) {
 	for name := range fakes {
-		o.Tools = append(o.Tools, tools.Tool{
+		list = append(list, tools.Tool{
 			Name: name, Title: "The " + name, Description: "Does <it> & more.",
 			Annotations: tools.Annotations{ReadOnly: true, OpenWorld: true},
 			Schema:      json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer"}}}`),
 		})
 	}
-	o.Call = func(ctx context.Context, inv tools.Invocation) *tools.Result { return fakes[inv.Tool](ctx, inv) }
-	return New(o)
+	return list
 }
 
 // line is what came from the server.
@@ -95,7 +101,8 @@ func dial(t testing.TB, s *Server) *peer {
 	fromServer, toClient := io.Pipe()
 	p := &peer{t: t, in: toServer, out: fromServer, lines: make(chan line, 1<<16), ended: make(chan error, 1), signal: cancel}
 	go func() {
-		p.ended <- s.Serve(ctx, fromClient, toClient)
+		_, err := s.Serve(ctx, fromClient, toClient)
+		p.ended <- err
 		close(p.ended)
 		toClient.Close()
 	}()

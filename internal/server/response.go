@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools"
 )
 
 // encode writes a value as one line without its newline. Text stays as it is: code is full of < and &, and escaping them
@@ -77,6 +79,16 @@ type listedTool struct {
 	Description string              `json:"description"`
 	InputSchema json.RawMessage     `json:"inputSchema"`
 	Annotations *mcp.ToolAnnotation `json:"annotations,omitempty"`
+}
+
+// ListTools is what tools/list answers a client of the newest revision with a handshake.
+func ListTools(list []tools.Tool) ([]byte, error) {
+	result := mcp.ListToolsResult{}
+	for _, t := range list {
+		result.Tools = append(result.Tools, toolOf(t))
+	}
+	slices.SortFunc(result.Tools, func(a, b mcp.Tool) int { return strings.Compare(a.Name, b.Name) })
+	return encode(plain(result))
 }
 
 // plain exchanges the results that mcp-go encodes in its own way for ones that are encoded as they stand.

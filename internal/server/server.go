@@ -6,6 +6,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	mcpserver "github.com/mark3labs/mcp-go/server"
@@ -46,7 +47,6 @@ func New(o Options) *Server {
 	}
 	hooks := &mcpserver.Hooks{}
 	hooks.AddAfterInitialize(trimHandshake)
-	hooks.AddAfterDiscover(trimDiscovery)
 	s.mcp = mcpserver.NewMCPServer(o.Name, o.Version,
 		mcpserver.WithInstructions(o.Instructions),
 		mcpserver.WithToolCapabilities(false), // the list never changes while we run
@@ -99,11 +99,6 @@ func trimHandshake(_ context.Context, _ any, _ *mcp.InitializeRequest, result *m
 	}
 }
 
-// trimDiscovery takes out of server/discover the logging that a stateless client never gets from us.
-func trimDiscovery(_ context.Context, _ any, _ *mcp.DiscoverRequest, result *mcp.DiscoverResult) {
-	result.Capabilities.Logging = nil
-}
-
 type callKey struct{}
 
 // inFlight is the call that a handler works on, with the client that it came from.
@@ -123,6 +118,7 @@ func (s *Server) callTool(ctx context.Context, _ mcp.CallToolRequest) (*mcp.Call
 		panic("a tool call that did not come through Serve")
 	}
 	r, k := revisionOf(ctx), at.call
+	defer at.conn.listen(ctx, k)()
 	reply := s.call(ctx, tools.Invocation{
 		ID:        string(k.message.id),
 		Tool:      k.tool.name,
@@ -131,9 +127,9 @@ func (s *Server) callTool(ctx context.Context, _ mcp.CallToolRequest) (*mcp.Call
 		Client:    clientName(ctx, &at.conn.state),
 		Progress:  at.conn.progress(k, r),
 	})
-	object, err := encode(&reply.Body)
+	object, err := reply.JSON()
 	if err != nil {
-		return nil, err
+		panic(fmt.Errorf("the reply of %s is no JSON: %w", k.tool.name, err)) // a fault of ours, answered as one
 	}
 	result := &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(string(object))}, IsError: reply.IsError}
 	if r.structured() {

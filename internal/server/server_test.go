@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -57,12 +58,18 @@ func TestToolsListPerRevision(t *testing.T) {
 		"2024-11-05": oldest, "2025-03-26": hinted, "2025-06-18": current, "2025-11-25": current, "2026-07-28": current,
 	} {
 		t.Run(version, func(t *testing.T) {
-			p := connect(t, serverOf(nil, nil, map[string]handler{"echo": slow(0)}))
+			fakes := map[string]handler{"echo": slow(0)}
+			p := connect(t, serverOf(nil, nil, fakes))
 			p.handshake(version, `{}`)
 			p.send(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":""%s}}`, meta(version, ""))
 			got := p.next()
 			if version != "2026-07-28" {
 				assert.Equal(t, want, string(got.Result))
+				if version == newest {
+					list, err := ListTools(toolsOf(fakes))
+					require.NoError(t, err)
+					assert.Equal(t, want, string(list))
+				}
 				return
 			}
 			var whole, wanted map[string]any
@@ -204,7 +211,7 @@ func TestStatelessRevision(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal(p.next().Result, &found))
 	assert.Equal(t, Revisions(), found.SupportedVersions)
-	assert.Equal(t, map[string]any{"tools": map[string]any{}}, found.Capabilities)
+	assert.Equal(t, map[string]any{"tools": map[string]any{}, "logging": map[string]any{}}, found.Capabilities)
 	assert.NotEmpty(t, found.Instructions)
 
 	for _, removed := range []string{"ping", "initialize", "logging/setLevel"} {
@@ -225,7 +232,7 @@ func TestStatelessRevision(t *testing.T) {
 }
 
 func TestLogMessages(t *testing.T) {
-	client := &Client{}
+	client := &Client{Mask: func(line []byte) []byte { return bytes.ReplaceAll(line, []byte("sk-1"), []byte("***")) }}
 	log := zap.New(client.LogCore())
 	log.Error("nobody is there yet")
 	s := serverOf(nil, client, nil)
@@ -234,10 +241,10 @@ func TestLogMessages(t *testing.T) {
 			p := connect(t, s)
 			p.handshake(version, `{}`)
 			log.Warn("below the level")
-			log.Named("glm").With(zap.String("limit", "GLM_TIMEOUT_SECS")).Error("a limit passed", zap.Int("n", 1))
+			log.Named("glm").With(zap.String("limit", "GLM_TIMEOUT_SECS")).Error("a limit passed", zap.String("key", "sk-1"))
 			got := p.next()
 			assert.Equal(t, "notifications/message", got.Method)
-			assert.JSONEq(t, `{"level":"error","logger":"glm","data":{"message":"a limit passed","limit":"GLM_TIMEOUT_SECS","n":1}}`, string(got.Params))
+			assert.JSONEq(t, `{"level":"error","logger":"glm","data":{"message":"a limit passed","limit":"GLM_TIMEOUT_SECS","key":"***"}}`, string(got.Params))
 
 			p.send(`{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"debug"}}`)
 			assert.Nil(t, p.next().Error)
@@ -247,14 +254,32 @@ func TestLogMessages(t *testing.T) {
 			assert.Empty(t, p.rest())
 		})
 	}
-	t.Run("stateless", func(t *testing.T) {
-		p := connect(t, s)
-		p.send(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":""%s}}`, meta("2026-07-28", ""))
-		p.next()
-		log.Error("for nobody")
-		require.NoError(t, p.hangUp())
-		assert.Empty(t, p.rest())
-	})
+}
+
+// From 2026-07-28 on log messages belong to a request that asked for them.
+func TestLogMessagesOfARequest(t *testing.T) {
+	client := &Client{}
+	log := zap.New(client.LogCore())
+	p := connect(t, serverOf(nil, client, map[string]handler{"fail": func(_ context.Context, inv tools.Invocation) *tools.Result {
+		log.Warn("about it", zap.String("request_id", inv.ID))
+		log.Info("below its level", zap.String("request_id", inv.ID))
+		log.Error("about another", zap.String("request_id", `"other"`))
+		log.Error("about none")
+		return says("done")
+	}}))
+	call := func(id, level string) {
+		p.send(`{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"fail"%s}}`, id, meta("2026-07-28", level))
+	}
+	call(`"other"`, "")
+	assert.Equal(t, `"other"`, string(p.next().ID), "one that did not ask hears nothing")
+	call(`"a"`, `"io.modelcontextprotocol/logLevel":"warning"`)
+	got := p.next()
+	assert.Equal(t, "notifications/message", got.Method)
+	assert.JSONEq(t, `{"level":"warning","data":{"message":"about it","request_id":"\"a\""}}`, string(got.Params))
+	assert.Equal(t, `"a"`, string(p.next().ID))
+	log.Error("after it", zap.String("request_id", `"a"`))
+	require.NoError(t, p.hangUp())
+	assert.Empty(t, p.rest())
 }
 
 func TestRoots(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -24,7 +25,7 @@ var (
 // the process is to be gone.
 const (
 	finishTime   = 1500 * time.Millisecond // to finish, after the client closed its end
-	shutdownTime = 1700 * time.Millisecond // until Serve returns, storing after a cancellation included
+	shutdownTime = 1650 * time.Millisecond // until Serve returns, storing after a cancellation included
 	flushTime    = 50 * time.Millisecond   // for the last lines to be written, at least
 )
 
@@ -36,6 +37,8 @@ type conn struct {
 	base   context.Context // what every call's context descends from
 	state  session
 	roots  roots
+
+	listeners atomic.Int32 // calls in flight that hear of log entries about them
 
 	mu       sync.Mutex
 	calls    map[string]*call // in flight, by id
@@ -50,13 +53,16 @@ type call struct {
 	message *message
 	tool    toolCall // of a tools/call
 	cancel  context.CancelCauseFunc
-	over    bool // answered or cancelled: the client hears no more of it
+	// These are guarded by the conn's mutex.
+	over     bool             // answered or cancelled: the client hears no more of it
+	logLevel mcp.LoggingLevel // from which it hears of log entries; "" for none
 }
 
-// Serve answers the client on in and out until in ends, out breaks or ctx does, and returns within two seconds of that,
-// whatever a tool does. When in ends, calls in flight may finish for 1.5 s; otherwise they are cancelled at once. It
-// closes neither stream. The error is that of reading in; the end of in and of ctx are none.
-func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+// Serve answers the client on in and out until in ends, out breaks or ctx does, and returns within 1.7 s of that, whatever
+// a tool does. When in ends, calls in flight may finish for 1.5 s; otherwise they are cancelled at once. It closes neither
+// stream. It returns when the end came, so that its caller knows how much of its own time to go is left, and the error of
+// reading in; the end of in and of ctx are none.
+func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) (end time.Time, err error) {
 	base, cancel := context.WithCancelCause(ctx)
 	defer cancel(ErrShutdown)
 	c := &conn{
@@ -68,7 +74,6 @@ func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 
 	read := make(chan error, 1)
 	go func() { read <- c.read(in) }()
-	var err error
 	var finish time.Duration
 	select {
 	case err = <-read:
@@ -76,7 +81,8 @@ func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	case <-c.out.broken:
 	case <-ctx.Done():
 	}
-	deadline := time.Now().Add(shutdownTime)
+	end = time.Now()
+	deadline := end.Add(shutdownTime)
 	idle := c.stop()
 	select {
 	case <-idle:
@@ -91,7 +97,7 @@ func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		c.log.Warn("calls were still running at shutdown")
 	}
 	c.out.close(max(time.Until(deadline), flushTime))
-	return err
+	return end, err
 }
 
 // stop takes no more calls. The channel closes when those in flight have ended.
