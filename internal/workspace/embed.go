@@ -1,0 +1,212 @@
+package workspace
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+)
+
+// Budget bounds what Embed sends.
+type Budget struct {
+	Tokens       int // of all files together
+	MaxFiles     int // 0: bounded by Tokens alone
+	MaxFileBytes int // of each file; a longer one is cut. 0: bounded by Tokens alone
+	LineNumbers  bool
+	// Estimate counts a text's tokens; nil means Estimate. It must not shrink as text grows.
+	Estimate func(string) int
+}
+
+const (
+	fileOverhead  = 60  // tokens that the lines around a file take
+	leastShare    = 200 // tokens: a smaller piece of a file helps nobody
+	bytesPerToken = 6   // at most, of ordinary text: reading more than the budget times this is wasted
+)
+
+// mimeText is the type of every text attachment; images have their own.
+const mimeText = "text/plain"
+
+// Embed reads files and folders for a model, within a budget: files that the caller named before those found in folders,
+// whole ones as long as there is room, the large ones cut at a line with a mark. already holds what the thread has, by
+// path: what is still the same is not sent again. The manifest says what became of each file. Embed fails only when ctx
+// ends.
+func (w *Workspace) Embed(ctx context.Context, paths []string, budget Budget, already map[string]conversation.Attachment) ([]conversation.Attachment, Manifest, error) {
+	if budget.Estimate == nil {
+		budget.Estimate = Estimate
+	}
+	items, left, err := w.expand(ctx, paths, maxFiles)
+	if err != nil {
+		return nil, Manifest{}, err
+	}
+	e := embedding{budget: budget, already: already, manifest: Manifest{LeftOut: left}}
+	if err := e.read(ctx, e.choose(items)); err != nil {
+		return nil, Manifest{}, err
+	}
+	e.share()
+	return e.sent, e.manifest, nil
+}
+
+// embedding is the state of one Embed.
+type embedding struct {
+	budget   Budget
+	already  map[string]conversation.Attachment
+	pieces   []piece
+	manifest Manifest
+	sent     []conversation.Attachment
+}
+
+// piece is a file that was read and waits for its share of the budget.
+type piece struct {
+	item
+	text   string
+	size   int64
+	tokens int
+	cut    bool // text is only the beginning
+	moving bool // the file was being written
+	old    *conversation.Attachment
+}
+
+// limited is an item with the bytes that may be read of it.
+type limited struct {
+	item
+	limit int64
+	old   *conversation.Attachment
+}
+
+// choose decides how many bytes of which file are worth reading, so that neither a thousand files nor a huge one cost more
+// than the budget can hold.
+func (e *embedding) choose(items []item) []limited {
+	if n := e.budget.MaxFiles; n > 0 && len(items) > n {
+		items = e.keepNamed(items, n)
+	}
+	var out []limited
+	var sizes []int
+	var named []bool
+	for _, it := range items {
+		l := limited{item: it, limit: min(it.size, maxTextBytes)}
+		if old, ok := e.already[it.at.host]; ok {
+			l.old = &old
+		}
+		if e.budget.MaxFileBytes > 0 {
+			l.limit = min(l.limit, int64(e.budget.MaxFileBytes))
+		}
+		out = append(out, l)
+		if l.old != nil {
+			sizes = append(sizes, 0) // most likely unchanged: it costs nothing
+		} else {
+			sizes = append(sizes, int(l.limit))
+		}
+		named = append(named, it.named)
+	}
+	granted := allotTiers(sizes, named, e.budget.Tokens*bytesPerToken, leastShare)
+	kept := out[:0]
+	for i, l := range out {
+		if granted[i] == leftOut {
+			e.leave(l.item, overBudget(e.budget.Tokens))
+			continue
+		}
+		if l.old != nil {
+			l.limit = min(l.limit, max(int64(len(l.old.Data))*2, int64(e.budget.Tokens)*bytesPerToken))
+		} else {
+			l.limit = min(l.limit, int64(granted[i]))
+		}
+		kept = append(kept, l)
+	}
+	return kept
+}
+
+// keepNamed keeps n items, those that the caller named first.
+func (e *embedding) keepNamed(items []item, n int) []item {
+	var kept []item
+	for _, named := range []bool{true, false} {
+		for _, it := range items {
+			if it.named != named {
+				continue
+			}
+			if len(kept) < n {
+				kept = append(kept, it)
+			} else {
+				e.leave(it, fmt.Sprintf("at most %d files are sent", n))
+			}
+		}
+	}
+	return kept
+}
+
+func (e *embedding) leave(it item, reason string) {
+	e.manifest.LeftOut = append(e.manifest.LeftOut, Entry{Path: it.at.host, Reason: reason, Bytes: it.size})
+}
+
+// read reads the files, sets aside what is unchanged, and counts the tokens of the rest.
+func (e *embedding) read(ctx context.Context, files []limited) error {
+	for _, l := range files {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		t, kind, err := l.at.readText(l.limit)
+		if err != nil {
+			e.manifest.LeftOut = append(e.manifest.LeftOut, failed(l.at.host, err))
+			continue
+		}
+		if kind != "" {
+			e.leave(l.item, "binary: "+kind)
+			continue
+		}
+		p := piece{item: l.item, text: t.Content, size: t.Size, cut: t.Cut, moving: t.Changed, old: l.old}
+		if e.budget.LineNumbers {
+			p.text = numbered(p.text)
+		}
+		if p.old != nil && !p.cut && hashOf(p.text) == p.old.SHA256 {
+			e.manifest.Unchanged = append(e.manifest.Unchanged, Entry{Path: p.at.host, Bytes: p.size})
+			continue
+		}
+		p.tokens = e.budget.Estimate(p.text) + fileOverhead
+		e.pieces = append(e.pieces, p)
+	}
+	return nil
+}
+
+// share gives each piece its part of the budget and makes the attachments.
+func (e *embedding) share() {
+	var sizes []int
+	var named []bool
+	for _, p := range e.pieces {
+		sizes, named = append(sizes, p.tokens), append(named, p.named)
+	}
+	for i, granted := range allotTiers(sizes, named, e.budget.Tokens, leastShare) {
+		p := e.pieces[i]
+		if granted == leftOut {
+			e.leave(p.item, overBudget(e.budget.Tokens))
+			continue
+		}
+		e.send(p, granted)
+	}
+}
+
+// send attaches a piece, cut where it is longer than its share or was read in part.
+func (e *embedding) send(p piece, granted int) {
+	entry := Entry{Path: p.at.host, Lines: countLines(p.text)}
+	data := p.text
+	if p.cut || granted < p.tokens {
+		data, entry.Lines = cutText(p.text, granted-fileOverhead, p.size, e.budget.Estimate)
+		entry.Reason = fmt.Sprintf("the first %d lines", entry.Lines)
+		if p.old != nil && sameBeginning(*p.old, p, data) {
+			e.manifest.Unchanged = append(e.manifest.Unchanged, Entry{Path: p.at.host, Bytes: p.size, Reason: "its beginning was sent"})
+			return
+		}
+	}
+	if p.moving && entry.Reason == "" {
+		entry.Reason = "whole, but it was being written meanwhile"
+	}
+	entry.Tokens, entry.Bytes = e.budget.Estimate(data)+fileOverhead, int64(len(data))
+	e.manifest.send(entry)
+	e.sent = append(e.sent, conversation.Attachment{
+		Path: p.at.host, SHA256: hashOf(data), MIME: mimeText, Size: p.size, Data: []byte(data),
+	})
+}
+
+// sameBeginning tells whether the thread has the beginning of this very file already, and no less of it than data is.
+func sameBeginning(old conversation.Attachment, p piece, data string) bool {
+	head, wasCut := uncut(string(old.Data))
+	return wasCut && old.Size == p.size && len(old.Data) >= len(data)*3/4 && len(head) <= len(p.text) && p.text[:len(head)] == head
+}

@@ -1,0 +1,162 @@
+package workspace
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+)
+
+// The encodings that text is read from.
+const (
+	encodingUTF8    = "utf-8"
+	encodingUTF8BOM = "utf-8-bom"
+	encodingUTF16LE = "utf-16-le"
+	encodingUTF16BE = "utf-16-be"
+	encodingLatin1  = "latin-1"
+)
+
+var (
+	bomUTF8    = []byte{0xef, 0xbb, 0xbf}
+	bomUTF16LE = []byte{0xff, 0xfe}
+	bomUTF16BE = []byte{0xfe, 0xff}
+	bomUTF32LE = []byte{0xff, 0xfe, 0, 0}
+)
+
+// binaryKind names the kind of a file that is no text by its first bytes, "" for text. A NUL byte tells them apart, as it
+// does for git; text in UTF-16 has NUL bytes too, and is known by its mark.
+func binaryKind(head []byte) string {
+	if len(head) > sniffBytes {
+		head = head[:sniffBytes]
+	}
+	if isUTF16(head) || bytes.HasPrefix(head, bomUTF8) {
+		return ""
+	}
+	kind, _, _ := strings.Cut(http.DetectContentType(head), ";")
+	if bytes.IndexByte(head, 0) >= 0 || kind == "application/pdf" || manyControls(head) {
+		if strings.HasPrefix(kind, "text/") {
+			kind = "application/octet-stream"
+		}
+		return kind
+	}
+	return ""
+}
+
+func isUTF16(head []byte) bool {
+	return !bytes.HasPrefix(head, bomUTF32LE) && (bytes.HasPrefix(head, bomUTF16LE) || bytes.HasPrefix(head, bomUTF16BE))
+}
+
+// manyControls tells whether more than one byte in 20 is a control character that text does not use.
+func manyControls(head []byte) bool {
+	n := 0
+	for _, b := range head {
+		if b < 0x20 && !bytes.ContainsRune([]byte("\t\n\v\f\r\b\x1b"), rune(b)) || b == 0x7f {
+			n++
+		}
+	}
+	return n*20 > len(head)
+}
+
+// decode turns a text file's bytes into UTF-8 with "\n" at each line's end, and names the encoding that it was in. whole
+// says that the bytes are all of the file; else a character that was cut in two at their end is dropped.
+func decode(data []byte, whole bool) (text, encoding string) {
+	switch {
+	case bytes.HasPrefix(data, bomUTF8):
+		text, encoding = validUTF8(data[len(bomUTF8):], whole), encodingUTF8BOM
+	case isUTF16(data):
+		order, name := binary.ByteOrder(binary.LittleEndian), encodingUTF16LE
+		if bytes.HasPrefix(data, bomUTF16BE) {
+			order, name = binary.BigEndian, encodingUTF16BE
+		}
+		text, encoding = fromUTF16(data[2:], order, whole), name
+	case mostlyUTF8(data, whole):
+		text, encoding = validUTF8(data, whole), encodingUTF8
+	default:
+		// Windows-1252 is what files that call themselves Latin-1 are in practice: the same letters, and quotes where
+		// Latin-1 has control characters.
+		decoded, err := charmap.Windows1252.NewDecoder().Bytes(data)
+		if err != nil {
+			decoded = []byte(strings.ToValidUTF8(string(data), "\uFFFD"))
+		}
+		text, encoding = string(decoded), encodingLatin1
+	}
+	if !whole {
+		text = strings.TrimSuffix(text, "\r") // half of a line's end
+	}
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	// Databases and vendors refuse NUL inside of text.
+	return strings.ReplaceAll(text, "\x00", "\uFFFD"), encoding
+}
+
+// mostlyUTF8 tells UTF-8 with a damaged byte here and there from text in a one-byte encoding.
+func mostlyUTF8(data []byte, whole bool) bool {
+	good, bad := 0, 0
+	for len(data) > 0 {
+		if data[0] < utf8.RuneSelf {
+			data = data[1:]
+			continue
+		}
+		r, n := utf8.DecodeRune(data)
+		if r == utf8.RuneError && n == 1 {
+			if !whole && !utf8.FullRune(data) {
+				break // cut in two at the end
+			}
+			bad++
+		} else {
+			good++
+		}
+		data = data[n:]
+	}
+	return bad == 0 || good > bad
+}
+
+func validUTF8(data []byte, whole bool) string {
+	if !whole {
+		for i := 1; i < utf8.UTFMax && i <= len(data); i++ {
+			if tail := data[len(data)-i:]; utf8.RuneStart(tail[0]) {
+				if !utf8.FullRune(tail) {
+					data = data[:len(data)-i]
+				}
+				break
+			}
+		}
+	}
+	return strings.ToValidUTF8(string(data), "\uFFFD")
+}
+
+func fromUTF16(data []byte, order binary.ByteOrder, whole bool) string {
+	units := make([]uint16, 0, len(data)/2)
+	for ; len(data) >= 2; data = data[2:] {
+		units = append(units, order.Uint16(data))
+	}
+	if n := len(units); !whole && n > 0 && units[n-1] >= 0xd800 && units[n-1] < 0xdc00 {
+		units = units[:n-1]
+	}
+	return string(utf16.Decode(units))
+}
+
+// numbered puts its number before each line.
+func numbered(text string) string {
+	var b strings.Builder
+	b.Grow(len(text) + len(text)/5)
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		fmt.Fprintf(&b, "%4d| %s", n, line)
+	}
+	return b.String()
+}
+
+// countLines counts lines; a last one without an end counts too.
+func countLines(text string) int {
+	n := strings.Count(text, "\n")
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,381 @@
+package workspace
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+)
+
+// GitQuery says what Inspect looks at.
+type GitQuery struct {
+	Path      string // a folder or file; "" is the first root
+	CompareTo string // a branch, tag or commit; "" compares with HEAD and the index
+	Staged    bool   // what is in the index
+	Unstaged  bool   // what is in the work tree alone
+	Tokens    int    // for everything together
+	Estimate  func(string) int
+}
+
+// GitReport is what Inspect found. Attachments hold one text for each repository with a change: its status and its diffs.
+type GitReport struct {
+	Repositories []Repository              `json:"repositories"`
+	Attachments  []conversation.Attachment `json:"-"`
+	Manifest     Manifest                  `json:"manifest"`
+}
+
+// Repository is one repository's state.
+type Repository struct {
+	Path        string   `json:"path"`             // the work tree's top folder, as the host names it
+	Branch      string   `json:"branch,omitempty"` // "" when HEAD is detached
+	Head        string   `json:"head,omitempty"`   // "" before the first commit
+	CompareTo   string   `json:"compare_to,omitempty"`
+	Base        string   `json:"base,omitempty"` // the commit that CompareTo and HEAD have in common: what is compared with
+	Changes     []Change `json:"changes"`
+	MoreChanges bool     `json:"more_changes,omitempty"` // Changes is not all
+	Problem     string   `json:"problem,omitempty"`      // why there is no diff
+}
+
+const (
+	mostRepos   = 20
+	reposDepth  = 5
+	reposWalked = 20_000 // folders
+	statusShown = 300    // lines of status in the text
+	mimeDiff    = "text/x-diff"
+)
+
+// Inspect looks at the repositories of a folder: the one that it lies in and those below it, five levels deep. It reads
+// only, and runs nothing that a repository's configuration names. Files that are refused or lie outside of the roots are
+// cut from every diff and named in the manifest.
+func (w *Workspace) Inspect(ctx context.Context, q GitQuery) (*GitReport, error) {
+	if q.Estimate == nil {
+		q.Estimate = Estimate
+	}
+	at, err := w.folder(ctx, q.Path)
+	if err != nil {
+		return nil, err
+	}
+	if w.git == "" {
+		return nil, w.gitError(ctx, at, ErrNoGit)
+	}
+	limited, cancel := w.gitContext(ctx)
+	defer cancel()
+	roots := w.roots(ctx)
+	tops, err := w.findRepositories(limited, at)
+	if err != nil {
+		return nil, w.gitError(ctx, at, err)
+	}
+	i := inspection{w: w, roots: roots, query: q, report: &GitReport{}}
+	var failure error
+	for _, dir := range tops {
+		if err := i.look(limited, dir, at); err != nil {
+			if cause := context.Cause(limited); cause != nil {
+				return nil, w.gitError(ctx, at, cause)
+			}
+			failure = err
+			w.log.Info("git could not inspect a repository", zap.String("repository", w.host(dir)), zap.Error(err))
+			i.report.Repositories = append(i.report.Repositories, Repository{Path: w.host(dir), Problem: failed("", w.gitError(ctx, at, err)).Reason})
+		}
+	}
+	if failure != nil && !anyInspected(i.report.Repositories) {
+		return nil, w.gitError(ctx, at, failure)
+	}
+	i.share()
+	return i.report, nil
+}
+
+func anyInspected(repos []Repository) bool {
+	return slices.ContainsFunc(repos, func(r Repository) bool { return r.Problem == "" })
+}
+
+// findRepositories finds the work trees of a folder, by any folder in each: the folder itself for the one around it.
+func (w *Workspace) findRepositories(ctx context.Context, at place) ([]string, error) {
+	var found []string
+	if _, ok := workTree(at.real); ok {
+		found = append(found, at.real)
+	}
+	dir, err := at.openRoot()
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	walked := 0
+	err = fs.WalkDir(dir.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		if err != nil || !entry.IsDir() {
+			return nil //nolint:nilerr // what can't be read has no repository for us
+		}
+		if name == "." {
+			return nil
+		}
+		if walked++; walked > reposWalked || len(found) >= mostRepos {
+			return fs.SkipAll
+		}
+		full := filepath.Join(at.real, filepath.FromSlash(name))
+		if top, ok := workTree(full); ok && top == full {
+			found = append(found, full)
+		}
+		if skipped(entry.Name()) || strings.Count(name, "/")+1 >= reposDepth {
+			return fs.SkipDir
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, errNoRepository
+	}
+	return found, nil
+}
+
+// inspection is the state of one Inspect.
+type inspection struct {
+	w      *Workspace
+	roots  []root
+	query  GitQuery
+	report *GitReport
+	parts  []repoPart
+}
+
+// repoPart is a part of a repository's diff that waits for its share of the budget.
+type repoPart struct {
+	diffPart
+	repo int // index in the report
+	of   string
+	host string
+}
+
+// look inspects one repository.
+func (i *inspection) look(ctx context.Context, dir string, at place) error {
+	r, err := i.w.repository(ctx, i.roots, dir)
+	if err != nil {
+		return err
+	}
+	s, err := i.w.session(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	below, err := filepath.Rel(s.top, at.real)
+	if err != nil || !filepath.IsLocal(below) {
+		below = "." // the repository lies below the folder that was asked for
+	}
+	below = filepath.ToSlash(below)
+	found := Repository{Path: i.w.host(s.top), Branch: s.branch, Head: s.head}
+	diffs, err := i.diffs(ctx, s, &found)
+	if err != nil {
+		return err
+	}
+	changes, whole, err := s.status(ctx, below)
+	if err != nil {
+		return err
+	}
+	found.MoreChanges = !whole
+	for _, c := range changes {
+		c.Path = i.w.host(filepath.Join(s.top, filepath.FromSlash(c.name)))
+		if c.from != "" {
+			c.From = i.w.host(filepath.Join(s.top, filepath.FromSlash(c.from)))
+		}
+		found.Changes = append(found.Changes, c)
+	}
+	i.report.Repositories = append(i.report.Repositories, found)
+	for _, d := range diffs {
+		if err := i.collect(ctx, s, d, below); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// diffs says which diffs the query means in a repository.
+func (i *inspection) diffs(ctx context.Context, s *session, found *Repository) ([]diffOf, error) {
+	q := i.query
+	if q.CompareTo == "" {
+		var diffs []diffOf
+		if q.Staged {
+			diffs = append(diffs, diffOf{part: "staged", args: []string{"--cached"}})
+		}
+		if q.Unstaged {
+			diffs = append(diffs, diffOf{part: "unstaged"})
+		}
+		return diffs, nil
+	}
+	commit, err := "", errNoCommit
+	if !strings.ContainsAny(q.CompareTo, "\x00\n") {
+		commit, err = s.commit(ctx, q.CompareTo)
+	}
+	if err != nil || s.head == "" {
+		return nil, &Error{
+			Code: CodeInvalid, Path: found.Path, Err: err,
+			Message: "compare_to " + quoted(q.CompareTo) + " names no commit in " + quoted(found.Path) + ".",
+			Hint:    "Give a branch, a tag or a commit of that repository, or leave compare_to out.",
+		}
+	}
+	found.CompareTo, found.Base = q.CompareTo, commit
+	if base, err := s.plain.line(ctx, "merge-base", commit, s.head); err == nil && commitID.MatchString(base) {
+		found.Base = base
+	}
+	d := diffOf{part: "against " + q.CompareTo, args: []string{found.Base}}
+	switch {
+	case q.Unstaged: // against the work tree, which holds what is staged too
+	case q.Staged:
+		d.args = []string{"--cached", found.Base}
+	default:
+		d.args = []string{found.Base, s.head}
+	}
+	return []diffOf{d}, nil
+}
+
+// collect reads one diff and sets aside what may not be shown.
+func (i *inspection) collect(ctx context.Context, s *session, d diffOf, below string) error {
+	names, whole, err := s.changedNames(ctx, d, below)
+	if err != nil {
+		return err
+	}
+	if !whole {
+		i.leave(Entry{Path: i.w.host(s.top), Part: d.part, Reason: "there are more changed files than can be listed"})
+	}
+	wanted := map[string]bool{}
+	var allowed []diffPart
+	for _, p := range names {
+		host, err := i.admits(s, p)
+		if err != nil {
+			e := failed(host, err)
+			e.Part = d.part
+			i.leave(e)
+		} else if !wanted[p.name] {
+			wanted[p.name] = true
+			allowed = append(allowed, p)
+		}
+	}
+	parts, err := s.diff(ctx, d, allowed)
+	if err != nil {
+		return err
+	}
+	repo := len(i.report.Repositories) - 1
+	for _, p := range parts {
+		// Checked again: a folder may have taken a file's place between the two commands.
+		host, err := i.admits(s, p)
+		if err != nil {
+			continue
+		}
+		delete(wanted, p.name)
+		if p.binary {
+			i.leave(Entry{Path: host, Part: d.part, Reason: "binary"})
+			continue
+		}
+		i.parts = append(i.parts, repoPart{diffPart: p, repo: repo, of: d.part, host: host})
+	}
+	for _, p := range allowed {
+		if wanted[p.name] {
+			i.leave(Entry{Path: i.w.host(filepath.Join(s.top, filepath.FromSlash(p.name))), Part: d.part, Reason: "its diff could not be read, or is empty"})
+		}
+	}
+	return nil
+}
+
+// admits checks both names of a part.
+func (i *inspection) admits(s *session, p diffPart) (host string, err error) {
+	host, err = i.w.admits(i.roots, s.top, p.name)
+	if err == nil && p.from != "" {
+		_, err = i.w.admits(i.roots, s.top, p.from)
+	}
+	return host, err
+}
+
+func (i *inspection) leave(e Entry) {
+	i.report.Manifest.LeftOut = append(i.report.Manifest.LeftOut, e)
+}
+
+// share gives each part its share of the budget and writes the repositories' texts.
+func (i *inspection) share() {
+	texts := make([]string, len(i.report.Repositories))
+	budget := i.query.Tokens
+	for n, r := range i.report.Repositories {
+		if r.Problem == "" {
+			texts[n] = describe(r)
+			budget -= i.query.Estimate(texts[n])
+		}
+	}
+	var sizes []int
+	for _, p := range i.parts {
+		sizes = append(sizes, i.query.Estimate(p.text))
+	}
+	heading := make([]string, len(texts))
+	sent := make([]bool, len(texts))
+	for n, granted := range allot(sizes, max(budget, 0), leastShare) {
+		p := i.parts[n]
+		if granted == leftOut {
+			i.leave(Entry{Path: p.host, Part: p.of, Reason: overBudget(i.query.Tokens), Bytes: int64(len(p.text))})
+			continue
+		}
+		text, e := p.text, Entry{Path: p.host, Part: p.of, Lines: countLines(p.text)}
+		if p.cut || granted < sizes[n] {
+			text, e.Lines = cutText(text, granted, int64(len(text)), i.query.Estimate)
+			e.Reason = fmt.Sprintf("the first %d lines of its diff", e.Lines)
+		}
+		e.Tokens, e.Bytes = i.query.Estimate(text), int64(len(text))
+		i.report.Manifest.send(e)
+		if heading[p.repo] != p.of {
+			heading[p.repo] = p.of
+			texts[p.repo] += "\nDiff, " + conversation.Printable(p.of) + ":\n"
+		}
+		texts[p.repo] += text
+		sent[p.repo] = true
+	}
+	i.attach(texts, sent)
+}
+
+// attach makes one attachment of each repository that has anything to show.
+func (i *inspection) attach(texts []string, sent []bool) {
+	for n, r := range i.report.Repositories {
+		if r.Problem != "" || len(r.Changes) == 0 && !sent[n] {
+			continue
+		}
+		i.report.Attachments = append(i.report.Attachments, conversation.Attachment{
+			Path: r.Path, SHA256: hashOf(texts[n]), MIME: mimeDiff, Size: int64(len(texts[n])), Data: []byte(texts[n]),
+		})
+	}
+}
+
+// describe is a repository's state in words, without its diffs.
+func describe(r Repository) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Repository: %s\n", conversation.Printable(r.Path))
+	switch {
+	case r.Head == "":
+		fmt.Fprintf(&b, "Branch: %s, without a commit yet\n", conversation.Printable(r.Branch))
+	case r.Branch == "":
+		fmt.Fprintf(&b, "HEAD is detached at %s\n", r.Head)
+	default:
+		fmt.Fprintf(&b, "Branch: %s at %s\n", conversation.Printable(r.Branch), r.Head)
+	}
+	if r.CompareTo != "" {
+		fmt.Fprintf(&b, "Compared with: %s, from the common commit %s on\n", conversation.Printable(r.CompareTo), r.Base)
+	}
+	b.WriteString("Status, as git's two letters (index, work tree):\n")
+	for n, c := range r.Changes {
+		if n == statusShown {
+			fmt.Fprintf(&b, "... and %d more\n", len(r.Changes)-n)
+			break
+		}
+		fmt.Fprintf(&b, "%s %s", c.State, conversation.Printable(c.Path))
+		if c.From != "" {
+			fmt.Fprintf(&b, " (from %s)", conversation.Printable(c.From))
+		}
+		b.WriteByte('\n')
+	}
+	if len(r.Changes) == 0 {
+		b.WriteString("(clean)\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,231 @@
+package workspace
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.uber.org/zap"
+)
+
+// The sources that a root can come from, as messages name them.
+const (
+	SourceClient       = "client"
+	SourceAllowedRoots = "EXAI_ALLOWED_ROOTS"
+	SourceTestFilesDir = "TEST_FILES_DIR"
+	SourceWorkingDir   = "working directory"
+)
+
+// Root is a folder that may be read, for status, doctor and hints.
+type Root struct {
+	Path    string `json:"path"` // as the host names it
+	Source  string `json:"source"`
+	Problem string `json:"problem,omitempty"` // why it can't be used
+}
+
+// candidate is a root as somebody wrote it.
+type candidate struct{ name, source string }
+
+// root is a candidate that was resolved. One with a problem contains nothing.
+type root struct {
+	Root
+	real string // absolute, without links
+	path path   // real, parsed
+}
+
+// Roots describes all roots in the order in which relative paths are looked up in them, the unusable ones included.
+func (w *Workspace) Roots(ctx context.Context) []Root {
+	var out []Root
+	for _, r := range w.roots(ctx) {
+		out = append(out, r.Root)
+	}
+	return out
+}
+
+// FirstRoot is the first usable root as the host names it, "" when there is none.
+func (w *Workspace) FirstRoot(ctx context.Context) string {
+	if r, ok := w.first(ctx); ok {
+		return r.Path
+	}
+	return ""
+}
+
+func (w *Workspace) first(ctx context.Context) (root, bool) {
+	for _, r := range w.roots(ctx) {
+		if r.Problem == "" {
+			return r, true
+		}
+	}
+	return root{}, false
+}
+
+// roots resolves the candidates, anew only when the client's roots changed or one of them was missing.
+func (w *Workspace) roots(ctx context.Context) []root {
+	var names []string
+	if w.client != nil {
+		waiting, cancel := context.WithTimeout(ctx, rootsWait)
+		if told, ok := w.client.Roots(waiting); ok {
+			names = told
+		}
+		cancel()
+	}
+	key := strings.Join(names, "\x00")
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fresh := w.resolved == nil || key != w.known
+	if !fresh && !anyProblem(w.resolved) {
+		return w.resolved
+	}
+	var candidates []candidate
+	for _, name := range names {
+		candidates = append(candidates, candidate{name, SourceClient})
+	}
+	candidates = append(candidates, w.fixed...)
+	resolved := []root{}
+	for _, c := range candidates {
+		r := w.resolveRoot(c)
+		if r.Problem != "" && fresh {
+			w.log.Warn("a root can't be used", zap.String("root", r.Path), zap.String("source", r.Source), zap.String("problem", r.Problem))
+		}
+		if r.Problem == "" && containsRoot(resolved, r.real) {
+			continue
+		}
+		resolved = append(resolved, r)
+	}
+	w.known, w.resolved = key, resolved
+	return resolved
+}
+
+func (w *Workspace) resolveRoot(c candidate) root {
+	r := root{Root: Root{Path: strings.ToValidUTF8(c.name, "\uFFFD"), Source: c.source}}
+	p, err := parsePath(w.expandHome(c.name), w.system)
+	if err != nil {
+		r.Problem = err.Error()
+		return r
+	}
+	if p.form == relativeForm {
+		if p, err = parsePath(filepath.Join(w.cwd, p.raw), w.system); err != nil {
+			r.Problem = err.Error()
+			return r
+		}
+	}
+	p = w.paths.toLocal(p)
+	if p.form != nativeForm(w.system) {
+		r.Problem = "it is a path of another system: map it by EXAI_PATH_MAP"
+		return r
+	}
+	real, err := filepath.EvalSymlinks(p.String())
+	if err != nil {
+		r.Problem = "it does not exist, or can't be read"
+		if len(w.paths) == 0 && c.source == SourceClient {
+			r.Problem += " (in a container, set EXAI_PATH_MAP)"
+		}
+		return r
+	}
+	r.Path = w.host(real)
+	if info, err := os.Stat(real); err != nil || !info.IsDir() {
+		r.Problem = "it is no folder"
+		return r
+	}
+	if r.path, err = parsePath(real, w.system); err != nil {
+		r.Problem = err.Error()
+		return r
+	}
+	r.real = r.path.String()
+	if why := w.forbids(r.path); why != "" {
+		r.Problem = why
+	}
+	return r
+}
+
+// forbids says why a resolved path may not be read wherever the roots are, "" when it may.
+func (w *Workspace) forbids(p path) string {
+	if w.isOwn(p) {
+		return "it belongs to the server's own state (EXAI_STATE_DIR) and logs"
+	}
+	return refusal(p, w.system)
+}
+
+func anyProblem(roots []root) bool {
+	for _, r := range roots {
+		if r.Problem != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func containsRoot(roots []root, real string) bool {
+	for _, r := range roots {
+		if r.Problem == "" && r.real == real {
+			return true
+		}
+	}
+	return false
+}
+
+// containing is the longest root that a resolved path lies in, and the names below it.
+func (w *Workspace) containing(roots []root, p path) (root, []string, bool) {
+	var best root
+	var below []string
+	found := false
+	for _, r := range roots {
+		if r.Problem != "" {
+			continue
+		}
+		rest, ok := p.under(r.path, w.system.foldsCase())
+		if ok && (!found || len(r.path.parts) > len(best.path.parts)) {
+			best, below, found = r, rest, true
+		}
+	}
+	return best, below, found
+}
+
+// rootsHint says which folders may be read and how to add one.
+func rootsHint(roots []root) string {
+	var names []string
+	for _, r := range roots {
+		if r.Problem == "" {
+			names = append(names, quoted(r.Path)+" ("+r.Source+")")
+		}
+	}
+	if len(names) == 0 {
+		return "No folder may be read yet: add this file's folder to EXAI_ALLOWED_ROOTS, or open it as a root in your client."
+	}
+	const most = 8
+	more := ""
+	if len(names) > most {
+		names, more = names[:most], ", ..."
+	}
+	return "Allowed: " + strings.Join(names, ", ") + more + ". Add another folder to EXAI_ALLOWED_ROOTS, or open it as a root in your client."
+}
+
+// mayBeRoot tells whether the working directory counts as a root: in a git work tree, or strictly below the home folder.
+// Clients start servers in "/" and in the home folder itself, which nobody meant to share.
+func mayBeRoot(cwd, home string) bool {
+	real, err := filepath.EvalSymlinks(cwd)
+	if err != nil {
+		return false
+	}
+	if home, err := filepath.EvalSymlinks(home); err == nil && home != "" {
+		rest, err := filepath.Rel(home, real)
+		if err == nil && rest != "." && filepath.IsLocal(rest) {
+			return true
+		}
+	}
+	_, ok := workTree(real)
+	return ok
+}
+
+// expandHome replaces a leading "~".
+func (w *Workspace) expandHome(name string) string {
+	if w.home == "" || !strings.HasPrefix(name, "~") {
+		return name
+	}
+	if name == "~" || isSeparator(name[1]) {
+		return filepath.Join(w.home, name[1:])
+	}
+	return name
+}
