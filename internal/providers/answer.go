@@ -153,7 +153,11 @@ func describe(thinking string) string {
 // halfLeft tells whether half of the call's limit is left.
 func (g *Generation) halfLeft(j *job) bool {
 	request := g.c.cfg.Timeouts.Vendor(j.req.Model.Provider)
-	return time.Until(g.frame.until(request, g.frame.start)) >= g.frame.limit(request)/2
+	end := g.frame.start.Add(request.Value)
+	if g.frame.bounded {
+		end = g.frame.answerBy
+	}
+	return time.Until(end) >= g.frame.limit(request)/2
 }
 
 // loosen gives the next request more room for text, and is false when there is none to give. A cap that somebody set
@@ -191,10 +195,8 @@ func (g *Generation) send(p Provider, j *job) (*ChatResponse, *Error) {
 		left:     func() time.Duration { return g.left(limit.Value, since) },
 		ended:    g.ending,
 		mend:     func(e *Error) bool { return g.mend(j, e) },
-		waiting: func(attempt int, wait time.Duration) {
-			g.tell(Event{Phase: PhaseRetrying, Attempt: attempt, Wait: wait})
-		},
-		jitter: g.c.jitter,
+		waiting:  func(wait time.Duration) { g.tell(Event{Phase: PhaseRetrying, Wait: wait}) },
+		jitter:   g.c.jitter,
 	}
 	var resp *ChatResponse
 	err := loop.run(g.ctx, func() (err *Error) {

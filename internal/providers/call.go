@@ -45,8 +45,8 @@ type Event struct {
 	Phase    Phase
 	Provider string
 	Model    string
-	Tokens   int // estimated tokens received so far, reasoning included
-	Attempt  int
+	Tokens   int           // estimated tokens received so far, reasoning included
+	Attempt  int           // requests sent so far
 	Wait     time.Duration // for PhaseRetrying: how long until the next attempt
 }
 

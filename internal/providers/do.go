@@ -78,7 +78,7 @@ func (c *Caller) failure(ctx context.Context, err error, provider string, ended 
 	answered := e.VendorCode != "" || e.HTTPStatus >= 400
 	if ctx.Err() != nil && !answered {
 		byUs := ended()
-		byUs.RequestID, byUs.Err = e.RequestID, errors.Join(byUs.Err, e.Err)
+		byUs.RequestID = e.RequestID
 		return byUs
 	}
 	if e.Concurrency {

@@ -37,8 +37,6 @@ type Error struct {
 	Model    string
 	// Retry: the vendor's documentation classes it as worth another attempt of the same request.
 	Retry bool
-	// Once: with Retry, a second failure with the same VendorCode is not worth a third attempt.
-	Once bool
 	// Concurrency: the vendor refused since too many requests run at once.
 	Concurrency bool
 	RetryAfter  time.Duration // what the vendor asked for; 0 if it did not

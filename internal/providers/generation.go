@@ -173,13 +173,19 @@ func (g *Generation) run(list []Candidate) {
 	g.finish(resp, err)
 }
 
-// start sets the clock that ends the call when its budget does.
+// start sets the clock that ends the call when its budget does; one that is over already asks nobody.
 func (g *Generation) start() {
-	if g.frame.bounded {
-		g.mu.Lock()
-		g.onCall = time.AfterFunc(time.Until(g.frame.answerBy), g.callOver)
-		g.mu.Unlock()
+	if !g.frame.bounded {
+		return
 	}
+	left := time.Until(g.frame.answerBy)
+	if left <= 0 {
+		g.callOver()
+		return
+	}
+	g.mu.Lock()
+	g.onCall = time.AfterFunc(left, g.callOver)
+	g.mu.Unlock()
 }
 
 // callOver is called when the call's budget ends.

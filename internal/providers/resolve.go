@@ -168,15 +168,23 @@ func otherCategory(c Category) Category {
 	return CategoryFast
 }
 
-// others lists every model that is known to be served and fit for general work, in the catalogue's order.
+// others lists what else may answer: the models that the operator allowed, in his order, then those that are known to be
+// served and fit for general work, in the catalogue's order, the ones that end soon last.
 func (r *Registry) others() []string {
-	var ids []string
+	var allowed, active, retiring []string
+	for _, v := range vendors() {
+		allowed = append(allowed, v.settings(r.cfg).AllowedModels...)
+	}
 	for _, m := range r.catalog.Models("") {
-		if m.Status == StatusActive && m.Functions && !r.catalog.Retired(m) {
-			ids = append(ids, m.ID)
+		switch {
+		case !m.Functions || r.catalog.Retired(m):
+		case m.Status == StatusActive:
+			active = append(active, m.ID)
+		case m.Status == StatusRetiring:
+			retiring = append(retiring, m.ID)
 		}
 	}
-	return ids
+	return slices.Concat(allowed, active, retiring)
 }
 
 // fits tells whether a model that is chosen for the caller can take the request. What is unknown counts as missing.

@@ -22,18 +22,17 @@ func fullJitter(d time.Duration) time.Duration { return rand.N(d + 1) }
 // and then return the deadline's error, losing what the vendor said; this loop never sleeps into a time in which no
 // attempt fits, and keeps the vendor's last word.
 type retrying struct {
-	attempts int                                   // at most so many, the first included
-	left     func() time.Duration                  // what is left of the request's time
-	ended    func() *Error                         // why the context ended
-	mend     func(*Error) bool                     // changes the request so that this refusal cannot come again; may be nil
-	waiting  func(attempt int, wait time.Duration) // hears of every wait; may be nil
+	attempts int                      // at most so many, the first included
+	left     func() time.Duration     // what is left of the request's time
+	ended    func() *Error            // why the context ended
+	mend     func(*Error) bool        // changes the request so that this refusal cannot come again; may be nil
+	waiting  func(wait time.Duration) // hears of every wait; may be nil
 	jitter   func(time.Duration) time.Duration
 }
 
 // run sends until it succeeds, the failure is not worth another attempt, or no further attempt fits.
 func (r retrying) run(ctx context.Context, send func() *Error) *Error {
 	least := min(minAttempt, r.left()/10)
-	once := map[string]bool{}
 	var last *Error
 	for n := 1; ; n++ {
 		err := send()
@@ -47,10 +46,9 @@ func (r retrying) run(ctx context.Context, send func() *Error) *Error {
 			n--
 			continue
 		}
-		if !err.Retry || n >= r.attempts || err.Once && once[err.VendorCode] {
+		if !err.Retry || n >= r.attempts {
 			return err.after(last)
 		}
-		once[err.VendorCode] = true
 		wait := err.RetryAfter
 		if wait <= 0 {
 			wait = r.jitter(min(retryBase<<min(n-1, 10), retryCap))
@@ -62,7 +60,7 @@ func (r retrying) run(ctx context.Context, send func() *Error) *Error {
 			return err.after(last)
 		}
 		if r.waiting != nil {
-			r.waiting(n+1, wait)
+			r.waiting(wait)
 		}
 		if !sleep(ctx, wait) {
 			return r.ended().after(err)
