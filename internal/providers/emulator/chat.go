@@ -236,9 +236,10 @@ func toolChoice(raw json.RawMessage) (string, error) {
 	if isNull(raw) {
 		return "", nil
 	}
-	var word string
-	if json.Unmarshal(raw, &word) == nil {
-		return word, nil
+	if isString(raw) {
+		var word string
+		err := json.Unmarshal(raw, &word)
+		return word, err
 	}
 	var named struct {
 		Type     string `json:"type"`
@@ -256,14 +257,19 @@ func message(w wireMessage) (Message, error) {
 	m := Message{Role: w.Role, Reasoning: w.ReasoningContent, ToolCallID: w.ToolCallID, Name: w.Name, Partial: w.Partial}
 	for _, tc := range w.ToolCalls {
 		args := string(tc.Function.Arguments)
-		var s string
-		if json.Unmarshal(tc.Function.Arguments, &s) == nil {
-			args = s
+		if isString(tc.Function.Arguments) {
+			if err := json.Unmarshal(tc.Function.Arguments, &args); err != nil {
+				return m, err
+			}
 		}
 		m.ToolCalls = append(m.ToolCalls, ToolCall{ID: tc.ID, Name: tc.Function.Name, Arguments: args})
 	}
-	if isNull(w.Content) || json.Unmarshal(w.Content, &m.Content) == nil {
+	switch {
+	case isNull(w.Content):
 		return m, nil
+	case isString(w.Content):
+		err := json.Unmarshal(w.Content, &m.Content)
+		return m, err
 	}
 	var parts []map[string]json.RawMessage
 	if err := json.Unmarshal(w.Content, &parts); err != nil {
@@ -293,22 +299,28 @@ func contentPart(p map[string]json.RawMessage) (Part, error) {
 	if !ok {
 		return part, fmt.Errorf("a content part of type %s without %[1]s", part.Type)
 	}
-	if part.Type == "text" {
-		return part, json.Unmarshal(raw, &part.Text)
+	var err error
+	switch {
+	case part.Type == "text":
+		err = json.Unmarshal(raw, &part.Text)
+	case isString(raw): // Kimi takes a plain string as well
+		err = json.Unmarshal(raw, &part.URL)
+	default:
+		var object struct {
+			URL string `json:"url"`
+		}
+		err = json.Unmarshal(raw, &object)
+		part.URL = object.URL
 	}
-	if json.Unmarshal(raw, &part.URL) == nil {
-		return part, nil // Kimi takes a plain string as well
-	}
-	var object struct {
-		URL string `json:"url"`
-	}
-	err := json.Unmarshal(raw, &object)
-	part.URL = object.URL
 	return part, err
 }
 
+func isString(raw json.RawMessage) bool {
+	return len(raw) > 0 && raw[0] == '"' // a RawMessage has no blanks before it
+}
+
 func isNull(raw json.RawMessage) bool {
-	return len(raw) == 0 || string(bytes.TrimSpace(raw)) == "null"
+	return len(raw) == 0 || string(raw) == "null"
 }
 
 // media counts the parts of one type.

@@ -39,15 +39,16 @@ const (
 
 // Emulator is both vendors. It is safe for concurrent use.
 type Emulator struct {
-	models    map[string]facts
-	keys      map[Vendor]string
-	visible   map[string]bool // nil: every model that the vendor serves
-	parallel  map[Vendor]int  // 0: no limit
-	mainland  bool
-	maxFiles  int
-	ownServer map[Vendor]*http.Server
-	done      chan struct{}
-	running   sync.WaitGroup // Serve loops
+	models       map[string]facts
+	keys         map[Vendor]string
+	visible      map[string]bool // nil: every model that the vendor serves
+	parallel     map[Vendor]int  // 0: no limit
+	mainland     bool
+	maxFiles     int
+	maxFileBytes int
+	ownServer    map[Vendor]*http.Server
+	done         chan struct{}
+	running      sync.WaitGroup // Serve loops
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced whenever anything below changes
@@ -115,23 +116,29 @@ func MaxFiles(n int) Option {
 	return func(e *Emulator) { e.maxFiles = n }
 }
 
+// MaxFileBytes sets how large an upload may be (100 MiB at both vendors), for tests that would rather move less.
+func MaxFileBytes(n int) Option {
+	return func(e *Emulator) { e.maxFileBytes = n }
+}
+
 // New makes an emulator that listens nowhere yet: use Serve, or Handler in a server of your own.
 func New(opts ...Option) *Emulator {
 	e := &Emulator{
-		models:    table(),
-		keys:      map[Vendor]string{GLM: GLMKey, Kimi: KimiKey},
-		parallel:  map[Vendor]int{},
-		maxFiles:  1000,
-		ownServer: map[Vendor]*http.Server{},
-		done:      make(chan struct{}),
-		changed:   make(chan struct{}),
-		urls:      map[Vendor]string{},
-		conns:     map[Vendor]int{},
-		balance:   map[Vendor]float64{GLM: 49.58, Kimi: 49.58},
-		busy:      map[Vendor]int{},
-		usedIDs:   map[string]bool{},
-		prefixes:  map[[32]byte]bool{},
-		files:     map[Vendor][]*file{},
+		models:       table(),
+		keys:         map[Vendor]string{GLM: GLMKey, Kimi: KimiKey},
+		parallel:     map[Vendor]int{},
+		maxFiles:     1000,
+		maxFileBytes: vendorFileBytes,
+		ownServer:    map[Vendor]*http.Server{},
+		done:         make(chan struct{}),
+		changed:      make(chan struct{}),
+		urls:         map[Vendor]string{},
+		conns:        map[Vendor]int{},
+		balance:      map[Vendor]float64{GLM: 49.58, Kimi: 49.58},
+		busy:         map[Vendor]int{},
+		usedIDs:      map[string]bool{},
+		prefixes:     map[[32]byte]bool{},
+		files:        map[Vendor][]*file{},
 	}
 	for _, v := range []Vendor{GLM, Kimi} {
 		e.ownServer[v] = e.newServer(v)

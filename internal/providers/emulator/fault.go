@@ -272,7 +272,8 @@ func SlowIntake(chunk int, every time.Duration) Fault {
 	return Fault{Name: "slow_intake", intake: &intake{chunk: max(chunk, 1), every: every}}
 }
 
-// StopReading reads n bytes of the request's body and nothing after them. See SlowIntake.
+// StopReading reads n bytes of the request's body and nothing after them. Since nothing is read, the client's going is
+// not seen either: such a request ends at Close. See SlowIntake.
 func StopReading(n int) Fault {
 	return Fault{Name: "stop_reading", intake: &intake{chunk: max(n, 1), stopAt: int64(max(n, 1))}}
 }

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 
 // The vendors' limits of files.
 const (
-	maxFileBytes    = 100 << 20
+	vendorFileBytes = 100 << 20
 	maxAccountBytes = 10 << 30 // Kimi, all files together
 )
 
@@ -81,7 +82,7 @@ func (x *exchange) readUpload() (*file, error) {
 	if err != nil || kind != "multipart/form-data" {
 		return nil, badRequest(v, "upload is no form", "1210", "Invalid request: Content-Type must be multipart/form-data")
 	}
-	parts := multipart.NewReader(x.body(), params["boundary"])
+	parts := multipart.NewReader(bufio.NewReaderSize(x.body(), 64<<10), params["boundary"])
 	f, found := &file{}, false
 	for {
 		part, err := parts.NextPart()
@@ -92,7 +93,7 @@ func (x *exchange) readUpload() (*file, error) {
 			return nil, x.brokenUpload()
 		}
 		var b bytes.Buffer
-		_, err = io.Copy(&b, io.LimitReader(part, maxFileBytes+1))
+		_, err = io.Copy(&b, io.LimitReader(part, int64(x.e.maxFileBytes)+1))
 		if err == nil {
 			_, err = io.Copy(io.Discard, part)
 		}
@@ -137,12 +138,12 @@ func (e *Emulator) glmFile(f *file) error {
 	if !slices.Contains(purposes, f.purpose) {
 		return glmIllegal("unknown purpose", "purpose")
 	}
-	limit := maxFileBytes
+	limit := e.maxFileBytes
 	if e.mainland && (f.purpose == "agent" || f.purpose == "code-interpreter") {
-		limit = 20 << 20
+		limit = min(limit, 20<<20)
 	}
 	if len(f.data) > limit {
-		return &refusal{rule: "file too large", status: 435, code: "1210", message: "File size exceeds 100MB"}
+		return &refusal{rule: "file too large", status: 435, code: "1210", message: fmt.Sprintf("File size exceeds %dMB", limit>>20)}
 	}
 	if len(f.data) == 0 {
 		return glmIllegal("empty file", "file")
@@ -159,8 +160,8 @@ func (e *Emulator) kimiFile(f *file) error {
 		return kimiBad("unknown purpose", "Invalid request: purpose %s is invalid, only file-extract, image, video, batch are accepted", strconv.Quote(f.purpose))
 	}
 	switch {
-	case len(f.data) > maxFileBytes:
-		return kimiBad("file too large", "File size is too large, max file size is 100MB, please confirm and re-upload the file")
+	case len(f.data) > e.maxFileBytes:
+		return kimiBad("file too large", "File size is too large, max file size is %dMB, please confirm and re-upload the file", e.maxFileBytes>>20)
 	case len(f.data) == 0:
 		return kimiBad("empty file", "File size is zero, please confirm and re-upload the file")
 	case f.purpose == "file-extract" && !extractable(f):

@@ -71,8 +71,11 @@ func (in *inquiry) glmPart(p Part) error {
 }
 
 func isWeb(s string) bool {
+	if !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
+		return false // not worth parsing: it may be megabytes of base64
+	}
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+	return err == nil && u.Host != ""
 }
 
 // glmImage checks a base64 image, bare or as data URL.
