@@ -74,18 +74,14 @@ func Messages(turns []Turn, images bool) []providers.Message {
 func (t Turn) Message(images bool) providers.Message {
 	m := providers.Message{Role: t.Role}
 	var b strings.Builder
+	b.WriteString(RenderAttachments(t.Attachments))
 	for _, a := range t.Attachments {
 		switch {
 		case !a.Image():
-			fmt.Fprintf(&b, "<file path=\"%s\">\n%s", a.Path, a.Data)
-			if len(a.Data) > 0 && a.Data[len(a.Data)-1] != '\n' {
-				b.WriteByte('\n')
-			}
-			b.WriteString("</file>\n\n")
 		case images:
 			m.Images = append(m.Images, providers.Image{MIME: a.MIME, Data: a.Data})
 		default:
-			fmt.Fprintf(&b, "[A picture was sent here that you cannot see: %s]\n\n", a.name())
+			fmt.Fprintf(&b, "[A picture was sent here that you cannot see: %s]\n\n", Printable(a.name()))
 		}
 	}
 	b.WriteString(t.Content)
@@ -101,17 +97,23 @@ func (a Attachment) name() string {
 	return "pasted, " + a.MIME
 }
 
+// Held are the attachments that turns hold, each in its last state, by path; a picture without one by its content.
+func Held(turns []Turn) map[string]Attachment {
+	held := map[string]Attachment{}
+	for _, t := range turns {
+		for _, a := range t.Attachments {
+			held[heldAs(a)] = a
+		}
+	}
+	return held
+}
+
 // Unsent splits attachments into those that a model must be sent and the paths of files that the turns already hold in
 // the same state. The last state of a path counts. Pictures pasted without a path are compared by content alone.
 func Unsent(turns []Turn, attachments []Attachment) (unsent []Attachment, held []string) {
-	last := map[string]string{}
-	for _, t := range turns {
-		for _, a := range t.Attachments {
-			last[heldAs(a)] = a.SHA256
-		}
-	}
+	last := Held(turns)
 	for _, a := range attachments {
-		if sum, ok := last[heldAs(a)]; ok && sum == a.SHA256 && a.SHA256 != "" {
+		if have, ok := last[heldAs(a)]; ok && have.SHA256 == a.SHA256 && a.SHA256 != "" {
 			held = append(held, a.name())
 		} else {
 			unsent = append(unsent, a)

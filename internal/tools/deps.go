@@ -14,7 +14,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
-// Deps is what the tools are made of. Every field but Log, Now and Calls must be set.
+// Deps is what the tools are made of. What may be nil says so.
 type Deps struct {
 	Config   *config.Config
 	Registry *providers.Registry
@@ -23,20 +23,14 @@ type Deps struct {
 	// Store and Issues wait while the database is still being opened, at most until ctx ends.
 	Store     func(ctx context.Context) (conversation.Store, error)
 	Issues    func(ctx context.Context) (issue.Store, error)
-	Workspace Workspace
+	Workspace *workspace.Workspace
 	Version   Version
+	// LastErrors are the latest failures among that many lines of the tool-call log, the newest last. May be nil.
+	LastErrors func(lines int) []string
 	// Calls hears of every tool call. nil: nobody does.
 	Calls CallObserver
 	Log   *zap.Logger      // nil logs nothing
 	Now   func() time.Time // nil means time.Now
-}
-
-// Workspace is the way to the user's files; *workspace.Workspace is one.
-type Workspace interface {
-	Embed(ctx context.Context, paths []string, budget workspace.Budget, already map[string]conversation.Attachment) ([]conversation.Attachment, workspace.Manifest, error)
-	Image(ctx context.Context, ref string) (conversation.Attachment, error)
-	ReadText(ctx context.Context, path string, maxChars int) (*workspace.Text, error)
-	Roots(ctx context.Context) []workspace.Root
 }
 
 // Version says which program this is.

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	stack "runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -119,7 +119,7 @@ func (c *call) run(ctx context.Context, p *prepared) *Result {
 	defer reporter.Stop()
 
 	done := make(chan handled, 1) // so that a handler that nobody waits for any more can end
-	work := progress.With(providers.WithBudget(ctx, budget), reporter)
+	work := progress.With(withRecord(providers.WithBudget(ctx, budget), c.record), reporter)
 	go func() { done <- handle(work, p) }()
 	select {
 	case h := <-done:
@@ -153,7 +153,7 @@ type handled struct {
 func handle(ctx context.Context, p *prepared) (h handled) {
 	defer func() {
 		if fell := recover(); fell != nil {
-			h = handled{err: fmt.Errorf("panic: %v\n%s", fell, debug.Stack())}
+			h = handled{err: fmt.Errorf("panic: %v\n%s", fell, stack.Stack())}
 		}
 	}()
 	result, err := p.run(ctx)

@@ -80,8 +80,13 @@ type Question struct {
 	// Attachments go with the prompt: files in front of it, pictures beside it. In a thread, a file that was sent before
 	// and has not changed is only named.
 	Attachments []conversation.Attachment
+	// Attach adds to the question what depends on its thread, such as files that the thread does not have yet. Ask calls it
+	// when it has loaded the thread. May be nil.
+	Attach func(ctx context.Context, h *Hold, q *Question) error
 	// History are earlier turns that the model is to see, oldest first. Those that don't fit its window are left out.
 	History []conversation.Turn
+
+	Notes []string // for the reply's metadata
 
 	Model       string // the caller's; "" or "auto" for none
 	Prefer      string // the thread's; Ask fills it in
@@ -117,3 +122,6 @@ type Answer struct {
 
 	question Question
 }
+
+// Now is the time as the service sees it.
+func (t *Threads) Now() time.Time { return t.now() }

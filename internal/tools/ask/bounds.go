@@ -9,8 +9,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// Outside a tool call, where no budget says otherwise, this is what storing may take.
-const storeTime = 2 * time.Second
+// storeTime is what storing may take at most: who waits for an answer is not to wait for a database that hangs.
+const storeTime = 5 * time.Second
 
 // cancelledStoreTime is what storing may take when the client has gone: a process that is told to end has 2 s.
 const cancelledStoreTime = 1500 * time.Millisecond
@@ -23,12 +23,15 @@ func working(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithCancel(ctx)
 }
 
-// storing bounds the storing of what a call came to: within its reserve, leaving a fifth of it for the way out. A
+// storing bounds the storing of what a call came to: within its limit, of whose reserve a
+// fifth is left for the way out. A
 // cancelled call stores too.
 func (t *Threads) storing(ctx context.Context) (context.Context, context.CancelFunc) {
 	end := time.Now().Add(storeTime)
 	if b, ok := providers.BudgetFrom(ctx); ok {
-		end = b.Deadline().Add(-b.Reserve() / 5)
+		if reserved := b.Deadline().Add(-b.Reserve() / 5); reserved.Before(end) {
+			end = reserved
+		}
 	}
 	if ctx.Err() != nil {
 		if soon := time.Now().Add(cancelledStoreTime); soon.Before(end) {

@@ -33,7 +33,7 @@ func (h *Hold) Keep(ctx context.Context, n conversation.NewTurns, a *Answer) ([]
 			n.Tool = turn.Tool
 		}
 		if n.Title == "" {
-			n.Title = title(turn.Content)
+			n.Title = Title(turn.Content)
 		}
 	}
 	for i := range n.Turns {
@@ -69,8 +69,8 @@ func (h *Hold) Keep(ctx context.Context, n conversation.NewTurns, a *Answer) ([]
 	return stored, nil
 }
 
-// title is a prompt's first line, shortened.
-func title(text string) string {
+// Title is a thread's title: a prompt's first line, shortened.
+func Title(text string) string {
 	const most = 80
 	line := []rune{}
 	for _, r := range text {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -33,7 +34,7 @@ func (t *Threads) Put(ctx context.Context, q Question) (*Answer, error) {
 	asked, dropped := b.last()
 	a := &Answer{
 		Text: out.Response.Content, Partial: out.Partial, Pending: out.Live != nil, Outcome: *out,
-		Asked: asked, Dropped: dropped, Notes: out.Notes, question: q,
+		Asked: asked, Dropped: dropped, Notes: slices.Concat(q.Notes, out.Notes), question: q,
 	}
 	if a.Text == "" && a.Partial {
 		a.Text = stillThinking(*out)
@@ -102,19 +103,23 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 		window = unknownWindow
 	}
 	room := window - min(answerRoom, window/4) - b.fixed
-	need := b.question.Tokens()
-	if m.ContextWindow > 0 && need+b.fixed > window {
+	asked, first := b.question, 0
+	var held []string
+	// What the model has of the attachments depends on the turns that it sees, and these on what it must be sent again.
+	for before := -1; before != first; {
+		before = first
+		asked.Attachments, held = conversation.Unsent(b.q.History[first:], b.q.Attachments)
+		first = max(first, conversation.Window(b.q.History, room-asked.Tokens()))
+	}
+	if need := asked.Tokens() + b.fixed; m.ContextWindow > 0 && need > window {
 		return providers.ChatRequest{}, &providers.Error{
 			Kind: providers.KindContextLength, Provider: m.Provider, Model: m.ID,
-			Message: fmt.Sprintf("What is to be sent is about %d tokens; the window of %s holds %d.", need+b.fixed, m.ID, window),
+			Message: fmt.Sprintf("What is to be sent is about %d tokens; the window of %s holds %d.", need, m.ID, window),
 			Hint:    "Send fewer or smaller files, a shorter prompt, or name a model with a larger window (listmodels).",
 		}
 	}
-	first := conversation.Window(b.q.History, room-need)
 	history := b.q.History[first:]
-	asked := b.question
-	unsent, held := conversation.Unsent(history, b.q.Attachments)
-	if asked.Attachments = unsent; len(held) > 0 {
+	if len(held) > 0 {
 		asked.Content += "\n\n[Unchanged since they were sent earlier in this conversation: " + strings.Join(held, ", ") + "]"
 	}
 	b.mu.Lock()

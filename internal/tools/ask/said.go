@@ -39,6 +39,11 @@ func (t *Threads) Ask(ctx context.Context, id string, q Question) (*Said, error)
 		return nil, err
 	}
 	q.Key, q.Prefer, q.History = h.ID, h.Model(), h.Turns
+	if q.Attach != nil {
+		if err := q.Attach(ctx, h, &q); err != nil {
+			return nil, err
+		}
+	}
 	a, err := t.Put(ctx, q)
 	if err != nil {
 		return nil, err
@@ -109,7 +114,7 @@ func (h *Hold) lastSaid(offset int) (*Said, error) {
 		thinking = "The model is still thinking; nothing of the answer has arrived yet."
 	}
 	s.Partial, s.Pending = turn.Settled(h.t.now()) != conversation.TurnComplete, running
-	s.Metadata = spoken(*turn)
+	s.Metadata = Spoken(*turn)
 	switch {
 	case running:
 		s.Metadata.Note("The answer is still being written in the background.")
@@ -131,8 +136,8 @@ func (h *Hold) lastSaid(offset int) (*Said, error) {
 	return s, nil
 }
 
-// spoken is the metadata of an answer that was kept.
-func spoken(turn conversation.Turn) reply.Metadata {
+// Spoken is the metadata of an answer that was kept.
+func Spoken(turn conversation.Turn) reply.Metadata {
 	var meta turnMeta
 	_ = json.Unmarshal(turn.Meta, &meta) // a turn of another making has none
 	usage := turn.Usage

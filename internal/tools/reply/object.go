@@ -3,6 +3,7 @@ package reply
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 )
 
 // Object is a JSON object that keeps the order in which its keys were first set, so that replies read top to bottom.
@@ -106,4 +107,25 @@ func ordered(dec *json.Decoder) (any, error) {
 		return list, err
 	}
 	return token, nil
+}
+
+// ParseObject reads a JSON object and keeps the order of its keys. The values are raw JSON.
+func ParseObject(raw []byte) (*Object, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return nil, fmt.Errorf("not a JSON object: %.40q", raw)
+	}
+	o := &Object{}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, fmt.Errorf("reading an object: %w", err)
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, fmt.Errorf("reading %v: %w", key, err)
+		}
+		o.Set(key.(string), value)
+	}
+	return o, nil
 }

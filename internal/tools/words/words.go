@@ -133,7 +133,13 @@ func Rules(f Facts) string {
 }
 
 // Instructions is what the server tells a client in the handshake: when to use which tool, and where files go.
-func Instructions() string { return must("instructions").Description }
+func Instructions() string {
+	text, err := must("instructions").Render("instructions", nil)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
 
 func must(name string) Words {
 	w, err := For(name)

@@ -1,0 +1,22 @@
+package tools
+
+// Catalog is every tool there is, in the order of the documents. Which of them are shown is Shown's business.
+func Catalog(d *Deps) []Tool {
+	return []Tool{
+		// A model's opinion
+		chat(d),
+		challenge(d),
+
+		// Workflows: the caller works step by step, an expert judges the end
+		debug(d),
+
+		// What there is, and how it is
+		listmodels(d),
+		providerCapabilities(d),
+		status(d),
+		version(d),
+
+		// GLM's own
+		glmPayloadPreview(d),
+	}
+}

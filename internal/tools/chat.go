@@ -1,0 +1,126 @@
+package tools
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
+)
+
+type chatInput struct {
+	Prompt         string   `json:"prompt" default:"" jsonschema:"All the model needs to know: goal, constraints, what was tried. Blank with continuation_id: fetch the pending or last answer."`
+	Files          []string `json:"files,omitempty" jsonschema:"Files or folders to send, rather than pasting them."`
+	Images         []string `json:"images,omitempty" jsonschema:"Paths or data: URLs."`
+	Model          string   `json:"model,omitempty" jsonschema:"Omit to have one chosen; names: listmodels."`
+	Temperature    *float64 `json:"temperature,omitempty" minimum:"0" maximum:"1"`
+	ThinkingMode   string   `json:"thinking_mode,omitempty" enum:"minimal,low,medium,high,max"`
+	UseWebsearch   *bool    `json:"use_websearch,omitempty"`
+	Stream         *bool    `json:"stream,omitempty"`
+	ContinuationID string   `json:"continuation_id,omitempty"`
+	Offset         *int     `json:"offset,omitempty" minimum:"0" jsonschema:"With a blank prompt: read the last answer from this character (more.next_offset)."`
+}
+
+func chat(d *Deps) Tool {
+	return New("chat", d.chat, Hints(Annotations{ReadOnly: true, OpenWorld: true}), Threaded())
+}
+
+func (d *Deps) chat(ctx context.Context, in chatInput) (*Result, error) {
+	w, err := words.For("chat")
+	if err != nil {
+		return nil, err
+	}
+	files, err := d.promptFile(ctx, in.Files, &in.Prompt)
+	if err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(in.Prompt) == "" {
+		return d.fetch(ctx, in)
+	}
+	if r := d.tooLong("prompt", in.Prompt, w); r != nil {
+		return r, nil
+	}
+	system, err := w.Render("system", nil)
+	if err != nil {
+		return nil, err
+	}
+	q := ask.Question{
+		Tool: "chat", System: system, Prompt: in.Prompt, Model: in.Model, Category: providers.CategoryFast,
+		Thinking: providers.ThinkingMode(in.ThinkingMode), Temperature: in.Temperature,
+		Search: orDefault(in.UseWebsearch, d.Config.Search.DefaultOn), Background: true,
+		Attach: func(ctx context.Context, h *ask.Hold, q *ask.Question) error {
+			return d.attach(ctx, h, q, files, in.Images)
+		},
+	}
+	if in.Stream != nil {
+		q.Notes = append(q.Notes, "stream: answers are always streamed from the vendor, and the reply always comes whole.")
+	}
+	if in.Offset != nil {
+		q.Notes = append(q.Notes, "offset was ignored: it counts with a blank prompt only.")
+	}
+	said, err := d.Threads.Ask(ctx, in.ContinuationID, q)
+	if err != nil {
+		return nil, err
+	}
+	return said.Reply(), nil
+}
+
+// fetch reads what the conversation's last question came to.
+func (d *Deps) fetch(ctx context.Context, in chatInput) (*Result, error) {
+	if in.ContinuationID == "" {
+		return nil, reply.Refuse("Say in prompt what you want to know; a blank prompt only fetches the answer of a continuation_id.", "The prompt is blank.")
+	}
+	said, err := d.Threads.Fetch(ctx, in.ContinuationID, in.Offset)
+	if err != nil {
+		return nil, err
+	}
+	if len(in.Files)+len(in.Images) > 0 {
+		said.Metadata.Note("files and images were ignored: a blank prompt fetches the last answer.")
+	}
+	return said.Reply(), nil
+}
+
+// promptFile takes a file named prompt.txt for the prompt itself, as hosts do whose arguments are short. Of several, the
+// last counts.
+func (d *Deps) promptFile(ctx context.Context, files []string, prompt *string) ([]string, error) {
+	var rest []string
+	for _, name := range files {
+		if base := name[strings.LastIndexAny(name, `/\`)+1:]; base != "prompt.txt" {
+			rest = append(rest, name)
+			continue
+		}
+		text, err := d.Workspace.ReadText(ctx, name, d.Config.Files.PromptSizeLimit+1)
+		if err != nil {
+			return nil, err
+		}
+		*prompt = text.Content
+	}
+	return rest, nil
+}
+
+// tooLong is the reply to a prompt or step beyond MCP_PROMPT_SIZE_LIMIT, nil when it fits. It is no error: the client is
+// told how to send it.
+func (d *Deps) tooLong(name, text string, w words.Words) *Result {
+	limit := d.Config.Files.PromptSizeLimit
+	size := utf8.RuneCountInString(text)
+	if limit <= 0 || size <= limit {
+		return nil
+	}
+	how := fmt.Sprintf("%s has %d characters, more than MCP_PROMPT_SIZE_LIMIT=%d. Save its long part in a file inside an allowed folder, "+
+		"and call %s again with a short %s and that file's path.", name, size, limit, w.Name, name)
+	r := &Result{}
+	r.Body.Set("status", "resend_prompt").Set("content", how).Set("content_type", "text")
+	r.Metadata.Own.Set("prompt_size", size).Set("limit", limit).Set("instructions", how)
+	return r
+}
+
+func orDefault(given *bool, standard bool) bool {
+	if given != nil {
+		return *given
+	}
+	return standard
+}

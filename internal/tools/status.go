@@ -1,0 +1,195 @@
+package tools
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+type statusInput struct {
+	TailLines    int  `json:"tail_lines,omitempty" default:"30"`
+	IncludeTools bool `json:"include_tools,omitempty"`
+	Doctor       bool `json:"doctor,omitempty"`
+	Probe        bool `json:"probe,omitempty" jsonschema:"Also ask each vendor for a short answer (costs a few tokens)."`
+}
+
+func status(d *Deps) Tool {
+	return New("status", d.status, Hints(Annotations{ReadOnly: true, Idempotent: true, OpenWorld: true}))
+}
+
+// storeLook is how long status waits for the store: it is to say that the store hangs, not to hang with it.
+const storeLook = 2 * time.Second
+
+func (d *Deps) status(ctx context.Context, in statusInput) (*Result, error) {
+	shown, warnings := Shown(d)
+	warnings = append(append([]string{}, d.Config.Warnings...), warnings...)
+	configured, models, tools := []string{}, []string{}, []string{}
+	for _, p := range d.Registry.Providers() {
+		configured = append(configured, p.Name())
+	}
+	for _, m := range d.Registry.Models() {
+		models = append(models, m.ID)
+	}
+	if in.IncludeTools {
+		for _, t := range shown {
+			tools = append(tools, t.Name)
+		}
+	}
+	failures := []string{}
+	if d.LastErrors != nil {
+		if last := d.LastErrors(max(in.TailLines, 0)); last != nil {
+			failures = last[max(0, len(last)-3):]
+		}
+	}
+	store := d.storeState(ctx)
+	roots := d.Workspace.Roots(ctx)
+
+	r := &Result{}
+	r.Body.Set("status", "success").Set("version", d.Version.Number).Set("providers_configured", configured).
+		Set("models_available", models).Set("tools_loaded", tools).Set("tools_count", len(shown)).Set("last_errors", failures)
+	r.Body.Set("next_steps", d.nextSteps(ctx, configured, store, len(roots), len(failures)))
+	r.Body.Set("store", store).Set("allowed_roots", roots).Set("timeouts", d.Config.Timeouts.Table()).Set("warnings", warnings)
+	if file := d.Config.Server.EnvFile; file != "" {
+		r.Body.Set("env_file", file)
+	}
+	if in.Doctor || in.Probe {
+		r.Body.Set("doctor", d.doctor(ctx, configured, in.Probe))
+	}
+	return r, nil
+}
+
+// storeState says where conversations live and whether they can be reached.
+func (d *Deps) storeState(ctx context.Context) *Object {
+	o := (&Object{}).Set("backend", d.Config.Conversations.Backend)
+	look, cancel := context.WithTimeoutCause(ctx, storeLook, fmt.Errorf("no answer within %s", storeLook))
+	defer cancel()
+	answered := make(chan error, 1)
+	go func() {
+		store, err := d.Store(look)
+		if err == nil {
+			_, err = store.List(look, conversation.Filter{Limit: 1})
+		}
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		if err == nil {
+			return o.Set("state", "ready")
+		}
+		d.log().Sugar().Warnw("status: the store failed", "error", err)
+		return o.Set("state", "failed").Set("hint", "exai-mcp doctor and the server's log say more.")
+	case <-look.Done():
+		return o.Set("state", "not answering").Set("hint", "It is still being opened, or the database hangs. Answers are given all the same, but can't be continued.")
+	}
+}
+
+// nextSteps are hints about what to do, the most important first.
+func (d *Deps) nextSteps(ctx context.Context, configured []string, store *Object, roots, failures int) []string {
+	var steps []string
+	for _, name := range vendorNames {
+		if _, err := d.Registry.Provider(name); err != nil {
+			e := reply.Of(ctx, err)
+			steps = append(steps, e.Message+" "+e.Hint)
+		}
+	}
+	if store.Get("state") != "ready" {
+		steps = append(steps, "The conversation store is not ready: run exai-mcp doctor.")
+	}
+	if roots == 0 {
+		steps = append(steps, "No folder may be read: set EXAI_ALLOWED_ROOTS, or connect from a client that names its roots.")
+	}
+	if failures > 0 {
+		steps = append(steps, "Calls failed lately: toolcall_log_tail and health show them.")
+	}
+	for _, m := range d.Registry.Catalog().Retiring() {
+		steps = append(steps, fmt.Sprintf("%s retires on %s; %s replaces it.", m.ID, m.RetiresOn, m.Replacement))
+	}
+	if len(steps) == 0 {
+		steps = append(steps, "Everything is in place. chat asks a model; status with doctor=true asks the vendors.")
+	} else if len(configured) > 0 {
+		steps = append(steps, "status with doctor=true asks the vendors whether the keys work.")
+	}
+	return steps
+}
+
+// doctor asks every configured vendor at once, within the call's limit.
+func (d *Deps) doctor(ctx context.Context, configured []string, probe bool) *Object {
+	progress.From(ctx).Phase("asking the vendors")
+	lists, chats := make([]*Object, len(configured)), make([]*Object, len(configured))
+	advice := make([][]string, len(configured))
+	var all sync.WaitGroup
+	for i, name := range configured {
+		all.Go(func() {
+			lists[i] = d.timed(ctx, &advice[i], func() (string, any, error) {
+				models, err := d.Caller.ListModels(ctx, name)
+				return "models", len(models), err
+			})
+			if !probe {
+				return
+			}
+			chats[i] = d.timed(ctx, &advice[i], func() (string, any, error) {
+				out, err := d.ping(ctx, name)
+				if err != nil {
+					return "", nil, err
+				}
+				return "model", out.Model.ID, nil
+			})
+		})
+	}
+	all.Wait()
+	byList, byChat, told := &Object{}, &Object{}, []string{}
+	for i, name := range configured {
+		byList.Set(name, lists[i])
+		byChat.Set(name, chats[i])
+		told = append(told, advice[i]...)
+	}
+	probes := (&Object{}).Set("listmodels", byList)
+	if probe {
+		probes.Set("chat", byChat)
+	}
+	if len(configured) == 0 {
+		told = append(told, "No vendor is configured: set GLM_API_KEY or KIMI_API_KEY in the server's environment and restart it.")
+	} else if len(told) == 0 {
+		told = append(told, "The vendors answer.")
+	}
+	return (&Object{}).Set("probes", probes).Set("advice", told)
+}
+
+// timed runs one probe and describes how it went.
+func (d *Deps) timed(ctx context.Context, advice *[]string, run func() (key string, value any, err error)) *Object {
+	start := time.Now()
+	key, value, err := guarded(run)
+	o := (&Object{}).Set("ok", err == nil).Set("ms", time.Since(start).Milliseconds())
+	if err != nil {
+		e := reply.Of(ctx, err)
+		*advice = append(*advice, e.Message+" "+e.Hint)
+		return o.Set("error", e.Object())
+	}
+	return o.Set(key, value)
+}
+
+// guarded makes an error of a panic: the probes run on goroutines of their own.
+func guarded(run func() (string, any, error)) (key string, value any, err error) {
+	defer func() {
+		if fell := recover(); fell != nil {
+			err = fmt.Errorf("panic: %v", fell)
+		}
+	}()
+	return run()
+}
+
+// ping asks one vendor's quickest model for a word.
+func (d *Deps) ping(ctx context.Context, vendor string) (*providers.Outcome, error) {
+	return d.Caller.Call(ctx, providers.Call{
+		Provider: vendor, Category: providers.CategoryFast, Thinking: providers.ThinkMinimal,
+		Build: func(providers.Model) (providers.ChatRequest, error) {
+			return providers.ChatRequest{Messages: []providers.Message{{Role: providers.RoleUser, Content: "ping"}}}, nil
+		},
+	})
+}
