@@ -7,9 +7,6 @@ func Catalog(d *Deps) []Tool {
 		chat(d),
 		challenge(d),
 
-		// Workflows: the caller works step by step, an expert judges the end
-		debug(d),
-
 		// What there is, and how it is
 		listmodels(d),
 		providerCapabilities(d),
