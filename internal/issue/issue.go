@@ -1,0 +1,179 @@
+// Package issue is the vocabulary of the issue tracker: what an issue is, which words its columns take, how its status
+// may move, and the Store that keeps it.
+//
+// It knows no database and no protocol, and imports nothing of ours.
+package issue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"strings"
+	"time"
+)
+
+// Errors of a Store that the caller can put right. Every other error means that the store itself failed.
+var (
+	ErrNotFound = errors.New("no issue with this number")
+	ErrInvalid  = errors.New("invalid issue")
+)
+
+// Issue is one row of exai_issues.
+type Issue struct {
+	ID                string // uuid; given by the Store
+	Number            int    // unique, rising, never used twice; given by the Store
+	Title             string
+	Description       string
+	Severity          Severity
+	Category          Category
+	Status            Status // "" means Open in Create
+	File              string // as the host names it
+	LineStart         int    // 0 when unknown
+	LineEnd           int
+	Components        []string
+	ConversationID    string // the continuation_id of the thread that found it
+	FixConversationID string // the continuation_id of the thread that fixed it
+	RootCause         string
+	Impact            string
+	RecommendedFix    string
+	ActualFix         string
+	FixDate           time.Time // zero until it was fixed
+	Related           []int     // issue numbers, rising
+	Blocks            []int
+	BlockedBy         []int
+	Workspace         string // the first allowed root when it was found, as the host names it
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
+	CompletedSteps    int // of the checklist
+	TotalSteps        int
+	Checklist         []ChecklistStep // by step number; filled by Get
+	Updates           []Update        // oldest first; filled by Get
+}
+
+// Progress is how much of the checklist is complete, in per cent; 0 when there is none.
+func (i Issue) Progress() int {
+	if i.TotalSteps == 0 {
+		return 0
+	}
+	return 100 * i.CompletedSteps / i.TotalSteps
+}
+
+// Update is one row of an issue's audit trail, exai_issue_updates. Every change of an issue leaves at least one.
+type Update struct {
+	Type           UpdateType
+	Content        string
+	ConversationID string // where the change was made; "" outside of conversations
+	CreatedAt      time.Time
+}
+
+// ChecklistStep is one row of exai_issue_checklist.
+type ChecklistStep struct {
+	Number         int // 1, 2, 3 ... within the issue
+	Description    string
+	Status         StepStatus
+	ConversationID string // where the step was worked on
+	CompletedAt    time.Time
+}
+
+// Change is what Update does to an issue; nil fields stay as they are.
+type Change struct {
+	Title             *string
+	Description       *string
+	Severity          *Severity
+	Category          *Category
+	Status            *Status
+	File              *string
+	LineStart         *int
+	LineEnd           *int
+	Components        *[]string
+	ConversationID    *string
+	FixConversationID *string
+	RootCause         *string
+	Impact            *string
+	RecommendedFix    *string
+	ActualFix         *string
+	Note              string // kept with the audit row
+	By                string // the continuation_id of the thread that makes the change, "" for none
+}
+
+// Finding is what a finished workflow reports. One finding is one workspace, file and normalised title.
+type Finding struct {
+	Workspace      string
+	File           string
+	Line           int // 0 when unknown
+	Title          string
+	Description    string
+	RecommendedFix string
+	Severity       Severity // "" means Medium
+	Category       Category // "" means Other
+	ConversationID string
+	Tool           string // who found it, for the audit trail
+}
+
+// Issue is the finding as a new issue. Words that are not ours become the defaults, since a model may have chosen them.
+func (f Finding) Issue() Issue {
+	i := Issue{
+		Title: strings.TrimSpace(f.Title), Description: f.Description, Severity: f.Severity, Category: f.Category,
+		Status: Open, File: f.File, LineStart: max(f.Line, 0), ConversationID: f.ConversationID,
+		RecommendedFix: f.RecommendedFix, Workspace: f.Workspace,
+	}
+	if !i.Severity.Valid() {
+		i.Severity = Medium
+	}
+	if !i.Category.Valid() {
+		i.Category = Other
+	}
+	if i.Title == "" {
+		i.Title, _, _ = strings.Cut(strings.TrimSpace(f.Description), "\n")
+		i.Title = cmp.Or(i.Title, "Untitled finding")
+	}
+	return i
+}
+
+// Captured is what became of a finding.
+type Captured struct {
+	Number   int
+	Title    string
+	Severity Severity
+	Status   Status
+	New      bool // false: the issue was active already and got an update
+}
+
+// Filter narrows a list. Zero fields do not narrow.
+type Filter struct {
+	Text           string // case-insensitive, in title, texts, file or updates
+	Status         []Status
+	Severity       []Severity
+	Category       []Category
+	File           string // exactly, or the end of the path after a separator
+	Workspace      string
+	ConversationID string // found, fixed, updated or worked on there
+	Limit          int    // 0 means 50
+	Offset         int
+}
+
+// Store keeps issues. Implementations are safe for concurrent use, also by several processes on one database; every
+// method gives up when ctx ends. Each change is one transaction with its audit rows.
+type Store interface {
+	// Create stores a new issue and returns it with ID, Number and times filled in. Links and checklist of the argument
+	// are not looked at: Link and AddSteps make them.
+	Create(ctx context.Context, i Issue) (*Issue, error)
+	// Get returns an issue with its checklist and updates, or ErrNotFound.
+	Get(ctx context.Context, number int) (*Issue, error)
+	// List returns issues, the most severe first and then by number.
+	List(ctx context.Context, f Filter) ([]Issue, error)
+	// Update changes an issue and returns it as it is then. A status that CanBecome refuses is ErrInvalid. Fixed stamps
+	// FixDate; going back to Open or InProgress clears it.
+	Update(ctx context.Context, number int, c Change) (*Issue, error)
+	// Comment adds a comment to the audit trail.
+	Comment(ctx context.Context, number int, text, conversationID string) error
+	// AddSteps appends steps to the checklist and returns the issue.
+	AddSteps(ctx context.Context, number int, descriptions []string, conversationID string) (*Issue, error)
+	// SetStep sets the status of a checklist step and returns the issue. ErrInvalid when there is no such step.
+	SetStep(ctx context.Context, number, step int, status StepStatus, conversationID string) (*Issue, error)
+	// Link ties two issues together, on both of them: "5 blocks 7" is also "7 is blocked by 5".
+	Link(ctx context.Context, number int, kind LinkKind, other int, conversationID string) error
+	// Capture records findings. One that is already active gets an update instead of a second issue. The results are in
+	// the order of the findings.
+	Capture(ctx context.Context, findings []Finding) ([]Captured, error)
+}

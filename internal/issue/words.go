@@ -1,0 +1,222 @@
+package issue
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Severity is how bad an issue is.
+type Severity string
+
+// The severities.
+const (
+	Critical Severity = "critical"
+	High     Severity = "high"
+	Medium   Severity = "medium"
+	Low      Severity = "low"
+)
+
+// Severities lists every severity, the worst first.
+func Severities() []Severity { return []Severity{Critical, High, Medium, Low} }
+
+// Valid tells whether it is one of the severities.
+func (s Severity) Valid() bool { return slices.Contains(Severities(), s) }
+
+// AtLeast tells whether the severity is as bad as t or worse. Unknown words are not.
+func (s Severity) AtLeast(t Severity) bool {
+	i := slices.Index(Severities(), s)
+	return i >= 0 && i <= slices.Index(Severities(), t)
+}
+
+// Category is what an issue is about.
+type Category string
+
+// The categories.
+const (
+	Timeout       Category = "timeout"
+	Architecture  Category = "architecture"
+	Configuration Category = "configuration"
+	Performance   Category = "performance"
+	Security      Category = "security"
+	Other         Category = "other"
+)
+
+// Categories lists every category.
+func Categories() []Category {
+	return []Category{Timeout, Architecture, Configuration, Performance, Security, Other}
+}
+
+// Valid tells whether it is one of the categories.
+func (c Category) Valid() bool { return slices.Contains(Categories(), c) }
+
+// Status is where an issue stands.
+type Status string
+
+// The statuses.
+const (
+	Open       Status = "open"
+	InProgress Status = "in_progress"
+	Fixed      Status = "fixed"
+	Verified   Status = "verified"
+	Closed     Status = "closed"
+	WontFix    Status = "wont_fix"
+)
+
+// Statuses lists every status, in the order of an issue's life.
+func Statuses() []Status { return []Status{Open, InProgress, Fixed, Verified, Closed, WontFix} }
+
+// Valid tells whether it is one of the statuses.
+func (s Status) Valid() bool { return slices.Contains(Statuses(), s) }
+
+// Active tells whether somebody still has to do something: open and in progress.
+func (s Status) Active() bool { return s == Open || s == InProgress }
+
+// Next lists the statuses that an issue may go to from this one. Only a fix can be verified, and every end can be
+// reopened.
+func (s Status) Next() []Status {
+	switch s {
+	case Open:
+		return []Status{InProgress, Fixed, Closed, WontFix}
+	case InProgress:
+		return []Status{Open, Fixed, Closed, WontFix}
+	case Fixed:
+		return []Status{Open, InProgress, Verified, Closed}
+	case Verified:
+		return []Status{Open, InProgress, Closed}
+	case Closed, WontFix:
+		return []Status{Open, InProgress}
+	}
+	return nil
+}
+
+// CanBecome tells whether an issue may go from this status to t. Staying is allowed.
+func (s Status) CanBecome(t Status) bool { return s == t || slices.Contains(s.Next(), t) }
+
+// UpdateType is the kind of an audit row.
+type UpdateType string
+
+// The kinds of audit rows.
+const (
+	CommentAdded       UpdateType = "comment" // also every change that has no word of its own
+	StatusChange       UpdateType = "status_change"
+	FixApplied         UpdateType = "fix_applied"
+	Verification       UpdateType = "verification"
+	ConversationLinked UpdateType = "conversation_link"
+)
+
+// UpdateTypes lists every kind of audit row.
+func UpdateTypes() []UpdateType {
+	return []UpdateType{CommentAdded, StatusChange, FixApplied, Verification, ConversationLinked}
+}
+
+// UpdateFor is the kind of the audit row that a change of status to s leaves.
+func UpdateFor(s Status) UpdateType {
+	switch s {
+	case Fixed:
+		return FixApplied
+	case Verified:
+		return Verification
+	}
+	return StatusChange
+}
+
+// StepStatus is where a checklist step stands.
+type StepStatus string
+
+// The statuses of a checklist step.
+const (
+	StepPending    StepStatus = "pending"
+	StepInProgress StepStatus = "in_progress"
+	StepComplete   StepStatus = "complete"
+	StepSkipped    StepStatus = "skipped"
+)
+
+// StepStatuses lists every status of a checklist step.
+func StepStatuses() []StepStatus {
+	return []StepStatus{StepPending, StepInProgress, StepComplete, StepSkipped}
+}
+
+// Valid tells whether it is one of the step statuses.
+func (s StepStatus) Valid() bool { return slices.Contains(StepStatuses(), s) }
+
+// LinkKind is how one issue stands to another.
+type LinkKind string
+
+// The kinds of links.
+const (
+	LinkBlocks    LinkKind = "blocks"
+	LinkBlockedBy LinkKind = "blocked_by"
+	LinkRelated   LinkKind = "related"
+)
+
+// LinkKinds lists every kind of link.
+func LinkKinds() []LinkKind { return []LinkKind{LinkBlocks, LinkBlockedBy, LinkRelated} }
+
+// Valid tells whether it is one of the kinds of links.
+func (k LinkKind) Valid() bool { return slices.Contains(LinkKinds(), k) }
+
+// Inverse is the link as the other issue sees it.
+func (k LinkKind) Inverse() LinkKind {
+	switch k {
+	case LinkBlocks:
+		return LinkBlockedBy
+	case LinkBlockedBy:
+		return LinkBlocks
+	}
+	return k
+}
+
+// Validate checks an issue's words, or returns an ErrInvalid that says what is accepted.
+func (i Issue) Validate() error {
+	switch {
+	case strings.TrimSpace(i.Title) == "":
+		return invalid("a title is needed")
+	case !i.Severity.Valid():
+		return invalid("severity %q is not one of %s", i.Severity, words(Severities()))
+	case !i.Category.Valid():
+		return invalid("category %q is not one of %s", i.Category, words(Categories()))
+	case !i.Status.Valid():
+		return invalid("status %q is not one of %s", i.Status, words(Statuses()))
+	case i.LineStart < 0 || i.LineEnd < 0:
+		return invalid("line numbers start at 1")
+	case i.LineEnd > 0 && i.LineEnd < i.LineStart:
+		return invalid("line_end %d is before line_start %d", i.LineEnd, i.LineStart)
+	}
+	return nil
+}
+
+// Moved checks a change of status, or returns an ErrInvalid that lists where the issue may go.
+func (s Status) Moved(to Status) error {
+	switch {
+	case !to.Valid():
+		return invalid("status %q is not one of %s", to, words(Statuses()))
+	case !s.CanBecome(to):
+		return invalid("an issue that is %s can become %s, not %s", s, words(s.Next()), to)
+	}
+	return nil
+}
+
+// NormalTitle is a title as findings are compared by it: letters and digits in lower case, everything else one space.
+func NormalTitle(title string) string {
+	fields := strings.FieldsFunc(strings.ToLower(title), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+	if len(fields) == 0 {
+		return strings.TrimSpace(title)
+	}
+	return strings.Join(fields, " ")
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
+}
+
+func words[T ~string](all []T) string {
+	parts := make([]string, len(all))
+	for i, w := range all {
+		parts[i] = string(w)
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,144 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+)
+
+// An attachment is a row of files, one for each path, type and content within a thread, linked by conversation_files and by
+// the file_ids of its messages' metadata, as in the original. Its bytes are a row of exai_blobs, one for each content.
+
+// fileMetadata is the metadata column of the files rows that are ours; sha256 is the key of their bytes.
+type fileMetadata struct {
+	Path   string `json:"path,omitempty"`
+	SHA256 string `json:"sha256"`
+}
+
+// fillAttachment computes hash and size, and refuses a hash that is not the data's.
+func fillAttachment(a *conversation.Attachment) error {
+	sum := sha256.Sum256(a.Data)
+	hash := hex.EncodeToString(sum[:])
+	if a.SHA256 != "" && a.SHA256 != hash {
+		return fmt.Errorf("attachment %s: its data has the hash %s, not %s", a.Path, hash, a.SHA256)
+	}
+	a.SHA256, a.Size = hash, int64(len(a.Data))
+	return nil
+}
+
+// blobsOf lists the different contents of some turns by hash. All transactions take them in this order.
+func blobsOf(turns []conversation.Turn) []conversation.Attachment {
+	var out []conversation.Attachment
+	for _, t := range turns {
+		out = append(out, t.Attachments...)
+	}
+	bySum := func(a, b conversation.Attachment) int { return strings.Compare(a.SHA256, b.SHA256) }
+	slices.SortFunc(out, bySum)
+	return slices.CompactFunc(out, func(a, b conversation.Attachment) bool { return bySum(a, b) == 0 })
+}
+
+// keepBlobs stores contents that are not there yet.
+func keepBlobs(ctx context.Context, tx querier, blobs []conversation.Attachment) error {
+	for _, b := range blobs {
+		data := b.Data
+		if data == nil {
+			data = []byte{} // an empty file, not NULL
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO exai_blobs (sha256, size_bytes, data, created_at)
+			VALUES ($1, $2, $3, $4) ON CONFLICT (sha256) DO NOTHING`, b.SHA256, b.Size, data, stamp(now())); err != nil {
+			return fmt.Errorf("keep a file's content: %w", err)
+		}
+	}
+	return nil
+}
+
+// linkFile makes the files row of an attachment, once in a thread, and returns its id. The caller has locked the thread.
+func linkFile(ctx context.Context, tx querier, row, thread string, a conversation.Attachment) (id string, err error) {
+	p := text(a.Path)
+	// The hash is part of the path, so that two versions of one file never collide.
+	stored := strings.Join([]string{"contexts", thread, a.SHA256, text(a.MIME), p}, "/")
+	err = tx.QueryRowContext(ctx, `SELECT id FROM files WHERE storage_path = $1`, stored).Scan(&id)
+	if err == nil || !errors.Is(err, sql.ErrNoRows) {
+		return id, err
+	}
+	meta, err := json.Marshal(fileMetadata{Path: p, SHA256: a.SHA256})
+	if err != nil {
+		return "", err
+	}
+	name := path.Base(strings.ReplaceAll(p, `\`, "/"))
+	if p == "" {
+		name = "inline"
+	}
+	id = uuid.NewString()
+	if _, err := tx.ExecContext(ctx, `INSERT INTO files
+			(id, storage_path, original_name, mime_type, size_bytes, file_type, metadata, created_at)
+		VALUES ($1, $2, $3, $4, $5, 'user_upload', $6, $7)`,
+		id, stored, name, textOrNull(a.MIME), a.Size, string(meta), stamp(now())); err != nil {
+		return "", fmt.Errorf("keep a file: %w", err)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO conversation_files (conversation_id, file_id, added_at) VALUES ($1, $2, $3)`,
+		row, id, stamp(now()))
+	return id, err
+}
+
+// attachments reads the files of a conversation with their contents, by id. Files whose bytes another program keeps
+// elsewhere are not among them.
+func (s *Store) attachments(ctx context.Context, row string) (map[string]conversation.Attachment, error) {
+	kept := map[string]conversation.Attachment{}
+	data := map[string][]byte{} // turns that share a content share its bytes
+	_, err := all(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
+		var id string
+		var a conversation.Attachment
+		err := r.Scan(&id, into(&a.Path), &a.SHA256, into(&a.MIME), &a.Size)
+		kept[id], data[a.SHA256] = a, nil
+		return struct{}{}, err
+	}, `SELECT f.id, f.metadata ->> 'path', b.sha256, f.mime_type, b.size_bytes
+		FROM conversation_files cf JOIN files f ON f.id = cf.file_id JOIN exai_blobs b ON b.sha256 = f.metadata ->> 'sha256'
+		WHERE cf.conversation_id = $1`, row)
+	if err != nil {
+		return nil, err
+	}
+	_, err = all(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
+		var sum string
+		var b []byte
+		err := r.Scan(&sum, &b)
+		data[sum] = b
+		return struct{}{}, err
+	}, `SELECT sha256, data FROM exai_blobs WHERE sha256 IN (SELECT f.metadata ->> 'sha256'
+			FROM conversation_files cf JOIN files f ON f.id = cf.file_id WHERE cf.conversation_id = $1)`, row)
+	if err != nil {
+		return nil, err
+	}
+	for id, a := range kept {
+		if a.Data = data[a.SHA256]; a.Data == nil {
+			a.Data = []byte{}
+		}
+		kept[id] = a
+	}
+	return kept, nil
+}
+
+// sweepFiles deletes our files that no conversation is linked to any more, and contents that no file has any more. The
+// caller holds the lock on contents, so that nobody is about to use one of them.
+func sweepFiles(ctx context.Context, tx querier) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM files WHERE metadata ->> 'sha256' IN (SELECT sha256 FROM exai_blobs)
+		AND NOT EXISTS (SELECT 1 FROM conversation_files cf WHERE cf.file_id = files.id)`); err != nil {
+		return fmt.Errorf("delete files: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM exai_blobs WHERE NOT EXISTS
+		(SELECT 1 FROM files f WHERE f.metadata ->> 'sha256' = exai_blobs.sha256)`); err != nil {
+		return fmt.Errorf("delete the contents of files: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,276 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/exai-mcp/exai-mcp/internal/issue"
+)
+
+// issueRow is an issue with the row ids of those that it is linked to.
+type issueRow struct {
+	issue.Issue
+	related, blocks, blockedBy []string
+}
+
+func (r issueRow) links(k issue.LinkKind) []string {
+	switch k {
+	case issue.LinkBlocks:
+		return r.blocks
+	case issue.LinkBlockedBy:
+		return r.blockedBy
+	}
+	return r.related
+}
+
+const issueColumns = `id, issue_number, title, description, severity, category, status, file_path, line_start, line_end,
+	affected_components, conversation_id, fix_conversation_id, root_cause, impact_description, recommended_fix, actual_fix,
+	fix_date, related_issues, blocks_issues, blocked_by_issues, workspace, created_at, updated_at,
+	(SELECT count(*) FROM exai_issue_checklist k WHERE k.issue_id = exai_issues.id),
+	(SELECT count(*) FROM exai_issue_checklist k WHERE k.issue_id = exai_issues.id AND k.status = 'complete')`
+
+func scanIssue(r *sql.Rows) (i issueRow, err error) {
+	err = r.Scan(&i.ID, &i.Number, &i.Title, into(&i.Description), into(&i.Severity), into(&i.Category), into(&i.Status),
+		into(&i.File), into(&i.LineStart), into(&i.LineEnd), intoList{&i.Components}, into(&i.ConversationID),
+		into(&i.FixConversationID), into(&i.RootCause), into(&i.Impact), into(&i.RecommendedFix), into(&i.ActualFix),
+		intoTime{&i.FixDate}, intoList{&i.related}, intoList{&i.blocks}, intoList{&i.blockedBy}, into(&i.Workspace),
+		intoTime{&i.CreatedAt}, intoTime{&i.UpdatedAt}, &i.TotalSteps, &i.CompletedSteps)
+	return i, err
+}
+
+// intoList scans an array, PostgreSQL's text form or JSON; NULL is an empty one.
+type intoList struct{ p *[]string }
+
+// Scan tells the forms apart by their first character.
+func (l intoList) Scan(v any) error {
+	var src []byte
+	switch v := v.(type) {
+	case nil:
+	case string:
+		src = []byte(v)
+	case []byte:
+		src = v
+	default:
+		return fmt.Errorf("an array in the database is a %T", v)
+	}
+	*l.p = nil
+	if len(src) == 0 {
+		return nil
+	}
+	var items []*string // an element may be NULL
+	var err error
+	if src[0] == '[' {
+		err = json.Unmarshal(src, &items)
+	} else {
+		err = pgtype.NewMap().Scan(pgtype.TextArrayOID, pgtype.TextFormatCode, src, &items)
+	}
+	for _, s := range items {
+		if s != nil {
+			*l.p = append(*l.p, *s)
+		}
+	}
+	return err
+}
+
+// lock reads an issue and keeps other writers off it until the transaction ends.
+func (t *Issues) lock(ctx context.Context, tx querier, number int) (issueRow, error) {
+	rows, err := all(ctx, tx, scanIssue, `UPDATE exai_issues SET title = title WHERE issue_number = $1 RETURNING `+issueColumns,
+		number)
+	if err != nil {
+		return issueRow{}, err
+	}
+	if len(rows) == 0 {
+		return issueRow{}, issue.ErrNotFound
+	}
+	return rows[0], nil
+}
+
+// insert stores a new issue with its first audit row, and returns its number.
+func (t *Issues) insert(ctx context.Context, tx querier, i issue.Issue, said string) (number int, err error) {
+	id, at := uuid.NewString(), now()
+	if i.Status == issue.Fixed && i.FixDate.IsZero() {
+		i.FixDate = at
+	}
+	err = tx.QueryRowContext(ctx, `INSERT INTO exai_issues (id, title, description, severity, category, status, file_path,
+			line_start, line_end, affected_components, conversation_id, fix_conversation_id, root_cause, impact_description,
+			recommended_fix, actual_fix, fix_date, workspace, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19)
+		RETURNING issue_number`,
+		id, text(i.Title), textOrNull(i.Description), string(i.Severity), string(i.Category), string(i.Status),
+		textOrNull(i.File), orNull(i.LineStart), orNull(i.LineEnd), t.s.d.array(texts(i.Components)),
+		t.thread(i.ConversationID), t.thread(i.FixConversationID), textOrNull(i.RootCause), textOrNull(i.Impact),
+		textOrNull(i.RecommendedFix), textOrNull(i.ActualFix), stamp(i.FixDate), textOrNull(i.Workspace),
+		stamp(at)).Scan(&number)
+	if err != nil {
+		return 0, err
+	}
+	return number, t.say(ctx, tx, id, at,
+		issue.Update{Type: issue.StatusChange, Content: said, ConversationID: i.ConversationID})
+}
+
+// write stores a changed issue, links and checklist aside.
+func (t *Issues) write(ctx context.Context, tx querier, i issue.Issue, at time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE exai_issues SET title = $1, description = $2, severity = $3, category = $4,
+			status = $5, file_path = $6, line_start = $7, line_end = $8, affected_components = $9, conversation_id = $10,
+			fix_conversation_id = $11, root_cause = $12, impact_description = $13, recommended_fix = $14, actual_fix = $15,
+			fix_date = $16, updated_at = $17
+		WHERE id = $18`,
+		text(i.Title), textOrNull(i.Description), textOrNull(i.Severity), textOrNull(i.Category), textOrNull(i.Status),
+		textOrNull(i.File), orNull(i.LineStart), orNull(i.LineEnd), t.s.d.array(texts(i.Components)),
+		t.thread(i.ConversationID), t.thread(i.FixConversationID), textOrNull(i.RootCause), textOrNull(i.Impact),
+		textOrNull(i.RecommendedFix), textOrNull(i.ActualFix), stamp(i.FixDate), stamp(at), i.ID)
+	return err
+}
+
+func texts(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = text(s)
+	}
+	return out
+}
+
+// get reads an issue with all that belongs to it.
+func (t *Issues) get(ctx context.Context, q querier, number int) (*issue.Issue, error) {
+	rows, err := all(ctx, q, scanIssue, `SELECT `+issueColumns+` FROM exai_issues WHERE issue_number = $1`, number)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, issue.ErrNotFound
+	}
+	if err := nameLinks(ctx, q, rows); err != nil {
+		return nil, err
+	}
+	i := &rows[0].Issue
+	i.Checklist, err = all(ctx, q, func(r *sql.Rows) (s issue.ChecklistStep, err error) {
+		err = r.Scan(&s.Number, into(&s.Description), into(&s.Status), into(&s.ConversationID), intoTime{&s.CompletedAt})
+		return s, err
+	}, `SELECT step_number, description, status, conversation_id, completed_at
+		FROM exai_issue_checklist WHERE issue_id = $1 ORDER BY step_number`, i.ID)
+	if err != nil {
+		return nil, err
+	}
+	// Rows found here may have no time; they are the oldest.
+	i.Updates, err = all(ctx, q, func(r *sql.Rows) (u issue.Update, err error) {
+		err = r.Scan(into(&u.Type), into(&u.Content), into(&u.ConversationID), intoTime{&u.CreatedAt})
+		return u, err
+	}, `SELECT update_type, content, conversation_id, created_at
+		FROM exai_issue_updates WHERE issue_id = $1 ORDER BY created_at NULLS FIRST`, i.ID)
+	return i, err
+}
+
+// nameLinks puts the numbers of linked issues in place of their row ids.
+func nameLinks(ctx context.Context, q querier, rows []issueRow) error {
+	var ids []any
+	for _, r := range rows {
+		for _, id := range slices.Concat(r.related, r.blocks, r.blockedBy) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	numbers := map[string]int{}
+	for some := range slices.Chunk(ids, 500) {
+		var w where
+		w.and(`id IN (`+marks(len(some))+`)`, some...)
+		if _, err := all(ctx, q, func(r *sql.Rows) (struct{}, error) {
+			var id string
+			var n int
+			err := r.Scan(&id, &n)
+			numbers[id] = n
+			return struct{}{}, err
+		}, `SELECT id, issue_number FROM exai_issues`+w.clause(), w.args...); err != nil {
+			return err
+		}
+	}
+	name := func(ids []string) (out []int) {
+		for _, id := range ids {
+			if n, ok := numbers[id]; ok { // else the other one was deleted
+				out = append(out, n)
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	for i, r := range rows {
+		rows[i].Related, rows[i].Blocks, rows[i].BlockedBy = name(r.related), name(r.blocks), name(r.blockedBy)
+	}
+	return nil
+}
+
+// List returns issues, the most severe first and then by number.
+func (t *Issues) List(ctx context.Context, f issue.Filter) ([]issue.Issue, error) {
+	w := issuesThat(f)
+	query := `SELECT ` + issueColumns + ` FROM exai_issues` + w.clause() + `
+		ORDER BY CASE CAST(severity AS text) WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
+			issue_number ` + w.page(f.Limit, f.Offset)
+	var out []issue.Issue
+	err := t.s.look(ctx, "list issues", func() error {
+		rows, err := all(ctx, t.s.read, scanIssue, query, w.args...)
+		if err != nil {
+			return err
+		}
+		out = make([]issue.Issue, len(rows))
+		err = nameLinks(ctx, t.s.read, rows)
+		for i, r := range rows {
+			out[i] = r.Issue
+		}
+		return err
+	})
+	return out, err
+}
+
+// issuesThat turns a filter into conditions on exai_issues.
+func issuesThat(f issue.Filter) *where {
+	w := &where{}
+	oneOf(w, "status", f.Status)
+	oneOf(w, "severity", f.Severity)
+	oneOf(w, "category", f.Category)
+	if f.File != "" {
+		end := strings.TrimPrefix(contains(text(f.File)), "%")
+		end = strings.TrimSuffix(end, "%")
+		w.and(`(file_path = ? OR file_path LIKE ? ESCAPE '!' OR file_path LIKE ? ESCAPE '!')`,
+			text(f.File), "%/"+end, `%\`+end)
+	}
+	if f.Workspace != "" {
+		w.and(`workspace = ?`, text(f.Workspace))
+	}
+	if id := text(f.ConversationID); id != "" {
+		w.and(`(CAST(conversation_id AS text) = ? OR CAST(fix_conversation_id AS text) = ?
+			OR id IN (SELECT issue_id FROM exai_issue_updates WHERE CAST(conversation_id AS text) = ?)
+			OR id IN (SELECT issue_id FROM exai_issue_checklist WHERE CAST(conversation_id AS text) = ?))`, id, id, id, id)
+	}
+	if f.Text != "" {
+		like := contains(text(f.Text))
+		var or []string
+		for _, c := range []string{
+			"title", "description", "root_cause", "impact_description", "recommended_fix", "actual_fix", "file_path",
+		} {
+			or = append(or, w.fill(`lower(`+c+`) LIKE lower(?) ESCAPE '!'`, like))
+		}
+		or = append(or, w.fill(`id IN (SELECT issue_id FROM exai_issue_updates WHERE lower(content) LIKE lower(?) ESCAPE '!')`, like))
+		w.and(`(` + strings.Join(or, ` OR `) + `)`)
+	}
+	return w
+}
+
+func oneOf[T ~string](w *where, column string, words []T) {
+	if len(words) == 0 {
+		return
+	}
+	args := make([]any, len(words))
+	for i, s := range words {
+		args[i] = text(string(s))
+	}
+	w.and(`CAST(`+column+` AS text) IN (`+marks(len(args))+`)`, args...)
+}

@@ -1,0 +1,287 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/exai-mcp/exai-mcp/internal/issue"
+)
+
+// Issues is the issue tracker of a Store, an issue.Store.
+type Issues struct{ s *Store }
+
+// Create stores a new issue and returns it with ID, Number and times filled in.
+func (t *Issues) Create(ctx context.Context, i issue.Issue) (*issue.Issue, error) {
+	if i.Status == "" {
+		i.Status = issue.Open
+	}
+	if err := i.Validate(); err != nil {
+		return nil, err
+	}
+	var out *issue.Issue
+	err := t.s.change(ctx, "create an issue", func(tx *sql.Tx) error {
+		number, err := t.insert(ctx, tx, i, "opened as "+string(i.Status))
+		if err != nil {
+			return err
+		}
+		out, err = t.get(ctx, tx, number)
+		return err
+	})
+	return out, err
+}
+
+// Get returns an issue with its checklist and updates, or issue.ErrNotFound.
+func (t *Issues) Get(ctx context.Context, number int) (*issue.Issue, error) {
+	var out *issue.Issue
+	err := t.s.look(ctx, "read an issue", func() (err error) {
+		out, err = t.get(ctx, t.s.read, number)
+		return err
+	})
+	return out, err
+}
+
+// Update changes an issue, leaves the audit rows of the change, and returns the issue as it is then.
+func (t *Issues) Update(ctx context.Context, number int, c issue.Change) (*issue.Issue, error) {
+	return t.edit(ctx, "update an issue", number, func(tx *sql.Tx, r issueRow) error {
+		at := now()
+		next, said, err := c.Apply(r.Issue, at)
+		if err != nil || len(said) == 0 {
+			return err
+		}
+		if err := t.write(ctx, tx, next, at); err != nil {
+			return err
+		}
+		return t.say(ctx, tx, r.ID, at, said...)
+	})
+}
+
+// Comment adds a comment to the audit trail.
+func (t *Issues) Comment(ctx context.Context, number int, comment, conversationID string) error {
+	if strings.TrimSpace(comment) == "" {
+		return fmt.Errorf("%w: a comment needs a text", issue.ErrInvalid)
+	}
+	_, err := t.edit(ctx, "comment on an issue", number, func(tx *sql.Tx, r issueRow) error {
+		return t.note(ctx, tx, r.ID, comment, conversationID)
+	})
+	return err
+}
+
+// AddSteps appends steps to the checklist and returns the issue.
+func (t *Issues) AddSteps(ctx context.Context, number int, descriptions []string, conversationID string) (*issue.Issue, error) {
+	for _, d := range descriptions {
+		if strings.TrimSpace(d) == "" {
+			return nil, fmt.Errorf("%w: a checklist step needs a description", issue.ErrInvalid)
+		}
+	}
+	return t.edit(ctx, "add to a checklist", number, func(tx *sql.Tx, r issueRow) error {
+		var last int
+		err := tx.QueryRowContext(ctx, `SELECT coalesce(max(step_number), 0) FROM exai_issue_checklist WHERE issue_id = $1`,
+			r.ID).Scan(&last)
+		if err != nil {
+			return err
+		}
+		var said []string
+		for i, d := range descriptions {
+			n := last + 1 + i
+			if _, err := tx.ExecContext(ctx, `INSERT INTO exai_issue_checklist
+					(issue_id, step_number, description, status, conversation_id, created_at, updated_at)
+				VALUES ($1, $2, $3, 'pending', $4, $5, $5)`,
+				r.ID, n, text(d), t.thread(conversationID), stamp(now())); err != nil {
+				return err
+			}
+			said = append(said, fmt.Sprintf("checklist step %d added: %s", n, d))
+		}
+		if len(said) == 0 {
+			return nil
+		}
+		return t.note(ctx, tx, r.ID, strings.Join(said, "\n"), conversationID)
+	})
+}
+
+// SetStep sets the status of a checklist step and returns the issue.
+func (t *Issues) SetStep(ctx context.Context, number, step int, status issue.StepStatus, conversationID string) (*issue.Issue, error) {
+	if !status.Valid() {
+		return nil, fmt.Errorf("%w: a step's status is one of %v, not %q", issue.ErrInvalid, issue.StepStatuses(), status)
+	}
+	return t.edit(ctx, "set a checklist step", number, func(tx *sql.Tx, r issueRow) error {
+		var old issue.StepStatus
+		var what string
+		err := tx.QueryRowContext(ctx, `SELECT status, description FROM exai_issue_checklist
+			WHERE issue_id = $1 AND step_number = $2`, r.ID, step).Scan(into(&old), into(&what))
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return fmt.Errorf("%w: issue %d has no checklist step %d", issue.ErrInvalid, number, step)
+		case err != nil || old == status:
+			return err
+		}
+		at, done := now(), time.Time{}
+		if status == issue.StepComplete {
+			done = at
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE exai_issue_checklist SET status = $1, completed_at = $2, updated_at = $3,
+				conversation_id = coalesce($4, conversation_id)
+			WHERE issue_id = $5 AND step_number = $6`,
+			string(status), stamp(done), stamp(at), t.thread(conversationID), r.ID, step); err != nil {
+			return err
+		}
+		return t.note(ctx, tx, r.ID, fmt.Sprintf("checklist step %d (%s): %s -> %s", step, what, old, status), conversationID)
+	})
+}
+
+// Link ties two issues together, on both of them. A link that is there already stays.
+func (t *Issues) Link(ctx context.Context, number int, kind issue.LinkKind, other int, conversationID string) error {
+	switch {
+	case !kind.Valid():
+		return fmt.Errorf("%w: a link is one of %v, not %q", issue.ErrInvalid, issue.LinkKinds(), kind)
+	case number == other:
+		return fmt.Errorf("%w: an issue cannot be linked to itself", issue.ErrInvalid)
+	}
+	return t.s.change(ctx, "link issues", func(tx *sql.Tx) error {
+		rows := map[int]issueRow{}
+		for _, n := range []int{min(number, other), max(number, other)} { // everybody locks in this order
+			r, err := t.lock(ctx, tx, n)
+			if err != nil {
+				return err
+			}
+			rows[n] = r
+		}
+		from, to := rows[number], rows[other]
+		if kind != issue.LinkRelated && slices.Contains(from.links(kind.Inverse()), to.ID) {
+			return fmt.Errorf("%w: issue %d is linked to %d the other way round already", issue.ErrInvalid, number, other)
+		}
+		if slices.Contains(from.links(kind), to.ID) && slices.Contains(to.links(kind.Inverse()), from.ID) {
+			return nil
+		}
+		if err := t.addLink(ctx, tx, from, kind, to, conversationID); err != nil {
+			return err
+		}
+		return t.addLink(ctx, tx, to, kind.Inverse(), from, conversationID)
+	})
+}
+
+func (t *Issues) addLink(ctx context.Context, tx querier, r issueRow, kind issue.LinkKind, to issueRow, by string) error {
+	ids := r.links(kind)
+	if !slices.Contains(ids, to.ID) {
+		ids = append(ids, to.ID)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE exai_issues SET `+linkColumn[kind]+` = $1 WHERE id = $2`,
+		t.s.d.array(ids), r.ID); err != nil {
+		return err
+	}
+	return t.note(ctx, tx, r.ID, fmt.Sprintf("%s issue %d", linkWords[kind], to.Number), by)
+}
+
+var (
+	linkColumn = map[issue.LinkKind]string{
+		issue.LinkBlocks: "blocks_issues", issue.LinkBlockedBy: "blocked_by_issues", issue.LinkRelated: "related_issues",
+	}
+	linkWords = map[issue.LinkKind]string{
+		issue.LinkBlocks: "blocks", issue.LinkBlockedBy: "is blocked by", issue.LinkRelated: "is related to",
+	}
+)
+
+// Capture records findings. One that is already active gets an update instead of a second issue.
+func (t *Issues) Capture(ctx context.Context, findings []issue.Finding) ([]issue.Captured, error) {
+	var out []issue.Captured
+	err := t.s.change(ctx, "record findings", func(tx *sql.Tx) error {
+		out = nil // the transaction may be run again
+		if err := locked(ctx, tx, t.s.d.lock, lockCapture); err != nil {
+			return err
+		}
+		for _, f := range findings {
+			c, err := t.capture(ctx, tx, f)
+			if err != nil {
+				return err
+			}
+			out = append(out, c)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (t *Issues) capture(ctx context.Context, tx querier, f issue.Finding) (issue.Captured, error) {
+	i := f.Issue()
+	by := "found"
+	if f.Tool != "" {
+		by += " by " + f.Tool
+	}
+	active, err := all(ctx, tx, scanIssue, `SELECT `+issueColumns+` FROM exai_issues
+		WHERE CAST(status AS text) IN ('open', 'in_progress') AND coalesce(file_path, '') = $1 AND coalesce(workspace, '') = $2
+		ORDER BY issue_number`, text(i.File), text(i.Workspace))
+	if err != nil {
+		return issue.Captured{}, err
+	}
+	for _, r := range active {
+		if issue.NormalTitle(r.Title) != issue.NormalTitle(text(i.Title)) {
+			continue
+		}
+		again := fmt.Sprintf("%s again, %s", by, i.Severity)
+		if i.LineStart > 0 {
+			again += fmt.Sprintf(", at line %d", i.LineStart)
+		}
+		if d := strings.TrimSpace(i.Description); d != "" && d != strings.TrimSpace(r.Description) {
+			again += ": " + d
+		}
+		c := issue.Captured{Number: r.Number, Title: r.Title, Severity: r.Severity, Status: r.Status}
+		return c, t.note(ctx, tx, r.ID, again, f.ConversationID)
+	}
+	number, err := t.insert(ctx, tx, i, by)
+	return issue.Captured{Number: number, Title: i.Title, Severity: i.Severity, Status: i.Status, New: true}, err
+}
+
+// edit runs fn in a transaction with an issue's row locked, and returns the issue as it is then.
+func (t *Issues) edit(ctx context.Context, op string, number int, fn func(tx *sql.Tx, r issueRow) error) (*issue.Issue, error) {
+	var out *issue.Issue
+	err := t.s.change(ctx, op, func(tx *sql.Tx) error {
+		r, err := t.lock(ctx, tx, number)
+		if err != nil {
+			return err
+		}
+		if err := fn(tx, r); err != nil {
+			return err
+		}
+		out, err = t.get(ctx, tx, number)
+		return err
+	})
+	return out, err
+}
+
+// note leaves a comment as audit row and marks the issue as changed.
+func (t *Issues) note(ctx context.Context, tx querier, id, content, by string) error {
+	at := now()
+	if _, err := tx.ExecContext(ctx, `UPDATE exai_issues SET updated_at = $1 WHERE id = $2`, stamp(at), id); err != nil {
+		return err
+	}
+	return t.say(ctx, tx, id, at, issue.Update{Type: issue.CommentAdded, Content: content, ConversationID: by})
+}
+
+// say stores audit rows, a microsecond apart, so that their times keep their order.
+func (t *Issues) say(ctx context.Context, tx querier, id string, at time.Time, said ...issue.Update) error {
+	for i, u := range said {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO exai_issue_updates
+				(issue_id, update_type, content, conversation_id, created_at) VALUES ($1, $2, $3, $4, $5)`,
+			id, string(u.Type), text(u.Content), t.thread(u.ConversationID),
+			stamp(at.Add(time.Duration(i)*time.Microsecond))); err != nil {
+			return fmt.Errorf("audit row: %w", err)
+		}
+	}
+	return nil
+}
+
+// thread is a continuation id as the tables keep it. Where they were made for uuids, another id cannot be kept.
+func (t *Issues) thread(id string) any {
+	if t.s.uuidThreads {
+		if _, err := uuid.Parse(id); err != nil {
+			return nil
+		}
+	}
+	return textOrNull(id)
+}

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+)
+
+// List returns threads, the latest first. With a Text, Excerpt is where it was found.
+func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation.Summary, error) {
+	w := threadsThat(f)
+	page := `SELECT * FROM conversations` + w.clause() + ` ORDER BY updated_at DESC, id ` + w.page(f.Limit, f.Offset)
+	// The latest row that another program added has no number; it is later than the numbered ones.
+	const live = `FROM messages m WHERE m.conversation_id = c.id AND m.dropped_at IS NULL`
+	query := `SELECT c.continuation_id, c.title, coalesce(c.tool_name, c.metadata ->> 'tool_name'), c.workspace,
+			c.created_at, c.updated_at,
+			(SELECT count(*) ` + live + `),
+			EXISTS (SELECT 1 ` + live + ` AND m.turn_status = 'running' AND m.saved_at >= ` +
+		w.fill(`?`, stamp(now().Add(-conversation.HeartbeatLost))) + `),
+			(SELECT coalesce(m.model_used, m.metadata ->> 'model_used', m.metadata -> 'model_metadata' ->> 'model_name') ` + live +
+		` AND m.role = 'assistant' ORDER BY m.turn_number DESC NULLS FIRST, m.created_at DESC LIMIT 1),
+			` + w.match(f.Text, live) + `
+		FROM (` + page + `) c ORDER BY c.updated_at DESC, c.id`
+	var out []conversation.Summary
+	err := s.look(ctx, "list conversations", func() (err error) {
+		out, err = all(ctx, s.read, func(r *sql.Rows) (conversation.Summary, error) {
+			var t conversation.Summary
+			var found string
+			err := r.Scan(&t.ID, into(&t.Title), into(&t.Tool), into(&t.Workspace), intoTime{&t.CreatedAt},
+				intoTime{&t.UpdatedAt}, &t.Turns, &t.Running, into(&t.Model), into(&found))
+			if f.Text != "" {
+				t.Excerpt = excerpt(cmp.Or(found, t.Title), f.Text)
+			}
+			return t, err
+		}, query, w.args...)
+		return err
+	})
+	return out, err
+}
+
+// threadsThat turns a filter into conditions on conversations.
+func threadsThat(f conversation.Filter) *where {
+	w := &where{}
+	if f.Text != "" {
+		like := contains(text(f.Text))
+		w.and(`(lower(title) LIKE lower(?) ESCAPE '!' OR id IN (SELECT conversation_id FROM messages
+			WHERE dropped_at IS NULL AND lower(content) LIKE lower(?) ESCAPE '!'))`, like, like)
+	}
+	if f.Tool != "" {
+		w.and(`coalesce(tool_name, metadata ->> 'tool_name') = ?`, text(f.Tool))
+	}
+	if f.Path != "" {
+		p := text(f.Path)
+		w.and(`id IN (SELECT cf.conversation_id FROM conversation_files cf JOIN files f ON f.id = cf.file_id
+			WHERE f.metadata ->> 'path' = ? OR f.storage_path = ?)`, p, p)
+	}
+	if !f.Since.IsZero() {
+		w.and(`updated_at >= ?`, stamp(f.Since))
+	}
+	if !f.Before.IsZero() {
+		w.and(`updated_at < ?`, stamp(f.Before))
+	}
+	return w
+}
+
+// page bounds a list.
+func (w *where) page(limit, offset int) string {
+	if limit <= 0 {
+		limit = 50
+	}
+	return w.fill(`LIMIT ? OFFSET ?`, limit, max(offset, 0))
+}
+
+// match is the column with the first content in which a text was found, NULL without a text.
+func (w *where) match(t, live string) string {
+	if t == "" {
+		return `NULL`
+	}
+	return w.fill(`(SELECT m.content `+live+` AND lower(m.content) LIKE lower(?) ESCAPE '!'
+		ORDER BY m.turn_number, m.created_at LIMIT 1)`, contains(text(t)))
+}
+
+// excerptReach is how many bytes an excerpt shows on either side of what was found.
+const excerptReach = 80
+
+// excerpt cuts the surroundings of the first place where a text is found, on one line.
+func excerpt(content, found string) string {
+	// Folding may change a text's length, so the place is only about right then; that is good enough to show it.
+	at := max(0, strings.Index(strings.ToLower(content), strings.ToLower(found)))
+	from, to := max(0, min(at, len(content))-excerptReach), min(len(content), at+len(found)+excerptReach)
+	for from > 0 && !utf8.RuneStart(content[from]) {
+		from--
+	}
+	for to < len(content) && !utf8.RuneStart(content[to]) {
+		to++
+	}
+	cut := strings.Join(strings.Fields(content[from:to]), " ")
+	if from > 0 {
+		cut = "…" + cut
+	}
+	if to < len(content) {
+		cut += "…"
+	}
+	return cut
+}
+
+// Delete removes a thread with everything in it, or returns conversation.ErrNotFound.
+func (s *Store) Delete(ctx context.Context, id string) error {
+	var w where
+	w.and(`continuation_id = ?`, text(id))
+	n, err := s.remove(ctx, "delete a conversation", w)
+	if err == nil && n == 0 {
+		return conversation.ErrNotFound
+	}
+	return err
+}
+
+// Prune deletes the threads last updated before a time and returns how many.
+func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
+	var w where
+	w.and(`updated_at < ?`, stamp(before))
+	return s.remove(ctx, "prune conversations", w)
+}
+
+// remove deletes the conversations that conditions name, with their messages, links, files and contents.
+func (s *Store) remove(ctx context.Context, op string, w where) (int, error) {
+	var n int64
+	err := s.change(ctx, op, func(tx *sql.Tx) error {
+		if err := locked(ctx, tx, s.d.lock, lockBlobs); err != nil {
+			return err
+		}
+		done, err := tx.ExecContext(ctx, `DELETE FROM conversations`+w.clause(), w.args...)
+		if err != nil {
+			return err
+		}
+		if n, err = done.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		return sweepFiles(ctx, tx)
+	})
+	return int(n), err
+}

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+)
+
+// openPostgres opens a PostgreSQL database.
+//
+// Nothing here outlives a transaction on the server: no prepared statement, no session lock, no SET. So a transaction
+// pooler, such as Supabase's on port 6543, may hand each transaction to another connection.
+func openPostgres(ctx context.Context, dsn config.Secret) (*Store, error) {
+	if dsn == "" {
+		return nil, errors.New("DATABASE_URL is not set: give the database's URL, postgresql://user:password@host:port/database")
+	}
+	c, err := pgx.ParseConfig(dsn.Reveal())
+	if err != nil { // not wrapped: the parser's text can hold the password
+		return nil, errors.New("DATABASE_URL is not a PostgreSQL URL: postgresql://user:password@host:port/database, " +
+			"where the password's special characters are percent-encoded")
+	}
+	// One round trip a query, without a statement that is prepared by name.
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	c.StatementCacheCapacity, c.DescriptionCacheCapacity = 0, 0
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = 10 * time.Second
+	}
+	if _, ok := c.RuntimeParams["application_name"]; !ok {
+		c.RuntimeParams["application_name"] = "exai-mcp"
+	}
+	db := stdlib.OpenDB(*c)
+	db.SetMaxOpenConns(8) // Supabase's smallest pools have 15 for everybody
+	db.SetMaxIdleConns(4)
+	db.SetConnMaxIdleTime(time.Minute)
+	s := newStore(db, db, dialect{
+		name: "postgres", where: fmt.Sprintf("%s:%d/%s", c.Host, c.Port, c.Database), migrations: "postgres",
+		lock: `SELECT pg_advisory_xact_lock($1)`, share: `SELECT pg_advisory_xact_lock_shared($1)`,
+		tables: postgresTables, array: postgresArray,
+	})
+	if err := s.migratePostgres(ctx); err != nil {
+		return nil, errors.Join(describePostgres(s.d.where, err), s.Close())
+	}
+	return s, nil
+}
+
+// migratePostgres migrates while a transaction of its own holds a lock. The lock is the transaction's, not the session's,
+// since a session is nothing to rely on behind a transaction pooler.
+func (s *Store) migratePostgres(ctx context.Context) error {
+	return s.change(ctx, "prepare the database", func(tx *sql.Tx) error {
+		if err := locked(ctx, tx, s.d.lock, lockMigrate); err != nil {
+			return err
+		}
+		if err := checkUnique(ctx, tx); err != nil {
+			return err
+		}
+		return s.migrate(ctx)
+	})
+}
+
+// checkUnique makes sure of the one constraint that queries rely on.
+func checkUnique(ctx context.Context, q querier) error {
+	var there, unique bool
+	err := q.QueryRowContext(ctx, `SELECT count(*) > 0, coalesce(bool_or(i.indisunique AND i.indnkeyatts = 1
+			AND i.indpred IS NULL AND i.indkey[0] = a.attnum), false)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'continuation_id' AND NOT a.attisdropped
+		LEFT JOIN pg_index i ON i.indrelid = c.oid
+		WHERE n.nspname = current_schema() AND c.relname = 'conversations'`).Scan(&there, &unique)
+	if err != nil {
+		return fmt.Errorf("read the indexes: %w", err)
+	}
+	if there && !unique {
+		return fmt.Errorf("table conversations: column continuation_id is not unique; %s", leftAlone)
+	}
+	return nil
+}
+
+func postgresBusy(err error) bool {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code {
+	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
+		return true
+	}
+	return false
+}
+
+// describePostgres says what to do about a database that cannot be reached. The driver's errors name user, host and
+// database, never the password.
+func describePostgres(where string, err error) error {
+	var refused *pgconn.ConnectError
+	var e *pgconn.PgError
+	switch {
+	case errors.As(err, &e) && (e.Code == "28P01" || e.Code == "28000"):
+		return fmt.Errorf("the database at %s refuses the user or password of DATABASE_URL: %s", where, e.Message)
+	case errors.As(err, &e) && e.Code == "3D000":
+		return fmt.Errorf("the server at %s has no such database: %s", where, e.Message)
+	case errors.As(err, &e) && e.Code == "42501":
+		return fmt.Errorf("the user of DATABASE_URL may not do this at %s: %s; use the tables' owner (%w)", where, e.Message, err)
+	case errors.As(err, &refused):
+		return fmt.Errorf("the database at %s cannot be reached; check DATABASE_URL and the network (%w)", where, refused.Unwrap())
+	}
+	return err
+}
+
+// postgresTables reads the shape of the tables that are there.
+func postgresTables(ctx context.Context, q querier) ([]column, error) {
+	return all(ctx, q, func(r *sql.Rows) (c column, err error) {
+		err = r.Scan(&c.table, &c.relation, &c.name, &c.kind, &c.required)
+		return c, err
+	}, `SELECT c.relname, CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view'
+			WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table' ELSE 'relation' END,
+			a.attname, t.typname || CASE t.typtype WHEN 'e' THEN ' enum' ELSE '' END,
+			a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		JOIN pg_type t ON t.oid = a.atttypid
+		WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`)
+}
+
+// postgresArray writes a list as PostgreSQL reads an array.
+func postgresArray(list []string) string {
+	if list == nil {
+		list = []string{}
+	}
+	b, err := pgtype.NewMap().Encode(pgtype.TextArrayOID, pgtype.TextFormatCode, list, nil)
+	if err != nil { // a list of strings always has an array form
+		panic(err)
+	}
+	return string(b)
+}
