@@ -106,7 +106,7 @@ func Balance(v Vendor, amount float64) Option {
 }
 
 // MainlandChina makes GLM answer as open.bigmodel.cn does where it differs from api.z.ai: search engines, file
-// purposes and the older models.
+// purposes, the older models, and the language of its refusals (Accept-Language: en changes that).
 func MainlandChina() Option {
 	return func(e *Emulator) { e.mainland = true }
 }

@@ -11,14 +11,19 @@ import (
 // check looks at one thing that a vendor refuses; nil when there is nothing to refuse.
 type check func(*inquiry) error
 
+// glmRefusal is a 400 of GLM's in both of its languages; an empty Chinese text is not known.
+func glmRefusal(rule, code, english, chinese string) error {
+	return &refusal{rule: rule, status: 400, code: code, message: english, chinese: chinese}
+}
+
 // glmIllegal is GLM's refusal of a parameter's value.
 func glmIllegal(rule, field string) error {
-	return badRequest(GLM, rule, "1214", "The "+field+" parameter is illegal. Please check the documentation.")
+	return glmRefusal(rule, "1214", "The "+field+" parameter is illegal. Please check the documentation.", field+" 参数非法。请检查文档。")
 }
 
 // glmMissing is GLM's refusal of a request that lacks a parameter.
 func glmMissing(rule, field string) error {
-	return badRequest(GLM, rule, "1213", "The "+field+" parameter was not received properly.")
+	return glmRefusal(rule, "1213", "The "+field+" parameter was not received properly.", "未正常接收到"+field+"参数。")
 }
 
 // glmInvalid is GLM's refusal that says nothing in particular, or a few words.
@@ -26,7 +31,7 @@ func glmInvalid(rule, message string) error {
 	if message == "" {
 		message = "Invalid API parameter, please check the documentation."
 	}
-	return badRequest(GLM, rule, "1210", message)
+	return glmRefusal(rule, "1210", message, "API 调用参数有误，请检查文档。")
 }
 
 // model finds the model of a chat, or refuses as the vendor does.
@@ -47,7 +52,7 @@ func (e *Emulator) model(v Vendor, c *Chat) (facts, error) {
 	case strings.HasSuffix(c.Model, "[1m]"):
 		return facts{}, glmIllegal("window suffix in the model", "model") // the suffix belongs to coding-plan clients
 	}
-	return facts{}, badRequest(v, "unknown model", "1211", "Unknown Model, please check the model code.")
+	return facts{}, glmRefusal("unknown model", "1211", "Unknown Model, please check the model code.", "模型不存在，请检查模型代码。")
 }
 
 // glmRules are what api.z.ai refuses, in the order in which it is checked here.

@@ -219,7 +219,10 @@ func (e *Emulator) Forget() {
 // WaitFor blocks until n requests have arrived since the start or since Forget, whatever became of them, and returns
 // them.
 func (e *Emulator) WaitFor(ctx context.Context, n int) ([]Request, error) {
-	return e.WaitUntil(ctx, func([]Request) bool { return e.arrived >= n })
+	if !e.wait(ctx.Done(), func() bool { return e.arrived >= n }) {
+		return e.Requests(), context.Cause(ctx)
+	}
+	return e.Requests(), nil
 }
 
 // WaitGone blocks until the clients of n requests went away before their answer was whole, and returns all requests.

@@ -16,6 +16,7 @@ type refusal struct {
 	status  int
 	code    string // GLM's code, or Kimi's type
 	message string
+	chinese string // the message as open.bigmodel.cn has it; "" where it is not known
 	body    []byte // instead of code and message, where the vendor's gateway answers
 }
 
@@ -269,9 +270,12 @@ func (x *exchange) fail(err error) {
 		panic(err) // handlers return refusals alone
 	}
 	x.note(func(rec *Request) { rec.Refused = r.rule })
-	body := r.body
+	body, message := r.body, r.message
+	if r.chinese != "" && x.e.mainland && !strings.HasPrefix(x.r.Header.Get("Accept-Language"), "en") {
+		message = r.chinese
+	}
 	if body == nil {
-		body = errorBody(x.record.Vendor, r.code, r.message)
+		body = errorBody(x.record.Vendor, r.code, message)
 	}
 	x.send(&wire{
 		status: r.status, frames: frames(frame{data: body}),

@@ -303,7 +303,12 @@ func TestMainlandHasOtherModelsAndEngines(t *testing.T) {
 	c := to(t, e, emulator.GLM)
 	assert.Equal(t, 200, c.post("/chat/completions", chatBody("glm-4-plus", "")).status)
 	assert.Equal(t, 200, c.post("/web_search", `{"search_engine":"search_std","search_query":"q"}`).status)
-	assert.Equal(t, 400, c.post("/web_search", `{"search_engine":"search-prime","search_query":"q"}`).status)
+	refused := c.request(t.Context(), "POST", "/web_search", `{"search_engine":"search-prime","search_query":"q"}`)
+	assert.Equal(t, `{"error":{"code":"1214","message":"search_engine 参数非法。请检查文档。"}}`, c.do(refused).body)
+	refused = c.request(t.Context(), "POST", "/web_search", `{"search_engine":"search-prime","search_query":"q"}`)
+	refused.Header.Set("Accept-Language", "en-US,en")
+	assert.Equal(t, `{"error":{"code":"1214","message":"The search_engine parameter is illegal. Please check the documentation."}}`, c.do(refused).body)
+	assert.Equal(t, 200, c.upload("a.bin", "code-interpreter", "x").status)
 }
 
 func TestRequestIDsAreUsedOnce(t *testing.T) {
