@@ -190,7 +190,7 @@ func inBubble(t *testing.T, set func(*config.Config), test func(t *testing.T, b 
 	})
 }
 
-func failure(t *testing.T, err error) *providers.Error {
+func failure(t testing.TB, err error) *providers.Error {
 	t.Helper()
 	var e *providers.Error
 	require.ErrorAs(t, err, &e)

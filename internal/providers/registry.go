@@ -230,8 +230,11 @@ func (r *Registry) ailing(provider string) bool {
 func (r *Registry) Close() error {
 	var errs []error
 	for _, p := range r.providers {
-		if c, ok := p.(io.Closer); ok {
+		switch c := p.(type) {
+		case io.Closer:
 			errs = append(errs, c.Close())
+		case interface{ Close() }:
+			c.Close()
 		}
 	}
 	return errors.Join(errs...)

@@ -189,6 +189,14 @@ type closing struct {
 
 func (c *closing) Close() error { c.closed++; return c.err }
 
+// quietlyClosing is a provider whose closing cannot fail, as the vendors' own.
+type quietlyClosing struct {
+	providertest.Stub
+	closed bool
+}
+
+func (c *quietlyClosing) Close() { c.closed = true }
+
 func TestRegistryOwnsItsProviders(t *testing.T) {
 	cfg := config.Default()
 	cfg.GLM.APIKey, cfg.Kimi.APIKey = "k", "k"
@@ -214,6 +222,12 @@ func TestRegistryOwnsItsProviders(t *testing.T) {
 	assert.NotContains(t, ids, "kimi-k2.5", "retired")
 
 	require.ErrorContains(t, reg.Close(), "stuck")
+
+	quiet := &quietlyClosing{Stub: providertest.Stub{Vendor: "glm"}}
+	reg, err = providers.NewRegistry(cfg, quiet)
+	require.NoError(t, err)
+	require.NoError(t, reg.Close())
+	assert.True(t, quiet.closed)
 	assert.Equal(t, 1, glm.closed)
 	assert.Equal(t, 1, kimi.closed)
 }

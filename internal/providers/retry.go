@@ -46,7 +46,7 @@ func (r retrying) run(ctx context.Context, send func() *Error) *Error {
 			n--
 			continue
 		}
-		if !err.Retry || n >= r.attempts {
+		if !err.Retry || err.Kind == KindTimeout || n >= r.attempts { // who was silent once has had its time
 			return err.after(last)
 		}
 		wait := err.RetryAfter

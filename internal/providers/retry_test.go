@@ -36,6 +36,7 @@ func TestRetrying(t *testing.T) {
 		{"Retry-After that fits", 30 * time.Second, 5, []*Error{retry(KindRateLimited, 4*time.Second), nil}, 2, 4 * time.Second, ""},
 		{"Retry-After that does not", 30 * time.Second, 5, []*Error{retry(KindOverloaded, 30*time.Second)}, 1, 0, KindRateLimited},
 		{"Retry-After that leaves no attempt", 10 * time.Second, 5, []*Error{retry(KindRateLimited, 9600*time.Millisecond)}, 1, 0, KindRateLimited},
+		{"a silence", 30 * time.Second, 5, []*Error{retry(KindTimeout, 0)}, 1, 0, KindTimeout},
 		{"none allowed", 30 * time.Second, 1, []*Error{retry(KindNetwork, 0)}, 1, 0, KindNetwork},
 	} {
 		t.Run(c.name, func(t *testing.T) {
