@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
-	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
@@ -60,9 +60,8 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) *Result {
 	}
 	c := &call{
 		Dispatcher: x, inv: inv,
-		record: CallRecord{
-			ID: uuid.NewString()[:8], RequestID: inv.ID, Tool: inv.Tool, Client: inv.Client, Arguments: inv.Arguments,
-			Received: inv.Received, Limit: x.deps.Config.Timeouts.For(config.ClassSimple),
+		about: activity.Call{
+			ID: uuid.NewString(), RequestID: inv.ID, Tool: inv.Tool, Client: inv.Client, Arguments: inv.Arguments, Started: inv.Received,
 		},
 	}
 	t, p, err := x.prepare(inv)
@@ -70,10 +69,9 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) *Result {
 		c.begin()
 		return c.end(c.failed(ctx, err), nil)
 	}
-	c.record.Limit = p.limit
-	c.record.ContinuationID = p.continuationID
+	c.about.ContinuationID = p.continuationID
 	if t.threaded && p.continuationID == "" {
-		c.record.ContinuationID = uuid.NewString()
+		c.about.ContinuationID = uuid.NewString()
 	}
 	c.begin()
 	return c.end(c.run(ctx, p), p.notes)
@@ -98,14 +96,15 @@ func (x *Dispatcher) prepare(inv Invocation) (Tool, *prepared, error) {
 // call is one call on its way.
 type call struct {
 	*Dispatcher
-	inv    Invocation
-	record CallRecord
-	err    error // for the log
+	inv   Invocation
+	about activity.Call
+	work  *activity.Work
+	err   error // for the log
 }
 
 func (c *call) begin() {
-	if c.deps.Calls != nil {
-		c.deps.Calls.CallStarted(c.record)
+	if c.deps.Activity != nil {
+		c.work = c.deps.Activity.Start(c.about)
 	}
 }
 
@@ -115,11 +114,11 @@ func (c *call) run(ctx context.Context, p *prepared) *Result {
 	budget := providers.Budget{Limit: p.limit, Class: p.class, Start: c.inv.Received}
 	ctx, cancel := context.WithDeadlineCause(ctx, budget.Deadline(), cause)
 	defer cancel()
-	reporter := progress.Start(c.inv.Progress, c.record.ContinuationID, c.inv.Tool, c.inv.Received)
+	reporter := progress.Start(c.inv.Progress, c.work.Heard, c.about.ContinuationID, c.inv.Tool, c.inv.Received)
 	defer reporter.Stop()
 
 	done := make(chan handled, 1) // so that a handler that nobody waits for any more can end
-	work := progress.With(withRecord(providers.WithBudget(ctx, budget), c.record), reporter)
+	work := progress.With(withCall(providers.WithBudget(ctx, budget), c.about), reporter)
 	go func() { done <- handle(work, p) }()
 	select {
 	case h := <-done:
@@ -186,25 +185,29 @@ func (c *call) end(r *Result, notes []string) *Result {
 	m.ToolName = c.inv.Tool
 	m.Notes = slices.Concat(notes, m.Notes)
 	m.DurationMS = time.Since(c.inv.Received).Milliseconds()
-	chars := fit(r, c.deps.Config.Files.MaxOutputTokens)
+	fit(r, c.deps.Config.Files.MaxOutputTokens)
 
-	end := CallEnd{Err: c.err, Duration: time.Since(c.inv.Received), Metadata: *m, Chars: chars}
+	end := activity.End{Provider: m.ProviderUsed, Model: m.ModelUsed, Attempts: m.Attempts, Fallback: m.Fallback}
 	end.Status, _ = r.Body.Get("status").(string)
+	if m.Usage != nil {
+		end.Usage = *m.Usage
+	}
 	var e *Error
 	if errors.As(c.err, &e) {
-		end.Code, end.Limit = string(e.Code), e.Limit
+		end.ErrorCode = string(e.Code)
+		if end.Provider, end.Model = e.Provider, e.Model; e.Provider == "" {
+			end.Limit = e.Limit // of others, the path of model calls has told
+		}
 		c.logFailure(e)
 	}
-	if c.deps.Calls != nil {
-		c.deps.Calls.CallFinished(c.record, end)
-	}
+	c.work.Finish(end)
 	return r
 }
 
 // logFailure is the one place where a failed call is logged, with its cause.
 func (c *call) logFailure(e *Error) {
 	fields := []zap.Field{
-		zap.String("tool", c.inv.Tool), zap.String("call", c.record.ID), zap.String("request_id", c.inv.ID),
+		zap.String("tool", c.inv.Tool), zap.String("request_id", c.inv.ID),
 		zap.String("code", string(e.Code)), zap.Duration("elapsed", time.Since(c.inv.Received)), zap.Error(e),
 	}
 	if e.Limit != nil {

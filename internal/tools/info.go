@@ -1,16 +1,19 @@
 package tools
 
-import "context"
+import (
+	"context"
 
-type recordKey struct{}
+	"github.com/exai-mcp/exai-mcp/internal/activity"
+)
 
-// withRecord puts the call on its handler's context.
-func withRecord(ctx context.Context, r CallRecord) context.Context {
-	return context.WithValue(ctx, recordKey{}, r)
+type callKey struct{}
+
+func withCall(ctx context.Context, c activity.Call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
 }
 
-// RecordOf is the tool call that a handler works on, the zero record outside of one.
-func RecordOf(ctx context.Context) CallRecord {
-	r, _ := ctx.Value(recordKey{}).(CallRecord)
-	return r
+// CallOf is the tool call that a handler works on, the zero Call outside of one.
+func CallOf(ctx context.Context) activity.Call {
+	c, _ := ctx.Value(callKey{}).(activity.Call)
+	return c
 }

@@ -3,9 +3,11 @@ package tools
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
@@ -41,12 +43,7 @@ func (d *Deps) status(ctx context.Context, in statusInput) (*Result, error) {
 			tools = append(tools, t.Name)
 		}
 	}
-	failures := []string{}
-	if d.LastErrors != nil {
-		if last := d.LastErrors(max(in.TailLines, 0)); last != nil {
-			failures = last[max(0, len(last)-3):]
-		}
-	}
+	failures := d.lastErrors(ctx, in.TailLines)
 	store := d.storeState(ctx)
 	roots := d.Workspace.Roots(ctx)
 
@@ -62,6 +59,24 @@ func (d *Deps) status(ctx context.Context, in statusInput) (*Result, error) {
 		r.Body.Set("doctor", d.doctor(ctx, configured, in.Probe))
 	}
 	return r, nil
+}
+
+// lastErrors are the newest failed calls, at most three, among so many lines of the tool-call log.
+func (d *Deps) lastErrors(ctx context.Context, lines int) []string {
+	failed := []string{}
+	if d.Activity == nil {
+		return failed
+	}
+	tail, err := d.Activity.TailToolCalls(ctx, activity.Query{Lines: lines})
+	if err != nil { // no log, or nothing in it yet
+		return failed
+	}
+	for _, line := range tail {
+		if strings.Contains(line, `"error_code":`) {
+			failed = append(failed, line)
+		}
+	}
+	return failed[max(0, len(failed)-3):]
 }
 
 // storeState says where conversations live and whether they can be reached.

@@ -30,7 +30,7 @@ func (d *Deps) version(ctx context.Context, _ modelInput) (*Result, error) {
 	line("Commit", strings.TrimSpace(v.Commit+" "+v.Date))
 	line("Go", runtime.Version()+" on "+platform)
 	line("Protocol revisions", strings.Join(v.Protocols, ", "))
-	line("Client", RecordOf(ctx).Client)
+	line("Client", CallOf(ctx).Client)
 	if program, err := os.Executable(); err == nil {
 		line("Program", program)
 	}

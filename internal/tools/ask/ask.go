@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -32,6 +33,7 @@ type Options struct {
 	Store func(ctx context.Context) (conversation.Store, error)
 	// Workspace names the folder that new threads belong to. May be nil.
 	Workspace func() string
+	Activity  *activity.Log    // hears of answers that go on in the background; nil: nobody does
 	Log       *zap.Logger      // nil logs nothing
 	Now       func() time.Time // nil means time.Now
 }
@@ -42,6 +44,7 @@ type Threads struct {
 	caller Caller
 	open   func(ctx context.Context) (conversation.Store, error)
 	space  func() string
+	events *activity.Log
 	log    *zap.Logger
 	now    func() time.Time
 
@@ -55,7 +58,7 @@ type Threads struct {
 // New makes the service.
 func New(o Options) *Threads {
 	t := &Threads{
-		cfg: o.Config, caller: o.Caller, open: o.Store, space: o.Workspace, log: o.Log, now: o.Now,
+		cfg: o.Config, caller: o.Caller, open: o.Store, space: o.Workspace, events: o.Activity, log: o.Log, now: o.Now,
 		turns: map[string]*turnstile{}, live: map[string]*follower{},
 	}
 	if t.space == nil {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
@@ -142,13 +144,29 @@ func (t *Threads) follow(id string, turn conversation.Turn, a *Answer) {
 			t.mu.Unlock()
 			close(f.done)
 		}()
-		t.grow(id, turn, f.generation)
-		t.finish(id, turn, f.generation.Snapshot(), a.question.Finished)
+		work := t.work(id, turn)
+		t.grow(id, turn, f.generation, work)
+		out := f.generation.Snapshot()
+		t.finish(id, turn, out, a.question.Finished)
+		work.Finish(activity.End{
+			Status: string(fill(turn, out).Status), Provider: out.Model.Provider, Model: out.Model.ID, Attempts: out.Attempts,
+			Usage: out.Response.Usage,
+		})
 	}()
 }
 
+// work lists the answer as work in progress, under the id of its thread.
+func (t *Threads) work(id string, turn conversation.Turn) *activity.Work {
+	if t.events == nil {
+		return nil
+	}
+	return t.events.Start(activity.Call{
+		ID: "background " + uuid.NewString(), Tool: turn.Tool, ContinuationID: id, Provider: turn.Provider, Model: turn.Model, Background: true,
+	})
+}
+
 // grow saves the answer every 2 s while it is being written. The save is also the sign that the process lives.
-func (t *Threads) grow(id string, turn conversation.Turn, g *providers.Generation) {
+func (t *Threads) grow(id string, turn conversation.Turn, g *providers.Generation, work *activity.Work) {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	for {
@@ -157,6 +175,7 @@ func (t *Threads) grow(id string, turn conversation.Turn, g *providers.Generatio
 			return
 		case <-tick.C:
 		}
+		work.Heard(providers.Event{Phase: providers.PhaseBackground, Tokens: g.Tokens()})
 		ctx, cancel := context.WithTimeout(context.Background(), saveTime)
 		err := t.save(ctx, id, fill(turn, g.Snapshot()))
 		cancel()

@@ -23,6 +23,7 @@ const (
 // Reporter speaks for one call. All its methods are safe for concurrent use and do nothing on a nil Reporter.
 type Reporter struct {
 	send  func(string) // nil: nobody listens
+	heard func(providers.Event)
 	id    string
 	start time.Time
 	stop  chan struct{}
@@ -42,9 +43,10 @@ type line struct {
 }
 
 // Start begins to report: the first message goes out at once, another whenever something changes, and at least one every
-// 5 s until Stop. continuationID, when the call has one, leads every message. send may be nil.
-func Start(send func(message string), continuationID, phase string, start time.Time) *Reporter {
-	r := &Reporter{send: send, id: continuationID, phase: phase, start: start}
+// 5 s until Stop. continuationID, when the call has one, leads every message. heard is told every event of a model. Both
+// functions may be nil.
+func Start(send func(message string), heard func(providers.Event), continuationID, phase string, start time.Time) *Reporter {
+	r := &Reporter{send: send, heard: heard, id: continuationID, phase: phase, start: start}
 	if send == nil {
 		return r
 	}
@@ -97,6 +99,9 @@ func (r *Reporter) Model() func(providers.Event) {
 	}
 	l := &line{}
 	return func(e providers.Event) {
+		if r.heard != nil {
+			r.heard(e)
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		phase := describe(e)

@@ -11,6 +11,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 // Code is the machine-readable part of an error reply. The codes of model calls are the providers' Kinds.
@@ -103,6 +104,10 @@ func Of(ctx context.Context, err error) *Error {
 	var vendor *providers.Error
 	if errors.As(err, &vendor) {
 		return ofVendor(vendor)
+	}
+	var file *workspace.Error
+	if errors.As(err, &file) {
+		return &Error{Code: Code(file.Code), Message: file.Message, Hint: file.Hint, Err: file}
 	}
 	if known := ofStores(err); known != nil {
 		return known

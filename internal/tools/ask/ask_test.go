@@ -1,0 +1,566 @@
+package ask_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+// bench is a service over a stub vendor and a store in a map.
+type bench struct {
+	*ask.Threads
+	t        *testing.T
+	cfg      *config.Config
+	store    *asktest.Store
+	requests []providers.ChatRequest
+}
+
+func newBench(t *testing.T, glm asktest.Chat) *bench {
+	b := &bench{t: t, cfg: config.Default(), store: &asktest.Store{}}
+	_, caller := asktest.Vendors(t, b.cfg, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		b.requests = append(b.requests, req)
+		return glm(ctx, req, on)
+	}, nil)
+	b.Threads = ask.New(ask.Options{Config: b.cfg, Caller: caller, Store: b.store.Open})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		assert.NoError(t, b.Close(ctx))
+		assert.NoError(t, caller.Close(ctx))
+	})
+	return b
+}
+
+// call is the context of a tool call that begins now.
+func (b *bench) call() context.Context {
+	limit := b.cfg.Timeouts.For(config.ClassSimple)
+	budget := providers.Budget{Limit: limit, Class: config.ClassSimple, Start: time.Now()}
+	ctx, cancel := context.WithDeadlineCause(context.Background(), budget.Deadline(), reply.TimedOut(limit))
+	b.t.Cleanup(cancel)
+	return providers.WithBudget(ctx, budget)
+}
+
+func question(prompt string) ask.Question {
+	return ask.Question{Tool: "chat", System: "You are a test.", Prompt: prompt, Category: providers.CategoryFast, Background: true}
+}
+
+func (b *bench) ask(id, prompt string) *ask.Said {
+	b.t.Helper()
+	said, err := b.Ask(b.call(), id, question(prompt))
+	require.NoError(b.t, err)
+	return said
+}
+
+func codeOf(err error) reply.Code { return reply.Of(context.Background(), err).Code }
+
+func text(parts ...string) []providers.Delta {
+	var out []providers.Delta
+	for _, p := range parts {
+		out = append(out, providers.Delta{Content: p})
+	}
+	return out
+}
+
+func TestAskKeepsWhatWasSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Says("forty-two"))
+		first := b.ask("", "the question\nwith details")
+		assert.Equal(t, "forty-two", first.Text)
+		assert.False(t, first.Partial)
+		assert.Equal(t, 2, first.N)
+		assert.Nil(t, first.Remaining)
+		assert.Equal(t, "glm-5.3-flash", first.Metadata.ModelUsed)
+		assert.Equal(t, "stop", first.Metadata.FinishReason)
+		assert.Equal(t, 1, first.Metadata.Attempts)
+
+		second := b.ask(first.ContinuationID, "and why?")
+		assert.Equal(t, first.ContinuationID, second.ContinuationID)
+		assert.Equal(t, 4, second.N)
+
+		sent := b.requests[1].Messages
+		require.Len(t, sent, 4)
+		assert.Equal(t, providers.RoleSystem, sent[0].Role)
+		assert.Equal(t, "the question\nwith details", sent[1].Content)
+		assert.Equal(t, providers.Message{Role: providers.RoleAssistant, Content: "forty-two"}, sent[2])
+		assert.Equal(t, "and why?", sent[3].Content)
+		assert.Equal(t, b.requests[0].Messages[0], sent[0], "the beginning stays the same, so that vendors find it in their caches")
+
+		thread, err := b.store.Load(t.Context(), first.ContinuationID)
+		require.NoError(t, err)
+		assert.Equal(t, "the question", thread.Title)
+		assert.Equal(t, "chat", thread.Tool)
+		assert.Len(t, thread.Turns, 4)
+	})
+}
+
+func TestSystemPromptHasTheRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Says("ok"))
+		b.cfg.Server.Locale = "fr-FR"
+		q := question("x")
+		q.Search = false
+		_, err := b.Ask(b.call(), "", q)
+		require.NoError(t, err)
+		system := b.requests[0].Messages[0].Content
+		assert.True(t, strings.HasPrefix(system, "You are a test."))
+		assert.Contains(t, system, "Saturday, 1 January 2000", "today's date, of synctest's clock")
+		assert.Contains(t, system, "fr-FR")
+		assert.Contains(t, system, "Cite nothing else")
+		assert.NotContains(t, system, "web search")
+	})
+}
+
+func TestThreadKeepsItsModelUnlessNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Says("ok"))
+		q := question("x")
+		q.Model = "glm-5.3"
+		first, err := b.Ask(b.call(), "", q)
+		require.NoError(t, err)
+		second := b.ask(first.ContinuationID, "y")
+		assert.Equal(t, "glm-5.3", second.Metadata.ModelUsed, "the category alone would choose the quick one")
+		q.Model = "glm-5.3-flash"
+		third, err := b.Ask(b.call(), first.ContinuationID, q)
+		require.NoError(t, err)
+		assert.Equal(t, "glm-5.3-flash", third.Metadata.ModelUsed)
+	})
+}
+
+func TestUnknownThread(t *testing.T) {
+	b := newBench(t, asktest.Says("ok"))
+	_, err := b.Ask(b.call(), "no-such-id", question("x"))
+	assert.Equal(t, reply.ConversationNotFound, codeOf(err))
+	_, err = b.Fetch(b.call(), "no-such-id", nil)
+	assert.Equal(t, reply.ConversationNotFound, codeOf(err))
+	assert.Empty(t, b.requests)
+}
+
+func TestErrorBeforeAnyTextStoresNothing(t *testing.T) {
+	b := newBench(t, func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+		return nil, &providers.Error{Kind: providers.KindAuth, Message: "The key was refused."}
+	})
+	_, err := b.Ask(b.call(), "", question("x"))
+	assert.Equal(t, reply.Auth, codeOf(err))
+	list, err := b.store.List(t.Context(), conversation.Filter{})
+	require.NoError(t, err)
+	assert.Empty(t, list)
+}
+
+// An answer that is longer than its call goes on, is saved every 2 s, and is fetched by a blank prompt.
+func TestPartialGoesOnInTheBackground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pieces []string
+		for i := range 40 {
+			pieces = append(pieces, fmt.Sprintf("%02d ", i))
+		}
+		b := newBench(t, asktest.Drips(time.Second, text(pieces...)...))
+		start := time.Now()
+		said := b.ask("", "count")
+		took := time.Since(start)
+		assert.Less(t, took, 30*time.Second)
+		assert.Greater(t, took, 28*time.Second)
+		assert.True(t, said.Partial)
+		assert.True(t, said.Pending)
+		assert.True(t, strings.HasPrefix(said.Text, "00 01 02 "))
+		assert.Equal(t, "timeout", said.Metadata.FinishReason)
+		r := said.Reply()
+		assert.Equal(t, "partial", r.Body.Get("status"))
+		assert.NotNil(t, r.Body.Get("continuation_offer"))
+
+		// At once: waits for the rest.
+		fetched, err := b.Fetch(b.call(), said.ContinuationID, nil)
+		require.NoError(t, err)
+		assert.Equal(t, strings.Join(pieces, ""), fetched.Text)
+		assert.False(t, fetched.Partial)
+		assert.Equal(t, "stop", fetched.Metadata.FinishReason)
+		assert.Equal(t, 40*time.Second, time.Since(start).Round(time.Second))
+		assert.Equal(t, "continuation_available", fetched.Reply().Body.Get("status"))
+
+		saves := b.store.Saves()
+		require.NotEmpty(t, saves)
+		assert.GreaterOrEqual(t, len(saves), 5, "about every 2 s, and at the end")
+		for _, turn := range saves[:len(saves)-1] {
+			assert.Equal(t, conversation.TurnRunning, turn.Status)
+		}
+		last := saves[len(saves)-1]
+		assert.Equal(t, conversation.TurnComplete, last.Status)
+		assert.Equal(t, strings.Join(pieces, ""), last.Content)
+	})
+}
+
+func TestFetchWithinItsOwnLimitIsPartialAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pieces := make([]string, 100)
+		for i := range pieces {
+			pieces[i] = "x"
+		}
+		b := newBench(t, asktest.Drips(time.Second, text(pieces...)...))
+		said := b.ask("", "count")
+		start := time.Now()
+		again, err := b.Fetch(b.call(), said.ContinuationID, nil)
+		require.NoError(t, err)
+		assert.True(t, again.Pending)
+		assert.Greater(t, len(again.Text), len(said.Text))
+		assert.Less(t, time.Since(start), 30*time.Second)
+
+		part := 10
+		at := time.Now()
+		read, err := b.Fetch(b.call(), said.ContinuationID, &part)
+		require.NoError(t, err)
+		assert.Equal(t, time.Duration(0), time.Since(at), "with an offset nothing is waited for")
+		assert.Len(t, read.Text, len(again.Text)-10)
+	})
+}
+
+func TestNewPromptWaitsForTheOldAnswerWhichJoinsTheHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		drip := asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 35), ",")...)...)
+		n := 0
+		b := newBench(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+			if n++; n == 1 {
+				return drip(ctx, req, on)
+			}
+			return asktest.Says("next")(ctx, req, on)
+		})
+		said := b.ask("", "first")
+		require.True(t, said.Pending)
+		next := b.ask(said.ContinuationID, "second")
+		assert.Equal(t, "next", next.Text)
+		require.Len(t, b.requests, 2)
+		assert.Equal(t, strings.Repeat("a", 35), b.requests[1].Messages[2].Content, "the whole old answer")
+	})
+}
+
+func TestNewPromptIsBusyWhenTheOldAnswerTakesTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 120), ",")...)...))
+		said := b.ask("", "first")
+		start := time.Now()
+		_, err := b.Ask(b.call(), said.ContinuationID, question("second"))
+		assert.Equal(t, reply.ConversationBusy, codeOf(err))
+		assert.True(t, reply.Of(t.Context(), err).Retryable)
+		assert.Less(t, time.Since(start), 30*time.Second)
+		assert.Len(t, b.requests, 1, "nothing was sent")
+	})
+}
+
+// Another process writes the answer: it is followed through the store, and given up when its heartbeat stops.
+func TestAnswerOfAnotherProcess(t *testing.T) {
+	running := func(b *bench) (string, conversation.Turn) {
+		stored, err := b.store.Append(b.t.Context(), conversation.NewTurns{ThreadID: "other", Turns: []conversation.Turn{
+			{Role: providers.RoleUser, Content: "q", SavedAt: time.Now()},
+			{Role: providers.RoleAssistant, Content: "so far", Status: conversation.TurnRunning, SavedAt: time.Now()},
+		}})
+		require.NoError(b.t, err)
+		return "other", stored[1]
+	}
+	t.Run("finished there", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, asktest.Says("ok"))
+			id, turn := running(b)
+			go func() {
+				for range 3 {
+					time.Sleep(2 * time.Second)
+					turn.SavedAt = time.Now()
+					_ = b.store.Save(context.Background(), id, turn)
+				}
+				turn.Content, turn.Status = "so far and on", conversation.TurnComplete
+				_ = b.store.Save(context.Background(), id, turn)
+			}()
+			said, err := b.Fetch(b.call(), id, nil)
+			require.NoError(t, err)
+			assert.Equal(t, "so far and on", said.Text)
+			assert.False(t, said.Partial)
+		})
+	})
+	t.Run("died there", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, asktest.Says("ok"))
+			id, _ := running(b)
+			start := time.Now()
+			said, err := b.Fetch(b.call(), id, nil)
+			require.NoError(t, err)
+			assert.Equal(t, "so far", said.Text)
+			assert.True(t, said.Partial)
+			assert.False(t, said.Pending)
+			assert.InDelta(t, 10, time.Since(start).Seconds(), 1)
+			next := b.ask(id, "go on")
+			assert.Equal(t, "ok", next.Text)
+			assert.Contains(t, b.requests[0].Messages[2].Content, "so far\n\n[The answer was cut off here.]")
+		})
+	})
+}
+
+func TestOnlyThinkingArrived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var thoughts []providers.Delta
+		for range 60 {
+			thoughts = append(thoughts, providers.Delta{Reasoning: "let me see, "})
+		}
+		b := newBench(t, asktest.Drips(time.Second, thoughts...))
+		b.cfg.Calls.BackgroundCompletion = false
+		said := b.ask("", "hard one")
+		assert.True(t, said.Partial)
+		assert.False(t, said.Pending)
+		assert.Contains(t, said.Text, "has been thinking for 28 s")
+		again, err := b.Fetch(b.call(), said.ContinuationID, nil)
+		require.NoError(t, err)
+		assert.True(t, again.Partial)
+		assert.Contains(t, again.Text, "still thinking")
+		thread, err := b.store.Load(t.Context(), said.ContinuationID)
+		require.NoError(t, err)
+		assert.Empty(t, thread.Turns[1].Content)
+		assert.Equal(t, conversation.TurnPartial, thread.Turns[1].Status)
+	})
+}
+
+func TestStoreThatHangsCostsTheOfferOnly(t *testing.T) {
+	for _, heeds := range []bool{true, false} {
+		t.Run(fmt.Sprintf("heeds its context: %v", heeds), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, asktest.Drips(time.Second, text("a", "b")...))
+				block := make(chan struct{})
+				b.store.Before = func(ctx context.Context, _ string) error {
+					if !heeds {
+						<-block
+						return errors.New("gone")
+					}
+					<-ctx.Done()
+					return context.Cause(ctx)
+				}
+				start := time.Now()
+				said := b.ask("", "x")
+				assert.Equal(t, "ab", said.Text)
+				assert.Less(t, time.Since(start), 8*time.Second)
+				require.NotNil(t, said.Metadata.Stored)
+				assert.False(t, *said.Metadata.Stored)
+				assert.NotEmpty(t, said.Metadata.Notes)
+				r := said.Reply()
+				assert.Equal(t, "success", r.Body.Get("status"))
+				assert.Nil(t, r.Body.Get("continuation_offer"))
+				close(block)
+			})
+		})
+	}
+}
+
+// Nobody could fetch an answer whose thread is not stored: it is ended, not left to cost money.
+func TestStoreThatFailsEndsTheBackgroundAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan struct{})
+		b := newBench(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+			defer close(ended)
+			return asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 200), ",")...)...)(ctx, req, on)
+		})
+		b.store.Before = func(context.Context, string) error { return errors.New("disk full") }
+		start := time.Now()
+		said := b.ask("", "x")
+		assert.True(t, said.Partial)
+		assert.False(t, said.Pending)
+		assert.Nil(t, said.Reply().Body.Get("continuation_offer"))
+		<-ended
+		assert.Less(t, time.Since(start), 31*time.Second)
+	})
+}
+
+func TestLoadFailureIsStoreUnavailable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Says("ok"))
+		said := b.ask("", "x")
+		b.store.Before = func(ctx context.Context, _ string) error { <-ctx.Done(); return context.Cause(ctx) }
+		start := time.Now()
+		_, err := b.Ask(b.call(), said.ContinuationID, question("y"))
+		assert.Equal(t, reply.StoreUnavailable, codeOf(err))
+		assert.Less(t, time.Since(start), 30*time.Second)
+		assert.Len(t, b.requests, 1)
+	})
+}
+
+func TestCancelledCallStoresWhatHadArrived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Drips(time.Second, text("a", "b", "c", "d", "e")...))
+		ctx, cancel := context.WithCancelCause(b.call())
+		go func() {
+			time.Sleep(2500 * time.Millisecond)
+			cancel(errors.New("cancelled by client"))
+		}()
+		said, err := b.Ask(ctx, "", question("x"))
+		require.NoError(t, err)
+		assert.Equal(t, "ab", said.Text)
+		thread, err := b.store.Load(t.Context(), said.ContinuationID)
+		require.NoError(t, err)
+		assert.Equal(t, "ab", thread.Turns[1].Content)
+		assert.Equal(t, conversation.TurnPartial, thread.Turns[1].Status)
+		assert.Equal(t, providers.FinishCancelled, thread.Turns[1].FinishReason)
+	})
+}
+
+func TestCallsOfOneThreadGoOneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Drips(time.Second, text("x")...))
+		id := b.ask("", "0").ContinuationID
+		done := make(chan string, 3)
+		for i := range 3 {
+			go func() {
+				time.Sleep(time.Duration(i) * time.Millisecond)
+				said, err := b.Ask(b.call(), id, question(fmt.Sprint(i+1)))
+				if assert.NoError(t, err) {
+					done <- fmt.Sprint(said.N)
+				}
+			}()
+		}
+		assert.Equal(t, []string{"4", "6", "8"}, []string{<-done, <-done, <-done})
+		assert.Len(t, b.requests[3].Messages, 8, "each sees what was said before it")
+	})
+}
+
+func TestConversationLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Says("ok"))
+		b.cfg.Conversations.MaxTurns = 4
+		said := b.ask("", "1")
+		require.NotNil(t, said.Remaining)
+		assert.Equal(t, 2, *said.Remaining)
+		said = b.ask(said.ContinuationID, "2")
+		assert.Equal(t, 0, *said.Remaining)
+		_, err := b.Ask(b.call(), said.ContinuationID, question("3"))
+		assert.Equal(t, reply.ConversationFull, codeOf(err))
+		_, err = b.Fetch(b.call(), said.ContinuationID, nil)
+		assert.NoError(t, err, "reading goes on")
+
+		b.cfg.Conversations.MaxTurns, b.cfg.Conversations.TimeoutHours = 0, 1
+		time.Sleep(61 * time.Minute)
+		_, err = b.Ask(b.call(), said.ContinuationID, question("4"))
+		assert.Equal(t, reply.ConversationExpired, codeOf(err))
+		_, err = b.Fetch(b.call(), said.ContinuationID, nil)
+		assert.NoError(t, err)
+	})
+}
+
+func TestOffsetsCountCharacters(t *testing.T) {
+	b := newBench(t, asktest.Says("äöü漢字🙂 end"))
+	said := b.ask("", "x")
+	for offset, want := range map[int]string{0: "äöü漢字🙂 end", 3: "漢字🙂 end", 6: " end", 10: ""} {
+		got, err := b.Fetch(b.call(), said.ContinuationID, &offset)
+		require.NoError(t, err)
+		assert.Equal(t, want, got.Text)
+		assert.Equal(t, offset, got.Offset)
+	}
+	beyond := 11
+	_, err := b.Fetch(b.call(), said.ContinuationID, &beyond)
+	assert.Equal(t, reply.InvalidRequest, codeOf(err))
+	assert.ErrorContains(t, err, "has 10 characters")
+}
+
+func TestFetchWithoutAnAnswer(t *testing.T) {
+	b := newBench(t, asktest.Says("ok"))
+	_, err := b.store.Append(t.Context(), conversation.NewTurns{ThreadID: "steps", Turns: []conversation.Turn{{Role: providers.RoleUser, Content: "step 1"}}})
+	require.NoError(t, err)
+	_, err = b.Fetch(b.call(), "steps", nil)
+	assert.Equal(t, reply.InvalidRequest, codeOf(err))
+}
+
+func TestCloseKeepsBackgroundAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 200), ",")...)...))
+		said := b.ask("", "x")
+		require.True(t, said.Pending)
+		time.Sleep(5 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.NoError(t, b.Close(ctx))
+		thread, err := b.store.Load(t.Context(), said.ContinuationID)
+		require.NoError(t, err)
+		assert.Equal(t, conversation.TurnPartial, thread.Turns[1].Status)
+		assert.Greater(t, len(thread.Turns[1].Content), len(said.Text))
+	})
+}
+
+func TestFinishedHearsOfABackgroundAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 35), ",")...)...))
+		heard := make(chan conversation.Turn, 1)
+		q := question("x")
+		q.Finished = func(ctx context.Context, turn conversation.Turn) {
+			_, bounded := providers.BudgetFrom(ctx)
+			assert.False(t, bounded)
+			heard <- turn
+		}
+		said, err := b.Ask(b.call(), "", q)
+		require.NoError(t, err)
+		require.True(t, said.Pending)
+		assert.Equal(t, strings.Repeat("a", 35), (<-heard).Content)
+	})
+}
+
+// A file goes to the model once per thread unless it changes.
+func TestFilesAreSentOnce(t *testing.T) {
+	b := newBench(t, asktest.Says("ok"))
+	file := func(sum, data string) conversation.Attachment {
+		return conversation.Attachment{Path: "/p/a.go", SHA256: sum, MIME: "text/plain", Data: []byte(data)}
+	}
+	q := question("1")
+	q.Attachments = []conversation.Attachment{file("s1", "package a")}
+	said, err := b.Ask(b.call(), "", q)
+	require.NoError(t, err)
+	q.Prompt = "2"
+	_, err = b.Ask(b.call(), said.ContinuationID, q)
+	require.NoError(t, err)
+	q.Prompt, q.Attachments = "3", []conversation.Attachment{file("s2", "package b")}
+	_, err = b.Ask(b.call(), said.ContinuationID, q)
+	require.NoError(t, err)
+
+	last := func(i int) string { return b.requests[i].Messages[len(b.requests[i].Messages)-1].Content }
+	assert.Contains(t, last(0), "package a")
+	assert.NotContains(t, last(1), "package a")
+	assert.Contains(t, last(1), "[Unchanged since they were sent earlier in this conversation: /p/a.go]")
+	assert.Contains(t, last(2), "package b")
+	assert.Equal(t, last(0), b.requests[2].Messages[1].Content, "what was sent is sent the same again")
+}
+
+func TestTooMuchForTheWindow(t *testing.T) {
+	b := newBench(t, asktest.Says("ok"))
+	q := question("x")
+	q.Model = "glm-4.5"
+	q.Attachments = []conversation.Attachment{{Path: "/big", SHA256: "s", MIME: "text/plain", Data: []byte(strings.Repeat("word ", 200_000))}}
+	_, err := b.Ask(b.call(), "", q)
+	assert.Equal(t, reply.ContextLength, codeOf(err))
+	assert.Empty(t, b.requests)
+}
+
+// When a thread has outgrown the window, the oldest turns stay out, the reply says so, and files that went with them are
+// sent again when they are named.
+func TestLongThreadDropsItsOldestTurns(t *testing.T) {
+	b := newBench(t, asktest.Says("ok"))
+	file := conversation.Attachment{Path: "/p/a.go", SHA256: "s1", MIME: "text/plain", Data: []byte("package a")}
+	turns := []conversation.Turn{{Role: providers.RoleUser, Content: "with the file", Attachments: []conversation.Attachment{file}}}
+	for range 60 {
+		turns = append(turns, conversation.Turn{Role: providers.RoleAssistant, Content: strings.Repeat("long answer ", 1000), Model: "glm-4.5"},
+			conversation.Turn{Role: providers.RoleUser, Content: "go on"})
+	}
+	_, err := b.store.Append(t.Context(), conversation.NewTurns{ThreadID: "long", Turns: turns})
+	require.NoError(t, err)
+	q := question("next")
+	q.Model, q.Attachments = "glm-4.5", []conversation.Attachment{file}
+	said, err := b.Ask(b.call(), "long", q)
+	require.NoError(t, err)
+	sent := b.requests[0].Messages
+	assert.Less(t, len(sent), 100)
+	assert.Equal(t, providers.RoleUser, sent[1].Role)
+	assert.Contains(t, sent[len(sent)-1].Content, "package a")
+	assert.Contains(t, strings.Join(said.Metadata.Notes, " "), "oldest turns of this conversation did not fit the window of glm-4.5")
+}

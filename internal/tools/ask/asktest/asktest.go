@@ -1,0 +1,227 @@
+// Package asktest has what tests of conversations need: a store in a map, and vendors that say what they are told.
+package asktest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/providertest"
+)
+
+// Store is a conversation.Store in a map. Before, where it is set, is called ahead of each operation ("load", "append",
+// "save", "list" ...) and may delay or fail it.
+type Store struct {
+	Before func(ctx context.Context, op string) error
+
+	mu      sync.Mutex
+	threads map[string]*conversation.Thread
+	saves   []conversation.Turn
+}
+
+var _ conversation.Store = (*Store)(nil)
+
+func (s *Store) before(ctx context.Context, op string) error {
+	if s.Before != nil {
+		if err := s.Before(ctx, op); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// Load implements conversation.Store.
+func (s *Store) Load(ctx context.Context, id string) (*conversation.Thread, error) {
+	if err := s.before(ctx, "load"); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.threads[id]
+	if !ok {
+		return nil, conversation.ErrNotFound
+	}
+	out := *t
+	out.Turns = slices.Clone(t.Turns)
+	return &out, nil
+}
+
+// Append implements conversation.Store.
+func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversation.Turn, error) {
+	if err := s.before(ctx, "append"); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.threads[n.ThreadID]
+	if t == nil {
+		t = &conversation.Thread{ID: n.ThreadID, Title: n.Title, Tool: n.Tool, Workspace: n.Workspace, CreatedAt: time.Now()}
+		if s.threads == nil {
+			s.threads = map[string]*conversation.Thread{}
+		}
+		s.threads[n.ThreadID] = t
+	}
+	if n.DropStepsFrom > 0 {
+		drop := false
+		t.Turns = slices.DeleteFunc(t.Turns, func(turn conversation.Turn) bool {
+			if turn.Step != nil {
+				drop = turn.Step.Tool == n.DropStepsTool && turn.Step.Number >= n.DropStepsFrom
+			} else if turn.Role == providers.RoleUser {
+				drop = false
+			}
+			return drop
+		})
+	}
+	last := 0
+	for _, have := range t.Turns {
+		last = max(last, have.N)
+	}
+	stored := slices.Clone(n.Turns)
+	for i := range stored {
+		last++
+		stored[i].N = last
+		if stored[i].ID == "" {
+			stored[i].ID = uuid.NewString()
+		}
+		t.Turns = append(t.Turns, stored[i])
+	}
+	t.UpdatedAt = time.Now()
+	return stored, nil
+}
+
+// Save implements conversation.Store.
+func (s *Store) Save(ctx context.Context, threadID string, turn conversation.Turn) error {
+	if err := s.before(ctx, "save"); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.threads[threadID]
+	if t == nil {
+		return conversation.ErrNotFound
+	}
+	for i := range t.Turns {
+		if t.Turns[i].ID == turn.ID {
+			t.Turns[i] = turn
+			t.UpdatedAt = time.Now()
+			s.saves = append(s.saves, turn)
+			return nil
+		}
+	}
+	return conversation.ErrNotFound
+}
+
+// List implements conversation.Store, by text and tool.
+func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation.Summary, error) {
+	if err := s.before(ctx, "list"); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []conversation.Summary
+	for _, t := range s.threads {
+		if (f.Tool == "" || f.Tool == t.Tool) && strings.Contains(t.Title, f.Text) {
+			out = append(out, conversation.Summary{ID: t.ID, Title: t.Title, Tool: t.Tool, Turns: len(t.Turns), UpdatedAt: t.UpdatedAt})
+		}
+	}
+	slices.SortFunc(out, func(a, b conversation.Summary) int { return b.UpdatedAt.Compare(a.UpdatedAt) })
+	return out, nil
+}
+
+// Delete implements conversation.Store.
+func (s *Store) Delete(ctx context.Context, id string) error {
+	if err := s.before(ctx, "delete"); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.threads[id] == nil {
+		return conversation.ErrNotFound
+	}
+	delete(s.threads, id)
+	return nil
+}
+
+// Prune implements conversation.Store.
+func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
+	if err := s.before(ctx, "prune"); err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for id, t := range s.threads {
+		if t.UpdatedAt.Before(before) {
+			delete(s.threads, id)
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Saves are the turns that Save was given, in order.
+func (s *Store) Saves() []conversation.Turn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.saves)
+}
+
+// Open gives the store to those that open it when they need it.
+func (s *Store) Open(context.Context) (conversation.Store, error) { return s, nil }
+
+// Chat is what a stub vendor does with a request.
+type Chat = func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error)
+
+// Vendors are a registry and a caller over stub vendors: glm always, kimi where its function is set. The configuration
+// gets their keys.
+func Vendors(t testing.TB, cfg *config.Config, glm, kimi Chat) (*providers.Registry, *providers.Caller) {
+	t.Helper()
+	stubs := []providers.Provider{&providertest.Stub{Vendor: "glm", Catalogue: providers.BuiltinModels("glm"), ChatFunc: glm}}
+	cfg.GLM.APIKey = "test"
+	if kimi != nil {
+		cfg.Kimi.APIKey = "test"
+		stubs = append(stubs, &providertest.Stub{Vendor: "kimi", Catalogue: providers.BuiltinModels("kimi"), ChatFunc: kimi})
+	}
+	reg, err := providers.NewRegistry(cfg, stubs...)
+	require.NoError(t, err)
+	return reg, providers.NewCaller(reg, cfg, nil)
+}
+
+// Says answers at once.
+func Says(text string) Chat {
+	return func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		on(providers.Delta{Content: text})
+		return &providers.ChatResponse{Content: text, FinishReason: providers.FinishStop, UsageKnown: true, Usage: providers.Usage{InputTokens: 10, OutputTokens: 5}}, nil
+	}
+}
+
+// Drips answers with one piece after the other, each after a pause, and ends with what it has when ctx does.
+func Drips(pause time.Duration, pieces ...providers.Delta) Chat {
+	return func(ctx context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		resp := &providers.ChatResponse{}
+		for _, d := range pieces {
+			wait := time.NewTimer(pause)
+			select {
+			case <-wait.C:
+			case <-ctx.Done():
+				wait.Stop()
+				return resp, &providers.Error{Kind: providers.KindNetwork, Message: "ended", Err: context.Cause(ctx)}
+			}
+			resp.Content += d.Content
+			resp.Reasoning += d.Reasoning
+			on(d)
+		}
+		resp.FinishReason, resp.UsageKnown = providers.FinishStop, true
+		resp.Usage = providers.Usage{InputTokens: 10, OutputTokens: len(pieces)}
+		return resp, nil
+	}
+}
