@@ -140,6 +140,9 @@ func TestDefaultAnswerSaysThatItIsEmulated(t *testing.T) {
 
 func TestRequestsAreRecorded(t *testing.T) {
 	e := start(t)
+	require.Equal(t, e.URL(emulator.GLM), e.GLMURL())
+	require.NotEqual(t, e.GLMURL(), e.KimiURL())
+	require.True(t, strings.HasSuffix(e.GLMURL(), emulator.GLMBase) && strings.HasSuffix(e.KimiURL(), emulator.KimiBase))
 	c := to(t, e, emulator.Kimi)
 	body := chatBody("kimi-k3", "")
 	c.post("/chat/completions", body)

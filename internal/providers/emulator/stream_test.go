@@ -97,13 +97,14 @@ func TestStreamsByteForByte(t *testing.T) {
 
 func TestGLMStreamWithoutCallsEndsWithUsage(t *testing.T) {
 	e := start(t)
-	e.Script(emulator.Say("a", "b"))
+	e.Script(emulator.Say("a").Thinking("b"))
 	r := to(t, e, emulator.GLM).post("/chat/completions", chatBody("glm-4.7", `,"stream":true`))
 	ev := r.events()
 	require.Len(t, ev, 4)
 	last := decode(t, ev[2])
 	assert.Equal(t, "stop", at(t, last, "choices", 0, "finish_reason"))
 	assert.NotNil(t, at(t, last, "usage", "total_tokens"))
+	assert.Contains(t, ev[0], `"reasoning_content":"b"`, "reasoning comes first")
 	for _, e := range ev[:2] {
 		assert.NotContains(t, e, "usage")
 		assert.NotContains(t, e, "finish_reason")

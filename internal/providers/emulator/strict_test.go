@@ -121,6 +121,14 @@ func glmStrictness(t *testing.T) []strictness {
 			chatBody(glm, functions(1, "f")),
 		},
 		{"tool type", chatBody(glm, `,"tools":[{"type":"builtin_function","function":{"name":"$web_search"}}]`), 400, "1214", "tools.type", chatBody(glm, functions(1, "f"))},
+		{"tool of the mainland's", chatBody(glm, `,"tools":[{"type":"mcp","mcp":{}}]`), 400, "1214", "tools.type", chatBody(glm, `,"tools":[{"type":"retrieval","retrieval":{"knowledge_id":"k"}}]`)},
+		{"tool without function", chatBody(glm, `,"tools":[{"type":"function"}]`), 400, "1213", "tools.function", chatBody(glm, functions(1, "f"))},
+		{
+			"function parameters that are no object",
+			chatBody(glm, strings.Replace(functions(1, "f"), `{"type":"object"}`, `null`, 1)), 400, "1214", "parameters",
+			chatBody(glm, functions(1, "f")),
+		},
+		{"content part without type", messages(glm, `{"role":"user","content":[{"text":"x"}]}`, ""), 400, "1214", "messages", messages(glm, `{"role":"user","content":[{"type":"text","text":"x"}]}`, "")},
 		{"tool_choice none", chatBody(glm, functions(1, "f")+`,"tool_choice":"none"`), 400, "1214", "tool_choice", chatBody(glm, functions(1, "f")+`,"tool_choice":"auto"`)},
 		{
 			"tool_choice of a function",
@@ -223,6 +231,7 @@ func kimiStrictness(t *testing.T) []strictness {
 		},
 		{"tool type", chatBody(k3, `,"tools":[{"type":"web_search","web_search":{}}]`), 400, bad, "tools", chatBody(k3, functions(1, "fun"))},
 		{"built-in search while thinking", chatBody(k26, builtin), 400, bad, "$web_search", chatBody(k26, builtin+off)},
+		{"unknown built-in", chatBody(k26, strings.Replace(builtin, "$web_search", "$fly", 1)+off), 400, bad, "$fly", chatBody(k26, builtin+off)},
 		{"built-in search with parameters", chatBody(k26, strings.Replace(builtin, `"}`, `","parameters":null}`, 1)+off), 400, bad, "parameters", chatBody(k26, builtin+off)},
 		{"tool_choice required while K2.6 thinks", chatBody(k26, functions(1, "fun")+`,"tool_choice":"required"`), 400, bad, "tool_choice 'required' is incompatible", chatBody(k26, functions(1, "fun")+off+`,"tool_choice":"required"`)},
 		{"tool_choice required while K2.7 thinks", chatBody(k27, functions(1, "fun")+`,"tool_choice":"required"`), 400, bad, "required", chatBody(k3, functions(1, "fun")+`,"tool_choice":"required"`)},
