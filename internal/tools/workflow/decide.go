@@ -135,3 +135,15 @@ func wish(s Spec, c Consolidated, f Facts, o Options) Wish {
 	}
 	return SkipUnwarranted
 }
+
+// MayAsk tells, from a step alone, whether it can come to an expert call. It decides which limit the call has, before
+// anything of its run is known.
+func MayAsk(s Spec, f Facts, o Options) bool {
+	use := o.UseExpert
+	if f.UseAssistantModel != nil {
+		use = *f.UseAssistantModel
+	}
+	ends := !f.NextStepRequired || early(s, f) != ""
+	certain := s.Ladder.Final != "" && f.Confidence == s.Ladder.Final
+	return s.Expert != ExpertNever && o.ExpertEnabled && use && ends && !certain
+}

@@ -1,55 +1,16 @@
 package workflow
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
-
-// Field is one key of a reply with its value.
-type Field struct {
-	Key   string
-	Value any
-}
-
-// Fields are a reply's keys in the order in which the client reads them. An empty key is left out.
-type Fields []Field
-
-// Set appends a key.
-func (f *Fields) Set(key string, value any) {
-	if key != "" {
-		*f = append(*f, Field{key, value})
-	}
-}
-
-// MarshalJSON writes the keys as one object, in order.
-func (f Fields) MarshalJSON() ([]byte, error) {
-	var b strings.Builder
-	b.WriteByte('{')
-	for i, field := range f {
-		key, err := json.Marshal(field.Key)
-		if err != nil {
-			return nil, err
-		}
-		value, err := json.Marshal(field.Value)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", field.Key, err)
-		}
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(key)
-		b.WriteByte(':')
-		b.Write(value)
-	}
-	b.WriteByte('}')
-	return []byte(b.String()), nil
-}
 
 // NextCall is a call that is valid as it stands: a caller may send it unchanged.
 type NextCall struct {
-	Tool      string `json:"tool"`
-	Arguments Fields `json:"arguments"`
+	Tool      string        `json:"tool"`
+	Arguments *reply.Object `json:"arguments"`
 }
 
 // FileContext says what happened to the files of a step.
@@ -76,8 +37,8 @@ type Expert struct {
 }
 
 // head is what every reply begins with.
-func head(s Spec, status string, d Decision, c Consolidated, continuationID string, next bool) Fields {
-	var f Fields
+func head(s Spec, status string, d Decision, c Consolidated, continuationID string, next bool) *reply.Object {
+	f := &reply.Object{}
 	f.Set("status", status)
 	f.Set("step_number", d.Step.StepNumber)
 	f.Set("total_steps", d.Step.TotalSteps)
@@ -85,31 +46,33 @@ func head(s Spec, status string, d Decision, c Consolidated, continuationID stri
 	if continuationID != "" {
 		f.Set("continuation_id", continuationID)
 	}
-	f.Set(s.Keys.Status, counts(s, c))
+	f.Set(s.Keys.Status, CountsOf(s, c))
 	if s.Extra != nil {
-		f = append(f, s.Extra(d, c)...)
+		s.Extra(f, d, c)
 	}
 	return f
 }
 
-// counts is the status block: how much a run has gathered.
-func counts(s Spec, c Consolidated) Fields {
-	var f Fields
+// CountsOf is the status block: how much a run has gathered.
+func CountsOf(s Spec, c Consolidated) *reply.Object {
+	f := &reply.Object{}
 	f.Set("files_checked", len(c.FilesChecked))
 	f.Set("relevant_files", len(c.RelevantFiles))
 	f.Set("relevant_context", len(c.RelevantContext))
 	f.Set("issues_found", len(c.Issues))
 	f.Set("images_collected", len(c.Images))
 	f.Set("current_confidence", c.Confidence)
-	f.Set(s.Keys.Confidence, c.Confidence)
+	if s.Keys.Confidence != "" {
+		f.Set(s.Keys.Confidence, c.Confidence)
+	}
 	if s.Counts != nil {
-		f = append(f, s.Counts(c)...)
+		s.Counts(f, c)
 	}
 	return f
 }
 
 // PauseReply is the reply that asks for another step.
-func PauseReply(s Spec, d Decision, c Consolidated, continuationID string, files FileContext, next NextCall, w Words) Fields {
+func PauseReply(s Spec, d Decision, c Consolidated, continuationID string, files FileContext, next NextCall, w Words) *reply.Object {
 	f := head(s, s.Statuses.Pause, d, c, continuationID, true)
 	f.Set("file_context", files)
 	f.Set("next_call", next)
@@ -124,7 +87,7 @@ func PauseReply(s Spec, d Decision, c Consolidated, continuationID string, files
 
 // FinalReply is the reply that ends a run. An expert that asks for more gets no completion block, but the call to go on
 // with, since the run is not over then.
-func FinalReply(s Spec, d Decision, c Consolidated, continuationID string, files FileContext, e Expert, next NextCall, w Words) Fields {
+func FinalReply(s Spec, d Decision, c Consolidated, continuationID string, files FileContext, e Expert, next NextCall, w Words) *reply.Object {
 	if e.Wants != "" {
 		f := head(s, e.Wants, d, c, continuationID, false)
 		f.Set("content", e.Content)
@@ -161,8 +124,8 @@ func FinalReply(s Spec, d Decision, c Consolidated, continuationID string, files
 }
 
 // completion is the summary of a finished run.
-func completion(d Decision, c Consolidated) Fields {
-	var f Fields
+func completion(d Decision, c Consolidated) *reply.Object {
+	f := &reply.Object{}
 	f.Set("initial_request", c.Initial)
 	f.Set("steps_taken", c.Steps)
 	f.Set("files_examined", orEmpty(c.FilesChecked))

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
 var debugLike = Spec{
@@ -17,25 +19,13 @@ var debugLike = Spec{
 	},
 	Ladder: Ladder{Default: "low", Final: "certain"},
 	Expert: ExpertEvidence,
-	Counts: func(c Consolidated) Fields { return Fields{{"hypotheses_formed", len(c.Hypotheses)}} },
+	Counts: func(o *reply.Object, c Consolidated) { o.Set("hypotheses_formed", len(c.Hypotheses)) },
 }
 
-func keys(f Fields) (ks []string) {
-	for _, field := range f {
-		ks = append(ks, field.Key)
-	}
-	return ks
-}
-
-func value(t *testing.T, f Fields, key string) any {
+func value(t *testing.T, o *reply.Object, key string) any {
 	t.Helper()
-	for _, field := range f {
-		if field.Key == key {
-			return field.Value
-		}
-	}
-	t.Fatalf("no key %q in %v", key, keys(f))
-	return nil
+	require.Contains(t, o.Keys(), key)
+	return o.Get(key)
 }
 
 func TestPauseReplyHasEveryKey(t *testing.T) {
@@ -45,7 +35,7 @@ func TestPauseReplyHasEveryKey(t *testing.T) {
 		"status", "step_number", "total_steps", "next_step_required", "continuation_id", "investigation_status", "file_context",
 		"next_call", "investigation_required", "required_actions", "next_steps", "continuation_required",
 		"continuation_available", "next_step_number",
-	}, keys(f))
+	}, f.Keys())
 	assert.Equal(t, "pause_for_investigation", value(t, f, "status"))
 	counts, err := json.Marshal(value(t, f, "investigation_status"))
 	require.NoError(t, err)
@@ -90,10 +80,10 @@ func TestFinalReplyStatusFollowsTheExpert(t *testing.T) {
 			assert.Equal(t, c.status, value(t, f, "status"))
 			assert.Equal(t, false, value(t, f, "next_step_required"))
 			for _, k := range c.has {
-				assert.Contains(t, keys(f), k)
+				assert.Contains(t, f.Keys(), k)
 			}
 			for _, k := range c.hasNot {
-				assert.NotContains(t, keys(f), k)
+				assert.NotContains(t, f.Keys(), k)
 			}
 		})
 	}

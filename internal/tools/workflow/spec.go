@@ -5,6 +5,8 @@
 // allowed here: the tools import this package.
 package workflow
 
+import "github.com/exai-mcp/exai-mcp/internal/tools/reply"
+
 // StepInput is what a step of every workflow carries.
 type StepInput struct {
 	Step              string `json:"step"`
@@ -31,6 +33,12 @@ type Investigation struct {
 	Model             string           `json:"model,omitempty"`
 }
 
+// Belief is what the caller holds to be the cause, and how firmly.
+type Belief struct {
+	Hypothesis string `json:"hypothesis,omitempty"`
+	Confidence string `json:"confidence,omitempty" enum:"exploring,low,medium,high,very_high,almost_certain,certain"`
+}
+
 // Facts is one step as Decide, Consolidate and the expert's prompt see it, whatever tool it belongs to.
 type Facts struct {
 	StepInput
@@ -43,6 +51,8 @@ type Facts struct {
 	Hypothesis        string
 	Confidence        string // "" when the step names none
 	Images            []string
+	Branch            string    // the line of a plan that the step belongs to, "" for the main one
+	Paths             []string  // whatever else names a file or folder
 	Settings          []Setting // the tool's own parameters, for the expert
 }
 
@@ -51,6 +61,12 @@ type Setting struct {
 	Name  string
 	Value string
 }
+
+// Base is the investigation itself, for tools that embed it.
+func (in Investigation) Base() Investigation { return in }
+
+// SeveritySetting is the setting that hides findings of lower severity from a reply.
+const SeveritySetting = "severity filter"
 
 // Facts are the investigation's facts; the tool adds its own.
 func (in Investigation) Facts() Facts {
@@ -68,10 +84,16 @@ type Spec struct {
 	Keys     Keys
 	Ladder   Ladder
 	Expert   Policy
+	// NeedsFiles: a run that begins without relevant files takes the changed ones.
+	NeedsFiles bool
+	// Findings: the expert is asked for JSON findings, and each that cites a file is checked against the workspace.
+	Findings bool
+	// Verdict: the run ends with pass, changes_required or inconclusive.
+	Verdict bool
 	// Counts adds the tool's own counts to the status block. nil adds none.
-	Counts func(c Consolidated) Fields
+	Counts func(o *reply.Object, c Consolidated)
 	// Extra adds the tool's own keys behind the status block. nil adds none.
-	Extra func(d Decision, c Consolidated) Fields
+	Extra func(o *reply.Object, d Decision, c Consolidated)
 }
 
 // Statuses are the words that a tool's replies carry as status.

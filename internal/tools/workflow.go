@@ -1,0 +1,112 @@
+package tools
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
+	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
+)
+
+// investigation is the input of an investigating workflow tool.
+type investigation interface {
+	Base() workflow.Investigation
+	Facts() workflow.Facts
+}
+
+// investigator makes a workflow tool of its spec. adjust, which may be nil, adds what the spec can't say to a step.
+func investigator[In investigation](d *Deps, s workflow.Spec, adjust func(step *workflow.Step, in In)) Tool {
+	engine := d.engine()
+	return New(s.Tool, func(ctx context.Context, in In) (*Result, error) {
+		step, err := stepOf(d.Config, s.Tool, in)
+		if err != nil {
+			return nil, err
+		}
+		if adjust != nil {
+			adjust(&step, in)
+		}
+		return engine.Run(ctx, s, step)
+	}, Hints(Annotations{ReadOnly: true, OpenWorld: true}), Threaded(), Limited(func(in In, cfg *config.Config) (config.Class, config.Limit) {
+		return stepLimit(cfg, s, in.Facts(), thinking(cfg, s.Tool, in.Base().ThinkingMode))
+	}))
+}
+
+// engine is the workflow engine over the same parts that the tools have.
+func (d *Deps) engine() *workflow.Engine {
+	return &workflow.Engine{Config: d.Config, Threads: d.Threads, Files: d.Workspace, Log: d.log()}
+}
+
+// stepOf is a tool's arguments as a step.
+func stepOf[In investigation](cfg *config.Config, tool string, in In) (workflow.Step, error) {
+	w, err := words.For(tool)
+	if err != nil {
+		return workflow.Step{}, err
+	}
+	args, err := argsOf(in)
+	if err != nil {
+		return workflow.Step{}, err
+	}
+	base := in.Base()
+	return workflow.Step{
+		Facts: in.Facts(), Args: args, Words: w,
+		Read: func(args json.RawMessage) (workflow.Facts, error) {
+			var in In
+			if err := json.Unmarshal(args, &in); err != nil {
+				return workflow.Facts{}, err
+			}
+			return in.Facts(), nil
+		},
+		Ask: ask.Question{
+			Model: base.Model, Temperature: base.Temperature, Thinking: thinking(cfg, tool, base.ThinkingMode),
+			Search: flag(base.UseWebsearch, cfg.Search.DefaultOn),
+		},
+	}, nil
+}
+
+// argsOf is a tool's input as stored and compared: its own JSON without the id of the thread that it belongs to.
+func argsOf(in any) (json.RawMessage, error) {
+	raw, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("arguments: %w", err)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return nil, fmt.Errorf("arguments: %w", err)
+	}
+	delete(fields, "continuation_id")
+	return json.Marshal(fields)
+}
+
+func flag(value *bool, otherwise bool) bool {
+	if value != nil {
+		return *value
+	}
+	return otherwise
+}
+
+// thinking is how hard the expert thinks: as the caller says, else as configured.
+func thinking(cfg *config.Config, tool, asked string) providers.ThinkingMode {
+	switch {
+	case asked != "":
+		return providers.ThinkingMode(asked)
+	case tool == "thinkdeep":
+		return providers.ThinkingMode(cfg.Expert.ThinkDeepThinkingMode)
+	}
+	return providers.ThinkingMode(cfg.Expert.ThinkingMode)
+}
+
+// stepLimit is the limit of a workflow step: that of an expert call when the step can come to one.
+func stepLimit(cfg *config.Config, s workflow.Spec, f workflow.Facts, mode providers.ThinkingMode) (config.Class, config.Limit) {
+	o := workflow.Options{ExpertEnabled: cfg.Expert.Enabled, UseExpert: workflow.UsesExpert(cfg, s.Tool)}
+	if !workflow.MayAsk(s, f, o) {
+		return config.ClassWorkflow, cfg.Timeouts.For(config.ClassWorkflow)
+	}
+	if s.Tool == "thinkdeep" {
+		return config.ClassExpert, cfg.Timeouts.ThinkDeep(string(mode))
+	}
+	return config.ClassExpert, cfg.Timeouts.For(config.ClassExpert)
+}
