@@ -7,6 +7,24 @@ func Catalog(d *Deps) []Tool {
 		chat(d),
 		challenge(d),
 
+		// Workflows that end with an expert
+		debug(d),
+		analyze(d),
+		thinkdeep(d),
+		codereview(d),
+		refactor(d),
+		secaudit(d),
+		testgen(d),
+		precommit(d),
+
+		// Several models at once
+		consensus(d),
+
+		// Workflows that call no model
+		planner(d),
+		tracer(d),
+		docgen(d),
+
 		// What there is, and how it is
 		listmodels(d),
 		providerCapabilities(d),

@@ -2,7 +2,6 @@ package tools
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
@@ -49,13 +48,13 @@ func consensus(d *Deps) Tool {
 		}
 		step.Ask.Thinking, step.Ask.Search = thinking(d.Config, consensusSpec.Tool, ""), false
 		if in.StepNumber > 1 && in.ContinuationID != "" {
-			return d.engine().Later(ctx, consensusSpec, step, oneByOne)
+			return d.engine().Later(ctx, consensusSpec, step, workflow.OneByOne)
 		}
 		panel, notes, err := d.panel(in)
 		if err != nil {
 			return nil, err
 		}
-		result, err := d.engine().RunPanel(ctx, consensusSpec, step, panel, together)
+		result, err := d.engine().RunPanel(ctx, consensusSpec, step, panel, workflow.Together)
 		if err == nil {
 			result.Metadata.Note(notes...)
 		}
@@ -86,11 +85,11 @@ func (d *Deps) panel(in consensusInput) (panel []workflow.Panelist, notes []stri
 		if p.Stance == "" {
 			p.Stance = "neutral"
 		}
-		if key := strings.ToLower(p.Label()); seen[key] {
+		key := strings.ToLower(p.Label())
+		if seen[key] {
 			return nil, nil, reply.Refuse("Give each model another stance, or name it once.", "models names %s with the stance %s twice.", p.Model, p.Stance)
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		if p.System, err = stanced(w, p.Stance, m.StancePrompt); err != nil {
 			return nil, nil, err
 		}
@@ -130,75 +129,4 @@ func (d *Deps) defaultModels(images bool) ([]consensusModel, error) {
 		models = append(models, consensusModel{Model: c.Model.ID})
 	}
 	return models, nil
-}
-
-// together is the reply with all answers.
-func together(p workflow.Panel, id string) *reply.Object {
-	return consensusReply(p, id, "consensus_workflow_complete", 0, len(p.Opinions)).
-		Set("agent_analysis", (&reply.Object{}).Set("initial_analysis", p.Decision.Step.Step).Set("findings", p.Decision.Step.Findings)).
-		Set("consensus_complete", true).Set("complete_consensus", finishedConsensus(p)).
-		Set("next_steps", consensusWords("done", 0, 0))
-}
-
-// oneByOne is the reply with the answer that a step's number stands for.
-func oneByOne(p workflow.Panel, id string) (*reply.Object, error) {
-	n, total := p.Decision.Step.StepNumber, len(p.Opinions)
-	if n > total {
-		return nil, reply.Refuse("Begin a new consensus with step_number 1 and without continuation_id.",
-			"step_number %d: this consensus has %d answers, and all were given with step 1.", n, total)
-	}
-	if n == total {
-		return consensusReply(p, id, "consensus_workflow_complete", n-1, n).
-			Set("consensus_complete", true).Set("complete_consensus", finishedConsensus(p)).
-			Set("next_steps", consensusWords("done", 0, 0)), nil
-	}
-	o := consensusReply(p, id, "model_consulted", n-1, n)
-	args := (&reply.Object{}).Set("step", p.Consolidated.Initial).Set("step_number", n+1).Set("total_steps", total).
-		Set("next_step_required", n+1 < total).Set("continuation_id", id)
-	return o.Set("next_call", workflow.NextCall{Tool: consensusSpec.Tool, Arguments: args}).
-		Set("next_steps", consensusWords("more", n+1, total)), nil
-}
-
-// consensusReply is what all replies of a consensus have: the answer at shown, and the first given ones.
-func consensusReply(p workflow.Panel, id, status string, shown, given int) *reply.Object {
-	o := (&reply.Object{}).Set("status", status).Set("step_number", p.Decision.Step.StepNumber).Set("total_steps", len(p.Opinions)).
-		Set("next_step_required", given < len(p.Opinions))
-	if id != "" {
-		o.Set("continuation_id", id)
-	}
-	one := p.Opinions[shown]
-	return o.Set("model_consulted", one.Model).Set("model_stance", one.Stance).Set("model_response", one).
-		Set("current_model_index", given).Set("accumulated_responses", p.Opinions[:given]).Set("file_context", p.Files)
-}
-
-func finishedConsensus(p workflow.Panel) *reply.Object {
-	labels, heard := []string{}, 0
-	for _, o := range p.Opinions {
-		labels = append(labels, o.Model+":"+o.Stance)
-		if o.Status == "success" {
-			heard++
-		}
-	}
-	confidence := "high"
-	switch {
-	case heard < 2:
-		confidence = "low"
-	case heard < len(p.Opinions):
-		confidence = "medium"
-	}
-	return (&reply.Object{}).Set("initial_prompt", p.Consolidated.Initial).Set("models_consulted", labels).
-		Set("total_responses", heard).Set("consensus_confidence", confidence)
-}
-
-// consensusWords reads a section of the tool's prose, whose tests render each.
-func consensusWords(section string, next, total int) string {
-	w, err := words.For(consensusSpec.Tool)
-	if err != nil {
-		return ""
-	}
-	text, err := w.Render(section, map[string]any{"Next": fmt.Sprint(next), "Total": fmt.Sprint(total)})
-	if err != nil {
-		return ""
-	}
-	return text
 }

@@ -2,7 +2,6 @@ package tools
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
@@ -56,14 +55,12 @@ const (
 )
 
 func plannerReply(run workflow.Local, in plannerInput, meta *reply.Metadata) (func(string) *reply.Object, error) {
-	plan, err := planOf(run.Lines)
+	plan, err := workflow.PlanOf(run.Lines)
 	if err != nil {
 		return nil, err
 	}
-	for _, missing := range plan.missing {
-		meta.Note(missing)
-	}
-	meta.Own.Set("branches", plan.branchIDs()).Set("step_history_length", len(run.Lines)).
+	meta.Note(plan.Notes...)
+	meta.Own.Set("branches", plan.BranchIDs()).Set("step_history_length", len(run.Lines)).
 		Set("is_step_revision", in.IsStepRevision).Set("revises_step_number", orNull(in.RevisesStepNumber)).
 		Set("is_branch_point", in.IsBranchPoint).Set("branch_from_step", orNull(in.BranchFromStep)).
 		Set("branch_id", in.BranchID).Set("more_steps_needed", in.MoreStepsNeeded)
@@ -112,7 +109,7 @@ func stepHead(o *reply.Object, run workflow.Local, id string) {
 	}
 }
 
-func finishedPlan(o *reply.Object, plan plan, run workflow.Local, done, present string) *reply.Object {
+func finishedPlan(o *reply.Object, plan workflow.Plan, run workflow.Local, done, present string) *reply.Object {
 	for _, flag := range plannerSpec.Keys.Flags {
 		o.Set(flag, true)
 	}
@@ -124,76 +121,6 @@ func finishedPlan(o *reply.Object, plan plan, run workflow.Local, done, present 
 			Set("continuation", "Send this continuation_id with a further step to change the plan later.")))
 	return o.Set("next_steps", done)
 }
-
-// plan is what the steps of a run amount to: the main line, with revisions in place, and the branches from it.
-type plan struct {
-	Steps    []planStep            `json:"steps"`
-	Branches map[string]planBranch `json:"branches,omitempty"`
-
-	order   []string
-	missing []string
-}
-
-type planStep struct {
-	Number    int    `json:"step_number"`
-	Content   string `json:"content"`
-	RevisedBy int    `json:"revised_by_step,omitempty"`
-}
-
-type planBranch struct {
-	From  int        `json:"branch_from_step,omitempty"`
-	Steps []planStep `json:"steps"`
-}
-
-// planOf folds steps into a plan: a revision takes the place of the step that it revises, on the same line; what names a
-// branch belongs to it.
-func planOf(lines []workflow.Line) (plan, error) {
-	p := plan{Steps: []planStep{}, Branches: map[string]planBranch{}}
-	for _, line := range lines {
-		var in plannerInput
-		if err := json.Unmarshal(line.Args, &in); err != nil {
-			return p, fmt.Errorf("a stored step of a plan: %w", err)
-		}
-		branch, known := p.Branches[line.Branch]
-		steps := p.Steps
-		if line.Branch != "" {
-			steps = branch.Steps
-		}
-		steps, found := revise(steps, in)
-		if !found {
-			p.missing = append(p.missing, fmt.Sprintf("Step %d revises step %d, which is not part of this line of the plan; it was added as a step of its own.", in.StepNumber, in.RevisesStepNumber))
-		}
-		if line.Branch == "" {
-			p.Steps = steps
-			continue
-		}
-		if !known {
-			p.order = append(p.order, line.Branch)
-		}
-		if in.BranchFromStep > 0 {
-			branch.From = in.BranchFromStep
-		}
-		branch.Steps = steps
-		p.Branches[line.Branch] = branch
-	}
-	return p, nil
-}
-
-// revise puts a step at its place, or in the place of the one that it revises; found is false when there is none.
-func revise(steps []planStep, in plannerInput) (_ []planStep, found bool) {
-	if in.RevisesStepNumber > 0 {
-		for i := range steps {
-			if steps[i].Number == in.RevisesStepNumber {
-				steps[i].Content, steps[i].RevisedBy = in.Step, in.StepNumber
-				return steps, true
-			}
-		}
-	}
-	return append(steps, planStep{Number: in.StepNumber, Content: in.Step}), in.RevisesStepNumber == 0
-}
-
-// branchIDs are the names of the branches, in the order in which they began.
-func (p plan) branchIDs() []string { return append([]string{}, p.order...) }
 
 func orNull(n int) any {
 	if n == 0 {

@@ -62,7 +62,7 @@ func stepOf[In investigation](cfg *config.Config, tool string, in In) (workflow.
 		},
 		Ask: ask.Question{
 			Model: base.Model, Temperature: base.Temperature, Thinking: thinking(cfg, tool, base.ThinkingMode),
-			Search: flag(base.UseWebsearch, cfg.Search.DefaultOn),
+			Search: orDefault(base.UseWebsearch, cfg.Search.DefaultOn),
 		},
 	}, nil
 }
@@ -79,13 +79,6 @@ func argsOf(in any) (json.RawMessage, error) {
 	}
 	delete(fields, "continuation_id")
 	return json.Marshal(fields)
-}
-
-func flag(value *bool, otherwise bool) bool {
-	if value != nil {
-		return *value
-	}
-	return otherwise
 }
 
 // thinking is how hard the expert thinks: as the caller says, else as configured.

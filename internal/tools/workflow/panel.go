@@ -53,6 +53,8 @@ type Panel struct {
 	Consolidated
 	Opinions []Opinion
 	Files    FileContext
+	// WhenAll and ForMore are the prose of next_steps: when all have answered, and when another answer follows.
+	WhenAll, ForMore string
 }
 
 // panelKept is what a consensus keeps beside its reply.
@@ -86,6 +88,9 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, panel []Paneli
 		return nil, err
 	}
 	p := Panel{Decision: r.d, Consolidated: r.c}
+	if p.WhenAll, err = step.Words.Render("done", nil); err != nil {
+		return nil, err
+	}
 	p.Files, _ = contextOf(given.Manifest)
 	p.Opinions = r.poll(ctx, panel, given.Attachments, k.Opinions)
 	if err := mute(p.Opinions); err != nil || ctx.Err() != nil {
@@ -243,6 +248,12 @@ func (e *Engine) Later(ctx context.Context, s Spec, step Step, body func(p Panel
 			return nil, fmt.Errorf("reading the consensus of %s: %w", hold.ID, err)
 		}
 		p := Panel{Decision: Decision{Step: step.Facts}, Opinions: k.Opinions, Files: k.Files, Consolidated: Consolidate(s.Ladder, []Facts{first})}
+		if p.WhenAll, err = step.Words.Render("done", nil); err != nil {
+			return nil, err
+		}
+		if p.ForMore, err = step.Words.Render("more", map[string]any{"Next": step.Facts.StepNumber + 1, "Total": len(p.Opinions)}); err != nil {
+			return nil, err
+		}
 		object, err := body(p, hold.ID)
 		if err != nil {
 			return nil, err
