@@ -50,11 +50,14 @@ func (p *Provider) Balance(ctx context.Context) (providers.Balance, error) {
 	if err := p.wire.JSON(ctx, r, &out); err != nil {
 		return providers.Balance{}, err
 	}
-	currency := "USD"
+	return providers.Balance{Available: out.Data.Available, Currency: p.currency()}, nil
+}
+
+func (p *Provider) currency() string {
 	if strings.HasSuffix(p.wire.Host(), ".cn") {
-		currency = "CNY"
+		return "CNY"
 	}
-	return providers.Balance{Available: out.Data.Available, Currency: currency}, nil
+	return "USD"
 }
 
 // CountTokens implements providers.TokenCounter (Moonshot API docs, estimate tokens).

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -92,6 +93,26 @@ func TestConnectLimitDoesNotLimitTheAnswer(t *testing.T) {
 		resp, err := c.Chat(t.Context(), question(), nil)
 		require.NoError(t, err)
 		assert.Equal(t, "late", resp.Content)
+	})
+}
+
+func TestConnectLimitCountsAnewForEachConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, end := serve(t, nil).begin(t.Context(), nil)
+		defer end()
+		trace := httptrace.ContextClientTrace(x.ctx)
+		trace.GetConn("")
+		trace.GotConn(httptrace.GotConnInfo{})
+		time.Sleep(time.Minute)
+		require.NoError(t, x.ctx.Err(), "a connection has no limit")
+		trace.GetConn("") // net/http's own second try, after a connection of its pool proved dead
+		time.Sleep(5*time.Second - time.Millisecond)
+		synctest.Wait()
+		require.NoError(t, x.ctx.Err())
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		require.ErrorIs(t, context.Cause(x.ctx), errConnect)
+		assert.False(t, x.connected.Load())
 	})
 }
 

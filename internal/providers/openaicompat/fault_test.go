@@ -143,6 +143,22 @@ func TestRefusalGivesNothingAway(t *testing.T) {
 	assert.Empty(t, e.VendorCode, "only a plain word is a code")
 }
 
+func TestAnEndlessRefusalIsHungUpOn(t *testing.T) {
+	gone := make(chan struct{})
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		defer close(gone)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		for {
+			if _, err := w.Write(make([]byte, 4096)); err != nil {
+				return
+			}
+		}
+	})
+	_, err := c.Chat(t.Context(), question(), nil)
+	refused(t, err, providers.KindOverloaded)
+	<-gone
+}
+
 func TestDialectHasTheFirstWord(t *testing.T) {
 	var seen Fault
 	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -149,6 +149,22 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
+func TestUploadDoesNotWaitForAFileThatBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := serve(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		read, write := io.Pipe()
+		f := file(10, read)
+		f.Sent = func(int64) { t.Error("never after Upload has returned") }
+		_, err := c.Upload(ctx, f)
+		refused(t, err, providers.KindTimeout)
+		_, err = write.Write([]byte("late"))
+		require.NoError(t, err, "the last read was still under way")
+		synctest.Wait()
+	})
+}
+
 func TestUploadEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})

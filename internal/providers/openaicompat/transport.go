@@ -83,7 +83,7 @@ func (c *Client) begin(parent context.Context, w *Wire) (*exchange, func()) {
 	x.cancel = cancel
 	timer := time.AfterFunc(c.connect.Value, func() { cancel(errConnect) })
 	x.ctx = httptrace.WithClientTrace(context.WithValue(ctx, exchangeKey{}, x), &httptrace.ClientTrace{
-		GetConn: func(string) { timer.Reset(c.connect.Value) },
+		GetConn: func(string) { x.connected.Store(false); timer.Reset(c.connect.Value) }, // again when net/http tries anew
 		GotConn: func(httptrace.GotConnInfo) { timer.Stop(); x.connected.Store(true) },
 	})
 	return x, func() { timer.Stop(); cancel(nil) }

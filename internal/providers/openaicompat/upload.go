@@ -37,8 +37,9 @@ func (c *Client) Upload(ctx context.Context, f providers.File) (providers.FileRe
 	if err := w.Close(); err != nil {
 		return providers.FileRef{}, err
 	}
-	content := &sending{file: f}
+	content := send(f)
 	defer content.stop()
+	defer context.AfterFunc(ctx, content.end)()
 	r := Request{
 		Op: "upload", Method: http.MethodPost, Path: "/files",
 		body:        io.MultiReader(bytes.NewReader(head), content, bytes.NewReader(form.Bytes())),
@@ -75,60 +76,64 @@ func (c *Client) unreadable(f providers.File, err error) error {
 	}
 }
 
-// sending reads a file for the transport, which does so from a goroutine of its own that may outlive the request.
+// sending carries a file to the transport through a pipe, so that a file that blocks can't hold up an upload whose
+// context has ended: net/http waits for the Read of a body, and a pipe's ends when it is closed.
 type sending struct {
-	file providers.File
+	pipe *io.PipeReader
+	bad  chan error // why the file could not be read, if so
+	sent func(int64)
 
-	mu      sync.Mutex // not held while reading: a file that blocks must not hold up Upload's return
-	sent    int64
-	err     error
+	mu      sync.Mutex
+	count   int64
 	stopped bool
+}
+
+// send begins to read the file.
+func send(f providers.File) *sending {
+	r, w := io.Pipe()
+	s := &sending{pipe: r, bad: make(chan error, 1), sent: f.Sent}
+	go func() {
+		n, err := io.CopyN(w, f.Body, f.Size)
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("the file ended after %d of %d bytes", n, f.Size)
+		}
+		if err != nil && !errors.Is(err, io.ErrClosedPipe) {
+			s.bad <- err
+		}
+		w.CloseWithError(err) // nil means EOF
+	}()
+	return s
 }
 
 // Read implements io.Reader.
 func (s *sending) Read(p []byte) (int, error) {
-	left, stopped := s.left()
-	switch {
-	case stopped:
-		return 0, io.ErrClosedPipe
-	case left <= 0:
-		return 0, io.EOF
-	}
-	n, err := s.file.Body.Read(p[:min(int64(len(p)), left)])
-	return n, s.count(n, err)
-}
-
-func (s *sending) left() (int64, bool) {
+	n, err := s.pipe.Read(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.file.Size - s.sent, s.stopped
+	s.count += int64(n)
+	if n > 0 && s.sent != nil && !s.stopped {
+		s.sent(s.count)
+	}
+	return n, err
 }
 
-// count reports progress and makes a file that ends early an error.
-func (s *sending) count(n int, err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sent += int64(n)
-	if n > 0 && s.file.Sent != nil && !s.stopped {
-		s.file.Sent(s.sent)
-	}
-	if errors.Is(err, io.EOF) && s.sent < s.file.Size {
-		err = fmt.Errorf("the file ended after %d of %d bytes", s.sent, s.file.Size)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return err
-}
-
+// stop ends the sending and the reports of it.
 func (s *sending) stop() {
+	s.end()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
 }
 
+// end ends a Read that waits for the file.
+func (s *sending) end() { _ = s.pipe.Close() } // closing a pipe can't fail
+
+// failed is why the file could not be read, nil if it could.
 func (s *sending) failed() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
+	select {
+	case err := <-s.bad:
+		return err
+	default:
+		return nil
+	}
 }

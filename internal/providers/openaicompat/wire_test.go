@@ -170,6 +170,7 @@ func TestPayloadIsWhatChatSends(t *testing.T) {
 	assert.Equal(t, "/v1/chat/completions", got.URL.Path)
 	assert.Equal(t, "Bearer "+testKey, got.Header.Get("Authorization"))
 	assert.Equal(t, "exai-mcp/1.2.3", got.UserAgent())
+	assert.Empty(t, got.Header.Get("Accept-Encoding"), "a compressed stream may be held back")
 	assert.Equal(t, "en-US,en", got.Header.Get("Accept-Language"))
 }
 

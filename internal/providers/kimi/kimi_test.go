@@ -1,0 +1,167 @@
+package kimi
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/openaicompat"
+)
+
+func newAt(t *testing.T, url string) *Provider {
+	t.Helper()
+	p, err := New(Options{
+		Vendor:   config.Vendor{APIKey: "sk-0123456789abcdef", APIURL: url},
+		Timeouts: config.TimeoutConfig{Connect: 5 * time.Second},
+	})
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	return p
+}
+
+func k3() providers.Model {
+	return providers.Model{
+		ID: "kimi-k3.1-pro", Thinking: providers.Thinking{Always: true, Efforts: []string{"low", "high", "max"}},
+		ToolChoices: []string{"auto", "none", "required", "function"}, JSONObject: true,
+	}
+}
+
+func TestRequest(t *testing.T) {
+	warm := 0.7
+	body, err := newAt(t, "").Payload(providers.ChatRequest{
+		Model: k3(),
+		Messages: []providers.Message{
+			{Role: providers.RoleUser, Content: "hello"},
+			{Role: providers.RoleAssistant, Content: " \n"},
+			{Role: providers.RoleAssistant, Reasoning: "hm", ToolCalls: []providers.ToolCall{{ID: "f:0", Name: "f", Arguments: `{"a":1}`}}},
+			{Role: providers.RoleTool, ToolCallID: "f:0", Name: "f"},
+			{Role: providers.RoleAssistant, Content: "from another vendor", ToolCalls: []providers.ToolCall{{ID: "f:1", Name: "f"}}},
+		},
+		Temperature: &warm, Thinking: providers.ThinkingSwitch{Effort: "high"}, MaxOutputTokens: 32_768, CacheKey: "thread-1", JSONObject: true,
+	})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{
+		"model":"kimi-k3.1-pro","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":32768,
+		"reasoning_effort":"high","prompt_cache_key":"thread-1","response_format":{"type":"json_object"},
+		"messages":[
+			{"role":"user","content":"hello"},
+			{"role":"assistant","content":"(empty)"},
+			{"role":"assistant","reasoning_content":"hm","tool_calls":[{"id":"f:0","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},
+			{"role":"tool","tool_call_id":"f:0","name":"f","content":"(empty)"},
+			{"role":"assistant","content":"from another vendor","reasoning_content":".","tool_calls":[{"id":"f:1","type":"function","function":{"name":"f","arguments":"{}"}}]}]
+	}`, string(body))
+}
+
+func TestOldModelsTakeATemperatureOfZero(t *testing.T) {
+	cold := 0.0
+	req := providers.ChatRequest{
+		Model: providers.Model{ID: "moonshot-v1-8k", Temperature: &providers.Range{Max: 1}}, Temperature: &cold,
+		Messages: []providers.Message{{Role: providers.RoleAssistant, ToolCalls: []providers.ToolCall{{ID: "f:0", Name: "f"}}}},
+	}
+	body, err := newAt(t, "").Payload(req)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"model":"moonshot-v1-8k","stream":true,"stream_options":{"include_usage":true},"temperature":0,
+		"messages":[{"role":"assistant","tool_calls":[{"id":"f:0","type":"function","function":{"name":"f","arguments":"{}"}}]}]}`, string(body))
+}
+
+func TestANamedFunction(t *testing.T) {
+	toggle := providers.Model{
+		ID: "kimi-k2.6", Thinking: providers.Thinking{Toggle: true}, ToolChoices: []string{"auto", "none", "function"},
+	}
+	both := []string{"f", "g"}
+	const named, unknown = `{"type":"function","function":{"name":"g"}}`, `{"type":"function","function":{"name":"h"}}`
+	for name, tc := range map[string]struct {
+		model  providers.Model
+		think  providers.ThinkingSwitch
+		choice string
+		want   string
+		tools  []string
+	}{
+		"thinking, required taken":     {k3(), providers.ThinkingSwitch{Effort: "low"}, named, `"required"`, []string{"g"}},
+		"thinking, required not taken": {toggle, providers.ThinkingSwitch{Type: "enabled"}, named, `"auto"`, both},
+		"not thinking":                 {toggle, providers.ThinkingSwitch{Type: "disabled"}, named, named, both},
+		"a function that is not there": {k3(), providers.ThinkingSwitch{}, unknown, `"auto"`, both},
+		"a word":                       {k3(), providers.ThinkingSwitch{}, `"required"`, `"required"`, both},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body, err := newAt(t, "").Payload(providers.ChatRequest{
+				Model: tc.model, Thinking: tc.think, ToolChoice: json.RawMessage(tc.choice),
+				Functions: []providers.Function{{Name: "f"}, {Name: "g"}},
+			})
+			require.NoError(t, err)
+			var sent struct {
+				Choice json.RawMessage `json:"tool_choice"`
+				Tools  []struct{ Function struct{ Name string } }
+			}
+			require.NoError(t, json.Unmarshal(body, &sent))
+			assert.JSONEq(t, tc.want, string(sent.Choice))
+			var names []string
+			for _, tool := range sent.Tools {
+				names = append(names, tool.Function.Name)
+			}
+			assert.Equal(t, tc.tools, names)
+		})
+	}
+}
+
+func TestModelList(t *testing.T) {
+	server := answering(t, `{"data":[{"id":"kimi-k9","context_length":2097152,"supports_image_in":true,"supports_reasoning":true},{"id":"moonshot-v1-8k","context_length":8192}]}`)
+	models, err := newAt(t, server).ListModels(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []providers.Model{
+		{ID: "kimi-k9", Provider: "kimi", ContextWindow: 2097152, Images: true, Thinking: providers.Thinking{Always: true}},
+		{ID: "moonshot-v1-8k", Provider: "kimi", ContextWindow: 8192},
+	}, models)
+}
+
+func TestCurrencyOfTheMainland(t *testing.T) {
+	p := newAt(t, "https://api.moonshot.cn/v1")
+	assert.Equal(t, "CNY", p.currency())
+	assert.Equal(t, "USD", newAt(t, "").currency())
+}
+
+func TestBalanceOfAnErrorUnder200(t *testing.T) {
+	server := answering(t, `{"code":5,"msg":"no","status":false,"data":{}}`)
+	_, err := newAt(t, server).Balance(t.Context())
+	var e *providers.Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, providers.KindProviderError, e.Kind)
+}
+
+func TestClassify(t *testing.T) {
+	for _, tc := range []struct {
+		fault openaicompat.Fault
+		kind  providers.Kind
+	}{
+		{openaicompat.Fault{Type: "invalid_request_error", Message: "model max length exceeded, max length:8192"}, providers.KindContextLength},
+		{openaicompat.Fault{Type: "invalid_request_error", Message: "File size is too large, max file size is 100MB"}, providers.KindTooLarge},
+		{openaicompat.Fault{Code: "content_filter"}, providers.KindContentFiltered},
+		{openaicompat.Fault{Type: "resource_not_found_error", Op: "extracting text"}, providers.KindInvalidRequest},
+		{openaicompat.Fault{Type: "something_new"}, ""},
+	} {
+		assert.Equal(t, tc.kind, classify(tc.fault).Kind, "%+v", tc.fault)
+	}
+	full := classify(openaicompat.Fault{Type: "invalid_request_error", Message: "exceeded the max file count 1000"})
+	assert.Contains(t, full.Hint, "delete")
+}
+
+func TestBadAddress(t *testing.T) {
+	_, err := New(Options{Vendor: config.Vendor{APIURL: "nowhere"}})
+	require.ErrorContains(t, err, "KIMI_API_URL")
+}
+
+// answering is the address of a server that gives one answer to everything.
+func answering(t *testing.T, body string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+	t.Cleanup(server.Close)
+	return server.URL
+}

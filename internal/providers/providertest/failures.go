@@ -1,0 +1,171 @@
+package providertest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
+)
+
+// refusal is one error of a vendor's documentation and what it means to us.
+type refusal struct {
+	status      int
+	code        string // GLM's code or Kimi's type
+	message     string
+	kind        providers.Kind
+	retry       bool
+	concurrency bool
+}
+
+// errors is what a provider must make of every error that its vendor documents: in the HTTP status, in the body of a
+// 200, and as an event in the middle of a stream.
+func (s suite) errors(t *testing.T) {
+	for _, r := range refusals(s.vendor) {
+		check := func(t *testing.T, b bench, err error) {
+			t.Helper()
+			e := b.failed(t, err)
+			assert.Equal(t, r.kind, e.Kind)
+			assert.Equal(t, r.retry, e.Retry, "retry")
+			assert.Equal(t, r.concurrency, e.Concurrency, "concurrency")
+			assert.Equal(t, r.code, e.VendorCode)
+			assert.NotEmpty(t, e.Hint)
+			assert.NotEmpty(t, e.RequestID)
+		}
+		text := vendorText + " " + r.message
+		s.test(t, r.code+" "+r.message, func(t *testing.T, b bench) {
+			req := b.ask(t, "hello")
+			b.emulator.Script(emulator.Fail(emulator.VendorError(r.status, r.code, text)))
+			resp, err := b.provider.Chat(t.Context(), req, nil)
+			assert.Nil(t, resp)
+			check(t, b, err)
+
+			b.emulator.Script(emulator.Fail(emulator.ErrorIn200(false, r.code, text)))
+			resp, err = b.provider.Chat(t.Context(), req, nil)
+			assert.Nil(t, resp)
+			check(t, b, err)
+
+			b.emulator.Script(emulator.Say("one ", "two ", "three").With(emulator.ErrorEvent(2, r.code, text)))
+			resp, err = b.provider.Chat(t.Context(), req, nil)
+			check(t, b, err)
+			require.NotNil(t, resp)
+			assert.Equal(t, "one two ", resp.Content)
+			assert.Equal(t, 3, len(b.emulator.Requests()), "one request each: retrying is the caller's business")
+		})
+	}
+	s.test(t, "Retry-After", func(t *testing.T, b bench) {
+		for value, want := range map[string]time.Duration{
+			"7": 7 * time.Second, time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat): 90 * time.Second,
+		} {
+			b.emulator.Script(emulator.Fail(emulator.Status(http.StatusTooManyRequests, "", "Retry-After", value)))
+			_, err := b.provider.Chat(t.Context(), b.ask(t, "hello"), nil)
+			e := b.failed(t, err)
+			assert.Equal(t, want, e.RetryAfter)
+			assert.Equal(t, providers.KindRateLimited, e.Kind)
+		}
+	})
+	s.test(t, "what the vendor itself refuses", func(t *testing.T, b bench) {
+		req := b.ask(t, "hello")
+		req.Model.ID = string(b.vendor) + "-0"
+		_, err := b.provider.Chat(t.Context(), req, nil)
+		assert.Equal(t, providers.KindModelNotFound, b.failed(t, err).Kind)
+
+		req = b.ask(t, "hello")
+		req.Thinking = providers.ThinkingSwitch{Effort: "extreme"}
+		_, err = b.provider.Chat(t.Context(), req, nil)
+		assert.Equal(t, providers.KindInvalidRequest, b.failed(t, err).Kind)
+	})
+	s.test(t, "a wrong key", func(t *testing.T, b bench) {
+		l := NewPipeListener()
+		b.emulator.Serve(b.vendor, l)
+		o := b.options(b.emulator, l)
+		o.Key = "sk-not-the-right-key-at-all"
+		p := b.create(t, b.emulator.URL(b.vendor), o)
+		_, err := p.Chat(t.Context(), b.ask(t, "hello"), nil)
+		e := b.failed(t, err)
+		assert.Equal(t, providers.KindAuth, e.Kind)
+		assert.NotContains(t, e.Error(), "sk-not-the-right-key-at-all")
+	})
+	s.test(t, "no balance", func(t *testing.T, b bench) {
+		l := NewPipeListener()
+		poor := emulator.New(emulator.Balance(b.vendor, 0))
+		t.Cleanup(poor.Close)
+		poor.Serve(b.vendor, l)
+		p := b.create(t, poor.URL(b.vendor), b.options(poor, l))
+		_, err := p.Chat(t.Context(), b.ask(t, "hello"), nil)
+		e := b.failed(t, err)
+		assert.Equal(t, providers.KindBalance, e.Kind)
+		assert.False(t, e.Retry)
+	})
+	s.test(t, "cancelling closes the connection", func(t *testing.T, b bench) {
+		b.emulator.Script(emulator.Say("one ", "two ", "three").With(emulator.StallAfter(2)))
+		why := errors.New("nobody waits any more")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		pieces := 0
+		resp, err := b.provider.Chat(ctx, b.ask(t, "hello"), func(providers.Delta) {
+			if pieces++; pieces == 2 {
+				cancel(why)
+			}
+		})
+		_ = b.failed(t, err)
+		require.ErrorIs(t, err, why)
+		assert.Equal(t, "one two ", resp.Content)
+		_, err = b.emulator.WaitGone(t.Context(), 1)
+		require.NoError(t, err)
+		assert.Zero(t, b.emulator.Connections())
+	})
+}
+
+// refusals are the documented errors (Z.ai and Moonshot API docs, errors) that a request can meet.
+func refusals(v emulator.Vendor) []refusal {
+	if v == emulator.Kimi {
+		return []refusal{
+			{400, "invalid_request_error", "bad", providers.KindInvalidRequest, false, false},
+			{400, "invalid_request_error", "Your request exceeded model token limit: 262144 (requested: 269030)", providers.KindContextLength, false, false},
+			{400, "content_filter", "", providers.KindContentFiltered, false, false},
+			{401, "invalid_authentication_error", "", providers.KindAuth, false, false},
+			{401, "incorrect_api_key_error", "", providers.KindAuth, false, false},
+			{403, "permission_denied_error", "", providers.KindAuth, false, false},
+			{404, "resource_not_found_error", "", providers.KindModelNotFound, false, false},
+			{429, "engine_overloaded_error", "", providers.KindOverloaded, true, false},
+			{429, "rate_limit_reached_error", "max RPM: 3", providers.KindRateLimited, true, false},
+			{429, "rate_limit_reached_error", "max TPM: 500000", providers.KindRateLimited, true, false},
+			{429, "rate_limit_reached_error", "max TPD: 1500000", providers.KindRateLimited, false, false},
+			{429, "rate_limit_reached_error", "max concurrency: 1", providers.KindRateLimited, true, true},
+			{429, "exceeded_current_quota_error", "", providers.KindBalance, false, false},
+			{500, "server_error", "", providers.KindProviderError, true, false},
+			{500, "unexpected_output", "", providers.KindProviderError, true, false},
+		}
+	}
+	list := []refusal{
+		{429, "1113", "", providers.KindBalance, false, false},
+		{429, "1302", "", providers.KindRateLimited, true, true},
+		{429, "1303", "", providers.KindRateLimited, true, false},
+		{429, "1313", "", providers.KindRateLimited, true, false},
+		{429, "1305", "", providers.KindOverloaded, true, false},
+		{429, "1312", "", providers.KindOverloaded, true, false},
+		{429, "1309", "", providers.KindBalance, false, false},
+		{429, "1311", "", providers.KindModelNotFound, false, false},
+		{400, "1211", "", providers.KindModelNotFound, false, false},
+		{400, "1261", "", providers.KindContextLength, false, false},
+		{500, "1234", "", providers.KindNetwork, true, false},
+	}
+	add := func(status int, kind providers.Kind, retry bool, codes ...string) {
+		for _, code := range codes {
+			list = append(list, refusal{status, code, "", kind, retry, false})
+		}
+	}
+	add(500, providers.KindProviderError, true, "500", "1200", "1230", "1120")
+	add(401, providers.KindAuth, false, "1000", "1001", "1002", "1003", "1004", "1110", "1111", "1112", "1121", "1220", "1314", "1315")
+	add(400, providers.KindInvalidRequest, false, "1210", "1212", "1213", "1214", "1215", "1231")
+	add(400, providers.KindContentFiltered, false, "1300", "1301")
+	add(400, providers.KindProviderError, false, "1221", "1222")
+	add(429, providers.KindRateLimited, false, "1304", "1308", "1310", "1316", "1317", "1318", "1319", "1320", "1321")
+	return list
+}
