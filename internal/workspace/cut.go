@@ -19,7 +19,7 @@ func cutText(text string, tokens int, size int64, estimate func(string) int) (cu
 	tokens = max(tokens-cutTokens, 0)
 	ends := lineEnds(text)
 	n := sort.Search(len(ends), func(i int) bool { return estimate(text[:ends[i]]) > tokens })
-	head := ""
+	var head string
 	if n > 0 {
 		head = text[:ends[n-1]]
 	} else {

@@ -24,7 +24,7 @@ type session struct {
 	branch string     // "" when HEAD is detached
 }
 
-// open makes the stand-in. The caller closes it.
+// session makes the stand-in. The caller closes it.
 func (w *Workspace) session(ctx context.Context, r repo) (*session, error) {
 	folder, err := os.MkdirTemp("", "exai-git-")
 	if err != nil {
@@ -228,6 +228,11 @@ func (w *Workspace) gitList(ctx context.Context, roots []root, dir place) (names
 	if err != nil {
 		return nil, false, err
 	}
-	names = strings.Split(string(out), "\x00")
-	return names[:len(names)-1], !cut, nil // what follows the last NUL is empty, or was cut
+	end := strings.LastIndexByte(string(out), 0) // what follows is empty, or was cut
+	for name := range strings.SplitSeq(string(out[:max(end, 0)]), "\x00") {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return names, !cut, nil
 }

@@ -72,7 +72,8 @@ func (p path) under(dir path, fold bool) ([]string, bool) {
 		return nil, false
 	}
 	for i, name := range dir.parts {
-		if name != p.parts[i] && !(fold && strings.EqualFold(name, p.parts[i])) {
+		same := name == p.parts[i] || fold && strings.EqualFold(name, p.parts[i])
+		if !same {
 			return nil, false
 		}
 	}

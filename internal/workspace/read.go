@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -101,7 +102,7 @@ func (at place) readBytes(limit int64) (data []byte, info fs.FileInfo, steady bo
 	head := make([]byte, min(sniffBytes, limit+1))
 	n, err := io.ReadFull(f, head)
 	head = head[:n]
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	} else if err == nil && binaryKind(head) == "" {
 		head, err = readMore(f, head, limit+1)

@@ -1,0 +1,251 @@
+package workspace
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+)
+
+func entryPaths(dir string, entries []Entry) []string {
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.TrimPrefix(e.Path, dir+"/"))
+	}
+	return names
+}
+
+func attached(dir string, sent []conversation.Attachment) map[string]string {
+	m := map[string]string{}
+	for _, a := range sent {
+		m[strings.TrimPrefix(a.Path, dir+"/")] = string(a.Data)
+	}
+	return m
+}
+
+func lines(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "line %d of a long file\n", i+1)
+	}
+	return b.String()
+}
+
+func TestEmbedSendsWholeFilesFirst(t *testing.T) {
+	dir := tempDir(t)
+	write(t, "small a\n", dir, "a.go")
+	write(t, lines(20_000), dir, "big.log")
+	write(t, lines(20_000), dir, "big2.log")
+	write(t, "small z\n", dir, "z.go")
+	w := newWorkspace(t, dir)
+	sent, m, err := w.Embed(t.Context(), []string{dir}, Budget{Tokens: 5000}, nil)
+	require.NoError(t, err)
+	got := attached(dir, sent)
+	assert.Equal(t, "small a\n", got["a.go"])
+	assert.Equal(t, "small z\n", got["z.go"])
+	assert.Equal(t, []string{"a.go", "z.go"}, entryPaths(dir, m.Sent))
+	assert.Equal(t, []string{"big.log", "big2.log"}, entryPaths(dir, m.Cut))
+	assert.Empty(t, m.LeftOut)
+	assert.LessOrEqual(t, m.Tokens, 5000)
+	assert.Greater(t, m.Tokens, 4000, "the budget is used")
+	total := 0
+	for _, a := range sent {
+		total += Estimate(string(a.Data)) + fileOverhead
+		assert.Equal(t, hashOf(string(a.Data)), a.SHA256)
+		assert.Equal(t, "text/plain", a.MIME)
+	}
+	assert.Equal(t, m.Tokens, total)
+	assert.InEpsilon(t, m.Cut[0].Tokens, m.Cut[1].Tokens, 0.05, "equals are cut alike")
+	assert.True(t, strings.HasPrefix(got["big.log"], "line 1 of a long file\nline 2 "))
+	head, ok := uncut(got["big.log"])
+	assert.True(t, ok)
+	assert.Equal(t, m.Cut[0].Lines, strings.Count(head, "\n"))
+	assert.Contains(t, m.Cut[0].Reason, fmt.Sprint(m.Cut[0].Lines))
+}
+
+func TestEmbedNamesWhatItLeavesOut(t *testing.T) {
+	dir := tempDir(t)
+	write(t, "package a\n", dir, "a.go")
+	write(t, "SECRET\n", dir, ".env")
+	write(t, "\x89PNG\r\n\x1a\n\x00\x00", dir, "p.go")
+	w := newWorkspace(t, dir)
+	sent, m, err := w.Embed(t.Context(), []string{"a.go", ".env", "p.go", "missing.go", "/etc/passwd", "a.go"}, Budget{Tokens: 1000}, nil)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"a.go": "package a\n"}, attached(dir, sent))
+	reasons := map[string]Entry{}
+	for _, e := range m.LeftOut {
+		reasons[strings.TrimPrefix(e.Path, dir+"/")] = e
+	}
+	assert.Equal(t, CodeDenied, reasons[".env"].Code)
+	assert.Equal(t, CodeDenied, reasons["/etc/passwd"].Code)
+	assert.Equal(t, CodeNotFound, reasons["missing.go"].Code)
+	assert.Equal(t, "binary: image/png", reasons["p.go"].Reason)
+	assert.Len(t, m.LeftOut, 4)
+	assert.NotContains(t, fmt.Sprint(m), "SECRET")
+	text, err := json.Marshal(m)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), `"sent":[{"path":"`+dir+`/a.go","tokens":`)
+}
+
+func TestEmbedPrefersWhatIsNamed(t *testing.T) {
+	dir := tempDir(t)
+	write(t, lines(500), dir, "folder/a.txt")
+	write(t, lines(500), dir, "named.txt")
+	w := newWorkspace(t, dir)
+	sent, m, err := w.Embed(t.Context(), []string{"folder", "named.txt"}, Budget{Tokens: Estimate(lines(500)) + fileOverhead + 300}, nil)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"named.txt"}, entryPaths(dir, m.Sent))
+	assert.Equal(t, []string{"folder/a.txt"}, entryPaths(dir, m.Cut))
+	assert.Len(t, sent, 2)
+
+	_, m, err = w.Embed(t.Context(), []string{"folder", "named.txt"}, Budget{Tokens: 100_000, MaxFiles: 1}, nil)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"named.txt"}, entryPaths(dir, m.Sent))
+	assert.Contains(t, m.LeftOut[0].Reason, "at most 1 files")
+}
+
+func TestEmbedLimits(t *testing.T) {
+	dir := tempDir(t)
+	write(t, lines(1000), dir, "a.txt")
+	w := newWorkspace(t, dir)
+	sent, m, err := w.Embed(t.Context(), []string{"a.txt"}, Budget{Tokens: 100_000, MaxFileBytes: 2000}, nil)
+	require.NoError(t, err)
+	require.Len(t, m.Cut, 1)
+	assert.Less(t, len(sent[0].Data), 2200)
+	assert.Equal(t, int64(len(lines(1000))), sent[0].Size)
+
+	sent, m, err = w.Embed(t.Context(), []string{"a.txt"}, Budget{}, nil)
+	require.NoError(t, err)
+	assert.Empty(t, sent)
+	assert.True(t, m.Empty())
+	assert.Contains(t, m.LeftOut[0].Reason, "no room")
+
+	sent, _, err = w.Embed(t.Context(), []string{"a.txt"}, Budget{Tokens: 100_000, LineNumbers: true}, nil)
+	require.NoError(t, err)
+	assert.True(t, strings.HasPrefix(string(sent[0].Data), "   1| line 1 of a long file\n   2| "))
+
+	double := func(s string) int { return 2 * Estimate(s) }
+	_, m, err = w.Embed(t.Context(), []string{"a.txt"}, Budget{Tokens: 100_000, Estimate: double}, nil)
+	require.NoError(t, err)
+	assert.Equal(t, 2*Estimate(lines(1000))+fileOverhead, m.Tokens)
+}
+
+func TestEmbedSendsAFileOncePerThread(t *testing.T) {
+	dir := tempDir(t)
+	write(t, "one\n", dir, "a.txt")
+	write(t, lines(5000), dir, "big.txt")
+	w := newWorkspace(t, dir)
+	embed := func(tokens int, numbers bool, already map[string]conversation.Attachment) ([]conversation.Attachment, Manifest) {
+		sent, m, err := w.Embed(t.Context(), []string{"a.txt", "big.txt"}, Budget{Tokens: tokens, LineNumbers: numbers}, already)
+		require.NoError(t, err)
+		return sent, m
+	}
+	for _, numbers := range []bool{false, true} {
+		write(t, "one\n", dir, "a.txt")
+		write(t, lines(5000), dir, "big.txt")
+		first, m := embed(3000, numbers, nil)
+		require.Len(t, first, 2)
+		require.Len(t, m.Cut, 1)
+		held := map[string]conversation.Attachment{}
+		for _, a := range first {
+			held[a.Path] = a
+		}
+		again, m := embed(3000, numbers, held)
+		assert.Empty(t, again)
+		assert.Equal(t, []string{"a.txt", "big.txt"}, entryPaths(dir, m.Unchanged))
+		assert.Zero(t, m.Tokens)
+		again, m = embed(2800, numbers, held)
+		assert.Empty(t, again, "a little less room is no reason to send less of it once more")
+		assert.False(t, m.Empty())
+
+		more, _ := embed(1_000_000, numbers, held)
+		require.Len(t, more, 1, "with room for the whole, the whole is sent")
+		assert.Equal(t, dir+"/big.txt", more[0].Path)
+
+		write(t, "two\n", dir, "a.txt")
+		write(t, "changed\n"+lines(5000), dir, "big.txt")
+		changed, m := embed(3000, numbers, held)
+		assert.Len(t, changed, 2)
+		assert.Empty(t, m.Unchanged)
+	}
+}
+
+func TestEmbedEndsWithTheCall(t *testing.T) {
+	dir := tempDir(t)
+	write(t, "x", dir, "a.txt")
+	w := newWorkspace(t, dir)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(assert.AnError)
+	_, _, err := w.Embed(ctx, []string{dir}, Budget{Tokens: 10}, nil)
+	assert.ErrorIs(t, err, assert.AnError)
+	_, _, err = w.Expand(ctx, []string{dir})
+	assert.ErrorIs(t, err, assert.AnError)
+}
+
+func TestExpandWithoutGit(t *testing.T) {
+	dir := tempDir(t)
+	for _, name := range []string{"b.go", "a/x.go", "a/.hidden/y.go", ".github/ci.yml", "node_modules/m/i.js", "a/vendor/v.go", ".git2/z", "a/build.go"} {
+		write(t, "text\n", dir, name)
+	}
+	write(t, "a\x00b", dir, "a/binary.dat")
+	write(t, "SECRET", dir, "a/.env.local")
+	link(t, "..", dir, "a/up")
+	link(t, ".", dir, "a/self")
+	link(t, "x.go", dir, "a/same.go")
+	link(t, "/etc/passwd", dir, "a/passwd")
+	link(t, "nothing", dir, "a/dangling")
+	w := newWorkspace(t, dir)
+	w.git = ""
+	files, left, err := w.Expand(t.Context(), []string{dir, "b.go", dir + "/a"})
+	require.NoError(t, err)
+	var got []string
+	for _, f := range files {
+		got = append(got, strings.TrimPrefix(f, dir+"/"))
+	}
+	assert.Equal(t, []string{".git2/z", ".github/ci.yml", "a/.hidden/y.go", "a/build.go", "a/x.go", "b.go"}, got)
+	assert.ElementsMatch(t, []string{"a/binary.dat", "a/.env.local", "a/passwd", "a/.env.local", "a/passwd"}, entryPaths(dir, left))
+}
+
+func TestExpandIsBounded(t *testing.T) {
+	dir := tempDir(t)
+	for i := range 30 {
+		write(t, "x", dir, fmt.Sprintf("f%02d", i))
+	}
+	w := newWorkspace(t, dir)
+	items, left, err := w.expand(t.Context(), []string{dir}, 10)
+	require.NoError(t, err)
+	assert.Len(t, items, 10)
+	require.Len(t, left, 1)
+	assert.Equal(t, dir+"/f10", left[0].Path)
+	assert.Contains(t, left[0].Reason, "20 files")
+}
+
+func TestManifestLimit(t *testing.T) {
+	m := Manifest{Sent: make([]Entry, 5), LeftOut: make([]Entry, 3)}
+	short := m.Limit(2)
+	assert.Len(t, short.Sent, 2)
+	assert.Len(t, short.LeftOut, 2)
+	assert.Equal(t, 4, short.More)
+	assert.Len(t, m.Sent, 5)
+}
+
+func TestEmbedUnreadableFolder(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("this user may read everything")
+	}
+	dir := tempDir(t)
+	write(t, "x", dir, "closed/f")
+	require.NoError(t, os.Chmod(dir+"/closed", 0))
+	t.Cleanup(func() { _ = os.Chmod(dir+"/closed", 0o755) })
+	_, m, err := newWorkspace(t, dir).Embed(t.Context(), []string{"closed"}, Budget{Tokens: 100}, nil)
+	require.NoError(t, err)
+	require.Len(t, m.LeftOut, 1)
+	assert.Equal(t, CodeDenied, m.LeftOut[0].Code)
+}

@@ -1,0 +1,187 @@
+package workspace
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Every system's rules are text, so all of them run here.
+func TestParsePath(t *testing.T) {
+	for _, c := range []struct {
+		on   system
+		in   string
+		form form
+		want string // String()
+		err  error
+	}{
+		{linux, "/a/b", posixForm, "/a/b", nil},
+		{linux, "/", posixForm, "/", nil},
+		{linux, "//a//./b/../c/", posixForm, "/a/c", nil},
+		{linux, "/../../etc", posixForm, "/etc", nil},
+		{linux, "a/b", relativeForm, "a/b", nil},
+		{linux, "../x", relativeForm, "../x", nil},
+		{linux, "C:x", relativeForm, "C:x", nil},
+		{linux, `C:\a\b`, windowsForm, `C:\a\b`, nil},
+		{linux, "c:/a/../b", windowsForm, `C:\b`, nil},
+		{linux, "C:", windowsForm, `C:\`, nil},
+		{linux, "/C:/Users/me", windowsForm, `C:\Users\me`, nil},
+		{linux, "/c/Users", posixForm, "/c/Users", nil},
+		{linux, "file:///a%20b/c", posixForm, "/a b/c", nil},
+		{linux, "file://localhost/a", posixForm, "/a", nil},
+		{linux, "file:///C:/a%20b", windowsForm, `C:\a b`, nil},
+		{linux, "file://C:/a", windowsForm, `C:\a`, nil},
+		{linux, "FILE:///a", posixForm, "/a", nil},
+		{linux, "file:///a%00b", 0, "", errBadURI},
+		{linux, "file:///%zz", 0, "", errBadURI},
+		{linux, "", 0, "", errEmptyPath},
+		{linux, "/a\x00b", 0, "", errNUL},
+		{darwin, "/Users/me", posixForm, "/Users/me", nil},
+		{windows, `C:\a/b\..\c`, windowsForm, `C:\a\c`, nil},
+		{windows, `c:\`, windowsForm, `C:\`, nil},
+		{windows, `C:\..\..\x`, windowsForm, `C:\x`, nil},
+		{windows, "C:x", 0, "", errDriveRelative},
+		{windows, `a\b`, relativeForm, `a\b`, nil},
+		{windows, `\\server\share\a`, windowsForm, `\\server\share\a`, nil},
+		{windows, `//server/share/a/../b`, windowsForm, `\\server\share\b`, nil},
+		{windows, `\\server`, 0, "", errDevicePath},
+		{windows, `\\?\C:\a`, windowsForm, `C:\a`, nil},
+		{windows, `\\?\UNC\server\share\a`, windowsForm, `\\server\share\a`, nil},
+		{windows, `\\?\GLOBALROOT\Device\x`, 0, "", errDevicePath},
+		{windows, `\\.\pipe\x`, 0, "", errDevicePath},
+		{windows, `//./PhysicalDrive0`, 0, "", errDevicePath},
+		{windows, "/c/Users/me", windowsForm, `C:\Users\me`, nil},
+		{windows, "/c", windowsForm, `C:\`, nil},
+		{windows, "/home/me", posixForm, "/home/me", nil},
+		{windows, "file:///C:/a", windowsForm, `C:\a`, nil},
+		{windows, "file://server/share/a", windowsForm, `\\server\share\a`, nil},
+	} {
+		p, err := parsePath(c.in, c.on)
+		if c.err != nil {
+			assert.ErrorIs(t, err, c.err, "%q", c.in)
+			continue
+		}
+		require.NoError(t, err, "%q", c.in)
+		assert.Equal(t, c.form, p.form, "%q", c.in)
+		assert.Equal(t, c.want, p.String(), "%q", c.in)
+	}
+}
+
+func TestParsePathRefusesEndlessPaths(t *testing.T) {
+	_, err := parsePath("/"+string(make([]byte, maxPath)), linux)
+	assert.ErrorIs(t, err, errLongPath)
+}
+
+func TestUnder(t *testing.T) {
+	for _, c := range []struct {
+		on      system
+		dir, in string
+		want    []string
+		ok      bool
+	}{
+		{linux, "/a", "/a/b/c", []string{"b", "c"}, true},
+		{linux, "/a", "/a", []string{}, true},
+		{linux, "/a", "/ab", nil, false},
+		{linux, "/a", "/A/b", nil, false},
+		{linux, "/", "/x", []string{"x"}, true},
+		{darwin, "/Users/Me", "/users/me/x", []string{"x"}, true},
+		{windows, `C:\Code`, `c:\code\X`, []string{"X"}, true},
+		{windows, `C:\Code`, `D:\Code\X`, nil, false},
+		{windows, `C:\Code`, `C:\Codes`, nil, false},
+		{windows, `\\s\x`, `\\S\X\y`, []string{"y"}, true},
+		{windows, `C:\`, `C:\y`, []string{"y"}, true},
+	} {
+		dir, err := parsePath(c.dir, c.on)
+		require.NoError(t, err)
+		p, err := parsePath(c.in, c.on)
+		require.NoError(t, err)
+		rest, ok := p.under(dir, c.on.foldsCase())
+		assert.Equal(t, c.ok, ok, "%s in %s", c.in, c.dir)
+		if c.ok {
+			assert.Equal(t, c.want, rest)
+		}
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	always := []string{
+		"/p/.env", "/p/.ENV", "/p/.Env.Local", "/p/.env.production", "/p/.env.example.local", "/p/.env/x",
+		"/p/.ssh/config", "/p/.SSH", "/p/.aws/credentials", "/p/.gnupg/x", "/p/.kube/config", "/p/.docker/config.json",
+		"/p/.Docker/Config.JSON", "/p/.netrc", "/p/.npmrc", "/p/.pypirc", "/p/a.pem", "/p/A.PEM", "/p/x.key", "/p/x.p12",
+		"/p/x.pfx", "/p/.pem", "/p/id_rsa", "/p/ID_RSA", "/p/id_dsa", "/p/id_ecdsa", "/p/id_ed25519", "/p/x.key/inside",
+		"/proc/self/environ", "/PROC/1/mem", "/proc", "/sys/kernel",
+		// What some file system takes for one of those names.
+		"/p/.env.", "/p/.env ", "/p/.env::$DATA", "/p/.e\u200cnv", "/p/.\u017fsh", "/p/.\u212aube", "/p/x.\u212aey",
+	}
+	never := []string{
+		"/p/.env.example", "/p/.env.SAMPLE", "/p/.env.template", "/p/.env.local.example", "/p/.envrc", "/p/env", "/p/x.env",
+		"/p/id_rsa.pub", "/p/config.json", "/p/.docker/daemon.json", "/p/keys.go", "/p/key", "/p/.github/x", "/p/sshd",
+		"/p/proc/x", "/p/sys", "/process/x", "/p/aux.c", "/p/nul",
+	}
+	for _, on := range []system{linux, darwin, windows} {
+		for _, in := range always {
+			p, err := parsePath(in, on)
+			require.NoError(t, err)
+			assert.NotEmpty(t, refusal(p, on), "%q on %v", in, on)
+		}
+	}
+	for _, in := range never {
+		p, err := parsePath(in, linux)
+		require.NoError(t, err)
+		assert.Empty(t, refusal(p, linux), "%q", in)
+	}
+	for in, want := range map[string]bool{
+		`C:\p\.ENV`: true, `C:\p\nul`: true, `C:\p\NUL.txt`: true, `C:\p\com1`: true, `C:\p\COM¹.log`: true, `C:\p\lpt9`: true,
+		`C:\p\conin$`: true, `C:\p\aux .c`: true, `C:\p\a.txt:secret`: true, `\\s\share\.ssh\x`: true,
+		`C:\p\com`: false, `C:\p\com10`: false, `C:\p\console.go`: false, `C:\p\null.go`: false, `C:\proc\x`: false,
+	} {
+		p, err := parsePath(in, windows)
+		require.NoError(t, err)
+		assert.Equal(t, want, refusal(p, windows) != "", "%q", in)
+	}
+}
+
+func TestPathMap(t *testing.T) {
+	m, err := parsePathMap(`/home/me/code=/work, C:\x=/win ,/home/me/code/deep=/deep,/with=sign=/sign`, linux)
+	require.NoError(t, err)
+	for _, c := range []struct{ in, local, host string }{
+		{"/home/me/code/a.go", "/work/a.go", "/home/me/code/a.go"},
+		{"/home/me/code", "/work", "/home/me/code"},
+		{"/home/me/codex", "/home/me/codex", "/home/me/codex"},
+		{"/home/me/code/deep/a", "/deep/a", "/home/me/code/deep/a"},
+		{`C:\x\sub\a.go`, "/win/sub/a.go", `C:\x\sub\a.go`},
+		{`c:/X/Sub/a.go`, "/win/Sub/a.go", `C:\x\Sub\a.go`},
+		{"file:///c%3A/x/a.go", "/win/a.go", `C:\x\a.go`},
+		{"/work/a.go", "/work/a.go", "/home/me/code/a.go"},
+		{"/with=sign/a", "/sign/a", "/with=sign/a"},
+		{"/elsewhere", "/elsewhere", "/elsewhere"},
+	} {
+		p, err := parsePath(c.in, linux)
+		require.NoError(t, err)
+		local := m.toLocal(p)
+		assert.Equal(t, c.local, local.String(), "%q", c.in)
+		assert.Equal(t, c.host, m.toHost(local).String(), "%q", c.in)
+	}
+	root, err := parsePathMap(`C:\=/mnt/c`, linux)
+	require.NoError(t, err)
+	p, _ := parsePath(`C:\Users\me`, linux)
+	assert.Equal(t, "/mnt/c/Users/me", root.toLocal(p).String())
+
+	for _, bad := range []string{"/only", "rel=/work", "/a=rel", `/a=C:\x`, "=/work", "/a="} {
+		_, err := parsePathMap(bad, linux)
+		assert.ErrorContains(t, err, "EXAI_PATH_MAP", "%q", bad)
+	}
+	none, err := parsePathMap(" , ", linux)
+	assert.NoError(t, err)
+	assert.Empty(t, none)
+}
+
+func TestGitPlaces(t *testing.T) {
+	for _, on := range []system{linux, darwin, windows} {
+		assert.NotEmpty(t, gitPlaces(on, "/home/me"))
+	}
+	assert.True(t, isDeveloperStub(darwin, "/usr/bin/git"))
+	assert.False(t, isDeveloperStub(linux, "/usr/bin/git"))
+	assert.NotContains(t, gitPlaces(darwin, ""), "/usr/bin/git", "it may only ask for the developer tools")
+}

@@ -1,0 +1,184 @@
+package workspace
+
+import (
+	"encoding/binary"
+	"os"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func utf16Bytes(order binary.AppendByteOrder, text string) string {
+	var b []byte
+	for _, u := range utf16.Encode([]rune("\ufeff" + text)) {
+		b = order.AppendUint16(b, u)
+	}
+	return string(b)
+}
+
+func TestEncodings(t *testing.T) {
+	const text = "grün\n文 😀\n"
+	dir := tempDir(t)
+	w := newWorkspace(t, dir)
+	for _, c := range []struct{ name, raw, want, encoding string }{
+		{"ascii", "plain\n", "plain\n", "utf-8"},
+		{"empty", "", "", "utf-8"},
+		{"utf-8", text, text, "utf-8"},
+		{"bom", "\xef\xbb\xbf" + text, text, "utf-8-bom"},
+		{"le", utf16Bytes(binary.LittleEndian, text), text, "utf-16-le"},
+		{"be", utf16Bytes(binary.BigEndian, text), text, "utf-16-be"},
+		{"latin-1", "gr\xfcn caf\xe9", "grün café", "latin-1"},
+		{"latin-1 at the end", "caf\xe9", "café", "latin-1"},
+		{"windows quotes", "\x93quoted\x94 \x80", "“quoted” €", "latin-1"},
+		{"damaged utf-8", "grün schön über \xff", "grün schön über \uFFFD", "utf-8"},
+		{"crlf", "a\r\nb\r\n", "a\nb\n", "utf-8"},
+		{"late NUL", strings.Repeat("x", sniffBytes) + "\x00", strings.Repeat("x", sniffBytes) + "\uFFFD", "utf-8"},
+		{"colours", "\x1b[31mred\x1b[0m\n", "\x1b[31mred\x1b[0m\n", "utf-8"},
+	} {
+		got, err := w.ReadText(t.Context(), write(t, c.raw, dir, c.name), 0)
+		require.NoError(t, err, c.name)
+		assert.Equal(t, c.want, got.Content, c.name)
+		assert.Equal(t, c.encoding, got.Encoding, c.name)
+		assert.Equal(t, int64(len(c.raw)), got.Size, c.name)
+		assert.Equal(t, hashOf(c.want), got.SHA256, c.name)
+		assert.False(t, got.Cut, c.name)
+	}
+	for name, raw := range map[string]string{
+		"png": "\x89PNG\r\n\x1a\n....", "nul": "a\x00b", "pdf": "%PDF-1.7\nplain text follows", "zip": "PK\x03\x04\x14\x00",
+		"utf-32": "\xff\xfe\x00\x00a\x00\x00\x00", "controls": "\x01\x02\x03\x04abc",
+	} {
+		_, err := w.ReadText(t.Context(), write(t, raw, dir, name), 0)
+		requireCode(t, CodeInvalid, err)
+	}
+}
+
+func TestReadTextCutsAtCharacters(t *testing.T) {
+	dir := tempDir(t)
+	w := newWorkspace(t, dir)
+	for name, raw := range map[string]string{
+		"utf-8": strings.Repeat("文\r\n", 5000), "utf-16": utf16Bytes(binary.LittleEndian, strings.Repeat("文\r\n", 5000)),
+	} {
+		full := write(t, raw, dir, name)
+		for _, n := range []int{1, 2, 7, 999} {
+			got, err := w.ReadText(t.Context(), full, n)
+			require.NoError(t, err)
+			assert.Equal(t, n, len([]rune(got.Content)), "%s %d", name, n)
+			assert.NotContains(t, got.Content, "\uFFFD")
+			assert.True(t, got.Cut)
+			assert.Equal(t, hashOf(got.Content), got.SHA256)
+		}
+		got, err := w.ReadText(t.Context(), full, 10_000)
+		require.NoError(t, err)
+		assert.False(t, got.Cut)
+		assert.Equal(t, 5000, got.Lines)
+	}
+}
+
+// A reading that stops in the middle of a character or of a line's end leaves neither half behind.
+func TestDecodePart(t *testing.T) {
+	const text = "aé文😀\r\nz"
+	for n := range len(text) {
+		got, _ := decode([]byte(text[:n]), false)
+		assert.NotContains(t, got, "\uFFFD", "%d", n)
+		assert.NotContains(t, got, "\r", "%d", n)
+		assert.True(t, strings.HasPrefix("aé文😀\nz", got))
+	}
+	wide := utf16Bytes(binary.BigEndian, text)
+	for n := range len(wide) {
+		if n < 2 {
+			continue
+		}
+		got, _ := decode([]byte(wide[:n]), false)
+		assert.NotContains(t, got, "\uFFFD", "%d", n)
+	}
+}
+
+// A file that grows while it is read is read again, and said to be changing when it grows once more.
+func TestFileThatChanges(t *testing.T) {
+	dir := tempDir(t)
+	name := write(t, "a\n", dir, "log")
+	w := newWorkspace(t, dir)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			return
+		}
+		defer f.Close()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = f.WriteString("more\n")
+			}
+		}
+	}()
+	for range 50 {
+		got, err := w.ReadText(t.Context(), name, 0)
+		require.NoError(t, err)
+		assert.True(t, strings.HasPrefix(got.Content, "a\n"))
+		assert.GreaterOrEqual(t, got.Size, int64(len(got.Content)))
+	}
+	close(stop)
+	<-stopped
+	require.NoError(t, os.Chtimes(name, time.Now(), time.Now()))
+	got, err := w.ReadText(t.Context(), name, 0)
+	require.NoError(t, err)
+	assert.False(t, got.Changed)
+}
+
+func TestNumberedAndCountLines(t *testing.T) {
+	assert.Equal(t, "   1| a\n   2| \n   3| b", numbered("a\n\nb"))
+	assert.Empty(t, numbered(""))
+	for text, want := range map[string]int{"": 0, "a": 1, "a\n": 1, "a\nb": 2, "\n\n": 2} {
+		assert.Equal(t, want, countLines(text), "%q", text)
+	}
+}
+
+func TestVerify(t *testing.T) {
+	dir := tempDir(t)
+	a := write(t, "1\n2\n3", dir, "src/a.go")
+	write(t, "1\n", dir, "b.go")
+	write(t, "", dir, "empty")
+	long := write(t, strings.Repeat("line\n", 50_000), dir, "long")
+	x, y := write(t, "1\n", dir, "x/same.go"), write(t, "1\n", dir, "y/same.go")
+	w := newWorkspace(t, dir)
+	for _, c := range []struct {
+		file  string
+		line  int
+		among []string
+		want  Citation
+	}{
+		{a, 3, nil, CitationVerified},
+		{a, 4, nil, CitationNotFound},
+		{"src/a.go", 1, nil, CitationVerified},
+		{" ./src/a.go ", 0, nil, CitationVerified},
+		{"b.go", 1, nil, CitationVerified},
+		{"b.go", 2, nil, CitationNotFound},
+		{"b.go", -1, nil, CitationNotFound},
+		{"empty", 0, nil, CitationVerified},
+		{"empty", 1, nil, CitationNotFound},
+		{"missing.go", 1, nil, CitationNotFound},
+		{"", 1, nil, CitationNotFound},
+		{"src", 0, nil, CitationNotFound},
+		{"/etc/passwd", 1, nil, CitationNotFound},
+		{long, 50_000, nil, CitationVerified},
+		{long, 50_001, nil, CitationNotFound},
+		{"a.go", 2, nil, CitationNotFound},
+		{"a.go", 2, []string{a, x}, CitationVerified},
+		{`src\a.go`, 2, []string{a}, CitationVerified},
+		{"a.go", 9, []string{a}, CitationNotFound},
+		{"same.go", 1, []string{x, y}, CitationNotFound},
+		{"same.go", 1, []string{x, x}, CitationVerified},
+		{"passwd", 1, []string{"/etc/passwd"}, CitationNotFound},
+		{"go", 1, []string{a}, CitationNotFound},
+	} {
+		assert.Equal(t, c.want, w.Verify(t.Context(), c.file, c.line, c.among...), "%q:%d", c.file, c.line)
+	}
+}
