@@ -1,6 +1,7 @@
 package glm
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -15,15 +16,15 @@ const defaultCount = 10
 
 // Search implements providers.Searcher by POST /web_search, which calls no model (Z.ai API docs, web search).
 func (p *Provider) Search(ctx context.Context, q providers.SearchQuery) (*providers.SearchResult, error) {
-	count := firstNonZero(q.Count, p.search.Count, defaultCount)
+	count := cmp.Or(q.Count, p.search.Count, defaultCount)
 	in := map[string]any{
 		"search_query":          q.Query,
-		"search_engine":         p.endpointEngine(firstNonZero(q.Engine, p.search.Engine)),
-		"search_recency_filter": recency(firstNonZero(q.Recency, p.search.Recency)),
+		"search_engine":         p.endpointEngine(cmp.Or(q.Engine, p.search.Engine)),
+		"search_recency_filter": recency(cmp.Or(q.Recency, p.search.Recency)),
 		"count":                 clampCount(count),
 	}
 	for key, value := range map[string]string{
-		"search_domain_filter": firstNonZero(q.DomainFilter, p.search.DomainFilter),
+		"search_domain_filter": cmp.Or(q.DomainFilter, p.search.DomainFilter),
 		"content_size":         q.ContentSize,
 		"request_id":           q.RequestID,
 		"user_id":              q.UserID,
@@ -87,13 +88,3 @@ func recency(word string) string {
 
 // clampCount keeps within what the vendor takes, 1 to 50 (Z.ai API docs, web search).
 func clampCount(n int) int { return min(max(n, 1), 50) }
-
-func firstNonZero[T comparable](values ...T) T {
-	var zero T
-	for _, v := range values {
-		if v != zero {
-			return v
-		}
-	}
-	return zero
-}

@@ -1,6 +1,7 @@
 package openaicompat
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -116,8 +117,8 @@ func (a *answer) event(raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
-	a.id, a.requestID = firstOf(a.id, string(ev.ID)), firstOf(a.requestID, string(ev.RequestID))
-	a.model = firstOf(a.model, string(ev.Model))
+	a.id, a.requestID = cmp.Or(a.id, string(ev.ID)), cmp.Or(a.requestID, string(ev.RequestID))
+	a.model = cmp.Or(a.model, string(ev.Model))
 	for _, h := range ev.WebSearch {
 		a.searches = append(a.searches, h.hit())
 	}
@@ -133,7 +134,7 @@ func (a *answer) event(raw []byte) error {
 				a.take(d)
 			}
 		}
-		a.finish = firstOf(a.finish, string(ch.FinishReason))
+		a.finish = cmp.Or(a.finish, string(ch.FinishReason))
 	}
 	if a.size > a.max {
 		return errTooLong
@@ -191,7 +192,7 @@ func (a *answer) takeCall(p callPiece) {
 		}
 		a.calls = append(a.calls, c)
 	}
-	c.id, c.name = firstOf(c.id, string(p.ID)), firstOf(c.name, string(p.Function.Name))
+	c.id, c.name = cmp.Or(c.id, string(p.ID)), cmp.Or(c.name, string(p.Function.Name))
 	c.arguments.WriteString(string(p.Function.Arguments))
 	a.size += len(p.Function.Arguments)
 }
@@ -214,10 +215,10 @@ func (a *answer) response() *providers.ChatResponse {
 	r := &providers.ChatResponse{
 		Model: a.model, Content: a.content.String(), Reasoning: a.reasoning.String(),
 		FinishReason: finishReason(a.finish), Usage: a.usage, UsageKnown: a.usageKnown,
-		RequestID: firstOf(a.requestID, a.id), Searches: a.searches,
+		RequestID: cmp.Or(a.requestID, a.id), Searches: a.searches,
 	}
 	for i, c := range a.calls {
-		id := firstOf(c.id, fmt.Sprintf("call_%d", i))
+		id := cmp.Or(c.id, fmt.Sprintf("call_%d", i))
 		r.ToolCalls = append(r.ToolCalls, providers.ToolCall{ID: id, Name: c.name, Arguments: c.arguments.String()})
 	}
 	return r

@@ -1,6 +1,7 @@
 package openaicompat
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -109,7 +110,7 @@ func (x *exchange) settle(err error) {
 func (c *Client) response(x *exchange, ans *answer, offered []providers.Function) *providers.ChatResponse {
 	r := ans.response()
 	r.Header = keepHeaders(x.header)
-	r.RequestID = firstOf(requestID(x.header), r.RequestID)
+	r.RequestID = cmp.Or(requestID(x.header), r.RequestID)
 	r.Content = tidy(r.Content)
 	if len(r.ToolCalls) == 0 {
 		r.Content, r.ToolCalls = leakedCalls(r.Content, offered)
@@ -134,7 +135,7 @@ func (c *Client) partial(x *exchange, ans *answer, e *providers.Error) *provider
 	}
 	r := ans.response()
 	r.Header = keepHeaders(x.header)
-	r.RequestID = firstOf(requestID(x.header), r.RequestID)
+	r.RequestID = cmp.Or(requestID(x.header), r.RequestID)
 	e.RequestID = r.RequestID
 	r.Content = tidy(r.Content)
 	r.ToolCalls = wholeCalls(r.ToolCalls)

@@ -9,6 +9,7 @@ package openaicompat
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,11 +27,11 @@ const defaultMaxAnswer = 8 << 20
 type Options struct {
 	Dialect        Dialect
 	Key            config.Secret
-	BaseURL        string // with or without a trailing slash, or with /chat/completions pasted along
-	Timeouts       config.TimeoutConfig
-	MaxAnswerBytes int64    // of one answer: text, reasoning and tool arguments together; 0 means 8 MiB
-	Version        string   // of the program, for the User-Agent
-	DialContext    DialFunc // nil: the network, by way of the environment's proxy
+	BaseURL        string               // with or without a trailing slash, or with /chat/completions pasted along
+	Timeouts       config.TimeoutConfig // of which this package obeys Connect
+	MaxAnswerBytes int64                // of one answer: text, reasoning and tool arguments together; 0 means 8 MiB
+	Version        string               // of the program, for the User-Agent
+	DialContext    DialFunc             // nil: the network, by way of the environment's proxy
 }
 
 // Client talks to one vendor with one key over one connection pool. It is safe for concurrent use.
@@ -60,6 +61,9 @@ func New(o Options) (*Client, error) {
 	}
 	if c.maxAnswer <= 0 {
 		c.maxAnswer = defaultMaxAnswer
+	}
+	if c.connect.Value <= 0 {
+		c.connect.Value = math.MaxInt64 // no limit, as zero means in net/http
 	}
 	header := o.Dialect.Header.Clone()
 	if header == nil {

@@ -116,6 +116,12 @@ func TestConnectLimitCountsAnewForEachConnection(t *testing.T) {
 	})
 }
 
+func TestNoConnectLimit(t *testing.T) {
+	c := serve(t, stream(say("ab"), stop, done), func(o *Options) { o.Timeouts.Connect = 0 })
+	_, err := c.Chat(t.Context(), question(), nil)
+	require.NoError(t, err)
+}
+
 func TestTheCallersLimitBeforeTheConnectLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dialing(t, "http://vendor.test", func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -1,6 +1,7 @@
 package openaicompat
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -66,14 +67,14 @@ func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Erro
 		Kind: v.Kind, Retry: v.Retry, Concurrency: v.Concurrency,
 		Provider: c.dialect.Name, Model: a.model,
 		RetryAfter: retryAfter(x.header, time.Now()), HTTPStatus: f.Status,
-		VendorCode: printable(firstOf(f.Code, f.Type)), RequestID: firstOf(requestID(x.header), printable(f.RequestID)),
+		VendorCode: printable(cmp.Or(f.Code, f.Type)), RequestID: cmp.Or(requestID(x.header), printable(f.RequestID)),
 		Err: c.scrubbed(err),
 	}
 	if v.Kind == providers.KindInvalidRequest && x.wire != nil {
 		e.Param = blamedParam(f, x.wire.sent)
 	}
 	e.Message = c.sentence(e, a)
-	e.Hint = c.hint(firstOf(v.Hint, c.dialect.Hints[v.Kind], hints[v.Kind]))
+	e.Hint = c.hint(cmp.Or(v.Hint, c.dialect.Hints[v.Kind], hints[v.Kind]))
 	return e
 }
 
@@ -121,7 +122,7 @@ func (c *Client) interruption(x *exchange, a ask, err error) *providers.Error {
 	default:
 		e.Message = answer + " was cut off."
 	}
-	e.Hint = c.hint(firstOf(e.Hint, hints[e.Kind]))
+	e.Hint = c.hint(cmp.Or(e.Hint, hints[e.Kind]))
 	return e
 }
 

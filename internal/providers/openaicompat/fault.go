@@ -2,6 +2,7 @@ package openaicompat
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"slices"
@@ -42,7 +43,7 @@ func parseFault(body []byte, failed bool) (Fault, bool) {
 	f := Fault{
 		RequestID: string(b.Request),
 		Code:      code(b.Code), Type: string(b.Type), Param: string(b.Param),
-		Message: firstOf(string(b.Msg), string(b.Message), string(b.Detail)),
+		Message: cmp.Or(string(b.Msg), string(b.Message), string(b.Detail)),
 	}
 	flat := len(b.Choices) == 0 && f.Message != "" && !slices.Contains([]string{"", "0", "200"}, f.Code)
 	return f, failed || flat
@@ -64,12 +65,12 @@ func faultObject(raw json.RawMessage) (Fault, bool) {
 	if json.Unmarshal(raw, &e) == nil {
 		return Fault{
 			Code: code(e.Code), Type: string(e.Type), Param: string(e.Param),
-			Message: firstOf(string(e.Message), string(e.Msg)),
+			Message: cmp.Or(string(e.Message), string(e.Msg)),
 		}, true
 	}
 	var word text
 	_ = word.UnmarshalJSON(raw)
-	return Fault{Message: firstOf(string(word), string(raw))}, true
+	return Fault{Message: cmp.Or(string(word), string(raw))}, true
 }
 
 // byStatus is what a fault means where the vendor's own words say nothing.
@@ -130,15 +131,6 @@ func blamedParam(f Fault, sent []string) string {
 	for _, word := range wordPattern.FindAllString(f.Message, -1) {
 		if droppable(word) {
 			return word
-		}
-	}
-	return ""
-}
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
 		}
 	}
 	return ""

@@ -2,6 +2,7 @@ package openaicompat
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (c *Client) Upload(ctx context.Context, f providers.File) (providers.FileRe
 			Hint:    "Check that its type is one that the vendor takes.", Err: c.scrubbed(errors.New(string(body))),
 		}
 	}
-	return providers.FileRef{ID: string(stored.ID), Name: firstOf(string(stored.Name), f.Name), Size: f.Size}, nil
+	return providers.FileRef{ID: string(stored.ID), Name: cmp.Or(string(stored.Name), f.Name), Size: f.Size}, nil
 }
 
 // unreadable is the error of a file that failed while it was being sent.
