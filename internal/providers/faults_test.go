@@ -268,6 +268,7 @@ type rig struct {
 	cfg      *config.Config
 	emulator *emulator.Emulator
 	provider providers.Provider
+	registry *providers.Registry
 	caller   *providers.Caller
 	seen     *recorder
 	file     string // uploaded before, for what works on files
@@ -297,13 +298,13 @@ func build(t testing.TB, v emulator.Vendor, c clock, e *emulator.Emulator, url s
 		})
 	}
 	require.NoError(t, err)
-	reg, err := providers.NewRegistry(cfg, r.provider)
+	r.registry, err = providers.NewRegistry(cfg, r.provider)
 	require.NoError(t, err)
-	r.caller = providers.NewCaller(reg, cfg, r.seen)
+	r.caller = providers.NewCaller(r.registry, cfg, r.seen)
 	r.caller.SetJitter(func(d time.Duration) time.Duration { return d * c.retry / time.Second })
 	return r, func() {
 		require.NoError(t, r.caller.Close(context.Background()))
-		require.NoError(t, reg.Close())
+		require.NoError(t, r.registry.Close())
 	}
 }
 

@@ -125,8 +125,16 @@ func (r *Registry) automatic(q Query) []Candidate {
 		pick(r.cfg.Models.Default)
 	}
 	wanted := len(chosen)
-	for _, name := range slices.Concat(r.configured(q.Category, q.Provider), r.configured(otherCategory(q.Category), q.Provider), r.others()) {
-		pick(name)
+	for _, names := range [...]func() []string{
+		func() []string { return r.configured(q.Category, q.Provider) },
+		func() []string { return r.configured(otherCategory(q.Category), q.Provider) },
+		r.others,
+	} {
+		if len(chosen) < len(r.providers) && (q.Provider == "" || len(chosen) == 0) {
+			for _, name := range names() {
+				pick(name)
+			}
+		}
 	}
 	slices.SortStableFunc(chosen[wanted:], func(a, b Candidate) int {
 		switch x, y := r.ailing(a.Model.Provider), r.ailing(b.Model.Provider); {
