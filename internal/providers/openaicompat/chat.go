@@ -22,16 +22,19 @@ func (c *Client) Chat(ctx context.Context, req providers.ChatRequest, on func(pr
 	if err := c.configured(req.Model.ID); err != nil {
 		return nil, err
 	}
-	w := c.newWire(req)
-	x, end := c.begin(ctx, w)
+	x, end := c.begin(ctx)
 	defer end()
 	a := ask{op: OpChat, model: req.Model.ID}
-
-	stream, err := c.api.CreateChatCompletionStream(x.ctx, w.ChatCompletionRequest)
+	w := c.newWire(req)
+	body, err := w.body()
 	if err != nil {
-		if !x.sent {
-			err = fmt.Errorf("%w: %w", errEncode, err)
-		}
+		return nil, c.failure(x, a, err)
+	}
+	x.body, x.params = body, w.sent
+
+	// The injector puts the body in; go-openai adds the rest, and reads the stream.
+	stream, err := c.api.CreateChatCompletionStream(x.ctx, openai.ChatCompletionRequest{Model: w.Model})
+	if err != nil {
 		return nil, c.failure(x, a, err)
 	}
 	defer stream.Close() //nolint:errcheck // all that was wanted of it has been read

@@ -98,7 +98,7 @@ func TestConnectLimitDoesNotLimitTheAnswer(t *testing.T) {
 
 func TestConnectLimitCountsAnewForEachConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x, end := serve(t, nil).begin(t.Context(), nil)
+		x, end := serve(t, nil).begin(t.Context())
 		defer end()
 		trace := httptrace.ContextClientTrace(x.ctx)
 		trace.GetConn("")

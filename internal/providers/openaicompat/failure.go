@@ -70,8 +70,8 @@ func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Erro
 		VendorCode: printable(cmp.Or(f.Code, f.Type)), RequestID: cmp.Or(requestID(x.header), printable(f.RequestID)),
 		Err: c.scrubbed(err),
 	}
-	if v.Kind == providers.KindInvalidRequest && x.wire != nil {
-		e.Param = blamedParam(f, x.wire.sent)
+	if v.Kind == providers.KindInvalidRequest && a.op == OpChat {
+		e.Param = blamedParam(f, x.params)
 	}
 	e.Message = c.sentence(e, a)
 	e.Hint = c.hint(cmp.Or(v.Hint, c.dialect.Hints[v.Kind], hints[v.Kind]))

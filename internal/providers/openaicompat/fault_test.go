@@ -199,8 +199,9 @@ func FuzzParseFault(f *testing.F) {
 	c, err := New(Options{Dialect: Dialect{Name: "glm", Label: "GLM"}, Key: testKey, BaseURL: "http://a.test"})
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, body []byte, status int) {
-		x, end := c.begin(t.Context(), &Wire{sent: []string{"temperature"}})
+		x, end := c.begin(t.Context())
 		defer end()
+		x.params = []string{"temperature"}
 		x.status = status
 		e := c.failure(x, ask{op: OpChat, model: "m"}, &statusError{status: status, body: body})
 		if e.Kind == "" || e.Message == "" || strings.Contains(e.Error(), testKey) || len(e.VendorCode) > 64 {

@@ -88,7 +88,7 @@ func (c *Client) Do(ctx context.Context, r Request) ([]byte, error) {
 	if err := c.configured(r.Model); err != nil {
 		return nil, err
 	}
-	x, end := c.begin(ctx, nil)
+	x, end := c.begin(ctx)
 	defer end()
 	a := ask{r.Op, r.Model}
 	req, err := c.newRequest(x.ctx, r)

@@ -64,9 +64,9 @@ type exchange struct {
 	parent    context.Context // the caller's
 	ctx       context.Context // the request's own: it also ends at the connect limit
 	cancel    context.CancelCauseFunc
-	wire      *Wire // of a chat; nil otherwise
-	maxLine   int   // bytes of one streamed event
-	sent      bool  // the request was handed to HTTP
+	body      []byte   // of a chat; nil otherwise
+	params    []string // the body's top-level parameters
+	maxLine   int      // bytes of one streamed event
 	connected atomic.Bool
 	status    int
 	header    http.Header
@@ -77,8 +77,8 @@ type exchangeKey struct{}
 
 // begin opens an exchange under the connect limit: one limit over name lookup, dial, proxy and TLS together. The
 // returned function ends it and must be called when its body has been read.
-func (c *Client) begin(parent context.Context, w *Wire) (*exchange, func()) {
-	x := &exchange{parent: parent, wire: w, maxLine: c.maxAnswer + maxErrorBody}
+func (c *Client) begin(parent context.Context) (*exchange, func()) {
+	x := &exchange{parent: parent, maxLine: c.maxAnswer + maxErrorBody}
 	ctx, cancel := context.WithCancelCause(parent)
 	x.cancel = cancel
 	timer := time.AfterFunc(c.connect.Value, func() { cancel(errConnect) })
@@ -95,7 +95,8 @@ func (x *exchange) endAfter(d time.Duration) (stop func()) {
 	return func() { timer.Stop() }
 }
 
-// injector puts into each request what go-openai cannot: the key, the dialect's headers, and a chat's vendor parameters.
+// injector puts into each request what go-openai cannot: the dialect's headers, and a chat's body with the parameters
+// that its struct does not know.
 type injector struct {
 	base   http.RoundTripper
 	header http.Header
@@ -107,29 +108,18 @@ func (t injector) RoundTrip(req *http.Request) (*http.Response, error) {
 	for name, values := range t.header {
 		clone.Header[name] = values
 	}
-	if x := req.Context().Value(exchangeKey{}).(*exchange); x.wire != nil {
-		if err := x.wire.inject(clone); err != nil {
-			return nil, fmt.Errorf("%w: %w", errEncode, err)
-		}
+	if x := req.Context().Value(exchangeKey{}).(*exchange); x.body != nil {
+		replaceBody(clone, x.body)
 	}
 	return t.base.RoundTrip(clone)
 }
 
-// inject replaces a request's body with the merged one.
-func (w *Wire) inject(req *http.Request) error {
-	plain, err := io.ReadAll(req.Body)
+// replaceBody puts another body in the place of a request's.
+func replaceBody(req *http.Request, body []byte) {
 	req.Body.Close()
-	if err != nil {
-		return fmt.Errorf("read the request: %w", err)
-	}
-	merged, err := w.merge(plain)
-	if err != nil {
-		return err
-	}
-	req.ContentLength = int64(len(merged))
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(merged)), nil }
-	req.Body, err = req.GetBody()
-	return err
+	req.ContentLength = int64(len(body))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	req.Body = io.NopCloser(bytes.NewReader(body))
 }
 
 // gate is the HTTP client that go-openai is given: it turns every response that is no success into an error of its own
@@ -148,7 +138,6 @@ func (e *statusError) Error() string { return fmt.Sprintf("HTTP %d: %s", e.statu
 // Do implements openai.HTTPDoer.
 func (g gate) Do(req *http.Request) (*http.Response, error) {
 	x := req.Context().Value(exchangeKey{}).(*exchange) // every request of a Client has one
-	x.sent = true
 	resp, err := g.http.Do(req)
 	if err != nil {
 		return nil, err
@@ -161,7 +150,7 @@ func (g gate) Do(req *http.Request) (*http.Response, error) {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 		return nil, &statusError{status: resp.StatusCode, body: body}
 	}
-	if x.wire != nil {
+	if x.body != nil {
 		x.events = newEventReader(resp.Body, x.maxLine)
 		resp.Body = x.events
 	}

@@ -1,6 +1,7 @@
 package openaicompat
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -170,67 +171,92 @@ func OutputCap(req providers.ChatRequest, ceiling int) int {
 // undroppable are the parameters without which there is no request, or another one than was asked for.
 var undroppable = []string{"model", "messages", "stream", "tools"}
 
-// body is the request's JSON: go-openai's own rendering with the rest merged in. It is what a preview shows.
+// body is the request's JSON: go-openai's own rendering with the rest laid over it. It is made once, so that what is
+// sent is what a preview shows. Values stay raw, so that big numbers and the order inside of schemas survive; top-level
+// keys come out sorted.
 func (w *Wire) body() ([]byte, error) {
-	plain, err := json.Marshal(w.ChatCompletionRequest)
+	fields, err := w.fields()
 	if err != nil {
-		return nil, fmt.Errorf("encode the request: %w", err)
-	}
-	return w.merge(plain)
-}
-
-// merge lays the parameters that go-openai cannot say over its rendering. Values stay raw, so that big numbers and the
-// order inside of schemas survive; top-level keys come out sorted.
-func (w *Wire) merge(plain []byte) ([]byte, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(plain, &fields); err != nil {
-		return nil, fmt.Errorf("merge vendor parameters: %w", err)
-	}
-	if len(w.inMessage) > 0 {
-		messages, err := w.mergeMessages(fields["messages"])
-		if err != nil {
-			return nil, err
-		}
-		fields["messages"] = messages
-	}
-	for key, value := range w.extra {
-		raw, err := json.Marshal(value)
-		if err != nil {
-			return nil, fmt.Errorf("encode parameter %s: %w", key, err)
-		}
-		fields[key] = raw
+		return nil, fmt.Errorf("%w: %w", errEncode, err)
 	}
 	for _, key := range w.drop {
 		if !slices.Contains(undroppable, key) {
 			delete(fields, key)
 		}
 	}
-	w.sent = slices.Collect(maps.Keys(fields))
-	return json.Marshal(fields)
+	w.sent = slices.Sorted(maps.Keys(fields))
+	return object(w.sent, fields), nil
 }
 
-func (w *Wire) mergeMessages(plain json.RawMessage) (json.RawMessage, error) {
-	var messages []json.RawMessage
-	if err := json.Unmarshal(plain, &messages); err != nil {
-		return nil, fmt.Errorf("merge message fields: %w", err)
+// fields are the body's, by name. Messages are rendered one by one, since they may be megabytes, which encoding/json
+// would go over again on each level that they are nested in.
+func (w *Wire) fields() (map[string]json.RawMessage, error) {
+	settings := w.ChatCompletionRequest
+	settings.Messages = nil
+	plain, err := json.Marshal(settings)
+	if err != nil {
+		return nil, err
 	}
-	for i, add := range w.inMessage {
-		var fields map[string]json.RawMessage
-		if err := json.Unmarshal(messages[i], &fields); err != nil {
-			return nil, fmt.Errorf("merge message fields: %w", err)
-		}
-		for key, value := range add {
-			raw, err := json.Marshal(value)
-			if err != nil {
-				return nil, fmt.Errorf("encode message field %s: %w", key, err)
-			}
-			fields[key] = raw
-		}
-		raw, err := json.Marshal(fields)
-		if err != nil {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(plain, &fields); err != nil {
+		return nil, err
+	}
+	if err := overlay(fields, w.extra); err != nil {
+		return nil, err
+	}
+	rendered := make([][]byte, len(w.Messages))
+	for i, m := range w.Messages {
+		if rendered[i], err = w.renderMessage(i, m); err != nil {
 			return nil, err
 		}
-		messages[i] = raw
 	}
-	return json.Marshal(messages)
+	fields["messages"] = slices.Concat([]byte("["), bytes.Join(rendered, []byte(",")), []byte("]"))
+	return fields, nil
+}
+
+func (w *Wire) renderMessage(i int, m openai.ChatCompletionMessage) ([]byte, error) {
+	plain, err := m.MarshalJSON()
+	if err != nil || w.inMessage[i] == nil {
+		return plain, err
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(plain, &fields); err != nil {
+		return nil, err
+	}
+	if err := overlay(fields, w.inMessage[i]); err != nil {
+		return nil, err
+	}
+	return object(slices.Sorted(maps.Keys(fields)), fields), nil
+}
+
+// overlay puts values over fields.
+func overlay(fields map[string]json.RawMessage, values map[string]any) error {
+	for key, value := range values {
+		raw, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("parameter %s: %w", key, err)
+		}
+		fields[key] = raw
+	}
+	return nil
+}
+
+// object writes a JSON object of values that are JSON already. The keys are ours or go-openai's: plain words.
+func object(keys []string, fields map[string]json.RawMessage) []byte {
+	size := 2
+	for _, key := range keys {
+		size += len(key) + len(fields[key]) + len(`"":,`)
+	}
+	var b bytes.Buffer
+	b.Grow(size) // a body may be megabytes
+	b.WriteByte('{')
+	for i, key := range keys {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(`"` + key + `":`)
+		b.Write(fields[key])
+	}
+	b.WriteByte('}')
+	return b.Bytes()
 }
