@@ -220,7 +220,7 @@ func TestFigures(t *testing.T) {
 			l.Attempt(a)
 		}
 		for i := 1; i <= 100; i++ {
-			attempt(providers.Attempt{Provider: "glm", Model: "glm-5.3", Duration: time.Duration(i) * time.Second, FirstDelta: time.Duration(i) * time.Millisecond, Usage: providers.Usage{InputTokens: 1, CostUSD: 0.01}})
+			attempt(providers.Attempt{Provider: "glm", Model: "glm-5.3", Duration: time.Duration(i) * time.Second, FirstDelta: time.Duration(i) * time.Millisecond, Usage: providers.Usage{InputTokens: 1, CostUSD: 0.25}})
 		}
 		time.Sleep(time.Hour)
 		attempt(providers.Attempt{Provider: "glm", Op: "search", Duration: time.Hour})
@@ -233,6 +233,7 @@ func TestFigures(t *testing.T) {
 			{
 				Name: "glm", Requests: 101, LastSuccess: at,
 				Latency: Quantiles{P50: 50, P90: 90, P99: 99, Of: 100}, FirstDelta: Quantiles{P50: 0.05, P90: 0.09, P99: 0.099, Of: 100},
+				Today: providers.Usage{InputTokens: 100, CostUSD: 25},
 			},
 			{Name: "kimi", Requests: 2, Failures: 1, LastFailure: &Failure{At: at, Kind: providers.KindOverloaded, Model: "k", Op: "chat"}},
 		}, s.Vendors)
@@ -240,7 +241,7 @@ func TestFigures(t *testing.T) {
 		assert.Equal(t, "2000-01-01", today.Date)
 		assert.Equal(t, 103, today.Requests)
 		assert.Equal(t, 100, today.Usage.InputTokens)
-		assert.InDelta(t, 1.0, today.Usage.CostUSD, 1e-9)
+		assert.InDelta(t, 25, today.Usage.CostUSD, 1e-9)
 		got := messages(records(t, l))
 		assert.Equal(t, "model_attempt INFO MODEL_ATTEMPT: glm/glm-5.3 chat ok duration=1000ms first=1ms tokens=1+0", got[0])
 		assert.Contains(t, got, "model_attempt WARNING MODEL_ATTEMPT: kimi/k chat overloaded duration=3600000ms req_id=v-1")
@@ -259,6 +260,7 @@ func TestDaysRollOverAtMidnightUTC(t *testing.T) {
 		assert.InDelta(t, 1, l.Stats().Today().Usage.CostUSD, 1e-9)
 		time.Sleep(time.Nanosecond)
 		assert.Zero(t, l.Stats().Today().Usage.CostUSD, "a new day begins even when nothing was spent")
+		assert.Zero(t, l.Stats().Vendors[0].Today, "for each vendor too")
 		spend(2)
 		s := l.Stats()
 		require.Len(t, s.Days, 2)
@@ -266,6 +268,7 @@ func TestDaysRollOverAtMidnightUTC(t *testing.T) {
 		assert.InDelta(t, 1, s.Days[0].Usage.CostUSD, 1e-9)
 		assert.Equal(t, "2000-01-02", s.Today().Date)
 		assert.InDelta(t, 2, s.Today().Usage.CostUSD, 1e-9)
+		assert.InDelta(t, 2, s.Vendors[0].Today.CostUSD, 1e-9)
 		for range 60 {
 			time.Sleep(24 * time.Hour)
 			spend(1)

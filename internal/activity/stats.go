@@ -30,6 +30,8 @@ type Vendor struct {
 	// Latency is the time of whole chat requests that succeeded, FirstDelta the time until their first delta.
 	Latency    Quantiles `json:"latency_secs"`
 	FirstDelta Quantiles `json:"first_delta_secs"`
+	// Today is what its requests took since midnight UTC.
+	Today providers.Usage `json:"today"`
 }
 
 // Failure is a request that failed.
@@ -63,6 +65,16 @@ type vendor struct {
 	success            time.Time
 	failure            *Failure
 	latency, first     ring
+	date               string // the UTC day that spent is of
+	spent              providers.Usage
+}
+
+// today is what was spent on a day, nothing when that is another one than the last.
+func (v *vendor) today(date string) providers.Usage {
+	if v.date != date {
+		return providers.Usage{}
+	}
+	return v.spent
 }
 
 // keepDays is how many days are remembered.
@@ -92,6 +104,7 @@ func (l *Log) Attempt(a providers.Attempt) {
 		v.failure = &Failure{At: now.UTC(), Kind: a.Err.Kind, Model: a.Model, Op: a.Op}
 	}
 	d := l.day(now)
+	v.date, v.spent = d.Date, v.today(d.Date).Plus(a.Usage)
 	d.Requests++
 	d.Usage = d.Usage.Plus(a.Usage)
 	l.mu.Unlock()
@@ -133,13 +146,14 @@ func (l *Log) Stats() Stats {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.day(now) // so that today is there
+	today := l.day(now).Date // so that it is there
 	s := Stats{Since: l.started.UTC(), Limits: maps.Clone(l.limits), Vendors: []Vendor{}, Days: []Day{}, Dropped: l.files.dropped()}
 	for _, name := range slices.Sorted(maps.Keys(l.vendors)) {
 		v := l.vendors[name]
 		out := Vendor{
 			Name: name, Requests: v.requests, Failures: v.failures, LastFailure: v.failure,
 			Latency: v.latency.quantiles(), FirstDelta: v.first.quantiles(),
+			Today: v.today(today),
 		}
 		if !v.success.IsZero() {
 			out.LastSuccess = v.success.UTC()

@@ -85,6 +85,10 @@ type Attachment struct {
 	Data   []byte // the text as it was sent, or the image; filled by Load
 }
 
+// DocumentMIME marks an attachment whose Data is what a vendor extracted from a document, in that vendor's own form. Models
+// get it word for word, as a message of its own.
+const DocumentMIME = "text/x-extracted"
+
 // Step is one stored step of a workflow: what was asked and what was answered. The state of a run is a fold over them.
 type Step struct {
 	Tool   string

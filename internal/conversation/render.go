@@ -10,13 +10,13 @@ import (
 )
 
 // RenderAttachments is the text by which a user's message shows its files and diffs to a model, between delimiters.
-// Images are not in it: they travel beside the text. It depends on the attachments alone, so that a thread's earlier
+// Images and documents are not in it: they travel beside the text. It depends on the attachments alone, so that a thread's earlier
 // messages stay the same and vendors' prefix caches hit. The delimiters carry a mark that no attachment's content has, so
 // that no content can end its own block or begin another. Without files it is "".
 func RenderAttachments(attachments []Attachment) string {
 	var files []Attachment
 	for _, a := range attachments {
-		if !strings.HasPrefix(a.MIME, "image/") {
+		if !a.Image() && a.MIME != DocumentMIME {
 			files = append(files, a)
 		}
 	}

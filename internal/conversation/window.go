@@ -59,7 +59,7 @@ func Messages(turns []Turn, images bool) []providers.Message {
 	for _, t := range turns {
 		switch {
 		case t.Role != providers.RoleAssistant:
-			messages = append(messages, t.Message(images))
+			messages = append(messages, t.Messages(images)...)
 		case t.Content == "":
 		case t.Status == TurnComplete || t.Status == "":
 			messages = append(messages, providers.Message{Role: t.Role, Content: t.Content})
@@ -70,8 +70,19 @@ func Messages(turns []Turn, images bool) []providers.Message {
 	return messages
 }
 
-// Message renders a user turn: its files, then its text, with its pictures beside them.
-func (t Turn) Message(images bool) providers.Message {
+// Messages renders a user turn: its documents, each a system message as Moonshot's documents have it (API docs, file
+// content), then its files and its text in one message, with its pictures beside them.
+func (t Turn) Messages(images bool) []providers.Message {
+	var messages []providers.Message
+	for _, a := range t.Attachments {
+		if a.MIME == DocumentMIME && len(a.Data) > 0 {
+			messages = append(messages, providers.Message{Role: providers.RoleSystem, Content: string(a.Data)})
+		}
+	}
+	return append(messages, t.message(images))
+}
+
+func (t Turn) message(images bool) providers.Message {
 	m := providers.Message{Role: t.Role}
 	var b strings.Builder
 	b.WriteString(RenderAttachments(t.Attachments))

@@ -128,7 +128,7 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 
 	messages := append([]providers.Message{{Role: providers.RoleSystem, Content: b.system}}, conversation.Messages(history, m.Images)...)
 	return providers.ChatRequest{
-		Messages: append(messages, asked.Message(m.Images)), Temperature: b.q.Temperature, MaxOutputTokens: b.q.MaxOutput,
+		Messages: append(messages, asked.Messages(m.Images)...), Temperature: b.q.Temperature, MaxOutputTokens: b.q.MaxOutput,
 		JSONObject: b.q.JSONObject && m.JSONObject, CacheKey: b.q.Key,
 	}, nil
 }
