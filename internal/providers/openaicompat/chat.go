@@ -51,7 +51,7 @@ func (c *Client) Chat(ctx context.Context, req providers.ChatRequest, on func(pr
 func (c *Client) Payload(req providers.ChatRequest) (json.RawMessage, error) {
 	body, err := c.newWire(req).body()
 	if err != nil {
-		return nil, fmt.Errorf("preview a request to %s: %w", c.dialect.Name, err)
+		return nil, c.failure(offline(0), ask{OpChat, req.Model.ID}, err)
 	}
 	return body, nil
 }

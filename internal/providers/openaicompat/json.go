@@ -47,14 +47,14 @@ func IsStatus(err error, status int) bool {
 func (c *Client) Conversation(req providers.ChatRequest) (messages, tools json.RawMessage, err error) {
 	body, err := c.newWire(req).body()
 	if err != nil {
-		return nil, nil, fmt.Errorf("count tokens for %s: %w", c.dialect.Name, err)
+		return nil, nil, c.failure(offline(0), ask{"counting tokens", req.Model.ID}, err)
 	}
 	var parts struct {
 		Messages json.RawMessage `json:"messages"`
 		Tools    json.RawMessage `json:"tools"`
 	}
 	if err := json.Unmarshal(body, &parts); err != nil {
-		return nil, nil, fmt.Errorf("count tokens for %s: %w", c.dialect.Name, err)
+		return nil, nil, c.failure(offline(0), ask{"counting tokens", req.Model.ID}, err)
 	}
 	return parts.Messages, parts.Tools, nil
 }
@@ -77,8 +77,7 @@ func (c *Client) SearchHits(op string, body []byte) ([]providers.SearchHit, erro
 // decode reads an answer's JSON.
 func (c *Client) decode(r Request, body []byte, out any) error {
 	if err := json.Unmarshal(body, out); err != nil {
-		x := &exchange{parent: context.Background(), ctx: context.Background(), status: http.StatusOK}
-		return c.failure(x, ask{r.Op, r.Model}, fmt.Errorf("%w: %w: %s", errUnreadable, err, body))
+		return c.failure(offline(http.StatusOK), ask{r.Op, r.Model}, fmt.Errorf("%w: %w: %s", errUnreadable, err, body))
 	}
 	return nil
 }

@@ -75,6 +75,11 @@ type exchange struct {
 
 type exchangeKey struct{}
 
+// offline is the exchange of something that failed beside the network, with the status that it had come with, if any.
+func offline(status int) *exchange {
+	return &exchange{parent: context.Background(), ctx: context.Background(), status: status}
+}
+
 // begin opens an exchange under the connect limit: one limit over name lookup, dial, proxy and TLS together. The
 // returned function ends it and must be called when its body has been read.
 func (c *Client) begin(parent context.Context) (*exchange, func()) {

@@ -179,7 +179,9 @@ func TestParametersThatAreNoSchema(t *testing.T) {
 	req.Functions = []providers.Function{{Name: "f", Parameters: json.RawMessage(`{`)}}
 	c := serve(t, stream(done))
 	_, err := c.Payload(req)
-	require.Error(t, err)
+	refused(t, err, providers.KindInvalidRequest)
+	_, _, err = c.Conversation(req)
+	refused(t, err, providers.KindInvalidRequest)
 	_, err = c.Chat(t.Context(), req, nil)
 	e := refused(t, err, providers.KindInvalidRequest)
 	assert.False(t, e.Retry)
