@@ -32,6 +32,9 @@ func (d *Deps) capabilities(ctx context.Context, in capabilitiesInput) (*Result,
 	for _, s := range d.Config.Settings() {
 		settings[s.Name] = s.Value
 	}
+	if settings["KIMI_DEFAULT_MODEL"] == "" {
+		settings["KIMI_DEFAULT_MODEL"] = d.Config.Kimi.QualityModel // what takes its place
+	}
 	env := (&Object{}).
 		Set("KIMI_API_KEY_present", settings["KIMI_API_KEY"] != "").
 		Set("GLM_API_KEY_present", settings["GLM_API_KEY"] != "").

@@ -13,16 +13,16 @@ import (
 )
 
 type chatInput struct {
-	Prompt         string   `json:"prompt" default:"" jsonschema:"All the model needs to know: goal, constraints, what was tried. Blank with continuation_id: fetch the pending or last answer."`
-	Files          []string `json:"files,omitempty" jsonschema:"Files or folders to send, rather than pasting them."`
+	Prompt         string   `json:"prompt" default:"" jsonschema:"Goal, context, what was tried. Blank with continuation_id: fetch the last answer."`
+	Files          []string `json:"files,omitempty" jsonschema:"Files or folders, not pasted text."`
 	Images         []string `json:"images,omitempty" jsonschema:"Paths or data: URLs."`
-	Model          string   `json:"model,omitempty" jsonschema:"Omit to have one chosen; names: listmodels."`
+	Model          string   `json:"model,omitempty" jsonschema:"Omit to have one chosen."`
 	Temperature    *float64 `json:"temperature,omitempty" minimum:"0" maximum:"1"`
 	ThinkingMode   string   `json:"thinking_mode,omitempty" enum:"minimal,low,medium,high,max"`
 	UseWebsearch   *bool    `json:"use_websearch,omitempty"`
 	Stream         *bool    `json:"stream,omitempty"`
 	ContinuationID string   `json:"continuation_id,omitempty"`
-	Offset         *int     `json:"offset,omitempty" minimum:"0" jsonschema:"With a blank prompt: read the last answer from this character (more.next_offset)."`
+	Offset         *int     `json:"offset,omitempty" minimum:"0" jsonschema:"With a blank prompt: more.next_offset."`
 }
 
 func chat(d *Deps) Tool {

@@ -14,7 +14,7 @@ type previewInput struct {
 	Prompt       string            `json:"prompt"`
 	Model        string            `json:"model,omitempty"`
 	Temperature  *float64          `json:"temperature,omitempty" default:"0.3"`
-	SystemPrompt *string           `json:"system_prompt,omitempty"`
+	SystemPrompt *string           `json:"system_prompt,omitempty" types:"string,null"`
 	UseWebsearch bool              `json:"use_websearch,omitempty"`
 	Tools        []previewFunction `json:"tools,omitempty"`
 	ToolChoice   json.RawMessage   `json:"tool_choice,omitempty" types:"string,object,null"`

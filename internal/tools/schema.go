@@ -66,8 +66,12 @@ func shapeOf[In any]() (*shape, error) {
 }
 
 // paramsOf lists a struct's properties in the order of its fields, those of embedded structs among them.
-func paramsOf(t reflect.Type) ([]param, error) {
-	var params []param
+func paramsOf(t reflect.Type) (params []param, err error) {
+	defer func() {
+		if err == nil {
+			err = noneLost(t, params)
+		}
+	}()
 	for _, f := range reflect.VisibleFields(t) {
 		if f.Anonymous || !f.IsExported() {
 			continue
@@ -91,6 +95,26 @@ func paramsOf(t reflect.Type) ([]param, error) {
 		params = append(params, p)
 	}
 	return params, nil
+}
+
+// noneLost makes sure that the properties of embedded structs are there. One whose field has the name of an embedded type
+// is hidden by it, without a word from anybody.
+func noneLost(t reflect.Type, params []param) error {
+	for f := range t.Fields() {
+		if !f.Anonymous || f.Type.Kind() != reflect.Struct {
+			continue
+		}
+		inner, err := paramsOf(f.Type)
+		if err != nil {
+			return err
+		}
+		for _, p := range inner {
+			if !slices.ContainsFunc(params, func(have param) bool { return have.name == p.name }) {
+				return fmt.Errorf("%s hides the property %s of %s: give the embedded type another name", t, p.name, f.Type)
+			}
+		}
+	}
+	return nil
 }
 
 func (r *rules) read(tag reflect.StructTag) error {
@@ -140,7 +164,11 @@ func publish(s *jsonschema.Schema, params []param) error {
 		for _, word := range p.rules.enum {
 			words.Enum = append(words.Enum, word)
 		}
-		if item := elem(p.typ); item.Kind() == reflect.Struct && !custom(item) {
+		switch item := elem(p.typ); {
+		case item.Kind() != reflect.Struct:
+		case custom(item): // what it takes is its own business
+			words.Properties, words.PropertyOrder, words.Required, words.AdditionalProperties = nil, nil, nil, nil
+		default:
 			inner, err := paramsOf(item)
 			if err != nil {
 				return err

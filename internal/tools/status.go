@@ -15,10 +15,10 @@ import (
 )
 
 type statusInput struct {
-	TailLines    int  `json:"tail_lines,omitempty" default:"30"`
+	TailLines    *int `json:"tail_lines,omitempty"`
 	IncludeTools bool `json:"include_tools,omitempty"`
 	Doctor       bool `json:"doctor,omitempty"`
-	Probe        bool `json:"probe,omitempty" jsonschema:"Also ask each vendor for a short answer (costs a few tokens)."`
+	Probe        bool `json:"probe,omitempty" jsonschema:"Also ask each for a short answer."`
 }
 
 func status(d *Deps) Tool {
@@ -43,7 +43,11 @@ func (d *Deps) status(ctx context.Context, in statusInput) (*Result, error) {
 			tools = append(tools, t.Name)
 		}
 	}
-	failures := d.lastErrors(ctx, in.TailLines)
+	lines := 30
+	if in.TailLines != nil {
+		lines = *in.TailLines
+	}
+	failures := d.lastErrors(ctx, lines)
 	store := d.storeState(ctx)
 	roots := d.Workspace.Roots(ctx)
 

@@ -1,0 +1,319 @@
+package tools
+
+import (
+	"bytes"
+	"encoding/json"
+	goflag "flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
+)
+
+var update = goflag.Bool("update", false, "write the golden files anew")
+
+// golden compares with a file, or writes it under -update. A missing file fails.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", filepath.FromSlash(name))
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, got, 0o644))
+		return
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err, "run go test ./internal/tools -update and look at the difference")
+	assert.Equal(t, string(want), string(got))
+}
+
+func indented(t *testing.T, text []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, json.Indent(&b, text, "", "  "))
+	b.WriteByte('\n')
+	return b.Bytes()
+}
+
+func everyTool() []Tool { return Catalog(&Deps{Config: config.Default()}) }
+
+func TestSchemas(t *testing.T) {
+	for _, tool := range everyTool() {
+		t.Run(tool.Name, func(t *testing.T) {
+			golden(t, "schema/"+tool.Name+".json", indented(t, tool.Schema))
+			document, err := jsonschema.UnmarshalJSON(bytes.NewReader(tool.Schema))
+			require.NoError(t, err)
+			c := jsonschema.NewCompiler()
+			require.NoError(t, c.AddResource("schema.json", document))
+			_, err = c.Compile("schema.json")
+			assert.NoError(t, err)
+		})
+	}
+}
+
+// No schema file outlives its tool.
+func TestNoStaleSchemas(t *testing.T) {
+	files, err := filepath.Glob("testdata/schema/*.json")
+	require.NoError(t, err)
+	known := map[string]bool{}
+	for _, tool := range everyTool() {
+		known[tool.Name] = true
+	}
+	for _, f := range files {
+		assert.True(t, known[strings.TrimSuffix(filepath.Base(f), ".json")], "%s belongs to no tool", f)
+	}
+}
+
+func TestHouseRules(t *testing.T) {
+	seen := map[string]bool{}
+	for _, tool := range everyTool() {
+		t.Run(tool.Name, func(t *testing.T) {
+			assert.False(t, seen[tool.Name], "two tools of one name")
+			seen[tool.Name] = true
+			assert.NotEmpty(t, tool.Title)
+			assert.GreaterOrEqual(t, len(tool.Description), 120, "a description says when to use the tool")
+			assert.True(t, strings.HasSuffix(tool.Description, "."), "whole sentences")
+			a := tool.Annotations
+			assert.False(t, a.ReadOnly && a.Destructive, "what only reads destroys nothing")
+			assert.NotContains(t, string(tool.Schema), `\u003c`, "no escapes that cost every client tokens")
+			w, err := words.For(tool.Name)
+			require.NoError(t, err)
+			for _, section := range w.Sections() {
+				assert.NotEmpty(t, strings.TrimSpace(section))
+			}
+		})
+	}
+}
+
+// listed is a tool as tools/list shows it.
+type listed struct {
+	Annotations map[string]any  `json:"annotations"`
+	Description string          `json:"description"`
+	InputSchema json.RawMessage `json:"inputSchema"`
+	Name        string          `json:"name"`
+	Title       string          `json:"title"`
+}
+
+func listSize(t *testing.T, tools []Tool) int {
+	t.Helper()
+	list := []listed{}
+	for _, tool := range tools {
+		a := tool.Annotations
+		list = append(list, listed{
+			Annotations: map[string]any{
+				"title": tool.Title, "readOnlyHint": a.ReadOnly, "destructiveHint": a.Destructive, "idempotentHint": a.Idempotent, "openWorldHint": a.OpenWorld,
+			},
+			Description: tool.Description, InputSchema: tool.Schema, Name: tool.Name, Title: tool.Title,
+		})
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	require.NoError(t, enc.Encode(map[string]any{"tools": list}))
+	return b.Len()
+}
+
+// Every client pays for the list in every session: these are the promised bounds.
+func TestCatalogSize(t *testing.T) {
+	d := &Deps{Config: config.Default()}
+	all, warnings := Shown(d)
+	assert.Empty(t, warnings)
+	size := listSize(t, all)
+	t.Logf("%d tools, %d characters", len(all), size)
+	assert.LessOrEqual(t, size, 32_000)
+
+	d.Config.Tools.LeanMode = true
+	lean, _ := Shown(d)
+	size = listSize(t, lean)
+	t.Logf("lean: %d tools, %d characters", len(lean), size)
+	assert.LessOrEqual(t, size, 13_000)
+}
+
+type originalTool struct {
+	Properties map[string]originalProperty `json:"properties"`
+	Required   []string                    `json:"required"`
+}
+
+type originalProperty struct {
+	Type    any               `json:"type"`
+	Enum    []string          `json:"enum"`
+	Minimum *float64          `json:"minimum"`
+	Maximum *float64          `json:"maximum"`
+	Items   *originalProperty `json:"items"`
+	OneOf   []struct {
+		Type string `json:"type"`
+	} `json:"oneOf"`
+	Properties map[string]originalProperty `json:"properties"`
+	Required   []string                    `json:"required"`
+}
+
+func (p originalProperty) types() []string {
+	var types []string
+	switch t := p.Type.(type) {
+	case string:
+		types = append(types, t)
+	case []any:
+		for _, one := range t {
+			types = append(types, one.(string))
+		}
+	}
+	for _, one := range p.OneOf {
+		types = append(types, one.Type)
+	}
+	return types
+}
+
+// examples are values that the original's schema takes.
+func (p originalProperty) examples() []any {
+	var out []any
+	for _, word := range p.Enum {
+		out = append(out, word)
+	}
+	for _, typ := range p.types() {
+		switch typ {
+		case "string":
+			if p.Enum == nil {
+				out = append(out, "text")
+			}
+		case "boolean":
+			out = append(out, true, false)
+		case "integer", "number":
+			low, high := 0.0, 1.0
+			if p.Minimum != nil {
+				low = *p.Minimum
+			}
+			if high = low + 1; p.Maximum != nil {
+				high = *p.Maximum
+			}
+			out = append(out, low, high)
+			if typ == "number" {
+				out = append(out, low+(high-low)/2)
+			}
+		case "null":
+			out = append(out, nil)
+		case "object":
+			object := map[string]any{}
+			for name, inner := range p.Properties {
+				object[name] = inner.examples()[0]
+			}
+			out = append(out, object, maps.Collect(maps.All(object)))
+			out[len(out)-1].(map[string]any)["further"] = 1
+		case "array":
+			out = append(out, []any{})
+			if p.Items != nil {
+				out = append(out, p.Items.examples())
+			}
+		}
+	}
+	return out
+}
+
+func originals(t *testing.T) map[string]originalTool {
+	t.Helper()
+	text, err := os.ReadFile("testdata/original.json")
+	require.NoError(t, err)
+	var tools map[string]originalTool
+	require.NoError(t, json.Unmarshal(text, &tools))
+	return tools
+}
+
+// The schemas of the original are the floor: each of its properties is there, and whatever was valid is taken.
+func TestOriginalSchemasAreTheFloor(t *testing.T) {
+	floor := originals(t)
+	cfg := config.Default()
+	for _, tool := range everyTool() {
+		was, known := floor[tool.Name]
+		if !known {
+			continue
+		}
+		t.Run(tool.Name, func(t *testing.T) {
+			var is struct {
+				Properties map[string]json.RawMessage `json:"properties"`
+				Required   []string                   `json:"required"`
+			}
+			require.NoError(t, json.Unmarshal(tool.Schema, &is))
+			for name, property := range was.Properties {
+				if !assert.Contains(t, is.Properties, name) {
+					continue
+				}
+				var now originalProperty
+				if json.Unmarshal(is.Properties[name], &now) == nil && len(now.Enum) > 0 {
+					assert.Subset(t, now.Enum, property.Enum, name)
+				}
+			}
+			minimal := map[string]any{}
+			for _, name := range was.Required {
+				minimal[name] = was.Properties[name].examples()[0]
+			}
+			accept := func(args map[string]any) {
+				t.Helper()
+				text, err := json.Marshal(args)
+				require.NoError(t, err)
+				_, err = tool.prepare(text, cfg)
+				assert.NoError(t, err, "%s", text)
+			}
+			accept(minimal)
+			for name, property := range was.Properties {
+				for _, value := range property.examples() {
+					args := maps.Clone(minimal)
+					args[name] = value
+					accept(args)
+				}
+			}
+		})
+	}
+}
+
+func TestShown(t *testing.T) {
+	names := func(set func(c *config.Tools)) (names, warnings []string) {
+		d := &Deps{Config: config.Default()}
+		set(&d.Config.Tools)
+		shown, warnings := Shown(d)
+		for _, tool := range shown {
+			names = append(names, tool.Name)
+		}
+		return names, warnings
+	}
+	all, warnings := names(func(*config.Tools) {})
+	assert.Empty(t, warnings)
+	assert.NotContains(t, all, "self-check")
+	assert.NotContains(t, all, "issues")
+
+	lean, _ := names(func(c *config.Tools) { c.LeanMode = true })
+	assert.Contains(t, lean, "chat")
+	assert.Contains(t, lean, "version")
+	assert.Contains(t, lean, "listmodels")
+	assert.NotContains(t, lean, "challenge")
+
+	strict, _ := names(func(c *config.Tools) {
+		c.LeanMode, c.StrictLean, c.LeanTools = true, true, []string{"Chat ", "challenge"}
+	})
+	assert.ElementsMatch(t, []string{"chat", "challenge"}, strict)
+
+	some, warnings := names(func(c *config.Tools) { c.Disabled = []string{"chat", "chalenge"} })
+	assert.NotContains(t, some, "chat")
+	assert.Contains(t, some, "challenge")
+	assert.Equal(t, []string{`DISABLED_TOOLS: there is no tool "chalenge". Did you mean challenge?`}, warnings)
+}
+
+func TestInstructions(t *testing.T) {
+	text := words.Instructions()
+	assert.Less(t, len(text), 2000)
+	assert.Contains(t, text, "Z.ai")
+	assert.Contains(t, text, "Moonshot")
+	for _, name := range slices.Sorted(maps.Keys(originals(t))) {
+		if strings.HasPrefix(name, "kimi_") || strings.HasPrefix(name, "glm_") || slices.Contains([]string{"listmodels", "version", "provider_capabilities", "self-check"}, name) {
+			continue
+		}
+		assert.Contains(t, text, name, fmt.Sprintf("the instructions say when to use %s", name))
+	}
+}

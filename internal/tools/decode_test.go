@@ -1,0 +1,250 @@
+package tools
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+// BaseInput is embedded, as the workflows embed theirs.
+type BaseInput struct {
+	Step  string `json:"step"`
+	Count int    `json:"count" minimum:"1" maximum:"100"`
+}
+
+type sampleItem struct {
+	Model  string `json:"model"`
+	Stance string `json:"stance,omitempty" enum:"for,against,neutral" default:"neutral"`
+}
+
+type sampleInput struct {
+	BaseInput
+	Findings    string           `json:"findings" default:""`
+	Next        bool             `json:"next_step_required,omitempty"`
+	Staged      bool             `json:"include_staged,omitempty" default:"true"`
+	Files       []string         `json:"files,omitempty"`
+	Issues      []map[string]any `json:"issues_found,omitempty" text:"description"`
+	Items       []sampleItem     `json:"items,omitempty"`
+	Confidence  string           `json:"confidence,omitempty" enum:"low,very_high" also:"certain"`
+	Temperature *float64         `json:"temperature,omitempty" minimum:"0" maximum:"1"`
+	Large       int64            `json:"large,omitempty"`
+	Choice      json.RawMessage  `json:"choice,omitempty" types:"string,object,null"`
+	ID          string           `json:"continuation_id,omitempty"`
+}
+
+func sampleShape(t testing.TB) *shape {
+	t.Helper()
+	s, err := shapeOf[sampleInput]()
+	require.NoError(t, err)
+	return s
+}
+
+func TestShapeSchema(t *testing.T) {
+	assert.JSONEq(t, `{
+		"type": "object",
+		"properties": {
+			"step": {"type": "string"},
+			"count": {"type": "integer", "minimum": 1, "maximum": 100},
+			"findings": {"type": "string"},
+			"next_step_required": {"type": "boolean"},
+			"include_staged": {"type": "boolean", "default": true},
+			"files": {"type": "array", "items": {"type": "string"}},
+			"issues_found": {"type": "array", "items": {"type": "object"}},
+			"items": {"type": "array", "items": {"type": "object", "required": ["model"], "properties": {
+				"model": {"type": "string"}, "stance": {"type": "string", "enum": ["for", "against", "neutral"], "default": "neutral"}}}},
+			"confidence": {"type": "string", "enum": ["low", "very_high"]},
+			"temperature": {"type": "number", "minimum": 0, "maximum": 1},
+			"large": {"type": "integer"},
+			"choice": {"type": ["string", "object", "null"]},
+			"continuation_id": {"type": "string"}
+		},
+		"required": ["step", "count", "findings"],
+		"additionalProperties": false
+	}`, string(sampleShape(t).schema))
+	assert.True(t, strings.HasPrefix(string(sampleShape(t).schema), `{"type":"object","properties":{"step":`), "in the order of the fields")
+}
+
+// A field that an embedded type's name shadows would be missing from the schema without a word.
+func TestShapeNoticesLostFields(t *testing.T) {
+	type Step struct {
+		Step string `json:"step"`
+	}
+	type lost struct {
+		Step
+	}
+	_, err := shapeOf[lost]()
+	assert.ErrorContains(t, err, "hides the property step")
+	_, err = shapeOf[string]()
+	assert.Error(t, err)
+	type nameless struct{ A string }
+	_, err = shapeOf[nameless]()
+	assert.ErrorContains(t, err, "no json name")
+}
+
+func TestDecodeMends(t *testing.T) {
+	const needed = `"step":"s","count":1,"findings":"f"`
+	half := 0.5
+	for _, c := range []struct {
+		name  string
+		args  string
+		check func(t *testing.T, in sampleInput)
+		note  string // a part of one; "" for no notes at all
+	}{
+		{"as it should be", `{` + needed + `,"files":["a","b"],"temperature":0.5}`, func(t *testing.T, in sampleInput) {
+			assert.Equal(t, sampleInput{BaseInput: BaseInput{"s", 1}, Findings: "f", Staged: true, Files: []string{"a", "b"}, Temperature: &half}, in)
+		}, ""},
+		{"number in a string", `{"step":"s","findings":"f","count":"3"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, 3, in.Count) }, `count: took "3" as 3.`},
+		{"whole float", `{"step":"s","findings":"f","count":3.0}`, func(t *testing.T, in sampleInput) { assert.Equal(t, 3, in.Count) }, ""},
+		{"exponent", `{"step":"s","findings":"f","count":3e1}`, func(t *testing.T, in sampleInput) { assert.Equal(t, 30, in.Count) }, ""},
+		{"large and exact", `{` + needed + `,"large":9007199254740993}`, func(t *testing.T, in sampleInput) { assert.Equal(t, int64(9007199254740993), in.Large) }, ""},
+		{"large in a string", `{` + needed + `,"large":"9223372036854775807"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, int64(math.MaxInt64), in.Large) }, "large"},
+		{"truth in a string", `{` + needed + `,"next_step_required":"True"}`, func(t *testing.T, in sampleInput) { assert.True(t, in.Next) }, "took \"True\" as true"},
+		{"truth as a number", `{` + needed + `,"include_staged":0}`, func(t *testing.T, in sampleInput) { assert.False(t, in.Staged) }, "took 0 as false"},
+		{"one string for a list", `{` + needed + `,"files":"a.go"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, []string{"a.go"}, in.Files) }, "one item as a list"},
+		{"list in a string", `{` + needed + `,"files":"[\"a\",\"b\"]"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, []string{"a", "b"}, in.Files) }, "unpacked the list"},
+		{"blank string for a list", `{` + needed + `,"files":""}`, func(t *testing.T, in sampleInput) { assert.Empty(t, in.Files) }, ""},
+		{"a path like a list", `{` + needed + `,"files":"[id].tsx"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, []string{"[id].tsx"}, in.Files) }, "one item as a list"},
+		{"objects in strings", `{` + needed + `,"issues_found":["{\"severity\":\"high\"}"]}`, func(t *testing.T, in sampleInput) {
+			assert.Equal(t, []map[string]any{{"severity": "high"}}, in.Issues)
+		}, "unpacked the object"},
+		{"a text for an object", `{` + needed + `,"issues_found":["it leaks"]}`, func(t *testing.T, in sampleInput) {
+			assert.Equal(t, []map[string]any{{"description": "it leaks"}}, in.Issues)
+		}, "took the text as its description"},
+		{"list of objects in a string", `{` + needed + `,"items":"[{\"model\":\"m\",\"stance\":\"FOR\"}]"}`, func(t *testing.T, in sampleInput) {
+			assert.Equal(t, []sampleItem{{"m", "for"}}, in.Items)
+		}, "items[0].stance"},
+		{"further keys inside", `{` + needed + `,"items":[{"model":"m","why":1}]}`, func(t *testing.T, in sampleInput) {
+			assert.Equal(t, []sampleItem{{"m", "neutral"}}, in.Items)
+		}, ""},
+		{"word in another case", `{` + needed + `,"confidence":"Very High"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, "very_high", in.Confidence) }, `took "Very High" as very_high`},
+		{"word that is not published", `{` + needed + `,"confidence":"certain"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, "certain", in.Confidence) }, ""},
+		{"blank word", `{` + needed + `,"confidence":""}`, func(t *testing.T, in sampleInput) { assert.Empty(t, in.Confidence) }, ""},
+		{"null is nothing", `{` + needed + `,"files":null,"temperature":null,"choice":null}`, func(t *testing.T, in sampleInput) {
+			assert.Nil(t, in.Files)
+			assert.Nil(t, in.Temperature)
+		}, ""},
+		{"missing with a default", `{"step":"s","count":1}`, func(t *testing.T, in sampleInput) { assert.Equal(t, "", in.Findings) }, `findings was missing: took "".`},
+		{"free form", `{` + needed + `,"choice":{"a":[1,2.50]}}`, func(t *testing.T, in sampleInput) { assert.Equal(t, `{"a":[1,2.50]}`, string(in.Choice)) }, ""},
+		{"unknown and harmless", `{` + needed + `,"toolCallId":7,"_meta":{}}`, func(*testing.T, sampleInput) {}, "Ignored the unknown argument toolCallId."},
+		{"number for a text", `{"step":5,"count":1,"findings":"f"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, "5", in.Step) }, "took 5 as text"},
+		{"all of it in a string", `"{\"step\":\"s\",\"count\":1,\"findings\":\"f\"}"`, func(t *testing.T, in sampleInput) { assert.Equal(t, "s", in.Step) }, ""},
+		{"last of two", `{"step":"a","step":"b","count":1,"findings":"f"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, "b", in.Step) }, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var in sampleInput
+			got, err := sampleShape(t).decode(json.RawMessage(c.args), &in)
+			require.NoError(t, err)
+			c.check(t, in)
+			if notes := strings.Join(got.notes, "\n"); c.note == "" {
+				assert.Empty(t, notes)
+			} else {
+				assert.Contains(t, notes, c.note)
+			}
+		})
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	const needed = `"step":"s","count":1,"findings":"f"`
+	for _, c := range []struct{ name, args, want string }{
+		{"nothing", `{}`, "Required and missing: step, count."},
+		{"no arguments", ``, "Required and missing: step, count."},
+		{"no object", `[1]`, "no JSON object but [1]"},
+		{"no JSON", `{"step":`, "not valid JSON"},
+		{"two values", `{} {}`, "not valid JSON"},
+		{"typing error", `{` + needed + `,"filez":["a"]}`, "There is no argument filez; filez may have been meant for files."},
+		{"other spelling", `{` + needed + `,"nextStepRequired":true}`, "may have been meant for next_step_required"},
+		{"unknown beside a missing one", `{"step":"s","findings":"f","quantity":1}`, "There is no argument quantity; required and missing: count."},
+		{"not whole", `{"step":"s","findings":"f","count":3.5}`, "count is 3.5; it takes a whole number."},
+		{"no number", `{"step":"s","findings":"f","count":"three"}`, `count is "three"; it takes a whole number.`},
+		{"out of range", `{"step":"s","findings":"f","count":101}`, "count is 101; it takes 1 to 100."},
+		{"beyond 64 bits", `{` + needed + `,"large":9223372036854775808}`, "large is 9223372036854775808; it takes a whole number."},
+		{"absurd exponent", `{` + needed + `,"large":1e999999999}`, "it takes a whole number"},
+		{"too warm", `{` + needed + `,"temperature":1.7}`, "temperature is 1.7; it takes 0 to 1."},
+		{"no truth", `{` + needed + `,"next_step_required":"maybe"}`, `next_step_required is "maybe"; it takes true or false.`},
+		{"no such word", `{` + needed + `,"confidence":"ultra"}`, `confidence is "ultra"; it takes low or very_high.`},
+		{"object for a text", `{"step":{"a":1},"count":1,"findings":"f"}`, `step is {"a":1}; it takes a text.`},
+		{"numbers for objects", `{` + needed + `,"issues_found":[7]}`, "issues_found[0] is 7; it takes an object."},
+		{"missing inside", `{` + needed + `,"items":[{"stance":"for"}]}`, "items[0].model is missing."},
+		{"of no type taken", `{` + needed + `,"choice":[1]}`, "choice is [1]; it takes string, object or null."},
+		{"several at once", `{"step":"s","findings":"f","count":0,"temperature":-1}`, "count is 0; it takes 1 to 100; temperature is -1; it takes 0 to 1."},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var in sampleInput
+			_, err := sampleShape(t).decode(json.RawMessage(c.args), &in)
+			var e *reply.Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, reply.InvalidRequest, e.Code)
+			assert.Contains(t, e.Message, c.want)
+			assert.NotEmpty(t, e.Hint)
+		})
+	}
+}
+
+func TestNearest(t *testing.T) {
+	names := []string{"prompt", "files", "images", "model", "use_websearch", "thinking_mode", "continuation_id", "step", "offset"}
+	for meant, want := range map[string][]string{
+		"file": {"files"}, "fiels": {"files"}, "Prompt": {"prompt"}, "promt": {"prompt"}, "websearch": {"use_websearch"},
+		"thinkingMode": {"thinking_mode"}, "continuationId": {"continuation_id"}, "stpe": {"step"}, "explanation": nil, "id": nil, "": nil,
+		strings.Repeat("x", 10_000): nil,
+	} {
+		assert.Equal(t, want, nearest(meant, names), meant)
+	}
+}
+
+// Whatever is sent, the decoder ends, and what it takes obeys the schema's rules.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		`{"step":"s","count":1,"findings":"f"}`, `{"step":"s","count":"1e1","files":"[\"a\"]","items":[{"model":"m"}]}`, `"{}"`, `null`, `[]`,
+		`{"count":1e400,"temperature":"NaN","large":"-0","confidence":"VERY-HIGH","choice":"x"}`, `{"step":["s"],"count":true}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	s := sampleShape(f)
+	f.Fuzz(func(t *testing.T, args []byte) {
+		var in sampleInput
+		_, err := s.decode(args, &in)
+		if err != nil {
+			var e *reply.Error
+			if !errors.As(err, &e) || e.Code != reply.InvalidRequest || e.Message == "" || e.Hint == "" {
+				t.Fatalf("%q: %v", args, err)
+			}
+			return
+		}
+		if in.Count < 1 || in.Count > 100 {
+			t.Fatalf("%q: count %d", args, in.Count)
+		}
+		if in.Temperature != nil && !(*in.Temperature >= 0 && *in.Temperature <= 1) {
+			t.Fatalf("%q: temperature %v", args, *in.Temperature)
+		}
+		if c := in.Confidence; c != "" && c != "low" && c != "very_high" && c != "certain" {
+			t.Fatalf("%q: confidence %q", args, c)
+		}
+		// What was taken is taken again, unchanged.
+		text, err := json.Marshal(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again sampleInput
+		if _, err := s.decode(text, &again); err != nil || !reflect.DeepEqual(normal(in), normal(again)) {
+			t.Fatalf("%q became %s became %+v: %v", args, text, again, err)
+		}
+	})
+}
+
+// normal is an input without the difference between an empty list and none.
+func normal(in sampleInput) string {
+	text, err := json.Marshal(in)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
