@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools"
+)
+
+func (a *app) callCommand() *cobra.Command {
+	var limited bool
+	cmd := &cobra.Command{
+		Use:   "call TOOL [JSON or -]",
+		Short: "Call one tool from a shell",
+		Long: `Calls one tool, as a client would, and prints the reply object. The arguments are a JSON object; "-" reads it from stdin.
+Progress goes to stderr. An answer that a time limit cuts short goes on in the background, and the command waits for it and
+prints the finished one; --limit prints what a client would get.`,
+		Example: `  exai-mcp call listmodels
+  exai-mcp call chat '{"prompt":"Name three uses of a bloom filter."}'
+  git diff | jq -Rs '{prompt: ("Review this diff:\n" + .)}' | exai-mcp call chat -`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.callTool(cmd.Context(), args, limited) },
+	}
+	cmd.Flags().BoolVar(&limited, "limit", false, "keep to the time limit that a client's call has")
+	return cmd
+}
+
+func (a *app) callTool(ctx context.Context, args []string, limited bool) error {
+	arguments, err := a.arguments(args[1:])
+	if err != nil {
+		return err
+	}
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	if cfg.Source("LOG_LEVEL") == "default" {
+		cfg.Logs.Level = "warn" // a person reads this stderr
+	}
+	p, err := a.assemble(cfg, a.errw)
+	if err != nil {
+		return err
+	}
+	defer func() { p.close(time.Now().Add(goneWithin)) }()
+	call := func(arguments json.RawMessage) *tools.Result {
+		return p.dispatch.Call(ctx, tools.Invocation{
+			ID: "call", Tool: args[0], Arguments: arguments, Received: time.Now(), Client: "exai-mcp call",
+			Progress: func(message string) { fmt.Fprintln(a.errw, message) },
+		})
+	}
+	reply := call(arguments)
+	for first := true; !limited && ctx.Err() == nil; first = false {
+		o := outcomeOf(reply)
+		if !o.partial() || !first && !o.goesOn(p.caller.Background()) {
+			break
+		}
+		if arguments, err = o.again(args[0], arguments); err != nil {
+			return failure{err}
+		}
+		reply = call(arguments)
+	}
+	return a.printReply(reply)
+}
+
+// outcome is what tells whether a reply is all that will come.
+type outcome struct {
+	Status string `json:"status"`
+	ID     string `json:"continuation_id"`
+	Offer  struct {
+		ID string `json:"continuation_id"`
+	} `json:"continuation_offer"`
+	Expert  struct{ Status string } `json:"expert_analysis"`
+	Pending []json.RawMessage       `json:"pending"` // uploads
+}
+
+func outcomeOf(reply *tools.Result) outcome {
+	var o outcome
+	if object, err := reply.JSON(); err == nil {
+		_ = json.Unmarshal(object, &o) // a key of another type is of no interest here
+	}
+	if o.ID == "" {
+		o.ID = o.Offer.ID
+	}
+	return o
+}
+
+func (o outcome) partial() bool { return o.Status == "partial" || o.Expert.Status == "partial" }
+
+// goesOn tells whether work on the answer is under way.
+func (o outcome) goesOn(background []*providers.Generation) bool {
+	return len(o.Pending) > 0 || slices.ContainsFunc(background, func(g *providers.Generation) bool { return g.Key() == o.ID })
+}
+
+// again is the call that fetches what has come since: of chat a blank prompt, of other tools the same call in the same
+// thread.
+func (o outcome) again(tool string, arguments json.RawMessage) (json.RawMessage, error) {
+	next := map[string]any{}
+	if err := json.Unmarshal(arguments, &next); err != nil {
+		return nil, err
+	}
+	if tool == "chat" {
+		next = map[string]any{"prompt": ""}
+	}
+	if o.ID != "" {
+		next["continuation_id"] = o.ID
+	}
+	return json.Marshal(next)
+}
+
+// arguments reads the tool's arguments from the command line, or from stdin for "-".
+func (a *app) arguments(args []string) (json.RawMessage, error) {
+	text := []byte("{}")
+	if len(args) == 1 {
+		text = []byte(args[0])
+	}
+	if string(text) == "-" {
+		var err error
+		if text, err = io.ReadAll(a.in); err != nil {
+			return nil, failure{fmt.Errorf("read the arguments: %w", err)}
+		}
+	}
+	if text = bytes.TrimSpace(text); len(text) == 0 || text[0] != '{' || !json.Valid(text) {
+		return nil, errors.New(`the arguments must be a JSON object, such as '{"prompt":"..."}'`)
+	}
+	return text, nil
+}
+
+func (a *app) printReply(reply *tools.Result) error {
+	object, err := reply.JSON()
+	if err != nil {
+		return failure{err}
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, object, "", "  "); err != nil {
+		return failure{err}
+	}
+	fmt.Fprintln(a.out, pretty.String())
+	if reply.IsError {
+		return failure{}
+	}
+	return nil
+}

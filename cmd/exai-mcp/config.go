@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "config",
+		Short: "List the settings in force, with where each comes from",
+		Long: `Lists every setting with its value and its source: default, environment, a file, or derived from another setting.
+Keys and passwords are masked. Below the table stands what was read but has no effect, or another than it seems to have.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.showConfig() },
+	}
+}
+
+func (a *app) showConfig() error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SETTING\tVALUE\tSOURCE")
+	for _, s := range cfg.Settings() {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, s.Value, s.Source)
+	}
+	if err := w.Flush(); err != nil {
+		return failure{err}
+	}
+	t := cfg.Timeouts
+	fmt.Fprintf(a.out, "\nSet your client's limit for one tool call to %s or more (a program in between: %s).\n", t.Client(), t.Shim())
+	for _, warning := range cfg.Warnings {
+		fmt.Fprintf(a.out, "\nNote: %s\n", warning)
+	}
+	return nil
+}

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
+)
+
+func (a *app) demoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "See it work: real tool calls against emulated vendors, no key, no network",
+		Long: `Starts an emulator of both vendors' APIs on loopback, starts this program as an MCP server in another process, and calls
+its tools over that process's stdin and stdout, as a coding agent would. What passes between them is printed. Every answer
+comes from the emulator and says so; keys and settings of yours are not used, and what is made lies in a temporary folder
+that is removed at the end.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.demo(cmd.Context()); err != nil {
+				return failure{err}
+			}
+			return nil
+		},
+	}
+}
+
+// The demo's limits are short, so that an answer that never comes is over in seconds.
+const demoLimit = 2 * time.Second
+
+// demo is one run of it: the stage, and what is printed.
+type demo struct {
+	w       io.Writer
+	vendors *emulator.Emulator
+	project string // the folder that the client works in
+	server  *child
+
+	mu sync.Mutex // w is written by the server's notifications, too
+}
+
+func (a *app) demo(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp("", "exai-mcp-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // the system clears its temporary folder in time
+	d := &demo{w: a.out, project: filepath.Join(dir, "project")}
+	if err := writeProject(d.project); err != nil {
+		return err
+	}
+	if d.vendors, err = emulator.Start(); err != nil {
+		return err
+	}
+	defer d.vendors.Close()
+	log := &lastLines{}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	d.server, err = startChild(exe, []string{"serve"}, a.demoEnviron(d.vendors, dir), d.project, log, d.noted)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_, _ = d.server.hangUp() // err says more
+			err = fmt.Errorf("%w\nthe server's last lines:\n%s", err, log)
+		}
+	}()
+	if err := d.greet(ctx); err != nil {
+		return err
+	}
+	for _, scene := range scenes() {
+		d.title(scene.title)
+		if err := scene.play(ctx, d); err != nil {
+			return fmt.Errorf("%s: %w", scene.title, err)
+		}
+	}
+	return d.leave()
+}
+
+// demoEnviron is the server's environment: what the system needs, the emulators as vendors, and nothing of the user's.
+func (a *app) demoEnviron(vendors *emulator.Emulator, dir string) []string {
+	keep := map[string]bool{
+		"PATH": true, "TMPDIR": true, "TEMP": true, "TMP": true, "SYSTEMROOT": true, "COMSPEC": true, "LANG": true,
+	}
+	var environ []string
+	for _, entry := range a.environ {
+		if name, _, _ := strings.Cut(entry, "="); keep[strings.ToUpper(name)] {
+			environ = append(environ, entry)
+		}
+	}
+	return append(environ,
+		homeVariable+"="+dir, "XDG_CONFIG_HOME="+dir, "EXAI_STATE_DIR="+filepath.Join(dir, "state"), "LOG_LEVEL=warn",
+		"GLM_API_KEY="+vendors.Key(emulator.GLM), "GLM_API_URL="+vendors.GLMURL(),
+		"KIMI_API_KEY="+vendors.Key(emulator.Kimi), "KIMI_API_URL="+vendors.KimiURL(),
+		"GLM_TIMEOUT_SECS="+demoLimit.String(), "STREAM_IDLE_TIMEOUT_SECS="+demoLimit.String(), "MAX_RETRIES=0",
+	)
+}
+
+// greet shakes hands and looks at the catalogue.
+func (d *demo) greet(ctx context.Context) error {
+	d.title("handshake")
+	hello := map[string]any{
+		"protocolVersion": "2025-11-25", "capabilities": map[string]any{},
+		"clientInfo": map[string]any{"name": "exai-mcp demo", "version": thisBuild().version},
+	}
+	result, err := d.server.ask(ctx, "initialize", hello)
+	if err != nil {
+		return err
+	}
+	var agreed struct {
+		ProtocolVersion string
+		ServerInfo      struct{ Name, Version string }
+	}
+	if err := json.Unmarshal(result, &agreed); err != nil {
+		return err
+	}
+	if err := d.server.tell("notifications/initialized"); err != nil {
+		return err
+	}
+	d.print("%s %s speaks MCP %s", agreed.ServerInfo.Name, agreed.ServerInfo.Version, agreed.ProtocolVersion)
+	list, err := d.server.ask(ctx, "tools/list", map[string]any{})
+	if err != nil {
+		return err
+	}
+	var shown struct{ Tools []struct{ Name string } }
+	if err := json.Unmarshal(list, &shown); err != nil {
+		return err
+	}
+	var names []string
+	for _, t := range shown.Tools {
+		names = append(names, t.Name)
+	}
+	d.print("tools/list: %d tools in %d characters", len(names), len([]rune(string(list))))
+	d.print("%s", wrap(strings.Join(names, ", "), 100))
+	return nil
+}
+
+// leave ends the server as a client does, and tells how long it took to go.
+func (d *demo) leave() error {
+	d.title("goodbye")
+	took, err := d.server.hangUp()
+	if err != nil {
+		return err
+	}
+	d.print("stdin closed; the server was gone after %s", took.Round(time.Millisecond))
+	d.print("\nEvery answer above was emulated. For real ones set GLM_API_KEY or KIMI_API_KEY and run \"exai-mcp doctor\".")
+	return nil
+}
+
+// call calls a tool, prints both sides, and returns the reply object.
+func (d *demo) call(ctx context.Context, tool string, arguments map[string]any) (reply, error) {
+	shown, err := json.Marshal(arguments)
+	if err != nil {
+		return nil, err
+	}
+	d.print("-> %s %s", tool, clip(string(shown), 400))
+	start := time.Now()
+	result, err := d.server.ask(ctx, "tools/call", map[string]any{
+		"name": tool, "arguments": arguments, "_meta": map[string]any{"progressToken": tool},
+	})
+	if err != nil {
+		return nil, err
+	}
+	var r struct{ StructuredContent reply }
+	if err := json.Unmarshal(result, &r); err != nil {
+		return nil, err
+	}
+	d.print("<- after %s: %s", time.Since(start).Round(time.Millisecond), r.StructuredContent.summary())
+	return r.StructuredContent, nil
+}
+
+// noted prints a progress notification.
+func (d *demo) noted(method string, params json.RawMessage) {
+	var p struct{ Message string }
+	if method == "notifications/progress" && json.Unmarshal(params, &p) == nil {
+		d.print("   . %s", p.Message)
+	}
+}
+
+func (d *demo) title(title string) {
+	d.print("\n== %s %s", title, strings.Repeat("=", max(3, 90-len(title))))
+}
+
+func (d *demo) print(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fmt.Fprintf(d.w, format+"\n", args...)
+}
+
+// reply is a tool's reply object.
+type reply map[string]any
+
+// text is what stands under a path of keys, "" when that is no text.
+func (r reply) text(path ...string) string {
+	var at any = map[string]any(r)
+	for _, key := range path {
+		object, _ := at.(map[string]any)
+		at = object[key]
+	}
+	s, _ := at.(string)
+	return s
+}
+
+// summary is a reply in a few lines: every key of it, long texts cut.
+func (r reply) summary() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "status %s", r.text("status"))
+	for _, key := range []string{"content", "error", "expert_analysis", "required_actions", "next_call", "accumulated_responses", "verdict", "issues_found", "continuation_offer", "metadata"} {
+		value, ok := r[key]
+		if !ok {
+			continue
+		}
+		shown, isText := value.(string)
+		if !isText {
+			encoded, err := json.Marshal(value)
+			if err != nil {
+				continue
+			}
+			shown = string(encoded)
+		}
+		fmt.Fprintf(&b, "\n   %s: %s", key, indent(wrap(clip(shown, 700), 100)))
+	}
+	return b.String()
+}
+
+func indent(text string) string { return strings.ReplaceAll(text, "\n", "\n     ") }
+
+// clip cuts a text to n characters.
+func clip(text string, n int) string {
+	if runes := []rune(text); len(runes) > n {
+		return string(runes[:n]) + " ..."
+	}
+	return text
+}
+
+// wrap breaks lines that are longer than width between words.
+func wrap(text string, width int) string {
+	var lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		current := ""
+		for word := range strings.FieldsSeq(line) {
+			if current != "" && len(current)+1+len(word) > width {
+				lines = append(lines, current)
+				current = ""
+			}
+			current = strings.TrimPrefix(current+" "+word, " ")
+		}
+		lines = append(lines, current)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// lastLines keeps the end of what is written to it.
+type lastLines struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (l *lastLines) Write(p []byte) (int, error) {
+	const keep = 4096
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	l.text = l.text[max(0, len(l.text)-keep):]
+	return len(p), nil
+}
+
+func (l *lastLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}

@@ -1,0 +1,4 @@
+package main
+
+// homeVariable names the user's home folder.
+const homeVariable = "USERPROFILE"

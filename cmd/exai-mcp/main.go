@@ -1,0 +1,129 @@
+// Command exai-mcp is an MCP server that gives coding agents second opinions from GLM and Kimi models.
+//
+// Without a subcommand it serves MCP over stdin and stdout. main.go says how the program is called and how it ends,
+// program.go how its parts are put together; each subcommand has a file of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+)
+
+// Exit codes, as the help text lists them.
+const (
+	exitOK      = 0
+	exitFailed  = 1   // what was asked for was done, and the outcome is a failure
+	exitUsage   = 2   // wrong arguments, or a setting that is not accepted
+	exitStopped = 130 // a second signal cut the end short
+)
+
+func main() {
+	ctx := untilSignal()
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// untilSignal is a context that ends with the first SIGINT or SIGTERM. A second one ends the process on the spot. A
+// client that closes our stdout is seen by the write that fails, not by a signal that kills us with work unstored.
+func untilSignal() context.Context {
+	signal.Ignore(syscall.SIGPIPE)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() {
+		cancel(fmt.Errorf("stopped by %v", <-signals))
+		<-signals
+		os.Exit(exitStopped)
+	}()
+	return ctx
+}
+
+// run is the whole program: it returns the exit code. It ends soon after ctx does.
+func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io.Writer) int {
+	a := &app{environ: environ, in: in, out: out, errw: errw}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errw)
+	err := root.ExecuteContext(ctx)
+	var failed failure
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &failed):
+		if failed.err != nil {
+			fmt.Fprintf(errw, "exai-mcp: %v\n", failed.err)
+		}
+		return exitFailed
+	default:
+		fmt.Fprintf(errw, "exai-mcp: %v\n", err)
+		return exitUsage
+	}
+}
+
+// failure is an outcome with exit code 1. An err of nil says that the command has told all there is to tell.
+type failure struct{ err error }
+
+func (f failure) Error() string { return fmt.Sprint(f.err) }
+
+// app is what every subcommand starts from.
+type app struct {
+	environ []string
+	in      io.Reader
+	out     io.Writer
+	errw    io.Writer
+	envFile string // --env-file
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "exai-mcp",
+		Short: "Second opinions from GLM and Kimi for coding agents, over MCP",
+		Long: `exai-mcp is an MCP server that gives coding agents second opinions from GLM (Z.ai) and Kimi (Moonshot) models.
+
+Without a subcommand it serves MCP over stdin and stdout, which is what an MCP client starts it for. A person begins with
+
+  exai-mcp demo      see it work: no key, no network
+  exai-mcp doctor    check keys, folders and settings, and hear what to do
+  exai-mcp call chat '{"prompt":"What is idempotence?"}'
+
+Settings come from the environment, and from one file: --env-file or ENV_FILE, else exai-mcp/.env in your configuration
+folder, else .env here if it holds a GLM or Kimi key. "exai-mcp config" lists them with where each comes from.
+
+Exit codes: 0 done; 1 done, and it failed (an error result, something that doctor found); 2 wrong arguments or a setting
+that is not accepted; 130 cut short by a second signal.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("there is no command %q; \"exai-mcp --help\" lists them, \"exai-mcp call TOOL\" calls a tool", args[0])
+			}
+			return nil
+		},
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          a.serve,
+	}
+	root.PersistentFlags().StringVar(&a.envFile, "env-file", "", "read settings from this file; the environment wins over it")
+	root.AddCommand(
+		a.serveCommand(), a.callCommand(), a.toolsCommand(), a.doctorCommand(), a.configCommand(), a.demoCommand(),
+		a.versionCommand(),
+	)
+	return root
+}
+
+// load reads the settings.
+func (a *app) load() (*config.Config, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "" // deleted under our feet: nothing in it counts
+	}
+	return config.Load(config.Options{Environ: a.environ, Dir: dir, EnvFile: a.envFile})
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
+)
+
+// TestMain lets the test binary stand in for the program, where a test needs it as a process of its own.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// site is where the program runs in a test: emulated vendors, a folder of its own, an environment.
+type site struct {
+	t       *testing.T
+	vendors *emulator.Emulator
+	dir     string
+	environ []string
+}
+
+func newSite(t *testing.T, settings ...string) *site {
+	vendors, err := emulator.Start()
+	require.NoError(t, err)
+	t.Cleanup(vendors.Close)
+	s := &site{t: t, vendors: vendors, dir: t.TempDir()}
+	s.environ = append([]string{
+		"PATH=" + os.Getenv("PATH"), homeVariable + "=" + s.dir, "XDG_CONFIG_HOME=" + s.dir,
+		"EXAI_STATE_DIR=" + filepath.Join(s.dir, "state"), "LOG_LEVEL=debug",
+		"GLM_API_KEY=" + emulator.GLMKey, "GLM_API_URL=" + vendors.GLMURL(),
+		"KIMI_API_KEY=" + emulator.KimiKey, "KIMI_API_URL=" + vendors.KimiURL(),
+	}, settings...)
+	return s
+}
+
+// run runs the program to its end. No key may be in what it prints.
+func (s *site) run(stdin string, args ...string) (code int, out, errs string) {
+	s.t.Helper()
+	var o, e bytes.Buffer
+	code = run(s.t.Context(), args, s.environ, strings.NewReader(stdin), &o, &e)
+	s.noKeyIn(o.String() + e.String())
+	return code, o.String(), e.String()
+}
+
+func (s *site) noKeyIn(text string) {
+	s.t.Helper()
+	for _, key := range []string{emulator.GLMKey, emulator.KimiKey} {
+		assert.NotContains(s.t, text, key)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		args     []string
+		settings []string
+		code     int
+		stderr   string // a part of it; one line in any case
+	}{
+		{"version", []string{"version"}, nil, exitOK, ""},
+		{"help", []string{"--help"}, nil, exitOK, ""},
+		{"config", []string{"config"}, nil, exitOK, ""},
+		{"unknown command", []string{"chat"}, nil, exitUsage, `"exai-mcp call TOOL" calls a tool`},
+		{"unknown flag", []string{"doctor", "--nope"}, nil, exitUsage, "--nope"},
+		{"too few arguments", []string{"call"}, nil, exitUsage, "arg"},
+		{"arguments that are no object", []string{"call", "chat", "hello"}, nil, exitUsage, "JSON object"},
+		{"bad setting", nil, []string{"GLM_TIMEOUT_SECS=soon"}, exitUsage, `GLM_TIMEOUT_SECS="soon" (environment): accepted: `},
+		{"limits out of order", nil, []string{"SIMPLE_TOOL_TIMEOUT_SECS=5"}, exitUsage, "SIMPLE_TOOL_TIMEOUT_SECS"},
+		{"bad model", []string{"tools"}, []string{"DEFAULT_MODEL=gpt-9"}, exitUsage, "DEFAULT_MODEL"},
+		{"no such settings file", []string{"--env-file", "/nonexistent/env", "config"}, nil, exitUsage, "/nonexistent/env"},
+		{"unknown tool", []string{"call", "nope"}, nil, exitFailed, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t, append(c.settings, "LOG_LEVEL=error")...)
+			code, out, errs := s.run("", c.args...)
+			assert.Equal(t, c.code, code, errs)
+			assert.Contains(t, errs, c.stderr)
+			assert.LessOrEqual(t, strings.Count(errs, "\n"), 1, errs)
+			assert.Equal(t, c.code == exitUsage, out == "", "wrong usage prints nothing on stdout, all else does: %q", out)
+		})
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	s := newSite(t)
+	_, out, _ := s.run("", "version")
+	for _, want := range []string{"exai-mcp ", "go1.", "2026-07-28, 2025-11-25, 2025-06-18, 2025-03-26, 2024-11-05"} {
+		assert.Contains(t, out, want)
+	}
+	_, out, _ = s.run("", "--help")
+	for _, want := range []string{"serve", "call", "tools", "doctor", "config", "demo", "version", "completion", "Exit codes"} {
+		assert.Contains(t, out, want)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	s := newSite(t, "ANSWER_WITHIN_SECS=50")
+	code, out, _ := s.run("", "config")
+	assert.Equal(t, exitOK, code)
+	assert.Regexp(t, `ANSWER_WITHIN_SECS +50s? +environment`, out)
+	assert.Regexp(t, `GLM_API_KEY +\*{8} +environment`, out)
+	assert.Regexp(t, `MAX_RETRIES +4 +default`, out)
+}
+
+func TestCall(t *testing.T) {
+	s := newSite(t, "LOG_LEVEL=warn")
+	s.vendors.On(emulator.Match{Text: "name two"}, emulator.Say("(emulated) one, two"))
+	code, out, errs := s.run(`{"prompt":"name two"}`, "call", "chat", "-")
+	assert.Equal(t, exitOK, code)
+	assert.Contains(t, out, `"content": "(emulated) one, two"`)
+	assert.Contains(t, errs, "continuation_id=", "progress")
+
+	code, out, _ = s.run("", "call", "chat", `{"prompt":""}`)
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, out, `"code": "invalid_request"`)
+}
+
+func TestCallWaitsForAnAnswerThatALimitCutShort(t *testing.T) {
+	slow := func() *site {
+		s := newSite(t, "LOG_LEVEL=error", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1", "SIMPLE_TOOL_TIMEOUT_SECS=1")
+		s.vendors.On(emulator.Match{Vendor: emulator.GLM},
+			emulator.Say("(emulated) ", "a ", "b ", "c ", "d ", "e ", "f ", "g").Every(250*time.Millisecond))
+		return s
+	}
+	t.Run("to its end", func(t *testing.T) {
+		code, out, _ := slow().run("", "call", "chat", `{"prompt":"alphabet","model":"glm-5.3-flash"}`)
+		assert.Equal(t, exitOK, code)
+		assert.Contains(t, out, `"content": "(emulated) a b c d e f g"`)
+	})
+	t.Run("but not with --limit", func(t *testing.T) {
+		_, out, _ := slow().run("", "call", "--limit", "chat", `{"prompt":"alphabet","model":"glm-5.3-flash"}`)
+		assert.Contains(t, out, `"status": "partial"`)
+	})
+}
+
+func TestTools(t *testing.T) {
+	s := newSite(t, "LOG_LEVEL=error", "DISABLED_TOOLS=challenge,nonsense")
+	code, out, errs := s.run("", "tools")
+	assert.Equal(t, exitOK, code)
+	assert.Regexp(t, `(?m)^chat +Chat$`, out)
+	assert.NotContains(t, out, "challenge")
+	assert.Regexp(t, `\d+ tools; tools/list is \d+ characters long\.`, out)
+	assert.Contains(t, errs, "nonsense", "a name that no tool has")
+
+	_, out, _ = s.run("", "tools", "--json")
+	assert.True(t, strings.HasPrefix(out, `{"tools":[{"name":`), out)
+}
+
+func TestDoctor(t *testing.T) {
+	t.Run("nothing to mend", func(t *testing.T) {
+		s := newSite(t)
+		code, out, errs := s.run("", "doctor")
+		assert.Equal(t, exitOK, code, out)
+		assert.Empty(t, errs)
+		for _, want := range []string{"GLM (Z.ai) takes the key (environment) and lists", "Kimi (Moonshot) takes the key", "database sqlite at", "Nothing to mend."} {
+			assert.Contains(t, out, want)
+		}
+	})
+	t.Run("offline", func(t *testing.T) {
+		s := newSite(t)
+		code, out, _ := s.run("", "doctor", "--offline")
+		assert.Equal(t, exitOK, code, out)
+		assert.Empty(t, s.vendors.Requests())
+	})
+	t.Run("a key that is refused", func(t *testing.T) {
+		s := newSite(t, "GLM_API_KEY=00000000000000000000000000000000.wrongwrongwrong1")
+		code, out, _ := s.run("", "doctor")
+		assert.Equal(t, exitFailed, code)
+		assert.Contains(t, out, "FAIL    GLM (Z.ai): the key (environment) does not work")
+		assert.Contains(t, out, "GLM_API_URL", "the hint names the mix-up of regions")
+		assert.NotContains(t, out, "wrongwrong")
+	})
+	t.Run("no key at all", func(t *testing.T) {
+		s := newSite(t, "GLM_API_KEY=", "KIMI_API_KEY=")
+		code, out, _ := s.run("", "doctor")
+		assert.Equal(t, exitFailed, code)
+		assert.Contains(t, out, "set GLM_API_KEY")
+	})
+	t.Run("a state folder that can't be", func(t *testing.T) {
+		s := newSite(t)
+		require.NoError(t, os.WriteFile(filepath.Join(s.dir, "state"), nil, 0o600))
+		code, out, _ := s.run("", "doctor", "--offline")
+		assert.Equal(t, exitFailed, code)
+		assert.Contains(t, out, "set EXAI_STATE_DIR")
+	})
+	t.Run("a bad setting", func(t *testing.T) {
+		s := newSite(t, "MAX_RETRIES=many")
+		code, out, _ := s.run("", "doctor")
+		assert.Equal(t, exitFailed, code)
+		assert.Contains(t, out, "MAX_RETRIES")
+	})
+}
+
+func TestLogsHoldNoKey(t *testing.T) {
+	s := newSite(t)
+	cfg, err := (&app{environ: s.environ}).load()
+	require.NoError(t, err)
+	var out bytes.Buffer
+	log, err := newLogger(cfg, &out)
+	require.NoError(t, err)
+	log.Sugar().Infof("a careless line with %s in it", emulator.GLMKey)
+	assert.Contains(t, out.String(), "a careless line with ******** in it")
+}
+
+func TestDemo(t *testing.T) {
+	s := newSite(t, "GLM_API_KEY=a-real-key-of-the-user", "LOG_LEVEL=debug")
+	code, out, errs := s.run("", "demo")
+	require.Equal(t, exitOK, code, out+errs)
+	assert.NotContains(t, out+errs, "a-real-key-of-the-user")
+	assert.Empty(t, errs)
+	for _, want := range []string{
+		"speaks MCP 2025-11-25", "-> chat", "status continuation_available", `"provider_used":"kimi"`,
+		`"limit":"GLM_TIMEOUT_SECS=2s"`, "status partial", "the server was gone after",
+	} {
+		assert.Contains(t, out, want)
+	}
+	for _, line := range strings.Split(out, "\n") {
+		if strings.HasPrefix(line, "   content: ") && !strings.Contains(line, "sent nothing within") {
+			assert.Contains(t, line, "emulated", "every emulated answer says so")
+		}
+	}
+}
+
+func TestASignalEndsTheDemo(t *testing.T) {
+	s := newSite(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	assert.Equal(t, exitFailed, run(ctx, []string{"demo"}, s.environ, strings.NewReader(""), &out, &errs))
+}

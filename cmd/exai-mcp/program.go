@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/glm"
+	"github.com/exai-mcp/exai-mcp/internal/providers/kimi"
+	"github.com/exai-mcp/exai-mcp/internal/server"
+	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
+)
+
+// program is every part of exai-mcp, put together. Making one opens no file and no connection.
+type program struct {
+	cfg      *config.Config
+	build    build
+	log      *zap.Logger
+	client   *server.Client
+	registry *providers.Registry
+	caller   *providers.Caller
+	database *database
+	files    *workspace.Workspace
+	threads  *ask.Threads
+	tools    []tools.Tool // that are shown
+	dispatch *tools.Dispatcher
+	warnings []string // about settings, for people
+}
+
+// assemble puts the parts together, from the settings up. The log goes to logw.
+func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
+	p := &program{cfg: cfg, build: thisBuild(), client: &server.Client{Mask: maskOf(cfg.Secrets())}}
+	var err error
+	if p.log, err = newLogger(cfg, logw, p.client.LogCore()); err != nil {
+		return nil, err
+	}
+	if err := p.connectVendors(); err != nil {
+		return nil, err
+	}
+	p.database = newDatabase(cfg.Conversations, p.log)
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = ""
+	}
+	p.files, err = workspace.New(cfg.Files, cfg.Conversations.StateDir, dir, a.home(), p.client, p.log,
+		cfg.Logs.ActivityPath, cfg.Logs.ToolCallPath, cfg.Server.EnvFile)
+	if err != nil {
+		return nil, err
+	}
+	p.makeTools()
+	return p, nil
+}
+
+// connectVendors makes the vendors' providers, and the registry that owns them. The providers get no models of their own:
+// the registry reads the catalogue, and reading it three times would show in the time that the program takes to start.
+func (p *program) connectVendors() error {
+	g, err := glm.New(glm.Options{
+		Vendor: p.cfg.GLM, Search: p.cfg.GLMSearch, Timeouts: p.cfg.Timeouts,
+		MaxAnswerBytes: p.cfg.Calls.MaxAnswerBytes, Version: p.build.version,
+	})
+	if err != nil {
+		return err
+	}
+	k, err := kimi.New(kimi.Options{
+		Vendor: p.cfg.Kimi, Timeouts: p.cfg.Timeouts,
+		MaxAnswerBytes: p.cfg.Calls.MaxAnswerBytes, Version: p.build.version,
+	})
+	if err != nil {
+		return err
+	}
+	if p.registry, err = providers.NewRegistry(p.cfg, g, k); err != nil {
+		return err
+	}
+	p.caller = providers.NewCaller(p.registry, p.cfg, nil)
+	return nil
+}
+
+// makeTools makes the catalogue and the one entrance to it.
+func (p *program) makeTools() {
+	conversations := func(ctx context.Context) (conversation.Store, error) {
+		s, err := p.database.get(ctx)
+		if err != nil {
+			return nil, err // not a nil *store.Store in an interface
+		}
+		return s, nil
+	}
+	issues := func(ctx context.Context) (issue.Store, error) {
+		s, err := p.database.get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return s.Issues(), nil
+	}
+	p.threads = ask.New(ask.Options{
+		Config: p.cfg, Caller: p.caller, Store: conversations, Log: p.log,
+		Workspace: func() string { return p.files.FirstRoot(context.Background()) },
+	})
+	deps := &tools.Deps{
+		Config: p.cfg, Registry: p.registry, Caller: p.caller, Threads: p.threads, Store: conversations, Issues: issues,
+		Workspace: p.files, Log: p.log,
+		Version: tools.Version{Number: p.build.version, Commit: p.build.commit, Date: p.build.date, Protocols: server.Revisions()},
+	}
+	shown, warnings := tools.Shown(deps)
+	p.tools, p.warnings = shown, append(slices.Clone(p.cfg.Warnings), warnings...)
+	p.dispatch = tools.NewDispatcher(deps, p.tools)
+}
+
+// close ends what goes on in the background, has it stored, and closes what is open. It returns by the deadline, whatever
+// the parts do.
+func (p *program) close(deadline time.Time) {
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	closed := make(chan error, 1)
+	go func() {
+		closed <- errors.Join(p.threads.Close(ctx), p.caller.Close(ctx), p.registry.Close(), p.database.close())
+	}()
+	select {
+	case err := <-closed:
+		if err != nil {
+			p.log.Warn("not everything was closed in good order", zap.Error(err))
+		}
+	case <-ctx.Done():
+		p.log.Warn("the time to close was not enough")
+	}
+	_ = p.log.Sync() // stderr may be a pipe that can't be synced
+}
+
+// home is the user's home folder, "" when there is none.
+func (a *app) home() string {
+	for _, entry := range a.environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if name == homeVariable {
+			return value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/server"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
+)
+
+// openAfter is when the database is opened if no call needs it before: once the client has its list of tools, for which
+// the two would compete on a small machine.
+const openAfter = 100 * time.Millisecond
+
+// goneWithin is how long after its end the process may live.
+const goneWithin = 1900 * time.Millisecond
+
+func (a *app) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Serve MCP over stdin and stdout (what happens without a subcommand)",
+		Long: `Serves MCP over stdin and stdout: one JSON-RPC message per line. Stdout carries the protocol and nothing else; logs go to
+stderr. The server is started by an MCP client, which closes stdin to end it: calls in flight may finish for 1.5 s, then
+they are cancelled and stored. SIGTERM and SIGINT cancel at once. Either way it is gone within 2 s.`,
+		Args: cobra.NoArgs,
+		RunE: a.serve,
+	}
+}
+
+func (a *app) serve(cmd *cobra.Command, _ []string) error {
+	collect := debug.SetGCPercent(-1) // what is made until the server is up stays, so collecting finds nothing
+	defer debug.SetGCPercent(collect)
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	p, err := a.assemble(cfg, a.errw)
+	if err != nil {
+		return err
+	}
+	if isTerminal(a.in) {
+		fmt.Fprintln(a.errw, `exai-mcp: serving MCP on this terminal, which is meant for MCP clients. Try "exai-mcp demo", or Ctrl-D to leave.`)
+	}
+	p.log.Info("exai-mcp starts", zap.String("version", p.build.version), zap.Int("tools", len(p.tools)),
+		zap.String("settings", cfg.Server.EnvFile), zap.String("time_limits", cfg.Timeouts.StartLine()))
+	for _, warning := range p.warnings {
+		p.log.Warn(warning)
+	}
+	opening := time.AfterFunc(openAfter, func() { p.database.begin() })
+	defer opening.Stop()
+	s := server.New(server.Options{
+		Name: cfg.Server.Name, Version: p.build.version, Instructions: words.Instructions(),
+		Tools: p.tools, Call: p.dispatch.Call, Client: p.client, Log: p.log,
+	})
+	debug.SetGCPercent(collect)
+	end, err := s.Serve(cmd.Context(), a.in, a.out)
+	p.close(end.Add(goneWithin))
+	if err != nil {
+		return failure{err}
+	}
+	return nil
+}
+
+// isTerminal tells whether a person may be typing.
+func isTerminal(in any) bool {
+	f, ok := in.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Name() != os.DevNull
+}
