@@ -19,7 +19,8 @@ type Budget struct {
 
 const (
 	fileOverhead  = 60  // tokens that the lines around a file take
-	leastShare    = 200 // tokens: a smaller piece of a file helps nobody
+	usefulShare   = 400 // tokens: of many files, some get so much and the rest nothing, rather than all a few lines
+	leastShare    = 150 // tokens: a smaller piece of a file helps nobody
 	bytesPerToken = 6   // at most, of ordinary text: reading more than the budget times this is wasted
 )
 
@@ -98,7 +99,7 @@ func (e *embedding) choose(items []item) []limited {
 		}
 		named = append(named, it.named)
 	}
-	granted := allotTiers(sizes, named, e.budget.Tokens*bytesPerToken, leastShare)
+	granted := allotTiers(sizes, named, e.budget.Tokens*bytesPerToken, smallestShare(e.budget.Tokens)*bytesPerToken)
 	kept := out[:0]
 	for i, l := range out {
 		if granted[i] == leftOut {
@@ -166,6 +167,9 @@ func (e *embedding) read(ctx context.Context, files []limited) error {
 	return nil
 }
 
+// smallestShare is the smallest share worth giving out of a budget.
+func smallestShare(tokens int) int { return max(min(usefulShare, tokens), leastShare) }
+
 // share gives each piece its part of the budget and makes the attachments.
 func (e *embedding) share() {
 	var sizes []int
@@ -173,7 +177,7 @@ func (e *embedding) share() {
 	for _, p := range e.pieces {
 		sizes, named = append(sizes, p.tokens), append(named, p.named)
 	}
-	for i, granted := range allotTiers(sizes, named, e.budget.Tokens, leastShare) {
+	for i, granted := range allotTiers(sizes, named, e.budget.Tokens, smallestShare(e.budget.Tokens)) {
 		p := e.pieces[i]
 		if granted == leftOut {
 			e.leave(p.item, overBudget(e.budget.Tokens))

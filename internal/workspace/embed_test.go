@@ -99,11 +99,11 @@ func TestEmbedPrefersWhatIsNamed(t *testing.T) {
 	write(t, lines(500), dir, "folder/a.txt")
 	write(t, lines(500), dir, "named.txt")
 	w := newWorkspace(t, dir)
-	sent, m, err := w.Embed(t.Context(), []string{"folder", "named.txt"}, Budget{Tokens: Estimate(lines(500)) + fileOverhead + 300}, nil)
+	sent, m, err := w.Embed(t.Context(), []string{"folder", "named.txt"}, Budget{Tokens: Estimate(lines(500)) + fileOverhead + 600}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"named.txt"}, entryPaths(dir, m.Sent))
 	assert.Equal(t, []string{"folder/a.txt"}, entryPaths(dir, m.Cut))
-	assert.Len(t, sent, 2)
+	assert.Equal(t, 2, len(sent))
 
 	_, m, err = w.Embed(t.Context(), []string{"folder", "named.txt"}, Budget{Tokens: 100_000, MaxFiles: 1}, nil)
 	require.NoError(t, err)
@@ -120,6 +120,12 @@ func TestEmbedLimits(t *testing.T) {
 	require.Len(t, m.Cut, 1)
 	assert.Less(t, len(sent[0].Data), 2200)
 	assert.Equal(t, int64(len(lines(1000))), sent[0].Size)
+
+	sent, m, err = w.Embed(t.Context(), []string{"a.txt"}, Budget{Tokens: 200}, nil)
+	require.NoError(t, err)
+	require.Len(t, m.Cut, 1, "a single file gets what there is")
+	assert.LessOrEqual(t, m.Tokens, 200)
+	assert.True(t, strings.HasPrefix(string(sent[0].Data), "line 1 of a long file\n"))
 
 	sent, m, err = w.Embed(t.Context(), []string{"a.txt"}, Budget{}, nil)
 	require.NoError(t, err)

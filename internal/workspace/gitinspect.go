@@ -312,7 +312,7 @@ func (i *inspection) share() {
 	}
 	heading := make([]string, len(texts))
 	sent := make([]bool, len(texts))
-	for n, granted := range allot(sizes, max(budget, 0), leastShare) {
+	for n, granted := range allot(sizes, max(budget, 0), smallestShare(budget)) {
 		p := i.parts[n]
 		if granted == leftOut {
 			i.leave(Entry{Path: p.host, Part: p.of, Reason: overBudget(i.query.Tokens), Bytes: int64(len(p.text))})

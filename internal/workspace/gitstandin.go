@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -27,6 +28,9 @@ type session struct {
 // session makes the stand-in. The caller closes it.
 func (w *Workspace) session(ctx context.Context, r repo) (*session, error) {
 	folder, err := os.MkdirTemp("", "exai-git-")
+	if err != nil && w.stateDir != "" { // a container may have no other place to write to
+		folder, err = os.MkdirTemp(w.stateDir, "git-")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for git: %w", err)
 	}
@@ -62,11 +66,14 @@ func (s *session) prepare(ctx context.Context, settings map[string]string) error
 	}
 	head := "ref: refs/heads/unborn"
 	commit, err := s.commit(ctx, "HEAD")
+	var exit *exec.ExitError
 	switch {
 	case err == nil:
 		s.head, head = commit, commit
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
+	case !errors.As(err, &exit) || exit.ExitCode() != 1: // 1 is a branch without a commit, all else a broken repository
+		return err
 	}
 	exclude, _ := readSmall(filepath.Join(s.common, "info", "exclude"))
 	for _, dir := range []string{"refs", "info", "objects"} {

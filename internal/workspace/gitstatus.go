@@ -54,7 +54,7 @@ func (w *Workspace) admits(roots []root, top, name string) (host string, err err
 		return host, refused(host, why)
 	}
 	if _, _, ok := w.containing(roots, p); !ok {
-		return host, &Error{Code: CodeDenied, Path: host, Message: quoted(host) + " lies outside the folders that may be read.", Hint: rootsHint(roots)}
+		return host, outside(roots, host)
 	}
 	return host, nil
 }

@@ -112,10 +112,17 @@ func parsePath(text string, on system) (path, error) {
 		text = plain
 	}
 	if looksWindows(text, on) {
-		return parseWindows(text, on)
+		return parseWindows(text)
 	}
 	if text[0] == '/' {
-		return path{form: posixForm, parts: cleaned(strings.Split(text, "/"))}, nil
+		parts := cleaned(strings.Split(text, "/"))
+		if len(parts) > 0 && isDrive(parts[0]) { // "/C:/x" is what is left of file:///C:/x
+			return parseWindows(strings.Join(parts, "/"))
+		}
+		if on == windows && len(parts) > 0 && len(parts[0]) == 1 && isLetter(parts[0][0]) { // "/c/Users", as Unix shells on Windows write it
+			return parseWindows(parts[0] + ":/" + strings.Join(parts[1:], "/"))
+		}
+		return path{form: posixForm, parts: parts}, nil
 	}
 	if on == windows && len(text) >= 2 && isDrive(text[:2]) {
 		return path{}, errDriveRelative
@@ -153,25 +160,10 @@ func looksWindows(text string, on system) bool {
 	if strings.HasPrefix(text, `\\`) || (on == windows && strings.HasPrefix(text, "//")) {
 		return true
 	}
-	trimmed := strings.TrimPrefix(text, "/") // "/C:/x" is what is left of file:///C:/x
-	if len(trimmed) >= 2 && isDrive(trimmed[:2]) && (len(trimmed) == 2 || isSeparator(trimmed[2])) {
-		return true
-	}
-	return on == windows && isShellDrive(text)
+	return len(text) >= 2 && isDrive(text[:2]) && (len(text) == 2 || isSeparator(text[2]))
 }
 
-// isShellDrive tells whether the path is the way in which Windows' Unix shells write drives, "/c/Users".
-func isShellDrive(text string) bool {
-	return len(text) >= 2 && text[0] == '/' && isLetter(text[1]) && (len(text) == 2 || text[2] == '/')
-}
-
-func parseWindows(text string, on system) (path, error) {
-	if on == windows && isShellDrive(text) {
-		text = text[1:2] + ":/" + strings.TrimPrefix(text[2:], "/")
-	}
-	if len(text) > 1 && text[0] == '/' && text[1] != '/' {
-		text = text[1:]
-	}
+func parseWindows(text string) (path, error) {
 	text = strings.ReplaceAll(text, "/", `\`)
 	if rest, ok := strings.CutPrefix(text, `\\?\`); ok {
 		if share, ok := cutPrefixFold(rest, `UNC\`); ok {
@@ -185,7 +177,7 @@ func parseWindows(text string, on system) (path, error) {
 	if rest, ok := strings.CutPrefix(text, `\\`); ok {
 		server, rest, _ := strings.Cut(rest, `\`)
 		share, rest, _ := strings.Cut(rest, `\`)
-		if server == "" || server == "." || server == "?" || share == "" {
+		if server == "" || server == "." || server == "?" || share == "" || server == ".." || share == ".." {
 			return path{}, errDevicePath
 		}
 		return path{form: windowsForm, volume: `\\` + server + `\` + share, parts: cleaned(strings.Split(rest, `\`))}, nil

@@ -1,10 +1,12 @@
 package workspace
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 // Every system's rules are text, so all of them run here.
@@ -184,4 +186,28 @@ func TestGitPlaces(t *testing.T) {
 	assert.True(t, isDeveloperStub(darwin, "/usr/bin/git"))
 	assert.False(t, isDeveloperStub(linux, "/usr/bin/git"))
 	assert.NotContains(t, gitPlaces(darwin, ""), "/usr/bin/git", "it may only ask for the developer tools")
+}
+
+// Whatever is written, a parsed path has no ".." left, and reads the same when it is parsed again.
+func TestParsePathIsStable(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		on := rapid.SampledFrom([]system{linux, darwin, windows}).Draw(t, "on")
+		pieces := rapid.SliceOfN(rapid.SampledFrom([]string{
+			"/", `\`, "..", ".", "a", "C:", "c", ":", "?", `\\`, "//", "UNC", "server", " ", "file:", "%2e", "~", ".env",
+		}), 1, 12).Draw(t, "pieces")
+		text := strings.Join(pieces, "")
+		p, err := parsePath(text, on)
+		if err != nil || p.form == relativeForm {
+			return
+		}
+		for _, name := range p.parts {
+			if name == "" || name == "." || name == ".." || p.form == windowsForm && strings.ContainsAny(name, `\/`) {
+				t.Fatalf("%q holds the name %q", text, name)
+			}
+		}
+		again, err := parsePath(p.String(), on)
+		if err != nil || again.String() != p.String() {
+			t.Fatalf("%q is %q, then %q (%v)", text, p.String(), again.String(), err)
+		}
+	})
 }

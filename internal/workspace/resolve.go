@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -74,19 +75,10 @@ func (w *Workspace) lookUp(roots []root, asked, raw string) (place, error) {
 	if failure != nil {
 		return place{}, failure
 	}
-	if anyUsable(roots) {
+	if slices.ContainsFunc(roots, func(r root) bool { return r.Problem == "" }) {
 		return place{}, notFound(asked, "It was looked up in each root. "+rootsHint(roots))
 	}
 	return place{}, &Error{Code: CodeDenied, Path: asked, Message: "No folder is allowed that " + quoted(asked) + " could be looked up in.", Hint: rootsHint(roots)}
-}
-
-func anyUsable(roots []root) bool {
-	for _, r := range roots {
-		if r.Problem == "" {
-			return true
-		}
-	}
-	return false
 }
 
 // locate checks an absolute path: its names as written, then as they resolve, then the root around them.
@@ -101,6 +93,9 @@ func (w *Workspace) locate(roots []root, asked string, p path) (place, error) {
 	if why := w.forbids(p); why != "" {
 		return place{}, refused(asked, why)
 	}
+	if !knownShare(roots, p) {
+		return place{}, outside(roots, asked)
+	}
 	resolved, _ := resolve(p.String())
 	real, err := parsePath(resolved, w.system)
 	if err != nil {
@@ -108,16 +103,27 @@ func (w *Workspace) locate(roots []root, asked string, p path) (place, error) {
 	}
 	r, names, ok := w.containing(roots, real)
 	if !ok {
-		return place{}, &Error{
-			Code: CodeDenied, Path: asked,
-			Message: quoted(asked) + " lies outside the folders that may be read.",
-			Hint:    rootsHint(roots),
-		}
+		return place{}, outside(roots, asked)
 	}
 	if why := w.forbids(real); why != "" {
 		return place{}, refused(asked, why)
 	}
 	return place{asked: asked, host: w.host(real.String()), real: real.String(), root: r.real, names: names}, nil
+}
+
+// knownShare is false for a path on a Windows share that no root is on: merely looking at such a path makes Windows log in
+// at whatever server it names.
+func knownShare(roots []root, p path) bool {
+	if !strings.HasPrefix(p.volume, `\\`) {
+		return true
+	}
+	return slices.ContainsFunc(roots, func(r root) bool { return strings.EqualFold(r.path.volume, p.volume) })
+}
+
+func outside(roots []root, path string) *Error {
+	return &Error{
+		Code: CodeDenied, Path: path, Message: quoted(path) + " lies outside the folders that may be read.", Hint: rootsHint(roots),
+	}
 }
 
 func exampleMap(p path) string {

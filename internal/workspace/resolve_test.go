@@ -246,3 +246,17 @@ func FuzzFind(f *testing.F) {
 		}
 	})
 }
+
+func TestKnownShare(t *testing.T) {
+	parse := func(text string) path {
+		p, err := parsePath(text, windows)
+		require.NoError(t, err)
+		return p
+	}
+	roots := []root{{path: parse(`C:\code`)}, {path: parse(`\\server\share\code`)}}
+	assert.True(t, knownShare(roots, parse(`C:\x`)))
+	assert.True(t, knownShare(roots, parse(`D:\x`)), "only looked at, then refused")
+	assert.True(t, knownShare(roots, parse(`\\SERVER\share\elsewhere`)))
+	assert.False(t, knownShare(roots, parse(`\\evil\share\x`)))
+	assert.False(t, knownShare(nil, parse(`\\server\other\x`)))
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -30,6 +31,7 @@ type candidate struct{ name, source string }
 // root is a candidate that was resolved. One with a problem contains nothing.
 type root struct {
 	Root
+	candidate
 	real string // absolute, without links
 	path path   // real, parsed
 }
@@ -60,7 +62,8 @@ func (w *Workspace) first(ctx context.Context) (root, bool) {
 	return root{}, false
 }
 
-// roots resolves the candidates, anew only when the client's roots changed or one of them was missing.
+// roots resolves the candidates once, and anew when the client's roots changed. One with a problem is tried again, since
+// its folder may have been made meanwhile.
 func (w *Workspace) roots(ctx context.Context) []root {
 	var names []string
 	if w.client != nil {
@@ -74,32 +77,46 @@ func (w *Workspace) roots(ctx context.Context) []root {
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	fresh := w.resolved == nil || key != w.known
-	if !fresh && !anyProblem(w.resolved) {
+	if w.resolved == nil || key != w.known {
+		var candidates []candidate
+		for _, name := range names {
+			candidates = append(candidates, candidate{name, SourceClient})
+		}
+		w.known, w.resolved = key, w.resolveRoots(append(candidates, w.fixed...))
+		for _, r := range w.resolved {
+			if r.Problem != "" {
+				w.log.Warn("a root can't be used", zap.String("root", r.Path), zap.String("source", r.Source), zap.String("problem", r.Problem))
+			}
+		}
 		return w.resolved
 	}
-	var candidates []candidate
-	for _, name := range names {
-		candidates = append(candidates, candidate{name, SourceClient})
+	for i, r := range w.resolved {
+		if r.Problem == "" {
+			continue
+		}
+		if again := w.resolveRoot(r.candidate); again.Problem == "" {
+			w.resolved = slices.Clone(w.resolved) // earlier callers hold the old slice
+			w.resolved[i] = again
+		}
 	}
-	candidates = append(candidates, w.fixed...)
+	return w.resolved
+}
+
+// resolveRoots resolves candidates in order and keeps each folder once.
+func (w *Workspace) resolveRoots(candidates []candidate) []root {
 	resolved := []root{}
 	for _, c := range candidates {
 		r := w.resolveRoot(c)
-		if r.Problem != "" && fresh {
-			w.log.Warn("a root can't be used", zap.String("root", r.Path), zap.String("source", r.Source), zap.String("problem", r.Problem))
+		known := slices.ContainsFunc(resolved, func(o root) bool { return o.Problem == "" && o.real == r.real })
+		if r.Problem != "" || !known {
+			resolved = append(resolved, r)
 		}
-		if r.Problem == "" && containsRoot(resolved, r.real) {
-			continue
-		}
-		resolved = append(resolved, r)
 	}
-	w.known, w.resolved = key, resolved
 	return resolved
 }
 
 func (w *Workspace) resolveRoot(c candidate) root {
-	r := root{Root: Root{Path: strings.ToValidUTF8(c.name, "\uFFFD"), Source: c.source}}
+	r := root{candidate: c, Root: Root{Path: strings.ToValidUTF8(c.name, "\uFFFD"), Source: c.source}}
 	p, err := parsePath(w.expandHome(c.name), w.system)
 	if err != nil {
 		r.Problem = err.Error()
@@ -146,24 +163,6 @@ func (w *Workspace) forbids(p path) string {
 		return "it belongs to the server's own state (EXAI_STATE_DIR) and logs"
 	}
 	return refusal(p, w.system)
-}
-
-func anyProblem(roots []root) bool {
-	for _, r := range roots {
-		if r.Problem != "" {
-			return true
-		}
-	}
-	return false
-}
-
-func containsRoot(roots []root, real string) bool {
-	for _, r := range roots {
-		if r.Problem == "" && r.real == real {
-			return true
-		}
-	}
-	return false
 }
 
 // containing is the longest root that a resolved path lies in, and the names below it.

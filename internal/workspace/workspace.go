@@ -41,11 +41,14 @@ const (
 
 // Workspace reads the user's files within the allowed roots. It is safe for concurrent use.
 type Workspace struct {
-	system  system
-	client  ClientRoots
-	log     *zap.Logger
-	cwd     string
-	home    string
+	system system
+	client ClientRoots
+	log    *zap.Logger
+	cwd    string
+	home   string
+
+	stateDir string
+
 	paths   pathMap
 	fixed   []candidate // roots that don't depend on the client
 	own     []path      // our own state and logs
@@ -69,7 +72,7 @@ func New(cfg config.Files, stateDir, cwd, home string, client ClientRoots, log *
 		return nil, err
 	}
 	w := &Workspace{
-		system: native(), client: client, log: log, cwd: cwd, home: home, paths: paths,
+		system: native(), client: client, log: log, cwd: cwd, home: home, stateDir: stateDir, paths: paths,
 		git: findGit(native(), home), gitTime: gitTimeout,
 	}
 	for _, name := range cfg.AllowedRoots {
