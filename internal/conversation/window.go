@@ -83,7 +83,10 @@ func (t Turn) Messages(images bool) []providers.Message {
 }
 
 func (t Turn) message(images bool) providers.Message {
-	m := providers.Message{Role: t.Role}
+	m := providers.Message{Role: t.Role, Content: t.Content}
+	if len(t.Attachments) == 0 {
+		return m
+	}
 	var b strings.Builder
 	b.WriteString(RenderAttachments(t.Attachments))
 	for _, a := range t.Attachments {

@@ -54,7 +54,7 @@ const cancelWait = 1600 * time.Millisecond
 
 // Call runs a tool within its limit and always returns a reply: a panic, a passed limit or bad arguments are error
 // results. It returns at the latest when the limit has passed, whatever the tool does.
-func (x *Dispatcher) Call(ctx context.Context, inv Invocation) *Result {
+func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *Result) {
 	if inv.Received.IsZero() {
 		inv.Received = time.Now()
 	}
@@ -64,6 +64,17 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) *Result {
 			ID: uuid.NewString(), RequestID: inv.ID, Tool: inv.Tool, Client: inv.Client, Arguments: inv.Arguments, Started: inv.Received,
 		},
 	}
+	defer func() {
+		if fell := recover(); fell != nil { // while reading the arguments or writing the reply
+			if c.work == nil {
+				c.begin()
+			}
+			r = c.failed(ctx, panicked(fell))
+			r.Metadata.ToolName, r.Metadata.DurationMS = inv.Tool, time.Since(inv.Received).Milliseconds()
+			r.Body.Set("metadata", r.Metadata)
+			c.finish(r)
+		}
+	}()
 	t, p, err := x.prepare(inv)
 	if err != nil {
 		c.begin()
@@ -152,7 +163,7 @@ type handled struct {
 func handle(ctx context.Context, p *prepared) (h handled) {
 	defer func() {
 		if fell := recover(); fell != nil {
-			h = handled{err: fmt.Errorf("panic: %v\n%s", fell, stack.Stack())}
+			h = handled{err: panicked(fell)}
 		}
 	}()
 	result, err := p.run(ctx)
@@ -161,6 +172,8 @@ func handle(ctx context.Context, p *prepared) (h handled) {
 	}
 	return handled{result, err}
 }
+
+func panicked(fell any) error { return fmt.Errorf("panic: %v\n%s", fell, stack.Stack()) }
 
 func (c *call) result(ctx context.Context, h handled) *Result {
 	if h.err != nil {
@@ -179,14 +192,20 @@ func (c *call) failed(ctx context.Context, err error) *Result {
 	return e.Result()
 }
 
-// end completes the metadata, fits the reply to the client, and records the call.
+// end completes the metadata and fits the reply to the client.
 func (c *call) end(r *Result, notes []string) *Result {
 	m := &r.Metadata
 	m.ToolName = c.inv.Tool
 	m.Notes = slices.Concat(notes, m.Notes)
 	m.DurationMS = time.Since(c.inv.Received).Milliseconds()
 	fit(r, c.deps.Config.Files.MaxOutputTokens)
+	c.finish(r)
+	return r
+}
 
+// finish records what the call came to.
+func (c *call) finish(r *Result) {
+	m := &r.Metadata
 	end := activity.End{Provider: m.ProviderUsed, Model: m.ModelUsed, Attempts: m.Attempts, Fallback: m.Fallback}
 	end.Status, _ = r.Body.Get("status").(string)
 	if m.Usage != nil {
@@ -201,7 +220,6 @@ func (c *call) end(r *Result, notes []string) *Result {
 		c.logFailure(e)
 	}
 	c.work.Finish(end)
-	return r
 }
 
 // logFailure is the one place where a failed call is logged, with its cause.

@@ -165,6 +165,28 @@ func TestPanicIsInternal(t *testing.T) {
 	assert.Contains(t, fmt.Sprint(logs.All()[0].ContextMap()["error"]), "dispatch_test.go", "with the stack")
 }
 
+// A fall while arguments are read, or while the reply is written, is no more than a failed call either.
+func TestPanicOutsideOfTheHandler(t *testing.T) {
+	reading := Limited(func(echoInput, *config.Config) (config.Class, config.Limit) { panic("reading") })
+	writing := func(context.Context, echoInput) (*Result, error) {
+		r := said("x")
+		r.Body.Set("z", falls{})
+		return r, nil
+	}
+	log := activity.Open(config.Default(), nil)
+	defer log.Close()
+	for _, tool := range []Tool{echo(writing, reading), echo(writing)} {
+		x := NewDispatcher(&Deps{Config: config.Default(), Activity: log}, []Tool{tool})
+		e := errorOf(t, x.Call(t.Context(), Invocation{Tool: "echo"}))
+		assert.Equal(t, reply.Internal, e.Get("code"))
+	}
+	assert.Empty(t, log.Running())
+}
+
+type falls struct{}
+
+func (falls) MarshalJSON() ([]byte, error) { panic("writing") }
+
 func TestNeitherResultNorError(t *testing.T) {
 	x := NewDispatcher(&Deps{Config: config.Default()}, []Tool{echo(func(context.Context, echoInput) (*Result, error) { return nil, nil })})
 	assert.Equal(t, reply.Internal, errorOf(t, x.Call(t.Context(), Invocation{Tool: "echo"})).Get("code"))

@@ -316,7 +316,7 @@ func TestOnlyThinkingArrived(t *testing.T) {
 		said := b.ask("", "hard one")
 		assert.True(t, said.Partial)
 		assert.False(t, said.Pending)
-		assert.Contains(t, said.Text, "has been thinking for 28 s")
+		assert.Contains(t, said.Text, "had been thinking for 28 s")
 		again, err := b.Fetch(b.call(), said.ContinuationID, nil)
 		require.NoError(t, err)
 		assert.True(t, again.Partial)

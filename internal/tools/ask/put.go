@@ -145,11 +145,11 @@ func stillThinking(out providers.Outcome) string {
 	if n := out.Response.Usage.ReasoningTokens; n > thought {
 		thought = n
 	}
-	s := fmt.Sprintf("%s has been thinking for %.0f s (about %d tokens) and has not begun its answer", nameOf(out.Model.ID), out.Elapsed.Seconds(), thought)
+	who, secs := nameOf(out.Model.ID), out.Elapsed.Seconds()
 	if out.Live != nil {
-		return s + "; it goes on in the background."
+		return fmt.Sprintf("%s has been thinking for %.0f s (about %d tokens) and has not begun its answer yet; it goes on in the background.", who, secs, thought)
 	}
-	return s + " when it was stopped."
+	return fmt.Sprintf("%s had been thinking for %.0f s (about %d tokens) and had not begun its answer when it was stopped.", who, secs, thought)
 }
 
 func nameOf(model string) string {

@@ -1,0 +1,135 @@
+package conversation
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"pgregory.net/rapid"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+func talk(turns int, size int) []Turn {
+	var out []Turn
+	for i := range turns {
+		role := providers.RoleUser
+		if i%2 == 1 {
+			role = providers.RoleAssistant
+		}
+		out = append(out, Turn{N: i + 1, Role: role, Content: strings.Repeat("word ", size)})
+	}
+	return out
+}
+
+func sum(turns []Turn) (n int) {
+	for _, t := range turns {
+		n += t.Tokens()
+	}
+	return n
+}
+
+func TestWindow(t *testing.T) {
+	turns := talk(100, 100)
+	assert.Equal(t, 0, Window(turns, sum(turns)))
+	assert.Equal(t, len(turns), Window(turns, 0))
+	assert.Equal(t, len(turns), Window(turns, -5))
+	assert.Equal(t, 0, Window(nil, 10))
+
+	first := Window(turns, sum(turns)-1)
+	assert.Equal(t, 0, first%2, "an answer is never the first that a model sees")
+	assert.Greater(t, first, 20, "a whole block goes, so that the next calls begin alike")
+
+	moves, before := 0, 0
+	for n := 50; n < 200; n += 2 {
+		turns := talk(n, 100)
+		first := Window(turns, 9000)
+		assert.LessOrEqual(t, sum(turns[first:]), 9000)
+		assert.GreaterOrEqual(t, first, before)
+		if first != before {
+			moves++
+		}
+		before = first
+	}
+	assert.Less(t, moves, 15, "75 exchanges, and the beginning moved only now and then")
+}
+
+func TestWindowAlwaysFits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var turns []Turn
+		for range rapid.IntRange(0, 40).Draw(t, "turns") {
+			role := rapid.SampledFrom([]providers.Role{providers.RoleUser, providers.RoleAssistant}).Draw(t, "role")
+			turns = append(turns, Turn{Role: role, Content: strings.Repeat("x", rapid.IntRange(0, 4000).Draw(t, "size"))})
+		}
+		room := rapid.IntRange(-10, 20_000).Draw(t, "room")
+		first := Window(turns, room)
+		if n := sum(turns[first:]); n > max(room, 0) {
+			t.Fatalf("%d tokens for %d", n, room)
+		}
+		if first > 0 && first < len(turns) && turns[first].Role == providers.RoleAssistant {
+			t.Fatal("begins with an answer")
+		}
+	})
+}
+
+func TestMessages(t *testing.T) {
+	turns := []Turn{
+		{Role: providers.RoleUser, Content: "see", Attachments: []Attachment{
+			{Path: "/a.go", MIME: "text/plain", Data: []byte("package a")},
+			{Path: "/p.png", MIME: "image/png", Data: []byte("png")},
+		}},
+		{Role: providers.RoleAssistant, Content: "seen"},
+		{Role: providers.RoleUser, Content: "and?"},
+		{Role: providers.RoleAssistant, Status: TurnPartial},
+		{Role: providers.RoleUser, Content: "so?"},
+		{Role: providers.RoleAssistant, Content: "because", Status: TurnPartial},
+	}
+	seeing := Messages(turns, true)
+	assert.Len(t, seeing, 5, "an answer of which nothing arrived is no message: vendors refuse empty ones")
+	assert.Equal(t, []providers.Image{{MIME: "image/png", Data: []byte("png")}}, seeing[0].Images)
+	assert.Contains(t, seeing[0].Content, "package a")
+	assert.True(t, strings.HasSuffix(seeing[0].Content, "see"))
+	assert.Equal(t, "because\n\n[The answer was cut off here.]", seeing[4].Content)
+
+	blind := Messages(turns, false)
+	assert.Empty(t, blind[0].Images)
+	assert.Contains(t, blind[0].Content, "[A picture was sent here that you cannot see: /p.png]")
+}
+
+func TestUnsent(t *testing.T) {
+	file := func(path, sum string) Attachment { return Attachment{Path: path, SHA256: sum, MIME: "text/plain"} }
+	turns := []Turn{
+		{Attachments: []Attachment{file("/a", "1"), file("/b", "1")}},
+		{Attachments: []Attachment{file("/a", "2"), {SHA256: "i", MIME: "image/png"}}},
+	}
+	unsent, held := Unsent(turns, []Attachment{
+		file("/a", "2"), file("/b", "2"), file("/c", "1"), {SHA256: "i", MIME: "image/png"}, file("/a", "1"),
+	})
+	assert.Equal(t, []Attachment{file("/b", "2"), file("/c", "1"), file("/a", "1")}, unsent, "the last state counts")
+	assert.Equal(t, []string{"/a", "pasted, image/png"}, held)
+	assert.Equal(t, "2", Held(turns)["/a"].SHA256)
+}
+
+func TestSettled(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		turn Turn
+		want TurnStatus
+	}{
+		{Turn{}, TurnComplete},
+		{Turn{Status: TurnPartial}, TurnPartial},
+		{Turn{Status: TurnRunning, SavedAt: now.Add(-9 * time.Second)}, TurnRunning},
+		{Turn{Status: TurnRunning, SavedAt: now.Add(-11 * time.Second)}, TurnPartial},
+	} {
+		assert.Equal(t, c.want, c.turn.Settled(now))
+	}
+}
+
+// A thread of 1,000 turns is weighed and rendered for every call that goes on with it.
+func BenchmarkWindow(b *testing.B) {
+	turns := talk(1000, 800)
+	for b.Loop() {
+		Messages(turns[Window(turns, 700_000):], true)
+	}
+}

@@ -1,0 +1,74 @@
+package reply
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+func TestObjectKeepsItsOrder(t *testing.T) {
+	var o Object
+	o.Set("z", 1).Set("a", "<b> & \u2028").Set("z", 2).Set("gone", true).Set("m", &Object{})
+	o.Delete("gone")
+	o.Delete("never there")
+	r := Result{Body: o}
+	text, err := r.JSON()
+	require.NoError(t, err)
+	assert.Equal(t, "{\"z\":2,\"a\":\"<b> & \\u2028\",\"m\":{}}", string(text))
+	assert.Equal(t, []string{"z", "a", "m"}, o.Keys())
+	assert.Equal(t, 2, o.Get("z"))
+	assert.Nil(t, o.Get("gone"))
+}
+
+func TestOrdered(t *testing.T) {
+	const text = `{"z":1,"a":[{"y":9007199254740993,"b":null},[]],"n":1.50,"t":true}`
+	v, err := Ordered([]byte(text))
+	require.NoError(t, err)
+	r := Result{Body: *v.(*Object)}
+	back, err := r.JSON()
+	require.NoError(t, err)
+	assert.Equal(t, text, string(back))
+	for _, bad := range []string{``, `{`, `{"a"`, `[1,`, `{"a":}`} {
+		_, err := Ordered([]byte(bad))
+		assert.Error(t, err, bad)
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	no := false
+	m := Metadata{ToolName: "x", DurationMS: 5, Stored: &no}
+	m.Own.Set("own", 1)
+	m.Note("n")
+	r := Result{}
+	r.Body.Set("metadata", m)
+	text, err := r.JSON()
+	require.NoError(t, err)
+	assert.Equal(t, `{"metadata":{"tool_name":"x","duration_ms":5,"stored":false,"own":1,"notes":["n"]}}`, string(text))
+	assert.Nil(t, m.Own.Get("notes"), "writing changes nothing")
+}
+
+// An error that only says that the context ended is told by the context's cause.
+func TestOfContexts(t *testing.T) {
+	limit := config.Limit{Name: "SIMPLE_TOOL_TIMEOUT_SECS", Value: time.Second}
+	ctx, cancel := context.WithDeadlineCause(t.Context(), time.Now().Add(-time.Second), TimedOut(limit))
+	defer cancel()
+	for _, err := range []error{ctx.Err(), context.Cause(ctx), errors.Join(errors.New("reading"), context.Canceled)} {
+		e := Of(ctx, err)
+		assert.Equal(t, Timeout, e.Code)
+		assert.Equal(t, limit, *e.Limit)
+	}
+	gone := errors.New("cancelled by client")
+	ctx2, cancel2 := context.WithCancelCause(t.Context())
+	cancel2(gone)
+	assert.Equal(t, Cancelled, Of(ctx2, context.Canceled).Code)
+	assert.Equal(t, Cancelled, Of(ctx2, gone).Code)
+	assert.Equal(t, Internal, Of(t.Context(), context.Canceled).Code, "not this call's context")
+	assert.Equal(t, RateLimited, Of(ctx, &providers.Error{Kind: providers.KindRateLimited}).Code, "what a vendor said comes first")
+}
