@@ -258,5 +258,5 @@ func TestKnownShare(t *testing.T) {
 	assert.True(t, knownShare(roots, parse(`D:\x`)), "only looked at, then refused")
 	assert.True(t, knownShare(roots, parse(`\\SERVER\share\elsewhere`)))
 	assert.False(t, knownShare(roots, parse(`\\evil\share\x`)))
-	assert.False(t, knownShare(nil, parse(`\\server\other\x`)))
+	assert.False(t, knownShare(nil, parse(`\\server\wide\x`)))
 }
