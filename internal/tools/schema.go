@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
 // shape is an input struct as a client and the decoder see it.
@@ -21,6 +20,7 @@ type shape struct {
 // param is one property of a struct.
 type param struct {
 	name     string
+	about    string // the description
 	typ      reflect.Type
 	required bool
 	fill     json.RawMessage // the default, nil for none
@@ -47,74 +47,69 @@ func shapeOf[In any]() (*shape, error) {
 	if t.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("%s is no struct", t)
 	}
-	s, err := jsonschema.ForType(t, &jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{rawType: {}}})
-	if err != nil {
-		return nil, err
-	}
 	params, err := paramsOf(t)
 	if err != nil {
 		return nil, err
 	}
-	if err := publish(s, params); err != nil {
+	object, err := schemaOf(params, true)
+	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(s)
+	text, err := (&Result{Body: *object}).JSON()
 	if err != nil {
 		return nil, err
 	}
 	return &shape{params: params, schema: text}, nil
 }
 
-// paramsOf lists a struct's properties in the order of its fields, those of embedded structs among them.
-func paramsOf(t reflect.Type) (params []param, err error) {
-	defer func() {
-		if err == nil {
-			err = noneLost(t, params)
-		}
-	}()
-	for _, f := range reflect.VisibleFields(t) {
-		if f.Anonymous || !f.IsExported() {
+// paramsOf lists a struct's properties in the order of its fields, those of embedded structs in their place.
+func paramsOf(t reflect.Type) ([]param, error) {
+	params := make([]param, 0, 32)
+	for f := range t.Fields() {
+		if f.Anonymous && f.Type.Kind() == reflect.Struct {
+			inner, err := paramsOf(f.Type)
+			if err != nil {
+				return nil, err
+			}
+			params = append(params, inner...)
 			continue
 		}
-		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "-" {
-			continue
-		}
-		if name == "" {
-			return nil, fmt.Errorf("%s.%s has no json name", t, f.Name)
-		}
-		p := param{name: name, typ: f.Type, required: !strings.Contains(options, "omit")}
-		if err := p.rules.read(f.Tag); err != nil {
+		p, ok, err := paramOf(f)
+		if err != nil {
 			return nil, fmt.Errorf("%s.%s: %w", t, f.Name, err)
 		}
-		if text, ok := f.Tag.Lookup("default"); ok {
-			if p.fill = json.RawMessage(text); !json.Valid(p.fill) {
-				p.fill, _ = json.Marshal(text) // a plain string
+		if ok {
+			params = append(params, p)
+		}
+	}
+	for i, p := range params {
+		for _, other := range params[:i] {
+			if other.name == p.name {
+				return nil, fmt.Errorf("%s has two properties %s", t, p.name)
 			}
 		}
-		params = append(params, p)
 	}
 	return params, nil
 }
 
-// noneLost makes sure that the properties of embedded structs are there. One whose field has the name of an embedded type
-// is hidden by it, without a word from anybody.
-func noneLost(t reflect.Type, params []param) error {
-	for f := range t.Fields() {
-		if !f.Anonymous || f.Type.Kind() != reflect.Struct {
-			continue
-		}
-		inner, err := paramsOf(f.Type)
-		if err != nil {
-			return err
-		}
-		for _, p := range inner {
-			if !slices.ContainsFunc(params, func(have param) bool { return have.name == p.name }) {
-				return fmt.Errorf("%s hides the property %s of %s: give the embedded type another name", t, p.name, f.Type)
+// paramOf is one field's property, false when it has none.
+func paramOf(f reflect.StructField) (p param, ok bool, err error) {
+	name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+	if name == "-" || !f.IsExported() {
+		return p, false, nil
+	}
+	if name == "" {
+		return p, false, errors.New("it has no json name")
+	}
+	p = param{name: name, about: f.Tag.Get("jsonschema"), typ: f.Type, required: !strings.Contains(options, "omit")}
+	if text, given := f.Tag.Lookup("default"); given {
+		if p.fill = json.RawMessage(text); !json.Valid(p.fill) {
+			if p.fill, err = json.Marshal(text); err != nil { // a plain string
+				return p, false, err
 			}
 		}
 	}
-	return nil
+	return p, true, p.rules.read(f.Tag)
 }
 
 func (r *rules) read(tag reflect.StructTag) error {
@@ -139,74 +134,101 @@ func (r *rules) read(tag reflect.StructTag) error {
 	return errors.Join(errs[:]...)
 }
 
-// publish writes into a generated schema what the tags say, and takes out what costs every client tokens and tells it
-// nothing: null beside a list's or a pointer's own type, and the ban on further keys inside of arguments.
-func publish(s *jsonschema.Schema, params []param) error {
+// schemaOf writes the parameters' JSON Schema, compact and in their order: every client pays for it in every session. A
+// library would take most of the start's time for it.
+func schemaOf(params []param, closed bool) (*reply.Object, error) {
+	properties, required := &reply.Object{}, []string{}
 	for _, p := range params {
-		property := s.Properties[p.name]
-		if property == nil {
-			return fmt.Errorf("property %s got lost: an embedded struct's type has the name of a field", p.name)
+		property, err := p.schema()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
-		flatten(property)
-		if len(p.rules.types) == 1 {
-			property.Type = p.rules.types[0]
-		} else if len(p.rules.types) > 1 {
-			property.Type, property.Types = "", p.rules.types
-		}
-		property.Minimum, property.Maximum = p.rules.minimum, p.rules.maximum
-		if p.fill != nil && string(p.fill) != `""` && string(p.fill) != "[]" {
-			property.Default = p.fill
-		}
-		words := property
-		if property.Items != nil {
-			words = property.Items
-		}
-		for _, word := range p.rules.enum {
-			words.Enum = append(words.Enum, word)
-		}
-		switch item := elem(p.typ); {
-		case item.Kind() != reflect.Struct:
-		case custom(item): // what it takes is its own business
-			words.Properties, words.PropertyOrder, words.Required, words.AdditionalProperties = nil, nil, nil, nil
-		default:
-			inner, err := paramsOf(item)
-			if err != nil {
-				return err
-			}
-			if err := publish(words, inner); err != nil {
-				return err
-			}
-			words.AdditionalProperties = nil
+		properties.Set(p.name, property)
+		if p.required {
+			required = append(required, p.name)
 		}
 	}
-	return nil
+	o := (&reply.Object{}).Set("type", "object").Set("properties", properties)
+	if len(required) > 0 {
+		o.Set("required", required)
+	}
+	if closed {
+		o.Set("additionalProperties", false)
+	}
+	return o, nil
 }
 
-// elem is what a field holds in the end: the type behind pointers and lists.
-func elem(t reflect.Type) reflect.Type {
-	for t != rawType && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice) {
+// schema is one property's.
+func (p param) schema() (*reply.Object, error) {
+	o, err := typeSchema(p.typ, p.rules)
+	if err != nil {
+		return nil, err
+	}
+	if p.about != "" {
+		o.Set("description", p.about)
+	}
+	if p.rules.minimum != nil {
+		o.Set("minimum", *p.rules.minimum)
+	}
+	if p.rules.maximum != nil {
+		o.Set("maximum", *p.rules.maximum)
+	}
+	if p.fill != nil && string(p.fill) != `""` && string(p.fill) != "[]" {
+		o.Set("default", p.fill)
+	}
+	return o, nil
+}
+
+// typeSchema is what a Go type takes. null is never named: an argument that is null counts as omitted everywhere. The keys
+// of objects inside of arguments are left open, as the original left them.
+func typeSchema(t reflect.Type, r rules) (*reply.Object, error) {
+	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	return t
+	o := &reply.Object{}
+	switch {
+	case len(r.types) == 1:
+		return o.Set("type", r.types[0]), nil
+	case len(r.types) > 1:
+		return o.Set("type", r.types), nil
+	case t == rawType || t.Kind() == reflect.Interface:
+		return o, nil
+	case custom(t):
+		return o.Set("type", "object"), nil
+	}
+	switch t.Kind() {
+	case reflect.String:
+		o.Set("type", "string")
+		if len(r.enum) > 0 {
+			o.Set("enum", r.enum)
+		}
+	case reflect.Bool:
+		o.Set("type", "boolean")
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		o.Set("type", "integer")
+	case reflect.Float32, reflect.Float64:
+		o.Set("type", "number")
+	case reflect.Slice:
+		items, err := typeSchema(t.Elem(), rules{enum: r.enum})
+		if err != nil {
+			return nil, err
+		}
+		o.Set("type", "array").Set("items", items)
+	case reflect.Map:
+		o.Set("type", "object")
+	case reflect.Struct:
+		params, err := paramsOf(t)
+		if err != nil {
+			return nil, err
+		}
+		return schemaOf(params, false)
+	default:
+		return nil, fmt.Errorf("arguments can't be %s", t)
+	}
+	return o, nil
 }
 
 // custom tells whether a type reads its JSON itself.
 func custom(t reflect.Type) bool {
 	return t == rawType || t.Kind() == reflect.Interface || reflect.PointerTo(t).Implements(unmarshalerType)
-}
-
-func flatten(s *jsonschema.Schema) {
-	if len(s.Types) > 0 {
-		rest := slices.DeleteFunc(slices.Clone(s.Types), func(t string) bool { return t == "null" })
-		if len(rest) == 1 {
-			s.Type, s.Types = rest[0], nil
-		}
-	}
-	if s.Items != nil {
-		flatten(s.Items)
-	}
-	// A free object's values may be anything; saying so takes 27 characters.
-	if s.Type == "object" && s.Properties == nil {
-		s.AdditionalProperties = nil
-	}
 }

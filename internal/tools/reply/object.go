@@ -33,7 +33,16 @@ func (o *Object) Keys() []string { return o.keys }
 // MarshalJSON writes the keys in order, without HTML escaping.
 func (o *Object) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
+	if err := o.write(&b); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// write writes objects inside of objects directly: through their MarshalJSON, each level would read again what the one
+// below wrote.
+func (o *Object) write(b *bytes.Buffer) error {
+	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
 	b.WriteByte('{')
 	for i, k := range o.keys {
@@ -41,15 +50,23 @@ func (o *Object) MarshalJSON() ([]byte, error) {
 			b.WriteByte(',')
 		}
 		if err := enc.Encode(k); err != nil {
-			return nil, err
+			return err
 		}
+		b.Truncate(b.Len() - 1) // Encode's line break
 		b.WriteByte(':')
-		if err := enc.Encode(o.values[k]); err != nil {
-			return nil, err
+		if inner, ok := o.values[k].(*Object); ok && inner != nil {
+			if err := inner.write(b); err != nil {
+				return err
+			}
+			continue
 		}
+		if err := enc.Encode(o.values[k]); err != nil {
+			return err
+		}
+		b.Truncate(b.Len() - 1)
 	}
 	b.WriteByte('}')
-	return b.Bytes(), nil
+	return nil
 }
 
 // Delete removes a key.

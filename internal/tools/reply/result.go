@@ -94,7 +94,7 @@ func (m Metadata) MarshalJSON() ([]byte, error) {
 }
 
 // JSON is the reply's whole object as the client reads it, compact and without HTML escaping.
-func (r *Result) JSON() ([]byte, error) { return marshal(&r.Body) }
+func (r *Result) JSON() ([]byte, error) { return r.Body.MarshalJSON() }
 
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
