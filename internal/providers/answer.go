@@ -57,10 +57,10 @@ func (g *Generation) begun() bool {
 	return g.any
 }
 
-// mayFallBack tells whether another vendor may answer instead: the caller named no model, and the failure is one that
-// another attempt might have cured, no passed limit.
+// mayFallBack tells whether another vendor, if there is one (for a model that the caller named there is none), may answer
+// instead: the failure is one that another attempt might have cured, and no passed limit.
 func (g *Generation) mayFallBack(e *Error) bool {
-	return g.c.cfg.Calls.FallbackOnFailure && !Named(g.call.Model) && g.call.Provider == "" &&
+	return g.c.cfg.Calls.FallbackOnFailure &&
 		(e.Retry || e.Kind == KindOverloaded) && e.Kind != KindTimeout &&
 		!g.begun() && g.ctx.Err() == nil &&
 		(!g.frame.bounded || time.Until(g.frame.answerBy) > minAttempt)
@@ -270,8 +270,11 @@ func (g *Generation) attempt(p Provider, req ChatRequest) (*ChatResponse, *Error
 		g.onIdle.Stop()
 	}
 	a.RequestID = g.asked.requestID
-	if resp != nil && resp.RequestID != "" {
-		a.RequestID = resp.RequestID
+	if resp != nil {
+		g.out.Response.Header = resp.Header // a partial answer's are worth keeping too
+		if resp.RequestID != "" {
+			a.RequestID = resp.RequestID
+		}
 	}
 	a.Usage = g.spend(req.Model, resp)
 	broken := err != nil && g.delivering
@@ -312,9 +315,6 @@ func (g *Generation) heard(d Delta, a *Attempt) {
 		g.text.Reset()
 		g.thought.Reset()
 		a.FirstDelta = time.Since(a.Start)
-		if !g.frame.simple() {
-			g.onWait.Stop()
-		}
 		g.onIdle = time.AfterFunc(idle.Value, func() { g.stop(&passed{idle}) })
 	}
 	long := false

@@ -206,6 +206,7 @@ func TestARefusedParameterIsLeftOutFromThenOn(t *testing.T) {
 		out, err = b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
 		require.NoError(t, err)
 		assert.Equal(t, 1, out.Attempts, "it is remembered")
+		assert.Len(t, out.Notes, 2, "and said again")
 		out, err = b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.2"))
 		require.NoError(t, err)
 		assert.Equal(t, 3, out.Attempts, "for that model alone")
@@ -324,6 +325,11 @@ func TestAVendorThatFailedLatelyIsTriedSecond(t *testing.T) {
 		require.Error(t, err)
 		b.glm.ChatFunc = answers("yes")
 		assert.Equal(t, "glm", who(), "a refused request is not the vendor's fault")
+		b.glm.ChatFunc = steady(100)
+		_, err = b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask(""))
+		require.NoError(t, err)
+		b.glm.ChatFunc = answers("yes")
+		assert.Equal(t, "glm", who(), "nor is a limit of ours that ended an answer")
 	})
 }
 
@@ -368,6 +374,19 @@ func TestEventsTellWhatHappens(t *testing.T) {
 			{Phase: providers.PhaseThinking, Attempt: 2, Tokens: 5},
 			{Phase: providers.PhaseWriting, Attempt: 2, Tokens: 7},
 		}, heard)
+	})
+}
+
+func TestTheOutputCapIsWithinTheModels(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		turns := &inTurn{scripts: []chatFunc{answers("yes")}}
+		b.glm.ChatFunc = turns.chat
+		for model, want := range map[string]int{"glm-4.5v": 8_192, "glm-4-air": 4_096, "glm-5.3": 32_768} {
+			turns.requests = nil
+			_, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask(model))
+			require.NoError(t, err)
+			assert.Equal(t, want, turns.requests[0].MaxOutputTokens, model)
+		}
 	})
 }
 

@@ -262,6 +262,7 @@ func TestToolRoundsGoOnToo(t *testing.T) {
 		assert.Equal(t, 28500*time.Millisecond, time.Since(start))
 		assert.Equal(t, "SIMPLE_TOOL_TIMEOUT_SECS=30s", out.Limit.String(), "no request was waiting")
 		require.NotNil(t, out.Live)
+		assert.Equal(t, 100, out.Response.Usage.InputTokens, "the first request, once")
 		<-out.Live.Done()
 		assert.Equal(t, 60*time.Second, time.Since(start))
 		assert.Equal(t, "done", out.Live.Snapshot().Response.Content)

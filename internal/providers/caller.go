@@ -53,6 +53,9 @@ func (c *Caller) Call(ctx context.Context, call Call) (*Outcome, error) {
 	if !c.begin(g) {
 		return nil, &Error{Kind: KindCancelled, Message: "The server is stopping.", Elapsed: time.Since(f.start)}
 	}
+	if ctx.Err() != nil {
+		g.stop(callerGone(ctx)) // before anything is sent
+	}
 	go g.run(list)
 	return g.await(ctx)
 }

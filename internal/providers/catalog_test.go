@@ -181,7 +181,7 @@ func TestLearnAddsWhatIsUnknown(t *testing.T) {
 	require.NoError(t, err)
 	catalog.Learn("kimi", []Model{
 		{ID: "kimi-k3", ContextWindow: 1},
-		{ID: "kimi-k4", ContextWindow: 4_000_000, Images: true},
+		{ID: "kimi-k4", ContextWindow: 4_000_000, Images: true, Functions: true, Thinking: Thinking{Always: true}},
 		{ID: "oddly-named"},
 		{},
 	})
@@ -190,6 +190,7 @@ func TestLearnAddsWhatIsUnknown(t *testing.T) {
 	m, _ = catalog.Lookup("KIMI-K4")
 	assert.Equal(t, Model{
 		ID: "kimi-k4", Provider: "kimi", Status: StatusUnverified, Unlisted: true, ContextWindow: 4_000_000, MaxOutput: unlistedOutput, Images: true,
+		Functions: true, Thinking: Thinking{Always: true},
 	}, m)
 	m, ok := catalog.Lookup("oddly-named")
 	assert.True(t, ok && m.Unlisted && m.Provider == "kimi")

@@ -48,6 +48,12 @@ func TestDo(t *testing.T) {
 			config.Limit{Name: "KIMI_FILES_UPLOAD_TIMEOUT_SECS", Value: 90 * time.Second},
 			hangs, 53 * time.Second, 1, providers.KindTimeout, "FILE_TOOL_TIMEOUT_SECS=55s",
 		},
+		{
+			"an answer that comes with the limit", none, search, func(ctx context.Context) (string, error) {
+				<-ctx.Done()
+				return "", &providers.Error{Kind: providers.KindBalance, HTTPStatus: 429}
+			}, 30 * time.Second, 1, providers.KindBalance, "",
+		},
 		{"three failures", none, search, failing(overloaded(), overloaded(), overloaded()), 7 * time.Second, 4, "", ""},
 		{"a refusal", none, search, failing(&providers.Error{Kind: providers.KindAuth}), 0, 1, providers.KindAuth, ""},
 		{"an error that is none of ours", none, search, failing(errors.New("odd")), 0, 1, providers.KindProviderError, ""},

@@ -301,7 +301,7 @@ func build(t testing.TB, v emulator.Vendor, c clock, e *emulator.Emulator, url s
 	r.registry, err = providers.NewRegistry(cfg, r.provider)
 	require.NoError(t, err)
 	r.caller = providers.NewCaller(r.registry, cfg, r.seen)
-	r.caller.SetJitter(func(d time.Duration) time.Duration { return d * c.retry / time.Second })
+	r.caller.SetJitter(func(d time.Duration) time.Duration { return time.Duration(float64(d) * c.retry.Seconds()) })
 	return r, func() {
 		require.NoError(t, r.caller.Close(context.Background()))
 		require.NoError(t, r.registry.Close())

@@ -60,6 +60,7 @@ func TestFunctionsAreRunUntilThereIsText(t *testing.T) {
 			CostUSD: (260*1.4 + 40*0.26 + 30*4.4) / 1e6,
 		}, rounded(out.Response.Usage))
 		assert.True(t, out.Response.UsageKnown)
+		assert.Equal(t, out.Response.Usage, b.seen.attempts[0].Usage.Plus(b.seen.attempts[1].Usage), "each request's own, with its cost")
 
 		require.Len(t, turns.requests, 2)
 		assert.Len(t, turns.requests[0].Functions, 4)

@@ -236,6 +236,16 @@ func TestCancellationStopsAtOnce(t *testing.T) {
 	}
 }
 
+func TestACallThatWasCancelledBeforeAsksNobody(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := b.caller.Call(ctx, ask("glm-5.3"))
+		assert.Equal(t, providers.KindCancelled, failure(t, err).Kind)
+		assert.Empty(t, b.seen.attempts)
+	})
+}
+
 func TestTheCallersOwnDeadlineIsATimeout(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, b *bench) {
 		b.glm.ChatFunc = silent()

@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -30,6 +31,9 @@ func (c *Caller) prepare(call Call, m Model, f frame) (*job, error) {
 	j.req.Model = m
 	j.req.Thinking = m.Thinking.Switch(call.mode(f), f.limit(c.cfg.Timeouts.Vendor(m.Provider)))
 	j.req.Drop = c.dropped(m)
+	for _, param := range j.req.Drop {
+		j.notes = append(j.notes, fmt.Sprintf("%s refused the parameter %s before, so it is left out.", m.ID, param))
+	}
 	j.req.Functions = slices.Clone(req.Functions)
 	for _, t := range call.Tools {
 		j.offer(t)

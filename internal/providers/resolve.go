@@ -125,12 +125,16 @@ func (r *Registry) automatic(q Query) []Candidate {
 		pick(r.cfg.Models.Default)
 	}
 	wanted := len(chosen)
+	enough := len(r.Providers())
+	if q.Provider != "" || q.keyless {
+		enough = 1
+	}
 	for _, names := range [...]func() []string{
 		func() []string { return r.configured(q.Category, q.Provider) },
 		func() []string { return r.configured(otherCategory(q.Category), q.Provider) },
 		r.others,
 	} {
-		if len(chosen) < len(r.providers) && (q.Provider == "" || len(chosen) == 0) {
+		if len(chosen) < enough {
 			for _, name := range names() {
 				pick(name)
 			}

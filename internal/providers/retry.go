@@ -88,5 +88,8 @@ func (e *Error) after(earlier *Error) *Error {
 	}
 	joined := *e
 	joined.Err = errors.Join(e.Err, earlier)
+	if e.Kind == KindTimeout && earlier.Message != "" {
+		joined.Message += " Before that: " + earlier.Message
+	}
 	return &joined
 }

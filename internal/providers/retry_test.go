@@ -89,7 +89,7 @@ func TestRetryingKeepsTheVendorsWordBesideTheLimit(t *testing.T) {
 		assert.ErrorIs(t, err, said)
 		var first *Error
 		require.ErrorAs(t, err, &first)
-		assert.Equal(t, "silent", first.Message)
+		assert.Equal(t, "silent Before that: busy", first.Message)
 	})
 }
 
