@@ -140,10 +140,12 @@ type Filter struct {
 type Store interface {
 	// Load returns a thread with its turns and attachments, or ErrNotFound.
 	Load(ctx context.Context, id string) (*Thread, error)
-	// Append stores turns at a thread's end and returns them with N, ID and times filled in.
+	// Append stores turns at a thread's end and returns them with N, ID and times filled in; a CreatedAt or SavedAt that is
+	// set is kept. Roles are user, assistant and system: a tool loop's messages go into Meta.
 	Append(ctx context.Context, n NewTurns) ([]Turn, error)
-	// Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta, Step and SavedAt anew. It is how a
-	// background answer grows and ends. ErrNotFound when the turn was deleted or dropped meanwhile.
+	// Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta and Step anew, Model and Provider
+	// where they are set, and the current time as SavedAt. It is how a background answer grows and ends. ErrNotFound when
+	// the turn was deleted or dropped meanwhile.
 	Save(ctx context.Context, threadID string, t Turn) error
 	// List returns threads, the latest first.
 	List(ctx context.Context, f Filter) ([]Summary, error)

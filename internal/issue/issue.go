@@ -18,36 +18,36 @@ var (
 	ErrInvalid  = errors.New("invalid issue")
 )
 
-// Issue is one row of exai_issues.
+// Issue is one row of exai_issues. Its JSON has the columns' names; what is empty is left out.
 type Issue struct {
-	ID                string // uuid; given by the Store
-	Number            int    // unique, rising, never used twice; given by the Store
-	Title             string
-	Description       string
-	Severity          Severity
-	Category          Category
-	Status            Status // "" means Open in Create
-	File              string // as the host names it
-	LineStart         int    // 0 when unknown
-	LineEnd           int
-	Components        []string
-	ConversationID    string // the continuation_id of the thread that found it
-	FixConversationID string // the continuation_id of the thread that fixed it
-	RootCause         string
-	Impact            string
-	RecommendedFix    string
-	ActualFix         string
-	FixDate           time.Time // zero until it was fixed
-	Related           []int     // issue numbers, rising
-	Blocks            []int
-	BlockedBy         []int
-	Workspace         string // the first allowed root when it was found, as the host names it
-	CreatedAt         time.Time
-	UpdatedAt         time.Time
-	CompletedSteps    int // of the checklist
-	TotalSteps        int
-	Checklist         []ChecklistStep // by step number; filled by Get
-	Updates           []Update        // oldest first; filled by Get
+	ID                string          `json:"id"`           // uuid; given by the Store
+	Number            int             `json:"issue_number"` // unique, rising, never used twice; given by the Store
+	Title             string          `json:"title"`
+	Description       string          `json:"description,omitempty"`
+	Severity          Severity        `json:"severity"`
+	Category          Category        `json:"category"`
+	Status            Status          `json:"status"`               // "" means Open in Create
+	File              string          `json:"file_path,omitempty"`  // as the host names it
+	LineStart         int             `json:"line_start,omitempty"` // 0 when unknown
+	LineEnd           int             `json:"line_end,omitempty"`
+	Components        []string        `json:"affected_components,omitempty"`
+	ConversationID    string          `json:"conversation_id,omitempty"`     // the continuation_id of the thread that found it
+	FixConversationID string          `json:"fix_conversation_id,omitempty"` // the continuation_id of the thread that fixed it
+	RootCause         string          `json:"root_cause,omitempty"`
+	Impact            string          `json:"impact_description,omitempty"`
+	RecommendedFix    string          `json:"recommended_fix,omitempty"`
+	ActualFix         string          `json:"actual_fix,omitempty"`
+	FixDate           time.Time       `json:"fix_date,omitzero"`         // zero until it was fixed
+	Related           []int           `json:"related_issues,omitempty"` // issue numbers, rising
+	Blocks            []int           `json:"blocks_issues,omitempty"`
+	BlockedBy         []int           `json:"blocked_by_issues,omitempty"`
+	Workspace         string          `json:"workspace,omitempty"` // the first allowed root when it was found, as the host names it
+	CreatedAt         time.Time       `json:"created_at,omitzero"`
+	UpdatedAt         time.Time       `json:"updated_at,omitzero"`
+	CompletedSteps    int             `json:"completed_steps"` // of the checklist
+	TotalSteps        int             `json:"total_steps"`
+	Checklist         []ChecklistStep `json:"checklist,omitempty"` // by step number; filled by Get
+	Updates           []Update        `json:"updates,omitempty"`   // oldest first; filled by Get
 }
 
 // Progress is how much of the checklist is complete, in per cent; 0 when there is none.
@@ -60,19 +60,19 @@ func (i Issue) Progress() int {
 
 // Update is one row of an issue's audit trail, exai_issue_updates. Every change of an issue leaves at least one.
 type Update struct {
-	Type           UpdateType
-	Content        string
-	ConversationID string // where the change was made; "" outside of conversations
-	CreatedAt      time.Time
+	Type           UpdateType `json:"update_type"`
+	Content        string     `json:"content"`
+	ConversationID string     `json:"conversation_id,omitempty"` // where the change was made; "" outside of conversations
+	CreatedAt      time.Time  `json:"created_at,omitzero"`
 }
 
 // ChecklistStep is one row of exai_issue_checklist.
 type ChecklistStep struct {
-	Number         int // 1, 2, 3 ... within the issue
-	Description    string
-	Status         StepStatus
-	ConversationID string // where the step was worked on
-	CompletedAt    time.Time
+	Number         int        `json:"step_number"` // 1, 2, 3 ... within the issue
+	Description    string     `json:"description"`
+	Status         StepStatus `json:"status"`
+	ConversationID string     `json:"conversation_id,omitempty"` // where the step was worked on
+	CompletedAt    time.Time  `json:"completed_at,omitzero"`
 }
 
 // Change is what Update does to an issue; nil fields stay as they are.

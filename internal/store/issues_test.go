@@ -107,7 +107,7 @@ func TestIssueUpdates(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, i, same, "nothing changed, not even the time")
 
-		i, err = track.Update(t.Context(), 1, issue.Change{Status: ptr(issue.Verified)})
+		_, err = track.Update(t.Context(), 1, issue.Change{Status: ptr(issue.Verified)})
 		require.NoError(t, err)
 		i, err = track.Update(t.Context(), 1, issue.Change{Status: ptr(issue.Open), Note: "back again"})
 		require.NoError(t, err)
@@ -214,8 +214,10 @@ func TestLinks(t *testing.T) {
 func TestCapture(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		track := s.Issues()
-		leak := issue.Finding{Workspace: "/w", File: "a.go", Line: 7, Title: "Leaks a goroutine.", Description: "d", Severity: issue.High,
-			Category: issue.Performance, ConversationID: "c1", Tool: "debug", RecommendedFix: "close it"}
+		leak := issue.Finding{
+			Workspace: "/w", File: "a.go", Line: 7, Title: "Leaks a goroutine.", Description: "d", Severity: issue.High,
+			Category: issue.Performance, ConversationID: "c1", Tool: "debug", RecommendedFix: "close it",
+		}
 		again := leak
 		again.Title, again.Line, again.ConversationID, again.Severity, again.Tool = "  leaks: a GOROUTINE!", 9, "c2", issue.Low, "codereview"
 		elsewhere, otherFile := leak, leak
@@ -307,7 +309,7 @@ func TestIssueList(t *testing.T) {
 // Sixteen writers change, comment, check, link and capture at once; no change and no audit row is lost.
 func TestIssueWriters(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
-		const writers, rounds = 16, 6
+		const writers, rounds = 16, 2
 		track := s.Issues()
 		shared := create(t, track, "shared", issue.High)
 		g, ctx := errgroup.WithContext(later(t))
@@ -361,6 +363,29 @@ func TestIssueWriters(t *testing.T) {
 			require.NoError(t, err)
 			assert.Len(t, full.Updates, writers)
 		}
+	})
+}
+
+// Findings that several runs report at the same moment are one issue.
+func TestCaptureAtOnce(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		const rounds, runs = 20, 6
+		for r := range rounds {
+			g, ctx := errgroup.WithContext(later(t))
+			start := make(chan struct{})
+			for range runs {
+				g.Go(func() error {
+					<-start
+					_, err := s.Issues().Capture(ctx, []issue.Finding{{Title: fmt.Sprint("finding ", r)}})
+					return err
+				})
+			}
+			close(start)
+			require.NoError(t, g.Wait())
+		}
+		list, err := s.Issues().List(t.Context(), issue.Filter{Limit: 1000})
+		require.NoError(t, err)
+		require.Len(t, list, rounds)
 	})
 }
 

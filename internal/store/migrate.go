@@ -64,8 +64,9 @@ var shapes = map[string]string{
 		updated_at timestamptz, +tool_name text, +workspace text`,
 	"messages": `id uuid, conversation_id uuid, role message_role, content text, metadata jsonb, created_at timestamptz,
 		+turn_number int4, +turn_status text, +tool_name text, +model_used text, +provider_used text, +finish_reason text,
-		+usage jsonb, +reasoning text, +step_tool text, +step_number int4, +step_input json, +step_reply json,
-		+turn_meta json, +saved_at timestamptz, +dropped_at timestamptz`,
+		+input_tokens int4, +cached_tokens int4, +output_tokens int4, +reasoning_tokens int4, +cost_usd float8,
+		+reasoning text, +step_tool text, +step_number int4, +step_input json, +step_reply json, +turn_meta json,
+		+saved_at timestamptz, +dropped_at timestamptz`,
 	"files": `id uuid, storage_path text, original_name text, mime_type text, size_bytes int4, file_type file_type,
 		metadata jsonb, created_at timestamptz`,
 	"conversation_files": `conversation_id uuid, file_id uuid, added_at timestamptz`,
@@ -96,6 +97,8 @@ func (s *Store) fits(want, found string) bool {
 		switch want {
 		case "int", "int4", "int8":
 			return found == "integer"
+		case "float8":
+			return found == "real"
 		case "bytea":
 			return found == "blob"
 		}

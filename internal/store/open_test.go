@@ -100,12 +100,17 @@ func TestOpenRefusals(t *testing.T) {
 			require.NoError(t, os.Mkdir(filepath.Join(dir, "exai.db"), 0o700))
 		}), []string{"exai.db", "cannot be written"}},
 		{"somebody else's table", sqlite(t, `CREATE TABLE messages (id TEXT)`), []string{"table messages", "another program"}},
-		{"a damaged table", sqlite(t, `CREATE TABLE exai_migrations (x)`, `CREATE TABLE schema_version (version INTEGER, applied_at TEXT)`),
-			[]string{"table schema_version", "no column description"}},
+		{
+			"a damaged table", sqlite(t, `CREATE TABLE exai_migrations (x)`, `CREATE TABLE schema_version (version INTEGER, applied_at TEXT)`),
+			[]string{"table schema_version", "no column description"},
+		},
 		{"no url", config.Conversations{Backend: "supabase"}, []string{"DATABASE_URL is not set"}},
 		{"a bad url", config.Conversations{Backend: "dual", DatabaseURL: "postgres://me:s3cret%zz@db/x"}, []string{"DATABASE_URL", "percent-encoded"}},
-		{"nobody there", config.Conversations{Backend: "postgres", DatabaseURL: config.Secret("postgres://me:s3cret@" + refused.Addr().String() + "/db?sslmode=disable")},
-			[]string{refused.Addr().String() + "/db", "cannot be reached", "DATABASE_URL"}},
+		{
+			"nobody there",
+			config.Conversations{Backend: "postgres", DatabaseURL: config.Secret("postgres://me:s3cret@" + refused.Addr().String() + "/db?sslmode=disable")},
+			[]string{refused.Addr().String() + "/db", "cannot be reached", "DATABASE_URL"},
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -135,12 +140,18 @@ func TestOpenPostgresRefusals(t *testing.T) {
 		{"another type", `CREATE TABLE messages (id bigint, conversation_id uuid, role text, content text)`, "table messages: column id is of type int8, not uuid"},
 		{"another role type", `CREATE TABLE messages (id uuid, conversation_id uuid, role text, content text)`, "column role is of type text, not message_role"},
 		{"a view", `CREATE VIEW schema_version AS SELECT 1 AS version, now() AS applied_at, ''::text AS description`, "schema_version is a view"},
-		{"a column of another program that must be given", `CREATE TABLE schema_version (version int, applied_at timestamptz, description text, tenant int NOT NULL)`,
-			"table schema_version: column tenant must be given"},
-		{"an id that is not unique", `CREATE TABLE conversations (id uuid, continuation_id text, title text, metadata jsonb, created_at timestamptz, updated_at timestamptz)`,
-			"continuation_id is not unique"},
-		{"issues with a wrong column", `CREATE TABLE exai_issue_updates (issue_id text, update_type text, content text, conversation_id text)`,
-			"table exai_issue_updates: column issue_id is of type text, not uuid"},
+		{
+			"a column of another program that must be given", `CREATE TABLE schema_version (version int, applied_at timestamptz, description text, tenant int NOT NULL)`,
+			"table schema_version: column tenant must be given",
+		},
+		{
+			"an id that is not unique", `CREATE TABLE conversations (id uuid, continuation_id text, title text, metadata jsonb, created_at timestamptz, updated_at timestamptz)`,
+			"continuation_id is not unique",
+		},
+		{
+			"issues with a wrong column", `CREATE TABLE exai_issue_updates (issue_id text, update_type text, content text, conversation_id text)`,
+			"table exai_issue_updates: column issue_id is of type text, not uuid",
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,17 +54,27 @@ func openPostgres(ctx context.Context, dsn config.Secret) (*Store, error) {
 }
 
 // migratePostgres migrates while a transaction of its own holds a lock. The lock is the transaction's, not the session's,
-// since a session is nothing to rely on behind a transaction pooler.
+// since a session is nothing to rely on behind a transaction pooler. It is asked for, not waited for: many that wait would
+// take all of a pooler's connections, and the one that migrates needs two.
 func (s *Store) migratePostgres(ctx context.Context) error {
-	return s.change(ctx, "prepare the database", func(tx *sql.Tx) error {
-		if err := locked(ctx, tx, s.d.lock, lockMigrate); err != nil {
+	for mine := false; ; {
+		err := s.change(ctx, "prepare the database", func(tx *sql.Tx) error {
+			err := tx.QueryRowContext(ctx, `SELECT pg_try_advisory_xact_lock($1)`, lockMigrate).Scan(&mine)
+			if err != nil || !mine {
+				return err
+			}
+			if err := checkUnique(ctx, tx); err != nil {
+				return err
+			}
+			return s.migrate(ctx)
+		})
+		if err != nil || mine {
 			return err
 		}
-		if err := checkUnique(ctx, tx); err != nil {
-			return err
+		if err := pause(ctx, time.Duration(10+rand.IntN(40))*time.Millisecond); err != nil {
+			return fmt.Errorf("wait for another process to prepare the database: %w", err)
 		}
-		return s.migrate(ctx)
-	})
+	}
 }
 
 // checkUnique makes sure of the one constraint that queries rely on.

@@ -95,8 +95,7 @@ func (s *Store) Issues() *Issues { return s.issues }
 // Ping makes sure that the database answers.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
-	err := s.look(ctx, "ping", func() error { return s.read.QueryRowContext(ctx, `SELECT 1`).Scan(&one) })
-	return err
+	return s.look(ctx, "ping", func() error { return s.read.QueryRowContext(ctx, `SELECT 1`).Scan(&one) })
 }
 
 // Close ends every connection. Calls under way fail.
@@ -188,7 +187,7 @@ func all[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error),
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // its error is rows.Err's
 	var out []T
 	for rows.Next() {
 		v, err := scan(rows)

@@ -112,8 +112,10 @@ func snapshot(t *testing.T, db *sql.DB, columns map[string]string) string {
 		require.NoError(t, err)
 		fmt.Fprintln(&b, strings.Join(rows, "\n"))
 	}
-	for _, table := range []string{"conversations", "messages", "files", "conversation_files", "schema_version",
-		"exai_issues", "exai_issue_updates", "exai_issue_checklist"} {
+	for _, table := range []string{
+		"conversations", "messages", "files", "conversation_files", "schema_version",
+		"exai_issues", "exai_issue_updates", "exai_issue_checklist",
+	} {
 		cols, ok := columns[table]
 		if !ok {
 			continue

@@ -329,8 +329,10 @@ func TestList(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		long := strings.Repeat("words before it ", 30) + "the Needle is HERE" + strings.Repeat(" words behind it", 30)
 		say(t, s, "a", user("100% of the_cases"), assistant("!bang"))
-		_, err := s.Append(t.Context(), conversation.NewTurns{ThreadID: "b", Title: "Größe ÄÖÜ", Tool: "debug", Workspace: "/w",
-			Turns: []conversation.Turn{step("debug", 1), assistant(long)}})
+		_, err := s.Append(t.Context(), conversation.NewTurns{
+			ThreadID: "b", Title: "Größe ÄÖÜ", Tool: "debug", Workspace: "/w",
+			Turns: []conversation.Turn{step("debug", 1), assistant(long)},
+		})
 		require.NoError(t, err)
 		running := assistant("so far")
 		running.Status, running.Model = conversation.TurnRunning, "kimi-k3"
@@ -371,8 +373,10 @@ func TestList(t *testing.T) {
 		list, err := s.List(t.Context(), conversation.Filter{})
 		require.NoError(t, err)
 		b := load(t, s, "b")
-		want := conversation.Summary{ID: "b", Title: "Größe ÄÖÜ", Tool: "debug", Model: "glm-5.3", Workspace: "/w", Turns: 2,
-			CreatedAt: b.CreatedAt, UpdatedAt: b.UpdatedAt}
+		want := conversation.Summary{
+			ID: "b", Title: "Größe ÄÖÜ", Tool: "debug", Model: "glm-5.3", Workspace: "/w", Turns: 2,
+			CreatedAt: b.CreatedAt, UpdatedAt: b.UpdatedAt,
+		}
 		if diff := cmp.Diff(want, list[2]); diff != "" {
 			t.Error(diff)
 		}
@@ -483,34 +487,31 @@ func TestAppendersTakeTurns(t *testing.T) {
 // Deleting one thread must never take the content of a file away from another that is just attaching it.
 func TestDeleteBesideAttach(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
-		g, ctx := errgroup.WithContext(later(t))
-		const rounds = 25
-		for _, name := range []string{"a", "b", "c"} {
+		const rounds, beside = 25, 3
+		for i := range rounds {
+			data := file("/f", fmt.Sprint(i))
+			say(t, s, "old", attach(user("x"), data))
+			g, ctx := errgroup.WithContext(later(t))
+			start := make(chan struct{})
+			for k := range beside {
+				g.Go(func() error {
+					<-start
+					_, err := s.Append(ctx, conversation.NewTurns{
+						ThreadID: fmt.Sprint(i, " ", k), Turns: []conversation.Turn{attach(user("x"), file("/g", "the same"), data)},
+					})
+					return err
+				})
+			}
 			g.Go(func() error {
-				for i := range rounds {
-					id := fmt.Sprint(name, i)
-					for _, thread := range []string{id, id + " kept"} {
-						_, err := s.Append(ctx, conversation.NewTurns{ThreadID: thread, Turns: []conversation.Turn{
-							attach(user("x"), file("/f", fmt.Sprint(i)), file("/g", "the same")),
-						}})
-						if err != nil {
-							return err
-						}
-					}
-					if err := s.Delete(ctx, id); err != nil {
-						return err
-					}
-				}
-				return nil
+				<-start
+				return s.Delete(ctx, "old")
 			})
-		}
-		require.NoError(t, g.Wait())
-		for _, name := range []string{"a", "b", "c"} {
-			for i := range rounds {
-				got := load(t, s, fmt.Sprint(name, i, " kept")).Turns[0].Attachments
-				require.Len(t, got, 2)
-				require.Equal(t, fmt.Sprint(i), string(got[0].Data))
-				require.Equal(t, "the same", string(got[1].Data))
+			close(start)
+			require.NoError(t, g.Wait())
+			for k := range beside {
+				got := load(t, s, fmt.Sprint(i, " ", k)).Turns[0].Attachments
+				require.Len(t, got, 2, "round %d", i)
+				require.Equal(t, fmt.Sprint(i), string(got[1].Data))
 			}
 		}
 		require.EqualValues(t, rounds+1, one[int64](t, s, `SELECT count(*) FROM exai_blobs`))

@@ -69,6 +69,11 @@ func (n nullable[T]) Scan(v any) error {
 			*p = int(i)
 			return nil
 		}
+	case *float64:
+		if f, ok := v.(float64); ok {
+			*p = f
+			return nil
+		}
 	}
 	if v == nil {
 		var zero T
