@@ -71,7 +71,7 @@ func (d *Deps) chat(ctx context.Context, in chatInput) (*Result, error) {
 
 // fetch reads what the conversation's last question came to.
 func (d *Deps) fetch(ctx context.Context, in chatInput) (*Result, error) {
-	if in.ContinuationID == "" {
+	if strings.TrimSpace(in.ContinuationID) == "" {
 		return nil, reply.Refuse("Say in prompt what you want to know; a blank prompt only fetches the answer of a continuation_id.", "The prompt is blank.")
 	}
 	said, err := d.Threads.Fetch(ctx, in.ContinuationID, in.Offset)

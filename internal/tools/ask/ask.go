@@ -124,6 +124,7 @@ type Answer struct {
 	Notes   []string
 
 	question Question
+	why      string // why it is a part only
 }
 
 // Now is the time as the service sees it.

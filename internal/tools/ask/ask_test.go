@@ -371,6 +371,7 @@ func TestStoreThatFailsEndsTheBackgroundAnswer(t *testing.T) {
 		said := b.ask("", "x")
 		assert.True(t, said.Partial)
 		assert.False(t, said.Pending)
+		assert.NotContains(t, strings.Join(said.Metadata.Notes, " "), "background", "what was ended does not go on")
 		assert.Nil(t, said.Reply().Body.Get("continuation_offer"))
 		<-ended
 		assert.Less(t, time.Since(start), 31*time.Second)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,6 +36,7 @@ type turnstile struct {
 // new thread, under the id that the call's first progress message has named. Errors: conversation_not_found,
 // conversation_busy, store_unavailable.
 func (t *Threads) Hold(ctx context.Context, id string) (*Hold, error) {
+	id = strings.TrimSpace(id)
 	h := &Hold{t: t, New: id == ""}
 	if h.ID = id; h.New {
 		if h.ID = progress.From(ctx).ContinuationID(); h.ID == "" {

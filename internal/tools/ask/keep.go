@@ -61,6 +61,8 @@ func (h *Hold) Keep(ctx context.Context, n conversation.NewTurns, a *Answer) ([]
 		t.log.Warn("turns not stored", zap.String("continuation_id", h.ID), zap.Error(err))
 		if a != nil && a.Outcome.Live != nil {
 			a.Outcome.Live.Stop()
+			a.Outcome.Live = nil
+			a.describe()
 		}
 		return nil, fmt.Errorf("storing turns: %w", err)
 	}

@@ -32,20 +32,24 @@ func (t *Threads) Put(ctx context.Context, q Question) (*Answer, error) {
 		return nil, err
 	}
 	asked, dropped := b.last()
-	a := &Answer{
-		Text: out.Response.Content, Partial: out.Partial, Pending: out.Live != nil, Outcome: *out,
-		Asked: asked, Dropped: dropped, Notes: slices.Concat(q.Notes, out.Notes), question: q,
-	}
-	if a.Text == "" && a.Partial {
-		a.Text = stillThinking(*out)
-	}
+	a := &Answer{Outcome: *out, Asked: asked, Dropped: dropped, Notes: slices.Concat(q.Notes, out.Notes), question: q}
+	a.describe()
 	if dropped > 0 {
 		a.Notes = append(a.Notes, fmt.Sprintf("The %d oldest turns of this conversation did not fit the window of %s and were left out.", dropped, out.Model.ID))
 	}
-	if a.Partial {
-		a.Notes = append(a.Notes, whyPartial(*out))
-	}
 	return a, nil
+}
+
+// describe says what the outcome means for who reads the answer.
+func (a *Answer) describe() {
+	out := a.Outcome
+	a.Text, a.Partial, a.Pending, a.why = out.Response.Content, out.Partial, out.Live != nil, ""
+	if out.Partial {
+		a.why = whyPartial(out)
+	}
+	if a.Text == "" && out.Partial {
+		a.Text = stillThinking(out)
+	}
 }
 
 // Preview shows the request that Put would send, with providers.Caller.Preview as preview.
@@ -191,6 +195,7 @@ func (a *Answer) Metadata() reply.Metadata {
 	m := metadata(a.Outcome)
 	m.Notes = nil
 	m.Note(a.Notes...)
+	m.Note(a.why)
 	return m
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
@@ -53,8 +54,8 @@ func (t *Threads) Ask(ctx context.Context, id string, q Question) (*Said, error)
 
 // say keeps an answer with its question and describes it.
 func (h *Hold) say(ctx context.Context, a *Answer) *Said {
-	s := &Said{ContinuationID: h.ID, Text: a.Text, Partial: a.Partial, Pending: a.Pending, Metadata: a.Metadata()}
 	stored, err := h.Keep(ctx, conversation.NewTurns{Turns: []conversation.Turn{a.Asked, a.Turn()}}, a)
+	s := &Said{ContinuationID: h.ID, Text: a.Text, Partial: a.Partial, Pending: a.Pending, Metadata: a.Metadata()}
 	if err != nil {
 		s.NotStored()
 		return s
@@ -73,6 +74,7 @@ func (s *Said) NotStored() {
 // Fetch reads the last answer of a thread. Without an offset it waits, within the call's limit, for one that is still
 // being written. With an offset (code points) it gives that part of what there is, at once.
 func (t *Threads) Fetch(ctx context.Context, id string, offset *int) (*Said, error) {
+	id = strings.TrimSpace(id)
 	if offset != nil {
 		thread, err := t.load(ctx, id)
 		if err != nil {
