@@ -59,11 +59,18 @@ type Error struct {
 	Err        error
 }
 
-// Error is the sentence for logs.
+// Error is the sentence for logs, with what the vendor said by its codes.
 func (e *Error) Error() string {
-	s := string(e.Code) + ": " + e.Message
-	if e.Err != nil {
-		s += " (" + e.Err.Error() + ")"
+	s, cause := string(e.Code)+": "+e.Message, e.Err
+	var vendor *providers.Error
+	if errors.As(e.Err, &vendor) && vendor.Message == e.Message {
+		cause = vendor.Err
+		if vendor.HTTPStatus != 0 || vendor.VendorCode != "" {
+			s += fmt.Sprintf(" [HTTP %d, code %q, request %q]", vendor.HTTPStatus, vendor.VendorCode, vendor.RequestID)
+		}
+	}
+	if cause != nil {
+		s += " (" + cause.Error() + ")"
 	}
 	return s
 }

@@ -72,3 +72,10 @@ func TestOfContexts(t *testing.T) {
 	assert.Equal(t, Internal, Of(t.Context(), context.Canceled).Code, "not this call's context")
 	assert.Equal(t, RateLimited, Of(ctx, &providers.Error{Kind: providers.KindRateLimited}).Code, "what a vendor said comes first")
 }
+
+func TestErrorForTheLog(t *testing.T) {
+	vendor := &providers.Error{Kind: providers.KindBalance, Message: "Nothing left.", HTTPStatus: 429, VendorCode: "1113", RequestID: "r1", Err: errors.New("cause")}
+	assert.Equal(t, `balance: Nothing left. [HTTP 429, code "1113", request "r1"] (cause)`, Of(t.Context(), vendor).Error())
+	assert.Equal(t, "internal: The tool failed in a way that was not foreseen. (cause)", Of(t.Context(), errors.New("cause")).Error())
+	assert.ErrorIs(t, Of(t.Context(), vendor), vendor.Err)
+}
