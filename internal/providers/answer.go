@@ -31,7 +31,7 @@ func (g *Generation) answer(list []Candidate) (*ChatResponse, error) {
 		g.mu.Lock()
 		g.out.Fallback = &Fallback{From: c.Model.ID, To: list[0].Model.ID, Reason: string(failure.Kind)}
 		g.mu.Unlock()
-		g.tell(Event{Phase: PhaseFallback})
+		g.tell(PhaseFallback, 0)
 	}
 }
 
@@ -54,7 +54,7 @@ func (g *Generation) blame(e *Error) *Error {
 func (g *Generation) begun() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.any
+	return g.spoken
 }
 
 // mayFallBack tells whether another vendor, if there is one (for a model that the caller named there is none), may answer
@@ -195,7 +195,7 @@ func (g *Generation) send(p Provider, j *job) (*ChatResponse, *Error) {
 		left:     func() time.Duration { return g.left(limit.Value, since) },
 		ended:    g.ending,
 		mend:     func(e *Error) bool { return g.mend(j, e) },
-		waiting:  func(wait time.Duration) { g.tell(Event{Phase: PhaseRetrying, Wait: wait}) },
+		waiting:  func(wait time.Duration) { g.tell(PhaseRetrying, wait) },
 		jitter:   g.c.jitter,
 	}
 	var resp *ChatResponse
@@ -241,7 +241,7 @@ func (g *Generation) attempt(p Provider, req ChatRequest) (*ChatResponse, *Error
 		g.mu.Lock()
 		g.asked.queued = true
 		g.mu.Unlock()
-		g.tell(Event{Phase: PhaseQueued})
+		g.tell(PhaseQueued, 0)
 	})
 	if err != nil {
 		return nil, g.ending()
@@ -255,7 +255,7 @@ func (g *Generation) attempt(p Provider, req ChatRequest) (*ChatResponse, *Error
 	g.out.Attempts++
 	g.asked.queued = false
 	g.mu.Unlock()
-	g.tell(Event{Phase: PhaseAsking})
+	g.tell(PhaseAsking, 0)
 
 	a := Attempt{Provider: p.Name(), Model: req.Model.ID, Op: "chat", Start: time.Now()}
 	ctx := context.WithValue(g.ctx, requestIDKey{}, func(id string) {
@@ -311,7 +311,7 @@ func (g *Generation) heard(d Delta, a *Attempt) {
 	if g.delivering {
 		g.onIdle.Reset(idle.Value)
 	} else {
-		g.delivering, g.any = true, true
+		g.delivering, g.spoken = true, true
 		g.text.Reset()
 		g.thought.Reset()
 		a.FirstDelta = time.Since(a.Start)
@@ -336,7 +336,7 @@ func (g *Generation) heard(d Delta, a *Attempt) {
 	if d.Content == "" && d.Reasoning != "" {
 		phase = PhaseThinking
 	}
-	g.tell(Event{Phase: phase})
+	g.tell(phase, 0)
 }
 
 // spend adds what a request took to the answer's usage. Where the vendor did not say, since the answer was cut short, it

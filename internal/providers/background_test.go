@@ -159,6 +159,40 @@ func TestABackgroundAnswerThatBreaksStaysPartial(t *testing.T) {
 	})
 }
 
+func TestABackgroundAnswerThatFailsLaterStaysPartial(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		then   chatFunc
+		finish providers.FinishReason
+	}{
+		{"refused", fails(nil, &providers.Error{Kind: providers.KindAuth}), providers.FinishNetwork},
+		{"cut before any text", finished(providers.FinishLength, "", "hm"), providers.FinishLength},
+		{"a fault of ours", func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+			panic("boom")
+		}, providers.FinishNetwork},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, b *bench) {
+				turns := &inTurn{scripts: []chatFunc{callsTool("slow", time.Second), c.then}}
+				b.glm.ChatFunc = turns.chat
+				call := behind("glm-5.3", "thread")
+				call.Tools = []providers.Tool{function("slow", func(context.Context, string) (string, error) {
+					time.Sleep(40 * time.Second)
+					return "late", nil
+				})}
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+				require.NoError(t, err)
+				require.NotNil(t, out.Live)
+				<-out.Live.Done()
+				final := out.Live.Snapshot()
+				assert.True(t, final.Partial, "the call said that there is an answer")
+				assert.Equal(t, c.finish, final.Response.FinishReason)
+				assert.Nil(t, final.Live)
+			})
+		})
+	}
+}
+
 func TestTwoGoOnPerVendor(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, b *bench) {
 		b.glm.ChatFunc, b.kimi.ChatFunc = steady(300), steady(300)

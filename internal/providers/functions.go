@@ -23,7 +23,7 @@ func (g *Generation) callTools(j *job, resp *ChatResponse) (replies []Message, p
 		switch {
 		case ours && tool.Run != nil:
 			if call.Name == searchFunction {
-				g.tell(Event{Phase: PhaseSearching})
+				g.tell(PhaseSearching, 0)
 			}
 			all.Go(func() { results[i], faults[i] = runTool(g.ctx, tool, call) })
 		case offered:

@@ -34,7 +34,7 @@ type Generation struct {
 	text       strings.Builder
 	thought    strings.Builder
 	received   tally  // over all requests of this answer
-	any        bool   // any delta has arrived
+	spoken     bool   // any delta has arrived
 	delivering bool   // the request that runs now has sent a delta
 	asked      asking // the request that runs now
 	detached   bool
@@ -127,10 +127,7 @@ func (g *Generation) await(ctx context.Context) (*Outcome, error) {
 	case <-g.ctx.Done():
 		g.awaitEnd()
 	}
-	g.listening.Lock()
-	g.silent = true
-	g.listening.Unlock()
-
+	g.hush()
 	g.mu.Lock()
 	abandoned := !g.ended && !g.detached // a provider or a tool's function does not heed its context
 	g.mu.Unlock()
@@ -144,6 +141,19 @@ func (g *Generation) await(ctx context.Context) (*Outcome, error) {
 		panic(panicked) // in the caller's goroutine, where somebody recovers
 	}
 	return &out, err
+}
+
+// hush sends no more events, after a last one when the answer goes on in the background.
+func (g *Generation) hush() {
+	g.mu.Lock()
+	detached, last := g.detached, g.event(PhaseBackground)
+	g.mu.Unlock()
+	g.listening.Lock()
+	defer g.listening.Unlock()
+	g.silent = true
+	if detached && g.call.On != nil {
+		g.call.On(last)
+	}
 }
 
 func (g *Generation) awaitEnd() {
@@ -221,7 +231,7 @@ func (g *Generation) leave(limit config.Limit) {
 		g.mu.Unlock()
 		return
 	}
-	if !g.any || !g.call.Background || !g.c.cfg.Calls.BackgroundCompletion || g.ctx.Err() != nil {
+	if !g.spoken || !g.call.Background || !g.c.cfg.Calls.BackgroundCompletion || g.ctx.Err() != nil {
 		g.mu.Unlock()
 		g.stop(&passed{limit})
 		return
@@ -235,23 +245,30 @@ func (g *Generation) leave(limit config.Limit) {
 
 	g.c.limitPassed(LimitPassed{Limit: limit, Provider: model.Provider, Model: model.ID, RequestID: requestID, Elapsed: time.Since(g.frame.start)})
 	g.c.keep(g, model.Provider)
-	g.tell(Event{Phase: PhaseBackground})
 	close(g.behind)
 }
 
 // tell sends an event to whoever called, as long as the call runs.
-func (g *Generation) tell(e Event) {
+func (g *Generation) tell(phase Phase, wait time.Duration) {
 	if g.call.On == nil {
 		return
 	}
 	g.mu.Lock()
-	e.Provider, e.Model = g.out.Model.Provider, g.out.Model.ID
-	e.Tokens, e.Attempt = g.received.tokens(), g.out.Attempts
+	e := g.event(phase)
 	g.mu.Unlock()
+	e.Wait = wait
 	g.listening.Lock()
 	defer g.listening.Unlock()
 	if !g.silent {
 		g.call.On(e)
+	}
+}
+
+// event is a sign of life as things stand. The lock is held.
+func (g *Generation) event(phase Phase) Event {
+	return Event{
+		Phase: phase, Provider: g.out.Model.Provider, Model: g.out.Model.ID,
+		Tokens: g.received.tokens(), Attempt: g.out.Attempts,
 	}
 }
 
@@ -266,7 +283,7 @@ func (g *Generation) ending() *Error {
 		e := timeoutError(p.limit, fmt.Sprintf("No slot for a request to %s became free within %s.", titleOf(model.Provider), p.limit))
 		e.Hint = fmt.Sprintf("Send it again later, or raise %s_MAX_INFLIGHT in the server's environment.", strings.ToUpper(model.Provider))
 		return e
-	case errors.As(cause, &p) && !g.any:
+	case errors.As(cause, &p) && !g.spoken:
 		return timeoutError(p.limit, fmt.Sprintf("%s sent nothing within %s.", model.ID, p.limit))
 	case errors.As(cause, &p):
 		return timeoutError(p.limit, fmt.Sprintf("%s did not finish its answer within %s.", model.ID, p.limit))
@@ -296,6 +313,9 @@ func (g *Generation) finish(resp *ChatResponse, err error) {
 	failure := asError(err)
 	if failure != nil {
 		failure = failure.at(g.out.Model.Provider, g.out.Model.ID, g.frame.start)
+		if failure.RequestID == "" {
+			failure.RequestID = g.asked.requestID
+		}
 	}
 	g.conclude(resp, err, failure)
 	g.mu.Unlock()
@@ -315,10 +335,13 @@ func (g *Generation) conclude(resp *ChatResponse, err error, failure *Error) {
 		searches = append(searches, resp.Searches...)
 	case failure == nil:
 		g.err = err // Build's own
-	case g.any && (g.broken || g.ctx.Err() != nil):
+	case g.spoken && (g.broken || g.detached || g.ctx.Err() != nil):
 		out.Partial = true
 		out.Response.Content, out.Response.Reasoning = g.text.String(), g.thought.String()
 		out.Response.FinishReason, out.Limit = g.cutBy(failure)
+		if resp != nil && (resp.FinishReason == FinishLength || resp.FinishReason == FinishContentFilter) {
+			out.Response.FinishReason = resp.FinishReason // it ended before any text, behind a call that promised some
+		}
 		out.Response.RequestID = failure.RequestID
 	default:
 		g.err = failure
