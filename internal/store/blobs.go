@@ -63,11 +63,24 @@ func keepBlobs(ctx context.Context, tx querier, blobs []conversation.Attachment)
 	return nil
 }
 
+// ownFiles is the condition on files rows that are ours. Another program may name the same hashes.
+const ownFiles = `storage_path LIKE 'exai!_blobs/%' ESCAPE '!'`
+
+// storagePath says where the bytes of a files row of ours are. The hash is part of it, so that two versions of one file
+// never collide.
+func storagePath(thread, mime, hash, path string) string {
+	const most = 1000 // an index of PostgreSQL holds 2,704 bytes
+	if len(path) > most {
+		sum := sha256.Sum256([]byte(path))
+		path = hex.EncodeToString(sum[:])
+	}
+	return strings.Join([]string{"exai_blobs", thread, hash, mime, path}, "/")
+}
+
 // linkFile makes the files row of an attachment, once in a thread, and returns its id. The caller has locked the thread.
 func linkFile(ctx context.Context, tx querier, row, thread string, a conversation.Attachment) (id string, err error) {
 	p := text(a.Path)
-	// The hash is part of the path, so that two versions of one file never collide.
-	stored := strings.Join([]string{"contexts", thread, a.SHA256, text(a.MIME), p}, "/")
+	stored := storagePath(thread, text(a.MIME), a.SHA256, p)
 	err = tx.QueryRowContext(ctx, `SELECT id FROM files WHERE storage_path = $1`, stored).Scan(&id)
 	if err == nil || !errors.Is(err, sql.ErrNoRows) {
 		return id, err
@@ -132,12 +145,12 @@ func (s *Store) attachments(ctx context.Context, row string) (map[string]convers
 // sweepFiles deletes our files that no conversation is linked to any more, and contents that no file has any more. The
 // caller holds the lock on contents, so that nobody is about to use one of them.
 func sweepFiles(ctx context.Context, tx querier) error {
-	if _, err := tx.ExecContext(ctx, `DELETE FROM files WHERE metadata ->> 'sha256' IN (SELECT sha256 FROM exai_blobs)
+	if _, err := tx.ExecContext(ctx, `DELETE FROM files WHERE `+ownFiles+`
 		AND NOT EXISTS (SELECT 1 FROM conversation_files cf WHERE cf.file_id = files.id)`); err != nil {
 		return fmt.Errorf("delete files: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM exai_blobs WHERE NOT EXISTS
-		(SELECT 1 FROM files f WHERE f.metadata ->> 'sha256' = exai_blobs.sha256)`); err != nil {
+		(SELECT 1 FROM files WHERE metadata ->> 'sha256' = exai_blobs.sha256 AND `+ownFiles+`)`); err != nil {
 		return fmt.Errorf("delete the contents of files: %w", err)
 	}
 	return nil

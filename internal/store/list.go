@@ -14,7 +14,7 @@ import (
 // List returns threads, the latest first. With a Text, Excerpt is where it was found.
 func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation.Summary, error) {
 	w := threadsThat(f)
-	page := `SELECT * FROM conversations` + w.clause() + ` ORDER BY updated_at DESC, id ` + w.page(f.Limit, f.Offset)
+	page := `SELECT * FROM conversations` + w.clause() + ` ORDER BY updated_at DESC NULLS LAST, id ` + w.page(f.Limit, f.Offset)
 	// The latest row that another program added has no number; it is later than the numbered ones.
 	const live = `FROM messages m WHERE m.conversation_id = c.id AND m.dropped_at IS NULL`
 	query := `SELECT c.continuation_id, c.title, coalesce(c.tool_name, c.metadata ->> 'tool_name'), c.workspace,
@@ -25,7 +25,7 @@ func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation
 			(SELECT coalesce(m.model_used, m.metadata ->> 'model_used', m.metadata -> 'model_metadata' ->> 'model_name') ` + live +
 		` AND m.role = 'assistant' ORDER BY m.turn_number DESC NULLS FIRST, m.created_at DESC LIMIT 1),
 			` + w.match(f.Text, live) + `
-		FROM (` + page + `) c ORDER BY c.updated_at DESC, c.id`
+		FROM (` + page + `) c ORDER BY c.updated_at DESC NULLS LAST, c.id`
 	var out []conversation.Summary
 	err := s.look(ctx, "list conversations", func() (err error) {
 		out, err = all(ctx, s.read, func(r *sql.Rows) (conversation.Summary, error) {

@@ -3,9 +3,12 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -105,6 +108,25 @@ func postgresBusy(err error) bool {
 		return true
 	}
 	return false
+}
+
+// connectionLost tells whether the connection ended under work that certainly left nothing behind. Poolers end idle ones as
+// they like.
+func connectionLost(err error) bool {
+	var u *unsure
+	if errors.As(err, &u) {
+		return false
+	}
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code == "57P01" || e.Code == "57P02" // the server ended the connection, or all of them
+	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return false // a new connection could not be made; that is no lost one
+	}
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, pgconn.ErrConnClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // describePostgres says what to do about a database that cannot be reached. The driver's errors name user, host and

@@ -119,21 +119,39 @@ func (s *Store) change(ctx context.Context, op string, fn func(tx *sql.Tx) error
 			_ = tx.Rollback() // err is what matters
 			return err
 		}
-		return tx.Commit()
+		if err := tx.Commit(); err != nil {
+			return &unsure{err}
+		}
+		return nil
 	})
 }
 
-// busyPatience is how long a busy database is asked again when ctx sets no end.
-const busyPatience = time.Minute
+// unsure is a failed commit. Where the connection was lost, nobody knows whether it took place, so it is not done again.
+type unsure struct{ err error }
 
-// look runs fn, again and again while the database is busy with others, and names the operation in its error.
+func (u *unsure) Error() string { return "commit: " + u.err.Error() }
+func (u *unsure) Unwrap() error { return u.err }
+
+const (
+	busyPatience = time.Minute // how long a busy database is asked again when ctx sets no end
+	lostPatience = 9           // how many lost connections are replaced; a pool may hold several that died together
+)
+
+// look runs fn, again and again while the database is busy with others or a connection was lost, and names the operation
+// in its error.
 func (s *Store) look(ctx context.Context, op string, fn func() error) error {
+	lost := 0
 	for start, wait := time.Now(), time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		err := fn()
 		if err == nil {
 			return nil
 		}
-		if !busy(err) || ctx.Err() != nil || time.Since(start) > busyPatience {
+		again := busy(err) && time.Since(start) < busyPatience
+		if connectionLost(err) {
+			lost++
+			again = lost <= lostPatience
+		}
+		if !again || ctx.Err() != nil {
 			return fmt.Errorf("%s: %w", op, withCause(ctx, err))
 		}
 		if err := pause(ctx, wait); err != nil {

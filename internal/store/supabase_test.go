@@ -58,7 +58,9 @@ INSERT INTO messages (id, conversation_id, role, content, metadata, created_at, 
   ('20000000-0000-0000-0000-000000000004', '10000000-0000-0000-0000-000000000001', 'user', 'fourth', '"odd"', '2025-10-16 10:00:04+02', NULL),
   ('20000000-0000-0000-0000-000000000006', NULL, 'user', 'of no conversation', '{}', NULL, NULL);
 INSERT INTO files VALUES ('30000000-0000-0000-0000-000000000001', 'contexts/debb44af/main.py', 'main.py', 'text/x-python', 12,
-  'user_upload', '{"sha256": "an old hash"}', '2025-10-16');
+  'user_upload', '{"sha256": "an old hash"}', '2025-10-16'),
+  ('30000000-0000-0000-0000-000000000002', 'contexts/gone/same.py', 'same.py', NULL, 4, 'user_upload',
+    '{"sha256": "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7"}', '2025-10-16');
 INSERT INTO conversation_files VALUES ('10000000-0000-0000-0000-000000000001', '30000000-0000-0000-0000-000000000001', '2025-10-16');`
 
 	existingIssues = `
@@ -136,7 +138,7 @@ func snapshot(t *testing.T, db *sql.DB, columns map[string]string) string {
 		return b.String()
 	}
 	add(`SELECT pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = current_schema() AND c.relkind = 'v'`)
+		WHERE n.nspname = current_schema() AND c.relname = 'exai_active_issues'`)
 	return b.String()
 }
 
@@ -173,15 +175,18 @@ func TestExistingConversations(t *testing.T) {
 	assert.Equal(t, []any{id, "chat", "kimi-k2", 5}, []any{list[0].ID, list[0].Tool, list[0].Model, list[0].Turns})
 	list, err = s.List(t.Context(), conversation.Filter{})
 	require.NoError(t, err)
-	assert.Len(t, list, 3)
+	require.Len(t, list, 3)
+	assert.Equal(t, "bare", list[2].ID, "without a time is last")
 	list, err = s.List(t.Context(), conversation.Filter{Path: "contexts/debb44af/main.py"})
 	require.NoError(t, err)
 	assert.Len(t, list, 1, "its files are still linked")
 	assert.Equal(t, before, snapshot(t, db, conversationColumns), "reading changed something")
 
-	// A new thread with a file, and then its deletion, leave everything else alone.
+	// A new thread with a file, and then its deletion, leave everything else alone; also the original's row of a file with
+	// the same content, though no conversation is linked to it.
 	say(t, s, "new", attach(user("mine"), file("/f", "data")))
 	require.NoError(t, s.Delete(t.Context(), "new"))
+	assert.Zero(t, one[int64](t, s, `SELECT count(*) FROM exai_blobs`))
 	assert.Equal(t, before, snapshot(t, db, conversationColumns), "writing elsewhere changed something")
 
 	// The old thread goes on: the new turns come after the old ones, also when the original writes once more.
@@ -204,7 +209,7 @@ func TestExistingConversations(t *testing.T) {
 	assert.Equal(t, before, snapshot(t, db, conversationColumns), "appending changed what was there")
 
 	require.NoError(t, s.Delete(t.Context(), id))
-	assert.EqualValues(t, 1, one[int64](t, s, `SELECT count(*) FROM files`), "a file that the original keeps elsewhere stays listed")
+	assert.EqualValues(t, 2, one[int64](t, s, `SELECT count(*) FROM files`), "a file that the original keeps elsewhere stays listed")
 }
 
 func TestExistingIssues(t *testing.T) {

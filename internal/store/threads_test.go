@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
@@ -284,6 +285,29 @@ func TestAttachments(t *testing.T) {
 	})
 }
 
+func TestLongPaths(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		r := rand.New(rand.NewPCG(3, 4))
+		random := func() string {
+			b := make([]byte, 4000)
+			for i := range b {
+				b[i] = byte('a' + r.IntN(26))
+			}
+			return "/" + string(b)
+		}
+		a, b := random(), random()
+		say(t, s, "t", attach(user("x"), file(a, "1"), file(b, "1"), file(a, "2")))
+		got := load(t, s, "t").Turns[0].Attachments
+		require.Len(t, got, 3)
+		assert.Equal(t, []string{a, b, a}, []string{got[0].Path, got[1].Path, got[2].Path})
+		list, err := s.List(t.Context(), conversation.Filter{Path: b})
+		require.NoError(t, err)
+		assert.Len(t, list, 1)
+		_, err = s.Issues().Capture(t.Context(), []issue.Finding{{File: a, Title: random()}})
+		require.NoError(t, err)
+	})
+}
+
 func TestDeleteTakesEverythingAlong(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		say(t, s, "t", attach(user("x"), file("/own", "own"), file("/shared", "shared")))
@@ -516,4 +540,26 @@ func TestDeleteBesideAttach(t *testing.T) {
 		}
 		require.EqualValues(t, rounds+1, one[int64](t, s, `SELECT count(*) FROM exai_blobs`))
 	})
+}
+
+// A server or a pooler may end connections at any time; what is asked next gets new ones.
+func TestLostConnections(t *testing.T) {
+	c := backends[2].fresh(t)
+	other := open(t, c)
+	c.DatabaseURL += "&application_name=lost"
+	s := open(t, c)
+	g, ctx := errgroup.WithContext(later(t))
+	for i := range 8 { // fill the pool
+		g.Go(func() error {
+			_, err := s.Append(ctx, conversation.NewTurns{ThreadID: fmt.Sprint(i), Turns: []conversation.Turn{user("x")}})
+			return err
+		})
+	}
+	require.NoError(t, g.Wait())
+	for i := range 5 {
+		raw(t, other, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lost'`)
+		out := say(t, s, "t", user("x"))
+		require.Equal(t, i+1, out[0].N)
+		require.Len(t, load(t, s, "t").Turns, i+1)
+	}
 }

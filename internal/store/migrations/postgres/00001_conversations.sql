@@ -132,7 +132,8 @@ CREATE INDEX IF NOT EXISTS idx_files_created_at ON files (created_at DESC);
 CREATE INDEX IF NOT EXISTS idx_conversation_files_conversation_id ON conversation_files (conversation_id);
 CREATE INDEX IF NOT EXISTS idx_conversation_files_file_id ON conversation_files (file_id);
 
-CREATE INDEX IF NOT EXISTS exai_conversations_updated ON conversations (updated_at DESC);
+CREATE INDEX IF NOT EXISTS exai_conversations_updated ON conversations (updated_at DESC NULLS LAST);
 CREATE UNIQUE INDEX IF NOT EXISTS exai_messages_turn ON messages (conversation_id, turn_number);
-CREATE INDEX IF NOT EXISTS exai_files_path ON files ((metadata ->> 'path'));
+-- A path may be longer than a btree takes.
+CREATE INDEX IF NOT EXISTS exai_files_path ON files USING hash ((metadata ->> 'path'));
 CREATE INDEX IF NOT EXISTS exai_files_sha256 ON files ((metadata ->> 'sha256'));

@@ -80,7 +80,7 @@ ALTER TABLE exai_issue_checklist
   ADD COLUMN IF NOT EXISTS created_at timestamptz,
   ADD COLUMN IF NOT EXISTS updated_at timestamptz;
 
-CREATE INDEX IF NOT EXISTS exai_issues_file ON exai_issues (file_path);
+CREATE INDEX IF NOT EXISTS exai_issues_file ON exai_issues USING hash (file_path);
 CREATE INDEX IF NOT EXISTS exai_issues_conversation ON exai_issues (conversation_id);
 CREATE INDEX IF NOT EXISTS exai_issue_updates_issue ON exai_issue_updates (issue_id, created_at);
 CREATE INDEX IF NOT EXISTS exai_issue_updates_conversation ON exai_issue_updates (conversation_id);
