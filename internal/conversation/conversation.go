@@ -126,7 +126,8 @@ type Summary struct {
 
 // Filter narrows a list. Zero fields do not narrow.
 type Filter struct {
-	Text   string // case-insensitive, in title or content
+	IDs    []string // of these threads
+	Text   string   // case-insensitive, in title or content
 	Tool   string
 	Path   string // a file that was attached
 	Since  time.Time

@@ -45,6 +45,9 @@ func (c Change) Apply(i Issue, at time.Time) (Issue, []Update, error) {
 	set(&i.ActualFix, c.ActualFix, "actual fix", field)
 	set(&i.ConversationID, c.ConversationID, "conversation", link)
 	set(&i.FixConversationID, c.FixConversationID, "fixed in conversation", link)
+	if c.FixConversationID != nil && *c.FixConversationID != "" && i.FixDate.IsZero() && !i.Status.Active() {
+		i.FixDate = at
+	}
 	setLine(&i.LineStart, c.LineStart, "first line", field)
 	setLine(&i.LineEnd, c.LineEnd, "last line", field)
 	if c.Components != nil && !slices.Equal(*c.Components, i.Components) {
@@ -52,6 +55,22 @@ func (c Change) Apply(i Issue, at time.Time) (Issue, []Update, error) {
 		i.Components = slices.Clone(*c.Components)
 	}
 	return i, said, nil
+}
+
+// Fixing is the change that records where an issue was fixed and how, "" for how when that is not told. An issue that is
+// fixed, verified or closed already keeps its status; every other becomes fixed, if it may.
+func Fixing(i Issue, conversation, how string) Change {
+	c := Change{FixConversationID: &conversation, By: conversation}
+	if how != "" {
+		c.ActualFix = &how
+	}
+	switch i.Status {
+	case Fixed, Verified, Closed:
+	default:
+		fixed := Fixed
+		c.Status = &fixed
+	}
+	return c
 }
 
 // validate checks the words that a change brings. Words that were there before, perhaps written by another program, are

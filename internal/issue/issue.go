@@ -37,7 +37,7 @@ type Issue struct {
 	Impact            string          `json:"impact_description,omitempty"`
 	RecommendedFix    string          `json:"recommended_fix,omitempty"`
 	ActualFix         string          `json:"actual_fix,omitempty"`
-	FixDate           time.Time       `json:"fix_date,omitzero"`         // zero until it was fixed
+	FixDate           time.Time       `json:"fix_date,omitzero"`        // zero until it was fixed
 	Related           []int           `json:"related_issues,omitempty"` // issue numbers, rising
 	Blocks            []int           `json:"blocks_issues,omitempty"`
 	BlockedBy         []int           `json:"blocked_by_issues,omitempty"`
@@ -56,6 +56,15 @@ func (i Issue) Progress() int {
 		return 0
 	}
 	return 100 * i.CompletedSteps / i.TotalSteps
+}
+
+// MarshalJSON adds progress_percentage, as exai_active_issues has it. Texts stay as they are, "<" too.
+func (i Issue) MarshalJSON() ([]byte, error) {
+	type columns Issue
+	return marshal(struct {
+		columns
+		Progress int `json:"progress_percentage"`
+	}{columns(i), i.Progress()})
 }
 
 // Update is one row of an issue's audit trail, exai_issue_updates. Every change of an issue leaves at least one.
@@ -141,11 +150,12 @@ type Captured struct {
 
 // Filter narrows a list. Zero fields do not narrow.
 type Filter struct {
-	Text           string // case-insensitive, in title, texts, file or updates
+	Text           string // case-insensitive, in title, texts, file, components, checklist or updates
 	Status         []Status
 	Severity       []Severity
 	Category       []Category
 	File           string // exactly, or the end of the path after a separator
+	Component      string // one of the affected components, in any case
 	Workspace      string
 	ConversationID string // found, fixed, updated or worked on there
 	Limit          int    // 0 means 50
@@ -155,8 +165,8 @@ type Filter struct {
 // Store keeps issues. Implementations are safe for concurrent use, also by several processes on one database; every
 // method gives up when ctx ends. Each change is one transaction with its audit rows.
 type Store interface {
-	// Create stores a new issue and returns it with ID, Number and times filled in. Links and checklist of the argument
-	// are not looked at: Link and AddSteps make them.
+	// Create stores a new issue, with its checklist's descriptions and its links, and returns it with ID, Number and times
+	// filled in. ErrNotFound when an issue that it is linked to is not there.
 	Create(ctx context.Context, i Issue) (*Issue, error)
 	// Get returns an issue with its checklist and updates, or ErrNotFound.
 	Get(ctx context.Context, number int) (*Issue, error)

@@ -1,6 +1,7 @@
 package issue
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,10 +75,10 @@ func (s Status) Valid() bool { return slices.Contains(Statuses(), s) }
 func (s Status) Active() bool { return s == Open || s == InProgress }
 
 // Next lists the statuses that an issue may go to from this one. Only a fix can be verified, and every end can be
-// reopened.
+// reopened. A row of another program may have no status; it counts as open.
 func (s Status) Next() []Status {
 	switch s {
-	case Open:
+	case Open, "":
 		return []Status{InProgress, Fixed, Closed, WontFix}
 	case InProgress:
 		return []Status{Open, Fixed, Closed, WontFix}
@@ -193,7 +194,7 @@ func (s Status) Moved(to Status) error {
 	case !to.Valid():
 		return invalid("status %q is not one of %s", to, words(Statuses()))
 	case !s.CanBecome(to):
-		return invalid("an issue that is %s can become %s, not %s", s, words(s.Next()), to)
+		return invalid("an issue that is %s can become %s, not %s", cmp.Or(s, "without a status"), words(s.Next()), to)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (t *Issues) lock(ctx context.Context, tx querier, number int) (issueRow, er
 		return issueRow{}, err
 	}
 	if len(rows) == 0 {
-		return issueRow{}, issue.ErrNotFound
+		return issueRow{}, fmt.Errorf("%w: %d", issue.ErrNotFound, number)
 	}
 	return rows[0], nil
 }
@@ -145,7 +145,7 @@ func (t *Issues) get(ctx context.Context, q querier, number int) (*issue.Issue, 
 		return nil, err
 	}
 	if len(rows) == 0 {
-		return nil, issue.ErrNotFound
+		return nil, fmt.Errorf("%w: %d", issue.ErrNotFound, number)
 	}
 	if err := nameLinks(ctx, q, rows); err != nil {
 		return nil, err
@@ -159,12 +159,13 @@ func (t *Issues) get(ctx context.Context, q querier, number int) (*issue.Issue, 
 	if err != nil {
 		return nil, err
 	}
-	// Rows found here may have no time; they are the oldest.
 	i.Updates, err = all(ctx, q, func(r *sql.Rows) (u issue.Update, err error) {
 		err = r.Scan(into(&u.Type), into(&u.Content), into(&u.ConversationID), intoTime{&u.CreatedAt})
 		return u, err
 	}, `SELECT update_type, content, conversation_id, created_at
 		FROM exai_issue_updates WHERE issue_id = $1 ORDER BY created_at NULLS FIRST`, i.ID)
+	// People write times in other forms too, which do not sort as texts. Rows found here may have none; they are the oldest.
+	slices.SortStableFunc(i.Updates, func(a, b issue.Update) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	return i, err
 }
 
@@ -210,7 +211,7 @@ func nameLinks(ctx context.Context, q querier, rows []issueRow) error {
 
 // List returns issues, the most severe first and then by number.
 func (t *Issues) List(ctx context.Context, f issue.Filter) ([]issue.Issue, error) {
-	w := issuesThat(f)
+	w := t.issuesThat(f)
 	query := `SELECT ` + issueColumns + ` FROM exai_issues` + w.clause() + `
 		ORDER BY CASE CAST(severity AS text) WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
 			issue_number ` + w.page(f.Limit, f.Offset)
@@ -231,7 +232,7 @@ func (t *Issues) List(ctx context.Context, f issue.Filter) ([]issue.Issue, error
 }
 
 // issuesThat turns a filter into conditions on exai_issues.
-func issuesThat(f issue.Filter) *where {
+func (t *Issues) issuesThat(f issue.Filter) *where {
 	w := &where{}
 	oneOf(w, "status", f.Status)
 	oneOf(w, "severity", f.Severity)
@@ -241,6 +242,13 @@ func issuesThat(f issue.Filter) *where {
 		end = strings.TrimSuffix(end, "%")
 		w.and(`(file_path = ? OR file_path LIKE ? ESCAPE '!' OR file_path LIKE ? ESCAPE '!')`,
 			text(f.File), "%/"+end, `%\`+end)
+	}
+	if f.Component != "" {
+		elements := `json_each(affected_components) c`
+		if t.s.d.migrations == "postgres" {
+			elements = `unnest(affected_components) c (value)`
+		}
+		w.and(`EXISTS (SELECT 1 FROM `+elements+` WHERE lower(c.value) = lower(?))`, text(f.Component))
 	}
 	if f.Workspace != "" {
 		w.and(`workspace = ?`, text(f.Workspace))
@@ -255,10 +263,13 @@ func issuesThat(f issue.Filter) *where {
 		var or []string
 		for _, c := range []string{
 			"title", "description", "root_cause", "impact_description", "recommended_fix", "actual_fix", "file_path",
+			"CAST(affected_components AS text)",
 		} {
 			or = append(or, w.fill(`lower(`+c+`) LIKE lower(?) ESCAPE '!'`, like))
 		}
-		or = append(or, w.fill(`id IN (SELECT issue_id FROM exai_issue_updates WHERE lower(content) LIKE lower(?) ESCAPE '!')`, like))
+		or = append(or,
+			w.fill(`id IN (SELECT issue_id FROM exai_issue_checklist WHERE lower(description) LIKE lower(?) ESCAPE '!')`, like),
+			w.fill(`id IN (SELECT issue_id FROM exai_issue_updates WHERE lower(content) LIKE lower(?) ESCAPE '!')`, like))
 		w.and(`(` + strings.Join(or, ` OR `) + `)`)
 	}
 	return w

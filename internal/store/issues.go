@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -17,12 +18,20 @@ import (
 // Issues is the issue tracker of a Store, an issue.Store.
 type Issues struct{ s *Store }
 
-// Create stores a new issue and returns it with ID, Number and times filled in.
+// Create stores a new issue, with its checklist's descriptions and its links, and returns it with ID, Number and times
+// filled in.
 func (t *Issues) Create(ctx context.Context, i issue.Issue) (*issue.Issue, error) {
 	if i.Status == "" {
 		i.Status = issue.Open
 	}
 	if err := i.Validate(); err != nil {
+		return nil, err
+	}
+	var steps []string
+	for _, s := range i.Checklist {
+		steps = append(steps, s.Description)
+	}
+	if err := checkSteps(steps); err != nil {
 		return nil, err
 	}
 	var out *issue.Issue
@@ -31,10 +40,47 @@ func (t *Issues) Create(ctx context.Context, i issue.Issue) (*issue.Issue, error
 		if err != nil {
 			return err
 		}
+		if err := t.complete(ctx, tx, number, i, steps); err != nil {
+			return err
+		}
 		out, err = t.get(ctx, tx, number)
 		return err
 	})
 	return out, err
+}
+
+// complete gives a new issue its checklist and its links.
+func (t *Issues) complete(ctx context.Context, tx querier, number int, i issue.Issue, steps []string) error {
+	if len(steps) > 0 {
+		r, err := t.lock(ctx, tx, number)
+		if err != nil {
+			return err
+		}
+		if err := t.addSteps(ctx, tx, r.ID, steps, i.ConversationID); err != nil {
+			return err
+		}
+	}
+	type link struct {
+		other int
+		kind  issue.LinkKind
+	}
+	var links []link
+	for kind, others := range map[issue.LinkKind][]int{
+		issue.LinkBlocks: i.Blocks, issue.LinkBlockedBy: i.BlockedBy, issue.LinkRelated: i.Related,
+	} {
+		for _, other := range others {
+			links = append(links, link{other, kind})
+		}
+	}
+	slices.SortFunc(links, func(a, b link) int { // nobody else knows the new row, so the others alone need an order
+		return cmp.Or(cmp.Compare(a.other, b.other), cmp.Compare(a.kind, b.kind))
+	})
+	for _, l := range links {
+		if err := t.link(ctx, tx, number, l.kind, l.other, i.ConversationID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Get returns an issue with its checklist and updates, or issue.ErrNotFound.
@@ -75,34 +121,46 @@ func (t *Issues) Comment(ctx context.Context, number int, comment, conversationI
 
 // AddSteps appends steps to the checklist and returns the issue.
 func (t *Issues) AddSteps(ctx context.Context, number int, descriptions []string, conversationID string) (*issue.Issue, error) {
-	for _, d := range descriptions {
-		if strings.TrimSpace(d) == "" {
-			return nil, fmt.Errorf("%w: a checklist step needs a description", issue.ErrInvalid)
-		}
+	if err := checkSteps(descriptions); err != nil {
+		return nil, err
 	}
 	return t.edit(ctx, "add to a checklist", number, func(tx *sql.Tx, r issueRow) error {
-		var last int
-		err := tx.QueryRowContext(ctx, `SELECT coalesce(max(step_number), 0) FROM exai_issue_checklist WHERE issue_id = $1`,
-			r.ID).Scan(&last)
-		if err != nil {
+		return t.addSteps(ctx, tx, r.ID, descriptions, conversationID)
+	})
+}
+
+func checkSteps(descriptions []string) error {
+	for _, d := range descriptions {
+		if strings.TrimSpace(d) == "" {
+			return fmt.Errorf("%w: a checklist step needs a description", issue.ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// addSteps appends steps to the checklist of a row that is locked.
+func (t *Issues) addSteps(ctx context.Context, tx querier, id string, descriptions []string, by string) error {
+	var last int
+	err := tx.QueryRowContext(ctx, `SELECT coalesce(max(step_number), 0) FROM exai_issue_checklist WHERE issue_id = $1`,
+		id).Scan(&last)
+	if err != nil {
+		return err
+	}
+	var said []string
+	for i, d := range descriptions {
+		n := last + 1 + i
+		if _, err := tx.ExecContext(ctx, `INSERT INTO exai_issue_checklist
+				(issue_id, step_number, description, status, conversation_id, created_at, updated_at)
+			VALUES ($1, $2, $3, 'pending', $4, $5, $5)`,
+			id, n, text(d), t.thread(by), stamp(now())); err != nil {
 			return err
 		}
-		var said []string
-		for i, d := range descriptions {
-			n := last + 1 + i
-			if _, err := tx.ExecContext(ctx, `INSERT INTO exai_issue_checklist
-					(issue_id, step_number, description, status, conversation_id, created_at, updated_at)
-				VALUES ($1, $2, $3, 'pending', $4, $5, $5)`,
-				r.ID, n, text(d), t.thread(conversationID), stamp(now())); err != nil {
-				return err
-			}
-			said = append(said, fmt.Sprintf("checklist step %d added: %s", n, d))
-		}
-		if len(said) == 0 {
-			return nil
-		}
-		return t.note(ctx, tx, r.ID, strings.Join(said, "\n"), conversationID)
-	})
+		said = append(said, fmt.Sprintf("checklist step %d added: %s", n, d))
+	}
+	if len(said) == 0 {
+		return nil
+	}
+	return t.note(ctx, tx, id, strings.Join(said, "\n"), by)
 }
 
 // SetStep sets the status of a checklist step and returns the issue.
@@ -137,33 +195,37 @@ func (t *Issues) SetStep(ctx context.Context, number, step int, status issue.Ste
 
 // Link ties two issues together, on both of them. A link that is there already stays.
 func (t *Issues) Link(ctx context.Context, number int, kind issue.LinkKind, other int, conversationID string) error {
-	switch {
-	case !kind.Valid():
+	if !kind.Valid() {
 		return fmt.Errorf("%w: a link is one of %v, not %q", issue.ErrInvalid, issue.LinkKinds(), kind)
-	case number == other:
-		return fmt.Errorf("%w: an issue cannot be linked to itself", issue.ErrInvalid)
 	}
 	return t.s.change(ctx, "link issues", func(tx *sql.Tx) error {
-		rows := map[int]issueRow{}
-		for _, n := range []int{min(number, other), max(number, other)} { // everybody locks in this order
-			r, err := t.lock(ctx, tx, n)
-			if err != nil {
-				return err
-			}
-			rows[n] = r
-		}
-		from, to := rows[number], rows[other]
-		if kind != issue.LinkRelated && slices.Contains(from.links(kind.Inverse()), to.ID) {
-			return fmt.Errorf("%w: issue %d is linked to %d the other way round already", issue.ErrInvalid, number, other)
-		}
-		if slices.Contains(from.links(kind), to.ID) && slices.Contains(to.links(kind.Inverse()), from.ID) {
-			return nil
-		}
-		if err := t.addLink(ctx, tx, from, kind, to, conversationID); err != nil {
+		return t.link(ctx, tx, number, kind, other, conversationID)
+	})
+}
+
+func (t *Issues) link(ctx context.Context, tx querier, number int, kind issue.LinkKind, other int, by string) error {
+	if number == other {
+		return fmt.Errorf("%w: an issue cannot be linked to itself", issue.ErrInvalid)
+	}
+	rows := map[int]issueRow{}
+	for _, n := range []int{min(number, other), max(number, other)} { // everybody locks in this order
+		r, err := t.lock(ctx, tx, n)
+		if err != nil {
 			return err
 		}
-		return t.addLink(ctx, tx, to, kind.Inverse(), from, conversationID)
-	})
+		rows[n] = r
+	}
+	from, to := rows[number], rows[other]
+	if kind != issue.LinkRelated && slices.Contains(from.links(kind.Inverse()), to.ID) {
+		return fmt.Errorf("%w: issue %d is linked to %d the other way round already", issue.ErrInvalid, number, other)
+	}
+	if slices.Contains(from.links(kind), to.ID) && slices.Contains(to.links(kind.Inverse()), from.ID) {
+		return nil
+	}
+	if err := t.addLink(ctx, tx, from, kind, to, by); err != nil {
+		return err
+	}
+	return t.addLink(ctx, tx, to, kind.Inverse(), from, by)
 }
 
 func (t *Issues) addLink(ctx context.Context, tx querier, r issueRow, kind issue.LinkKind, to issueRow, by string) error {

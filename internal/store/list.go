@@ -46,6 +46,7 @@ func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation
 // threadsThat turns a filter into conditions on conversations.
 func threadsThat(f conversation.Filter) *where {
 	w := &where{}
+	oneOf(w, "continuation_id", f.IDs)
 	if f.Text != "" {
 		like := contains(text(f.Text))
 		w.and(`(lower(title) LIKE lower(?) ESCAPE '!' OR id IN (SELECT conversation_id FROM messages

@@ -39,7 +39,7 @@ func (i intoTime) Scan(v any) error {
 	case time.Time:
 		*i.t = v.UTC()
 	case string:
-		t, err := time.Parse(time.RFC3339Nano, v)
+		t, err := parseTime(v)
 		if err != nil {
 			return fmt.Errorf("a time in the database: %w", err)
 		}
@@ -48,6 +48,20 @@ func (i intoTime) Scan(v any) error {
 		return fmt.Errorf("a time in the database is a %T", v)
 	}
 	return nil
+}
+
+// parseTime reads a time as we write it, or as SQLite's own functions do, CURRENT_TIMESTAMP say: without a zone it is UTC.
+func parseTime(v string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, v)
+	for _, layout := range []string{"2006-01-02 15:04:05Z07:00", time.DateTime, "2006-01-02T15:04:05", time.DateOnly} {
+		if err == nil {
+			break
+		}
+		if other, otherErr := time.Parse(layout, v); otherErr == nil {
+			t, err = other, nil
+		}
+	}
+	return t, err
 }
 
 // into scans a nullable value; NULL is the zero value.
