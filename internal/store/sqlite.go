@@ -44,7 +44,7 @@ func openSQLite(ctx context.Context, dir string) (*Store, error) {
 	write.SetMaxOpenConns(1) // SQLite has one writer; a queue here is fairer than one in the file's lock
 	write.SetMaxIdleConns(1)
 	read := sql.OpenDB(sqliteAt(fileURI(path) + "?_query_only=1&" + common))
-	read.SetMaxOpenConns(8)
+	read.SetMaxOpenConns(4) // each keeps up to 2 MB of pages
 	read.SetMaxIdleConns(2)
 	read.SetConnMaxIdleTime(time.Minute)
 	s := newStore(write, read, dialect{

@@ -146,7 +146,10 @@ func (s *Store) look(ctx context.Context, op string, fn func() error) error {
 		if err == nil {
 			return nil
 		}
-		again := busy(err) && time.Since(start) < busyPatience
+		again := busy(err)
+		if again && time.Since(start) > busyPatience {
+			return fmt.Errorf("%s: another program has kept the database busy for %s: %w", op, busyPatience, err)
+		}
 		if connectionLost(err) {
 			lost++
 			again = lost <= lostPatience

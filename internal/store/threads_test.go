@@ -475,7 +475,7 @@ func TestCancelledInTheMiddle(t *testing.T) {
 
 func TestAppendersTakeTurns(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
-		const writers, each = 16, 10
+		const writers, each = 16, 5
 		var mu sync.Mutex
 		given := map[int]string{}
 		g, ctx := errgroup.WithContext(later(t))
