@@ -30,8 +30,21 @@ func Catalog(d *Deps) []Tool {
 		providerCapabilities(d),
 		status(d),
 		version(d),
+		health(d),
+		activityTool(d),
+		toolCallLogTail(d),
+		selfCheck(d),
+
+		// Kimi's own
+		kimiUploadAndExtract(d),
+		kimiMultiFileChat(d),
+		kimiIntentAnalysis(d),
+		kimiCaptureHeaders(d),
+		kimiChatWithTools(d),
 
 		// GLM's own
+		glmUploadFile(d),
+		glmWebSearch(d),
 		glmPayloadPreview(d),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
@@ -25,6 +26,7 @@ type Deps struct {
 	Store     func(ctx context.Context) (conversation.Store, error)
 	Issues    func(ctx context.Context) (issue.Store, error)
 	Workspace *workspace.Workspace
+	Uploads   *upload.Queue
 	Version   Version
 	Activity  *activity.Log    // nil records nothing
 	Log       *zap.Logger      // nil logs nothing

@@ -34,6 +34,7 @@ type rules struct {
 	minimum *float64
 	maximum *float64
 	types   []string
+	items   []string // the JSON types of a free-form list's items
 	text    string
 }
 
@@ -128,7 +129,7 @@ func (r *rules) read(tag reflect.StructTag) error {
 		return &n, err
 	}
 	var errs [2]error
-	r.enum, r.also, r.types, r.text = list("enum"), list("also"), list("types"), tag.Get("text")
+	r.enum, r.also, r.types, r.items, r.text = list("enum"), list("also"), list("types"), list("items"), tag.Get("text")
 	r.minimum, errs[0] = number("minimum")
 	r.maximum, errs[1] = number("maximum")
 	return errors.Join(errs[:]...)
@@ -190,7 +191,10 @@ func typeSchema(t reflect.Type, r rules) (*reply.Object, error) {
 	case len(r.types) == 1:
 		return o.Set("type", r.types[0]), nil
 	case len(r.types) > 1:
-		return o.Set("type", r.types), nil
+		if o.Set("type", r.types); len(r.items) > 0 {
+			o.Set("items", (&reply.Object{}).Set("type", r.items))
+		}
+		return o, nil
 	case t == rawType || t.Kind() == reflect.Interface:
 		return o, nil
 	case custom(t):

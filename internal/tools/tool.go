@@ -78,6 +78,7 @@ func Threaded() Option { return func(o *options) { o.threaded = true } }
 //	minimum:"1" maximum:"50"   the range of a number
 //	default:"true"             stands in for an omitted argument; a required one that is missing is then filled and noted
 //	types:"string,object,null" the JSON types of a free-form field (json.RawMessage or any)
+//	items:"string,object"      the JSON types of its items, where one of them is array
 //	text:"description"         the key under which a plain text becomes an object, in a list of objects
 //
 // Title and description come from words/<name>.md. New panics when the words are missing or the struct can't be a schema:

@@ -1,0 +1,39 @@
+package tools
+
+import (
+	"context"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
+)
+
+type glmUploadInput struct {
+	File    string `json:"file"`
+	Purpose string `json:"purpose,omitempty" enum:"agent" default:"agent"`
+}
+
+func glmUploadFile(d *Deps) Tool {
+	return New("glm_upload_file", d.glmUpload, Hints(Annotations{OpenWorld: true}), Class(config.ClassFile))
+}
+
+// glmUpload stores a file at Z.ai.
+func (d *Deps) glmUpload(ctx context.Context, in glmUploadInput) (*Result, error) {
+	files, err := d.handIn(ctx, upload.Request{
+		Tool: "glm_upload_file", Vendor: "glm", Purpose: in.Purpose, Paths: []string{in.File},
+		Largest: upload.Largest{Setting: "GLM_FILES_MAX_SIZE_MB", MB: d.Config.GLMFiles.MaxSizeMB},
+	})
+	if err != nil {
+		return nil, err
+	}
+	f, r := files[0], &Result{}
+	switch {
+	case f.Err != nil:
+		return nil, f.Err
+	case f.Pending:
+		r.Body.Set("status", "partial").Set("file_id", nil).Set("filename", f.Name)
+		d.goOn(ctx, r, "glm", files)
+	default:
+		r.Body.Set("status", "success").Set("file_id", f.ID).Set("filename", f.Name)
+	}
+	return r, nil
+}

@@ -1,0 +1,231 @@
+package tools
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+type toolsChatInput struct {
+	Messages     json.RawMessage `json:"messages" types:"string,array" items:"string,object" jsonschema:"To go on: those of the last reply, and a tool message for each call."`
+	Model        string          `json:"model,omitempty"`
+	Tools        []loose         `json:"tools,omitempty"`
+	ToolChoice   json.RawMessage `json:"tool_choice,omitempty" types:"string,object"`
+	Temperature  *float64        `json:"temperature,omitempty" default:"0.6"`
+	Stream       *bool           `json:"stream,omitempty"`
+	UseWebsearch bool            `json:"use_websearch,omitempty"`
+}
+
+func kimiChatWithTools(d *Deps) Tool {
+	return New("kimi_chat_with_tools", d.toolsChat, Hints(Annotations{ReadOnly: true, OpenWorld: true}))
+}
+
+// toolsChat lets a Kimi model call functions of the caller, who runs them, and Kimi's own web search, which runs here.
+func (d *Deps) toolsChat(ctx context.Context, in toolsChatInput) (*Result, error) {
+	messages, err := toolMessages(in.Messages)
+	if err != nil {
+		return nil, err
+	}
+	tools, search, err := readTools(in.Tools)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{}
+	searches := &atomic.Int64{}
+	if search || in.UseWebsearch {
+		found, note := d.formulaSearch(ctx, searches)
+		r.Metadata.Note(note)
+		for _, t := range found {
+			if !slices.ContainsFunc(tools, func(have providers.Tool) bool { return have.Name == t.Name }) {
+				tools = append(tools, t)
+			}
+		}
+	}
+	if in.Stream != nil {
+		r.Metadata.Note("stream: answers are always streamed from the vendor, and the reply always comes whole.")
+	}
+	out, err := d.Caller.Call(ctx, providers.Call{
+		Model: in.Model, Provider: "kimi", Category: providers.CategoryFast, Tools: tools, On: progress.From(ctx).Model(),
+		Needs: providers.Needs{Functions: len(tools) > 0, Images: pictured(messages)},
+		Build: func(providers.Model) (providers.ChatRequest, error) {
+			return providers.ChatRequest{Messages: messages, Temperature: in.Temperature, ToolChoice: choiceOf(in.ToolChoice)}, nil
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if n := searches.Load(); n > 0 {
+		r.Metadata.Note(fmt.Sprintf("The model searched the web %d times; Moonshot bills each search beside the tokens.", n))
+	}
+	d.toolsReply(r, messages, out)
+	return r, nil
+}
+
+// toolsReply says what the model answered, or which functions it wants to have run.
+func (d *Deps) toolsReply(r *Result, messages []providers.Message, out *providers.Outcome) {
+	resp := out.Response
+	answeredBy(&r.Metadata, out)
+	r.Body.Set("status", "success").Set("provider", "KIMI").Set("model", out.Model.ID).Set("content", resp.Content).
+		Set("tool_calls", nil).Set("usage", writeUsage(resp.Usage))
+	switch {
+	case out.Partial:
+		r.Body.Set("status", "partial").Set("content", partialText(out))
+	case len(resp.ToolCalls) > 0:
+		r.Body.Set("status", "tool_call_pending").Set("tool_calls", writeCalls(resp.ToolCalls))
+		d.handOver(r, messages, out.Messages)
+	}
+}
+
+// handOver gives the caller the messages to go on with. A reply that is too long for the client would be shortened, and
+// shortened messages are worth nothing: then only the new ones are given.
+func (d *Deps) handOver(r *Result, sent, added []providers.Message) {
+	const how = `Run each of tool_calls, append one {"role": "tool", "tool_call_id": its id, "content": its result} for each to %s, ` +
+		"and call kimi_chat_with_tools again with %s and the same tools."
+	fits := func(list []any) bool {
+		text, err := json.Marshal(list)
+		return err == nil && (d.Config.Files.MaxOutputTokens <= 0 || outputTokens(string(text)) < d.Config.Files.MaxOutputTokens*2/3)
+	}
+	whole, fresh := writeMessages(slices.Concat(sent, added)), writeMessages(added)
+	switch {
+	case fits(whole):
+		r.Body.Set("messages", whole).Set("note", fmt.Sprintf(how, "messages", "them"))
+		return
+	case !fits(fresh): // what the model thought is the longest part, and the one that can be done without
+		r.Metadata.Note("reasoning_content is left out, since the reply would have been too long.")
+		for _, m := range fresh {
+			m.(*Object).Delete("reasoning_content")
+		}
+	}
+	r.Body.Set("new_messages", fresh).Set("note", fmt.Sprintf(how, "new_messages", "the messages that you sent, these behind them,"))
+}
+
+func writeMessages(list []providers.Message) []any {
+	out := []any{}
+	for _, m := range list {
+		out = append(out, writeMessage(m))
+	}
+	return out
+}
+
+// answeredBy says in the metadata who answered and what it took.
+func answeredBy(m *reply.Metadata, out *providers.Outcome) {
+	m.ModelUsed, m.ProviderUsed, m.Attempts = out.Model.ID, out.Model.Provider, out.Attempts
+	m.FinishReason, m.Thinking, m.Fallback = string(out.Response.FinishReason), out.Thinking, out.Fallback
+	usage := out.Response.Usage
+	m.Usage = &usage
+	m.Note(out.Notes...)
+	if out.Limit != nil {
+		m.Note(fmt.Sprintf("The answer was ended by %s; what had arrived is here.", out.Limit))
+	}
+}
+
+// partialText is what has arrived of an answer, or that only thinking has.
+func partialText(out *providers.Outcome) string {
+	if out.Response.Content != "" {
+		return out.Response.Content
+	}
+	return fmt.Sprintf("%s had been thinking for %.0f s (about %d tokens) and had not begun its answer.",
+		out.Model.ID, out.Elapsed.Seconds(), providers.EstimateTokens(out.Response.Reasoning))
+}
+
+// toolMessages reads messages as the tool takes them: a text, or a list of texts and messages. Blank ones are left out.
+func toolMessages(raw json.RawMessage) ([]providers.Message, error) {
+	var list []json.RawMessage
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		if json.Unmarshal([]byte(text), &list) != nil || len(list) == 0 { // else the list came in a string
+			list = []json.RawMessage{raw}
+		}
+	} else if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, reply.Refuse(messageHint, "messages can't be read.")
+	}
+	messages, err := readMessages(list)
+	if err != nil {
+		return nil, err
+	}
+	if messages = slices.DeleteFunc(messages, blank); len(messages) == 0 {
+		return nil, reply.Refuse(messageHint, "All messages are blank.")
+	}
+	return messages, nil
+}
+
+// readTools reads functions as chat APIs take them, {"type": "function", "function": {...}} or bare. Kimi's old built-in
+// search, an object or its name alone, asks for the search of today.
+func readTools(list []loose) (tools []providers.Tool, search bool, err error) {
+	const hint = `A tool looks like {"type": "function", "function": {"name": ..., "description": ..., "parameters": {...}}}; "$web_search" is Kimi's own search.`
+	for i, item := range list {
+		raw := item.text
+		var name string
+		if json.Unmarshal(raw, &name) == nil {
+			if inner := json.RawMessage(name); json.Valid(inner) { // the object came in a string
+				raw = inner
+			}
+		}
+		var t previewFunction
+		if !strings.HasPrefix(name, "$") {
+			if err := json.Unmarshal(raw, &t); err != nil || t.Name == "" {
+				return nil, false, reply.Refuse(hint, "tools[%d] is no function.", i)
+			}
+			name = t.Name
+		}
+		switch {
+		case name == "$web_search":
+			search = true
+		case strings.HasPrefix(name, "$"):
+			return nil, false, reply.Refuse(hint, "tools[%d]: Kimi has no built-in function %s.", i, show(name))
+		default:
+			tools = append(tools, providers.Tool{Function: t.Function})
+		}
+	}
+	return tools, search, nil
+}
+
+// choiceOf is a tool_choice as it is sent: null is none.
+func choiceOf(raw json.RawMessage) json.RawMessage {
+	if string(raw) == "null" {
+		return nil
+	}
+	return raw
+}
+
+// searchFormula is Kimi's web search for the models of today (Moonshot docs, Formula API); the built-in $web_search works
+// with thinking off alone, which they can't.
+const searchFormula = "moonshot/web-search:latest"
+
+// formulaSearch makes functions of Kimi's search that run here. It gives none, and a note, where there is no search.
+func (d *Deps) formulaSearch(ctx context.Context, runs *atomic.Int64) (tools []providers.Tool, note string) {
+	if !d.Config.Search.KimiEnabled {
+		return nil, "No web search: KIMI_ENABLE_INTERNET_SEARCH is false."
+	}
+	p, err := d.Registry.Provider("kimi")
+	if err != nil {
+		return nil, "" // the call itself says so
+	}
+	formulas, ok := p.(providers.Formulas)
+	if !ok {
+		return nil, "No web search: this provider has none."
+	}
+	limit := d.Config.Timeouts.Search("kimi")
+	functions, err := providers.Do(ctx, d.Caller, "kimi", "formula", limit, func(ctx context.Context) ([]providers.Function, error) {
+		return formulas.FormulaTools(ctx, searchFormula)
+	})
+	if err != nil {
+		return nil, "No web search: " + reply.Of(ctx, err).Message
+	}
+	for _, f := range functions {
+		tools = append(tools, providers.Tool{Function: f, Run: func(ctx context.Context, arguments string) (string, error) {
+			runs.Add(1)
+			return providers.Do(ctx, d.Caller, "kimi", "search", limit, func(ctx context.Context) (string, error) {
+				return formulas.RunFormula(ctx, searchFormula, f.Name, arguments)
+			})
+		}})
+	}
+	return tools, ""
+}

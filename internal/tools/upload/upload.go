@@ -1,0 +1,186 @@
+// Package upload is the one way from the user's files to a vendor that stores them, and from there to their text.
+//
+// A call hands files in (HandIn) and waits for them within its limit. What is not through by then goes on behind the
+// call, each file within its own limits, and the same call sent again waits for it: files are known by their content.
+// A text that was extracted once is kept, in the state folder. Close ends whatever still goes on.
+//
+// It knows no protocol and no tool; the tools import it.
+package upload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/activity"
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
+)
+
+// Files opens the user's files; *workspace.Workspace does.
+type Files interface {
+	Open(ctx context.Context, path string) (*workspace.File, error)
+}
+
+// Options are what a Queue needs.
+type Options struct {
+	Config   *config.Config
+	Registry *providers.Registry
+	Caller   *providers.Caller
+	Files    Files
+	Activity *activity.Log // hears of what goes on behind its call; nil: nobody does
+	Log      *zap.Logger   // nil logs nothing
+}
+
+// Queue is the service: one for a process. It is safe for concurrent use.
+type Queue struct {
+	cfg      *config.Config
+	registry *providers.Registry
+	caller   *providers.Caller
+	files    Files
+	events   *activity.Log
+	log      *zap.Logger
+	texts    *texts
+	slots    map[string]chan struct{} // by vendor: how many of its files are under way at once
+
+	ctx    context.Context // of every job
+	stop   context.CancelCauseFunc
+	tidy   context.Context // of what is done after a job, such as deleting the file at the vendor
+	hurry  context.CancelFunc
+	active sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	jobs   map[string]*job // by what they carry: under way, or finished and not collected yet
+}
+
+// glmAtOnce is how many files go to GLM at once, so that uploads leave slots to its models.
+const glmAtOnce = 2
+
+// New makes the service.
+func New(o Options) *Queue {
+	q := &Queue{
+		cfg: o.Config, registry: o.Registry, caller: o.Caller, files: o.Files, events: o.Activity, log: o.Log,
+		slots: map[string]chan struct{}{
+			"glm": make(chan struct{}, glmAtOnce), "kimi": make(chan struct{}, max(o.Config.KimiFiles.MaxParallel, 1)),
+		},
+		jobs: map[string]*job{},
+	}
+	if q.log == nil {
+		q.log = zap.NewNop()
+	}
+	q.texts = newTexts(o.Config, q.log)
+	q.ctx, q.stop = context.WithCancelCause(context.Background())
+	q.tidy, q.hurry = context.WithCancel(context.Background())
+	return q
+}
+
+// Request says what is to become of a call's files.
+type Request struct {
+	Tool    string
+	Vendor  string // "glm" or "kimi"
+	Purpose string // the vendor's word for it
+	Paths   []string
+	Extract bool // the text is wanted, not the file: it is deleted at the vendor afterwards, unless KIMI_FILES_KEEP
+	Largest Largest
+}
+
+// Largest is how large a file may be.
+type Largest struct {
+	Setting string  // the variable that says so
+	MB      float64 // 0: as large as the vendor takes it
+	Refuse  bool    // one that is larger fails the whole request, before anything is sent
+}
+
+// File is what has become of one of a request's files.
+type File struct {
+	Path    string // as the host names it
+	Name    string
+	Size    int64
+	ID      string // the vendor's
+	Text    string // where it was wanted
+	Err     error  // a *workspace.Error, *providers.Error or *reply.Error
+	Pending bool   // it goes on, or begins with the next call that hands it in
+	Sent    int64  // bytes of it that are sent; a pending one's
+}
+
+var (
+	errStopped   = errors.New("the server is stopping")
+	errAbandoned = errors.New("the call was cancelled")
+)
+
+// HandIn sends files to a vendor and waits for them until the call's reserve. The result is in the order of the paths,
+// and a file that fails does not fail the others. An error means that nothing became of the whole: the vendor is not
+// configured, a file is too large where that is refused, or the call was cancelled, which stops its uploads.
+func (q *Queue) HandIn(ctx context.Context, r Request) ([]File, error) {
+	if _, err := q.registry.Provider(r.Vendor); err != nil {
+		return nil, err
+	}
+	wait, cancel := working(ctx)
+	defer cancel()
+	list := q.look(wait, r)
+	for _, it := range list {
+		var e *reply.Error
+		if r.Largest.Refuse && errors.As(it.Err, &e) && e.Code == reply.TooLarge {
+			return nil, e
+		}
+	}
+	for _, it := range list {
+		if it.Err == nil && wait.Err() == nil {
+			q.hand(wait, r, it)
+		}
+	}
+	q.await(ctx, wait, list)
+
+	files := make([]File, len(list))
+	for i, it := range list {
+		if it.job != nil {
+			q.leave(it, !errors.Is(ctx.Err(), context.Canceled))
+		} else if it.Err == nil && it.ID == "" && it.Text == "" {
+			it.Pending = true
+		}
+		files[i] = it.File
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return files, nil
+}
+
+// working bounds the part of a call in which it may still wait: up to its reserve.
+func working(ctx context.Context) (context.Context, context.CancelFunc) {
+	if b, ok := providers.BudgetFrom(ctx); ok {
+		return context.WithDeadline(ctx, b.AnswerBy())
+	}
+	return context.WithCancel(ctx)
+}
+
+// Close stops every upload and waits until that is done and the files that only were to be read are deleted at the
+// vendor, or for ctx. Later calls fail.
+func (q *Queue) Close(ctx context.Context) error {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.stop(errStopped)
+	defer q.hurry()
+	done := make(chan struct{})
+	go func() {
+		q.active.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stopping uploads: %w", context.Cause(ctx))
+	}
+}
+
+// keepResult is how long a result that nobody waited for is kept for the call that comes back for it.
+const keepResult = 10 * time.Minute

@@ -1,0 +1,106 @@
+package tools
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
+)
+
+// documents are the user's files on their way through Kimi, which reads PDF, Office files, pictures and much more.
+type documents struct {
+	through, failed, pending []upload.File
+	notes                    []string
+}
+
+// read has Kimi extract the text of files, within the call's limit.
+func (d *Deps) read(ctx context.Context, tool string, paths []string) (*documents, error) {
+	if len(paths) == 0 {
+		return nil, reply.Refuse("Name the files to read.", "files is empty.")
+	}
+	out := &documents{}
+	set := d.Config.KimiFiles
+	if most := set.MaxCount; most > 0 && len(paths) > most {
+		out.notes = append(out.notes, fmt.Sprintf("Only the first %d files were read (KIMI_FILES_MAX_COUNT=%d); left out: %s.", most, most, strings.Join(paths[most:], ", ")))
+		paths = paths[:most]
+	}
+	files, err := d.handIn(ctx, upload.Request{
+		Tool: tool, Vendor: "kimi", Purpose: "file-extract", Paths: paths, Extract: true,
+		Largest: upload.Largest{Setting: "KIMI_FILES_MAX_SIZE_MB", MB: set.MaxSizeMB, Refuse: set.OnOversize == "fail"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		switch {
+		case f.Pending:
+			out.pending = append(out.pending, f)
+		case f.Err != nil:
+			out.failed = append(out.failed, f)
+		default:
+			out.through = append(out.through, f)
+		}
+	}
+	if len(out.through)+len(out.pending) == 0 {
+		return nil, noneThrough(ctx, out.failed)
+	}
+	return out, nil
+}
+
+func (d *Deps) handIn(ctx context.Context, r upload.Request) ([]upload.File, error) {
+	if d.Uploads == nil {
+		return nil, errors.New("the server was put together without uploads")
+	}
+	return d.Uploads.HandIn(ctx, r)
+}
+
+// noneThrough is the error about files of which none went through: the first one's, with the others named.
+func noneThrough(ctx context.Context, failed []upload.File) error {
+	e := *reply.Of(ctx, failed[0].Err)
+	if len(failed) == 1 {
+		return &e
+	}
+	const most = 10
+	var each []string
+	for _, f := range failed[:min(most, len(failed))] {
+		each = append(each, fmt.Sprintf("%s (%s)", f.Path, reply.Of(ctx, f.Err).Code))
+	}
+	if more := len(failed) - most; more > 0 {
+		each = append(each, fmt.Sprintf("and %d more", more))
+	}
+	e.Message = fmt.Sprintf("None of the %d files could be read: %s. The first: %s", len(failed), strings.Join(each, ", "), e.Message)
+	return &e
+}
+
+// fileErrors are the files that failed, each with its error.
+func fileErrors(ctx context.Context, failed []upload.File) []any {
+	var list []any
+	for _, f := range failed {
+		list = append(list, (&Object{}).Set("path", f.Path).Set("error", reply.Of(ctx, f.Err).Object()))
+	}
+	return list
+}
+
+// goOn makes a reply one whose uploads go on: status partial, what is pending, and how to wait for it. That the call's
+// limit passed is told here, since the reply is no error.
+func (d *Deps) goOn(ctx context.Context, r *Result, vendor string, pending []upload.File) {
+	list := []any{}
+	for _, f := range pending {
+		list = append(list, (&Object{}).Set("path", f.Path).Set("bytes_sent", f.Sent).Set("size", f.Size))
+	}
+	r.Body.Set("status", "partial").Set("pending", list)
+	b, ok := providers.BudgetFrom(ctx)
+	if !ok {
+		return
+	}
+	r.Metadata.Note(fmt.Sprintf("%s passed before every file was through. The uploads go on in the background (%s for each): send the same call again to wait for them.",
+		b.Limit, d.Config.Timeouts.Upload(vendor)))
+	if d.Activity != nil {
+		d.Activity.LimitPassed(providers.LimitPassed{Limit: b.Limit, Provider: vendor, Elapsed: time.Since(b.Start)})
+	}
+}
