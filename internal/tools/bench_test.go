@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 )
 
 // Every start builds the catalogue, before tools/list can be answered.
@@ -23,6 +24,17 @@ func BenchmarkDecode(b *testing.B) {
 		var in sampleInput
 		if _, err := s.decode(args, &in); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// What a chat call costs beside the vendor and the database.
+func BenchmarkChat(b *testing.B) {
+	h := newHouse(b, asktest.Says("ok"))
+	for b.Loop() {
+		r := h.Call(b.Context(), Invocation{Tool: "chat", Arguments: json.RawMessage(`{"prompt":"x"}`)})
+		if r.IsError {
+			b.Fatal(r.Body.Get("content"))
 		}
 	}
 }

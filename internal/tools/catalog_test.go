@@ -273,6 +273,22 @@ func TestOriginalSchemasAreTheFloor(t *testing.T) {
 	}
 }
 
+// By default a client sees the original's tools, whatever keys are set, and nothing else.
+func TestTheTwentyNine(t *testing.T) {
+	var want, got []string
+	for name := range originals(t) {
+		if name != "self-check" {
+			want = append(want, name)
+		}
+	}
+	shown, _ := Shown(&Deps{Config: config.Default()})
+	for _, tool := range shown {
+		got = append(got, tool.Name)
+	}
+	assert.Len(t, want, 29)
+	assert.ElementsMatch(t, want, got)
+}
+
 func TestShown(t *testing.T) {
 	names := func(set func(c *config.Tools)) (names, warnings []string) {
 		d := &Deps{Config: config.Default()}

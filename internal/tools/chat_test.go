@@ -27,14 +27,14 @@ import (
 // house is the whole of the tools over stub vendors, a store in a map and a folder.
 type house struct {
 	*Dispatcher
-	t        *testing.T
+	t        testing.TB
 	deps     *Deps
 	store    *asktest.Store
 	dir      string
 	requests []providers.ChatRequest
 }
 
-func newHouse(t *testing.T, glm asktest.Chat, set ...func(*config.Config)) *house {
+func newHouse(t testing.TB, glm asktest.Chat, set ...func(*config.Config)) *house {
 	h := &house{t: t, store: &asktest.Store{}, dir: t.TempDir()}
 	cfg := config.Default()
 	cfg.Conversations.Backend = "memory"
