@@ -31,7 +31,9 @@ func (s source) first(of spec) setting {
 	return setting{}
 }
 
-var placeholder = regexp.MustCompile(`(?i)^<?your[_-].*[_-]here>?$`)
+// placeholder is what examples hold in a value's place, and a reference to a variable that a client's configuration file
+// should have replaced: ${NAME}, ${env:NAME}, $NAME. Taken for a key it would hide the real one of the settings file.
+var placeholder = regexp.MustCompile(`(?i)^(<?your[_-].*[_-]here>?|\$\{[^{}]*\}|\$[a-z_][a-z0-9_]*)$`)
 
 // clean strips the quotes that docker run --env-file leaves around a value, and empties a placeholder.
 func clean(v string) string {

@@ -82,6 +82,16 @@ func TestPrecedenceOfSources(t *testing.T) {
 		assert.Equal(t, "from-environment", c.GLM.APIKey.Reveal())
 		assert.Equal(t, "environment, as ZAI_API_KEY", c.Source("GLM_API_KEY"))
 	})
+	t.Run("a reference that a client left as it stood hides nothing", func(t *testing.T) {
+		m := newMachine(t)
+		m.userFile("GLM_API_KEY=from-file\nDATABASE_URL=postgres://me:$word@host/db\n")
+		for _, reference := range []string{"${GLM_API_KEY}", "${env:GLM_API_KEY}", "${input:glm-key}", "$GLM_API_KEY", "${user_config.glm_api_key}"} {
+			c := m.mustLoad("GLM_API_KEY=" + reference)
+			assert.Equal(t, "from-file", c.GLM.APIKey.Reveal(), reference)
+			assert.Equal(t, "postgres://me:$word@host/db", c.Conversations.DatabaseURL.Reveal())
+		}
+		assert.Equal(t, "$5$abc", m.mustLoad("GLM_API_KEY=$5$abc").GLM.APIKey.Reveal(), "only a whole reference is one")
+	})
 	t.Run("one file only", func(t *testing.T) {
 		m := newMachine(t)
 		m.userFile("LOG_LEVEL=debug\n")
