@@ -187,11 +187,12 @@ func (p originalProperty) examples() []any {
 		case "boolean":
 			out = append(out, true, false)
 		case "integer", "number":
-			low, high := 0.0, 1.0
+			low := 0.0
 			if p.Minimum != nil {
 				low = *p.Minimum
 			}
-			if high = low + 1; p.Maximum != nil {
+			high := low + 1
+			if p.Maximum != nil {
 				high = *p.Maximum
 			}
 			out = append(out, low, high)

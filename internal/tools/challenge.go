@@ -29,7 +29,7 @@ func (d *Deps) challenge(ctx context.Context, in challengeInput) (*Result, error
 	if err != nil {
 		return nil, err
 	}
-	if r := d.tooLong("prompt", in.Prompt, w); r != nil {
+	if r := d.tooLong(in.Prompt, w); r != nil {
 		return r, nil
 	}
 	framed, err := w.Render("frame", in)

@@ -41,7 +41,7 @@ func (d *Deps) chat(ctx context.Context, in chatInput) (*Result, error) {
 	if strings.TrimSpace(in.Prompt) == "" {
 		return d.fetch(ctx, in)
 	}
-	if r := d.tooLong("prompt", in.Prompt, w); r != nil {
+	if r := d.tooLong(in.Prompt, w); r != nil {
 		return r, nil
 	}
 	system, err := w.Render("system", nil)
@@ -102,16 +102,16 @@ func (d *Deps) promptFile(ctx context.Context, files []string, prompt *string) (
 	return rest, nil
 }
 
-// tooLong is the reply to a prompt or step beyond MCP_PROMPT_SIZE_LIMIT, nil when it fits. It is no error: the client is
+// tooLong is the reply to a prompt beyond MCP_PROMPT_SIZE_LIMIT, nil when it fits. It is no error: the client is
 // told how to send it.
-func (d *Deps) tooLong(name, text string, w words.Words) *Result {
+func (d *Deps) tooLong(prompt string, w words.Words) *Result {
 	limit := d.Config.Files.PromptSizeLimit
-	size := utf8.RuneCountInString(text)
+	size := utf8.RuneCountInString(prompt)
 	if limit <= 0 || size <= limit {
 		return nil
 	}
-	how := fmt.Sprintf("%s has %d characters, more than MCP_PROMPT_SIZE_LIMIT=%d. Save its long part in a file inside an allowed folder, "+
-		"and call %s again with a short %s and that file's path.", name, size, limit, w.Name, name)
+	how := fmt.Sprintf("prompt has %d characters, more than MCP_PROMPT_SIZE_LIMIT=%d. Save its long part in a file inside an allowed folder, "+
+		"and call %s again with a short prompt and that file's path.", size, limit, w.Name)
 	r := &Result{}
 	r.Body.Set("status", "resend_prompt").Set("content", how).Set("content_type", "text")
 	r.Metadata.Own.Set("prompt_size", size).Set("limit", limit).Set("instructions", how)

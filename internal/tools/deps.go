@@ -2,7 +2,6 @@ package tools
 
 import (
 	"context"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -28,9 +27,8 @@ type Deps struct {
 	Workspace *workspace.Workspace
 	Uploads   *upload.Queue
 	Version   Version
-	Activity  *activity.Log    // nil records nothing
-	Log       *zap.Logger      // nil logs nothing
-	Now       func() time.Time // nil means time.Now
+	Activity  *activity.Log // nil records nothing
+	Log       *zap.Logger   // nil logs nothing
 }
 
 // Version says which program this is.
@@ -39,13 +37,6 @@ type Version struct {
 	Commit    string   // short, "" when unknown
 	Date      string   // of the commit, YYYY-MM-DD, "" when unknown
 	Protocols []string // MCP revisions that the server speaks, the newest first
-}
-
-func (d *Deps) now() time.Time {
-	if d.Now != nil {
-		return d.Now()
-	}
-	return time.Now()
 }
 
 func (d *Deps) log() *zap.Logger {

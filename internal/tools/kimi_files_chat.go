@@ -38,7 +38,7 @@ func (d *Deps) filesChat(ctx context.Context, in filesChatInput) (*Result, error
 	if strings.TrimSpace(in.Prompt) == "" {
 		return nil, reply.Refuse("Say in prompt what you want to know about the files.", "The prompt is blank.")
 	}
-	if r := d.tooLong("prompt", in.Prompt, w); r != nil {
+	if r := d.tooLong(in.Prompt, w); r != nil {
 		return r, nil
 	}
 	// A path that can't be used is the caller's slip: better to say so than to answer about the rest.

@@ -44,7 +44,7 @@ func (d *Deps) intentAnalysis(ctx context.Context, in intentInput) (*Result, err
 	if strings.TrimSpace(in.Prompt) == "" {
 		return nil, reply.Refuse("Send the request that is to be judged.", "The prompt is blank.")
 	}
-	if r := d.tooLong("prompt", in.Prompt+in.Context, w); r != nil {
+	if r := d.tooLong(in.Prompt+in.Context, w); r != nil {
 		return r, nil
 	}
 	choice := d.choices()

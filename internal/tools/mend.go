@@ -226,7 +226,7 @@ func (m *mender) inRange(f float64, r rules, name string, v any) bool {
 	if (r.minimum == nil || f >= *r.minimum) && (r.maximum == nil || f <= *r.maximum) {
 		return true
 	}
-	accepted := ""
+	var accepted string
 	switch {
 	case r.minimum != nil && r.maximum != nil:
 		accepted = fmt.Sprintf("%g to %g", *r.minimum, *r.maximum)
