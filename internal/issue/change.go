@@ -1,6 +1,7 @@
 package issue
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,6 +12,13 @@ import (
 // Apply makes a change to an issue at a time, and returns the changed issue with the audit rows that the change leaves,
 // none when it changes nothing. Its error is an ErrInvalid.
 func (c Change) Apply(i Issue, at time.Time) (Issue, []Update, error) {
+	if by := c.FixConversationID; by != nil && *by != "" {
+		if done := i.Status == Fixed || i.Status == Verified || i.Status == Closed; c.Status == nil && !done {
+			fixed := Fixed
+			c.Status = &fixed
+		}
+		c.By = cmp.Or(c.By, *by)
+	}
 	if err := c.validate(i); err != nil {
 		return i, nil, err
 	}
@@ -45,7 +53,7 @@ func (c Change) Apply(i Issue, at time.Time) (Issue, []Update, error) {
 	set(&i.ActualFix, c.ActualFix, "actual fix", field)
 	set(&i.ConversationID, c.ConversationID, "conversation", link)
 	set(&i.FixConversationID, c.FixConversationID, "fixed in conversation", link)
-	if c.FixConversationID != nil && *c.FixConversationID != "" && i.FixDate.IsZero() && !i.Status.Active() {
+	if i.FixConversationID != "" && c.FixConversationID != nil && !i.Status.Active() && i.FixDate.IsZero() {
 		i.FixDate = at
 	}
 	setLine(&i.LineStart, c.LineStart, "first line", field)
@@ -55,22 +63,6 @@ func (c Change) Apply(i Issue, at time.Time) (Issue, []Update, error) {
 		i.Components = slices.Clone(*c.Components)
 	}
 	return i, said, nil
-}
-
-// Fixing is the change that records where an issue was fixed and how, "" for how when that is not told. An issue that is
-// fixed, verified or closed already keeps its status; every other becomes fixed, if it may.
-func Fixing(i Issue, conversation, how string) Change {
-	c := Change{FixConversationID: &conversation, By: conversation}
-	if how != "" {
-		c.ActualFix = &how
-	}
-	switch i.Status {
-	case Fixed, Verified, Closed:
-	default:
-		fixed := Fixed
-		c.Status = &fixed
-	}
-	return c
 }
 
 // validate checks the words that a change brings. Words that were there before, perhaps written by another program, are

@@ -96,13 +96,13 @@ type Change struct {
 	LineEnd           *int
 	Components        *[]string
 	ConversationID    *string
-	FixConversationID *string
+	FixConversationID *string // makes an issue that is not fixed, verified or closed fixed, unless Status says otherwise
 	RootCause         *string
 	Impact            *string
 	RecommendedFix    *string
 	ActualFix         *string
 	Note              string // kept with the audit row
-	By                string // the continuation_id of the thread that makes the change, "" for none
+	By                string // the continuation_id of the thread that makes the change; "" is FixConversationID's, or none
 }
 
 // Finding is what a finished workflow reports. One finding is one workspace, file and normalised title.

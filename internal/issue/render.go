@@ -227,6 +227,29 @@ func JSON(list []Issue) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// Formats are the forms of Export.
+func Formats() []string { return []string{"json", "markdown", "csv"} }
+
+// Export writes issues that Get returned in one of the Formats, with everything that belongs to them.
+func Export(list []Issue, format string) (string, error) {
+	switch format {
+	case "json":
+		text, err := JSON(list)
+		return string(text), err
+	case "markdown":
+		var pages []string
+		for _, i := range list {
+			pages = append(pages, Page{Issue: i, Linked: list}.Markdown())
+		}
+		return strings.Join(pages, "\n---\n\n"), nil
+	case "csv":
+		var b strings.Builder
+		err := WriteCSV(&b, list)
+		return b.String(), err
+	}
+	return "", invalid("format %q is none of %s", format, strings.Join(Formats(), ", "))
+}
+
 // csvColumns are the columns of WriteCSV.
 var csvColumns = []string{
 	"issue_number", "title", "severity", "category", "status", "description", "file_path", "line_start", "line_end",

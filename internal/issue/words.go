@@ -214,6 +214,15 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
 }
 
+// Word finds the word that a text means among all of its kind: case, and spaces or hyphens for "_", don't count.
+func Word[T ~string](text string, all []T) (T, error) {
+	plain := T(strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(strings.TrimSpace(text))))
+	if !slices.Contains(all, plain) {
+		return "", invalid("%q is none of %s", text, words(all))
+	}
+	return plain, nil
+}
+
 func words[T ~string](all []T) string {
 	parts := make([]string, len(all))
 	for i, w := range all {
