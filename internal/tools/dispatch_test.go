@@ -198,16 +198,26 @@ func TestErrorCodes(t *testing.T) {
 		err  error
 		want string
 	}{
-		{&providers.Error{Kind: providers.KindRateLimited, Message: "m", Hint: "h", Provider: "glm", Model: "glm-5.3", RetryAfter: 1500 * time.Millisecond},
-			`{"code":"rate_limited","message":"m","hint":"h","retryable":true,"provider":"glm","model":"glm-5.3","retry_after_secs":2}`},
-		{fmt.Errorf("asking: %w", &providers.Error{Kind: providers.KindTimeout, Message: "m", Provider: "glm", Limit: &limit, Elapsed: 30 * time.Second}),
-			`{"code":"timeout","message":"m","hint":"","retryable":true,"provider":"glm","limit":"GLM_TIMEOUT_SECS=30s","elapsed_ms":30000}`},
-		{&providers.Error{Kind: providers.KindAuth, Message: "m", Hint: "h", Err: errors.New("body with a key")},
-			`{"code":"auth","message":"m","hint":"h","retryable":false}`},
-		{&providers.Error{Kind: providers.KindProviderError, Message: "m", Hint: "h", Retry: true},
-			`{"code":"provider_error","message":"m","hint":"h","retryable":true}`},
-		{fmt.Errorf("x: %w", &workspace.Error{Code: workspace.CodeDenied, Message: "m", Hint: "h", Err: fs.ErrPermission}),
-			`{"code":"path_denied","message":"m","hint":"h","retryable":false}`},
+		{
+			&providers.Error{Kind: providers.KindRateLimited, Message: "m", Hint: "h", Provider: "glm", Model: "glm-5.3", RetryAfter: 1500 * time.Millisecond},
+			`{"code":"rate_limited","message":"m","hint":"h","retryable":true,"provider":"glm","model":"glm-5.3","retry_after_secs":2}`,
+		},
+		{
+			fmt.Errorf("asking: %w", &providers.Error{Kind: providers.KindTimeout, Message: "m", Provider: "glm", Limit: &limit, Elapsed: 30 * time.Second}),
+			`{"code":"timeout","message":"m","hint":"","retryable":true,"provider":"glm","limit":"GLM_TIMEOUT_SECS=30s","elapsed_ms":30000}`,
+		},
+		{
+			&providers.Error{Kind: providers.KindAuth, Message: "m", Hint: "h", Err: errors.New("body with a key")},
+			`{"code":"auth","message":"m","hint":"h","retryable":false}`,
+		},
+		{
+			&providers.Error{Kind: providers.KindProviderError, Message: "m", Hint: "h", Retry: true},
+			`{"code":"provider_error","message":"m","hint":"h","retryable":true}`,
+		},
+		{
+			fmt.Errorf("x: %w", &workspace.Error{Code: workspace.CodeDenied, Message: "m", Hint: "h", Err: fs.ErrPermission}),
+			`{"code":"path_denied","message":"m","hint":"h","retryable":false}`,
+		},
 		{fmt.Errorf("x: %w", conversation.ErrNotFound), `"conversation_not_found"`},
 		{conversation.ErrBusy, `"conversation_busy"`},
 		{reply.StoreFailed(errors.New("dsn with a password")), `"store_unavailable"`},

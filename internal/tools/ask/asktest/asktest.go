@@ -15,7 +15,6 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
-	"github.com/exai-mcp/exai-mcp/internal/providers/providertest"
 )
 
 // Store is a conversation.Store in a map. Before, where it is set, is called ahead of each operation ("load", "append",
@@ -181,19 +180,31 @@ func (s *Store) Open(context.Context) (conversation.Store, error) { return s, ni
 // Chat is what a stub vendor does with a request.
 type Chat = func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error)
 
-// Vendors are a registry and a caller over stub vendors: glm always, kimi where its function is set. The configuration
-// gets their keys.
+// Vendors are a registry and a caller over vendors that do as told: glm always, kimi where its function is set. The
+// configuration gets their keys.
 func Vendors(t testing.TB, cfg *config.Config, glm, kimi Chat) (*providers.Registry, *providers.Caller) {
 	t.Helper()
-	stubs := []providers.Provider{&providertest.Stub{Vendor: "glm", Catalogue: providers.BuiltinModels("glm"), ChatFunc: glm}}
+	vendors := []providers.Provider{vendor{"glm", glm}}
 	cfg.GLM.APIKey = "test"
 	if kimi != nil {
 		cfg.Kimi.APIKey = "test"
-		stubs = append(stubs, &providertest.Stub{Vendor: "kimi", Catalogue: providers.BuiltinModels("kimi"), ChatFunc: kimi})
+		vendors = append(vendors, vendor{"kimi", kimi})
 	}
-	reg, err := providers.NewRegistry(cfg, stubs...)
+	reg, err := providers.NewRegistry(cfg, vendors...)
 	require.NoError(t, err)
 	return reg, providers.NewCaller(reg, cfg, nil)
+}
+
+// vendor is a provider that can chat and nothing else.
+type vendor struct {
+	name string
+	chat Chat
+}
+
+func (v vendor) Name() string              { return v.name }
+func (v vendor) Models() []providers.Model { return providers.BuiltinModels(v.name) }
+func (v vendor) Chat(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+	return v.chat(ctx, req, on)
 }
 
 // Says answers at once.
