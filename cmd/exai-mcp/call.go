@@ -51,6 +51,7 @@ func (a *app) callTool(ctx context.Context, args []string, limited bool) error {
 		return err
 	}
 	defer func() { p.close(time.Now().Add(goneWithin)) }()
+	p.database.begin()
 	call := func(arguments json.RawMessage) *tools.Result {
 		return p.dispatch.Call(ctx, tools.Invocation{
 			ID: "call", Tool: args[0], Arguments: arguments, Received: time.Now(), Client: "exai-mcp call",
@@ -60,7 +61,7 @@ func (a *app) callTool(ctx context.Context, args []string, limited bool) error {
 	reply := call(arguments)
 	for first := true; !limited && ctx.Err() == nil; first = false {
 		o := outcomeOf(reply)
-		if !o.partial() || !first && !o.goesOn(p.caller.Background()) {
+		if !o.partial() || !first && !o.goesOn(p.caller.Background()) || o.ID == "" && len(o.Pending) == 0 {
 			break
 		}
 		if arguments, err = o.again(args[0], arguments); err != nil {

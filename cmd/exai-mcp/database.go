@@ -56,13 +56,13 @@ func (d *database) begin() *opening {
 		start := time.Now()
 		o.store, o.err = store.Open(d.ctx, d.settings)
 		o.ended = time.Now()
-		if o.err != nil {
-			d.log.Error("the database could not be opened", zap.Error(o.err))
-		} else {
-			d.log.Info("database open", zap.String("backend", o.store.Backend()), zap.String("where", o.store.Location()),
-				zap.Duration("took", time.Since(start)))
-		}
 		close(o.done)
+		if o.err != nil {
+			d.log.Error("the database could not be opened; the next call that needs it tries again", zap.Error(o.err))
+			return
+		}
+		d.log.Info("database open", zap.String("kind", o.store.Backend()), zap.String("where", o.store.Location()),
+			zap.Duration("took", o.ended.Sub(start)))
 	}()
 	return o
 }

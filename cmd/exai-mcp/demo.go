@@ -35,7 +35,10 @@ that is removed at the end.`,
 }
 
 // The demo's limits are short, so that an answer that never comes is over in seconds.
-const demoLimit = 2 * time.Second
+const (
+	demoLimit   = 2 * time.Second
+	demoSilence = time.Second
+)
 
 // demo is one run of it: the stage, and what is printed.
 type demo struct {
@@ -103,7 +106,7 @@ func (a *app) demoEnviron(vendors *emulator.Emulator, dir string) []string {
 		homeVariable+"="+dir, "XDG_CONFIG_HOME="+dir, "EXAI_STATE_DIR="+filepath.Join(dir, "state"), "LOG_LEVEL=warn",
 		"GLM_API_KEY="+vendors.Key(emulator.GLM), "GLM_API_URL="+vendors.GLMURL(),
 		"KIMI_API_KEY="+vendors.Key(emulator.Kimi), "KIMI_API_URL="+vendors.KimiURL(),
-		"GLM_TIMEOUT_SECS="+demoLimit.String(), "STREAM_IDLE_TIMEOUT_SECS="+demoLimit.String(), "MAX_RETRIES=0",
+		"GLM_TIMEOUT_SECS="+demoLimit.String(), "STREAM_IDLE_TIMEOUT_SECS="+demoSilence.String(), "MAX_RETRIES=0",
 	)
 }
 
@@ -160,11 +163,7 @@ func (d *demo) leave() error {
 
 // call calls a tool, prints both sides, and returns the reply object.
 func (d *demo) call(ctx context.Context, tool string, arguments map[string]any) (reply, error) {
-	shown, err := json.Marshal(arguments)
-	if err != nil {
-		return nil, err
-	}
-	d.print("-> %s %s", tool, clip(string(shown), 400))
+	d.print("-> %s\n%s", tool, outline(arguments, "   "))
 	start := time.Now()
 	result, err := d.server.ask(ctx, "tools/call", map[string]any{
 		"name": tool, "arguments": arguments, "_meta": map[string]any{"progressToken": tool},
@@ -176,7 +175,7 @@ func (d *demo) call(ctx context.Context, tool string, arguments map[string]any) 
 	if err := json.Unmarshal(result, &r); err != nil {
 		return nil, err
 	}
-	d.print("<- after %s: %s", time.Since(start).Round(time.Millisecond), r.StructuredContent.summary())
+	d.print("<- after %s\n%s", time.Since(start).Round(time.Millisecond), r.StructuredContent.outline())
 	return r.StructuredContent, nil
 }
 
@@ -184,7 +183,11 @@ func (d *demo) call(ctx context.Context, tool string, arguments map[string]any) 
 func (d *demo) noted(method string, params json.RawMessage) {
 	var p struct{ Message string }
 	if method == "notifications/progress" && json.Unmarshal(params, &p) == nil {
-		d.print("   . %s", p.Message)
+		what := p.Message
+		if id, rest, found := strings.Cut(what, " | "); found && strings.HasPrefix(id, "continuation_id=") {
+			what = rest // the id stands in the reply
+		}
+		d.print("   . %s", what)
 	}
 }
 
@@ -196,69 +199,6 @@ func (d *demo) print(format string, args ...any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	fmt.Fprintf(d.w, format+"\n", args...)
-}
-
-// reply is a tool's reply object.
-type reply map[string]any
-
-// text is what stands under a path of keys, "" when that is no text.
-func (r reply) text(path ...string) string {
-	var at any = map[string]any(r)
-	for _, key := range path {
-		object, _ := at.(map[string]any)
-		at = object[key]
-	}
-	s, _ := at.(string)
-	return s
-}
-
-// summary is a reply in a few lines: every key of it, long texts cut.
-func (r reply) summary() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "status %s", r.text("status"))
-	for _, key := range []string{"content", "error", "expert_analysis", "required_actions", "next_call", "accumulated_responses", "verdict", "issues_found", "continuation_offer", "metadata"} {
-		value, ok := r[key]
-		if !ok {
-			continue
-		}
-		shown, isText := value.(string)
-		if !isText {
-			encoded, err := json.Marshal(value)
-			if err != nil {
-				continue
-			}
-			shown = string(encoded)
-		}
-		fmt.Fprintf(&b, "\n   %s: %s", key, indent(wrap(clip(shown, 700), 100)))
-	}
-	return b.String()
-}
-
-func indent(text string) string { return strings.ReplaceAll(text, "\n", "\n     ") }
-
-// clip cuts a text to n characters.
-func clip(text string, n int) string {
-	if runes := []rune(text); len(runes) > n {
-		return string(runes[:n]) + " ..."
-	}
-	return text
-}
-
-// wrap breaks lines that are longer than width between words.
-func wrap(text string, width int) string {
-	var lines []string
-	for line := range strings.SplitSeq(text, "\n") {
-		current := ""
-		for word := range strings.FieldsSeq(line) {
-			if current != "" && len(current)+1+len(word) > width {
-				lines = append(lines, current)
-				current = ""
-			}
-			current = strings.TrimPrefix(current+" "+word, " ")
-		}
-		lines = append(lines, current)
-	}
-	return strings.Join(lines, "\n")
 }
 
 // lastLines keeps the end of what is written to it.

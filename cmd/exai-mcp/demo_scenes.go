@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 )
@@ -20,8 +22,12 @@ func scenes() []scene {
 	return []scene{
 		{"chat with GLM, and go on with the conversation", playGLM},
 		{"chat with Kimi, which speaks another dialect", playKimi},
+		{"a debug workflow on a planted bug, with an expert at its end", playDebug},
+		{"a consensus: models of both vendors at once, each blind to the other", playConsensus},
+		{"a web search", playSearch},
 		{"a vendor that never answers: the call ends at its limit", playSilence},
-		{"a stream that dies: what had arrived is kept", playStall},
+		{"a stream that falls silent: what had arrived is kept", playStall},
+		{"an answer longer than its call may be: it goes on in the background, and is fetched", playBackground},
 	}
 }
 
@@ -48,6 +54,57 @@ func playKimi(ctx context.Context, d *demo) error {
 	return err
 }
 
+func playDebug(ctx context.Context, d *demo) error {
+	file := filepath.Join(d.project, "window.go")
+	first, err := d.call(ctx, "debug", map[string]any{
+		"step": "Sums([1 2 3], 2) returns [3]; the sum of the last window is missing.", "step_number": 1, "total_steps": 2,
+		"next_step_required": true, "findings": "The symptom is the same for every input: one sum too few.",
+		"relevant_files": []string{file}, "confidence": "low", "model": "glm-5.3",
+	})
+	if err != nil {
+		return err
+	}
+	expert, err := json.Marshal(map[string]any{
+		"status":  "analysis_complete",
+		"summary": "(emulated) The hypothesis holds: the loop ends one window early.",
+		"findings": []map[string]any{{
+			"severity": "high", "file": file, "line": 6, "title": "Loop bound leaves out the last window",
+			"evidence": "i < len(numbers)-n never reaches the window that ends at the last number", "recommendation": "use <=", "confidence": "certain",
+		}},
+		"root_cause": "(emulated) < where <= is meant, in the loop of Sums.",
+	})
+	if err != nil {
+		return err
+	}
+	d.vendors.On(emulator.Match{Vendor: emulator.GLM, Anywhere: "off by one"}, emulator.Say(string(expert)))
+	_, err = d.call(ctx, "debug", map[string]any{
+		"step": "Read the loop of Sums and walked it by hand with n=2.", "step_number": 2, "total_steps": 2,
+		"next_step_required": false, "findings": "With three numbers and n=2, i takes 0 only; the bound is off by one.",
+		"hypothesis": "The loop's bound should be i <= len(numbers)-n.", "relevant_files": []string{file},
+		"confidence": "high", "model": "glm-5.3", "continuation_id": first.text("continuation_id"),
+	})
+	return err
+}
+
+func playConsensus(ctx context.Context, d *demo) error {
+	for vendor, opinion := range map[emulator.Vendor]string{
+		emulator.GLM:  "(emulated) For it: one file to back up, no server to run.",
+		emulator.Kimi: "(emulated) Against it as soon as two machines write.",
+	} {
+		d.vendors.On(emulator.Match{Vendor: vendor, Anywhere: "SQLite"}, emulator.Say(opinion))
+	}
+	_, err := d.call(ctx, "consensus", map[string]any{
+		"step": "Is SQLite enough for a service that keeps a few million rows?", "step_number": 1, "total_steps": 2,
+		"next_step_required": true, "findings": "Writes come from one process today.",
+	})
+	return err
+}
+
+func playSearch(ctx context.Context, d *demo) error {
+	_, err := d.call(ctx, "glm_web_search", map[string]any{"search_query": "go 1.26 release notes", "count": 2})
+	return err
+}
+
 func playSilence(ctx context.Context, d *demo) error {
 	d.vendors.On(emulator.Match{Vendor: emulator.GLM, Text: "Are you there"}, emulator.Fail(emulator.NeverAnswer()))
 	r, err := d.call(ctx, "chat", map[string]any{"prompt": "Are you there?", "model": "glm-5.3"})
@@ -63,6 +120,23 @@ func playStall(ctx context.Context, d *demo) error {
 	r, err := d.call(ctx, "chat", map[string]any{"prompt": "Count to five.", "model": "glm-5.3-flash"})
 	if err == nil && r.text("status") != "partial" {
 		err = fmt.Errorf("expected a partial answer, got %v", r)
+	}
+	return err
+}
+
+func playBackground(ctx context.Context, d *demo) error {
+	d.vendors.On(emulator.Match{Vendor: emulator.GLM, Text: "Tell me slowly"},
+		emulator.Say("(emulated) ", "a ", "long ", "answer ", "takes ", "its ", "time.").Every(demoLimit/5))
+	r, err := d.call(ctx, "chat", map[string]any{"prompt": "Tell me slowly.", "model": "glm-5.3-flash"})
+	if err != nil {
+		return err
+	}
+	if r.text("status") != "partial" {
+		return fmt.Errorf("expected a partial answer, got %v", r)
+	}
+	r, err = d.call(ctx, "chat", map[string]any{"prompt": "", "continuation_id": r.text("continuation_offer", "continuation_id")})
+	if err == nil && !strings.HasSuffix(r.text("content"), "its time.") {
+		err = fmt.Errorf("expected the whole answer, got %v", r)
 	}
 	return err
 }

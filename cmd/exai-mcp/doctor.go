@@ -19,19 +19,22 @@ import (
 )
 
 func (a *app) doctorCommand() *cobra.Command {
-	var offline bool
+	var offline, live bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check keys, folders, database and settings, and say what to do",
 		Long: `Checks what exai-mcp needs and says what to do about what it finds: the settings, each vendor's key (one cheap request,
 the list of models), the state folder, the database, the log folder, the roots whose files may be read, git, and models
-that are about to retire. --offline leaves the vendors out.
+that are about to retire. --offline leaves the vendors out; --live also asks each vendor a short question, and GLM for a search,
+and tells what that cost.
 
 Exit code 1 when something must be mended.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), offline) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), offline, live) },
 	}
 	cmd.Flags().BoolVar(&offline, "offline", false, "make no request to a vendor")
+	cmd.Flags().BoolVar(&live, "live", false, "ask each vendor a short question, and GLM for a search (costs a little)")
+	cmd.MarkFlagsMutuallyExclusive("offline", "live")
 	return cmd
 }
 
@@ -61,7 +64,7 @@ func (r *report) line(mark, format string, args ...any) {
 	fmt.Fprintf(r.w, "  %-4s    %s\n", mark, fmt.Sprintf(format, args...))
 }
 
-func (a *app) doctor(ctx context.Context, offline bool) error {
+func (a *app) doctor(ctx context.Context, offline, live bool) error {
 	b := thisBuild()
 	fmt.Fprintf(a.out, "exai-mcp %s, %s, %s/%s\n", b.version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	r := &report{w: a.out}
@@ -80,6 +83,9 @@ func (a *app) doctor(ctx context.Context, offline bool) error {
 	defer p.close(time.Now().Add(time.Second))
 	checkSettings(r, p)
 	checkKeys(ctx, r, p, offline)
+	if live {
+		checkLive(ctx, r, p)
+	}
 	checkFolders(ctx, r, p)
 	checkModels(r, p)
 	if r.failed > 0 {

@@ -174,6 +174,18 @@ func TestDoctor(t *testing.T) {
 		assert.Equal(t, exitOK, code, out)
 		assert.Empty(t, s.vendors.Requests())
 	})
+	t.Run("live", func(t *testing.T) {
+		s := newSite(t)
+		code, out, _ := s.run("", "doctor", "--live")
+		assert.Equal(t, exitOK, code, out)
+		assert.Regexp(t, `glm: glm-\S+ answered in \S+, the first text after \S+; \d+ tokens in, \d+ out, \$0\.\d+`, out)
+		assert.Regexp(t, `kimi: kimi-\S+ answered in`, out)
+		assert.Contains(t, out, "glm: a search found 1 pages")
+		s.vendors.On(emulator.Match{Vendor: emulator.Kimi}, emulator.Fail(emulator.VendorError(429, "exceeded_current_quota_error", "x")))
+		code, out, _ = s.run("", "doctor", "--live")
+		assert.Equal(t, exitFailed, code)
+		assert.Contains(t, out, "FAIL    kimi: a chat failed")
+	})
 	t.Run("a key that is refused", func(t *testing.T) {
 		s := newSite(t, "GLM_API_KEY=00000000000000000000000000000000.wrongwrongwrong1")
 		code, out, _ := s.run("", "doctor")
@@ -208,9 +220,10 @@ func TestLogsHoldNoKey(t *testing.T) {
 	cfg, err := (&app{environ: s.environ}).load()
 	require.NoError(t, err)
 	var out bytes.Buffer
-	log, err := newLogger(cfg, &out)
+	p, err := (&app{environ: s.environ}).assemble(cfg, &out)
 	require.NoError(t, err)
-	log.Sugar().Infof("a careless line with %s in it", emulator.GLMKey)
+	defer p.close(time.Now().Add(time.Second))
+	p.log.Sugar().Infof("a careless line with %s in it", emulator.GLMKey)
 	assert.Contains(t, out.String(), "a careless line with ******** in it")
 }
 
@@ -221,8 +234,9 @@ func TestDemo(t *testing.T) {
 	assert.NotContains(t, out+errs, "a-real-key-of-the-user")
 	assert.Empty(t, errs)
 	for _, want := range []string{
-		"speaks MCP 2025-11-25", "-> chat", "status continuation_available", `"provider_used":"kimi"`,
-		`"limit":"GLM_TIMEOUT_SECS=2s"`, "status partial", "the server was gone after",
+		"speaks MCP 2025-11-25", "-> chat\n", "status: continuation_available", "; kimi; ", "citation: verified",
+		"status: consensus_workflow_complete", "Emulated result 1", "limit: GLM_TIMEOUT_SECS=2s", "status: partial",
+		"a long answer takes its time.", "the server was gone after",
 	} {
 		assert.Contains(t, out, want)
 	}

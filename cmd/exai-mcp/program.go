@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
+	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
@@ -20,6 +22,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/server"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
@@ -28,12 +31,14 @@ type program struct {
 	cfg      *config.Config
 	build    build
 	log      *zap.Logger
+	activity *activity.Log
 	client   *server.Client
 	registry *providers.Registry
 	caller   *providers.Caller
 	database *database
 	files    *workspace.Workspace
 	threads  *ask.Threads
+	uploads  *upload.Queue
 	tools    []tools.Tool // that are shown
 	dispatch *tools.Dispatcher
 	warnings []string // about settings, for people
@@ -41,11 +46,12 @@ type program struct {
 
 // assemble puts the parts together, from the settings up. The log goes to logw.
 func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
-	p := &program{cfg: cfg, build: thisBuild(), client: &server.Client{Mask: maskOf(cfg.Secrets())}}
-	var err error
-	if p.log, err = newLogger(cfg, logw, p.client.LogCore()); err != nil {
-		return nil, err
-	}
+	p := &program{cfg: cfg, build: thisBuild(), client: &server.Client{}}
+	toClient := activity.NewRedactor(cfg.Secrets()...).Core(p.client.LogCore())
+	p.log = activity.NewLogger(cfg, logw).WithOptions(zap.WrapCore(func(toStderr zapcore.Core) zapcore.Core {
+		return zapcore.NewTee(toStderr, toClient)
+	}))
+	p.activity = activity.Open(cfg, p.log)
 	if err := p.connectVendors(); err != nil {
 		return nil, err
 	}
@@ -83,7 +89,7 @@ func (p *program) connectVendors() error {
 	if p.registry, err = providers.NewRegistry(p.cfg, g, k); err != nil {
 		return err
 	}
-	p.caller = providers.NewCaller(p.registry, p.cfg, nil)
+	p.caller = providers.NewCaller(p.registry, p.cfg, p.activity)
 	return nil
 }
 
@@ -104,12 +110,15 @@ func (p *program) makeTools() {
 		return s.Issues(), nil
 	}
 	p.threads = ask.New(ask.Options{
-		Config: p.cfg, Caller: p.caller, Store: conversations, Log: p.log,
+		Config: p.cfg, Caller: p.caller, Store: conversations, Activity: p.activity, Log: p.log,
 		Workspace: func() string { return p.files.FirstRoot(context.Background()) },
+	})
+	p.uploads = upload.New(upload.Options{
+		Config: p.cfg, Registry: p.registry, Caller: p.caller, Files: p.files, Activity: p.activity, Log: p.log,
 	})
 	deps := &tools.Deps{
 		Config: p.cfg, Registry: p.registry, Caller: p.caller, Threads: p.threads, Store: conversations, Issues: issues,
-		Workspace: p.files, Log: p.log,
+		Workspace: p.files, Uploads: p.uploads, Activity: p.activity, Log: p.log,
 		Version: tools.Version{Number: p.build.version, Commit: p.build.commit, Date: p.build.date, Protocols: server.Revisions()},
 	}
 	shown, warnings := tools.Shown(deps)
@@ -124,7 +133,7 @@ func (p *program) close(deadline time.Time) {
 	defer cancel()
 	closed := make(chan error, 1)
 	go func() {
-		closed <- errors.Join(p.threads.Close(ctx), p.caller.Close(ctx), p.registry.Close(), p.database.close())
+		closed <- errors.Join(p.threads.Close(ctx), p.uploads.Close(ctx), p.caller.Close(ctx), p.registry.Close(), p.database.close(), p.activity.Close())
 	}()
 	select {
 	case err := <-closed:

@@ -299,7 +299,7 @@ func TestSignalsToTheProcess(t *testing.T) {
 	}
 	start := func(t *testing.T, settings ...string) (*exec.Cmd, *site) {
 		s := newSite(t, settings...)
-		s.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply { return emulator.Fail(emulator.NeverAnswer()) })
+		s.vendors.On(emulator.Match{}, emulator.Say("(emulated) ", "some", "thing").With(emulator.StallAfter(2)))
 		exe, err := os.Executable()
 		require.NoError(t, err)
 		cmd := exec.Command(exe, "serve")
@@ -309,8 +309,9 @@ func TestSignalsToTheProcess(t *testing.T) {
 		require.NoError(t, cmd.Start())
 		_, err = io.WriteString(in, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"chat","arguments":{"prompt":"x","model":"glm-5.3-flash"}}}`+"\n")
 		require.NoError(t, err)
-		_, err = s.vendors.WaitFor(t.Context(), 1)
+		_, err = s.vendors.WaitUntil(t.Context(), func(r []emulator.Request) bool { return len(r) == 1 && r[0].Sent == 2 })
 		require.NoError(t, err)
+		time.Sleep(100 * time.Millisecond) // for it to arrive: nothing tells when it has
 		return cmd, s
 	}
 	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {

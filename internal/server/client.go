@@ -13,7 +13,6 @@ import (
 // Client is the client at the other end, for those who are made before the server is: the workspace asks it for its
 // roots, the logger tells it what happened. The zero Client is a client that never connects.
 type Client struct {
-	Mask func(line []byte) []byte // takes secrets out of a log message; nil leaves it as it is
 	conn atomic.Pointer[conn]
 }
 
@@ -75,9 +74,6 @@ func (l *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	line, err := encode(map[string]any{"jsonrpc": "2.0", "method": "notifications/message", "params": params})
 	if err != nil {
 		return err
-	}
-	if l.client.Mask != nil {
-		line = l.client.Mask(line)
 	}
 	if conn.state.wantsLog(entry.Level) {
 		conn.out.offer(line)

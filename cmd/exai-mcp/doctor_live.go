@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// checkLive asks each vendor a short question, streamed as all model calls are, and whoever searches for a page.
+func checkLive(ctx context.Context, r *report, p *program) {
+	r.section("Live")
+	for _, vendor := range p.registry.Providers() {
+		checkChat(ctx, r, p, vendor)
+		if searcher, ok := vendor.(providers.Searcher); ok {
+			checkSearch(ctx, r, p, vendor.Name(), searcher)
+		}
+	}
+}
+
+func checkChat(ctx context.Context, r *report, p *program, vendor providers.Provider) {
+	start := time.Now()
+	var first time.Duration
+	out, err := p.caller.Call(ctx, providers.Call{
+		Provider: vendor.Name(), Category: providers.CategoryFast, Thinking: providers.ThinkMinimal,
+		Build: func(providers.Model) (providers.ChatRequest, error) {
+			return providers.ChatRequest{
+				Messages: []providers.Message{{Role: providers.RoleUser, Content: "Reply with the single word: ready"}}, MaxOutputTokens: 512,
+			}, nil
+		},
+		On: func(e providers.Event) {
+			if first == 0 && e.Tokens > 0 {
+				first = time.Since(start)
+			}
+		},
+	})
+	switch took := time.Since(start).Round(time.Millisecond); {
+	case err != nil:
+		r.fail(hintOf(err), "%s: a chat failed after %s: %s", vendor.Name(), took, sentenceOf(err))
+	case out.Partial:
+		r.fail("ask again; if it stays so, name another model", "%s: %s answered only in part within %s", vendor.Name(), out.Model.ID, took)
+	default:
+		u := out.Response.Usage
+		r.ok("%s: %s answered in %s, the first text after %s; %d tokens in, %d out, $%.6f", vendor.Name(), out.Model.ID, took,
+			first.Round(time.Millisecond), u.InputTokens, u.OutputTokens, u.CostUSD)
+	}
+}
+
+func checkSearch(ctx context.Context, r *report, p *program, name string, searcher providers.Searcher) {
+	start := time.Now()
+	found, err := providers.Do(ctx, p.caller, name, "search", p.cfg.Timeouts.Search(name), func(ctx context.Context) (*providers.SearchResult, error) {
+		return searcher.Search(ctx, providers.SearchQuery{Query: "go release notes", Count: 1})
+	})
+	took := time.Since(start).Round(time.Millisecond)
+	if err != nil {
+		r.fail(hintOf(err), "%s: a search failed after %s: %s", name, took, sentenceOf(err))
+		return
+	}
+	r.ok("%s: a search found %d pages in %s; it is charged per search, see the vendor's prices", name, len(found.Hits), took)
+}
