@@ -114,7 +114,7 @@ that is not accepted; 130 cut short by a second signal.`,
 	root.PersistentFlags().StringVar(&a.envFile, "env-file", "", "read settings from this file; the environment wins over it")
 	root.AddCommand(
 		a.serveCommand(), a.callCommand(), a.toolsCommand(), a.doctorCommand(), a.configCommand(), a.demoCommand(),
-		a.versionCommand(),
+		a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/store"
+)
+
+func (a *app) conversationsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "conversations",
+		Short: "List, show, search, export and delete conversations",
+		Long: `Shows and deletes what was said in calls with a continuation_id, workflow runs among them. An id is the continuation_id
+that clients see, and that an issue names.
+
+  exai-mcp conversations list
+  exai-mcp conversations show ID
+  exai-mcp conversations search "retry budget" --path src/client.go
+  exai-mcp conversations prune --older-than 90d`,
+		Args: noSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(
+		a.conversationsListCommand(), a.conversationsShowCommand(), a.conversationsSearchCommand(),
+		a.conversationsExportCommand(), a.conversationsDeleteCommand(), a.conversationsPruneCommand(),
+	)
+	return cmd
+}
+
+func (a *app) conversationsListCommand() *cobra.Command {
+	var f conversation.Filter
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List conversations, the latest first",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.Limit < 0 {
+				return fmt.Errorf("--limit %d: give 0 for all, or a number above it", f.Limit)
+			}
+			return a.listThreads(cmd.Context(), f, "", asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&f.Tool, "tool", "", "only those that this tool began")
+	cmd.Flags().IntVar(&f.Limit, "limit", 50, "at most so many; 0 is all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (a *app) conversationsSearchCommand() *cobra.Command {
+	var f conversation.Filter
+	var path string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "search [TEXT] [--path FILE]",
+		Short: "Find conversations by a text, or by a file that was sent in them",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.Text = strings.Join(args, " ")
+			switch {
+			case strings.TrimSpace(f.Text) == "" && path == "":
+				return errors.New("give a text to search for, or --path FILE")
+			case f.Limit < 0:
+				return fmt.Errorf("--limit %d: give 0 for all, or a number above it", f.Limit)
+			}
+			return a.listThreads(cmd.Context(), f, path, asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&path, "path", "", "only those in which this file was sent")
+	cmd.Flags().StringVar(&f.Tool, "tool", "", "only those that this tool began")
+	cmd.Flags().IntVar(&f.Limit, "limit", 50, "at most so many; 0 is all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// listThreads prints a list. A path that nobody sent is tried once more from the working directory.
+func (a *app) listThreads(ctx context.Context, f conversation.Filter, path string, asJSON bool) error {
+	return a.withStore(ctx, func(_ *config.Config, s *store.Store) error {
+		f.Path = path
+		list, err := threads(ctx, s, f)
+		if err == nil && len(list) == 0 && path != "" && !filepath.IsAbs(path) {
+			if f.Path, err = filepath.Abs(path); err == nil {
+				list, err = threads(ctx, s, f)
+			}
+		}
+		switch {
+		case err != nil:
+			return err
+		case asJSON:
+			return a.printJSON(summariesJSON(list))
+		case len(list) == 0:
+			return a.print("No conversations.\n")
+		}
+		rows := [][]string{{"ID", "TOOL", "MODEL", "TURNS", "UPDATED", "STATE", "TITLE"}}
+		if f.Text != "" {
+			rows[0] = append(rows[0], "FOUND")
+		}
+		for _, t := range list {
+			state := ""
+			if t.Running {
+				state = "running"
+			}
+			row := []string{t.ID, t.Tool, t.Model, strconv.Itoa(t.Turns), clock(t.UpdatedAt), state, shortened(t.Title, 60)}
+			if f.Text != "" {
+				row = append(row, t.Excerpt)
+			}
+			rows = append(rows, row)
+		}
+		if err := a.print(table(rows)); err != nil || f.Limit == 0 || len(list) < f.Limit {
+			return err
+		}
+		return a.printf("The latest %d; there may be more: --limit 0 shows all.\n", f.Limit)
+	})
+}
+
+// threads lists conversations, all of them with a limit of 0.
+func threads(ctx context.Context, s conversation.Store, f conversation.Filter) ([]conversation.Summary, error) {
+	if f.Limit > 0 {
+		return s.List(ctx, f)
+	}
+	const page = 500
+	var out []conversation.Summary
+	seen := map[string]bool{} // others may use conversations between two pages
+	for f.Limit = page; ; f.Offset += page {
+		list, err := s.List(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range list {
+			if !seen[t.ID] {
+				seen[t.ID] = true
+				out = append(out, t)
+			}
+		}
+		if len(list) < page {
+			return out, nil
+		}
+	}
+}
+
+func shortened(text string, most int) string {
+	text = oneLine(text)
+	if r := []rune(text); len(r) > most {
+		return strings.TrimSpace(string(r[:most-1])) + "…"
+	}
+	return text
+}
+
+func (a *app) conversationsDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "delete ID...",
+		Short: "Delete conversations with everything that was said and sent in them",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
+				var errs []error
+				for _, id := range ids {
+					err := s.Delete(cmd.Context(), id)
+					if err == nil {
+						err = a.printf("Deleted conversation %s.\n", id)
+					} else {
+						err = fmt.Errorf("%s: %w", id, err)
+					}
+					errs = append(errs, err)
+				}
+				return errors.Join(errs...)
+			})
+		},
+	}
+}
+
+func (a *app) conversationsPruneCommand() *cobra.Command {
+	var olderThan string
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "prune --older-than AGE",
+		Short: "Delete the conversations that nobody used for a while",
+		Long: `Deletes the conversations that were last used longer ago than --older-than says: 30d, 12w, or a Go duration such as 36h.
+It says how many, and asks before it deletes; --yes answers for you. Issues stay.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			age, err := ageOf(olderThan)
+			if err != nil {
+				return err
+			}
+			return a.prune(cmd.Context(), time.Now().Add(-age), yes)
+		},
+	}
+	cmd.Flags().StringVar(&olderThan, "older-than", "", "the age, such as 30d")
+	cmd.Flags().BoolVar(&yes, "yes", false, "delete without asking")
+	return cmd
+}
+
+// ageOf reads days, weeks or a Go duration.
+func ageOf(text string) (time.Duration, error) {
+	bad := fmt.Errorf("--older-than %q: give an age above 0, such as 30d, 12w or 36h", text)
+	day := 24 * time.Hour
+	for suffix, unit := range map[string]time.Duration{"d": day, "w": 7 * day} {
+		if number, ok := strings.CutSuffix(text, suffix); ok {
+			n, err := strconv.Atoi(number)
+			if err != nil || n < 1 || n > 36500 {
+				return 0, bad
+			}
+			return time.Duration(n) * unit, nil
+		}
+	}
+	age, err := time.ParseDuration(text)
+	if err != nil || age <= 0 {
+		return 0, bad
+	}
+	return age, nil
+}
+
+func (a *app) prune(ctx context.Context, before time.Time, yes bool) error {
+	return a.withStore(ctx, func(_ *config.Config, s *store.Store) error {
+		old, err := threads(ctx, s, conversation.Filter{Before: before})
+		if err != nil {
+			return err
+		}
+		if len(old) == 0 {
+			return a.printf("No conversation was last used before %s.\n", clock(before))
+		}
+		if !yes {
+			if err := a.printf("Delete %d conversations that were last used before %s? [y/N] ", len(old), clock(before)); err != nil {
+				return err
+			}
+			line, _ := bufio.NewReader(a.in).ReadString('\n') // no answer is a no
+			if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+				return failure{errors.New("nothing was deleted; answer y, or give --yes")}
+			}
+		}
+		n, err := s.Prune(ctx, before)
+		if err != nil {
+			return err
+		}
+		return a.printf("Deleted %d conversations.\n", n)
+	})
+}

@@ -1,0 +1,302 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/store"
+)
+
+func (a *app) conversationsShowCommand() *cobra.Command {
+	var turn int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show a conversation with its turns, files and issues, or one turn of it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("turn") && turn < 1 {
+				return fmt.Errorf("--turn %d: turns are numbered from 1", turn)
+			}
+			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
+				t, err := s.Load(cmd.Context(), args[0])
+				if err != nil {
+					return fmt.Errorf("%s: %w", args[0], err)
+				}
+				if turn > 0 {
+					if err := only(t, turn); err != nil {
+						return err
+					}
+				}
+				switch {
+				case asJSON:
+					return a.printJSON(threadJSON(t, false))
+				case turn > 0:
+					return a.print(turnText(t.Turns[0]))
+				}
+				return a.printThread(cmd.Context(), s, t)
+			})
+		},
+	}
+	cmd.Flags().IntVar(&turn, "turn", 0, "only this turn, unquoted; of a workflow step with its arguments and its reply")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// only leaves of a thread one turn.
+func only(t *conversation.Thread, n int) error {
+	last := 0
+	for _, turn := range t.Turns {
+		if turn.N == n {
+			t.Turns = []conversation.Turn{turn}
+			return nil
+		}
+		last = turn.N
+	}
+	return failure{fmt.Errorf("conversation %s has no turn %d; its last one is %d", t.ID, n, last)}
+}
+
+func (a *app) conversationsExportCommand() *cobra.Command {
+	var form format
+	cmd := &cobra.Command{
+		Use:   "export ID --json|--markdown",
+		Short: "Write out a conversation whole, with the files that were sent in it (JSON)",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !form.json && !form.markdown {
+				return errors.New("conversations export: name a form, --json or --markdown")
+			}
+			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
+				t, err := s.Load(cmd.Context(), args[0])
+				if err != nil {
+					return fmt.Errorf("%s: %w", args[0], err)
+				}
+				if form.json {
+					return a.printJSON(threadJSON(t, true))
+				}
+				return a.printThread(cmd.Context(), s, t)
+			})
+		},
+	}
+	form.flags(cmd)
+	return cmd
+}
+
+// printThread prints a whole conversation as Markdown, each turn quoted, so that nothing in one looks like another.
+func (a *app) printThread(ctx context.Context, s *store.Store, t *conversation.Thread) error {
+	issues, err := issue.All(ctx, s.Issues(), issue.Filter{ConversationID: t.ID})
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	title := oneLine(t.Title)
+	if title == "" {
+		title = "Conversation " + t.ID
+	}
+	fmt.Fprintf(&b, "# %s\n\n", title)
+	field := func(name, value string) {
+		if value = oneLine(value); value != "" {
+			fmt.Fprintf(&b, "- %s: %s\n", name, value)
+		}
+	}
+	field("Id", t.ID)
+	field("Tool", t.Tool)
+	field("Workspace", t.Workspace)
+	field("Begun", clock(t.CreatedAt))
+	field("Last used", clock(t.UpdatedAt))
+	for _, i := range issues {
+		field("Issue", fmt.Sprintf("#%d %s (%s, %s)", i.Number, i.Title, i.Severity, i.Status))
+	}
+	for _, turn := range t.Turns {
+		fmt.Fprintf(&b, "\n## %s\n", turnHead(turn))
+		for _, file := range turn.Attachments {
+			fmt.Fprintf(&b, "\nSent: %s\n", attached(file))
+		}
+		if text := strings.TrimSpace(turn.Content); text != "" {
+			fmt.Fprintf(&b, "\n%s\n", quoted(text))
+		}
+	}
+	return a.print(b.String())
+}
+
+// turnHead says who spoke, when, and how it ended.
+func turnHead(t conversation.Turn) string {
+	head := fmt.Sprintf("%d. %s", t.N, t.Role)
+	switch {
+	case t.Step != nil:
+		head += fmt.Sprintf(", step %d of %s", t.Step.Number, t.Step.Tool)
+	case t.Role == providers.RoleAssistant && t.Model != "":
+		head += ", " + t.Model
+	}
+	if at := clock(t.CreatedAt); at != "" {
+		head += ", " + at
+	}
+	if status := t.Settled(time.Now()); status != conversation.TurnComplete {
+		head += ", " + string(status)
+		if t.FinishReason != "" {
+			head += " (" + string(t.FinishReason) + ")"
+		}
+	}
+	return oneLine(head)
+}
+
+func attached(f conversation.Attachment) string {
+	name := f.Path
+	if name == "" {
+		name = "pasted"
+	}
+	return oneLine(fmt.Sprintf("%s (%s, %d bytes)", name, f.MIME, f.Size))
+}
+
+func quoted(text string) string {
+	return "> " + strings.ReplaceAll(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n", "\n> ")
+}
+
+// turnText is one turn as it is.
+func turnText(t conversation.Turn) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", turnHead(t))
+	for _, file := range t.Attachments {
+		fmt.Fprintf(&b, "Sent: %s\n", attached(file))
+	}
+	fmt.Fprintf(&b, "\n%s\n", strings.TrimRight(t.Content, "\n"))
+	if t.Step != nil {
+		fmt.Fprintf(&b, "\nArguments\n\n%s\n\nReply\n\n%s\n", pretty(t.Step.Input), pretty(t.Step.Reply))
+	}
+	return b.String()
+}
+
+func pretty(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if err := json.Indent(&b, raw, "", "  "); err != nil {
+		return string(raw)
+	}
+	return b.String()
+}
+
+type summaryRecord struct {
+	ID        string    `json:"id"`
+	Title     string    `json:"title"`
+	Tool      string    `json:"tool"`
+	Model     string    `json:"model"`
+	Workspace string    `json:"workspace"`
+	Turns     int       `json:"turns"`
+	Running   bool      `json:"running"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	UpdatedAt time.Time `json:"updated_at,omitzero"`
+	Excerpt   string    `json:"excerpt,omitempty"`
+}
+
+func summariesJSON(list []conversation.Summary) ([]byte, error) {
+	out := make([]summaryRecord, len(list))
+	for i, t := range list {
+		out[i] = summaryRecord(t)
+	}
+	return jsonOf(out)
+}
+
+type threadRecord struct {
+	ID        string       `json:"id"`
+	Title     string       `json:"title"`
+	Tool      string       `json:"tool"`
+	Workspace string       `json:"workspace"`
+	CreatedAt time.Time    `json:"created_at,omitzero"`
+	UpdatedAt time.Time    `json:"updated_at,omitzero"`
+	Turns     []turnRecord `json:"turns"`
+}
+
+type turnRecord struct {
+	N            int                    `json:"turn"`
+	ID           string                 `json:"id"`
+	Role         providers.Role         `json:"role"`
+	Status       string                 `json:"status"`
+	FinishReason providers.FinishReason `json:"finish_reason,omitempty"`
+	Tool         string                 `json:"tool,omitempty"`
+	Model        string                 `json:"model,omitempty"`
+	Provider     string                 `json:"provider,omitempty"`
+	CreatedAt    time.Time              `json:"created_at,omitzero"`
+	Usage        *providers.Usage       `json:"usage,omitempty"`
+	Content      string                 `json:"content"`
+	Reasoning    string                 `json:"reasoning,omitempty"`
+	Files        []fileRecord           `json:"files,omitempty"`
+	Step         *stepRecord            `json:"step,omitempty"`
+	Meta         json.RawMessage        `json:"metadata,omitempty"`
+}
+
+type fileRecord struct {
+	Path   string  `json:"path,omitempty"`
+	MIME   string  `json:"mime_type"`
+	Size   int64   `json:"size_bytes"`
+	SHA256 string  `json:"sha256"`
+	Text   *string `json:"text,omitempty"`
+	Base64 []byte  `json:"base64,omitempty"`
+}
+
+type stepRecord struct {
+	Tool   string          `json:"tool"`
+	Number int             `json:"number"`
+	Input  json.RawMessage `json:"input,omitempty"`
+	Reply  json.RawMessage `json:"reply,omitempty"`
+}
+
+// threadJSON is a thread as JSON, with the files' content where that is asked for.
+func threadJSON(t *conversation.Thread, whole bool) ([]byte, error) {
+	out := threadRecord{
+		ID: t.ID, Title: t.Title, Tool: t.Tool, Workspace: t.Workspace, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
+		Turns: []turnRecord{},
+	}
+	for _, turn := range t.Turns {
+		r := turnRecord{
+			N: turn.N, ID: turn.ID, Role: turn.Role, Status: string(turn.Settled(time.Now())), FinishReason: turn.FinishReason,
+			Tool: turn.Tool, Model: turn.Model, Provider: turn.Provider, CreatedAt: turn.CreatedAt, Content: turn.Content,
+			Reasoning: turn.Reasoning, Meta: turn.Meta,
+		}
+		if turn.Usage != (providers.Usage{}) {
+			r.Usage = &turn.Usage
+		}
+		if turn.Step != nil {
+			r.Step = &stepRecord{turn.Step.Tool, turn.Step.Number, turn.Step.Input, turn.Step.Reply}
+		}
+		for _, f := range turn.Attachments {
+			r.Files = append(r.Files, fileOf(f, whole))
+		}
+		out.Turns = append(out.Turns, r)
+	}
+	return jsonOf(out)
+}
+
+func fileOf(f conversation.Attachment, whole bool) fileRecord {
+	r := fileRecord{Path: f.Path, MIME: f.MIME, Size: f.Size, SHA256: f.SHA256}
+	switch {
+	case !whole:
+	case utf8.Valid(f.Data):
+		text := string(f.Data)
+		r.Text = &text
+	default:
+		r.Base64 = f.Data
+	}
+	return r
+}
+
+func jsonOf(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}

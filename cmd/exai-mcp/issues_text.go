@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// hostile tells whether a character can do something to a terminal: control characters, and those that turn the writing
+// direction or are not seen.
+func hostile(r rune) bool {
+	switch r {
+	case '\n', '\t', '\u200c', '\u200d': // joiners: scripts and pictures need them
+		return false
+	}
+	return !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r)
+}
+
+// plain makes stored text safe to show: whatever could move a terminal's cursor, set its title or hide text is written
+// as an escape. Line breaks and tabs stay.
+func plain(text string) string {
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case !hostile(r):
+			b.WriteRune(r)
+		case r > 0xFFFF:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+		i += n
+	}
+	return b.String()
+}
+
+// plainJSON does the same to JSON, without changing what it says.
+func plainJSON(text []byte) string {
+	var b strings.Builder
+	for _, r := range string(text) {
+		switch {
+		case !hostile(r):
+			b.WriteRune(r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// print shows text of which a part was stored.
+func (a *app) print(text string) error {
+	if _, err := fmt.Fprint(a.out, plain(text)); err != nil {
+		return failure{fmt.Errorf("write the output: %w", err)}
+	}
+	return nil
+}
+
+func (a *app) printf(format string, args ...any) error { return a.print(fmt.Sprintf(format, args...)) }
+
+func (a *app) printJSON(text []byte, err error) error {
+	if err != nil {
+		return failure{err}
+	}
+	if _, err := fmt.Fprint(a.out, plainJSON(text)); err != nil {
+		return failure{fmt.Errorf("write the output: %w", err)}
+	}
+	return nil
+}
+
+// indented lays JSON out for people, with a line break at its end.
+func indented(text []byte, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, text, "", "  "); err != nil {
+		return nil, err
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}
+
+// table lays out rows of cells in columns. A cell is one line.
+func table(rows [][]string) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = plain(oneLine(cell)) // before the columns are measured
+		}
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	_ = w.Flush() // a strings.Builder takes everything
+	var out strings.Builder
+	for line := range strings.Lines(b.String()) {
+		out.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+	return out.String()
+}
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// clock is a time for people, in UTC as everywhere in the program, "" for none.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04 UTC")
+}
