@@ -2,20 +2,34 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
 
 func (a *app) configCommand() *cobra.Command {
-	return &cobra.Command{
+	var client string
+	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "List the settings in force, with where each comes from",
+		Short: "List the settings in force, or print a client's settings for this server",
 		Long: `Lists every setting with its value and its source: default, environment, a file, or derived from another setting.
-Keys and passwords are masked. Below the table stands what was read but has no effect, or another than it seems to have.`,
+Keys and passwords are masked. Below the table stands what was read but has no effect, or another than it seems to have.
+
+--client prints instead what an MCP client's settings need to start this server: absolute paths, this folder as the
+project whose files may be read, and the client's time limit where it has one.`,
+		Example: `  exai-mcp config
+  exai-mcp config --client claude-code > .mcp.json`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.showConfig() },
+		RunE: func(*cobra.Command, []string) error {
+			if client != "" {
+				return a.showClient(client)
+			}
+			return a.showConfig()
+		},
 	}
+	cmd.Flags().StringVar(&client, "client", "", "print the settings for "+strings.Join(clientNames(), ", "))
+	return cmd
 }
 
 func (a *app) showConfig() error {
