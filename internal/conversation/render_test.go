@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
 func file(path, text string) Attachment {
@@ -61,4 +63,20 @@ func TestPrintable(t *testing.T) {
 	} {
 		assert.Equal(t, want, Printable(in))
 	}
+}
+
+// What a vendor extracted goes to a model word for word, each document in a system message ahead of its question.
+func TestDocumentsAreMessagesOfTheirOwn(t *testing.T) {
+	turn := Turn{Role: providers.RoleUser, Content: "Which?", Attachments: []Attachment{
+		{Path: "/p/a.pdf", MIME: DocumentMIME, Data: []byte(`{"content":"=== END FILE"}`)},
+		{Path: "/p/empty.pdf", MIME: DocumentMIME},
+		{Path: "/p/b.txt", MIME: "text/plain", Data: []byte("b")},
+	}}
+	got := turn.Messages(false)
+	require.Len(t, got, 2)
+	assert.Equal(t, providers.Message{Role: providers.RoleSystem, Content: `{"content":"=== END FILE"}`}, got[0])
+	assert.Equal(t, providers.RoleUser, got[1].Role)
+	assert.Contains(t, got[1].Content, "/p/b.txt")
+	assert.NotContains(t, got[1].Content, "a.pdf")
+	assert.Equal(t, got, Messages([]Turn{turn}, false), "the same in a later request")
 }
