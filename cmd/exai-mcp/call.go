@@ -52,22 +52,23 @@ func (a *app) callTool(ctx context.Context, args []string, limited bool) error {
 	}
 	defer func() { p.close(time.Now().Add(goneWithin)) }()
 	p.database.begin()
-	call := func(arguments json.RawMessage) *tools.Result {
+	tool := args[0]
+	call := func() *tools.Result {
 		return p.dispatch.Call(ctx, tools.Invocation{
-			ID: "call", Tool: args[0], Arguments: arguments, Received: time.Now(), Client: "exai-mcp call",
+			ID: "call", Tool: tool, Arguments: arguments, Received: time.Now(), Client: "exai-mcp call",
 			Progress: func(message string) { fmt.Fprintln(a.errw, message) },
 		})
 	}
-	reply := call(arguments)
+	reply := call()
 	for first := true; !limited && ctx.Err() == nil; first = false {
 		o := outcomeOf(reply)
 		if !o.partial() || !first && !o.goesOn(p.caller.Background()) || o.ID == "" && len(o.Pending) == 0 {
 			break
 		}
-		if arguments, err = o.again(args[0], arguments); err != nil {
+		if tool, arguments, err = o.again(tool, arguments); err != nil {
 			return failure{err}
 		}
-		reply = call(arguments)
+		reply = call()
 	}
 	return a.printReply(reply)
 }
@@ -101,20 +102,21 @@ func (o outcome) goesOn(background []*providers.Generation) bool {
 	return len(o.Pending) > 0 || slices.ContainsFunc(background, func(g *providers.Generation) bool { return g.Key() == o.ID })
 }
 
-// again is the call that fetches what has come since: of chat a blank prompt, of other tools the same call in the same
-// thread.
-func (o outcome) again(tool string, arguments json.RawMessage) (json.RawMessage, error) {
+// again is the call that fetches what has come since: of an answer a blank prompt to chat, of uploads the same call, of a
+// workflow's step the same call in the same thread.
+func (o outcome) again(tool string, arguments json.RawMessage) (string, json.RawMessage, error) {
 	next := map[string]any{}
 	if err := json.Unmarshal(arguments, &next); err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	if tool == "chat" {
-		next = map[string]any{"prompt": ""}
+	if tool == "chat" || tool == "kimi_multi_file_chat" && o.ID != "" {
+		tool, next = "chat", map[string]any{"prompt": ""}
 	}
 	if o.ID != "" {
 		next["continuation_id"] = o.ID
 	}
-	return json.Marshal(next)
+	text, err := json.Marshal(next)
+	return tool, text, err
 }
 
 // arguments reads the tool's arguments from the command line, or from stdin for "-".
