@@ -120,8 +120,10 @@ func (d *Deps) choices() []choice {
 	c := d.Config
 	var list []choice
 	for _, of := range []struct{ name, about string }{
-		{c.GLM.SpeedModel, "quick and cheap"}, {c.GLM.QualityModel, "thorough"},
-		{c.Kimi.SpeedModel, "long documents, quick"}, {c.Kimi.QualityModel, "long documents, thorough"},
+		{c.GLM.SpeedModel, "quick and cheap"},
+		{c.GLM.QualityModel, "thorough"},
+		{c.Kimi.SpeedModel, "long documents, quick"},
+		{c.Kimi.QualityModel, "long documents, thorough"},
 	} {
 		for _, m := range d.Registry.Models() {
 			known := slices.ContainsFunc(list, func(have choice) bool { return have.ID == m.ID })

@@ -89,7 +89,7 @@ func newRig(t *testing.T, set ...func(*config.Config)) *rig {
 		assert.NoError(t, caller.Close(ctx))
 		assert.NoError(t, reg.Close())
 		assert.NoError(t, r.log.Close())
-		r.Emulator.Close()
+		r.Close()
 		assert.Zero(t, r.Connections())
 	}
 	t.Cleanup(func() { r.close() })
@@ -117,7 +117,7 @@ func (r *rig) callWith(ctx context.Context, tool string, args any) object {
 	r.t.Helper()
 	text, err := json.Marshal(args)
 	require.NoError(r.t, err)
-	result := r.Dispatcher.Call(ctx, tools.Invocation{ID: "1", Tool: tool, Arguments: text, Client: "test 1", Progress: func(string) {}})
+	result := r.Call(ctx, tools.Invocation{ID: "1", Tool: tool, Arguments: text, Client: "test 1", Progress: func(string) {}})
 	text, err = result.JSON()
 	require.NoError(r.t, err)
 	for _, secret := range []string{emulator.GLMKey, emulator.KimiKey} {
@@ -165,20 +165,41 @@ type vendorTool struct {
 func vendorTools() map[string]vendorTool {
 	file := func(r *rig) string { return r.file("notes.txt", "The answer is 42.") }
 	return map[string]vendorTool{
-		"kimi_upload_and_extract": {emulator.Kimi, emulator.OpUpload, func(r *rig) object { return object{"files": []string{file(r)}} },
-			[]string{"messages"}, ""},
-		"kimi_multi_file_chat": {emulator.Kimi, emulator.OpChat, func(r *rig) object { return object{"files": []string{file(r)}, "prompt": "What is the answer?"} },
-			[]string{"model", "content"}, "KIMI_TIMEOUT_SECS=30s"},
-		"kimi_intent_analysis": {emulator.Kimi, emulator.OpChat, func(*rig) object { return object{"prompt": "Write a parser."} },
-			[]string{"needs_websearch", "complexity", "domain", "recommended_provider", "recommended_model", "streaming_preferred"}, "KIMI_TIMEOUT_SECS=30s"},
-		"kimi_capture_headers": {emulator.Kimi, emulator.OpChat, func(*rig) object { return object{"messages": []object{{"role": "user", "content": "hi"}}} },
-			[]string{"provider", "model", "content", "tool_calls", "usage", "raw"}, "KIMI_TIMEOUT_SECS=30s"},
-		"kimi_chat_with_tools": {emulator.Kimi, emulator.OpChat, func(*rig) object { return object{"messages": "hi"} },
-			[]string{"provider", "model", "content", "tool_calls", "usage"}, "KIMI_TIMEOUT_SECS=30s"},
-		"glm_upload_file": {emulator.GLM, emulator.OpUpload, func(r *rig) object { return object{"file": file(r)} },
-			[]string{"file_id", "filename"}, ""},
-		"glm_web_search": {emulator.GLM, emulator.OpSearch, func(*rig) object { return object{"search_query": "go 1.26"} },
-			[]string{"id", "created", "request_id", "search_intent", "search_result"}, "GLM_WEBSEARCH_TIMEOUT_SECS=30s"},
+		"kimi_upload_and_extract": {
+			emulator.Kimi, emulator.OpUpload, func(r *rig) object { return object{"files": []string{file(r)}} },
+			[]string{"messages"},
+			"",
+		},
+		"kimi_multi_file_chat": {
+			emulator.Kimi, emulator.OpChat, func(r *rig) object { return object{"files": []string{file(r)}, "prompt": "What is the answer?"} },
+			[]string{"model", "content"},
+			"KIMI_TIMEOUT_SECS=30s",
+		},
+		"kimi_intent_analysis": {
+			emulator.Kimi, emulator.OpChat, func(*rig) object { return object{"prompt": "Write a parser."} },
+			[]string{"needs_websearch", "complexity", "domain", "recommended_provider", "recommended_model", "streaming_preferred"},
+			"KIMI_TIMEOUT_SECS=30s",
+		},
+		"kimi_capture_headers": {
+			emulator.Kimi, emulator.OpChat, func(*rig) object { return object{"messages": []object{{"role": "user", "content": "hi"}}} },
+			[]string{"provider", "model", "content", "tool_calls", "usage", "raw"},
+			"KIMI_TIMEOUT_SECS=30s",
+		},
+		"kimi_chat_with_tools": {
+			emulator.Kimi, emulator.OpChat, func(*rig) object { return object{"messages": "hi"} },
+			[]string{"provider", "model", "content", "tool_calls", "usage"},
+			"KIMI_TIMEOUT_SECS=30s",
+		},
+		"glm_upload_file": {
+			emulator.GLM, emulator.OpUpload, func(r *rig) object { return object{"file": file(r)} },
+			[]string{"file_id", "filename"},
+			"",
+		},
+		"glm_web_search": {
+			emulator.GLM, emulator.OpSearch, func(*rig) object { return object{"search_query": "go 1.26"} },
+			[]string{"id", "created", "request_id", "search_intent", "search_result"},
+			"GLM_WEBSEARCH_TIMEOUT_SECS=30s",
+		},
 	}
 }
 
