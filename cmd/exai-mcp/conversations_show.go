@@ -50,7 +50,7 @@ func (a *app) conversationsShowCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVar(&turn, "turn", 0, "only this turn, unquoted; of a workflow step with its arguments and its reply")
+	cmd.Flags().IntVar(&turn, "turn", 0, "only what was said in this turn, as it is; a workflow step has its arguments and its reply below it")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -94,88 +94,26 @@ func (a *app) conversationsExportCommand() *cobra.Command {
 	return cmd
 }
 
-// printThread prints a whole conversation as Markdown, each turn quoted, so that nothing in one looks like another.
+// printThread prints a whole conversation, with the issues that it has to do with.
 func (a *app) printThread(ctx context.Context, s *store.Store, t *conversation.Thread) error {
 	issues, err := issue.All(ctx, s.Issues(), issue.Filter{ConversationID: t.ID})
 	if err != nil {
 		return err
 	}
-	var b strings.Builder
-	title := oneLine(t.Title)
-	if title == "" {
-		title = "Conversation " + t.ID
-	}
-	fmt.Fprintf(&b, "# %s\n\n", title)
-	field := func(name, value string) {
-		if value = oneLine(value); value != "" {
-			fmt.Fprintf(&b, "- %s: %s\n", name, value)
-		}
-	}
-	field("Id", t.ID)
-	field("Tool", t.Tool)
-	field("Workspace", t.Workspace)
-	field("Begun", clock(t.CreatedAt))
-	field("Last used", clock(t.UpdatedAt))
+	page := conversation.Page{Thread: *t, Now: time.Now()}
 	for _, i := range issues {
-		field("Issue", fmt.Sprintf("#%d %s (%s, %s)", i.Number, i.Title, i.Severity, i.Status))
+		page.Issues = append(page.Issues, fmt.Sprintf("#%d %s (%s, %s)", i.Number, i.Title, i.Severity, i.Status))
 	}
-	for _, turn := range t.Turns {
-		fmt.Fprintf(&b, "\n## %s\n", turnHead(turn))
-		for _, file := range turn.Attachments {
-			fmt.Fprintf(&b, "\nSent: %s\n", attached(file))
-		}
-		if text := strings.TrimSpace(turn.Content); text != "" {
-			fmt.Fprintf(&b, "\n%s\n", quoted(text))
-		}
-	}
-	return a.print(b.String())
+	return a.print(page.Markdown())
 }
 
-// turnHead says who spoke, when, and how it ended.
-func turnHead(t conversation.Turn) string {
-	head := fmt.Sprintf("%d. %s", t.N, t.Role)
-	switch {
-	case t.Step != nil:
-		head += fmt.Sprintf(", step %d of %s", t.Step.Number, t.Step.Tool)
-	case t.Role == providers.RoleAssistant && t.Model != "":
-		head += ", " + t.Model
-	}
-	if at := clock(t.CreatedAt); at != "" {
-		head += ", " + at
-	}
-	if status := t.Settled(time.Now()); status != conversation.TurnComplete {
-		head += ", " + string(status)
-		if t.FinishReason != "" {
-			head += " (" + string(t.FinishReason) + ")"
-		}
-	}
-	return oneLine(head)
-}
-
-func attached(f conversation.Attachment) string {
-	name := f.Path
-	if name == "" {
-		name = "pasted"
-	}
-	return oneLine(fmt.Sprintf("%s (%s, %d bytes)", name, f.MIME, f.Size))
-}
-
-func quoted(text string) string {
-	return "> " + strings.ReplaceAll(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n", "\n> ")
-}
-
-// turnText is one turn as it is.
+// turnText is what was said in one turn, as it is; a workflow step has its arguments and its reply below it.
 func turnText(t conversation.Turn) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", turnHead(t))
-	for _, file := range t.Attachments {
-		fmt.Fprintf(&b, "Sent: %s\n", attached(file))
-	}
-	fmt.Fprintf(&b, "\n%s\n", strings.TrimRight(t.Content, "\n"))
+	text := strings.TrimRight(t.Content, "\n") + "\n"
 	if t.Step != nil {
-		fmt.Fprintf(&b, "\nArguments\n\n%s\n\nReply\n\n%s\n", pretty(t.Step.Input), pretty(t.Step.Reply))
+		text += fmt.Sprintf("\nArguments\n\n%s\n\nReply\n\n%s\n", pretty(t.Step.Input), pretty(t.Step.Reply))
 	}
-	return b.String()
+	return text
 }
 
 func pretty(raw json.RawMessage) string {

@@ -58,17 +58,18 @@ func (a *app) withStore(ctx context.Context, work func(cfg *config.Config, s *st
 	if err != nil {
 		return failure{fmt.Errorf("%w; \"exai-mcp doctor\" says more", err)}
 	}
-	if err := errors.Join(work(cfg, s), s.Close()); err != nil {
-		return explained(err)
+	err = work(cfg, s)
+	if err := s.Close(); err != nil {
+		fmt.Fprintf(a.errw, "exai-mcp: close the database: %v\n", err)
 	}
-	return nil
+	return explained(err)
 }
 
 // explained is an error of the store with what to do about it. It may hold stored text.
 func explained(err error) error {
 	var known failure
 	switch {
-	case errors.As(err, &known):
+	case err == nil || errors.As(err, &known):
 		return err
 	case errors.Is(err, issue.ErrNotFound):
 		err = fmt.Errorf("%w; \"exai-mcp issues list --all\" lists them", err)

@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 	"unicode"
@@ -63,10 +66,19 @@ func plainJSON(text []byte) string {
 
 // print shows text of which a part was stored.
 func (a *app) print(text string) error {
-	if _, err := fmt.Fprint(a.out, plain(text)); err != nil {
-		return failure{fmt.Errorf("write the output: %w", err)}
+	return a.write(plain(text))
+}
+
+// write puts out what is safe. A reader that has read enough, as head does, is no error to talk of.
+func (a *app) write(text string) error {
+	_, err := io.WriteString(a.out, text)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.EPIPE):
+		return failure{}
 	}
-	return nil
+	return failure{fmt.Errorf("write the output: %w", err)}
 }
 
 func (a *app) printf(format string, args ...any) error { return a.print(fmt.Sprintf(format, args...)) }
@@ -75,10 +87,7 @@ func (a *app) printJSON(text []byte, err error) error {
 	if err != nil {
 		return failure{err}
 	}
-	if _, err := fmt.Fprint(a.out, plainJSON(text)); err != nil {
-		return failure{fmt.Errorf("write the output: %w", err)}
-	}
-	return nil
+	return a.write(plainJSON(text))
 }
 
 // indented lays JSON out for people, with a line break at its end.

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -17,6 +18,23 @@ var (
 	ErrNotFound = errors.New("no issue with this number")
 	ErrInvalid  = errors.New("invalid issue")
 )
+
+// MissingError is an ErrNotFound that says which number it was.
+type MissingError int
+
+// Error names the number.
+func (e MissingError) Error() string { return fmt.Sprintf("there is no issue %d", int(e)) }
+
+// Is makes it an ErrNotFound.
+func (e MissingError) Is(target error) bool { return target == ErrNotFound }
+
+// Reason is what an ErrInvalid says is wrong, without the operation that it came from.
+func Reason(err error) string {
+	if _, reason, ok := strings.Cut(err.Error(), ErrInvalid.Error()+": "); ok {
+		return reason
+	}
+	return err.Error()
+}
 
 // Issue is one row of exai_issues. Its JSON has the columns' names; what is empty is left out.
 type Issue struct {

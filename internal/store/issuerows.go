@@ -88,7 +88,7 @@ func (t *Issues) lock(ctx context.Context, tx querier, number int) (issueRow, er
 		return issueRow{}, err
 	}
 	if len(rows) == 0 {
-		return issueRow{}, fmt.Errorf("%w: %d", issue.ErrNotFound, number)
+		return issueRow{}, issue.MissingError(number)
 	}
 	return rows[0], nil
 }
@@ -145,7 +145,7 @@ func (t *Issues) get(ctx context.Context, q querier, number int) (*issue.Issue, 
 		return nil, err
 	}
 	if len(rows) == 0 {
-		return nil, fmt.Errorf("%w: %d", issue.ErrNotFound, number)
+		return nil, issue.MissingError(number)
 	}
 	if err := nameLinks(ctx, q, rows); err != nil {
 		return nil, err
