@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 )
@@ -48,6 +49,7 @@ func untilSignal() context.Context {
 
 // run is the whole program: it returns the exit code. It ends soon after ctx does.
 func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io.Writer) int {
+	errw = zapcore.Lock(zapcore.AddSync(errw)) // a call's progress and the log are written side by side
 	a := &app{environ: environ, in: in, out: out, errw: errw}
 	root := a.rootCommand()
 	root.SetArgs(args)
