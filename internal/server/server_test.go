@@ -129,9 +129,11 @@ func TestWhatAToolIsTold(t *testing.T) {
 			assert.Equal(t, client, inv.Client)
 			assert.Nil(t, inv.Progress, "no token, no progress")
 			assert.WithinRange(t, inv.Received, before, time.Now())
+			p.next()
 			for _, none := range []string{`"arguments":null`, `"other":1`} {
 				p.send(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"echo",%s%s}}`, none, meta(version, ""))
 				assert.Nil(t, (<-heard).Arguments, none)
+				p.next()
 			}
 		})
 	}
