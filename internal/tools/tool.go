@@ -21,6 +21,7 @@ type Tool struct {
 	Annotations Annotations
 	Schema      json.RawMessage // JSON Schema of the arguments, an object
 
+	params   []param
 	threaded bool
 	prepare  func(args json.RawMessage, cfg *config.Config) (*prepared, error)
 }
@@ -97,7 +98,7 @@ func New[In any](name string, h func(context.Context, In) (*Result, error), opts
 		panic(fmt.Errorf("tool %s: %w", name, err))
 	}
 	return Tool{
-		Name: name, Title: w.Title, Description: w.Description, Annotations: o.hints, Schema: shape.schema, threaded: o.threaded,
+		Name: name, Title: w.Title, Description: w.Description, Annotations: o.hints, Schema: shape.schema, params: shape.params, threaded: o.threaded,
 		prepare: func(args json.RawMessage, cfg *config.Config) (*prepared, error) {
 			var in In
 			got, err := shape.decode(args, &in)

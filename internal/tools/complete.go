@@ -1,0 +1,135 @@
+package tools
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/issue"
+)
+
+// Completion offers values for an argument that a person types.
+type Completion struct {
+	Values []string // at most 100
+	Total  int
+}
+
+// mostValues is how many values a completion offers; MCP allows no more (specification, completion).
+const mostValues = 100
+
+// searchedThreads and searchedIssues are how many of the latest are looked through for a completion.
+const (
+	searchedThreads = 500
+	searchedIssues  = 500
+)
+
+// completion keeps of the values those that begin with what was typed, in any case.
+func completion(values []string, typed string) Completion {
+	var c Completion
+	typed = strings.ToLower(strings.TrimSpace(typed))
+	for _, v := range values {
+		if strings.HasPrefix(strings.ToLower(v), typed) {
+			if c.Total++; len(c.Values) < mostValues {
+				c.Values = append(c.Values, v)
+			}
+		}
+	}
+	return c
+}
+
+// Complete offers values for a variable of a resource's template. given are the variables that are set already. A template
+// that is not ours is ErrNoResource.
+func (r *Resources) Complete(ctx context.Context, template, variable, typed string, given map[string]string) (Completion, error) {
+	switch template + " " + variable {
+	case uriThread + " id", uriTurn + " id":
+		return r.deps.completeThread(ctx, typed), nil
+	case uriTurn + " n":
+		return r.deps.completeTurn(ctx, given["id"], typed), nil
+	case uriIssue + " number":
+		return r.deps.completeIssue(ctx, typed), nil
+	}
+	known := func(res Resource) bool { return res.URI == template }
+	if slices.ContainsFunc(r.Templates(), known) || slices.ContainsFunc(r.Fixed(), known) {
+		return Completion{}, nil
+	}
+	return Completion{}, ErrNoResource
+}
+
+// completed is what a look into the store has to offer: nothing, when it takes too long while somebody types.
+func (d *Deps) completed(ctx context.Context, typed string, values func(context.Context) ([]string, error)) Completion {
+	list, err := look(ctx, completeWait, values)
+	if err != nil {
+		d.log().Sugar().Debugw("nothing to complete with", "error", err)
+	}
+	return completion(list, typed)
+}
+
+func (d *Deps) completeThread(ctx context.Context, typed string) Completion {
+	return d.completed(ctx, typed, func(ctx context.Context) (ids []string, err error) {
+		threads, err := d.threadList(ctx, conversation.Filter{Limit: searchedThreads})
+		for _, t := range threads {
+			ids = append(ids, t.ID)
+		}
+		return ids, err
+	})
+}
+
+func (d *Deps) completeTurn(ctx context.Context, id, typed string) Completion {
+	return d.completed(ctx, typed, func(ctx context.Context) (numbers []string, err error) {
+		store, err := d.Store(ctx)
+		if err != nil {
+			return nil, err
+		}
+		thread, err := store.Load(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range slices.Backward(thread.Turns) {
+			numbers = append(numbers, strconv.Itoa(t.N))
+		}
+		return numbers, nil
+	})
+}
+
+func (d *Deps) completeIssue(ctx context.Context, typed string) Completion {
+	return d.completed(ctx, typed, func(ctx context.Context) (numbers []string, err error) {
+		issues, err := d.issueList(ctx, issue.Filter{Limit: searchedIssues})
+		for _, i := range issues {
+			numbers = append(numbers, strconv.Itoa(i.Number))
+		}
+		return numbers, err
+	})
+}
+
+// completeModel offers the models that can be asked now, of one vendor where the tool is that vendor's.
+func (d *Deps) completeModel(tool, typed string) Completion {
+	var ids []string
+	for _, m := range d.Registry.Models() {
+		if vendor := vendorOf(tool); vendor == "" || vendor == m.Provider {
+			ids = append(ids, m.ID)
+		}
+	}
+	return completion(ids, typed)
+}
+
+// completeModels completes the last of several models, divided by commas.
+func (d *Deps) completeModels(tool, typed string) Completion {
+	i := strings.LastIndex(typed, ",") + 1
+	c := d.completeModel(tool, typed[i:])
+	for k := range c.Values {
+		c.Values[k] = typed[:i] + c.Values[k]
+	}
+	return c
+}
+
+// vendorOf is whose tool this is, "" for one that any vendor serves.
+func vendorOf(tool string) string {
+	for _, name := range vendorNames {
+		if strings.HasPrefix(tool, name+"_") {
+			return name
+		}
+	}
+	return ""
+}

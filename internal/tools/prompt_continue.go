@@ -1,0 +1,133 @@
+package tools
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
+)
+
+// continueData is what the templates of the prompt `continue` can ask for.
+type continueData struct {
+	Server  string
+	Prompt  string // what to say, "" when that is open
+	List    string // the latest conversations
+	URI     string
+	ID      string
+	Title   string
+	Running bool
+	Tool    string // of a run that has not ended
+	Step    int
+	Reply   string // to that run's last step: what comes next, as a block of JSON
+	Call    string // chat's arguments with the prompt
+	Fetch   string // chat's arguments without one
+}
+
+// resume is the text that has the agent go on with a conversation, or find the one to go on with.
+func (p *Prompts) resume(ctx context.Context, id, prompt string) (string, error) {
+	data := continueData{Server: p.deps.Config.Server.Name, Prompt: prompt, URI: uriThread, ID: id}
+	find := p.standing
+	if id == "" {
+		find = p.latest
+	}
+	section, err := find(ctx, &data)
+	switch {
+	case errors.Is(err, conversation.ErrNotFound), ctx.Err() != nil:
+		return "", err
+	case err != nil:
+		return "", reply.StoreFailed(fmt.Errorf("the prompt continue: %w", err))
+	}
+	w, err := words.For("prompt")
+	if err != nil {
+		return "", err
+	}
+	return w.Render(section, data)
+}
+
+// latest lists the conversations that may be meant.
+func (p *Prompts) latest(ctx context.Context, data *continueData) (section string, err error) {
+	threads, err := look(ctx, readWait, func(ctx context.Context) ([]conversation.Summary, error) {
+		return p.deps.threadList(ctx, conversation.Filter{Limit: 2 * listedThreads})
+	})
+	if err != nil {
+		return "", err
+	}
+	if len(threads) == 0 {
+		return "continue-none", nil
+	}
+	var lines []string
+	for _, t := range threads {
+		title := oneLine(t.Title)
+		if title == "" {
+			title = "without a title"
+		}
+		lines = append(lines, fmt.Sprintf("- continuation_id %s: %s (%s)", oneLine(t.ID), title, threadLine(t)))
+	}
+	data.List = strings.Join(lines, "\n")
+	return "continue-list", nil
+}
+
+// standing looks where a conversation stands, and so what comes next in it.
+func (p *Prompts) standing(ctx context.Context, data *continueData) (section string, err error) {
+	thread, err := look(ctx, readWait, func(ctx context.Context) (*conversation.Thread, error) {
+		store, err := p.deps.Store(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return store.Load(ctx, data.ID)
+	})
+	if err != nil {
+		return "", err
+	}
+	data.Title = oneLine(thread.Title)
+	fetch := (&Object{}).Set("prompt", "").Set("continuation_id", thread.ID)
+	if data.Fetch, err = jsonBlock(fetch); err != nil {
+		return "", err
+	}
+	if data.Call, err = jsonBlock(fetch.Set("prompt", data.Prompt)); err != nil {
+		return "", err
+	}
+	if len(thread.Turns) == 0 {
+		return "continue-chat", nil
+	}
+	last := thread.Turns[len(thread.Turns)-1]
+	if status := last.Settled(time.Now()); last.Role == providers.RoleAssistant && status != conversation.TurnComplete {
+		data.Running = status == conversation.TurnRunning
+		return "continue-fetch", nil
+	}
+	if next := paused(last.Step); next != nil {
+		data.Tool, data.Step = last.Step.Tool, last.Step.Number
+		data.Reply, err = jsonBlock(next)
+		return "continue-step", err
+	}
+	return "continue-chat", nil
+}
+
+// paused is what a step's reply says of the next one, nil when there is none to come.
+func paused(s *conversation.Step) *Object {
+	if s == nil {
+		return nil
+	}
+	var said map[string]json.RawMessage
+	if json.Unmarshal(s.Reply, &said) != nil || said["next_call"] == nil {
+		return nil
+	}
+	next := &Object{}
+	for _, key := range []string{"required_actions", "next_steps", "next_call"} {
+		if value := said[key]; value != nil && string(value) != "null" {
+			next.Set(key, value)
+		}
+	}
+	if !slices.Contains(next.Keys(), "next_call") {
+		return nil
+	}
+	return next
+}
