@@ -25,8 +25,9 @@ type database struct {
 	ctx      context.Context // ends the opening
 	cancel   context.CancelFunc
 
-	mu     sync.Mutex
-	latest *opening
+	mu       sync.Mutex
+	latest   *opening
+	attempts sync.WaitGroup // until each has been logged
 }
 
 // opening is one attempt.
@@ -52,18 +53,19 @@ func (d *database) begin() *opening {
 	}
 	o := &opening{done: make(chan struct{})}
 	d.latest = o
-	go func() {
+	d.attempts.Go(func() {
 		start := time.Now()
 		o.store, o.err = store.Open(d.ctx, d.settings)
 		o.ended = time.Now()
 		close(o.done)
-		if o.err != nil {
+		switch {
+		case o.err == nil:
+			d.log.Info("database open", zap.String("kind", o.store.Backend()), zap.String("where", o.store.Location()),
+				zap.Duration("took", o.ended.Sub(start)))
+		case d.ctx.Err() == nil: // else it was ended by close, which is no failure
 			d.log.Error("the database could not be opened; the next call that needs it tries again", zap.Error(o.err))
-			return
 		}
-		d.log.Info("database open", zap.String("kind", o.store.Backend()), zap.String("where", o.store.Location()),
-			zap.Duration("took", o.ended.Sub(start)))
-	}()
+	})
 	return o
 }
 
@@ -99,7 +101,7 @@ func (d *database) close() error {
 	}
 	d.cancel()
 	d.mu.Unlock()
-	<-o.done
+	d.attempts.Wait()
 	if o.store != nil {
 		return o.store.Close()
 	}

@@ -171,17 +171,22 @@ func TestServe(t *testing.T) {
 
 func TestServeKeepsAnsweringBesideSlowCalls(t *testing.T) {
 	s := newSite(t, "GLM_MAX_INFLIGHT=200", "MAX_INFLIGHT=200")
+	pinged := make(chan struct{})
+	answer := sync.OnceFunc(func() { close(pinged) })
+	t.Cleanup(answer)
 	s.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply {
+		<-pinged
 		return emulator.Say("(emulated)").With(emulator.DelayHeaders(500 * time.Millisecond))
 	})
 	c := s.serve()
 	c.handshake("2025-11-25")
-	start := time.Now()
 	for range 150 {
 		c.chat("", "slow")
 	}
 	c.send(`{"jsonrpc":"2.0","id":"ping","method":"ping"}`)
 	assert.Equal(t, `"ping"`, string(c.next().ID), "ahead of 150 calls that were sent before it")
+	answer()
+	start := time.Now()
 	for range 150 {
 		assert.Contains(t, c.next().raw, "(emulated)")
 	}
