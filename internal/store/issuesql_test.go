@@ -2,6 +2,9 @@ package store
 
 import (
 	"encoding/json"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,5 +140,126 @@ func TestRowsWrittenByHand(t *testing.T) {
 		assert.NotEmpty(t, got[0]["completed_at"])
 		assert.Nil(t, got[1]["completed_at"])
 		assert.Equal(t, []map[string]any{}, steps(2))
+	})
+}
+
+// documented are the SQL statements of a page of the documentation, in order.
+func documented(t *testing.T, name string) (statements []string) {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/" + name)
+	require.NoError(t, err)
+	for _, block := range strings.Split(string(page), "```sql\n")[1:] {
+		statement, _, ok := strings.Cut(block, "```")
+		require.True(t, ok)
+		statements = append(statements, statement)
+	}
+	return statements
+}
+
+// records are a query's rows, by column. The bytes and strings of the drivers are strings.
+func records(t *testing.T, s *Store, query string) []map[string]any {
+	t.Helper()
+	rows, err := s.write.QueryContext(t.Context(), query)
+	require.NoError(t, err, query)
+	defer rows.Close()
+	names, err := rows.Columns()
+	require.NoError(t, err)
+	var out []map[string]any
+	for rows.Next() {
+		values, into := make([]any, len(names)), make([]any, len(names))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		require.NoError(t, rows.Scan(into...))
+		row := map[string]any{}
+		for i, name := range names {
+			if b, ok := values[i].([]byte); ok {
+				values[i] = string(b)
+			}
+			row[name] = values[i]
+		}
+		out = append(out, row)
+	}
+	require.NoError(t, rows.Err())
+	return out
+}
+
+// The statements of the documentation run as they stand, on tables of ours and on those of an existing project, whose
+// columns have types of their own.
+func TestDocumentedStatements(t *testing.T) {
+	const thread = "debb44af-15b9-456d-9b88-6a2519f81427"
+	statements := documented(t, "issues.md")
+	require.Len(t, statements, 5)
+	check := func(t *testing.T, s *Store) {
+		track := s.Issues()
+		active := records(t, s, statements[0])
+		require.Len(t, active, 2)
+		assert.Equal(t, []any{int64(1), "critical"}, []any{toInt(active[0]["issue_number"]), active[0]["severity"]})
+		assert.Equal(t, []any{int64(2), "high"}, []any{toInt(active[1]["issue_number"]), active[1]["severity"]})
+		require.Len(t, records(t, s, statements[2]), 1)
+		rows := func() int { return len(records(t, s, `SELECT * FROM exai_issue_updates`)) }
+		before := rows()
+		raw(t, s, statements[3])
+		raw(t, s, statements[4])
+		assert.Equal(t, before+1, rows())
+
+		one := records(t, s, statements[1])
+		require.Len(t, one, 1)
+		var steps []map[string]any
+		require.NoError(t, json.Unmarshal([]byte(one[0]["checklist"].(string)), &steps))
+		require.Len(t, steps, 2)
+		for i, step := range steps {
+			assert.Equal(t, float64(i+1), step["step_number"], "in step order")
+		}
+		assert.Equal(t, []any{"complete", thread}, []any{steps[1]["status"], steps[1]["conversation_id"]})
+
+		i, err := track.Get(t.Context(), 1)
+		require.NoError(t, err)
+		assert.Equal(t, issue.StepComplete, i.Checklist[1].Status)
+		assert.Equal(t, thread, i.Checklist[1].ConversationID)
+		assert.WithinDuration(t, time.Now(), i.Checklist[1].CompletedAt, time.Minute)
+		k := slices.IndexFunc(i.Updates, func(u issue.Update) bool { return u.Content == "checklist step 2: pending -> complete" })
+		require.GreaterOrEqual(t, k, 0)
+		assert.Equal(t, thread, i.Updates[k].ConversationID)
+		assert.WithinDuration(t, time.Now(), i.Updates[k].CreatedAt, time.Minute)
+	}
+	eachStore(t, func(t *testing.T, s *Store) {
+		for _, i := range []issue.Issue{
+			{Title: "first", Severity: issue.Critical, ConversationID: thread, Checklist: []issue.ChecklistStep{{Description: "a"}, {Description: "b"}}},
+			{Title: "second", Severity: issue.High},
+			{Title: "done", Severity: issue.Critical, Status: issue.Closed},
+		} {
+			i.Category = issue.Other
+			_, err := s.Issues().Create(t.Context(), i)
+			require.NoError(t, err)
+		}
+		check(t, s)
+	})
+	t.Run("an existing project's", func(t *testing.T) {
+		c, _ := existing(t, existingIssues)
+		s := open(t, c)
+		raw(t, s, `UPDATE exai_issues SET status = 'open' WHERE issue_number = 2`)
+		check(t, s)
+	})
+}
+
+func toInt(v any) int64 {
+	switch v := v.(type) {
+	case int64:
+		return v
+	case int32:
+		return int64(v)
+	}
+	return -1
+}
+
+func TestDocumentedConversation(t *testing.T) {
+	statements := documented(t, "conversations.md")
+	require.Len(t, statements, 1)
+	eachStore(t, func(t *testing.T, s *Store) {
+		say(t, s, "debb44af-15b9-456d-9b88-6a2519f81427", user("why?"), assistant("because"))
+		rows := records(t, s, statements[0])
+		require.Len(t, rows, 2)
+		assert.Equal(t, []any{"because", "glm-5.3"}, []any{rows[1]["content"], rows[1]["model_used"]})
 	})
 }

@@ -77,7 +77,8 @@ CREATE TABLE exai_issue_updates (
 CREATE TABLE exai_issue_checklist (
   id UUID PRIMARY KEY DEFAULT gen_random_uuid(), issue_id UUID REFERENCES exai_issues (id) ON DELETE CASCADE,
   step_number INTEGER, description TEXT, status TEXT DEFAULT 'pending', conversation_id UUID, completed_at TIMESTAMPTZ);
-CREATE VIEW exai_active_issues AS SELECT i.id, i.title, 0 AS completed_steps FROM exai_issues i WHERE status = 'open';
+CREATE VIEW exai_active_issues AS SELECT i.*, 0 AS completed_steps, 0 AS total_steps, 0 AS progress_percentage
+  FROM exai_issues i WHERE status IN ('open', 'in_progress');
 INSERT INTO exai_issues (id, title, severity, category, status, file_path, affected_components, conversation_id, related_issues, created_at) VALUES
   ('40000000-0000-0000-0000-000000000001', 'AsyncGLM has no timeout', 'critical', 'timeout', 'in_progress', 'src/async_glm.py',
     '{"async, glm","quo\"te",NULL}', 'debb44af-15b9-456d-9b88-6a2519f81427', NULL, '2025-10-16'),
