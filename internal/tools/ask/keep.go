@@ -138,6 +138,7 @@ func (t *Threads) follow(id string, turn conversation.Turn, a *Answer) {
 		t.finish(id, turn, f.generation.Snapshot(), a.question.Finished)
 		return
 	}
+	work := t.work(id, turn) // before the call's reply says that something goes on
 	go func() {
 		defer t.followers.Done()
 		defer func() {
@@ -146,7 +147,6 @@ func (t *Threads) follow(id string, turn conversation.Turn, a *Answer) {
 			t.mu.Unlock()
 			close(f.done)
 		}()
-		work := t.work(id, turn)
 		t.grow(id, turn, f.generation, work)
 		out := f.generation.Snapshot()
 		t.finish(id, turn, out, a.question.Finished)
