@@ -17,8 +17,11 @@ import (
 // the two would compete on a small machine.
 const openAfter = 100 * time.Millisecond
 
-// goneWithin is how long after its end the process may live.
-const goneWithin = 1900 * time.Millisecond
+// How long after its end the process may live, and its last log lines after that.
+const (
+	goneWithin  = 1850 * time.Millisecond
+	flushWithin = 50 * time.Millisecond
+)
 
 func (a *app) serveCommand() *cobra.Command {
 	return &cobra.Command{
@@ -39,7 +42,9 @@ func (a *app) serve(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.assemble(cfg, a.errw)
+	log := newPatient(a.errw)
+	defer log.close(flushWithin)
+	p, err := a.assemble(cfg, log)
 	if err != nil {
 		return err
 	}

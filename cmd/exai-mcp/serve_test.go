@@ -287,6 +287,29 @@ func TestServeStartsWithoutItsDatabase(t *testing.T) {
 	assert.NotContains(t, c.errs.String(), "secretpassword")
 }
 
+// Some clients never read a server's stderr: a pipe that is full must stop neither the calls nor the end.
+func TestServeWithAStderrThatNobodyReads(t *testing.T) {
+	s := newSite(t)
+	unread, full := io.Pipe()
+	defer unread.Close()
+	fromClient, toServer := io.Pipe()
+	fromServer, toClient := io.Pipe()
+	c := &session{s: s, in: toServer, lines: make(chan wireLine, 1<<14), errs: &syncBuffer{}, stop: func() {}, ended: make(chan int, 1)}
+	go func() {
+		c.ended <- run(t.Context(), nil, s.environ, fromClient, toClient, full)
+		toClient.Close()
+	}()
+	go c.read(fromServer)
+	c.handshake("2025-11-25")
+	for range 100 {
+		c.chat("", "hello")
+		assert.Contains(t, c.next().raw, "emulated")
+	}
+	code, took := c.leave()
+	assert.Equal(t, exitOK, code)
+	assert.Less(t, took, 2*time.Second)
+}
+
 func TestServeSurvivesNonsense(t *testing.T) {
 	c := newSite(t).serve()
 	for _, line := range []string{"hello", "[]", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"nope"}}`, strings.Repeat("x", 1<<20)} {
