@@ -46,5 +46,8 @@ func Catalog(d *Deps) []Tool {
 		glmUploadFile(d),
 		glmWebSearch(d),
 		glmPayloadPreview(d),
+
+		// With ISSUE_TRACKER_TOOL
+		issues(d),
 	}
 }

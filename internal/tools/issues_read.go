@@ -1,0 +1,163 @@
+package tools
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+// filter is what list, search and export narrow by.
+func (in issuesInput) filter(ctx context.Context, d *Deps) (issue.Filter, error) {
+	f := issue.Filter{
+		Text: deref(in.Text), File: deref(in.File), ConversationID: in.Conversation,
+		Workspace: d.issueWorkspace(ctx, in.Workspace), Limit: cmp.Or(in.Limit, 50), Offset: in.Offset,
+	}
+	if in.Action == "list" && in.Status == nil {
+		f.Status = activeStatuses()
+	}
+	var err error
+	if in.Status != nil && *in.Status != "all" {
+		if f.Status, err = issueWords("status", in.Status, issue.Statuses()); err != nil {
+			return f, err
+		}
+	}
+	if f.Severity, err = issueWords("severity", in.Severity, issue.Severities()); err != nil {
+		return f, err
+	}
+	if f.Category, err = issueWords("category", in.Category, issue.Categories()); err != nil {
+		return f, err
+	}
+	switch len(in.Components) {
+	case 0:
+	case 1:
+		f.Component = in.Components[0]
+	default:
+		return f, reply.Refuse("Name one of them.", "A list is narrowed by one of affected_components, not by %d.", len(in.Components))
+	}
+	return f, nil
+}
+
+// issueWorkspace is a project folder as issues name it.
+func (d *Deps) issueWorkspace(ctx context.Context, name string) string {
+	if name == "." {
+		return d.Workspace.FirstRoot(ctx)
+	}
+	return name
+}
+
+// issuePage lists what a filter lets through, and where the next page begins, 0 for nowhere.
+func issuePage(ctx context.Context, s issue.Store, f issue.Filter) (list []issue.Issue, next int, err error) {
+	limit := f.Limit
+	f.Limit++ // the one more tells whether there are more
+	if list, err = s.List(ctx, f); err != nil || len(list) <= limit {
+		return list, 0, err
+	}
+	return list[:limit], f.Offset + limit, nil
+}
+
+// issueReply is a reply with content and, under a key, the same as data; without a key with content alone.
+func issueReply(content, contentType, key string, data any) *Result {
+	r := &Result{}
+	r.Body.Set("status", "success").Set("content", content).Set("content_type", contentType)
+	if key != "" {
+		r.Body.Set(key, data)
+	}
+	return r
+}
+
+// goesOn says where the next page of a list begins.
+func goesOn(r *Result, next int) *Result {
+	if next > 0 {
+		r.Body.Set("next_offset", next)
+		r.Metadata.Note(fmt.Sprintf("There are more issues: call again with offset %d.", next))
+	}
+	return r
+}
+
+func (d *Deps) listIssues(ctx context.Context, s issue.Store, in issuesInput) (*Result, error) {
+	f, err := in.filter(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	list, next, err := issuePage(ctx, s, f)
+	if err != nil {
+		return nil, err
+	}
+	content := "No issues."
+	if len(list) > 0 {
+		content = issue.Markdown(list)
+	}
+	rows := make([]issue.Issue, len(list))
+	for k, i := range list {
+		i.Description, i.RootCause, i.Impact, i.RecommendedFix, i.ActualFix = "", "", "", "", "" // show has them
+		rows[k] = i
+	}
+	return goesOn(issueReply(content, "markdown", "issues", rows), next), nil
+}
+
+func (d *Deps) exportIssues(ctx context.Context, s issue.Store, in issuesInput) (*Result, error) {
+	f, err := in.filter(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	list, next, err := issuePage(ctx, s, f)
+	if err != nil {
+		return nil, err
+	}
+	if list, err = issue.Whole(ctx, s, list); err != nil {
+		return nil, err
+	}
+	if in.Format == "" || in.Format == "json" {
+		return goesOn(issueReply(fmt.Sprintf("%d issues, under the key issues.", len(list)), "text", "issues", list), next), nil
+	}
+	text, err := issue.Export(list, in.Format)
+	if err != nil {
+		return nil, err
+	}
+	contentType := "markdown"
+	if in.Format == "csv" {
+		contentType = "text"
+	}
+	return goesOn(issueReply(text, contentType, "", nil), next), nil
+}
+
+func (d *Deps) showIssue(ctx context.Context, s issue.Store, in issuesInput) (*Result, error) {
+	i, err := s.Get(ctx, in.Number)
+	if err != nil {
+		return nil, err
+	}
+	linked, err := issue.Linked(ctx, s, *i)
+	if err != nil {
+		return nil, err
+	}
+	page := issue.Page{Issue: *i, Linked: linked, Titles: d.titles(ctx, *i)}
+	return issueReply(page.Markdown(), "markdown", "issue", i), nil
+}
+
+// titles are those of an issue's conversations. An issue can be shown without them.
+func (d *Deps) titles(ctx context.Context, i issue.Issue) map[string]string {
+	var ids []string
+	for _, m := range i.Mentions() {
+		ids = append(ids, m.ConversationID)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	s, err := d.Store(ctx)
+	if err != nil {
+		return nil
+	}
+	threads, err := s.List(ctx, conversation.Filter{IDs: ids, Limit: len(ids)})
+	if err != nil {
+		d.log().Sugar().Warnw("issues: the conversations' titles", "error", err)
+	}
+	titles := map[string]string{}
+	for _, t := range threads {
+		titles[t.ID] = t.Title
+	}
+	return titles
+}
