@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
+	mcpserver "github.com/mark3labs/mcp-go/server"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools"
 )
@@ -30,12 +31,24 @@ func encodeResponse(response mcp.JSONRPCMessage, m *message) ([]byte, error) {
 	case mcp.JSONRPCResponse:
 		return encodeAnswer(m.id, "result", plain(r.Result))
 	case mcp.JSONRPCError:
-		if strings.HasPrefix(r.Error.Message, "unparsable ") { // what follows are names of Go types
-			r.Error.Code, r.Error.Message = codeInvalidParams, "these params are not what "+m.method+" takes"
-		}
+		reword(&r.Error, m.method)
 		return encodeAnswer(m.id, "error", r.Error)
 	}
 	return nil, errors.New("no answer to " + m.method)
+}
+
+// reword puts into words for clients what mcp-go says in words for Go programmers.
+func reword(e *mcp.JSONRPCErrorDetails, method string) {
+	switch {
+	case strings.HasPrefix(e.Message, "unparsable "): // what follows are names of Go types
+		e.Code, e.Message = codeInvalidParams, "these params are not what "+method+" takes"
+	case strings.HasSuffix(e.Message, mcpserver.ErrResourceNotFound.Error()):
+		e.Message = noResource
+	case strings.HasSuffix(e.Message, mcpserver.ErrPromptNotFound.Error()):
+		e.Message = noPrompt
+	case strings.HasSuffix(method, "/list") && e.Code == codeInvalidParams: // a cursor is all that it takes
+		e.Message = "this cursor is none that the server gave; every list here has one page"
+	}
 }
 
 // encodeAnswer writes an answer whose outcome is its result or its error.

@@ -21,6 +21,8 @@ type Options struct {
 	Version      string
 	Instructions string // what a client tells its model about the server, in the handshake
 	Tools        []tools.Tool
+	Resources    Resources // nil: none
+	Prompts      Prompts   // nil: none
 	// Call runs a tool within its limit and always returns a result; tools.Dispatcher.Call is one.
 	Call   func(ctx context.Context, inv tools.Invocation) *tools.Result
 	Client *Client     // nil when nobody asks for it
@@ -29,16 +31,18 @@ type Options struct {
 
 // Server answers one MCP client. Make one with New and run it with Serve.
 type Server struct {
-	mcp    *mcpserver.MCPServer
-	call   func(ctx context.Context, inv tools.Invocation) *tools.Result
-	names  map[string]bool
-	client *Client
-	log    *zap.Logger
+	mcp       *mcpserver.MCPServer
+	call      func(ctx context.Context, inv tools.Invocation) *tools.Result
+	names     map[string]bool
+	resources Resources
+	prompts   Prompts
+	client    *Client
+	log       *zap.Logger
 }
 
 // New makes a server of its tools. It opens nothing.
 func New(o Options) *Server {
-	s := &Server{call: o.Call, names: map[string]bool{}, client: o.Client, log: o.Log}
+	s := &Server{call: o.Call, names: map[string]bool{}, resources: o.Resources, prompts: o.Prompts, client: o.Client, log: o.Log}
 	if s.client == nil {
 		s.client = &Client{}
 	}
@@ -47,17 +51,18 @@ func New(o Options) *Server {
 	}
 	hooks := &mcpserver.Hooks{}
 	hooks.AddAfterInitialize(trimHandshake)
-	s.mcp = mcpserver.NewMCPServer(o.Name, o.Version,
+	s.mcp = mcpserver.NewMCPServer(o.Name, o.Version, append(s.offer(hooks),
 		mcpserver.WithInstructions(o.Instructions),
 		mcpserver.WithToolCapabilities(false), // the list never changes while we run
 		mcpserver.WithLogging(),
 		mcpserver.WithToolFilter(trimTools),
 		mcpserver.WithHooks(hooks),
-	)
+	)...)
 	for _, t := range o.Tools {
 		s.names[t.Name] = true
 		s.mcp.AddTool(toolOf(t), s.callTool)
 	}
+	s.register()
 	return s
 }
 

@@ -53,6 +53,7 @@ type call struct {
 	message *message
 	tool    toolCall // of a tools/call
 	cancel  context.CancelCauseFunc
+	fault   *lineFault // why it can't be served, where a handler knows better words than mcp-go
 	// These are guarded by the conn's mutex.
 	over     bool             // answered or cancelled: the client hears no more of it
 	logLevel mcp.LoggingLevel // from which it hears of log entries; "" for none
@@ -237,7 +238,9 @@ func (c *conn) serve(ctx context.Context, k *call) {
 	defer c.inflight.Done()
 	defer k.cancel(nil)
 	answer := c.answer(ctx, k)
-	c.mu.Lock()
+	c.log.Debug("request served", zap.String("method", k.message.method), zap.String(requestIDField, string(k.message.id)),
+		zap.Duration("took", time.Since(k.message.received)))
+	c.mu.Lock() // not before: logging to the client takes it, too
 	defer c.mu.Unlock()
 	if k.over {
 		return
@@ -264,6 +267,9 @@ func (c *conn) answer(ctx context.Context, k *call) (line []byte) {
 	ctx = c.server.mcp.WithContext(withCall(ctx, c, k), session)
 	response := c.server.mcp.HandleMessage(ctx, k.message.envelope(params))
 	c.forward(k, session.notes)
+	if k.fault != nil {
+		return refusal(k.fault.id, k.fault.code, k.fault.text)
+	}
 	line, err := encodeResponse(response, k.message)
 	if err != nil {
 		c.log.Error("an answer could not be encoded", zap.String("method", k.message.method), zap.Error(err))

@@ -1,0 +1,191 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	mcpserver "github.com/mark3labs/mcp-go/server"
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+// Resources are what a client can read; *tools.Resources are some.
+type Resources interface {
+	Fixed() []tools.Resource
+	Templates() []tools.Resource
+	// Latest are listed behind the fixed ones. It must not make a client wait.
+	Latest(ctx context.Context) []tools.Resource
+	Read(ctx context.Context, uri string) (tools.Document, error)
+	Complete(ctx context.Context, template, variable, typed string, given map[string]string) (tools.Completion, error)
+}
+
+// Prompts are what a person can pick; *tools.Prompts are some.
+type Prompts interface {
+	List() []tools.Prompt
+	Get(ctx context.Context, name string, given map[string]string) (text string, err error)
+	Complete(ctx context.Context, name, argument, typed string) (tools.Completion, error)
+}
+
+// offer says to mcp-go what there is besides tools.
+func (s *Server) offer(hooks *mcpserver.Hooks) (options []mcpserver.ServerOption) {
+	if s.resources != nil {
+		hooks.AddAfterListResources(s.listedResources)
+		hooks.AddAfterListResourceTemplates(trimTemplates)
+		options = append(options, mcpserver.WithResourceCapabilities(false, false), mcpserver.WithResourceCompletionProvider(completer{s}))
+	}
+	if s.prompts != nil {
+		hooks.AddAfterListPrompts(trimPrompts)
+		options = append(options, mcpserver.WithPromptCapabilities(false), mcpserver.WithPromptCompletionProvider(completer{s}))
+	}
+	if len(options) > 0 {
+		options = append(options, mcpserver.WithCompletions())
+	}
+	return options
+}
+
+// register names the resources and prompts to mcp-go, as the newest revision knows them.
+func (s *Server) register() {
+	if s.resources != nil {
+		for _, r := range s.resources.Fixed() {
+			s.mcp.AddResource(resourceOf(r), s.readResource)
+		}
+		for _, r := range s.resources.Templates() {
+			s.mcp.AddResourceTemplate(mcp.NewResourceTemplate(r.URI, r.Name, func(t *mcp.ResourceTemplate) {
+				t.Title, t.Description, t.MIMEType = r.Title, r.Description, r.MIME
+			}), s.readResource)
+		}
+	}
+	if s.prompts != nil {
+		for _, p := range s.prompts.List() {
+			prompt := mcp.Prompt{Name: p.Name, Title: p.Title, Description: p.Description}
+			for _, a := range p.Arguments {
+				prompt.Arguments = append(prompt.Arguments, mcp.PromptArgument{Name: a.Name, Description: a.Description, Required: a.Required})
+			}
+			s.mcp.AddPrompt(prompt, s.getPrompt)
+		}
+	}
+}
+
+// resourceOf is a resource as the newest revision knows it.
+func resourceOf(r tools.Resource) mcp.Resource {
+	out := mcp.Resource{URI: r.URI, Name: r.Name, Title: r.Title, Description: r.Description, MIMEType: r.MIME}
+	out.Annotations = &mcp.Annotations{Priority: &r.Priority}
+	if !r.Modified.IsZero() {
+		out.Annotations.LastModified = r.Modified.UTC().Format(time.RFC3339)
+	}
+	return out
+}
+
+// listedResources puts what was worked on last behind the fixed resources, and takes out what the revision does not know:
+// before there were titles, names were what clients show (MCP specification 2025-06-18, changelog).
+func (s *Server) listedResources(ctx context.Context, _ any, request *mcp.ListResourcesRequest, result *mcp.ListResourcesResult) {
+	if request.Params.Cursor == "" {
+		for _, r := range s.resources.Latest(ctx) {
+			result.Resources = append(result.Resources, resourceOf(r))
+		}
+	}
+	if revisionOf(ctx).structured() {
+		return
+	}
+	for i := range result.Resources {
+		r := &result.Resources[i]
+		r.Name, r.Title = r.Title, ""
+		r.Annotations = &mcp.Annotations{Priority: r.Annotations.Priority}
+	}
+}
+
+func trimTemplates(ctx context.Context, _ any, _ *mcp.ListResourceTemplatesRequest, result *mcp.ListResourceTemplatesResult) {
+	if !revisionOf(ctx).structured() {
+		for i := range result.ResourceTemplates {
+			t := &result.ResourceTemplates[i]
+			t.Name, t.Title = t.Title, ""
+		}
+	}
+}
+
+func trimPrompts(ctx context.Context, _ any, _ *mcp.ListPromptsRequest, result *mcp.ListPromptsResult) {
+	if !revisionOf(ctx).structured() {
+		for i := range result.Prompts {
+			result.Prompts[i].Title = ""
+		}
+	}
+}
+
+func (s *Server) readResource(ctx context.Context, request mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
+	doc, err := s.resources.Read(ctx, request.Params.URI)
+	if err != nil {
+		return nil, s.failed(ctx, err)
+	}
+	return []mcp.ResourceContents{mcp.TextResourceContents{URI: request.Params.URI, MIMEType: doc.MIME, Text: doc.Text}}, nil
+}
+
+func (s *Server) getPrompt(ctx context.Context, request mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+	text, err := s.prompts.Get(ctx, request.Params.Name, request.Params.Arguments)
+	if err != nil {
+		return nil, s.failed(ctx, err)
+	}
+	return &mcp.GetPromptResult{Messages: []mcp.PromptMessage{{Role: mcp.RoleUser, Content: mcp.NewTextContent(text)}}}, nil
+}
+
+// completer offers values for arguments of prompts and variables of resource templates.
+type completer struct{ *Server }
+
+// CompletePromptArgument implements mcp-go's PromptCompletionProvider.
+func (c completer) CompletePromptArgument(ctx context.Context, name string, argument mcp.CompleteArgument, _ mcp.CompleteContext) (*mcp.Completion, error) {
+	found, err := c.prompts.Complete(ctx, name, argument.Name, argument.Value)
+	return c.completion(ctx, found, err)
+}
+
+// CompleteResourceArgument implements mcp-go's ResourceCompletionProvider.
+func (c completer) CompleteResourceArgument(ctx context.Context, uri string, argument mcp.CompleteArgument, given mcp.CompleteContext) (*mcp.Completion, error) {
+	found, err := c.resources.Complete(ctx, uri, argument.Name, argument.Value, given.Arguments)
+	return c.completion(ctx, found, err)
+}
+
+func (c completer) completion(ctx context.Context, found tools.Completion, err error) (*mcp.Completion, error) {
+	if err != nil {
+		return nil, c.failed(ctx, err)
+	}
+	return &mcp.Completion{Values: found.Values, Total: found.Total, HasMore: found.Total > len(found.Values)}, nil
+}
+
+// failed notes on the call why it can't be served. mcp-go would make an internal error of everything and send the error's
+// own words.
+func (s *Server) failed(ctx context.Context, err error) error {
+	at, ok := ctx.Value(callKey{}).(inFlight)
+	if !ok {
+		return err
+	}
+	m := at.call.message
+	e := reply.Of(ctx, err)
+	fault := &lineFault{id: m.id, code: codeInternal, text: e.Message + " " + e.Hint}
+	switch {
+	case errors.Is(err, tools.ErrNoResource):
+		fault.code, fault.text = noResourceCode(revisionOf(ctx)), noResource
+	case errors.Is(err, tools.ErrNoPrompt):
+		fault.code, fault.text = codeInvalidParams, noPrompt
+	case e.Code == reply.InvalidRequest, e.Code == reply.ConversationNotFound:
+		fault.code = codeInvalidParams
+	default:
+		s.log.Warn("a request failed", zap.String("method", m.method), zap.String("request_id", string(m.id)), zap.Error(e))
+	}
+	at.call.fault = fault
+	return err
+}
+
+const (
+	noResource = "there is no such resource; resources/list and resources/templates/list name those that there are"
+	noPrompt   = "there is no such prompt; prompts/list names those that there are"
+)
+
+// noResourceCode is the error code for a resource that is not there: MCP's own, until revision 2026-07-28 took JSON-RPC's.
+func noResourceCode(r revision) int {
+	if r.stateless() {
+		return codeInvalidParams
+	}
+	return mcp.RESOURCE_NOT_FOUND
+}

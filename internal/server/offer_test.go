@@ -1,0 +1,301 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+// shelf is a fake of Resources, menu one of Prompts.
+type shelf struct {
+	latest   func(ctx context.Context) []tools.Resource
+	read     func(ctx context.Context, uri string) (tools.Document, error)
+	complete func(template, variable, typed string, given map[string]string) (tools.Completion, error)
+}
+
+func (shelf) Fixed() []tools.Resource {
+	return []tools.Resource{{URI: "exai://issues", Name: "issues", Title: "The issues", Description: "All <of> them.", MIME: "text/markdown", Priority: 0.5}}
+}
+
+func (shelf) Templates() []tools.Resource {
+	return []tools.Resource{{URI: "exai://issues/{number}", Name: "issue", Title: "One issue", Description: "By number.", MIME: "text/markdown"}}
+}
+
+func (s shelf) Latest(ctx context.Context) []tools.Resource {
+	if s.latest == nil {
+		return nil
+	}
+	return s.latest(ctx)
+}
+
+func (s shelf) Read(ctx context.Context, uri string) (tools.Document, error) { return s.read(ctx, uri) }
+
+func (s shelf) Complete(_ context.Context, template, variable, typed string, given map[string]string) (tools.Completion, error) {
+	return s.complete(template, variable, typed, given)
+}
+
+type menu struct {
+	get      func(ctx context.Context, name string, given map[string]string) (string, error)
+	complete func(name, argument, typed string) (tools.Completion, error)
+}
+
+func (menu) List() []tools.Prompt {
+	return []tools.Prompt{{Name: "chat", Title: "Chat about it", Description: "Asks.", Arguments: []tools.PromptArgument{
+		{Name: "prompt", Description: "What.", Required: true}, {Name: "model"},
+	}}}
+}
+
+func (m menu) Get(ctx context.Context, name string, given map[string]string) (string, error) {
+	return m.get(ctx, name, given)
+}
+
+func (m menu) Complete(_ context.Context, name, argument, typed string) (tools.Completion, error) {
+	return m.complete(name, argument, typed)
+}
+
+func offering(log *zap.Logger, s shelf, m menu) *Server {
+	return New(Options{Name: "exai-mcp", Version: "1", Resources: s, Prompts: m, Log: log})
+}
+
+// ask sends a request in a revision and gives the answer.
+func (p *peer) ask(version, method, params string) line {
+	p.t.Helper()
+	p.send(`{"jsonrpc":"2.0","id":"r","method":"%s","params":{"x":1%s%s}}`, method, params, meta(version, ""))
+	got := p.next()
+	require.JSONEq(p.t, `"r"`, string(got.ID), got.raw)
+	return got
+}
+
+func TestCapabilitiesPerRevision(t *testing.T) {
+	all := map[string]any{"tools": map[string]any{}, "logging": map[string]any{}, "resources": map[string]any{}, "prompts": map[string]any{}, "completions": map[string]any{}}
+	first := map[string]any{"tools": map[string]any{}, "logging": map[string]any{}, "resources": map[string]any{}, "prompts": map[string]any{}}
+	for _, version := range Revisions() {
+		t.Run(version, func(t *testing.T) {
+			p := connect(t, offering(nil, shelf{}, menu{}))
+			var hello struct{ Capabilities map[string]any }
+			if version == "2026-07-28" {
+				require.NoError(t, json.Unmarshal(p.ask(version, "server/discover", "").Result, &hello))
+			} else {
+				require.NoError(t, json.Unmarshal(p.handshake(version, `{}`).Result, &hello))
+			}
+			if version == "2024-11-05" {
+				assert.Equal(t, first, hello.Capabilities, "completing had no capability yet")
+			} else {
+				assert.Equal(t, all, hello.Capabilities)
+			}
+		})
+	}
+}
+
+func TestListsPerRevision(t *testing.T) {
+	latest := func(context.Context) []tools.Resource {
+		return []tools.Resource{{
+			URI: "exai://issues/7", Name: "issue 7", Title: "#7 Slow", Description: "high", MIME: "text/markdown", Priority: 0.25,
+			Modified: time.Date(2026, 11, 23, 13, 0, 0, 0, time.FixedZone("", 3600)),
+		}}
+	}
+	const (
+		titled = `{"resources":[` +
+			`{"annotations":{"priority":0.5},"uri":"exai://issues","name":"issues","title":"The issues","description":"All <of> them.","mimeType":"text/markdown"},` +
+			`{"annotations":{"priority":0.25,"lastModified":"2026-11-23T12:00:00Z"},"uri":"exai://issues/7","name":"issue 7","title":"#7 Slow","description":"high","mimeType":"text/markdown"}]}`
+		untitled = `{"resources":[` +
+			`{"annotations":{"priority":0.5},"uri":"exai://issues","name":"The issues","description":"All <of> them.","mimeType":"text/markdown"},` +
+			`{"annotations":{"priority":0.25},"uri":"exai://issues/7","name":"#7 Slow","description":"high","mimeType":"text/markdown"}]}`
+		template = `"description":"By number.","mimeType":"text/markdown"}]}`
+		prompt   = `"description":"Asks.","arguments":[{"name":"prompt","description":"What.","required":true},{"name":"model"}]}]}`
+	)
+	for _, version := range Revisions() {
+		t.Run(version, func(t *testing.T) {
+			p := connect(t, offering(nil, shelf{latest: latest}, menu{}))
+			p.handshake(version, `{}`)
+			same := func(method, want string) {
+				t.Helper()
+				got := p.ask(version, method, "").Result
+				if version != "2026-07-28" {
+					assert.Equal(t, want, string(got))
+					return
+				}
+				var whole, wanted map[string]any
+				require.NoError(t, json.Unmarshal(got, &whole))
+				require.NoError(t, json.Unmarshal([]byte(want), &wanted))
+				for key, value := range wanted {
+					assert.Equal(t, value, whole[key])
+				}
+				assert.Equal(t, "private", whole["cacheScope"])
+			}
+			if version >= "2025-06-18" {
+				same("resources/list", titled)
+				same("resources/templates/list", `{"resourceTemplates":[{"uriTemplate":"exai://issues/{number}","name":"issue","title":"One issue",`+template)
+				same("prompts/list", `{"prompts":[{"name":"chat","title":"Chat about it",`+prompt)
+				return
+			}
+			same("resources/list", untitled)
+			same("resources/templates/list", `{"resourceTemplates":[{"uriTemplate":"exai://issues/{number}","name":"One issue",`+template)
+			same("prompts/list", `{"prompts":[{"name":"chat",`+prompt)
+		})
+	}
+}
+
+func TestCursors(t *testing.T) {
+	p := connect(t, offering(nil, shelf{}, menu{}))
+	p.handshake(newest, `{}`)
+	for _, method := range []string{"resources/list", "resources/templates/list", "prompts/list", "tools/list"} {
+		got := p.ask(newest, method, `,"cursor":"%%%"`)
+		require.NotNil(t, got.Error, got.raw)
+		assert.Equal(t, -32602, got.Error.Code)
+		assert.NotContains(t, got.raw, "base64")
+		assert.NotContains(t, p.ask(newest, method, "").raw, "nextCursor", "one page")
+	}
+}
+
+func TestReadAndGet(t *testing.T) {
+	for _, version := range Revisions() {
+		t.Run(version, func(t *testing.T) {
+			p := connect(t, offering(nil, shelf{read: func(_ context.Context, uri string) (tools.Document, error) {
+				return tools.Document{MIME: "text/markdown", Text: "<" + uri + ">\n"}, nil
+			}}, menu{get: func(_ context.Context, name string, given map[string]string) (string, error) {
+				return name + " & " + given["prompt"], nil
+			}}))
+			p.handshake(version, `{}`)
+			for _, uri := range []string{"exai://issues", "exai://issues/7", "exai://issues/a%20b"} {
+				assert.Contains(t, p.ask(version, "resources/read", `,"uri":"`+uri+`"`).raw,
+					`"contents":[{"uri":"`+uri+`","mimeType":"text/markdown","text":"<`+uri+`>\n"}]`)
+			}
+			got := p.ask(version, "prompts/get", `,"name":"chat","arguments":{"prompt":"a < b"}`)
+			assert.Contains(t, got.raw, `"messages":[{"role":"user","content":{"type":"text","text":"chat & a < b"}}]`)
+		})
+	}
+}
+
+func TestWhatIsNotThereIsAProtocolError(t *testing.T) {
+	for _, version := range Revisions() {
+		t.Run(version, func(t *testing.T) {
+			p := connect(t, offering(nil, shelf{
+				read: func(context.Context, string) (tools.Document, error) { return tools.Document{}, tools.ErrNoResource },
+				complete: func(string, string, string, map[string]string) (tools.Completion, error) {
+					return tools.Completion{}, tools.ErrNoResource
+				},
+			}, menu{
+				get:      func(context.Context, string, map[string]string) (string, error) { return "", tools.ErrNoPrompt },
+				complete: func(string, string, string) (tools.Completion, error) { return tools.Completion{}, tools.ErrNoPrompt },
+			}))
+			p.handshake(version, `{}`)
+			code := -32002
+			if version == "2026-07-28" {
+				code = -32602
+			}
+			for _, uri := range []string{"exai://issues/7", "exai://nope", "", "file:///etc/passwd"} {
+				got := p.ask(version, "resources/read", `,"uri":"`+uri+`"`)
+				require.NotNil(t, got.Error, got.raw)
+				assert.Equal(t, code, got.Error.Code)
+				assert.Equal(t, noResource, got.Error.Message)
+			}
+			for _, name := range []string{"chat", "nope", ""} {
+				got := p.ask(version, "prompts/get", `,"name":"`+name+`"`)
+				require.NotNil(t, got.Error, got.raw)
+				assert.Equal(t, -32602, got.Error.Code)
+				assert.Equal(t, noPrompt, got.Error.Message)
+			}
+			for _, ref := range []string{`{"type":"ref/prompt","name":"nope"}`, `{"type":"ref/resource","uri":"exai://nope"}`, `{"type":"ref/tool","name":"x"}`, `{}`, `5`} {
+				got := p.ask(version, "completion/complete", `,"ref":`+ref+`,"argument":{"name":"model","value":""}`)
+				require.NotNil(t, got.Error, got.raw)
+				assert.Contains(t, []int{-32602, code}, got.Error.Code, got.raw)
+				for _, goWord := range []string{"mcp.", "unmarshal", "map["} {
+					assert.NotContains(t, got.raw, goWord)
+				}
+			}
+		})
+	}
+}
+
+func TestFailuresWhileReadingDoNotLeak(t *testing.T) {
+	core, logged := observer.New(zap.DebugLevel)
+	var fail error
+	p := connect(t, offering(zap.New(core), shelf{
+		read: func(context.Context, string) (tools.Document, error) {
+			if fail == nil {
+				panic("the secret")
+			}
+			return tools.Document{}, fail
+		},
+	}, menu{get: func(context.Context, string, map[string]string) (string, error) { return "", fail }}))
+	p.handshake(newest, `{}`)
+	secret := errors.New("dial tcp: the secret")
+	for _, c := range []struct {
+		err  error
+		code int
+		want string
+	}{
+		{&reply.Error{Code: reply.StoreUnavailable, Message: "No answer.", Hint: "Try again.", Err: secret}, -32603, "No answer. Try again."},
+		{reply.Refuse("Give one.", "There is no prompt."), -32602, "There is no prompt. Give one."},
+		{secret, -32603, ""},
+		{nil, -32603, ""},
+	} {
+		fail = c.err
+		got := p.ask(newest, "resources/read", `,"uri":"exai://issues"`)
+		require.NotNil(t, got.Error, got.raw)
+		assert.Equal(t, c.code, got.Error.Code)
+		assert.NotContains(t, got.raw, "secret")
+		assert.Contains(t, got.Error.Message, c.want)
+		if c.err != nil {
+			assert.Equal(t, got.Error, p.ask(newest, "prompts/get", `,"name":"chat"`).Error)
+		}
+	}
+	assert.Equal(t, 4, logged.FilterMessage("a request failed").Len(), "the cause is for the log, and a caller's fault none")
+	assert.NotNil(t, p.ask(newest, "prompts/get", `,"name":"chat","arguments":{"prompt":5}`).Error, "arguments are texts")
+}
+
+func TestCompletionPerRevision(t *testing.T) {
+	for _, version := range Revisions() {
+		t.Run(version, func(t *testing.T) {
+			p := connect(t, offering(nil, shelf{complete: func(template, variable, typed string, given map[string]string) (tools.Completion, error) {
+				return tools.Completion{Values: []string{strings.Join([]string{template, variable, typed, given["id"]}, " ")}, Total: 1}, nil
+			}}, menu{complete: func(name, argument, typed string) (tools.Completion, error) {
+				if typed == "" {
+					return tools.Completion{}, nil
+				}
+				return tools.Completion{Values: []string{name, argument, typed}, Total: 120}, nil
+			}}))
+			p.handshake(version, `{}`)
+			ask := func(ref, argument string) string {
+				return p.ask(version, "completion/complete", `,"ref":`+ref+`,"argument":`+argument+`,"context":{"arguments":{"id":"t"}}`).raw
+			}
+			assert.Contains(t, ask(`{"type":"ref/prompt","name":"chat"}`, `{"name":"model","value":"gl"}`),
+				`"completion":{"values":["chat","model","gl"],"total":120,"hasMore":true}`)
+			assert.Contains(t, ask(`{"type":"ref/prompt","name":"chat"}`, `{"name":"model","value":""}`), `"completion":{"values":[]}`)
+			assert.Contains(t, ask(`{"type":"ref/resource","uri":"exai://issues/{number}"}`, `{"name":"number","value":"1"}`),
+				`"completion":{"values":["exai://issues/{number} number 1 t"],"total":1}`)
+		})
+	}
+}
+
+// A resource that takes long is left when the client has no use for it any more, and a list never waits for one.
+func TestReadingIsCancelled(t *testing.T) {
+	left := make(chan error, 1)
+	started := make(chan struct{})
+	p := connect(t, offering(nil, shelf{read: func(ctx context.Context, _ string) (tools.Document, error) {
+		close(started)
+		<-ctx.Done()
+		left <- context.Cause(ctx)
+		return tools.Document{}, context.Cause(ctx)
+	}}, menu{}))
+	p.handshake(newest, `{}`)
+	p.send(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"exai://issues"}}`)
+	<-started
+	assert.Nil(t, p.ask(newest, "tools/list", "").Error)
+	p.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
+	assert.ErrorIs(t, <-left, ErrCancelledByClient)
+	require.NoError(t, p.hangUp())
+	assert.Empty(t, p.rest(), "no answer after a cancellation")
+}
