@@ -41,6 +41,8 @@ type program struct {
 	uploads  *upload.Queue
 	tools    []tools.Tool // that are shown
 	dispatch *tools.Dispatcher
+	reading  *tools.Resources
+	prompts  *tools.Prompts
 	warnings []string // about settings, for people
 }
 
@@ -124,6 +126,7 @@ func (p *program) makeTools() {
 	shown, warnings := tools.Shown(deps)
 	p.tools, p.warnings = shown, append(slices.Clone(p.cfg.Warnings), warnings...)
 	p.dispatch = tools.NewDispatcher(deps, p.tools)
+	p.reading, p.prompts = tools.NewResources(deps), tools.NewPrompts(deps, p.tools)
 }
 
 // close ends what goes on in the background, has it stored, and closes what is open. It returns by the deadline, whatever

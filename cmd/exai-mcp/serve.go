@@ -60,7 +60,7 @@ func (a *app) serve(cmd *cobra.Command, _ []string) error {
 	defer opening.Stop()
 	s := server.New(server.Options{
 		Name: cfg.Server.Name, Version: p.build.version, Instructions: words.Instructions(),
-		Tools: p.tools, Call: p.dispatch.Call, Client: p.client, Log: p.log,
+		Tools: p.tools, Call: p.dispatch.Call, Resources: p.reading, Prompts: p.prompts, Client: p.client, Log: p.log,
 	})
 	debug.SetGCPercent(collect)
 	end, err := s.Serve(cmd.Context(), a.in, a.out)
