@@ -16,6 +16,10 @@ import (
 const (
 	// every is how often a call speaks that has nothing new to say; clients are promised a message every 5 s.
 	every = 4 * time.Second
+	// burst messages may go out at once; then there is one for each pace, with all that is new by then. A single model's
+	// phases fit into a burst, and a panel of many models does not flood its client.
+	burst = 8
+	pace  = 250 * time.Millisecond
 	// maxLine is the longest message, in characters.
 	maxLine = 199
 )
@@ -32,6 +36,9 @@ type Reporter struct {
 	mu     sync.Mutex
 	phase  string
 	models []*line
+	left   int       // messages that may go out at once
+	spoken time.Time // when the last one went out
+	unsaid bool      // there is news that had to wait
 	closed bool
 }
 
@@ -46,7 +53,7 @@ type line struct {
 // 5 s until Stop. continuationID, when the call has one, leads every message. heard is told every event of a model. Both
 // functions may be nil.
 func Start(send func(message string), heard func(providers.Event), continuationID, phase string, start time.Time) *Reporter {
-	r := &Reporter{send: send, heard: heard, id: continuationID, phase: phase, start: start}
+	r := &Reporter{send: send, heard: heard, id: continuationID, phase: phase, start: start, left: burst}
 	if send == nil {
 		return r
 	}
@@ -136,7 +143,7 @@ func describe(e providers.Event) string {
 
 func (r *Reporter) tick() {
 	defer close(r.done)
-	t := time.NewTicker(every)
+	t := time.NewTicker(pace)
 	defer t.Stop()
 	for {
 		select {
@@ -144,17 +151,27 @@ func (r *Reporter) tick() {
 			return
 		case <-t.C:
 			r.mu.Lock()
-			r.speak()
+			r.left = min(r.left+1, burst)
+			if r.unsaid || time.Since(r.spoken) >= every {
+				r.speak()
+			}
 			r.mu.Unlock()
 		}
 	}
 }
 
-// speak sends the present line. The caller holds the lock, so messages stay in order and none follows Stop.
+// speak sends the present line, or leaves it to the next tick where too much was said lately. The caller holds the lock, so
+// messages stay in order and none follows Stop.
 func (r *Reporter) speak() {
-	if r.send != nil && !r.closed {
-		r.send(r.text())
+	if r.send == nil || r.closed {
+		return
 	}
+	if r.unsaid = r.left == 0; r.unsaid {
+		return
+	}
+	r.left--
+	r.spoken = time.Now()
+	r.send(r.text())
 }
 
 func (r *Reporter) text() string {
