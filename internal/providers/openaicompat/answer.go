@@ -13,12 +13,12 @@ import (
 // event is one streamed event, or a whole answer from a server that does not stream. Vendors put usage in three places:
 // at the top, in the finishing choice (Moonshot), and cached_tokens beside the details (Moonshot).
 type event struct {
-	ID        text        `json:"id"`
-	RequestID text        `json:"request_id"`
-	Model     text        `json:"model"`
-	Choices   []choice    `json:"choices"`
-	Usage     *usage      `json:"usage"`
-	WebSearch []searchHit `json:"web_search"`
+	ID        text       `json:"id"`
+	RequestID text       `json:"request_id"`
+	Model     text       `json:"model"`
+	Choices   []choice   `json:"choices"`
+	Usage     *usage     `json:"usage"`
+	WebSearch searchHits `json:"web_search"`
 
 	// What an event that reports an error has instead; parseFault reads it.
 	Error json.RawMessage `json:"error"`
@@ -58,6 +58,28 @@ type usage struct {
 	CompletionDetails struct {
 		Reasoning count `json:"reasoning_tokens"`
 	} `json:"completion_tokens_details"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails: what is no usage tells none.
+func (u *usage) UnmarshalJSON(b []byte) error {
+	type plain usage
+	var p plain
+	if json.Unmarshal(b, &p) == nil {
+		*u = usage(p)
+	}
+	return nil
+}
+
+// searchHits are the pages that an answer tells it was made from. They never fail to decode: an answer is more than they.
+type searchHits []searchHit
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (h *searchHits) UnmarshalJSON(b []byte) error {
+	var list []searchHit
+	if json.Unmarshal(b, &list) == nil {
+		*h = list
+	}
+	return nil
 }
 
 type searchHit struct {

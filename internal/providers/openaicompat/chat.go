@@ -83,7 +83,11 @@ func (x *exchange) read(stream *openai.ChatCompletionStream, ans *answer) error 
 		}
 		if ans.finished() && !whole {
 			whole = true
-			defer x.endAfter(tailWait)()
+			wait := tailWait
+			if ans.usageKnown {
+				wait = markWait
+			}
+			defer x.endAfter(wait)()
 		}
 	}
 }

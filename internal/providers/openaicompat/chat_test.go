@@ -1,6 +1,7 @@
 package openaicompat
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -72,6 +73,14 @@ func TestChatUsage(t *testing.T) {
 		"nonsense": {
 			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":-1,"completion_tokens":"many"}}`},
 			providers.Usage{},
+		},
+		"no object at all": {
+			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop","usage":[]}],"usage":"n/a","web_search":{}}`},
+			providers.Usage{},
+		},
+		"details that are none": {
+			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":6,"prompt_tokens_details":null}}`},
+			providers.Usage{InputTokens: 12, OutputTokens: 6},
 		},
 		"more cached than sent": {
 			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"cached_tokens":9}}`},
@@ -329,22 +338,63 @@ func TestChatCancelled(t *testing.T) {
 }
 
 func TestChatDoesNotWaitForTheEndOfAWholeAnswer(t *testing.T) {
-	for name, lines := range map[string][]string{"no [DONE]": {say("ab"), stop}, "[DONE], no end": {say("ab"), stop, done}} {
+	silent := `data: {"choices":[{"delta":{},"finish_reason":"stop"}]}`
+	for name, tc := range map[string]struct {
+		lines []string
+		wait  time.Duration
+	}{
+		"no usage":        {[]string{say("ab"), silent}, tailWait},
+		"no [DONE]":       {[]string{say("ab"), stop}, markWait},
+		"[DONE], no end":  {[]string{say("ab"), stop, done}, drainWait},
+		"usage by itself": {[]string{say("ab"), silent, `data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2}}`, done}, drainWait},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-					stream(lines...)(w, r)
+					stream(tc.lines...)(w, r)
 					<-r.Context().Done()
 				})
 				start := time.Now()
 				resp, err := c.Chat(t.Context(), question(), nil)
 				require.NoError(t, err)
 				assert.Equal(t, "ab", resp.Content)
-				assert.True(t, resp.UsageKnown)
-				assert.LessOrEqual(t, time.Since(start), tailWait)
+				assert.Equal(t, name != "no usage", resp.UsageKnown)
+				assert.Equal(t, tc.wait, time.Since(start))
 			})
 		})
 	}
+}
+
+func TestACompressedAnswerThatNobodyAskedFor(t *testing.T) {
+	zipped := func(status int, flushed ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			assert.NotContains(t, r.Header.Get("Accept-Encoding"), "gzip")
+			w.Header().Set("Content-Encoding", "gzip")
+			w.WriteHeader(status)
+			z := gzip.NewWriter(w)
+			for _, text := range flushed {
+				fmt.Fprintf(z, "%s\n\n", text)
+				_ = z.Flush()
+				w.(http.Flusher).Flush()
+			}
+			_ = z.Close()
+		}
+	}
+	c := serve(t, zipped(200, say("a"), say("b"), stop, done))
+	resp, err := c.Chat(t.Context(), question(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, "ab", resp.Content)
+
+	c = serve(t, zipped(401, `{"error":{"code":"1000"}}`))
+	_, err = c.Chat(t.Context(), question(), nil)
+	assert.Equal(t, "1000", refused(t, err, providers.KindAuth).VendorCode)
+
+	c = serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		fmt.Fprint(w, say("no zip at all"))
+	})
+	_, err = c.Chat(t.Context(), question(), nil)
+	refused(t, err, providers.KindNetwork)
 }
 
 func TestChatUsesItsConnectionAgain(t *testing.T) {

@@ -28,8 +28,9 @@ type eventReader struct {
 	out     []byte // what is ready for go-openai
 	err     error  // why there is no more
 
+	held      []byte // the data of an event whose JSON goes on in further lines
 	seen      int    // events handed out
-	truncated bool   // the last line had no end
+	truncated bool   // the last line had no end, or the last event
 	junk      []byte // the first text that was no event
 }
 
@@ -67,22 +68,48 @@ func (r *eventReader) next() {
 	line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")))
 	switch {
 	case bytes.HasPrefix(line, []byte("data:")):
-		line = bytes.TrimSpace(line[len("data:"):])
-	case bytes.HasPrefix(line, []byte("{")):
-		line = r.wholeBody(line)
-	default:
-		if len(line) > 0 && line[0] != ':' && r.seen == 0 {
-			r.keepJunk(line)
-		}
-		return
-	}
-	switch {
-	case string(line) == "[DONE]":
-		r.emit(line)
-	case len(line) > 0 && line[0] == '{':
-		r.emit(line)
-	default:
+		r.data(bytes.TrimSpace(line[len("data:"):]))
+	case r.held == nil && bytes.HasPrefix(line, []byte("{")):
+		r.emit(r.wholeBody(line))
+	case len(line) == 0:
+		r.endEvent()
+	case line[0] != ':' && r.seen == 0:
 		r.keepJunk(line)
+	}
+	if r.err != nil && r.held != nil {
+		r.endEvent()
+		r.truncated = true
+	}
+}
+
+// data takes the data of one line. An event is whole with its first line in practice; by the standard of server-sent
+// events it may go on in further data lines, up to a blank one.
+func (r *eventReader) data(line []byte) {
+	switch {
+	case string(line) == "[DONE]" && r.held == nil:
+		r.emit(line)
+	case string(line) == "[DONE]":
+		r.endEvent()
+	case r.held != nil:
+		if len(r.held)+len(line) > r.maxLine {
+			r.held, r.err = nil, errTooLong
+			return
+		}
+		r.held = append(append(r.held, ' '), line...) // a line break would end the event for go-openai
+	case len(line) == 0 || line[0] != '{':
+		r.keepJunk(line)
+	case json.Valid(line):
+		r.emit(line)
+	default:
+		r.held = bytes.Clone(line) // it lies in the buffer that is about to be refilled
+	}
+}
+
+// endEvent hands out what is held, whole or not: whoever reads it says what is wrong with it.
+func (r *eventReader) endEvent() {
+	if r.held != nil {
+		r.emit(r.held)
+		r.held = nil
 	}
 }
 

@@ -26,6 +26,8 @@ func TestEventReader(t *testing.T) {
 		"byte order mark":          {"\xef\xbb\xbfdata: {}\n", "data: { }\n"},
 		"no end to the last line":  {"data: {}\ndata: {\"b\":2}", "data: { }\ndata: { \"b\":2}\n"},
 		"empty and odd data":       {"data:\ndata: \ndata: ping\ndata: [1]\ndata: {}\n", "data: { }\n"},
+		"an event over many lines": {"data: {\ndata:  \"a\": [1,\n: ping\ndata:  2]\r\ndata: }\n\ndata: {\"b\":2}\n", "data: {  \"a\": [1, 2] }\ndata: { \"b\":2}\n"},
+		"one that never ends":      {"data: {\"a\":\ndata: [DONE]\n", "data: { \"a\":\n"},
 		"bare JSON lines":          {"{\"a\":1}\n{\"b\":2}\n", "data: { \"a\":1}\ndata: { \"b\":2}\n"},
 		"a body over many lines":   {"{\n \"a\": [1,\n  2]\n}\n", "data: { \"a\":[1,2]}\n"},
 		"half a body":              {"{\n \"a\": [1,\n", "data: { \n"},
@@ -45,6 +47,8 @@ func TestEventReader(t *testing.T) {
 func TestEventReaderBoundsALine(t *testing.T) {
 	_, _, err := readEvents(strings.NewReader("data: {}\ndata: "+strings.Repeat("x", 9000)+"\n"), 8192)
 	require.ErrorIs(t, err, errTooLong)
+	_, _, err = readEvents(strings.NewReader("data: {\n"+strings.Repeat("data: 1,\n", 5000)), 8192)
+	require.ErrorIs(t, err, errTooLong, "of many short lines")
 	_, got, err := readEvents(strings.NewReader("data: {\""+strings.Repeat("x", 8000)+"\"}\n"), 8192)
 	require.NoError(t, err)
 	assert.Len(t, got, 8000+len("data: { \"\"}\n"))

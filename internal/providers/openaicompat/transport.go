@@ -2,6 +2,7 @@ package openaicompat
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +23,8 @@ const (
 	// tailWait bounds what follows the end of an answer: usage, the end mark, the connection's end for its reuse. The
 	// answer is whole by then, so this is no limit on it.
 	tailWait = 2 * time.Second
+	// markWait is that bound where the usage has come already.
+	markWait = 300 * time.Millisecond
 	// drainWait bounds the wait for the connection's end alone.
 	drainWait = 100 * time.Millisecond
 )
@@ -127,6 +131,27 @@ func replaceBody(req *http.Request, body []byte) {
 	req.Body = io.NopCloser(bytes.NewReader(body))
 }
 
+// unzipped reads a body that came compressed although nobody asked for that, as some proxies send it.
+type unzipped struct {
+	body io.ReadCloser
+	zip  *gzip.Reader // nil until the first Read, since its header may be long in coming
+}
+
+// Read implements io.Reader.
+func (u *unzipped) Read(p []byte) (int, error) {
+	if u.zip == nil {
+		var err error
+		if u.zip, err = gzip.NewReader(u.body); err != nil {
+			u.zip = nil
+			return 0, err
+		}
+	}
+	return u.zip.Read(p)
+}
+
+// Close implements io.Closer.
+func (u *unzipped) Close() error { return u.body.Close() }
+
 // gate is the HTTP client that go-openai is given: it turns every response that is no success into an error of its own
 // (go-openai reads such bodies without bound and leaves a failed stream's open) and makes a stream's body readable for
 // it.
@@ -148,6 +173,9 @@ func (g gate) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x.status, x.header = resp.StatusCode, resp.Header
+	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+		resp.Body = &unzipped{body: resp.Body}
+	}
 	providers.ReportRequestID(x.parent, requestID(resp.Header))
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		defer resp.Body.Close()
