@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -35,39 +36,70 @@ type Catalog struct {
 // NewCatalog reads the embedded rows and lays the rows of a MODELS_FILE over them; file "" means none. A row with a
 // known id replaces the fields that it has (null takes one away), another id is a new model.
 func NewCatalog(file string) (*Catalog, error) {
-	rows, order, err := readRows(builtinModels)
-	if err != nil {
-		return nil, fmt.Errorf("embedded models: %w", err)
+	if file == "" {
+		c, err := catalogOf(builtinModels)
+		if err != nil {
+			return nil, fmt.Errorf("embedded models: %w", err)
+		}
+		return c, nil
 	}
-	if file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("MODELS_FILE: %w", err)
-		}
-		over, ids, err := readRows(text)
-		if err != nil {
-			return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
-		}
-		for _, id := range ids {
-			if rows[id] == nil {
-				rows[id], order = row{}, append(order, id)
-			}
-			for field, value := range over[id] {
-				rows[id][field] = value
-			}
-		}
+	over, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("MODELS_FILE: %w", err)
+	}
+	merged, err := overlay(builtinModels, over)
+	if err != nil {
+		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
+	}
+	c, err := catalogOf(merged)
+	if err != nil {
+		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
+	}
+	return c, nil
+}
+
+// catalogOf reads a JSON array of models.
+func catalogOf(text []byte) (*Catalog, error) {
+	var models []Model
+	if err := decodeStrictly(text, &models); err != nil {
+		return nil, err
 	}
 	c := &Catalog{now: time.Now, byName: map[string]int{}}
-	for _, id := range order {
-		m, err := rows[id].model()
-		if err != nil {
-			return nil, fmt.Errorf("MODELS_FILE %s: model %q: %w", file, id, err)
+	for _, m := range models {
+		if err := m.settle(); err != nil {
+			return nil, fmt.Errorf("model %q: %w", m.ID, err)
 		}
 		if err := c.add(m); err != nil {
-			return nil, fmt.Errorf("MODELS_FILE %s: model %q: %w", file, id, err)
+			return nil, fmt.Errorf("model %q: %w", m.ID, err)
 		}
 	}
 	return c, nil
+}
+
+// overlay lays rows over others and gives the whole as a JSON array.
+func overlay(base, over []byte) ([]byte, error) {
+	rows, order, err := readRows(base)
+	if err != nil {
+		return nil, err
+	}
+	changes, ids, err := readRows(over)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if rows[id] == nil {
+			rows[id], order = row{}, append(order, id)
+		}
+		maps.Copy(rows[id], changes[id])
+		if err := rows[id].check(); err != nil {
+			return nil, fmt.Errorf("model %q: %w", id, err)
+		}
+	}
+	merged := make([]row, len(order))
+	for i, id := range order {
+		merged[i] = rows[id]
+	}
+	return json.Marshal(merged)
 }
 
 // row is one model as the file has it, so that a row laid over another changes only the fields that it names.
@@ -101,33 +133,39 @@ func readRows(text []byte) (map[string]row, []string, error) {
 	return rows, order, nil
 }
 
-func (r row) model() (Model, error) {
+// check tells whether a row can be read, so that the error can name it.
+func (r row) check() error {
 	text, err := json.Marshal(r)
 	if err != nil {
-		return Model{}, err
+		return err
 	}
-	var m Model
+	return decodeStrictly(text, &Model{})
+}
+
+func decodeStrictly(text []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&m); err != nil {
-		return Model{}, err
-	}
+	return dec.Decode(into)
+}
+
+// settle fills in what a row may leave out, and refuses what no row may say.
+func (m *Model) settle() error {
 	if m.Provider == "" {
 		v, _ := vendorOfModel(m.ID)
 		m.Provider = v.name
 	}
 	if _, ok := vendorNamed(m.Provider); !ok {
-		return Model{}, errors.New(`provider must be "glm" or "kimi"`)
+		return errors.New(`provider must be "glm" or "kimi"`)
 	}
 	if m.Status == "" {
 		m.Status = StatusActive
 	}
 	for _, day := range []string{m.RetiresOn, m.RetiredOn} {
 		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
-			return Model{}, fmt.Errorf("%q is no date (YYYY-MM-DD)", day)
+			return fmt.Errorf("%q is no date (YYYY-MM-DD)", day)
 		}
 	}
-	return m, nil
+	return nil
 }
 
 // add puts a model at the end. A name that another model has already is refused, since a look-up must have one answer.
