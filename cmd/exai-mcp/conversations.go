@@ -231,7 +231,7 @@ func (a *app) prune(ctx context.Context, before time.Time, yes bool) error {
 			return a.printf("No conversation was last used before %s.\n", clock(before))
 		}
 		if !yes {
-			if err := a.printf("Delete %d conversations that were last used before %s? [y/N] ", len(old), clock(before)); err != nil {
+			if err := a.printf("Delete %s last used before %s? [y/N] ", counted(len(old), "conversation that was", "conversations that were"), clock(before)); err != nil {
 				return err
 			}
 			line, _ := bufio.NewReader(a.in).ReadString('\n') // no answer is a no
@@ -243,6 +243,13 @@ func (a *app) prune(ctx context.Context, before time.Time, yes bool) error {
 		if err != nil {
 			return err
 		}
-		return a.printf("Deleted %d conversations.\n", n)
+		return a.printf("Deleted %s.\n", counted(n, "conversation", "conversations"))
 	})
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

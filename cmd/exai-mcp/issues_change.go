@@ -82,7 +82,8 @@ func (a *app) textOf(text string) (string, error) {
 	return strings.TrimRight(string(read), "\r\n"), nil
 }
 
-// workspaceOf names a project folder as issues keep it: "." is the first root, other folders are made absolute.
+// workspaceOf names a project folder as issues keep it: "." is the first root, "" where there is none; other folders are
+// made absolute.
 func (a *app) workspaceOf(ctx context.Context, cfg *config.Config, dir string) (string, error) {
 	if dir == "" {
 		return "", nil
@@ -105,10 +106,7 @@ func (a *app) workspaceOf(ctx context.Context, cfg *config.Config, dir string) (
 	if err != nil {
 		return "", err
 	}
-	if root := files.FirstRoot(ctx); root != "" {
-		return root, nil
-	}
-	return cwd, nil
+	return files.FirstRoot(ctx), nil
 }
 
 func (a *app) issuesCreateCommand() *cobra.Command {

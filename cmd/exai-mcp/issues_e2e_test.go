@@ -41,7 +41,7 @@ type tracker struct {
 // eachTracker runs a test on a fresh SQLite file, and on PostgreSQL where there is one.
 func eachTracker(t *testing.T, test func(t *testing.T, k *tracker)) {
 	t.Run("sqlite", func(t *testing.T) {
-		s := newSite(t, "LOG_LEVEL=error", "ISSUE_TRACKER_TOOL=true")
+		s := newSite(t, "LOG_LEVEL=error", "ISSUE_TRACKER_TOOL=true", "EXAI_ALLOWED_ROOTS="+t.TempDir())
 		k := &tracker{site: s, settings: config.Conversations{Backend: "sqlite", StateDir: filepath.Join(s.dir, "state")}}
 		test(t, k.open("sqlite", filepath.Join(k.settings.StateDir, "exai.db")))
 	})
@@ -52,7 +52,8 @@ func eachTracker(t *testing.T, test func(t *testing.T, k *tracker)) {
 		}
 		own := ownSchema(t, dsn)
 		k := &tracker{
-			site:     newSite(t, "LOG_LEVEL=error", "ISSUE_TRACKER_TOOL=true", "CONVERSATION_STORAGE_BACKEND=postgres", "DATABASE_URL="+own),
+			site: newSite(t, "LOG_LEVEL=error", "ISSUE_TRACKER_TOOL=true", "EXAI_ALLOWED_ROOTS="+t.TempDir(),
+				"CONVERSATION_STORAGE_BACKEND=postgres", "DATABASE_URL="+own),
 			settings: config.Conversations{Backend: "postgres", DatabaseURL: config.Secret(own)},
 		}
 		test(t, k.open("pgx", own))
@@ -289,7 +290,7 @@ func (k *tracker) findEach(sqls []string, active []int) {
 		assert.Equal(t, c.want, k.numbers(c.cli...), "%v", c.cli)
 		assert.Equal(t, c.want, k.toolNumbers("{"+c.tool+"}"), "%v", c.tool)
 	}
-	assert.Equal(t, []int{1, 2, 3}, numbersIn(t, k.cli("issues", "export", "json")))
+	assert.Equal(t, []int{1, 2, 3}, numbersIn(t, k.cli("issues", "export", "json", "--workspace", ".")))
 	assert.Equal(t, 3, strings.Count(k.cli("issues", "export", "markdown"), "\n## History\n"))
 	rows, err := csv.NewReader(strings.NewReader(k.cli("issues", "export", "csv", "--conversation", found))).ReadAll()
 	require.NoError(t, err)
@@ -384,8 +385,8 @@ func (k *tracker) history(number int) (out []string) {
 	return out
 }
 
-// Sixteen processes change one issue at once; no change is lost, and none of the rows that tell of them.
-func TestIssueProcessesAtOnce(t *testing.T) {
+// Sixteen commands, each with a store of its own, change one issue at once; no change is lost, and none of the rows that tell of them.
+func TestIssueCommandsAtOnce(t *testing.T) {
 	eachTracker(t, func(t *testing.T, k *tracker) {
 		const writers = 16
 		args := []string{"issues", "create", "shared"}

@@ -144,11 +144,8 @@ func (f *format) flags(cmd *cobra.Command) {
 }
 
 func (a *app) listIssues(ctx context.Context, f issue.Filter, form format, none string) error {
-	return a.withStore(ctx, func(cfg *config.Config, s *store.Store) (err error) {
-		if f.Workspace, err = a.workspaceOf(ctx, cfg, f.Workspace); err != nil {
-			return err
-		}
-		list, err := issue.All(ctx, s.Issues(), f)
+	return a.withStore(ctx, func(cfg *config.Config, s *store.Store) error {
+		list, err := a.findIssues(ctx, cfg, s, f)
 		switch {
 		case err != nil:
 			return err
@@ -167,6 +164,21 @@ func (a *app) listIssues(ctx context.Context, f issue.Filter, form format, none 
 		}
 		return a.print(table(rows))
 	})
+}
+
+// findIssues lists every issue that the flags let through.
+func (a *app) findIssues(ctx context.Context, cfg *config.Config, s *store.Store, f issue.Filter) ([]issue.Issue, error) {
+	if f.Workspace != "" {
+		dir, err := a.workspaceOf(ctx, cfg, f.Workspace)
+		switch {
+		case err != nil:
+			return nil, err
+		case dir == "":
+			return nil, fmt.Errorf("--workspace %q: this folder is no project whose files are read; name the project's folder", f.Workspace)
+		}
+		f.Workspace = dir
+	}
+	return issue.All(ctx, s.Issues(), f)
 }
 
 func (a *app) issuesShowCommand() *cobra.Command {
@@ -257,11 +269,8 @@ cell that a spreadsheet would take for a formula begins with an apostrophe.`,
 }
 
 func (a *app) exportIssues(ctx context.Context, f issue.Filter, form string) error {
-	return a.withStore(ctx, func(cfg *config.Config, s *store.Store) (err error) {
-		if f.Workspace, err = a.workspaceOf(ctx, cfg, f.Workspace); err != nil {
-			return err
-		}
-		list, err := issue.All(ctx, s.Issues(), f)
+	return a.withStore(ctx, func(cfg *config.Config, s *store.Store) error {
+		list, err := a.findIssues(ctx, cfg, s, f)
 		if err != nil {
 			return err
 		}
