@@ -76,14 +76,14 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 func (p *program) connectVendors() error {
 	g, err := glm.New(glm.Options{
 		Vendor: p.cfg.GLM, Search: p.cfg.GLMSearch, Timeouts: p.cfg.Timeouts,
-		MaxAnswerBytes: p.cfg.Calls.MaxAnswerBytes, Version: p.build.version,
+		MaxAnswerBytes: p.cfg.Calls.MaxAnswerBytes, Version: p.build.version, Quote: p.cfg.Logs.Prompts,
 	})
 	if err != nil {
 		return err
 	}
 	k, err := kimi.New(kimi.Options{
 		Vendor: p.cfg.Kimi, Timeouts: p.cfg.Timeouts,
-		MaxAnswerBytes: p.cfg.Calls.MaxAnswerBytes, Version: p.build.version,
+		MaxAnswerBytes: p.cfg.Calls.MaxAnswerBytes, Version: p.build.version, Quote: p.cfg.Logs.Prompts,
 	})
 	if err != nil {
 		return err

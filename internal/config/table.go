@@ -140,7 +140,7 @@ var table = []group{
 	}},
 	{"Logs", "Logs go to stderr; the tool-call log and the activity log are files, rotated at 10 MiB with five old ones kept.", []spec{
 		{name: "LOG_LEVEL", rule: oneOf("debug", "info", "warn", "error", "warning=warn", "critical=error", "fatal=error"), doc: "How much is logged on stderr."},
-		{name: "LOG_PROMPTS", rule: yesNo, doc: "Write prompts and other arguments into the tool-call log. Off, it holds their names and sizes alone."},
+		{name: "LOG_PROMPTS", rule: yesNo, doc: "Write prompts and other arguments into the tool-call log, and what a vendor says about a refused request into the log on stderr. Off, the first holds names and sizes alone, the second codes."},
 		{name: "ACTIVITY_LOG", rule: yesNo, doc: "Write the activity log, which the tool activity reads."},
 		{name: "EX_ACTIVITY_LOG_PATH", rule: path, doc: "File of the activity log. Unset: logs/activity.jsonl in the state folder."},
 		{name: "EX_TOOLCALL_LOG_PATH", rule: path, doc: "File of the tool-call log, which toolcall_log_tail reads. Unset: logs/toolcalls.jsonl in the state folder."},

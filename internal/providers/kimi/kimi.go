@@ -24,6 +24,7 @@ type Options struct {
 	Models         []providers.Model // the catalogue's rows for Kimi
 	MaxAnswerBytes int64             // 0 means 8 MiB
 	Version        string            // of the program, for the User-Agent
+	Quote          bool              // errors may quote for the log what the vendor said, which may repeat the prompt
 	DialContext    openaicompat.DialFunc
 }
 
@@ -40,7 +41,7 @@ func New(o Options) (*Provider, error) {
 	}
 	wire, err := openaicompat.New(openaicompat.Options{
 		Dialect: dialect(), Key: o.Vendor.APIKey, BaseURL: o.Vendor.APIURL, Timeouts: o.Timeouts,
-		MaxAnswerBytes: o.MaxAnswerBytes, Version: o.Version, DialContext: o.DialContext,
+		MaxAnswerBytes: o.MaxAnswerBytes, Version: o.Version, Quote: o.Quote, DialContext: o.DialContext,
 	})
 	return &Provider{wire: wire, models: o.Models}, err
 }

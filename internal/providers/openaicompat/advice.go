@@ -84,9 +84,9 @@ func (c *Client) sentence(e *providers.Error, a ask) string {
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
 
-// printable returns a stranger's code if it is a plain word, else "".
-func printable(code string) string {
-	if plainWord.MatchString(code) {
+// printable returns a stranger's code if it is a plain word and no key, else "".
+func (c *Client) printable(code string) string {
+	if plainWord.MatchString(code) && c.harmless(code) {
 		return code
 	}
 	return ""

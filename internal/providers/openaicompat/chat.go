@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 
 	openai "github.com/sashabaranov/go-openai"
@@ -96,11 +95,11 @@ func (x *exchange) read(stream *openai.ChatCompletionStream, ans *answer) error 
 func (x *exchange) cut(ans *answer) error {
 	switch {
 	case x.events.seen == 0 && len(x.events.junk) > 0:
-		return fmt.Errorf("%w: %s", errNoStream, x.events.junk)
+		return &quoted{errNoStream, string(x.events.junk)}
 	case x.events.seen > 0 && !ans.choices:
 		return errNoChoices
 	case len(x.events.junk) > 0:
-		return fmt.Errorf("%w: %s", errCut, x.events.junk)
+		return &quoted{errCut, string(x.events.junk)}
 	}
 	return errCut
 }
@@ -116,8 +115,7 @@ func (x *exchange) settle(err error) {
 // response is the finished answer.
 func (c *Client) response(x *exchange, ans *answer, offered []providers.Function) *providers.ChatResponse {
 	r := ans.response()
-	r.Header = keepHeaders(x.header)
-	r.RequestID = cmp.Or(requestID(x.header), r.RequestID)
+	c.identify(x, r)
 	r.Content = tidy(r.Content)
 	if len(r.ToolCalls) == 0 {
 		r.Content, r.ToolCalls = leakedCalls(r.Content, offered)
@@ -135,14 +133,22 @@ func (c *Client) response(x *exchange, ans *answer, offered []providers.Function
 	return r
 }
 
+// identify says what the response's headers tell of where it came from.
+func (c *Client) identify(x *exchange, r *providers.ChatResponse) {
+	r.Header = c.keepHeaders(x.header)
+	r.RequestID = cmp.Or(c.requestID(x.header), c.printable(r.RequestID))
+	if !c.harmless(r.Model) {
+		r.Model = ""
+	}
+}
+
 // partial is what arrived of an answer that failed, nil when nothing did.
 func (c *Client) partial(x *exchange, ans *answer, e *providers.Error) *providers.ChatResponse {
 	if !ans.arrived {
 		return nil
 	}
 	r := ans.response()
-	r.Header = keepHeaders(x.header)
-	r.RequestID = cmp.Or(requestID(x.header), r.RequestID)
+	c.identify(x, r)
 	e.RequestID = r.RequestID
 	r.Content = tidy(r.Content)
 	r.ToolCalls = wholeCalls(r.ToolCalls)

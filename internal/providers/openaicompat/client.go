@@ -31,6 +31,7 @@ type Options struct {
 	Timeouts       config.TimeoutConfig // of which this package obeys Connect
 	MaxAnswerBytes int64                // of one answer: text, reasoning and tool arguments together; 0 means 8 MiB
 	Version        string               // of the program, for the User-Agent
+	Quote          bool                 // errors may quote for the log what the vendor said, which may repeat the prompt
 	DialContext    DialFunc             // nil: the network, by way of the environment's proxy
 }
 
@@ -41,6 +42,7 @@ type Client struct {
 	host      string
 	key       config.Secret
 	secrets   []string
+	quote     bool
 	connect   config.Limit
 	maxAnswer int
 	transport *http.Transport
@@ -55,7 +57,7 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("%s_API_URL: %w", strings.ToUpper(o.Dialect.Name), err)
 	}
 	c := &Client{
-		dialect: o.Dialect, base: base, host: host, key: o.Key, secrets: secretsOf(o.Key.Reveal()),
+		dialect: o.Dialect, base: base, host: host, key: o.Key, secrets: secretsOf(o.Key.Reveal()), quote: o.Quote,
 		connect:   config.Limit{Name: "CONNECT_TIMEOUT_SECS", Value: o.Timeouts.Connect},
 		maxAnswer: int(o.MaxAnswerBytes),
 	}
@@ -79,7 +81,7 @@ func New(o Options) (*Client, error) {
 	}
 	cfg := openai.DefaultConfig("") // the key is the injector's
 	cfg.BaseURL = base
-	cfg.HTTPClient = gate{http: c.http}
+	cfg.HTTPClient = gate{c}
 	c.api = openai.NewClientWithConfig(cfg)
 	return c, nil
 }

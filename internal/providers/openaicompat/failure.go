@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"time"
 
@@ -23,9 +22,9 @@ var (
 // faultError is a Fault found inside an answer, after HTTP had said 200.
 type faultError struct{ fault Fault }
 
-func (e *faultError) Error() string {
-	return fmt.Sprintf("the answer reports code %q type %q: %s", e.fault.Code, e.fault.Type, e.fault.Message)
-}
+func (e *faultError) Error() string { return "the answer reports an error" }
+
+func (e *faultError) said() string { return e.fault.Message }
 
 // ask is what a failed request wanted, for its error.
 type ask struct {
@@ -49,7 +48,7 @@ func (c *Client) failure(x *exchange, a ask, err error) *providers.Error {
 	}
 	e := c.interruption(x, a, err)
 	e.Provider, e.Model = c.dialect.Name, a.model
-	e.HTTPStatus, e.RequestID = x.status, requestID(x.header)
+	e.HTTPStatus, e.RequestID = x.status, c.requestID(x.header)
 	return e
 }
 
@@ -67,7 +66,7 @@ func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Erro
 		Kind: v.Kind, Retry: v.Retry, Concurrency: v.Concurrency,
 		Provider: c.dialect.Name, Model: a.model,
 		RetryAfter: retryAfter(x.header, time.Now()), HTTPStatus: f.Status,
-		VendorCode: printable(cmp.Or(f.Code, f.Type)), RequestID: cmp.Or(requestID(x.header), printable(f.RequestID)),
+		VendorCode: c.printable(cmp.Or(f.Code, f.Type)), RequestID: cmp.Or(c.requestID(x.header), c.printable(f.RequestID)),
 		Err: c.scrubbed(err),
 	}
 	if v.Kind == providers.KindInvalidRequest && a.op == OpChat {

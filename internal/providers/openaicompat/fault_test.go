@@ -129,18 +129,35 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestRefusalGivesNothingAway(t *testing.T) {
-	const body = `{"error":{"code":"weird code!","message":"VENDOR-BODY your key ` + testKey + ` or SecretHalf1 or sk-abcdef123456 is bad"}}`
-	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = w.Write([]byte(body + strings.Repeat(" ", 100_000)))
-	})
-	_, err := c.Chat(t.Context(), question(), nil)
-	e := refused(t, err, providers.KindAuth)
-	assert.NotContains(t, e.Message+e.Hint, "VENDOR-BODY")
-	assert.Contains(t, e.Err.Error(), "VENDOR-BODY", "the log has it")
-	assert.NotContains(t, e.Err.Error(), "sk-abcdef123456")
-	assert.Less(t, len(e.Err.Error()), 1000)
-	assert.Empty(t, e.VendorCode, "only a plain word is a code")
+	const said = `VENDOR-BODY your key ` + testKey + ` or SecretHalf1 or sk-abcdef123456 is bad`
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		kind   providers.Kind
+	}{
+		"a refusal":      {401, `{"error":{"code":"weird code!","message":"` + said + `"}}` + strings.Repeat(" ", 100_000), providers.KindAuth},
+		"a key as code":  {401, `{"error":{"code":"` + testKey + `"},"request_id":"` + testKey + `","x":"VENDOR-BODY"}`, providers.KindAuth},
+		"a key as type":  {401, `{"error":{"type":"sk-abcdef123456","message":"VENDOR-BODY"}}`, providers.KindAuth},
+		"an event":       {200, `data: {"error":{"message":"` + said + `"}}`, providers.KindProviderError},
+		"another text":   {200, said, providers.KindProviderError},
+		"junk and a cut": {200, said + "\n" + say("x") + "\n", providers.KindNetwork},
+	} {
+		for _, quote := range []bool{false, true} {
+			c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("X-Request-Id", testKey)
+				w.WriteHeader(tc.status)
+				_, _ = w.Write([]byte(tc.body))
+			}, func(o *Options) { o.Quote = quote })
+			_, err := c.Chat(t.Context(), question(), nil)
+			e := refused(t, err, tc.kind)
+			assert.NotContains(t, e.Message+e.Hint, "VENDOR-BODY", name)
+			assert.Equal(t, quote, strings.Contains(e.Error(), "VENDOR-BODY"), "%s: the log has it where it may have prompts: %s", name, e.Err)
+			assert.NotContains(t, e.Error(), "sk-abcdef123456", name)
+			assert.Less(t, len(e.Error()), 1000, name)
+			assert.Empty(t, e.VendorCode, "only a plain word is a code, and no key is: %s", name)
+			assert.NotContains(t, e.RequestID, testKey, name)
+		}
+	}
 }
 
 func TestAnEndlessRefusalIsHungUpOn(t *testing.T) {

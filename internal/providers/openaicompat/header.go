@@ -18,11 +18,11 @@ const (
 var requestIDHeaders = []string{"msh-request-id", "x-request-id", "x-msh-trace-id", "x-trace-id", "x-log-id"}
 
 // keepHeaders returns the response headers worth keeping, by lower-case name: tracing, caching and limits.
-func keepHeaders(h http.Header) map[string]string {
+func (c *Client) keepHeaders(h http.Header) map[string]string {
 	kept := map[string]string{}
 	for name, values := range h {
 		name = strings.ToLower(name)
-		if len(values) == 0 || len(values[0]) > maxHeader || !keepHeader(name) {
+		if len(values) == 0 || len(values[0]) > maxHeader || !keepHeader(name) || !c.harmless(values[0]) {
 			continue
 		}
 		kept[name] = values[0]
@@ -44,9 +44,9 @@ func keepHeader(name string) bool {
 }
 
 // requestID is the vendor's name for the request, "" if its headers tell none.
-func requestID(h http.Header) string {
+func (c *Client) requestID(h http.Header) string {
 	for _, name := range requestIDHeaders {
-		if v := h.Get(name); v != "" && len(v) <= 128 {
+		if v := h.Get(name); v != "" && len(v) <= 128 && c.harmless(v) {
 			return v
 		}
 	}

@@ -77,7 +77,7 @@ func (c *Client) SearchHits(op string, body []byte) ([]providers.SearchHit, erro
 // decode reads an answer's JSON.
 func (c *Client) decode(r Request, body []byte, out any) error {
 	if err := json.Unmarshal(body, out); err != nil {
-		return c.failure(offline(http.StatusOK), ask{r.Op, r.Model}, fmt.Errorf("%w: %w: %s", errUnreadable, err, body))
+		return c.failure(offline(http.StatusOK), ask{r.Op, r.Model}, &quoted{fmt.Errorf("%w: %w", errUnreadable, err), string(body)})
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func (c *Client) Do(ctx context.Context, r Request) ([]byte, error) {
 	if err != nil {
 		return nil, c.failure(x, a, err)
 	}
-	resp, err := gate{http: c.http}.Do(req)
+	resp, err := gate{c}.Do(req)
 	if err != nil {
 		return nil, c.failure(x, a, err)
 	}

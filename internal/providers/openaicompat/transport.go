@@ -155,7 +155,7 @@ func (u *unzipped) Close() error { return u.body.Close() }
 // gate is the HTTP client that go-openai is given: it turns every response that is no success into an error of its own
 // (go-openai reads such bodies without bound and leaves a failed stream's open) and makes a stream's body readable for
 // it.
-type gate struct{ http *http.Client }
+type gate struct{ client *Client }
 
 // statusError is a response that is no success.
 type statusError struct {
@@ -163,12 +163,14 @@ type statusError struct {
 	body   []byte
 }
 
-func (e *statusError) Error() string { return fmt.Sprintf("HTTP %d: %s", e.status, e.body) }
+func (e *statusError) Error() string { return fmt.Sprintf("HTTP %d, %d bytes", e.status, len(e.body)) }
+
+func (e *statusError) said() string { return string(e.body) }
 
 // Do implements openai.HTTPDoer.
 func (g gate) Do(req *http.Request) (*http.Response, error) {
 	x := req.Context().Value(exchangeKey{}).(*exchange) // every request of a Client has one
-	resp, err := g.http.Do(req)
+	resp, err := g.client.http.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +178,7 @@ func (g gate) Do(req *http.Request) (*http.Response, error) {
 	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
 		resp.Body = &unzipped{body: resp.Body}
 	}
-	providers.ReportRequestID(x.parent, requestID(resp.Header))
+	providers.ReportRequestID(x.parent, g.client.requestID(resp.Header))
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		defer resp.Body.Close()
 		// A body that breaks off is still the best account of the failure that there is.

@@ -62,7 +62,7 @@ func (c *Client) Upload(ctx context.Context, f providers.File) (providers.FileRe
 		return providers.FileRef{}, &providers.Error{
 			Kind: providers.KindInvalidRequest, Provider: c.dialect.Name, HTTPStatus: http.StatusOK,
 			Message: c.dialect.Label + " could not process the file " + f.Name + ".",
-			Hint:    "Check that its type is one that the vendor takes.", Err: c.scrubbed(errors.New(string(body))),
+			Hint:    "Check that its type is one that the vendor takes.", Err: c.scrubbed(&quoted{errors.New("the file has no id, or the status error"), string(body)}),
 		}
 	}
 	return providers.FileRef{ID: string(stored.ID), Name: cmp.Or(string(stored.Name), f.Name), Size: f.Size}, nil
