@@ -104,14 +104,17 @@ func (d *Deps) promptFile(ctx context.Context, files []string, prompt *string) (
 
 // tooLong is the reply to a prompt beyond MCP_PROMPT_SIZE_LIMIT, nil when it fits. It is no error: the client is
 // told how to send it.
-func (d *Deps) tooLong(prompt string, w words.Words) *Result {
+func (d *Deps) tooLong(prompt string, w words.Words) *Result { return d.resend("prompt", prompt, w) }
+
+// resend is tooLong for an argument of any name.
+func (d *Deps) resend(name, text string, w words.Words) *Result {
 	limit := d.Config.Files.PromptSizeLimit
-	size := utf8.RuneCountInString(prompt)
+	size := utf8.RuneCountInString(text)
 	if limit <= 0 || size <= limit {
 		return nil
 	}
-	how := fmt.Sprintf("prompt has %d characters, more than MCP_PROMPT_SIZE_LIMIT=%d. Save its long part in a file inside an allowed folder, "+
-		"and call %s again with a short prompt and that file's path.", size, limit, w.Name)
+	how := fmt.Sprintf("%s has %d characters, more than MCP_PROMPT_SIZE_LIMIT=%d. Save its long part in a file inside an allowed folder, "+
+		"and call %s again with a short %s and that file's path.", name, size, limit, w.Name, name)
 	r := &Result{}
 	r.Body.Set("status", "resend_prompt").Set("content", how).Set("content_type", "text")
 	r.Metadata.Own.Set("prompt_size", size).Set("limit", limit).Set("instructions", how)

@@ -19,8 +19,10 @@ func (in codereviewInput) Facts() workflow.Facts {
 	f := in.Investigation.Facts()
 	f.Hypothesis, f.Confidence = in.Hypothesis, in.Confidence
 	f.Settings = []workflow.Setting{
-		{Name: "review type", Value: in.ReviewType}, {Name: "focus", Value: in.FocusOn},
-		{Name: "standards", Value: in.Standards}, {Name: workflow.SeveritySetting, Value: in.SeverityFilter},
+		{Name: "review type", Value: in.ReviewType},
+		{Name: "focus", Value: in.FocusOn},
+		{Name: "standards", Value: in.Standards},
+		{Name: workflow.SeveritySetting, Value: in.SeverityFilter},
 	}
 	return f
 }

@@ -1,17 +1,14 @@
 package tools
 
 import (
-	"context"
 	"strconv"
 
-	"github.com/exai-mcp/exai-mcp/internal/config"
-	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 
 type docgenInput struct {
 	workflow.StepInput
-	Findings               string           `json:"findings"`
+	Findings               string           `json:"findings" default:""`
 	RelevantFiles          []string         `json:"relevant_files,omitempty"`
 	RelevantContext        []string         `json:"relevant_context,omitempty"`
 	IssuesFound            []map[string]any `json:"issues_found,omitempty"`
@@ -19,12 +16,9 @@ type docgenInput struct {
 	DocumentFlow           bool             `json:"document_flow" default:"true"`
 	UpdateExisting         bool             `json:"update_existing" default:"true"`
 	CommentsOnComplexLogic bool             `json:"comments_on_complex_logic" default:"true"`
-	NumFilesDocumented     int              `json:"num_files_documented" minimum:"0" default:"0"`
-	TotalFilesToDocument   int              `json:"total_files_to_document" minimum:"0" default:"0"`
+	NumFilesDocumented     int              `json:"num_files_documented" minimum:"0" default:"0" jsonschema:"How many are done by now."`
+	TotalFilesToDocument   int              `json:"total_files_to_document" minimum:"0" default:"0" jsonschema:"Counted in step 1; the run ends when as many are done."`
 }
-
-// Base is empty: no expert is asked.
-func (in docgenInput) Base() workflow.Investigation { return workflow.Investigation{} }
 
 // Facts are the step's.
 func (in docgenInput) Facts() workflow.Facts {
@@ -36,15 +30,7 @@ func (in docgenInput) Facts() workflow.Facts {
 
 // docgen guides the caller through documenting files, one a step, and ends only when all are done. It calls no model.
 func docgen(d *Deps) Tool {
-	return New(docgenSpec.Tool, func(ctx context.Context, in docgenInput) (*Result, error) {
-		step, err := stepOf(d.Config, docgenSpec.Tool, in)
-		if err != nil {
-			return nil, err
-		}
-		return d.engine().RunLocal(ctx, docgenSpec, step, func(run workflow.Local, _ *reply.Metadata) (func(string) *reply.Object, error) {
-			return docgenReply(run, in)
-		})
-	}, Hints(Annotations{ReadOnly: true}), Threaded(), Class(config.ClassWorkflow))
+	return local(d, docgenSpec, docgenReply)
 }
 
 var docgenSpec = workflow.Spec{
@@ -58,42 +44,49 @@ var docgenSpec = workflow.Spec{
 		Flags: []string{"documentation_analysis_complete"}, Required: "documentation_analysis_required",
 	},
 	Ladder: workflow.Ladder{Default: "low", Actions: docgenActions},
-	Counts: func(o *reply.Object, c workflow.Consolidated) {
+	Counts: func(o *Object, c workflow.Consolidated) {
 		o.Set("documentation_strategies", len(c.RelevantContext))
 	},
 }
 
-func docgenReply(run workflow.Local, in docgenInput) (func(string) *reply.Object, error) {
-	files := workflow.FileContext{Type: "reference_only", Note: "docgen sends no file anywhere: the caller documents them."}
+// docgenFiles is what becomes of the files of a step.
+var docgenFiles = workflow.FileContext{Type: "reference_only", Note: "docgen sends no file anywhere: the caller documents them."}
+
+func docgenReply(l workflow.Local, in docgenInput, _ *Metadata) (func(id string) *Object, error) {
 	left := in.TotalFilesToDocument - in.NumFilesDocumented
-	unfinished := run.Done && left > 0
-	if run.Done && !unfinished {
-		w, err := run.Words("done", "")
-		if err != nil {
-			return nil, err
-		}
-		skipped := (&reply.Object{}).Set("status", docgenSpec.Statuses.Skipped).Set("reason", "docgen asks no model: the documentation is the caller's work.")
-		return func(id string) *reply.Object {
-			return workflow.FinalReply(docgenSpec, run.Decision, run.Consolidated, id, files, workflow.Expert{Analysis: skipped}, run.Next(id), w).
-				Set("skip_expert_analysis", true)
-		}, nil
+	switch {
+	case l.Done && left > 0:
+		return unfinishedDocs(l, left, in.TotalFilesToDocument)
+	case l.Done:
+		w, err := l.Words("done", "")
+		skipped := (&Object{}).Set("status", docgenSpec.Statuses.Skipped).Set("reason", "docgen asks no model: the documentation is the caller's work.")
+		d := l.Decision
+		d.Expert = workflow.SkipConfident
+		return func(id string) *Object {
+			return workflow.FinalReply(docgenSpec, workflow.Final{
+				Decision: d, Run: l.Consolidated, Shown: l.Issues, ID: id, Files: docgenFiles,
+				Expert: workflow.Expert{Analysis: skipped}, Words: w,
+			})
+		}, err
 	}
-	w, err := run.Words("next", docgenActions(run.Step))
-	if err != nil {
-		return nil, err
-	}
-	if unfinished {
-		if w, err = run.Words("unfinished", "counter", "Left", strconv.Itoa(left), "Total", strconv.Itoa(in.TotalFilesToDocument)); err != nil {
-			return nil, err
-		}
-	}
-	return func(id string) *reply.Object {
-		o := workflow.PauseReply(docgenSpec, run.Decision, run.Consolidated, id, files, run.Next(id), w)
-		if unfinished {
-			o.Set("status", "documentation_analysis_required").Set("pause_for_docgen", true)
-		}
-		return o
-	}, nil
+	w, err := l.Words("next", docgenActions(l.Step))
+	return func(id string) *Object {
+		return workflow.PauseReply(docgenSpec, workflow.Pause{
+			Step: l.Step, Run: l.Consolidated, ID: id, Files: docgenFiles, Next: l.Next(id), Words: w,
+		})
+	}, err
+}
+
+// unfinishedDocs refuses to end while files are left.
+func unfinishedDocs(l workflow.Local, left, total int) (func(id string) *Object, error) {
+	w, err := l.Words("unfinished", "counter", "Left", strconv.Itoa(left), "Total", strconv.Itoa(total))
+	return func(id string) *Object {
+		next := l.Next(id)
+		next.Arguments.Set("total_steps", l.Step.StepNumber+left).Set("next_step_required", left > 1)
+		return workflow.PauseReply(docgenSpec, workflow.Pause{
+			Status: "documentation_analysis_required", Step: l.Step, Run: l.Consolidated, ID: id, Files: docgenFiles, Next: next, Words: w,
+		}).Set("pause_for_docgen", true)
+	}, err
 }
 
 func docgenActions(f workflow.Facts) string {

@@ -28,6 +28,8 @@ func fit(r *Result, tokens int) int {
 		return bytes
 	}
 	if a := r.Answer; a != nil {
+		a.Put(a.Text) // as it is, where it stood in another form
+		size, _ = measure(r)
 		rest := size - outputTokens(quoted(a.Text))
 		if room := limit - rest - moreTokens; room > 0 {
 			cutAnswer(r, room)

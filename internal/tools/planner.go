@@ -1,11 +1,8 @@
 package tools
 
 import (
-	"context"
 	"fmt"
 
-	"github.com/exai-mcp/exai-mcp/internal/config"
-	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 
@@ -20,9 +17,6 @@ type plannerInput struct {
 	MoreStepsNeeded   bool   `json:"more_steps_needed,omitempty"`
 }
 
-// Base is empty: a plan has no evidence.
-func (in plannerInput) Base() workflow.Investigation { return workflow.Investigation{} }
-
 // Facts are the step with the branch that it belongs to.
 func (in plannerInput) Facts() workflow.Facts {
 	return workflow.Facts{StepInput: in.StepInput, Branch: in.BranchID}
@@ -30,15 +24,7 @@ func (in plannerInput) Facts() workflow.Facts {
 
 // planner keeps a plan that the caller writes, with its branches and revisions. It calls no model.
 func planner(d *Deps) Tool {
-	return New(plannerSpec.Tool, func(ctx context.Context, in plannerInput) (*Result, error) {
-		step, err := stepOf(d.Config, plannerSpec.Tool, in)
-		if err != nil {
-			return nil, err
-		}
-		return d.engine().RunLocal(ctx, plannerSpec, step, func(run workflow.Local, meta *reply.Metadata) (func(string) *reply.Object, error) {
-			return plannerReply(run, in, meta)
-		})
-	}, Hints(Annotations{ReadOnly: true}), Threaded(), Class(config.ClassWorkflow))
+	return local(d, plannerSpec, plannerReply)
 }
 
 var plannerSpec = workflow.Spec{
@@ -54,72 +40,57 @@ const (
 	deepSteps     = 3
 )
 
-func plannerReply(run workflow.Local, in plannerInput, meta *reply.Metadata) (func(string) *reply.Object, error) {
-	plan, err := workflow.PlanOf(run.Lines)
+func plannerReply(l workflow.Local, in plannerInput, meta *Metadata) (func(id string) *Object, error) {
+	plan, err := workflow.PlanOf(l.Lines)
 	if err != nil {
 		return nil, err
 	}
 	meta.Note(plan.Notes...)
-	meta.Own.Set("branches", plan.BranchIDs()).Set("step_history_length", len(run.Lines)).
+	if in.IsBranchPoint && in.BranchID == "" {
+		meta.Note("is_branch_point came without a branch_id, so the step stays on the main line.")
+	}
+	meta.Own.Set("branches", plan.BranchIDs()).Set("step_history_length", len(l.Lines)).
 		Set("is_step_revision", in.IsStepRevision).Set("revises_step_number", orNull(in.RevisesStepNumber)).
 		Set("is_branch_point", in.IsBranchPoint).Set("branch_from_step", orNull(in.BranchFromStep)).
 		Set("branch_id", in.BranchID).Set("more_steps_needed", in.MoreStepsNeeded)
-
+	if l.Done {
+		return finishedPlan(l, plan)
+	}
 	status, section, actions := plannerSpec.Statuses.Pause, "next", "going-on"
-	deep := run.Step.TotalSteps >= deepPlanSteps && run.Step.StepNumber <= deepSteps
+	deep := l.Step.TotalSteps >= deepPlanSteps && l.Step.StepNumber <= deepSteps
 	switch {
-	case run.Done:
-		status, section, actions = plannerSpec.Statuses.Complete, "done", ""
 	case deep:
 		status, section = "pause_for_deep_thinking", "deep"
-		actions = [...]string{"deep-first", "deep-second", "deep-third"}[run.Step.StepNumber-1]
-	case run.Step.StepNumber == 1:
+		actions = [...]string{"deep-first", "deep-second", "deep-third"}[l.Step.StepNumber-1]
+	case l.Step.StepNumber == 1:
 		actions = "first"
 	}
-	w, err := run.Words(section, actions)
-	if err != nil {
-		return nil, err
-	}
-	present, err := run.Words("present", "")
-	if err != nil {
-		return nil, err
-	}
-	return func(id string) *reply.Object {
-		o := (&reply.Object{}).Set("status", status)
-		stepHead(o, run, id)
-		o.Set("step_content", in.Step)
-		o.Set(plannerSpec.Keys.Status, workflow.CountsOf(plannerSpec, run.Consolidated).Set("step_history_length", len(run.Lines)))
-		if run.Done {
-			return finishedPlan(o, plan, run, w.NextSteps, present.NextSteps)
-		}
-		o.Set("next_call", run.Next(id)).Set(plannerSpec.Keys.Required, true)
+	w, err := l.Words(section, actions)
+	return func(id string) *Object {
+		o := l.Reply(status, id)
 		if deep {
 			o.Set("thinking_required", true).Set("required_thinking", w.Actions)
 		}
-		return o.Set("required_actions", w.Actions).Set("next_steps", w.NextSteps).
-			Set("continuation_required", true).Set("continuation_available", id != "").Set("next_step_number", run.Step.StepNumber+1)
-	}, nil
+		return l.Pause(o, id, l.Next(id), w)
+	}, err
 }
 
-// stepHead is what the replies of planner and tracer begin with.
-func stepHead(o *reply.Object, run workflow.Local, id string) {
-	o.Set("step_number", run.Step.StepNumber).Set("total_steps", run.Step.TotalSteps).Set("next_step_required", !run.Done)
-	if id != "" {
-		o.Set("continuation_id", id)
+func finishedPlan(l workflow.Local, plan workflow.Plan) (func(id string) *Object, error) {
+	w, err := l.Words("done", "")
+	if err != nil {
+		return nil, err
 	}
-}
-
-func finishedPlan(o *reply.Object, plan workflow.Plan, run workflow.Local, done, present string) *reply.Object {
-	for _, flag := range plannerSpec.Keys.Flags {
-		o.Set(flag, true)
-	}
-	o.Set("plan_summary", fmt.Sprintf("COMPLETE PLAN: %s (%d steps, %d branches)", run.Consolidated.Initial, len(run.Lines), len(plan.Branches)))
-	o.Set("plan", plan)
-	o.Set("output", (&reply.Object{}).Set("instructions", done).Set("format", "step_by_step_planning").
-		Set("presentation_guidelines", (&reply.Object{}).Set("completed_plans", present).
+	present, err := l.Words("present", "")
+	return func(id string) *Object {
+		o := l.Reply(plannerSpec.Statuses.Complete, id).
+			Set("plan_summary", fmt.Sprintf("COMPLETE PLAN: %s (%d steps, %d branches)", l.Initial, len(l.Lines), len(plan.Branches))).
+			Set("plan", plan)
+		output := (&Object{}).Set("instructions", w.NextSteps).Set("format", "step_by_step_planning")
+		show := (&Object{}).Set("completed_plans", present.NextSteps).
 			Set("step_content", "Show the steps of plan in order, revised ones in their latest form.").
-			Set("continuation", "Send this continuation_id with a further step to change the plan later.")))
-	return o.Set("next_steps", done)
+			Set("continuation", "Send this continuation_id with a further step to change the plan later.")
+		return l.Finish(o, output, show, w)
+	}, err
 }
 
 func orNull(n int) any {

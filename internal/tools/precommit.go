@@ -1,20 +1,17 @@
 package tools
 
 import (
-	"context"
 	"strconv"
-	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
-	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 type precommitInput struct {
 	workflow.Investigation
 	workflow.Belief
-	Path            string `json:"path,omitempty" jsonschema:"the repository's folder; omitted: the first project folder"`
-	CompareTo       string `json:"compare_to,omitempty" jsonschema:"branch, tag or commit to compare with, instead of uncommitted changes"`
+	Path            string `json:"path,omitempty" jsonschema:"The repository's folder; omitted: the first project folder."`
+	CompareTo       string `json:"compare_to,omitempty" jsonschema:"A branch, tag or commit; omitted: the last commit."`
 	IncludeStaged   *bool  `json:"include_staged,omitempty"`
 	IncludeUnstaged *bool  `json:"include_unstaged,omitempty"`
 	FocusOn         string `json:"focus_on,omitempty"`
@@ -29,9 +26,12 @@ func (in precommitInput) Facts() workflow.Facts {
 		f.Paths = []string{in.Path}
 	}
 	f.Settings = []workflow.Setting{
-		{Name: pathSetting, Value: in.Path}, {Name: compareSetting, Value: in.CompareTo},
-		{Name: stagedSetting, Value: boolean(in.IncludeStaged)}, {Name: unstagedSetting, Value: boolean(in.IncludeUnstaged)},
-		{Name: "focus", Value: in.FocusOn}, {Name: workflow.SeveritySetting, Value: in.SeverityFilter},
+		{Name: pathSetting, Value: in.Path},
+		{Name: compareSetting, Value: in.CompareTo},
+		{Name: stagedSetting, Value: boolean(in.IncludeStaged)},
+		{Name: unstagedSetting, Value: boolean(in.IncludeUnstaged)},
+		{Name: "focus", Value: in.FocusOn},
+		{Name: workflow.SeveritySetting, Value: in.SeverityFilter},
 	}
 	return f
 }
@@ -46,49 +46,7 @@ const (
 
 // precommit reviews changes before they are committed: the server reads them itself, an expert reviews, a verdict ends it.
 func precommit(d *Deps) Tool {
-	return investigator(d, precommitSpec, func(step *workflow.Step, _ precommitInput) {
-		step.Evidence = func(ctx context.Context, run workflow.Consolidated, tokens int) (workflow.Evidence, error) {
-			report, err := d.Workspace.Inspect(ctx, gitQuery(run, tokens))
-			if err != nil {
-				return workflow.Evidence{}, err
-			}
-			e := workflow.Evidence{Attachments: report.Attachments, Manifest: report.Manifest}
-			if len(e.Attachments) == 0 {
-				e.Note = "git reports no change to review in " + repositories(report) + "."
-			}
-			return e, nil
-		}
-	})
-}
-
-// repositories names those that were looked at.
-func repositories(report *workspace.GitReport) string {
-	var names []string
-	for _, r := range report.Repositories {
-		names = append(names, r.Path)
-	}
-	if len(names) == 0 {
-		return "any repository"
-	}
-	return strings.Join(names, ", ")
-}
-
-// gitQuery is what the run's steps asked git for.
-func gitQuery(run workflow.Consolidated, tokens int) workspace.GitQuery {
-	q := workspace.GitQuery{Staged: true, Unstaged: true, Tokens: tokens}
-	for _, s := range run.Settings {
-		switch s.Name {
-		case pathSetting:
-			q.Path = s.Value
-		case compareSetting:
-			q.CompareTo = s.Value
-		case stagedSetting:
-			q.Staged = s.Value == "true"
-		case unstagedSetting:
-			q.Unstaged = s.Value == "true"
-		}
-	}
-	return q
+	return investigator(d, precommitSpec, func(step *workflow.Step, _ precommitInput) { step.Evidence = d.changes })
 }
 
 func boolean(b *bool) string {

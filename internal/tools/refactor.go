@@ -31,7 +31,8 @@ func (in refactorInput) Facts() workflow.Facts {
 	}
 	f.RelevantFiles = append(f.RelevantFiles[:len(f.RelevantFiles):len(f.RelevantFiles)], in.StyleGuideExamples...)
 	f.Settings = []workflow.Setting{
-		{Name: "refactor type", Value: in.RefactorType}, {Name: "focus areas", Value: strings.Join(in.FocusAreas, ", ")},
+		{Name: "refactor type", Value: in.RefactorType},
+		{Name: "focus areas", Value: strings.Join(in.FocusAreas, ", ")},
 		{Name: "files that show the wanted style", Value: strings.Join(in.StyleGuideExamples, ", ")},
 	}
 	return f

@@ -22,8 +22,10 @@ func (in secauditInput) Facts() workflow.Facts {
 	f := in.Investigation.Facts()
 	f.Hypothesis, f.Confidence = in.Hypothesis, in.Confidence
 	f.Settings = []workflow.Setting{
-		{Name: "scope", Value: in.SecurityScope}, {Name: "threat level", Value: in.ThreatLevel},
-		{Name: "compliance", Value: strings.Join(in.ComplianceRequirements, ", ")}, {Name: "audit focus", Value: in.AuditFocus},
+		{Name: "scope", Value: in.SecurityScope},
+		{Name: "threat level", Value: in.ThreatLevel},
+		{Name: "compliance", Value: strings.Join(in.ComplianceRequirements, ", ")},
+		{Name: "audit focus", Value: in.AuditFocus},
 		{Name: workflow.SeveritySetting, Value: in.SeverityFilter},
 	}
 	return f

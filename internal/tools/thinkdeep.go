@@ -46,7 +46,7 @@ var thinkdeepSpec = workflow.Spec{
 }
 
 // thinkingStatus adds the blocks that only thinkdeep has.
-func thinkingStatus(o *reply.Object, d workflow.Decision, c workflow.Consolidated) {
+func thinkingStatus(o *reply.Object, f workflow.Facts, c workflow.Consolidated, over bool) {
 	focus := []string{"general"}
 	for _, s := range c.Settings {
 		if s.Name == focusSetting {
@@ -54,16 +54,20 @@ func thinkingStatus(o *reply.Object, d workflow.Decision, c workflow.Consolidate
 		}
 	}
 	o.Set("thinking_status", (&reply.Object{}).
-		Set("current_step", d.Step.StepNumber).Set("total_steps", d.Step.TotalSteps).
+		Set("current_step", f.StepNumber).Set("total_steps", f.TotalSteps).
 		Set("files_checked", len(c.FilesChecked)).Set("relevant_files", len(c.RelevantFiles)).
 		Set("thinking_confidence", c.Confidence).Set("analysis_focus", focus))
-	if d.Done {
+	if over {
 		o.Set("complete_thinking", (&reply.Object{}).
 			Set("steps_completed", c.Steps).Set("final_confidence", c.Confidence).
-			Set("relevant_context", c.RelevantContext).Set("key_findings", c.Findings).
-			Set("issues_identified", c.Issues).Set("files_analyzed", c.RelevantFiles))
+			Set("relevant_context", list(c.RelevantContext)).Set("key_findings", list(c.Findings)).
+			Set("issues_identified", list(c.Issues)).Set("files_analyzed", list(c.RelevantFiles)))
+		o.Set("completion_message", "The thinking is done; expert_analysis is the second opinion on it.")
 	}
 }
+
+// list is a list that is written as one even when it is empty.
+func list[T any](items []T) []T { return append([]T{}, items...) }
 
 func thinkdeepActions(f workflow.Facts) string {
 	if f.StepNumber == 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -12,36 +13,76 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 
-// investigation is the input of an investigating workflow tool.
-type investigation interface {
-	Base() workflow.Investigation
+// stepped is the input of every workflow tool.
+type stepped interface {
 	Facts() workflow.Facts
 }
 
-// investigator makes a workflow tool of its spec. adjust, which may be nil, adds what the spec can't say to a step.
-func investigator[In investigation](d *Deps, s workflow.Spec, adjust func(step *workflow.Step, in In)) Tool {
-	engine := d.engine()
+// investigation is the input of a workflow tool whose run an expert judges.
+type investigation interface {
+	stepped
+	Base() workflow.Investigation
+}
+
+// stepper makes a workflow tool of what it does with a step.
+func stepper[In stepped](d *Deps, s workflow.Spec, run func(ctx context.Context, step workflow.Step, in In) (*Result, error), opts ...Option) Tool {
 	return New(s.Tool, func(ctx context.Context, in In) (*Result, error) {
 		step, err := stepOf(d.Config, s.Tool, in)
 		if err != nil {
 			return nil, err
 		}
+		if r := d.resend("step", step.Facts.Step, step.Words); r != nil {
+			return r, nil
+		}
+		return run(ctx, step, in)
+	}, append(opts, Threaded())...)
+}
+
+// investigator makes a workflow tool of its spec. adjust, which may be nil, adds what the spec can't say to a step.
+func investigator[In investigation](d *Deps, s workflow.Spec, adjust func(step *workflow.Step, in In)) Tool {
+	engine := d.engine()
+	return stepper(d, s, func(ctx context.Context, step workflow.Step, in In) (*Result, error) {
 		if adjust != nil {
 			adjust(&step, in)
 		}
 		return engine.Run(ctx, s, step)
-	}, Hints(Annotations{ReadOnly: true, OpenWorld: true}), Threaded(), Limited(func(in In, cfg *config.Config) (config.Class, config.Limit) {
+	}, Hints(Annotations{ReadOnly: true, OpenWorld: true}), Limited(func(in In, cfg *config.Config) (config.Class, config.Limit) {
 		return stepLimit(cfg, s, in.Facts(), thinking(cfg, s.Tool, in.Base().ThinkingMode))
 	}))
 }
 
+// local makes a workflow tool that calls no model of the reply that it makes.
+func local[In stepped](d *Deps, s workflow.Spec, reply func(l workflow.Local, in In, meta *Metadata) (func(id string) *Object, error)) Tool {
+	engine := d.engine()
+	return stepper(d, s, func(ctx context.Context, step workflow.Step, in In) (*Result, error) {
+		return engine.RunLocal(ctx, s, step, func(l workflow.Local, meta *Metadata) (func(string) *Object, error) {
+			return reply(l, in, meta)
+		})
+	}, Hints(Annotations{ReadOnly: true}), Class(config.ClassWorkflow))
+}
+
 // engine is the workflow engine over the same parts that the tools have.
 func (d *Deps) engine() *workflow.Engine {
-	return &workflow.Engine{Config: d.Config, Threads: d.Threads, Files: d.Workspace, Log: d.log()}
+	e := &workflow.Engine{Config: d.Config, Threads: d.Threads, Files: d.Workspace, Window: d.window, Log: d.log()}
+	if d.Config.Issues.Capture && d.Issues != nil {
+		e.Capture = d.track
+	}
+	return e
+}
+
+// window is the context window of the model that a question will go to.
+func (d *Deps) window(q ask.Question, images bool) int {
+	list, err := d.Registry.Resolve(providers.Query{
+		Model: q.Model, Prefer: q.Prefer, Provider: q.Provider, Category: q.Category, Needs: providers.Needs{Images: images},
+	})
+	if err != nil || list[0].Model.ContextWindow == 0 {
+		return unknownWindow
+	}
+	return list[0].Model.ContextWindow
 }
 
 // stepOf is a tool's arguments as a step.
-func stepOf[In investigation](cfg *config.Config, tool string, in In) (workflow.Step, error) {
+func stepOf[In stepped](cfg *config.Config, tool string, in In) (workflow.Step, error) {
 	w, err := words.For(tool)
 	if err != nil {
 		return workflow.Step{}, err
@@ -50,8 +91,7 @@ func stepOf[In investigation](cfg *config.Config, tool string, in In) (workflow.
 	if err != nil {
 		return workflow.Step{}, err
 	}
-	base := in.Base()
-	return workflow.Step{
+	step := workflow.Step{
 		Facts: in.Facts(), Args: args, Words: w,
 		Read: func(args json.RawMessage) (workflow.Facts, error) {
 			var in In
@@ -60,11 +100,17 @@ func stepOf[In investigation](cfg *config.Config, tool string, in In) (workflow.
 			}
 			return in.Facts(), nil
 		},
-		Ask: ask.Question{
+		Ask: ask.Question{Thinking: thinking(cfg, tool, "")},
+	}
+	step.Facts.ContinuationID = strings.TrimSpace(step.Facts.ContinuationID)
+	if judged, ok := any(in).(investigation); ok {
+		base := judged.Base()
+		step.Ask = ask.Question{
 			Model: base.Model, Temperature: base.Temperature, Thinking: thinking(cfg, tool, base.ThinkingMode),
 			Search: orDefault(base.UseWebsearch, cfg.Search.DefaultOn),
-		},
-	}, nil
+		}
+	}
+	return step, nil
 }
 
 // argsOf is a tool's input as stored and compared: its own JSON without the id of the thread that it belongs to.

@@ -1,42 +1,75 @@
 package workflow
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
-// Finding is one of an expert's findings, an object as the expert wrote it. The keys that we rely on have accessors.
+// Finding is one finding, an expert's or a caller's: an object as it was written. The keys that we rely on have accessors.
 type Finding map[string]any
 
 // Severity is the finding's severity, "medium" where it names none of ours.
 func (f Finding) Severity() string {
-	word, _ := f["severity"].(string)
-	if word = strings.ToLower(strings.TrimSpace(word)); rank(word) == 0 {
+	word := strings.ToLower(f.Text("severity"))
+	if rank(word) == 0 {
 		return "medium"
 	}
 	return word
 }
 
-// Text is a key's value as text, "" where it has none.
-func (f Finding) Text(key string) string {
-	text, _ := f[key].(string)
-	return strings.TrimSpace(text)
-}
-
-// Line is the cited line, 0 where there is none.
-func (f Finding) Line() int {
-	switch v := f["line"].(type) {
-	case float64:
-		return int(v)
-	case string:
-		var n int
-		if _, err := fmt.Sscanf(strings.TrimLeft(v, "Ll"), "%d", &n); err == nil {
-			return n
+// Text is the value of the first of the keys that has one, "" where none has.
+func (f Finding) Text(keys ...string) string {
+	for _, key := range keys {
+		if text, _ := f[key].(string); strings.TrimSpace(text) != "" {
+			return strings.TrimSpace(text)
 		}
 	}
+	return ""
+}
+
+var (
+	lineAtEnd   = regexp.MustCompile(`^(.+?):(\d{1,9})(?:[-:]\d+)?$`)
+	firstNumber = regexp.MustCompile(`\d{1,9}`)
+)
+
+// Place is the file that the finding cites, "" for none, and the line, 0 for none. A model may write both as one, or
+// several lines.
+func (f Finding) Place() (file string, line int) {
+	file = f.Text("file", "path", "file_path")
+	if slices.Contains([]string{"null", "none", "n/a", "-"}, strings.ToLower(file)) {
+		return "", 0
+	}
+	line = f.line()
+	if m := lineAtEnd.FindStringSubmatch(file); m != nil {
+		file = m[1]
+		if line == 0 {
+			line, _ = strconv.Atoi(m[2]) // at most nine digits
+		}
+	}
+	return file, line
+}
+
+func (f Finding) line() int {
+	switch v := f["line"].(type) {
+	case float64:
+		return int(min(max(v, 0), math.MaxInt32))
+	case string:
+		n, _ := strconv.Atoi(firstNumber.FindString(v)) // "" is no line
+		return n
+	}
 	return 0
+}
+
+// Title is the finding in a line.
+func (f Finding) Title() string {
+	title, _, _ := strings.Cut(f.Text("title", "summary", "description", "issue"), "\n")
+	return strings.TrimSpace(title)
 }
 
 // rank orders severities, 0 for a word that is none.
@@ -60,41 +93,32 @@ type Analysis struct {
 	Object map[string]any
 	// Findings are those of Object, which shares them.
 	Findings []Finding
-	// Structured: the answer was the JSON object that was asked for.
+	// Structured: the answer was the JSON object with findings that was asked for.
 	Structured bool
 }
 
-// Wants is the status with which the expert asks for files, and the paths, "" when it does not.
-func (a Analysis) Wants() (status string, files []string) {
-	status, _ = a.Object["status"].(string)
-	switch status {
-	case "files_required_to_continue", "investigation_paused", "refactoring_paused":
-	default:
-		return "", nil
-	}
-	for _, key := range []string{"files_needed", "files"} {
-		list, _ := a.Object[key].([]any)
-		for _, v := range list {
-			if path, ok := v.(string); ok && strings.TrimSpace(path) != "" {
-				files = append(files, strings.TrimSpace(path))
-			}
+// Read takes an expert's answer apart. asked tells whether it was to be a JSON object with findings; else it is prose,
+// unless it is a request for files alone. What is not the object that it should be is kept whole as raw_analysis.
+func Read(text string, asked bool) Analysis {
+	object := objectIn(text, asked)
+	if object == nil {
+		a := Analysis{Object: map[string]any{"status": "analysis_complete", "raw_analysis": text}}
+		if asked {
+			a.Object["parse_error"] = "The answer is not the JSON object that was asked for."
 		}
-	}
-	return status, files
-}
-
-// Read takes an expert's answer apart. An answer that is no JSON object is kept whole as raw_analysis.
-func Read(text string) Analysis {
-	object, ok := jsonObject(text)
-	if !ok {
-		return Analysis{Object: map[string]any{"status": "analysis_complete", "raw_analysis": text}}
+		return a
 	}
 	if _, has := object["status"].(string); !has {
 		object["status"] = "analysis_complete"
 	}
-	a := Analysis{Object: object, Structured: true}
-	list, _ := object["findings"].([]any)
-	for _, v := range list {
+	a := Analysis{Object: object}
+	list, ok := object["findings"].([]any)
+	a.Structured = ok && asked
+	for i, v := range list {
+		if title, ok := v.(string); ok {
+			v = map[string]any{"title": title}
+			list[i] = v
+		}
 		if f, ok := v.(map[string]any); ok {
 			a.Findings = append(a.Findings, f)
 		}
@@ -102,41 +126,106 @@ func Read(text string) Analysis {
 	return a
 }
 
-// jsonObject finds the JSON object that an answer is: alone, or in a fenced block with or without words around it.
-func jsonObject(text string) (map[string]any, bool) {
+// mostBraces is how many places of an answer are tried as the beginning of its object: a model may write a few words, or
+// a line of code, in front of it.
+const mostBraces = 20
+
+// objectIn finds the JSON object that an answer is, alone or with words or a fence around it, nil when there is none.
+func objectIn(text string, asked bool) map[string]any {
 	text = strings.TrimSpace(text)
-	candidates := []string{text}
-	if _, rest, ok := strings.Cut(text, "```"); ok {
-		_, rest, _ = strings.Cut(rest, "\n")
-		if i := strings.LastIndex(rest, "```"); i >= 0 {
-			candidates = append(candidates, rest[:i])
+	if !asked && !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "```") {
+		return nil
+	}
+	for range mostBraces {
+		at := strings.IndexByte(text, '{')
+		if at < 0 {
+			return nil
 		}
-	}
-	if i, j := strings.Index(text, "{"), strings.LastIndex(text, "}"); i >= 0 && j > i {
-		candidates = append(candidates, text[i:j+1])
-	}
-	for _, c := range candidates {
+		text = text[at:]
 		var object map[string]any
-		if json.Unmarshal([]byte(c), &object) == nil && object != nil {
-			return object, true
+		if json.NewDecoder(strings.NewReader(text)).Decode(&object) == nil && meant(object, asked) {
+			return object
+		}
+		text = text[1:]
+	}
+	return nil
+}
+
+// meant tells an answer from some other object that stands in it.
+func meant(object map[string]any, asked bool) bool {
+	status, _ := object["status"].(string)
+	_, findings := object["findings"].([]any)
+	return asksForFiles(status) || asked && (status != "" || findings)
+}
+
+func asksForFiles(status string) bool {
+	return status == "files_required_to_continue" || status == "investigation_paused" || status == "refactoring_paused"
+}
+
+// Wants is the status with which the expert asks for files, "" when it does not, and their paths.
+func (a Analysis) Wants() (status string, files []string) {
+	if status, _ = a.Object["status"].(string); !asksForFiles(status) {
+		return "", nil
+	}
+	for _, key := range []string{"files_needed", "files"} {
+		list, isList := a.Object[key].([]any)
+		if !isList {
+			list = []any{a.Object[key]}
+		}
+		for _, v := range list {
+			if path, ok := v.(string); ok && strings.TrimSpace(path) != "" {
+				files = union(files, []string{strings.TrimSpace(path)})
+			}
 		}
 	}
-	return nil, false
+	return status, files
 }
 
 // cite marks each finding that cites a file as verified or not_found.
-func (a Analysis) cite(ctx context.Context, files Files, sent []string) {
+func (a Analysis) cite(verify func(file string, line int) workspace.Citation) {
 	for _, f := range a.Findings {
-		if path := f.Text("file"); path != "" {
-			f["citation"] = files.Verify(ctx, path, f.Line(), sent...)
+		if file, line := f.Place(); file != "" {
+			f["citation"] = verify(file, line)
 		}
 	}
 }
 
-// filter leaves out findings and issues below a severity and tells how many of them.
-func filter(findings []Finding, least string) (shown []Finding, hidden int) {
+// shorter is an expert's analysis with the beginning of the answer's text in the place of the whole: what a reply that is
+// too long for the client is cut to. Of structured findings an index remains.
+func shorter(analysis any, head string) map[string]any {
+	object := map[string]any{}
+	if raw, err := json.Marshal(analysis); err == nil {
+		_ = json.Unmarshal(raw, &object) // it is an object, or nothing of it remains
+	}
+	for _, key := range []string{"content", "raw_analysis"} {
+		if _, ok := object[key].(string); ok {
+			object[key] = head
+			return object
+		}
+	}
+	short := map[string]any{"status": object["status"], "raw_analysis": head}
+	list, _ := object["findings"].([]any)
+	var index []any
+	for _, v := range list {
+		f, _ := v.(map[string]any)
+		entry := map[string]any{}
+		for _, key := range []string{"severity", "title", "file", "line", "citation"} {
+			if f[key] != nil {
+				entry[key] = f[key]
+			}
+		}
+		index = append(index, entry)
+	}
+	if index != nil {
+		short["findings"] = index
+	}
+	return short
+}
+
+// atLeast leaves out what is below a severity, and tells how many that were. A word that is no severity leaves out none.
+func atLeast[F ~map[string]any](findings []F, least string) (shown []F, hidden int) {
 	for _, f := range findings {
-		if rank(f.Severity()) >= rank(least) {
+		if rank(Finding(f).Severity()) >= rank(least) {
 			shown = append(shown, f)
 		} else {
 			hidden++
@@ -152,20 +241,16 @@ const (
 	VerdictInconclusive = "inconclusive"
 )
 
-// verdict judges a review: never a pass on an answer that is missing, cut or not in the form asked for, nor where no file
-// and no diff was read.
+// verdict judges a review by the expert's findings and the caller's: never a pass on an answer that is missing, cut or not
+// in the form asked for, nor where no file and no diff was read.
 func verdict(expert string, a Analysis, issues []map[string]any, read bool) string {
 	if expert != expertAnswered || !a.Structured || !read {
 		return VerdictInconclusive
 	}
-	all := a.Findings
-	for _, issue := range issues {
-		all = append(all, issue)
-	}
-	for _, f := range all {
-		if rank(f.Severity()) >= rank("medium") {
-			return VerdictChanges
-		}
+	serious, _ := atLeast(a.Findings, "medium")
+	reported, _ := atLeast(issues, "medium")
+	if len(serious)+len(reported) > 0 {
+		return VerdictChanges
 	}
 	return VerdictPass
 }

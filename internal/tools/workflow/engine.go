@@ -5,15 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
-	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
@@ -36,18 +35,11 @@ type Engine struct {
 	Config  *config.Config
 	Threads *ask.Threads
 	Files   Files
-	// Capture records a finished run's findings and returns what the reply says of them, nil for nothing. May be nil.
-	Capture func(ctx context.Context, run Finished) (*reply.Object, error)
+	// Window is the context window, in tokens, of the model that a question will go to, with pictures or without.
+	Window func(q ask.Question, images bool) int
+	// Capture records what a finished run has found and tells what became of it. May be nil.
+	Capture func(ctx context.Context, run Finished) ([]Tracked, error)
 	Log     *zap.Logger
-}
-
-// Finished is a run that has ended, for those who record what it found.
-type Finished struct {
-	Tool           string
-	ContinuationID string
-	Issues         []map[string]any // the caller's
-	Findings       []Finding        // the expert's
-	RelevantFiles  []string
 }
 
 // Step is one call of a workflow tool.
@@ -60,47 +52,23 @@ type Step struct {
 	Words words.Words
 	// Ask carries the caller's wishes for the expert's call: model, thinking mode, temperature, search.
 	Ask ask.Question
-	// Evidence gives what the expert is sent besides the run's relevant files, as a diff is. nil gives nothing.
+	// Evidence collects what the tool itself has for the expert, as a diff is, within so many tokens. With 0 tokens it only
+	// looks: that is for the first step of a run, so that what can't be inspected is refused there. May be nil.
 	Evidence func(ctx context.Context, run Consolidated, tokens int) (Evidence, error)
 }
-
-// Evidence is what a tool itself collects for the expert.
-type Evidence struct {
-	Attachments []conversation.Attachment
-	Manifest    workspace.Manifest
-	Note        string // what the expert is told of it, "" for nothing
-}
-
-// kept is what a step's turn keeps besides its arguments and its reply: enough to make the reply anew when the expert's
-// answer is finished later.
-type kept struct {
-	Expert string       `json:"expert,omitempty"` // "", answered, wants, skipped, partial or failed
-	Answer string       `json:"answer,omitempty"` // the id of the expert's turn
-	Files  *FileContext `json:"files,omitempty"`
-	Sent   []string     `json:"sent,omitempty"`   // paths that the expert was given
-	Filled []string     `json:"filled,omitempty"` // relevant files that the caller left out and that were filled in
-}
-
-// The states of a step's expert.
-const (
-	expertAnswered = "answered"
-	expertWants    = "wants"
-	expertSkipped  = "skipped"
-	expertPartial  = "partial"
-	expertFailed   = "failed"
-)
 
 // run is one call at work.
 type run struct {
 	*Engine
-	spec Spec
-	step Step
-	hold *ask.Hold
-	past []conversation.Turn // the stored steps, in order of their numbers
-	fill []string            // relevant files that were filled in
-	d    Decision
-	c    Consolidated
-	meta reply.Metadata
+	spec  Spec
+	step  Step
+	hold  *ask.Hold
+	past  []conversation.Turn // the stored steps, in order of their numbers
+	facts []Facts             // of past
+	fill  []string            // relevant files that were filled in
+	d     Decision
+	c     Consolidated
+	meta  reply.Metadata
 }
 
 // Run takes a step: it judges it, asks the expert where that is due, stores the step and replies.
@@ -110,58 +78,127 @@ func (e *Engine) Run(ctx context.Context, s Spec, step Step) (*reply.Result, err
 		return nil, err
 	}
 	defer r.hold.Release()
-	if r.d.Again >= 0 {
+	if r.d.Again < 0 {
+		if err := r.fillIn(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if r.d.Again < 0 && r.d.Expert == AskExpert {
+		if err := r.settle(ctx); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case r.d.Again >= 0:
 		return r.again(ctx)
+	case r.d.Done:
+		return r.finish(ctx)
 	}
-	if err := r.hold.Room(); err != nil {
-		return nil, err
-	}
-	if err := r.fillIn(ctx); err != nil {
-		return nil, err
-	}
-	if !r.d.Done {
-		return r.pause(ctx)
-	}
-	return r.finish(ctx)
+	return r.pause(ctx)
 }
 
-// check refuses files that may not be read; one that is not there is only noted, since a caller may well name a file that
-// it has deleted.
+// begin takes hold of a run's thread and judges the step. The caller releases the hold.
+func (e *Engine) begin(ctx context.Context, s Spec, step Step) (*run, error) {
+	r := &run{Engine: e, spec: s, step: step}
+	if err := r.check(ctx); err != nil {
+		return nil, err
+	}
+	f := step.Facts
+	hold, err := e.Threads.Hold(ctx, f.ContinuationID)
+	if err != nil {
+		return nil, err
+	}
+	r.hold = hold
+	if f.ContinuationID == "" && f.StepNumber > 1 {
+		r.meta.Note(fmt.Sprintf("Step %d came without a continuation_id, so it begins a new run. To go on with an old one, send the continuation_id of its replies.", f.StepNumber))
+	}
+	err = r.decide()
+	if err == nil && r.d.Again < 0 {
+		err = hold.Room()
+	}
+	if err != nil {
+		hold.Release()
+		return nil, err
+	}
+	return r, nil
+}
+
+// settle waits until no answer of the thread is being written any more, so that it joins what the expert sees, and judges
+// the step anew. It is conversation_busy when the call's time is over before.
+func (r *run) settle(ctx context.Context) error {
+	if r.hold.Running() == nil {
+		return nil
+	}
+	if err := r.hold.Settle(ctx); err != nil {
+		return err
+	}
+	return r.decide()
+}
+
+// unnamed is how many files a note names.
+const unnamed = 10
+
+// check refuses files and pictures that may not be read. A file that is not there is only noted, since a caller may well
+// name one that it has deleted.
 func (r *run) check(ctx context.Context) error {
 	f := r.step.Facts
+	var gone []string
 	for _, path := range slices.Concat(f.FilesChecked, f.RelevantFiles, f.Paths) {
 		err := r.Files.Check(ctx, path)
 		switch {
 		case err == nil:
 		case reply.Of(ctx, err).Code == reply.FileNotFound:
-			r.meta.Note("There is no file " + path + ".")
+			gone = union(gone, []string{path})
 		default:
 			return err
 		}
 	}
+	for _, ref := range f.Images {
+		if _, err := r.Files.Image(ctx, ref); err != nil {
+			return err
+		}
+	}
+	if n := len(gone); n > unnamed {
+		gone = append(gone[:unnamed], fmt.Sprintf("and %d more", n-unnamed))
+	}
+	if len(gone) > 0 {
+		r.meta.Note("Not found: " + strings.Join(gone, ", ") + ".")
+	}
 	return nil
 }
+
+// mostFilled is how many changed files stand in for relevant_files.
+const mostFilled = 50
 
 // fillIn names the changed files where a run begins without relevant files and its tool can't do without.
 func (r *run) fillIn(ctx context.Context) error {
 	f := &r.step.Facts
-	if !r.spec.NeedsFiles || f.StepNumber != 1 || len(f.RelevantFiles) > 0 {
+	if !r.spec.NeedsFiles || len(r.past) > 0 || len(f.RelevantFiles) > 0 {
 		return nil
 	}
 	changed, err := r.Files.ChangedFiles(ctx, "")
-	if err != nil || len(changed) == 0 {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		r.Log.Debug("no changed files to fill in", zap.Error(err))
+		fallthrough
+	case len(changed) == 0:
 		r.meta.Note("No relevant_files were named, and there are no changed files to take instead: name the files in the next step.")
 		return nil
 	}
+	of := ""
+	if n := len(changed); n > mostFilled {
+		changed, of = changed[:mostFilled], fmt.Sprintf(" of %d", n)
+	}
 	r.fill, f.RelevantFiles = changed, changed
-	r.meta.Note(fmt.Sprintf("No relevant_files were named, so the %d changed files of the first root were taken.", len(changed)))
-	r.past = nil
+	r.meta.Note(fmt.Sprintf("No relevant_files were named, so the changed files of the first root were taken: %d%s.", len(changed), of))
 	return r.decide()
 }
 
 // decide reads the run's stored steps and judges the new one against them.
 func (r *run) decide() error {
-	var past []Facts
+	r.past, r.facts = nil, nil
 	for _, turn := range r.hold.Turns {
 		if turn.Step != nil && turn.Step.Tool == r.key() {
 			r.past = append(r.past, turn)
@@ -174,9 +211,9 @@ func (r *run) decide() error {
 			return fmt.Errorf("reading step %d of %s: %w", turn.Step.Number, r.hold.ID, err)
 		}
 		f.RelevantFiles = union(f.RelevantFiles, keptOf(turn).Filled)
-		past = append(past, f)
+		r.facts = append(r.facts, f)
 	}
-	r.d = Decide(r.spec, past, r.step.Facts, Options{
+	r.d = Decide(r.spec, r.facts, r.step.Facts, Options{
 		ExpertEnabled: r.Config.Expert.Enabled, UseExpert: UsesExpert(r.Config, r.spec.Tool),
 		Same: func(i int) bool { return sameJSON(r.past[i].Step.Input, r.step.Args) },
 	})
@@ -223,14 +260,21 @@ func sameJSON(a, b json.RawMessage) bool {
 // pause stores a step that another one follows, and asks for it.
 func (r *run) pause(ctx context.Context) (*reply.Result, error) {
 	files := FileContext{Type: "reference_only", Note: "Files are only named until the last step; they are sent to the expert then."}
+	if r.step.Evidence != nil && len(r.past) == 0 {
+		seen, err := r.step.Evidence(ctx, r.c, 0)
+		if err != nil {
+			return nil, err
+		}
+		files.Repositories = seen.Repositories
+		r.meta.Note(seen.Notes...)
+	}
 	w, err := r.words("next", r.spec.Ladder.Actions(r.d.Step))
 	if err != nil {
 		return nil, err
 	}
-	body := func(id string) *reply.Object {
-		return PauseReply(r.spec, r.d, r.c, id, files, r.next(id), w)
-	}
-	return r.keep(ctx, r.said(), kept{Files: &files}, nil, body), nil
+	return r.keep(ctx, r.said(), kept{Files: &files}, nil, func(id string, _ bool) *reply.Object {
+		return PauseReply(r.spec, Pause{Step: r.d.Step, Run: r.c, ID: id, Files: files, Next: r.next(id), Words: w})
+	}), nil
 }
 
 // words are the prose of a reply: its next steps, and the actions of a section. more are pairs of a name that the prose
@@ -249,29 +293,19 @@ func (r *run) words(section, actions string, more ...string) (Words, error) {
 		return w, err
 	}
 	if actions != "" {
-		if w.Actions, err = r.step.Words.Lines(actions, data); err != nil {
-			return w, err
-		}
-	} else if r.step.Words.Has("considered") {
-		w.Considered, err = r.step.Words.Render("considered", data)
+		w.Actions, err = r.step.Words.Lines(actions, data)
 	}
 	return w, err
 }
 
-// said is the step as a message of the thread.
-func (r *run) said() conversation.Turn {
-	f := r.d.Step
-	text := fmt.Sprintf("%s, step %d of %d: %s", r.spec.Tool, f.StepNumber, f.TotalSteps, f.Step)
-	if strings.TrimSpace(f.Findings) != "" {
-		text += "\n\nFindings: " + f.Findings
-	}
-	return conversation.Turn{Role: providers.RoleUser, Content: text, Tool: r.spec.Tool, Status: conversation.TurnComplete}
-}
+// forOneStep are arguments that are meant for the step that carries them alone, and remembered those that the run keeps
+// by itself: the next call needs neither.
+var (
+	forOneStep = []string{"continuation_id", "backtrack_from_step", "is_step_revision", "revises_step_number", "is_branch_point", "branch_from_step"}
+	remembered = []string{"files_checked", "relevant_context", "issues_found", "images"}
+)
 
-// once are arguments that are meant for the step that carries them alone.
-var once = []string{"continuation_id", "backtrack_from_step", "is_step_revision", "revises_step_number", "is_branch_point", "branch_from_step"}
-
-// next is the call that goes on from here, valid as it stands: every argument of this step with the next step's number.
+// next is the call that goes on from here, valid as it stands: the arguments of this step with the next step's number.
 func (r *run) next(id string) NextCall {
 	f := r.d.Step
 	args := &reply.Object{}
@@ -279,66 +313,15 @@ func (r *run) next(id string) NextCall {
 	args.Set("step_number", f.StepNumber+1)
 	args.Set("total_steps", max(f.TotalSteps, f.StepNumber+1))
 	args.Set("next_step_required", f.StepNumber+1 < f.TotalSteps)
-	var sent map[string]json.RawMessage
-	if json.Unmarshal(r.step.Args, &sent) == nil { // they were decoded before
-		names := make([]string, 0, len(sent))
-		for name := range sent {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			if args.Get(name) == nil && !slices.Contains(once, name) {
-				args.Set(name, sent[name])
-			}
+	sent := map[string]json.RawMessage{}
+	_ = json.Unmarshal(r.step.Args, &sent) // they were made of an object
+	for _, name := range slices.Sorted(maps.Keys(sent)) {
+		if args.Get(name) == nil && !slices.Contains(forOneStep, name) && !slices.Contains(remembered, name) {
+			args.Set(name, sent[name])
 		}
 	}
 	if id != "" {
 		args.Set("continuation_id", id)
 	}
 	return NextCall{Tool: r.spec.Tool, Arguments: args}
-}
-
-// keep stores the step with its reply, and the expert's answer when there is one. body makes the reply for a
-// continuation id, "" when nothing could be stored.
-func (r *run) keep(ctx context.Context, turn conversation.Turn, k kept, a *ask.Answer, body func(id string) *reply.Object) *reply.Result {
-	turns := []conversation.Turn{turn}
-	if a != nil {
-		answer := a.Turn()
-		answer.ID = uuid.NewString()
-		k.Answer = answer.ID
-		turns = append(turns, answer)
-	}
-	k.Filled = r.fill
-	object := body(r.hold.ID)
-	fillStep(&turns[0], r.key(), r.d.Step.StepNumber, r.step.Args, object, k)
-	n := conversation.NewTurns{Tool: r.spec.Tool, Title: r.c.Initial, Turns: turns}
-	if r.d.DropFrom > 0 {
-		n.DropStepsTool, n.DropStepsFrom = r.key(), r.d.DropFrom
-	}
-	if _, err := r.hold.Keep(ctx, n, a); err != nil {
-		no := false
-		r.meta.Stored = &no
-		r.meta.Note("The store did not confirm in time, so this step is not kept: repeat its findings in the next one.")
-		object = body("")
-	}
-	return &reply.Result{Body: *object, Metadata: r.meta}
-}
-
-// keptOf reads what a step's turn keeps.
-func keptOf(turn conversation.Turn) kept {
-	var k kept
-	_ = json.Unmarshal(turn.Meta, &k) // a turn of another making keeps nothing
-	return k
-}
-
-// fillStep puts a step and its reply into its turn.
-func fillStep(turn *conversation.Turn, tool string, number int, args json.RawMessage, object *reply.Object, k kept) {
-	rendered, err := object.MarshalJSON()
-	if err != nil {
-		rendered = nil // a reply is made of our own types; one that can't be rendered is seen by every client
-	}
-	turn.Step = &conversation.Step{Tool: tool, Number: number, Input: args, Reply: rendered}
-	if meta, err := json.Marshal(k); err == nil {
-		turn.Meta = meta
-	}
 }

@@ -88,12 +88,16 @@ func union(have, more []string) []string {
 
 func addIssues(have, more []map[string]any) []map[string]any {
 	for _, issue := range more {
-		same := func(other map[string]any) bool { return fmt.Sprint(other) == fmt.Sprint(issue) }
-		if !slices.ContainsFunc(have, same) {
+		if !slices.ContainsFunc(have, same(issue)) {
 			have = append(have, issue)
 		}
 	}
 	return have
+}
+
+// same tells whether another issue is this one, word for word.
+func same(issue map[string]any) func(other map[string]any) bool {
+	return func(other map[string]any) bool { return fmt.Sprint(other) == fmt.Sprint(issue) }
 }
 
 // overlay lets a later step's settings win over an earlier one's.

@@ -1,6 +1,8 @@
 package workflow
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -32,11 +34,38 @@ func FuzzDecide(f *testing.F) {
 				require.GreaterOrEqual(t, len(after.Issues), len(before.Issues))
 				require.GreaterOrEqual(t, after.Steps, before.Steps)
 			}
+			requireNext(t, in, d)
 			if d.Again < 0 {
 				past, args = remember(past, args, d, key)
 			}
 		}
 	})
+}
+
+// requireNext holds that the call that a pause proposes is one that the tool takes, and that it leads on.
+func requireNext(t *testing.T, in Facts, d Decision) {
+	args, err := json.Marshal(Investigation{
+		StepInput: in.StepInput, Findings: in.Findings, RelevantFiles: in.RelevantFiles, IssuesFound: in.IssuesFound, BacktrackFromStep: in.BacktrackFromStep,
+	})
+	require.NoError(t, err)
+	next := (&run{spec: plain, step: Step{Args: args}, d: d}).next("id-1")
+	text, err := next.Arguments.MarshalJSON()
+	require.NoError(t, err)
+	var call Investigation
+	strict := json.NewDecoder(bytes.NewReader(text))
+	strict.DisallowUnknownFields()
+	require.NoError(t, strict.Decode(&call), "%s", text)
+	require.NotEmpty(t, call.Step)
+	require.Equal(t, d.Step.StepNumber+1, call.StepNumber)
+	require.GreaterOrEqual(t, call.TotalSteps, call.StepNumber)
+	require.Equal(t, call.StepNumber < d.Step.TotalSteps, call.NextStepRequired, "as many steps as were announced")
+	require.Equal(t, in.Findings, call.Findings)
+	require.Equal(t, "id-1", call.ContinuationID)
+	require.Zero(t, call.BacktrackFromStep, "a backtrack is not made twice")
+	require.NotNil(t, next.Arguments.Get("findings"), "what is required is there")
+	if !slices.ContainsFunc(d.Steps, func(s Facts) bool { return s.StepNumber == call.StepNumber }) {
+		require.Zero(t, Decide(plain, d.Steps, call.Facts(), Options{}).DropFrom, "the next step drops nothing")
+	}
 }
 
 func randomStep(a, b byte) Facts {

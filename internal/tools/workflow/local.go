@@ -3,7 +3,6 @@ package workflow
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
@@ -23,39 +22,35 @@ type Local struct {
 	Consolidated
 	// Lines are all steps of the run, branches included, in the order in which they were sent; the last is this one.
 	Lines []Line
-	// Next gives the call that goes on.
-	Next func(id string) NextCall
-	// Words reads the prose of a section, and the list of another one ("" for none). more are pairs of a name that the
-	// prose uses and its value.
-	Words func(section, actions string, more ...string) (Words, error)
+
+	run *run
 }
 
 // RunLocal takes a step of a tool that calls no model and makes its reply itself. body makes it for a continuation id,
 // "" when nothing could be stored.
-func (e *Engine) RunLocal(ctx context.Context, s Spec, step Step, body func(run Local, meta *reply.Metadata) (func(id string) *reply.Object, error)) (*reply.Result, error) {
+func (e *Engine) RunLocal(ctx context.Context, s Spec, step Step, body func(l Local, meta *reply.Metadata) (func(id string) *reply.Object, error)) (*reply.Result, error) {
 	r, err := e.begin(ctx, s, step)
 	if err != nil {
 		return nil, err
 	}
 	defer r.hold.Release()
 	if r.d.Again >= 0 {
-		return r.again(ctx)
+		turn := r.past[r.d.Again]
+		return r.stored(turn, keptOf(turn))
 	}
-	if err := r.hold.Room(); err != nil {
-		return nil, err
-	}
-	make, err := body(Local{Decision: r.d, Consolidated: r.c, Lines: r.lines(), Next: r.next, Words: r.words}, &r.meta)
+	object, err := body(Local{Decision: r.d, Consolidated: r.c, Lines: r.lines(), run: r}, &r.meta)
 	if err != nil {
 		return nil, err
 	}
-	return r.keep(ctx, r.said(), kept{}, nil, make), nil
+	return r.keep(ctx, r.said(), kept{}, nil, func(id string, _ bool) *reply.Object { return object(id) }), nil
 }
 
 // lines are the run's steps that remain with this one, in the order in which they were stored.
 func (r *run) lines() []Line {
 	var lines []Line
 	for _, turn := range r.hold.Turns {
-		if line, ok := r.lineOf(turn); ok && !(turn.Step.Tool == r.key() && r.d.DropFrom > 0 && line.Number >= r.d.DropFrom) {
+		line, ok := r.lineOf(turn)
+		if dropped := ok && turn.Step.Tool == r.key() && r.d.DropFrom > 0 && line.Number >= r.d.DropFrom; ok && !dropped {
 			lines = append(lines, line)
 		}
 	}
@@ -70,23 +65,36 @@ func (r *run) lineOf(turn conversation.Turn) (Line, bool) {
 	return Line{Number: turn.Step.Number, Branch: branch, Args: turn.Step.Input}, tool == r.spec.Tool
 }
 
-// begin takes hold of a run's thread and judges the step. The caller releases the hold.
-func (e *Engine) begin(ctx context.Context, s Spec, step Step) (*run, error) {
-	r := &run{Engine: e, spec: s, step: step}
-	if err := r.check(ctx); err != nil {
-		return nil, err
+// Next is the call that goes on, valid as it stands.
+func (l Local) Next(id string) NextCall { return l.run.next(id) }
+
+// Words reads the prose of a section, and the list of another one ("" for none). more are pairs of a name that the prose
+// uses and its value.
+func (l Local) Words(section, actions string, more ...string) (Words, error) {
+	return l.run.words(section, actions, more...)
+}
+
+// Reply begins the reply: what every step of such a tool tells.
+func (l Local) Reply(status, id string) *reply.Object {
+	o := head(l.run.spec, status, l.Step, l.Consolidated, id, l.Done)
+	if counts, ok := o.Get(l.run.spec.Keys.Status).(*reply.Object); ok {
+		counts.Set("step_history_length", len(l.Lines))
 	}
-	hold, err := e.Threads.Hold(ctx, step.Facts.ContinuationID)
-	if err != nil {
-		return nil, err
+	return o.Set("step_content", l.Step.Step)
+}
+
+// Pause completes the reply that asks for another step.
+func (l Local) Pause(o *reply.Object, id string, next NextCall, w Words) *reply.Object {
+	number, _ := next.Arguments.Get("step_number").(int)
+	o.Set("next_step_required", true).Set("next_call", next).Set(l.run.spec.Keys.Required, true).
+		Set("required_actions", orEmpty(w.Actions)).Set("next_steps", w.NextSteps)
+	return continued(o, number, id)
+}
+
+// Finish completes the reply that ends the run. show says how the caller is to present the result, by part.
+func (l Local) Finish(o, output, show *reply.Object, w Words) *reply.Object {
+	for _, flag := range l.run.spec.Keys.Flags {
+		o.Set(flag, true)
 	}
-	r.hold = hold
-	if step.Facts.ContinuationID == "" && step.Facts.StepNumber > 1 {
-		r.meta.Note(fmt.Sprintf("Step %d came without a continuation_id, so it begins a new run: send the continuation_id of the reply with the next step.", step.Facts.StepNumber))
-	}
-	if err := r.decide(); err != nil {
-		hold.Release()
-		return nil, err
-	}
-	return r, nil
+	return o.Set("output", output.Set("presentation_guidelines", show)).Set("next_steps", w.NextSteps)
 }

@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
@@ -26,31 +28,40 @@ func (p Panelist) Label() string { return p.Model + ":" + p.Stance }
 
 // Opinion is what one panelist answered.
 type Opinion struct {
-	Model    string         `json:"model"`
-	Stance   string         `json:"stance"`
-	Status   string         `json:"status"` // success, partial or error
-	Verdict  string         `json:"verdict,omitempty"`
-	Error    *reply.Object  `json:"error,omitempty"`
-	Metadata reply.Metadata `json:"-"`
-	Who      OpinionSource  `json:"metadata"`
+	Model   string          `json:"model"`
+	Stance  string          `json:"stance"`
+	Status  string          `json:"status"`
+	Verdict string          `json:"verdict,omitempty"`
+	Error   json.RawMessage `json:"error,omitempty"`
+	Who     Source          `json:"metadata"`
 
 	err error
 }
 
-// OpinionSource says who really answered.
-type OpinionSource struct {
+// The states of an opinion.
+const (
+	opinionWhole   = "success"
+	opinionPartial = "partial"
+	opinionFailed  = "error"
+)
+
+func (o Opinion) label() string { return o.Model + ":" + o.Stance }
+
+// Source says who really answered.
+type Source struct {
 	Provider     string           `json:"provider,omitempty"`
 	ModelName    string           `json:"model_name,omitempty"`
 	FinishReason string           `json:"finish_reason,omitempty"`
+	Attempts     int              `json:"attempts,omitempty"`
 	Usage        *providers.Usage `json:"usage,omitempty"`
 	Thinking     string           `json:"thinking,omitempty"`
 	Notes        []string         `json:"notes,omitempty"`
 }
 
-// Panel is what RunPanel hands to the maker of the reply.
+// Panel is what the reply of a consensus is made of.
 type Panel struct {
-	Decision
-	Consolidated
+	Step     Facts
+	Question string
 	Opinions []Opinion
 	Files    FileContext
 	// WhenAll and ForMore are the prose of next_steps: when all have answered, and when another answer follows.
@@ -64,104 +75,146 @@ type panelKept struct {
 }
 
 // RunPanel asks all panelists at once, each blind to the others, to the thread and to the caller's own view. One that
-// fails or is cut is listed as such. A call that was made before with equal arguments asks only those that failed. It is
-// an error when no panelist said anything.
-func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, panel []Panelist, body func(p Panel, id string) *reply.Object) (*reply.Result, error) {
+// fails or is cut is listed as such; it is an error when no panelist said anything. A call that was made before with equal
+// arguments asks only those that have not answered in full; seat gives the panel, and is told who was asked before.
+func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(before []Opinion) ([]Panelist, error)) (*reply.Result, error) {
 	r, err := e.begin(ctx, s, step)
 	if err != nil {
 		return nil, err
 	}
 	defer r.hold.Release()
+	if r.d.Again < 0 {
+		if err := r.settle(ctx); err != nil {
+			return nil, err
+		}
+	}
 	var k panelKept
 	if r.d.Again >= 0 {
-		if json.Unmarshal(r.past[r.d.Again].Meta, &k) == nil && whole(k.Opinions) {
-			r.meta.Note("This question was asked before with the same arguments: these are the stored answers, and no model was asked.")
-			return r.stored(r.past[r.d.Again])
+		turn := r.past[r.d.Again]
+		if err := json.Unmarshal(turn.Meta, &k); err != nil {
+			return nil, fmt.Errorf("reading the consensus of %s: %w", r.hold.ID, err)
 		}
-		r.meta.Note("This question was asked before with the same arguments: only the models that had not answered were asked again.")
-	} else if err := r.hold.Room(); err != nil {
-		return nil, err
+		if !slices.ContainsFunc(k.Opinions, func(o Opinion) bool { return o.Status != opinionWhole }) {
+			return r.storedPanel(turn, k)
+		}
+		r.meta.Note("This question was asked before with the same arguments: only the models that had not answered in full were asked again.")
 	}
-	progress.From(ctx).Phase("reading files")
-	given, err := r.attach(ctx, r.c.RelevantFiles, fileTokens, nil)
+	panel, err := seat(k.Opinions)
 	if err != nil {
 		return nil, err
 	}
-	p := Panel{Decision: r.d, Consolidated: r.c}
+	p := Panel{Step: r.d.Step, Question: r.d.Step.Step}
 	if p.WhenAll, err = step.Words.Render("done", nil); err != nil {
 		return nil, err
 	}
-	p.Files, _ = contextOf(given.Manifest)
-	p.Opinions = r.poll(ctx, panel, given.Attachments, k.Opinions)
-	if err := mute(p.Opinions); err != nil || ctx.Err() != nil {
-		return nil, orCause(ctx, err)
+	progress.From(ctx).Phase("reading files")
+	given, err := r.gather(ctx, r.c.RelevantFiles, r.smallest(panel), nil)
+	if err != nil {
+		return nil, err
+	}
+	r.meta.Note(given.Notes...)
+	p.Files = r.fileContext(given)
+	p.Opinions = r.poll(ctx, panel, given, k.Opinions)
+	if err := nobody(ctx, p.Opinions); err != nil {
+		return nil, err
 	}
 	r.tally(p.Opinions)
-	return r.keepPanel(ctx, p, given.Attachments, body), nil
+	return r.keepPanel(ctx, p, given.Attachments), nil
 }
 
-// whole tells whether every panelist answered in full.
-func whole(opinions []Opinion) bool {
-	return len(opinions) > 0 && !slices.ContainsFunc(opinions, func(o Opinion) bool { return o.Status != "success" })
-}
-
-// mute is the first failure when nobody said anything.
-func mute(opinions []Opinion) error {
-	for _, o := range opinions {
-		if o.Status != "error" {
-			return nil
-		}
+// smallest is the room for files that every panelist has.
+func (r *run) smallest(panel []Panelist) int {
+	room := mostFileTokens
+	for _, p := range panel {
+		q := r.step.Ask
+		q.Model, q.Category = p.Model, providers.CategoryReasoning
+		room = min(room, r.room(q))
 	}
-	for _, o := range opinions {
-		if o.err != nil {
-			return o.err
-		}
-	}
-	return nil
+	return room
 }
 
-func orCause(ctx context.Context, err error) error {
+// storedPanel is the reply of a consensus as it was given.
+func (r *run) storedPanel(turn conversation.Turn, k panelKept) (*reply.Result, error) {
+	body, err := reply.ParseObject(turn.Step.Reply)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("the stored reply of %s: %w", r.hold.ID, err)
 	}
-	return context.Cause(ctx)
+	r.meta.Note("This question was asked before with the same arguments: these are the stored answers, and no model was asked.")
+	r.tally(k.Opinions)
+	i := slices.IndexFunc(r.hold.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID })
+	if i+1 < len(r.hold.Turns) {
+		return r.panelResult(body, k.Opinions, r.hold.Turns[i+1]), nil
+	}
+	return &reply.Result{Body: *body, Metadata: r.meta}, nil
 }
 
-// poll asks every panelist that has not answered in full before.
-func (r *run) poll(ctx context.Context, panel []Panelist, files []conversation.Attachment, before []Opinion) []Opinion {
+// poll asks every panelist that has not answered in full before. What it said then in part stays if it now says less.
+func (r *run) poll(ctx context.Context, panel []Panelist, given Evidence, before []Opinion) []Opinion {
 	opinions := make([]Opinion, len(panel))
 	var group sync.WaitGroup
 	for i, p := range panel {
-		if i < len(before) && before[i].Status == "success" {
-			opinions[i] = before[i]
+		at := slices.IndexFunc(before, func(o Opinion) bool { return o.label() == p.Label() })
+		if at >= 0 && before[at].Status == opinionWhole {
+			opinions[i] = before[at]
 			continue
 		}
-		group.Go(func() { opinions[i] = r.opinionOf(ctx, p, files) })
+		group.Go(func() {
+			opinions[i] = r.opinionOf(ctx, p, given)
+			if at >= 0 && before[at].Status == opinionPartial && opinions[i].Status != opinionWhole && len(before[at].Verdict) > len(opinions[i].Verdict) {
+				opinions[i] = before[at]
+			}
+		})
 	}
 	group.Wait()
 	return opinions
 }
 
-func (r *run) opinionOf(ctx context.Context, p Panelist, files []conversation.Attachment) Opinion {
+func (r *run) opinionOf(ctx context.Context, p Panelist, given Evidence) (o Opinion) {
 	q := r.step.Ask
-	q.Tool, q.System, q.Prompt, q.Attachments = r.spec.Tool, p.System, r.d.Step.Step, files
+	q.Tool, q.System, q.Attachments = r.spec.Tool, p.System, given.Attachments
+	q.Prompt = paragraphs(r.d.Step.Step, missing(given.Manifest))
 	q.Model, q.Category = p.Model, providers.CategoryReasoning
-	o := Opinion{Model: p.Model, Stance: p.Stance}
+	o = Opinion{Model: p.Model, Stance: p.Stance}
 	a, err := r.Threads.Put(ctx, q)
 	if err != nil {
-		o.Status, o.err = "error", err
-		o.Error = reply.Of(ctx, err).Object()
+		e := reply.Of(ctx, err)
+		o.Status, o.err = opinionFailed, e
+		o.Who = Source{Provider: e.Provider, ModelName: e.Model}
+		o.Error, _ = e.Object().MarshalJSON() // an error's parts marshal
 		return o
 	}
-	o.Status, o.Verdict, o.Metadata = "success", a.Text, a.Metadata()
+	o.Status, o.Verdict = opinionWhole, a.Text
 	if a.Partial {
-		o.Status = "partial"
+		o.Status = opinionPartial
 	}
-	o.Who = OpinionSource{
-		Provider: o.Metadata.ProviderUsed, ModelName: o.Metadata.ModelUsed, FinishReason: o.Metadata.FinishReason,
-		Usage: o.Metadata.Usage, Thinking: o.Metadata.Thinking, Notes: o.Metadata.Notes,
+	m := a.Metadata()
+	o.Who = Source{
+		Provider: m.ProviderUsed, ModelName: m.ModelUsed, FinishReason: m.FinishReason, Attempts: m.Attempts,
+		Usage: m.Usage, Thinking: m.Thinking, Notes: m.Notes,
 	}
 	return o
+}
+
+// nobody is the error when no panelist said anything: the first one's, with what befell the others.
+func nobody(ctx context.Context, opinions []Opinion) error {
+	var first *reply.Error
+	var said []string
+	for _, o := range opinions {
+		if o.Status != opinionFailed {
+			return nil
+		}
+		e := reply.Of(ctx, o.err)
+		if first == nil {
+			first = e
+		}
+		said = append(said, o.label()+": "+e.Message)
+	}
+	if first == nil {
+		return errors.New("a consensus without models")
+	}
+	all := *first
+	all.Message = "No model answered. " + strings.Join(said, " ")
+	return &all
 }
 
 // tally puts who answered, and what all of it cost, into the reply's metadata.
@@ -169,51 +222,62 @@ func (r *run) tally(opinions []Opinion) {
 	var models, vendors []string
 	usage := providers.Usage{}
 	for _, o := range opinions {
-		if o.Who.ModelName == "" {
+		if o.Status == opinionFailed {
 			continue
 		}
 		models = union(models, []string{o.Who.ModelName})
 		vendors = union(vendors, []string{o.Who.Provider})
-		r.meta.Attempts += o.Metadata.Attempts
+		r.meta.Attempts += o.Who.Attempts
 		if o.Who.Usage != nil {
 			usage = usage.Plus(*o.Who.Usage)
 		}
 	}
 	r.meta.ModelUsed, r.meta.ProviderUsed, r.meta.Usage = strings.Join(models, ", "), strings.Join(vendors, ", "), &usage
+	r.meta.Own.Set("workflow_type", "multi_model_consensus")
 }
 
 // keepPanel stores the question and the answers, the latter as one turn, so that a later question in the thread finds
 // them.
-func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attachment, body func(p Panel, id string) *reply.Object) *reply.Result {
-	object := body(p, r.hold.ID)
+func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attachment) *reply.Result {
+	object := Together(p, r.hold.ID)
 	asked := r.said()
 	asked.Attachments = files
-	meta, err := json.Marshal(panelKept{Opinions: p.Opinions, Files: p.Files})
-	fillStep(&asked, r.key(), r.d.Step.StepNumber, r.step.Args, object, kept{})
-	if err == nil {
-		asked.Meta = meta
-	}
+	r.fillStep(&asked, object, kept{})
+	asked.Meta, _ = json.Marshal(panelKept{Opinions: p.Opinions, Files: p.Files}) // made of types that marshal
 	answer := conversation.Turn{
 		Role: providers.RoleAssistant, Tool: r.spec.Tool, Status: conversation.TurnComplete, Content: digest(p.Opinions),
-		FinishReason: providers.FinishStop,
+		FinishReason: providers.FinishStop, Usage: *r.meta.Usage,
 	}
-	if r.meta.Usage != nil {
-		answer.Usage = *r.meta.Usage
-	}
-	n := conversation.NewTurns{Tool: r.spec.Tool, Title: r.d.Step.Step, Turns: []conversation.Turn{asked, answer}, DropStepsTool: r.key()}
+	n := conversation.NewTurns{Tool: r.spec.Tool, Title: ask.Title(p.Question), Turns: []conversation.Turn{asked, answer}}
 	if n.DropStepsFrom = r.d.DropFrom; r.d.Again >= 0 {
 		n.DropStepsFrom = r.d.Step.StepNumber
 	}
-	if n.DropStepsFrom == 0 {
-		n.DropStepsTool = ""
+	if n.DropStepsFrom > 0 {
+		n.DropStepsTool = r.key()
 	}
-	if _, err := r.hold.Keep(ctx, n, nil); err != nil {
-		no := false
-		r.meta.Stored = &no
-		r.meta.Note("The store did not confirm in time, so these answers are not kept.")
-		object = body(p, "")
+	stored, err := r.hold.Keep(ctx, n, nil)
+	if err != nil {
+		return r.notKept("these answers are not kept.", func(id string, _ bool) *reply.Object { return Together(p, id) })
 	}
-	return &reply.Result{Body: *object, Metadata: r.meta}
+	return r.panelResult(object, p.Opinions, stored[1])
+}
+
+// panelResult is a reply whose answers, where they are too long for the client, give way to the beginning of their
+// digest; the rest is then read by chat.
+func (r *run) panelResult(object *reply.Object, opinions []Opinion, answers conversation.Turn) *reply.Result {
+	out := &reply.Result{Body: *object, Metadata: r.meta}
+	s := ask.Said{ContinuationID: r.hold.ID, N: answers.N}
+	out.Answer = &reply.Answer{
+		Text: answers.Content, URI: s.URI(), ContinuationID: r.hold.ID,
+		Put: func(text string) {
+			names := slices.Clone(opinions)
+			for i := range names {
+				names[i].Verdict = ""
+			}
+			out.Body.Set("model_response", names[0]).Set("accumulated_responses", names).Set("content", text)
+		},
+	}
+	return out
 }
 
 // digest is the answers as one text.
@@ -231,30 +295,29 @@ func digest(opinions []Opinion) string {
 }
 
 // Later answers a step behind the first of a consensus: one of the answers that the first step got.
-func (e *Engine) Later(ctx context.Context, s Spec, step Step, body func(p Panel, id string) (*reply.Object, error)) (*reply.Result, error) {
+func (e *Engine) Later(ctx context.Context, s Spec, step Step) (*reply.Result, error) {
 	hold, err := e.Threads.Hold(ctx, step.Facts.ContinuationID)
 	if err != nil {
 		return nil, err
 	}
 	defer hold.Release()
-	for i := len(hold.Turns) - 1; i >= 0; i-- {
-		turn := hold.Turns[i]
+	for _, turn := range slices.Backward(hold.Turns) {
 		if turn.Step == nil || turn.Step.Tool != s.Tool {
 			continue
 		}
 		var k panelKept
-		first, err := step.Read(turn.Step.Input)
-		if err != nil || json.Unmarshal(turn.Meta, &k) != nil {
-			return nil, fmt.Errorf("reading the consensus of %s: %w", hold.ID, err)
+		asked, err := step.Read(turn.Step.Input)
+		if err != nil || json.Unmarshal(turn.Meta, &k) != nil || len(k.Opinions) == 0 {
+			return nil, fmt.Errorf("the stored consensus of %s can't be read", hold.ID)
 		}
-		p := Panel{Decision: Decision{Step: step.Facts}, Opinions: k.Opinions, Files: k.Files, Consolidated: Consolidate(s.Ladder, []Facts{first})}
+		p := Panel{Step: step.Facts, Question: asked.Step, Opinions: k.Opinions, Files: k.Files}
 		if p.WhenAll, err = step.Words.Render("done", nil); err != nil {
 			return nil, err
 		}
 		if p.ForMore, err = step.Words.Render("more", map[string]any{"Next": step.Facts.StepNumber + 1, "Total": len(p.Opinions)}); err != nil {
 			return nil, err
 		}
-		object, err := body(p, hold.ID)
+		object, err := OneByOne(p, hold.ID)
 		if err != nil {
 			return nil, err
 		}

@@ -1,37 +1,39 @@
 package workflow
 
-import "github.com/exai-mcp/exai-mcp/internal/tools/reply"
+import (
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
 
 // Together is the reply with all answers.
 func Together(p Panel, id string) *reply.Object {
 	return consensusReply(p, id, "consensus_workflow_complete", 0, len(p.Opinions)).
-		Set("agent_analysis", (&reply.Object{}).Set("initial_analysis", p.Decision.Step.Step).Set("findings", p.Decision.Step.Findings)).
+		Set("agent_analysis", (&reply.Object{}).Set("initial_analysis", p.Step.Step).Set("findings", p.Step.Findings)).
 		Set("consensus_complete", true).Set("complete_consensus", finishedConsensus(p)).
 		Set("next_steps", p.WhenAll)
 }
 
 // OneByOne is the reply with the answer that a step's number stands for.
 func OneByOne(p Panel, id string) (*reply.Object, error) {
-	n, total := p.Decision.Step.StepNumber, len(p.Opinions)
+	n, total := p.Step.StepNumber, len(p.Opinions)
 	if n > total {
 		return nil, reply.Refuse("Begin a new consensus with step_number 1 and without continuation_id.",
-			"step_number %d: this consensus has %d answers, and all were given with step 1.", n, total)
+			"step_number %d: this consensus has %s, all given with step 1.", n, count(total, "answer"))
 	}
 	if n == total {
 		return consensusReply(p, id, "consensus_workflow_complete", n-1, n).
 			Set("consensus_complete", true).Set("complete_consensus", finishedConsensus(p)).
 			Set("next_steps", p.WhenAll), nil
 	}
-	o := consensusReply(p, id, "model_consulted", n-1, n)
-	args := (&reply.Object{}).Set("step", p.Consolidated.Initial).Set("step_number", n+1).Set("total_steps", total).
+	args := (&reply.Object{}).Set("step", p.Question).Set("step_number", n+1).Set("total_steps", total).
 		Set("next_step_required", n+1 < total).Set("continuation_id", id)
-	return o.Set("next_call", NextCall{Tool: "consensus", Arguments: args}).
-		Set("next_steps", p.ForMore), nil
+	o := consensusReply(p, id, "model_consulted", n-1, n).
+		Set("next_call", NextCall{Tool: "consensus", Arguments: args}).Set("next_steps", p.ForMore)
+	return continued(o, n+1, id), nil
 }
 
 // consensusReply is what all replies of a consensus have: the answer at shown, and the first given ones.
 func consensusReply(p Panel, id, status string, shown, given int) *reply.Object {
-	o := (&reply.Object{}).Set("status", status).Set("step_number", p.Decision.Step.StepNumber).Set("total_steps", len(p.Opinions)).
+	o := (&reply.Object{}).Set("status", status).Set("step_number", p.Step.StepNumber).Set("total_steps", len(p.Opinions)).
 		Set("next_step_required", given < len(p.Opinions))
 	if id != "" {
 		o.Set("continuation_id", id)
@@ -41,11 +43,12 @@ func consensusReply(p Panel, id, status string, shown, given int) *reply.Object 
 		Set("current_model_index", given).Set("accumulated_responses", p.Opinions[:given]).Set("file_context", p.Files)
 }
 
+// finishedConsensus sums a consensus up. Nobody judges how far the answers agree: the confidence says how many were heard.
 func finishedConsensus(p Panel) *reply.Object {
 	labels, heard := []string{}, 0
 	for _, o := range p.Opinions {
-		labels = append(labels, o.Model+":"+o.Stance)
-		if o.Status == "success" {
+		labels = append(labels, o.label())
+		if o.Status == opinionWhole {
 			heard++
 		}
 	}
@@ -56,6 +59,6 @@ func finishedConsensus(p Panel) *reply.Object {
 	case heard < len(p.Opinions):
 		confidence = "medium"
 	}
-	return (&reply.Object{}).Set("initial_prompt", p.Consolidated.Initial).Set("models_consulted", labels).
+	return (&reply.Object{}).Set("initial_prompt", p.Question).Set("models_consulted", labels).
 		Set("total_responses", heard).Set("consensus_confidence", confidence)
 }

@@ -15,9 +15,10 @@ type NextCall struct {
 
 // FileContext says what happened to the files of a step.
 type FileContext struct {
-	Type          string `json:"type"` // reference_only, fully_embedded or none
+	Type          string `json:"type"` // reference_only, fully_embedded or partially_embedded
 	FilesEmbedded int    `json:"files_embedded"`
 	Note          string `json:"note,omitempty"`
+	Repositories  any    `json:"repositories,omitempty"` // what git says of them
 	Manifest      any    `json:"manifest,omitempty"`
 }
 
@@ -37,111 +38,141 @@ type Expert struct {
 }
 
 // head is what every reply begins with.
-func head(s Spec, status string, d Decision, c Consolidated, continuationID string, next bool) *reply.Object {
-	f := &reply.Object{}
-	f.Set("status", status)
-	f.Set("step_number", d.Step.StepNumber)
-	f.Set("total_steps", d.Step.TotalSteps)
-	f.Set("next_step_required", next)
+func head(s Spec, status string, f Facts, c Consolidated, continuationID string, over bool) *reply.Object {
+	o := &reply.Object{}
+	o.Set("status", status)
+	o.Set("step_number", f.StepNumber)
+	o.Set("total_steps", f.TotalSteps)
+	o.Set("next_step_required", !over)
 	if continuationID != "" {
-		f.Set("continuation_id", continuationID)
+		o.Set("continuation_id", continuationID)
 	}
-	f.Set(s.Keys.Status, CountsOf(s, c))
+	o.Set(s.Keys.Status, CountsOf(s, c))
 	if s.Extra != nil {
-		s.Extra(f, d, c)
+		s.Extra(o, f, c, over)
 	}
-	return f
+	return o
 }
 
 // CountsOf is the status block: how much a run has gathered.
 func CountsOf(s Spec, c Consolidated) *reply.Object {
-	f := &reply.Object{}
-	f.Set("files_checked", len(c.FilesChecked))
-	f.Set("relevant_files", len(c.RelevantFiles))
-	f.Set("relevant_context", len(c.RelevantContext))
-	f.Set("issues_found", len(c.Issues))
-	f.Set("images_collected", len(c.Images))
-	f.Set("current_confidence", c.Confidence)
+	o := &reply.Object{}
+	o.Set("files_checked", len(c.FilesChecked))
+	o.Set("relevant_files", len(c.RelevantFiles))
+	o.Set("relevant_context", len(c.RelevantContext))
+	o.Set("issues_found", len(c.Issues))
+	o.Set("images_collected", len(c.Images))
+	o.Set("current_confidence", c.Confidence)
 	if s.Keys.Confidence != "" {
-		f.Set(s.Keys.Confidence, c.Confidence)
+		o.Set(s.Keys.Confidence, c.Confidence)
 	}
 	if s.Counts != nil {
-		s.Counts(f, c)
+		s.Counts(o, c)
 	}
-	return f
+	return o
+}
+
+// Pause is what a reply that asks for another step is made of.
+type Pause struct {
+	Step    Facts
+	Run     Consolidated
+	ID      string // the continuation id, "" when nothing could be stored
+	Files   FileContext
+	Next    NextCall
+	Words   Words
+	Content string // what the expert asked for, with Status
+	Status  string // "": the spec's
 }
 
 // PauseReply is the reply that asks for another step.
-func PauseReply(s Spec, d Decision, c Consolidated, continuationID string, files FileContext, next NextCall, w Words) *reply.Object {
-	f := head(s, s.Statuses.Pause, d, c, continuationID, true)
-	f.Set("file_context", files)
-	f.Set("next_call", next)
-	f.Set(s.Keys.Required, true)
-	f.Set("required_actions", w.Actions)
-	f.Set("next_steps", w.NextSteps)
-	f.Set("continuation_required", true)
-	f.Set("continuation_available", continuationID != "")
-	f.Set("next_step_number", d.Step.StepNumber+1)
-	return f
+func PauseReply(s Spec, p Pause) *reply.Object {
+	status := s.Statuses.Pause
+	if p.Status != "" {
+		status = p.Status
+	}
+	o := head(s, status, p.Step, p.Run, p.ID, false)
+	if p.Content != "" {
+		o.Set("content", p.Content)
+	}
+	o.Set("file_context", p.Files)
+	o.Set("next_call", p.Next)
+	o.Set(s.Keys.Required, true)
+	o.Set("required_actions", orEmpty(p.Words.Actions))
+	o.Set("next_steps", p.Words.NextSteps)
+	return continued(o, p.Step.StepNumber+1, p.ID)
 }
 
-// FinalReply is the reply that ends a run. An expert that asks for more gets no completion block, but the call to go on
-// with, since the run is not over then.
-func FinalReply(s Spec, d Decision, c Consolidated, continuationID string, files FileContext, e Expert, next NextCall, w Words) *reply.Object {
-	if e.Wants != "" {
-		f := head(s, e.Wants, d, c, continuationID, false)
-		f.Set("content", e.Content)
-		f.Set("file_context", files)
-		f.Set("next_call", next)
-		f.Set("next_steps", w.NextSteps)
-		return f
-	}
+// continued are the hints that end every pause.
+func continued(o *reply.Object, next int, id string) *reply.Object {
+	return o.Set("continuation_required", true).Set("continuation_available", id != "").Set("next_step_number", next)
+}
+
+// Final is what the reply that ends a run is made of.
+type Final struct {
+	Decision Decision
+	Run      Consolidated
+	Shown    []map[string]any // the run's issues without those that the severity filter hides
+	ID       string           // the continuation id, "" when nothing could be stored
+	Files    FileContext
+	Expert   Expert
+	Words    Words
+	Verdict  string // "" for a tool without
+	Tracked  []Tracked
+	Closing  string // how to close what is tracked
+}
+
+// FinalReply is the reply that ends a run.
+func FinalReply(s Spec, f Final) *reply.Object {
 	status := s.Statuses.Complete
-	if d.Expert == SkipConfident {
+	if f.Decision.Expert == SkipConfident {
 		status = s.Statuses.Final
 	}
-	f := head(s, status, d, c, continuationID, false)
+	o := head(s, status, f.Decision.Step, f.Run, f.ID, true)
 	for _, flag := range s.Keys.Flags {
-		f.Set(flag, true)
+		o.Set(flag, true)
 	}
-	if d.Early != "" {
-		f.Set("early_termination", true)
-		f.Set("early_termination_reason", d.Early)
+	if f.Decision.Early != "" {
+		o.Set("early_termination", true)
+		o.Set("early_termination_reason", f.Decision.Early)
 	}
-	f.Set(s.Keys.Completion, completion(d, c))
-	if d.Expert == SkipConfident {
-		f.Set("skip_expert_analysis", true)
+	if f.Verdict != "" {
+		o.Set("verdict", f.Verdict)
 	}
-	if e.Analysis != nil {
-		f.Set("expert_analysis", e.Analysis)
+	o.Set(s.Keys.Completion, completion(f))
+	if f.Decision.Expert == SkipConfident {
+		o.Set("skip_expert_analysis", true)
 	}
-	f.Set("file_context", files)
-	f.Set("next_steps", w.NextSteps)
-	if w.Considered != "" {
-		f.Set("important_considerations", w.Considered)
+	if f.Expert.Analysis != nil {
+		o.Set("expert_analysis", f.Expert.Analysis)
 	}
-	return f
+	o.Set("file_context", f.Files)
+	o.Set("next_steps", f.Words.NextSteps)
+	if f.Words.Considered != "" {
+		o.Set("important_considerations", f.Words.Considered)
+	}
+	if len(f.Tracked) > 0 {
+		o.Set("tracked_issues", f.Tracked)
+		o.Set("close_tracked_issues", f.Closing)
+	}
+	return o
 }
 
 // completion is the summary of a finished run.
-func completion(d Decision, c Consolidated) *reply.Object {
-	f := &reply.Object{}
-	f.Set("initial_request", c.Initial)
-	f.Set("steps_taken", c.Steps)
-	f.Set("files_examined", orEmpty(c.FilesChecked))
-	f.Set("relevant_files", orEmpty(c.RelevantFiles))
-	f.Set("relevant_context", orEmpty(c.RelevantContext))
-	issues := c.Issues
-	if issues == nil {
-		issues = []map[string]any{}
+func completion(f Final) *reply.Object {
+	c := f.Run
+	o := &reply.Object{}
+	o.Set("initial_request", c.Initial)
+	o.Set("steps_taken", c.Steps)
+	o.Set("files_examined", orEmpty(c.FilesChecked))
+	o.Set("relevant_files", orEmpty(c.RelevantFiles))
+	o.Set("relevant_context", orEmpty(c.RelevantContext))
+	o.Set("issues_found", orEmpty(f.Shown))
+	o.Set("work_summary", Summary(c))
+	if f.Decision.Expert == SkipConfident {
+		o.Set("final_analysis", finalAnalysis(f.Decision, c))
+		o.Set("confidence_level", c.Confidence)
 	}
-	f.Set("issues_found", issues)
-	f.Set("work_summary", Summary(c))
-	if d.Expert == SkipConfident {
-		f.Set("final_analysis", finalAnalysis(d, c))
-		f.Set("confidence_level", c.Confidence)
-	}
-	return f
+	return o
 }
 
 // finalAnalysis is what a caller that needs no expert concluded: its hypothesis, else its last findings.
@@ -155,8 +186,8 @@ func finalAnalysis(d Decision, c Consolidated) string {
 // Summary is a run in words: how much was looked at, then the findings in order.
 func Summary(c Consolidated) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d steps, %d files examined, %d relevant, %d issues, confidence %s.",
-		c.Steps, len(c.FilesChecked), len(c.RelevantFiles), len(c.Issues), c.Confidence)
+	fmt.Fprintf(&b, "%s, %s examined, %d relevant, %s, confidence %s.",
+		count(c.Steps, "step"), count(len(c.FilesChecked), "file"), len(c.RelevantFiles), count(len(c.Issues), "issue"), c.Confidence)
 	for _, finding := range c.Findings {
 		b.WriteString("\n")
 		b.WriteString(finding)
@@ -164,9 +195,16 @@ func Summary(c Consolidated) string {
 	return b.String()
 }
 
-func orEmpty(list []string) []string {
+func count(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
+}
+
+func orEmpty[T any](list []T) []T {
 	if list == nil {
-		return []string{}
+		return []T{}
 	}
 	return list
 }

@@ -30,7 +30,10 @@ func value(t *testing.T, o *reply.Object, key string) any {
 
 func TestPauseReplyHasEveryKey(t *testing.T) {
 	d := Decide(debugLike, nil, step(1, 3, true, files("a.go"), func(f *Facts) { f.Hypothesis = "a race" }), Options{})
-	f := PauseReply(debugLike, d, Consolidate(debugLike.Ladder, d.Steps), "id-1", FileContext{Type: "reference_only"}, NextCall{Tool: "debug"}, Words{Actions: []string{"read"}})
+	f := PauseReply(debugLike, Pause{
+		Step: d.Step, Run: Consolidate(debugLike.Ladder, d.Steps), ID: "id-1", Files: FileContext{Type: "reference_only"},
+		Next: NextCall{Tool: "debug"}, Words: Words{Actions: []string{"read"}},
+	})
 	assert.Equal(t, []string{
 		"status", "step_number", "total_steps", "next_step_required", "continuation_id", "investigation_status", "file_context",
 		"next_call", "investigation_required", "required_actions", "next_steps", "continuation_required",
@@ -57,7 +60,7 @@ func TestFinalReplyStatusFollowsTheExpert(t *testing.T) {
 			Expert{Analysis: "text"},
 			"investigation_complete",
 			[]string{"investigation_complete", "complete_investigation", "expert_analysis"},
-			[]string{"skip_expert_analysis", "next_call"},
+			[]string{"skip_expert_analysis", "next_call", "tracked_issues"},
 		},
 		{
 			"certain", step(1, 1, false, confidence("certain")),
@@ -66,17 +69,10 @@ func TestFinalReplyStatusFollowsTheExpert(t *testing.T) {
 			[]string{"complete_investigation", "skip_expert_analysis", "expert_analysis"},
 			[]string{"next_call"},
 		},
-		{
-			"asks for files", step(1, 1, false, files("a")),
-			Expert{Wants: "files_required_to_continue", Content: "need b.go"},
-			"files_required_to_continue",
-			[]string{"content", "next_call"},
-			[]string{"complete_investigation", "investigation_complete", "expert_analysis"},
-		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := Decide(debugLike, nil, c.in, Options{ExpertEnabled: true, UseExpert: true})
-			f := FinalReply(debugLike, d, Consolidate(debugLike.Ladder, d.Steps), "id-1", FileContext{}, c.expert, NextCall{Tool: "debug"}, Words{})
+			f := FinalReply(debugLike, Final{Decision: d, Run: Consolidate(debugLike.Ladder, d.Steps), ID: "id-1", Expert: c.expert})
 			assert.Equal(t, c.status, value(t, f, "status"))
 			assert.Equal(t, false, value(t, f, "next_step_required"))
 			for _, k := range c.has {
@@ -92,7 +88,7 @@ func TestFinalReplyStatusFollowsTheExpert(t *testing.T) {
 func TestCompletionOfACertainRunConcludes(t *testing.T) {
 	in := step(1, 1, false, confidence("certain"), func(f *Facts) { f.Hypothesis = "off by one" })
 	d := Decide(debugLike, nil, in, Options{})
-	raw, err := json.Marshal(completion(d, Consolidate(debugLike.Ladder, d.Steps)))
+	raw, err := json.Marshal(completion(Final{Decision: d, Run: Consolidate(debugLike.Ladder, d.Steps)}))
 	require.NoError(t, err)
 	var block map[string]any
 	require.NoError(t, json.Unmarshal(raw, &block))

@@ -20,12 +20,12 @@ type StepInput struct {
 // Investigation is what a step of the eight investigating workflows carries besides: what the caller looked at and found.
 type Investigation struct {
 	StepInput
-	Findings          string           `json:"findings"`
+	Findings          string           `json:"findings" default:""`
 	FilesChecked      []string         `json:"files_checked,omitempty"`
-	RelevantFiles     []string         `json:"relevant_files,omitempty"`
+	RelevantFiles     []string         `json:"relevant_files,omitempty" jsonschema:"The last step sends them to the expert."`
 	RelevantContext   []string         `json:"relevant_context,omitempty"`
 	IssuesFound       []map[string]any `json:"issues_found,omitempty"`
-	BacktrackFromStep int              `json:"backtrack_from_step,omitempty" minimum:"1"`
+	BacktrackFromStep int              `json:"backtrack_from_step,omitempty"`
 	Temperature       *float64         `json:"temperature,omitempty" minimum:"0" maximum:"1"`
 	ThinkingMode      string           `json:"thinking_mode,omitempty" enum:"minimal,low,medium,high,max"`
 	UseWebsearch      *bool            `json:"use_websearch,omitempty"`
@@ -92,8 +92,8 @@ type Spec struct {
 	Verdict bool
 	// Counts adds the tool's own counts to the status block. nil adds none.
 	Counts func(o *reply.Object, c Consolidated)
-	// Extra adds the tool's own keys behind the status block. nil adds none.
-	Extra func(o *reply.Object, d Decision, c Consolidated)
+	// Extra adds the tool's own keys behind the status block; over tells whether the run has ended. nil adds none.
+	Extra func(o *reply.Object, f Facts, c Consolidated, over bool)
 }
 
 // Statuses are the words that a tool's replies carry as status.

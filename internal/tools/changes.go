@@ -1,0 +1,72 @@
+package tools
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
+)
+
+// changes are what git reports. In the first project folder, which nobody named, it may well have nothing to say.
+func (d *Deps) changes(ctx context.Context, run workflow.Consolidated, tokens int) (e workflow.Evidence, err error) {
+	q := gitQuery(run, tokens)
+	if q.Path == "" {
+		e.Notes = append(e.Notes, fmt.Sprintf("No path was named, so the first project folder is looked at: %q.", d.Workspace.FirstRoot(ctx)))
+	}
+	report, err := d.Workspace.Inspect(ctx, q)
+	var refused *workspace.Error
+	switch {
+	case err == nil:
+	case q.Path == "" && q.CompareTo == "" && errors.As(err, &refused):
+		e.Nothing = refused.Message + " Name a repository under path."
+		e.Notes = append(e.Notes, refused.Message)
+		return e, nil
+	default:
+		return e, err
+	}
+	e.Repositories = seen(report)
+	if tokens == 0 {
+		return e, nil
+	}
+	e.Attachments, e.Manifest = report.Attachments, report.Manifest
+	if e.Manifest.Empty() {
+		e.Nothing = "git reports no change that could be reviewed."
+		e.Note = e.Nothing
+	}
+	return e, nil
+}
+
+// mostChanges is how many changes of a repository a reply lists.
+const mostChanges = 40
+
+// seen is what a reply says of the repositories.
+func seen(report *workspace.GitReport) []workspace.Repository {
+	repos := slices.Clone(report.Repositories)
+	for i := range repos {
+		if r := &repos[i]; len(r.Changes) > mostChanges {
+			r.Changes, r.MoreChanges = r.Changes[:mostChanges], true
+		}
+	}
+	return repos
+}
+
+// gitQuery is what the run's steps asked git for.
+func gitQuery(run workflow.Consolidated, tokens int) workspace.GitQuery {
+	q := workspace.GitQuery{Staged: true, Unstaged: true, Tokens: tokens}
+	for _, s := range run.Settings {
+		switch s.Name {
+		case pathSetting:
+			q.Path = s.Value
+		case compareSetting:
+			q.CompareTo = s.Value
+		case stagedSetting:
+			q.Staged = s.Value == "true"
+		case unstagedSetting:
+			q.Unstaged = s.Value == "true"
+		}
+	}
+	return q
+}

@@ -1,0 +1,105 @@
+package tools
+
+import (
+	"cmp"
+	"errors"
+	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
+	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
+)
+
+// panel is who a consensus asks: the caller's models, else those that were asked before, else one of each vendor. A model
+// that does not exist, or can't take what is sent, is refused before any is asked.
+func (d *Deps) panel(models []consensusModel, before []workflow.Opinion, images bool) (panel []workflow.Panelist, notes []string, err error) {
+	if len(models) == 0 {
+		for _, o := range before {
+			models = append(models, consensusModel{Model: o.Model, Stance: o.Stance})
+		}
+	}
+	if len(models) == 0 {
+		if models, err = d.defaultModels(images); err != nil {
+			return nil, nil, err
+		}
+		var names []string
+		for _, m := range models {
+			names = append(names, m.Model)
+		}
+		notes = append(notes, "No models were named, so these were asked: "+strings.Join(names, ", ")+".")
+	}
+	w, err := words.For(consensusSpec.Tool)
+	if err != nil {
+		return nil, nil, err
+	}
+	seen := map[string]bool{}
+	for _, m := range models {
+		p := workflow.Panelist{
+			Model: cmp.Or(strings.TrimSpace(m.Model), "auto"), Stance: cmp.Or(m.Stance, "neutral"),
+		}
+		name, err := d.seated(p.Model, images)
+		if err != nil {
+			return nil, nil, err
+		}
+		if seen[name+":"+p.Stance] {
+			return nil, nil, reply.Refuse("Give each model another stance, or name it once.", "models names %s with the stance %s twice.", name, p.Stance)
+		}
+		seen[name+":"+p.Stance] = true
+		if p.System, err = stanced(w, p.Stance, m.StancePrompt); err != nil {
+			return nil, nil, err
+		}
+		panel = append(panel, p)
+	}
+	return panel, notes, nil
+}
+
+// seated is the model that a name means. Bad names are errors; a vendor without a key is not: its answer is then listed as
+// failed, and the others stand.
+func (d *Deps) seated(model string, images bool) (string, error) {
+	if !providers.Named(model) {
+		return model, nil
+	}
+	found, err := d.Registry.Resolve(providers.Query{Model: model, Needs: providers.Needs{Images: images}})
+	var refused *providers.Error
+	switch {
+	case err == nil:
+		return found[0].Model.ID, nil
+	case errors.As(err, &refused) && (refused.Kind == providers.KindModelNotFound || refused.Kind == providers.KindInvalidRequest):
+		return "", err
+	}
+	return strings.ToLower(model), nil
+}
+
+// stanced is the system prompt with a stance; the caller's own words for it take the place of ours.
+func stanced(w words.Words, stance, own string) (string, error) {
+	system, err := w.Render("system", nil)
+	if err != nil {
+		return "", err
+	}
+	if strings.TrimSpace(own) != "" {
+		return system + "\n\nYour stance: " + own, nil
+	}
+	text, err := w.Render(stance, nil)
+	return system + "\n\n" + text, err
+}
+
+// defaultModels are two, of different vendors where both have keys; with one vendor alone, its two configured ones.
+func (d *Deps) defaultModels(images bool) ([]consensusModel, error) {
+	q := providers.Query{Category: providers.CategoryReasoning, Needs: providers.Needs{Images: images}}
+	candidates, err := d.Registry.Resolve(q)
+	if err != nil {
+		return nil, err
+	}
+	if len(candidates) == 1 {
+		q.Category, q.Provider = providers.CategoryFast, candidates[0].Model.Provider
+		if more, err := d.Registry.Resolve(q); err == nil && more[0].Model.ID != candidates[0].Model.ID {
+			candidates = append(candidates, more[0])
+		}
+	}
+	var models []consensusModel
+	for _, c := range candidates {
+		models = append(models, consensusModel{Model: c.Model.ID})
+	}
+	return models, nil
+}

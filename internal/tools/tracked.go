@@ -1,0 +1,58 @@
+package tools
+
+import (
+	"context"
+	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
+)
+
+// track records what a finished workflow run has found in the issue tracker.
+func (d *Deps) track(ctx context.Context, run workflow.Finished) ([]workflow.Tracked, error) {
+	store, err := d.Issues(ctx)
+	if err != nil {
+		return nil, err
+	}
+	workspace := d.Workspace.FirstRoot(ctx)
+	var findings []issue.Finding
+	for _, f := range run.Found {
+		findings = append(findings, issue.Finding{
+			Workspace: workspace, File: d.hostFile(ctx, f.File), Line: f.Line, Title: f.Title, Description: f.Evidence,
+			RecommendedFix: f.Recommendation, Severity: issue.Severity(f.Severity), Category: category(run.Tool, f.Category),
+			ConversationID: run.ContinuationID, Tool: run.Tool,
+		})
+	}
+	captured, err := store.Capture(ctx, findings)
+	if err != nil {
+		return nil, err
+	}
+	var tracked []workflow.Tracked
+	for _, c := range captured {
+		tracked = append(tracked, workflow.Tracked{Number: c.Number, Title: c.Title, Severity: string(c.Severity), Status: string(c.Status), New: c.New})
+	}
+	return tracked, nil
+}
+
+// hostFile is a cited file by the one name that the host has for it, so that a finding is known again however it is cited.
+// One that is not there keeps the name that it was cited by.
+func (d *Deps) hostFile(ctx context.Context, cited string) string {
+	if cited == "" {
+		return ""
+	}
+	f, err := d.Workspace.Open(ctx, cited)
+	if err != nil {
+		return cited
+	}
+	f.Close()
+	return f.Path
+}
+
+// category is what a finding is about: as it says itself, else as its tool is about.
+func category(tool, said string) issue.Category {
+	c := issue.Category(strings.ToLower(said))
+	if !c.Valid() && tool == "secaudit" {
+		return issue.Security
+	}
+	return c
+}

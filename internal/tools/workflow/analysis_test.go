@@ -1,0 +1,222 @@
+package workflow
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
+)
+
+func TestRead(t *testing.T) {
+	object := `{"status": "no_bug_found", "findings": [{"severity": "high", "file": "a.go", "line": 3, "title": "t"}, "in a line", 7], "root_cause": null}`
+	for _, c := range []struct {
+		name       string
+		text       string
+		asked      bool
+		structured bool
+		status     string
+		findings   int
+		raw        bool
+	}{
+		{"the object", object, true, true, "no_bug_found", 2, false},
+		{"in a fence", "```json\n" + object + "\n```", true, true, "no_bug_found", 2, false},
+		{"words around it", "I looked at struct{} and {x}.\n" + object + "\nHope this helps {}.", true, true, "no_bug_found", 2, false},
+		{"without a status", `{"findings": []}`, true, true, "analysis_complete", 0, false},
+		{"without findings", `{"status": "analysis_complete", "issues": []}`, true, false, "analysis_complete", 0, false},
+		{"findings that are no list", `{"status": "x", "findings": "none"}`, true, false, "x", 0, false},
+		{"prose", "It is fine.", true, false, "analysis_complete", 0, true},
+		{"prose with some object", `Set {"a": 1} and go.`, true, false, "analysis_complete", 0, true},
+		{"cut short", `{"status": "analysis_complete", "findings": [{"title": "x"`, true, false, "analysis_complete", 0, true},
+		{"a list", `[{"findings": []}]`, true, true, "analysis_complete", 0, false},
+		{"null", "null", true, false, "analysis_complete", 0, true},
+		{"empty", "", true, false, "analysis_complete", 0, true},
+		{"prose was asked for", object, false, false, "analysis_complete", 0, true},
+		{"prose with an example", "Use this:\n```json\n{\"status\": \"ok\", \"findings\": []}\n```", false, false, "analysis_complete", 0, true},
+		{"prose that is an example", "```json\n{\"status\": \"ok\"}\n```", false, false, "analysis_complete", 0, true},
+		{"a request for files", "```json\n{\"status\": \"files_required_to_continue\"}\n```", false, false, "files_required_to_continue", 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := Read(c.text, c.asked)
+			assert.Equal(t, c.structured, a.Structured)
+			assert.Equal(t, c.status, a.Object["status"])
+			assert.Len(t, a.Findings, c.findings)
+			raw, isRaw := a.Object["raw_analysis"]
+			assert.Equal(t, c.raw, isRaw)
+			if c.raw {
+				assert.Equal(t, c.text, raw, "nothing is lost")
+				_, told := a.Object["parse_error"]
+				assert.Equal(t, c.asked, told)
+			}
+		})
+	}
+}
+
+func TestWants(t *testing.T) {
+	for _, c := range []struct {
+		text   string
+		status string
+		files  []string
+	}{
+		{`{"status": "files_required_to_continue", "files_needed": ["a.go", " b/ ", "", 3, "a.go"]}`, "files_required_to_continue", []string{"a.go", "b/"}},
+		{`{"status": "files_required_to_continue", "files_needed": "a.go"}`, "files_required_to_continue", []string{"a.go"}},
+		{`{"status": "investigation_paused", "files": ["a.go"]}`, "investigation_paused", []string{"a.go"}},
+		{`{"status": "refactoring_paused"}`, "refactoring_paused", nil},
+		{`{"status": "focused_review_required", "files_needed": ["a.go"]}`, "", nil},
+		{`prose`, "", nil},
+	} {
+		status, files := Read(c.text, true).Wants()
+		assert.Equal(t, c.status, status, c.text)
+		assert.Equal(t, c.files, files, c.text)
+	}
+}
+
+func TestFindingPlace(t *testing.T) {
+	for _, c := range []struct {
+		finding Finding
+		file    string
+		line    int
+	}{
+		{Finding{"file": "a.go", "line": 3.0}, "a.go", 3},
+		{Finding{"file": "a.go", "line": "12"}, "a.go", 12},
+		{Finding{"file": "a.go", "line": "L12-14"}, "a.go", 12},
+		{Finding{"file": "a.go", "line": nil}, "a.go", 0},
+		{Finding{"file": "a.go:7"}, "a.go", 7},
+		{Finding{"file": "a.go:7-9", "line": 8.0}, "a.go", 8},
+		{Finding{"file": `C:\x\a.go:7`}, `C:\x\a.go`, 7},
+		{Finding{"file": `C:\x\a.go`}, `C:\x\a.go`, 0},
+		{Finding{"path": "a.go"}, "a.go", 0},
+		{Finding{"file": "null", "line": 3.0}, "", 0},
+		{Finding{"file": "N/A"}, "", 0},
+		{Finding{"file": nil}, "", 0},
+		{Finding{"file": "a.go", "line": -5.0}, "a.go", 0},
+		{Finding{"file": "a.go", "line": 1e300}, "a.go", 2147483647},
+	} {
+		file, line := c.finding.Place()
+		assert.Equal(t, c.file, file, c.finding)
+		assert.Equal(t, c.line, line, c.finding)
+	}
+}
+
+func TestCite(t *testing.T) {
+	a := Read(`{"findings": [{"file": "a.go", "line": 3}, {"file": null}, {"title": "x"}]}`, true)
+	a.cite(func(file string, line int) workspace.Citation {
+		assert.Equal(t, "a.go", file)
+		assert.Equal(t, 3, line)
+		return workspace.CitationVerified
+	})
+	list := a.Object["findings"].([]any)
+	assert.Equal(t, workspace.CitationVerified, list[0].(map[string]any)["citation"], "the object shares it")
+	assert.NotContains(t, list[1], "citation")
+	assert.NotContains(t, list[2], "citation")
+}
+
+func TestVerdict(t *testing.T) {
+	structured := func(severities ...string) Analysis {
+		a := Analysis{Structured: true}
+		for _, s := range severities {
+			a.Findings = append(a.Findings, Finding{"severity": s})
+		}
+		return a
+	}
+	issue := func(severity string) []map[string]any { return []map[string]any{{"severity": severity}} }
+	for _, c := range []struct {
+		name   string
+		expert string
+		a      Analysis
+		issues []map[string]any
+		read   bool
+		want   string
+	}{
+		{"nothing found", expertAnswered, structured(), nil, true, VerdictPass},
+		{"low alone", expertAnswered, structured("low", "LOW"), issue("low"), true, VerdictPass},
+		{"medium", expertAnswered, structured("low", "Medium"), nil, true, VerdictChanges},
+		{"critical", expertAnswered, structured("critical"), nil, true, VerdictChanges},
+		{"a word that is none counts as medium", expertAnswered, structured("annoying"), nil, true, VerdictChanges},
+		{"none counts as medium", expertAnswered, structured(""), nil, true, VerdictChanges},
+		{"the caller's own", expertAnswered, structured(), issue("high"), true, VerdictChanges},
+		{"nothing was read", expertAnswered, structured(), nil, false, VerdictInconclusive},
+		{"prose", expertAnswered, Analysis{}, nil, true, VerdictInconclusive},
+		{"failed", expertFailed, structured("critical"), issue("critical"), true, VerdictInconclusive},
+		{"partial", expertPartial, structured("critical"), nil, true, VerdictInconclusive},
+		{"skipped", expertSkipped, Analysis{}, nil, true, VerdictInconclusive},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			assert.Equal(t, c.want, verdict(c.expert, c.a, c.issues, c.read))
+		})
+	}
+}
+
+func TestAtLeast(t *testing.T) {
+	all := []Finding{{"severity": "low"}, {"severity": "high"}, {}, {"severity": "critical"}}
+	for least, shown := range map[string]int{"low": 4, "medium": 3, "high": 2, "critical": 1, "all": 4, "": 4} {
+		list, hidden := atLeast(all, least)
+		assert.Len(t, list, shown, least)
+		assert.Equal(t, len(all)-shown, hidden, least)
+	}
+}
+
+func TestFoundIn(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	found := foundIn([]map[string]any{
+		{"severity": "HIGH", "title": "T", "file": "a.go:3", "evidence": "e", "recommendation": "r", "category": "CWE-79"},
+		{"severity": "low", "title": "not worth it"},
+		{"description": "first line\nsecond", "type": "codesmells", "fix": "f"},
+		{"severity": "high"},
+		{"title": long},
+	})
+	assert.Equal(t, []Found{
+		{Severity: "high", File: "a.go", Line: 3, Title: "T", Evidence: "e", Recommendation: "r", Category: "CWE-79"},
+		{Severity: "medium", Title: "first line", Evidence: "first line\nsecond", Recommendation: "f", Category: "codesmells"},
+		{Severity: "medium", Title: long[:159] + "…"},
+	}, found)
+}
+
+func TestShorter(t *testing.T) {
+	text := func(v any) string { out, _ := json.Marshal(v); return string(out) }
+	assert.JSONEq(t, `{"status":"partial","content":"he","note":"n"}`, text(shorter(map[string]any{"status": "partial", "content": "head", "note": "n"}, "he")))
+	assert.JSONEq(t, `{"status":"analysis_complete","raw_analysis":"he"}`, text(shorter(json.RawMessage(`{"status":"analysis_complete","raw_analysis":"head"}`), "he")))
+	assert.JSONEq(t, `{"status":"analysis_complete","raw_analysis":"{\"st","findings":[{"severity":"high","title":"t","citation":"verified","file":"a"},{}]}`,
+		text(shorter(map[string]any{"status": "analysis_complete", "summary": "s", "findings": []any{
+			map[string]any{"severity": "high", "title": "t", "file": "a", "line": nil, "evidence": "long", "citation": "verified"}, "odd",
+		}}, `{"st`)))
+}
+
+// FuzzRead holds that no answer of a model makes reading fail, and that nothing of it is lost.
+func FuzzRead(f *testing.F) {
+	f.Add(`{"status": "files_required_to_continue", "files_needed": ["a"], "findings": [1, "x", {"file": "a:3", "line": "7"}]}`, true)
+	f.Add("```json\n{\"findings\": []}\n```", true)
+	f.Add("text {", false)
+	f.Add(`{"findings":[{"severity":{}}]}`, true)
+	f.Fuzz(func(t *testing.T, text string, asked bool) {
+		a := Read(text, asked)
+		status, ok := a.Object["status"].(string)
+		require.True(t, ok)
+		if raw, isRaw := a.Object["raw_analysis"]; isRaw && status == "analysis_complete" && !a.Structured && len(a.Findings) == 0 && a.Object["findings"] == nil {
+			require.IsType(t, "", raw)
+		}
+		a.cite(func(file string, line int) workspace.Citation {
+			require.NotEmpty(t, file)
+			require.GreaterOrEqual(t, line, 0)
+			return workspace.CitationNotFound
+		})
+		for _, f := range a.Findings {
+			require.NotZero(t, rank(f.Severity()))
+			f.Title()
+		}
+		wants, files := a.Wants()
+		require.Equal(t, wants != "", asksForFiles(status))
+		require.True(t, wants != "" || files == nil)
+		_, err := json.Marshal(a.Object)
+		require.NoError(t, err)
+		shorter(a.Object, "head")
+		foundIn(a.Findings)
+		for _, read := range []bool{true, false} {
+			v := verdict(expertAnswered, a, nil, read)
+			require.True(t, v == VerdictInconclusive || read && a.Structured)
+		}
+	})
+}

@@ -1,0 +1,136 @@
+package workflow
+
+import (
+	"context"
+	"slices"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
+)
+
+// Evidence is what an expert is given besides the run in words.
+type Evidence struct {
+	Attachments []conversation.Attachment
+	Manifest    workspace.Manifest
+	// Repositories is what git says, for the reply. nil where git was not asked.
+	Repositories any
+	Note         string   // what the expert is told of it, "" for nothing
+	Notes        []string // what the caller is told
+	// Nothing says why there is nothing to judge where no file can be read either; "" where there is.
+	Nothing string
+}
+
+// How much of a run's files the expert is sent: two fifths of its model's window, and no more than can be read and
+// answered while a client waits.
+const (
+	windowShare    = 2.0 / 5
+	mostFileTokens = 120_000
+)
+
+// room is how many tokens the files for a question may take.
+func (r *run) room(q ask.Question) int {
+	if r.Window == nil {
+		return mostFileTokens
+	}
+	return min(int(float64(r.Window(q, len(r.c.Images) > 0))*windowShare), mostFileTokens)
+}
+
+// working bounds what is done before a model is asked, so that a passed limit leaves time to store and answer.
+func working(ctx context.Context) (context.Context, context.CancelFunc) {
+	if b, ok := providers.BudgetFrom(ctx); ok {
+		return context.WithDeadlineCause(ctx, b.AnswerBy(), reply.TimedOut(b.Limit))
+	}
+	return context.WithCancel(ctx)
+}
+
+// gather collects what the expert is given at first: the tool's own evidence, the run's relevant files and its pictures.
+// held is what the history already shows it.
+func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[string]conversation.Attachment) (e Evidence, err error) {
+	ctx, cancel := working(ctx)
+	defer cancel()
+	if r.step.Evidence != nil {
+		if e, err = r.step.Evidence(ctx, r.c, tokens); err != nil {
+			return e, err
+		}
+		tokens = max(tokens-e.Manifest.Tokens, tokens/4)
+	}
+	if e, err = r.embed(ctx, e, paths, tokens, held); err != nil {
+		return e, err
+	}
+	for _, ref := range r.c.Images {
+		picture, err := r.Files.Image(ctx, ref)
+		switch {
+		case err == nil:
+			e.Attachments = append(e.Attachments, picture)
+		case ctx.Err() != nil:
+			return e, context.Cause(ctx)
+		default: // it was there when its step was taken
+			e.Notes = append(e.Notes, "Not sent: "+reply.Of(ctx, err).Message)
+		}
+	}
+	return e, nil
+}
+
+// embed adds the text of files to the evidence. What the history shows already is attached again, since older turns may
+// be left out of it; the question then only names what its model does see.
+func (r *run) embed(ctx context.Context, e Evidence, paths []string, tokens int, held map[string]conversation.Attachment) (Evidence, error) {
+	x := r.Config.Expert
+	if !x.IncludeFiles || len(paths) == 0 {
+		return e, nil
+	}
+	b := workspace.Budget{Tokens: tokens, MaxFiles: x.MaxFileCount, MaxFileBytes: x.MaxFileSizeKB << 10, LineNumbers: true}
+	found, m, err := r.Files.Embed(ctx, paths, b, held)
+	if err != nil {
+		return e, err
+	}
+	for _, same := range m.Unchanged {
+		if have, ok := held[same.Path]; ok {
+			found = append(found, have)
+		}
+	}
+	e.Attachments, e.Manifest = append(e.Attachments, found...), merge(e.Manifest, m)
+	return e, nil
+}
+
+// merge joins two manifests.
+func merge(a, b workspace.Manifest) workspace.Manifest {
+	return workspace.Manifest{
+		Sent: slices.Concat(a.Sent, b.Sent), Cut: slices.Concat(a.Cut, b.Cut),
+		Unchanged: slices.Concat(a.Unchanged, b.Unchanged), LeftOut: slices.Concat(a.LeftOut, b.LeftOut),
+		Tokens: a.Tokens + b.Tokens, Bytes: a.Bytes + b.Bytes,
+	}
+}
+
+// manifestLines is how many files of each kind a reply lists.
+const manifestLines = 40
+
+// fileContext says what the expert was given.
+func (r *run) fileContext(e Evidence) FileContext {
+	m := e.Manifest
+	f := FileContext{Type: "fully_embedded", FilesEmbedded: len(m.Sent) + len(m.Cut) + len(m.Unchanged), Repositories: e.Repositories}
+	if f.FilesEmbedded > 0 || len(m.LeftOut) > 0 {
+		f.Manifest = m.Limit(manifestLines)
+	}
+	switch {
+	case !r.Config.Expert.IncludeFiles && len(r.c.RelevantFiles) > 0:
+		f.Type, f.Note = "reference_only", "The relevant files were only named to the expert (EXPERT_ANALYSIS_INCLUDE_FILES=false)."
+	case f.FilesEmbedded == 0:
+		f.Type, f.Note = "reference_only", "No file's text was sent to the expert."
+	case len(m.Cut)+len(m.LeftOut) > 0:
+		f.Type, f.Note = "partially_embedded", "Not everything fitted or could be read: the manifest names what was cut or left out."
+	}
+	return f
+}
+
+// sentIn lists the paths that the expert was given.
+func sentIn(m workspace.Manifest) (paths []string) {
+	for _, list := range [][]workspace.Entry{m.Sent, m.Cut, m.Unchanged} {
+		for _, e := range list {
+			paths = union(paths, []string{e.Path})
+		}
+	}
+	return paths
+}

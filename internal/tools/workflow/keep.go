@@ -1,0 +1,166 @@
+package workflow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+// kept is what a step's turn keeps besides its arguments and its reply: enough to make the reply anew when the expert's
+// answer is finished later.
+type kept struct {
+	Expert string          `json:"expert,omitempty"` // "", answered, wants, skipped, partial or failed
+	Answer string          `json:"answer,omitempty"` // the id of the expert's turn
+	Served bool            `json:"served,omitempty"` // the expert was given the files that it asked for
+	Files  *FileContext    `json:"files,omitempty"`
+	Sent   []string        `json:"sent,omitempty"`   // paths that the expert was given
+	Filled []string        `json:"filled,omitempty"` // relevant files that the caller left out and that were filled in
+	Own    json.RawMessage `json:"own,omitempty"`    // the metadata's own keys
+
+	IssuesRecorded   bool      `json:"issues_recorded,omitempty"`
+	FindingsRecorded bool      `json:"findings_recorded,omitempty"`
+	Tracked          []Tracked `json:"tracked,omitempty"`
+
+	// Of is set on the question of an expert that was asked again: the number of the step that it belongs to.
+	Of int `json:"of,omitempty"`
+}
+
+// The states of a step's expert.
+const (
+	expertAnswered = "answered"
+	expertWants    = "wants"
+	expertSkipped  = "skipped"
+	expertPartial  = "partial"
+	expertFailed   = "failed"
+)
+
+// keptOf reads what a step's turn keeps.
+func keptOf(turn conversation.Turn) kept {
+	var k kept
+	_ = json.Unmarshal(turn.Meta, &k) // a turn of another making keeps nothing
+	return k
+}
+
+// said is the step as a message of the thread.
+func (r *run) said() conversation.Turn {
+	f := r.d.Step
+	text := fmt.Sprintf("%s, step %d of %d: %s", r.spec.Tool, f.StepNumber, f.TotalSteps, f.Step)
+	if strings.TrimSpace(f.Findings) != "" {
+		text += "\n\nFindings: " + f.Findings
+	}
+	return conversation.Turn{Role: providers.RoleUser, Content: text, Tool: r.spec.Tool, Status: conversation.TurnComplete}
+}
+
+// keep stores the step with its reply, and the expert's answer when there is one. body makes the reply for a
+// continuation id, "" when the run is not stored at all; stored is false when this step is not.
+func (r *run) keep(ctx context.Context, turn conversation.Turn, k kept, a *ask.Answer, body func(id string, stored bool) *reply.Object) *reply.Result {
+	turns := []conversation.Turn{turn}
+	if a != nil {
+		turns = append(turns, answerTurn(a, &k))
+	}
+	k.Filled = r.fill
+	object := body(r.hold.ID, true)
+	r.fillStep(&turns[0], object, k)
+	n := conversation.NewTurns{Tool: r.spec.Tool, Title: ask.Title(r.c.Initial), Turns: turns}
+	if r.d.DropFrom > 0 {
+		n.DropStepsTool, n.DropStepsFrom = r.key(), r.d.DropFrom
+	}
+	stored, err := r.hold.Keep(ctx, n, a)
+	if a != nil {
+		r.take(a.Metadata())
+	}
+	if err != nil {
+		return r.notKept("this step is not kept: repeat its findings in the next one.", body)
+	}
+	return r.result(object, stored[len(stored)-1])
+}
+
+// notKept is the reply to a step that could not be stored. The id of a run that is stored up to here stays good.
+func (r *run) notKept(so string, body func(id string, stored bool) *reply.Object) *reply.Result {
+	no := false
+	r.meta.Stored = &no
+	r.meta.Note("The store did not confirm in time, so " + so)
+	id := r.hold.ID
+	if r.hold.New {
+		id = ""
+	}
+	return &reply.Result{Body: *body(id, false), Metadata: r.meta}
+}
+
+// fileContext is what the expert was given, as far as it is known.
+func (k kept) fileContext() FileContext {
+	if k.Files == nil {
+		return FileContext{Type: "reference_only"}
+	}
+	return *k.Files
+}
+
+// answerTurn is an expert's answer as a turn to keep.
+func answerTurn(a *ask.Answer, k *kept) conversation.Turn {
+	turn := a.Turn()
+	turn.ID = uuid.NewString()
+	k.Answer = turn.ID
+	return turn
+}
+
+// fillStep puts the step and its reply into its turn.
+func (r *run) fillStep(turn *conversation.Turn, object *reply.Object, k kept) {
+	if own, err := r.meta.Own.MarshalJSON(); err == nil && len(r.meta.Own.Keys()) > 0 {
+		k.Own = own
+	}
+	step := conversation.Step{Tool: r.key(), Number: r.d.Step.StepNumber, Input: r.step.Args}
+	if turn.Step != nil { // as it was stored: a filled-in file or another order of keys is no new argument
+		step.Input = turn.Step.Input
+	}
+	if rendered, err := object.MarshalJSON(); err == nil { // a reply is made of types that marshal
+		step.Reply = rendered
+	}
+	turn.Step = &step
+	if meta, err := json.Marshal(k); err == nil {
+		turn.Meta = meta
+	}
+}
+
+// save writes a stored step anew, here and in the store. A failure costs only that whoever asks next finds the old state.
+func (r *run) save(ctx context.Context, turn conversation.Turn) error {
+	i := slices.IndexFunc(r.hold.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID })
+	if i >= 0 {
+		r.hold.Turns[i] = turn
+	}
+	err := r.hold.Save(ctx, turn)
+	if err != nil {
+		r.Log.Warn("step not saved", zap.String("continuation_id", r.hold.ID), zap.Error(err))
+	}
+	return err
+}
+
+// result is a reply whose expert's answer, if last is one, is cut to what the client takes; the rest is then read by chat.
+func (r *run) result(object *reply.Object, last conversation.Turn) *reply.Result {
+	out := &reply.Result{Body: *object, Metadata: r.meta}
+	if last.Role != providers.RoleAssistant || last.Content == "" {
+		return out
+	}
+	s := ask.Said{ContinuationID: r.hold.ID, N: last.N}
+	analysis := object.Get("expert_analysis")
+	out.Answer = &reply.Answer{
+		Text: last.Content, URI: s.URI(), ContinuationID: r.hold.ID,
+		Put: func(text string) {
+			if analysis == nil {
+				out.Body.Set("content", text)
+				return
+			}
+			out.Body.Set("expert_analysis", shorter(analysis, text))
+		},
+	}
+	return out
+}

@@ -1,0 +1,73 @@
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func line(n int, branch, args string) Line {
+	return Line{Number: n, Branch: branch, Args: json.RawMessage(fmt.Sprintf(`{"step":"s%d%s","step_number":%d%s}`, n, branch, n, args))}
+}
+
+func TestPlanOf(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		lines []Line
+		want  string
+		notes int
+		order []string
+	}{
+		{"nothing", nil, `{"steps":[]}`, 0, []string{}},
+		{
+			"a line",
+			[]Line{line(1, "", ""), line(2, "", "")},
+			`{"steps":[{"step_number":1,"content":"s1"},{"step_number":2,"content":"s2"}]}`, 0,
+			[]string{},
+		},
+		{
+			"a revision takes its place",
+			[]Line{line(1, "", ""), line(2, "", ""), line(3, "", `,"revises_step_number":1`)},
+			`{"steps":[{"step_number":1,"content":"s3","revised_by_step":3},{"step_number":2,"content":"s2"}]}`, 0,
+			[]string{},
+		},
+		{
+			"a revision of a revision",
+			[]Line{line(1, "", ""), line(2, "", `,"revises_step_number":1`), line(3, "", `,"revises_step_number":1`)},
+			`{"steps":[{"step_number":1,"content":"s3","revised_by_step":3}]}`, 0,
+			[]string{},
+		},
+		{
+			"a revision of nothing",
+			[]Line{line(1, "", ""), line(2, "", `,"revises_step_number":9`)},
+			`{"steps":[{"step_number":1,"content":"s1"},{"step_number":2,"content":"s2"}]}`, 1,
+			[]string{},
+		},
+		{
+			"branches keep to themselves",
+			[]Line{
+				line(1, "", ""), line(2, "b", `,"branch_from_step":1`), line(2, "", ""), line(3, "a", `,"branch_from_step":2`),
+				line(4, "b", `,"revises_step_number":2`),
+			},
+			`{"steps":[{"step_number":1,"content":"s1"},{"step_number":2,"content":"s2"}],"branches":{
+				"b":{"branch_from_step":1,"steps":[{"step_number":2,"content":"s4b","revised_by_step":4}]},
+				"a":{"branch_from_step":2,"steps":[{"step_number":3,"content":"s3a"}]}}}`, 0,
+			[]string{"b", "a"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := PlanOf(c.lines)
+			require.NoError(t, err)
+			text, err := json.Marshal(p)
+			require.NoError(t, err)
+			assert.JSONEq(t, c.want, string(text))
+			assert.Len(t, p.Notes, c.notes)
+			assert.Equal(t, c.order, p.BranchIDs())
+		})
+	}
+	_, err := PlanOf([]Line{{Args: json.RawMessage(`[]`)}})
+	assert.Error(t, err)
+}

@@ -1,0 +1,150 @@
+package workflow
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// Finished is what a run has found, for those who record it.
+type Finished struct {
+	Tool           string
+	ContinuationID string
+	Found          []Found
+}
+
+// Found is one finding of medium severity or above, the caller's or the expert's.
+type Found struct {
+	Severity       string // critical, high or medium
+	File           string // as it was cited, "" for none
+	Line           int    // 0 for none
+	Title          string // one line
+	Evidence       string
+	Recommendation string
+	Category       string // as it was written, "" for none
+}
+
+// Tracked is a finding as the issue tracker has it.
+type Tracked struct {
+	Number   int    `json:"number"`
+	Title    string `json:"title"`
+	Severity string `json:"severity"`
+	Status   string `json:"status"`
+	New      bool   `json:"new"` // false: it was being tracked already
+}
+
+// longestTitle is how many characters a recorded title has at most.
+const longestTitle = 160
+
+// foundIn picks the findings that are worth recording.
+func foundIn[F ~map[string]any](findings []F) []Found {
+	serious, _ := atLeast(findings, "medium")
+	var found []Found
+	for _, one := range serious {
+		f := Finding(one)
+		n := Found{
+			Severity: f.Severity(), Title: f.Title(), Evidence: f.Text("evidence", "description", "details"),
+			Recommendation: f.Text("recommendation", "fix", "suggestion"), Category: f.Text("category", "type"),
+		}
+		if n.Title == "" {
+			n.Title = Finding{"title": n.Evidence}.Title()
+		}
+		if n.Title == "" {
+			continue // it says nothing
+		}
+		if runes := []rune(n.Title); len(runes) > longestTitle {
+			n.Title = string(runes[:longestTitle-1]) + "…"
+		}
+		n.File, n.Line = f.Place()
+		found = append(found, n)
+	}
+	return found
+}
+
+// record hands what a run has found to the issue tracker, each part once: the caller's issues when the run ends, the
+// expert's findings when its answer is whole. A failure costs the record, never the step.
+func (r *run) record(ctx context.Context, o opinion, k *kept) {
+	if r.Capture == nil || o.state == expertWants || ctx.Err() != nil {
+		return
+	}
+	var found []Found
+	if !k.IssuesRecorded {
+		found, k.IssuesRecorded = foundIn(r.newIssues()), true
+	}
+	if o.state == expertAnswered && !k.FindingsRecorded {
+		found, k.FindingsRecorded = append(found, foundIn(o.analysis.Findings)...), true
+	}
+	if len(found) == 0 {
+		return
+	}
+	tracked, err := r.capture(ctx, Finished{Tool: r.spec.Tool, ContinuationID: r.hold.ID, Found: found})
+	if err != nil {
+		r.Log.Warn("findings not recorded", zap.String("continuation_id", r.hold.ID), zap.Error(err))
+		r.meta.Note("The findings could not be recorded in the issue tracker in time.")
+	}
+	for _, t := range tracked {
+		if !slices.ContainsFunc(k.Tracked, func(have Tracked) bool { return have.Number == t.Number }) {
+			k.Tracked = append(k.Tracked, t)
+		}
+	}
+}
+
+// newIssues are the run's issues without those that were recorded when it had ended before.
+func (r *run) newIssues() []map[string]any {
+	var known []Facts
+	for i, turn := range r.past {
+		if turn.Step.Number < r.d.Step.StepNumber && keptOf(turn).IssuesRecorded {
+			known = r.facts[:i+1]
+		}
+	}
+	before := Consolidate(r.spec.Ladder, known).Issues
+	var issues []map[string]any
+	for _, issue := range r.c.Issues {
+		if !slices.ContainsFunc(before, same(issue)) {
+			issues = append(issues, issue)
+		}
+	}
+	return issues
+}
+
+// captureTime is what recording may take at most; within a call it may also take no more than half of its reserve.
+const captureTime = 2 * time.Second
+
+// capture calls Capture and gives up on it when its time is over, whether it heeds its ctx or not.
+func (r *run) capture(ctx context.Context, f Finished) ([]Tracked, error) {
+	end := time.Now().Add(captureTime)
+	if b, ok := providers.BudgetFrom(ctx); ok {
+		if half := b.AnswerBy().Add(b.Reserve() / 2); half.Before(end) {
+			end = half
+		}
+	}
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	type result struct {
+		tracked []Tracked
+		err     error
+	}
+	done := make(chan result, 1)
+	go func() {
+		var got result
+		defer func() {
+			if p := recover(); p != nil {
+				got.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+			done <- got
+		}()
+		got.tracked, got.err = r.Capture(ctx, f)
+	}()
+	select {
+	case got := <-done:
+		return got.tracked, got.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
