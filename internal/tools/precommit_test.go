@@ -1,0 +1,134 @@
+package tools
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+)
+
+// git runs git in the lab's folder, with times and names of its own.
+func (l *lab) git(args ...string) string {
+	l.t.Helper()
+	cmd := exec.CommandContext(l.t.Context(), "git", args...)
+	cmd.Dir = l.dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_SYSTEM="+os.DevNull,
+		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_AUTHOR_DATE=2026-01-02T03:04:05Z",
+		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org", "GIT_COMMITTER_DATE=2026-01-02T03:04:05Z")
+	out, err := cmd.CombinedOutput()
+	require.NoError(l.t, err, "%s", out)
+	return strings.TrimSpace(string(out))
+}
+
+// repository makes a git repository of the folder, with one commit and a file that has changed since.
+func (l *lab) repository() string {
+	l.git("init", "-q", "-b", "main")
+	l.file("window.go", source)
+	l.git("add", ".")
+	l.git("commit", "-q", "-m", "first")
+	return l.file("window.go", strings.Replace(source, "len(n)-1", "len(n)", 1))
+}
+
+// precommit reads a real repository itself: status and diffs, staged, unstaged and against a branch.
+func TestPrecommitInspectsGit(t *testing.T) {
+	l := newLab(t, asktest.Says(expertSays(finding("low", "window.go", 4))))
+	l.repository()
+	l.file("staged.go", "package window // staged\n")
+	l.git("add", "staged.go")
+	l.file(".env", "KEY=secret-value")
+	l.git("add", "-f", ".env")
+
+	first := l.call("precommit", l.step("precommit", 1, 2))
+	assert.Equal(t, "pause_for_validation", first["status"])
+	assert.True(t, noteIn(first, "the first project folder is looked at"))
+	assert.Equal(t, l.dir, at(first, "file_context", "repositories", 0, "path"))
+	assert.Equal(t, "main", at(first, "file_context", "repositories", 0, "branch"))
+	var changed []any
+	for _, c := range at(first, "file_context", "repositories", 0, "changes").([]any) {
+		changed = append(changed, at(c, "path").(string)[len(l.dir)+1:]+" "+at(c, "state").(string))
+	}
+	assert.ElementsMatch(t, []any{"window.go  M", "staged.go A ", ".env A "}, changed)
+
+	done, text := l.try(t.Context(), "precommit", l.step("precommit", 2, 2, "continuation_id", first["continuation_id"]))
+	assert.Equal(t, "validation_complete", done["status"], text)
+	assert.Equal(t, "pass", done["verdict"])
+	assert.Equal(t, "verified", at(done, "expert_analysis", "findings", 0, "citation"))
+	assert.Equal(t, "partially_embedded", at(done, "file_context", "type"), ".env was cut out")
+	prompt := l.prompt()
+	for _, part := range []string{"-\tfor i := 0; i < len(n)-1; i++ {", "+\tfor i := 0; i < len(n); i++ {", "+package window // staged", "Branch: main"} {
+		assert.Contains(t, prompt, part)
+	}
+	assert.NotContains(t, prompt, "secret-value")
+	assert.Contains(t, prompt, ".env: not given")
+
+	for name, c := range map[string]struct {
+		args      []any
+		has, lack string
+	}{
+		"staged alone":         {[]any{"include_unstaged", false}, "// staged", "len(n); i++"},
+		"unstaged alone":       {[]any{"include_staged", false}, "len(n); i++", "// staged"},
+		"against a commit":     {[]any{"compare_to", "HEAD"}, "len(n); i++", "secret-value"},
+		"a folder and a focus": {[]any{"path", l.dir, "focus_on", "the loop"}, "focus: the loop", "No path was named"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l.call("precommit", l.step("precommit", 1, 1, c.args...))
+			assert.Contains(t, l.prompt(), c.has)
+			assert.NotContains(t, l.prompt(), c.lack)
+		})
+	}
+}
+
+// What can't be inspected is refused where it is named, not three steps later.
+func TestPrecommitRefuses(t *testing.T) {
+	l := newLab(t, asktest.Says(expertSays()))
+	l.repository()
+	for name, c := range map[string]struct {
+		args []any
+		code string
+	}{
+		"a branch that is none":     {[]any{"compare_to", "no-such-branch"}, "invalid_request"},
+		"an option for a branch":    {[]any{"compare_to", "--output=/tmp/x"}, "invalid_request"},
+		"a folder outside":          {[]any{"path", "/etc"}, "path_denied"},
+		"a folder that isn't there": {[]any{"path", "nowhere"}, "file_not_found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, c.code, l.errorCode("precommit", l.step("precommit", 1, 3, c.args...)))
+			assert.Equal(t, c.code, l.errorCode("precommit", l.step("precommit", 1, 1, c.args...)))
+		})
+	}
+	assert.Zero(t, l.asked())
+}
+
+// Where git has nothing to say, no expert is asked, unless there are files to judge.
+func TestPrecommitWithoutAChange(t *testing.T) {
+	for name, prepare := range map[string]func(l *lab){
+		"clean": func(l *lab) {
+			l.repository()
+			l.git("add", ".")
+			l.git("commit", "-q", "-m", "second")
+		},
+		"no repository": func(l *lab) { l.file("window.go", source) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, asktest.Says(expertSays()))
+			prepare(l)
+			first := l.call("precommit", l.step("precommit", 1, 2))
+			assert.Equal(t, "pause_for_validation", first["status"])
+			done := l.call("precommit", l.step("precommit", 2, 2, "continuation_id", first["continuation_id"]))
+			assert.Equal(t, "validation_complete", done["status"])
+			assert.Equal(t, "skipped", at(done, "expert_analysis", "status"))
+			assert.Equal(t, "inconclusive", done["verdict"])
+			assert.NotNil(t, done["complete_validation"])
+			assert.Zero(t, l.asked())
+
+			done = l.call("precommit", l.step("precommit", 1, 1, "relevant_files", []string{"window.go"}))
+			assert.Equal(t, "analysis_complete", at(done, "expert_analysis", "status"))
+			assert.Equal(t, "pass", done["verdict"])
+		})
+	}
+}
