@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -430,5 +431,46 @@ func TestIssueCommandsAtOnce(t *testing.T) {
 		}
 		assert.Equal(t, map[string]int{"opened": 1, "checklist": 1 + writers, "said": writers, "is": writers, "noted": writers}, kinds)
 		assert.Equal(t, []string{fmt.Sprint(writers + 1)}, k.query(`SELECT count(DISTINCT issue_number) FROM exai_issues`))
+	})
+}
+
+// What a finished workflow reports is an issue, found from its conversation and back, and closed as the reply says.
+func TestIssuesOfAWorkflow(t *testing.T) {
+	eachTracker(t, func(t *testing.T, k *tracker) {
+		const run = `{"step":"read it","step_number":1,"total_steps":1,"next_step_required":false,"findings":"a leak","confidence":"certain",
+			"issues_found":[{"severity":"high","description":"Leaks a goroutine","file":"client.go","line":7},{"severity":"low","description":"A typo"}]}`
+		code, out, errs := k.run("", "call", "debug", run)
+		require.Equal(t, exitOK, code, out+errs)
+		var reply struct {
+			ID      string `json:"continuation_id"`
+			Closing string `json:"close_tracked_issues"`
+			Tracked []struct {
+				Number int
+				New    bool
+			} `json:"tracked_issues"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(out), &reply))
+		require.Len(t, reply.Tracked, 1, "what is of low severity is not recorded")
+		assert.True(t, reply.Tracked[0].New)
+		assert.Equal(t, []int{1}, k.numbers("list", "--conversation", reply.ID))
+		assert.Equal(t, []int{1}, k.numbers("list", "--file", "client.go", "--severity", "high"))
+		page := k.cli("issues", "show", "1")
+		assert.Contains(t, page, "- Place: client.go:7\n")
+		assert.Contains(t, page, "- "+reply.ID+": found, 1 update")
+		assert.Contains(t, k.cli("conversations", "show", reply.ID), "- Issue: #1 Leaks a goroutine (high, open)\n")
+
+		code, out, _ = k.run("", "call", "debug", run)
+		require.Equal(t, exitOK, code)
+		require.NoError(t, json.Unmarshal([]byte(out), &reply))
+		assert.False(t, reply.Tracked[0].New, "seen again, it is the same issue")
+		assert.Equal(t, []int{1}, k.numbers("list", "--all"))
+
+		command := strings.Fields(strings.ReplaceAll(reply.Closing, "NUMBER", "1"))
+		from := slices.Index(command, "exai-mcp")
+		require.GreaterOrEqual(t, from, 0, reply.Closing)
+		to := slices.Index(command, "--fixed-by") + 2
+		command[to-1] = strings.Trim(command[to-1], ",.`")
+		k.cli(command[from+1 : to]...)
+		assert.Equal(t, []int{1}, k.numbers("list", "--status", "fixed", "--conversation", reply.ID))
 	})
 }
