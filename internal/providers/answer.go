@@ -237,14 +237,9 @@ func (g *Generation) mend(j *job, e *Error) bool {
 
 // attempt sends one request and listens to its end.
 func (g *Generation) attempt(p Provider, req ChatRequest) (*ChatResponse, *Error) {
-	release, err := g.c.slots.take(g.ctx, p.Name(), g.behind, func() {
-		g.mu.Lock()
-		g.asked.queued = true
-		g.mu.Unlock()
-		g.tell(PhaseQueued, 0)
-	})
-	if err != nil {
-		return nil, g.ending()
+	release, failure := g.slot(p.Name())
+	if failure != nil {
+		return nil, failure
 	}
 	defer release()
 	g.mu.Lock()
@@ -253,7 +248,7 @@ func (g *Generation) attempt(p Provider, req ChatRequest) (*ChatResponse, *Error
 		release()
 	}
 	g.out.Attempts++
-	g.asked.queued = false
+	g.asked.requestID = ""
 	g.mu.Unlock()
 	g.tell(PhaseAsking, 0)
 
@@ -279,7 +274,7 @@ func (g *Generation) attempt(p Provider, req ChatRequest) (*ChatResponse, *Error
 	a.Usage = g.spend(req.Model, resp)
 	broken := err != nil && g.delivering
 	g.broken = g.broken || broken
-	g.delivering = false
+	g.answering, g.delivering = false, false
 	g.mu.Unlock()
 
 	if err == nil && resp == nil {
@@ -297,25 +292,54 @@ func (g *Generation) attempt(p Provider, req ChatRequest) (*ChatResponse, *Error
 	return resp, a.Err
 }
 
-// heard takes one delta of the stream.
-func (g *Generation) heard(d Delta, a *Attempt) {
-	if d.Empty() {
-		return
+// slot waits for a slot of the vendor's queue. One that comes when the request's time is all but over is of no use: what
+// would be sent could only be cut.
+func (g *Generation) slot(vendor string) (release func(), failure *Error) {
+	release, err := g.c.slots.take(g.ctx, vendor, g.behind, func() {
+		g.mu.Lock()
+		g.asked.queued = true
+		g.mu.Unlock()
+		g.tell(PhaseQueued, 0)
+	})
+	if err != nil {
+		return nil, g.ending()
 	}
+	g.mu.Lock()
+	waited, limit, since := g.asked.queued, g.asked.limit, g.asked.since
+	g.asked.queued = false
+	g.mu.Unlock()
+	if waited && g.left(limit.Value, since) < min(minAttempt, limit.Value/10) {
+		release()
+		fires, _ := g.frame.first(limit, since)
+		return nil, noSlot(vendor, fires)
+	}
+	return release, nil
+}
+
+// heard takes one delta of the stream. An empty one says that the answer has begun: from there on, silence counts.
+func (g *Generation) heard(d Delta, a *Attempt) {
 	idle := g.c.cfg.Timeouts.Idle()
 	g.mu.Lock()
 	if g.ended {
 		g.mu.Unlock()
 		return
 	}
-	if g.delivering {
+	switch {
+	case !g.answering:
+		g.answering = true
+		g.onIdle = time.AfterFunc(idle.Value, func() { g.stop(&passed{idle}) })
+	case !d.Empty():
 		g.onIdle.Reset(idle.Value)
-	} else {
+	}
+	if d.Empty() {
+		g.mu.Unlock()
+		return
+	}
+	if !g.delivering {
 		g.delivering, g.spoken = true, true
 		g.text.Reset()
 		g.thought.Reset()
 		a.FirstDelta = time.Since(a.Start)
-		g.onIdle = time.AfterFunc(idle.Value, func() { g.stop(&passed{idle}) })
 	}
 	long := false
 	if most := g.c.cfg.Calls.MaxAnswerBytes; most > 0 {

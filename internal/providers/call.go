@@ -71,6 +71,7 @@ type Outcome struct {
 	Model    Model        // who really answered
 	Partial  bool
 	Limit    *config.Limit // the limit that ended a partial answer, if one did
+	Cut      *Error        // why a partial answer was cut short; nil where the model itself ended it so, or it goes on
 	// Live is the running generation when it goes on in the background; nil else.
 	Live     *Generation
 	Thinking string // the switch as sent

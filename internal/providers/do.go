@@ -49,6 +49,9 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 	err := loop.run(ctx, func() *Error {
 		release, err := c.slots.take(ctx, provider, nil, func() {})
 		if err != nil {
+			if errors.Is(context.Cause(ctx), mine) {
+				return noSlot(provider, fires)
+			}
 			return ended()
 		}
 		defer release()

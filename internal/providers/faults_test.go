@@ -37,6 +37,7 @@ func (c clock) budget() providers.Budget {
 func atOnce(clock) time.Duration      { return 0 }
 func byReserve(c clock) time.Duration { return c.call - c.budget().Reserve() }
 func byIdle(c clock) time.Duration    { return c.idle }
+func byFirst(c clock) time.Duration   { return c.beat + c.idle }
 func byConnect(c clock) time.Duration { return c.connect }
 func byWait(c clock) time.Duration    { return c.wait }
 func retries(n int) func(clock) time.Duration {
@@ -134,6 +135,9 @@ func matrix() []row {
 		{name: "empty deltas for ever", reply: func(c clock, _ emulator.Vendor) []emulator.Fault {
 			return []emulator.Fault{emulator.EmptyDeltas(2, c.beat)}
 		}, chat: partial(providers.FinishTimeout, "idle", byIdle, whileTyping)},
+		{name: "nothing but empty deltas", reply: func(c clock, _ emulator.Vendor) []emulator.Fault {
+			return []emulator.Fault{emulator.EmptyDeltas(0, c.beat)}
+		}, chat: timeout("idle", byFirst)},
 		{name: "one token now and then, for ever", reply: func(c clock, _ emulator.Vendor) []emulator.Fault {
 			return []emulator.Fault{emulator.Drip(c.beat / 5)}
 		}, chat: partial(providers.FinishTimeout, "vendor", byReserve, "..."), plain: timeout("vendor", byReserve)},

@@ -35,7 +35,8 @@ type Generation struct {
 	thought    strings.Builder
 	received   tally  // over all requests of this answer
 	spoken     bool   // any delta has arrived
-	delivering bool   // the request that runs now has sent a delta
+	answering  bool   // the request that runs now has sent an event
+	delivering bool   // ... and a delta
 	asked      asking // the request that runs now
 	detached   bool
 	broken     bool // a stream died after it had begun
@@ -202,7 +203,7 @@ func (g *Generation) start() {
 func (g *Generation) callOver() {
 	g.mu.Lock()
 	limit := g.frame.budget.Limit
-	if waits := !g.delivering || g.frame.simple(); waits && g.asked.limit.Value > 0 {
+	if waits := !g.answering || g.frame.simple(); waits && g.asked.limit.Value > 0 {
 		limit = g.frame.cut(g.asked.limit, g.asked.since)
 	}
 	g.mu.Unlock()
@@ -213,10 +214,10 @@ func (g *Generation) callOver() {
 // answer that has begun is bounded by it in a simple tool alone.
 func (g *Generation) requestOver() {
 	g.mu.Lock()
-	limit, delivering, bound := g.asked.limit, g.delivering, g.frame.simple() && !g.detached
+	limit, answering, bound := g.asked.limit, g.answering, g.frame.simple() && !g.detached
 	g.mu.Unlock()
 	switch {
-	case !delivering:
+	case !answering:
 		g.stop(&passed{limit})
 	case bound:
 		g.leave(limit)
@@ -280,11 +281,9 @@ func (g *Generation) ending() *Error {
 	var p *passed
 	switch {
 	case errors.As(cause, &p) && g.asked.queued:
-		e := timeoutError(p.limit, fmt.Sprintf("No slot for a request to %s became free within %s.", titleOf(model.Provider), p.limit))
-		e.Hint = fmt.Sprintf("Send it again later, or raise %s_MAX_INFLIGHT in the server's environment.", strings.ToUpper(model.Provider))
-		return e
+		return noSlot(model.Provider, p.limit)
 	case errors.As(cause, &p) && !g.spoken:
-		return timeoutError(p.limit, fmt.Sprintf("%s sent nothing within %s.", model.ID, p.limit))
+		return timeoutError(p.limit, fmt.Sprintf("%s sent nothing of an answer within %s.", model.ID, p.limit))
 	case errors.As(cause, &p):
 		return timeoutError(p.limit, fmt.Sprintf("%s did not finish its answer within %s.", model.ID, p.limit))
 	case errors.Is(cause, context.DeadlineExceeded):
@@ -293,6 +292,13 @@ func (g *Generation) ending() *Error {
 		return &Error{Kind: KindTooLarge, Message: fmt.Sprintf("%s wrote more than MAX_ANSWER_BYTES=%d.", model.ID, g.c.cfg.Calls.MaxAnswerBytes), Err: cause}
 	}
 	return &Error{Kind: KindCancelled, Message: "The call was cancelled.", Err: cause}
+}
+
+// noSlot is the error of a request that waited in the queue until its time was over.
+func noSlot(provider string, limit config.Limit) *Error {
+	e := timeoutError(limit, fmt.Sprintf("No slot for a request to %s became free within %s.", titleOf(provider), limit))
+	e.Hint = fmt.Sprintf("Send it again later, or raise %s_MAX_INFLIGHT in the server's environment.", strings.ToUpper(provider))
+	return e
 }
 
 // finish settles what the answer has come to, once, and tells the observer of a limit that ended it.
@@ -336,7 +342,7 @@ func (g *Generation) conclude(resp *ChatResponse, err error, failure *Error) {
 	case failure == nil:
 		g.err = err // Build's own
 	case g.spoken && (g.broken || g.detached || g.ctx.Err() != nil):
-		out.Partial = true
+		out.Partial, out.Cut = true, failure
 		out.Response.Content, out.Response.Reasoning = g.text.String(), g.thought.String()
 		out.Response.FinishReason, out.Limit = g.cutBy(failure)
 		if resp != nil && (resp.FinishReason == FinishLength || resp.FinishReason == FinishContentFilter) {

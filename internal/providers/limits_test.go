@@ -91,6 +91,26 @@ func TestLimits(t *testing.T) {
 			took: seconds(26), limit: "STREAM_IDLE_TIMEOUT_SECS=25s", finish: providers.FinishTimeout, content: words(1),
 		},
 		{
+			name: "a first event that carries nothing, then silence", model: "kimi-k3", class: config.ClassExpert,
+			chat: stream(nil, say(seconds(2), ""), say(forever, "")),
+			took: seconds(27), kind: providers.KindTimeout, limit: "STREAM_IDLE_TIMEOUT_SECS=25s",
+		},
+		{
+			name: "a first event that carries nothing, and many more", model: "kimi-k3", class: config.ClassExpert,
+			chat: stream(nil, say(seconds(2), ""), say(seconds(20), ""), say(forever, "")),
+			took: seconds(27), kind: providers.KindTimeout, limit: "STREAM_IDLE_TIMEOUT_SECS=25s",
+		},
+		{
+			name: "a first event that carries nothing ends the wait for one", model: "glm-5.3", class: config.ClassExpert,
+			chat: stream(nil, say(seconds(20), ""), say(seconds(24), "word ")),
+			took: seconds(44), finish: providers.FinishStop, content: words(1),
+		},
+		{
+			name: "... but in a simple tool the whole request is bounded", model: "glm-5.3", class: config.ClassSimple,
+			chat: stream(nil, say(seconds(20), ""), say(seconds(24), "word ")),
+			took: seconds(28.5), kind: providers.KindTimeout, limit: "GLM_TIMEOUT_SECS=30s",
+		},
+		{
 			name: "nothing but reasoning", model: "glm-5.3", class: config.ClassSimple, chat: stream(nil, think(seconds(20), "hm"), say(seconds(20), "yes")),
 			took: seconds(28.5), limit: "GLM_TIMEOUT_SECS=30s", finish: providers.FinishTimeout, content: "",
 		},
@@ -178,6 +198,32 @@ func TestAQueueCountsAgainstTheVendorsLimit(t *testing.T) {
 		require.NoError(t, second.err, "its first event came 25.4 s after it was asked")
 		assert.Equal(t, 49400*time.Millisecond, second.after)
 		assert.Len(t, b.seen.attempts, 2)
+	})
+}
+
+func TestASlotThatComesAtTheEndIsNotUsed(t *testing.T) {
+	inBubble(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *bench) {
+		b.glm.ChatFunc = steady(100)
+		ends := make(chan error)
+		ctx := b.inClass(t.Context(), config.ClassSimple)
+		for range 3 {
+			go func() {
+				_, err := b.caller.Call(ctx, ask("glm-5.3"))
+				ends <- err
+			}()
+		}
+		refused := 0
+		for range 3 {
+			if err := <-ends; err != nil { // the slot of the one that was served is free when all of their time is over
+				refused++
+				e := failure(t, err)
+				assert.Contains(t, e.Message, "slot")
+				assert.Equal(t, "GLM_TIMEOUT_SECS=30s", e.Limit.String())
+			}
+		}
+		assert.Equal(t, 2, refused)
+		assert.Len(t, b.seen.attempts, 1)
+		assert.Len(t, b.seen.names(), 3, "each call's limit passed, and was reported once")
 	})
 }
 

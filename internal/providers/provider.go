@@ -18,8 +18,9 @@ type Provider interface {
 	// Models lists what the vendor is known to serve, the embedded catalogue's rows for it.
 	Models() []Model
 	// Chat makes exactly one request (it neither retries nor limits itself in time; ctx does) and streams it: on is called
-	// from the calling goroutine for each delta, in order. The response holds the whole answer. On an error the response
-	// is nil when nothing arrived, else it holds what did, and the error is an *Error.
+	// from the calling goroutine for each delta, in order; a first event that carries nothing is an empty delta, which says
+	// that the vendor has begun. The response holds the whole answer. On an error the response is nil when nothing arrived,
+	// else it holds what did, and the error is an *Error.
 	Chat(ctx context.Context, req ChatRequest, on func(Delta)) (*ChatResponse, error)
 }
 
@@ -125,7 +126,7 @@ type ChatRequest struct {
 	Drop            []string        // wire parameters to leave out, since the vendor refused them before
 }
 
-// Delta is one piece of a streamed answer. Only pieces that carry something are delivered.
+// Delta is one piece of a streamed answer. Only pieces that carry something are delivered, but for the first.
 type Delta struct {
 	Content   string
 	Reasoning string

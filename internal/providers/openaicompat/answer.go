@@ -114,6 +114,7 @@ type answer struct {
 	searches             []providers.SearchHit
 
 	size    int
+	begun   bool // an event came that reports no error
 	choices bool // an event had choices
 	arrived bool // a delta was delivered
 }
@@ -158,6 +159,10 @@ func (a *answer) event(raw []byte) error {
 		}
 		a.finish = cmp.Or(a.finish, string(ch.FinishReason))
 	}
+	if !a.begun && !a.arrived && a.on != nil {
+		a.on(providers.Delta{})
+	}
+	a.begun = true
 	if a.size > a.max {
 		return errTooLong
 	}

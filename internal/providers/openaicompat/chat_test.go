@@ -43,7 +43,7 @@ func TestChatGathersTheAnswer(t *testing.T) {
 	var deltas []providers.Delta
 	resp, err := c.Chat(t.Context(), question(), func(d providers.Delta) { deltas = append(deltas, d) })
 	require.NoError(t, err)
-	assert.Equal(t, []providers.Delta{{Reasoning: "let me "}, {Reasoning: "see"}, {Content: "six"}, {Content: "ty"}, {Content: "-two"}}, deltas)
+	assert.Equal(t, []providers.Delta{{}, {Reasoning: "let me "}, {Reasoning: "see"}, {Content: "six"}, {Content: "ty"}, {Content: "-two"}}, deltas)
 	assert.Equal(t, &providers.ChatResponse{
 		Model: "glm-x-0814", Content: "sixty-two", Reasoning: "let me see", FinishReason: providers.FinishStop,
 		Usage:      providers.Usage{InputTokens: 10, CachedTokens: 4, OutputTokens: 5},
