@@ -60,7 +60,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 	if err := writeProject(d.project); err != nil {
 		return err
 	}
-	if d.vendors, err = emulator.Start(); err != nil {
+	if d.vendors, err = emulator.Start(emulator.Demo()); err != nil {
 		return err
 	}
 	defer d.vendors.Close()

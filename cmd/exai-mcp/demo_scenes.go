@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,7 +21,7 @@ func scenes() []scene {
 	return []scene{
 		{"chat with GLM, and go on with the conversation", playGLM},
 		{"chat with Kimi, which speaks another dialect", playKimi},
-		{"a debug workflow on a planted bug, with an expert at its end", playDebug},
+		{"a debug workflow on a planted bug: the expert's findings are checked against the files", playDebug},
 		{"a consensus: models of both vendors at once, each blind to the other", playConsensus},
 		{"a web search", playSearch},
 		{"a vendor that never answers: the call ends at its limit", playSilence},
@@ -32,15 +31,10 @@ func scenes() []scene {
 }
 
 func playGLM(ctx context.Context, d *demo) error {
-	d.vendors.On(emulator.Match{Vendor: emulator.GLM, Text: "bloom filter"},
-		emulator.Say("(emulated) ", "A bloom filter tells quickly that something is certainly not in a set. ",
-			"Databases ask one before they read from disk; crawlers, before they fetch a page again."))
 	first, err := d.call(ctx, "chat", map[string]any{"prompt": "Name two uses of a bloom filter.", "model": "glm-5.3-flash"})
 	if err != nil {
 		return err
 	}
-	d.vendors.On(emulator.Match{Vendor: emulator.GLM, Text: "And its price"},
-		emulator.Say("(emulated) ", "It errs to one side: now and then it says \"maybe\" of something that is not there."))
 	_, err = d.call(ctx, "chat", map[string]any{
 		"prompt": "And its price?", "continuation_id": first.text("continuation_offer", "continuation_id"),
 	})
@@ -48,8 +42,6 @@ func playGLM(ctx context.Context, d *demo) error {
 }
 
 func playKimi(ctx context.Context, d *demo) error {
-	d.vendors.On(emulator.Match{Vendor: emulator.Kimi, Text: "idempotence"},
-		emulator.Say("(emulated) ", "Doing it twice has the effect of doing it once."))
 	_, err := d.call(ctx, "chat", map[string]any{"prompt": "What is idempotence, in one sentence?", "model": "kimi-k3.1-pro"})
 	return err
 }
@@ -64,19 +56,6 @@ func playDebug(ctx context.Context, d *demo) error {
 	if err != nil {
 		return err
 	}
-	expert, err := json.Marshal(map[string]any{
-		"status":  "analysis_complete",
-		"summary": "(emulated) The hypothesis holds: the loop ends one window early.",
-		"findings": []map[string]any{{
-			"severity": "high", "file": file, "line": 6, "title": "Loop bound leaves out the last window",
-			"evidence": "i < len(numbers)-n never reaches the window that ends at the last number", "recommendation": "use <=", "confidence": "certain",
-		}},
-		"root_cause": "(emulated) < where <= is meant, in the loop of Sums.",
-	})
-	if err != nil {
-		return err
-	}
-	d.vendors.On(emulator.Match{Vendor: emulator.GLM, Anywhere: "off by one"}, emulator.Say(string(expert)))
 	_, err = d.call(ctx, "debug", map[string]any{
 		"step": "Read the loop of Sums and walked it by hand with n=2.", "step_number": 2, "total_steps": 2,
 		"next_step_required": false, "findings": "With three numbers and n=2, i takes 0 only; the bound is off by one.",
@@ -87,15 +66,9 @@ func playDebug(ctx context.Context, d *demo) error {
 }
 
 func playConsensus(ctx context.Context, d *demo) error {
-	for vendor, opinion := range map[emulator.Vendor]string{
-		emulator.GLM:  "(emulated) For it: one file to back up, no server to run.",
-		emulator.Kimi: "(emulated) Against it as soon as two machines write.",
-	} {
-		d.vendors.On(emulator.Match{Vendor: vendor, Anywhere: "SQLite"}, emulator.Say(opinion))
-	}
 	_, err := d.call(ctx, "consensus", map[string]any{
-		"step": "Is SQLite enough for a service that keeps a few million rows?", "step_number": 1, "total_steps": 2,
-		"next_step_required": true, "findings": "Writes come from one process today.",
+		"step": "Should sessions live in signed cookies or in the database?", "step_number": 1, "total_steps": 2,
+		"next_step_required": true, "findings": "A few thousand users, one server today.",
 	})
 	return err
 }
@@ -106,7 +79,6 @@ func playSearch(ctx context.Context, d *demo) error {
 }
 
 func playSilence(ctx context.Context, d *demo) error {
-	d.vendors.On(emulator.Match{Vendor: emulator.GLM, Text: "Are you there"}, emulator.Fail(emulator.NeverAnswer()))
 	r, err := d.call(ctx, "chat", map[string]any{"prompt": "Are you there?", "model": "glm-5.3"})
 	if err == nil && r.text("error", "code") != "timeout" {
 		err = fmt.Errorf("expected a timeout, got %v", r)
@@ -115,8 +87,6 @@ func playSilence(ctx context.Context, d *demo) error {
 }
 
 func playStall(ctx context.Context, d *demo) error {
-	d.vendors.On(emulator.Match{Vendor: emulator.GLM, Text: "Count to five"},
-		emulator.Say("(emulated) ", "one, ", "two, ", "three, ", "four, ", "five.").With(emulator.StallAfter(4)))
 	r, err := d.call(ctx, "chat", map[string]any{"prompt": "Count to five.", "model": "glm-5.3-flash"})
 	if err == nil && r.text("status") != "partial" {
 		err = fmt.Errorf("expected a partial answer, got %v", r)
@@ -125,8 +95,6 @@ func playStall(ctx context.Context, d *demo) error {
 }
 
 func playBackground(ctx context.Context, d *demo) error {
-	d.vendors.On(emulator.Match{Vendor: emulator.GLM, Text: "Tell me slowly"},
-		emulator.Say("(emulated) ", "a ", "long ", "answer ", "takes ", "its ", "time.").Every(demoLimit/5))
 	r, err := d.call(ctx, "chat", map[string]any{"prompt": "Tell me slowly.", "model": "glm-5.3-flash"})
 	if err != nil {
 		return err
@@ -141,29 +109,12 @@ func playBackground(ctx context.Context, d *demo) error {
 	return err
 }
 
-// writeProject makes a small project with a bug in it.
+// writeProject makes the small project with a bug in it that the expert's answer is about.
 func writeProject(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for name, text := range map[string]string{
-		"go.mod": "module example.org/window\n\ngo 1.26\n",
-		"window.go": `package window
-
-// Sums returns the sum of every window of n neighbouring numbers.
-func Sums(numbers []int, n int) []int {
-	var sums []int
-	for i := 0; i < len(numbers)-n; i++ {
-		sum := 0
-		for _, v := range numbers[i : i+n] {
-			sum += v
-		}
-		sums = append(sums, sum)
-	}
-	return sums
-}
-`,
-	} {
+	for name, text := range emulator.DemoProject() {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err
 		}

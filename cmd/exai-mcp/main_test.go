@@ -234,14 +234,14 @@ func TestDemo(t *testing.T) {
 	assert.NotContains(t, out+errs, "a-real-key-of-the-user")
 	assert.Empty(t, errs)
 	for _, want := range []string{
-		"speaks MCP 2025-11-25", "-> chat\n", "status: continuation_available", "; kimi; ", "citation: verified",
-		"status: consensus_workflow_complete", "Emulated result 1", "limit: GLM_TIMEOUT_SECS=2s", "status: partial",
+		"speaks MCP 2025-11-25", "-> chat\n", "status: continuation_available", "; kimi; ", "citation: verified", "citation: not_found",
+		"status: consensus_workflow_complete", "emulated page", "limit: GLM_TIMEOUT_SECS=2s", "status: partial",
 		"a long answer takes its time.", "the server was gone after",
 	} {
 		assert.Contains(t, out, want)
 	}
 	for _, line := range strings.Split(out, "\n") {
-		if strings.HasPrefix(line, "   content: ") && !strings.Contains(line, "sent nothing within") {
+		if strings.HasPrefix(line, "   content: ") && !strings.Contains(line, "sent nothing of an answer within") {
 			assert.Contains(t, line, "emulated", "every emulated answer says so")
 		}
 	}
