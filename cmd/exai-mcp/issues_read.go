@@ -159,7 +159,7 @@ func (a *app) listIssues(ctx context.Context, f issue.Filter, form format, none 
 		rows := [][]string{{"#", "SEVERITY", "STATUS", "CATEGORY", "PROGRESS", "TITLE", "PLACE"}}
 		for _, i := range list {
 			rows = append(rows, []string{
-				fmt.Sprint(i.Number), string(i.Severity), string(i.Status), string(i.Category), i.Bar(10), i.Title, i.Where(),
+				fmt.Sprint(i.Number), string(i.Severity), string(i.Status), string(i.Category), i.Bar(10), shortened(i.Title, 72), i.Where(),
 			})
 		}
 		return a.print(table(rows))
