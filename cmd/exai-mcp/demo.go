@@ -17,21 +17,33 @@ import (
 )
 
 func (a *app) demoCommand() *cobra.Command {
-	return &cobra.Command{
+	var alone bool
+	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "See it work: real tool calls against emulated vendors, no key, no network",
 		Long: `Starts an emulator of both vendors' APIs on loopback, starts this program as an MCP server in another process, and calls
 its tools over that process's stdin and stdout, as a coding agent would. What passes between them is printed. Every answer
 comes from the emulator and says so; keys and settings of yours are not used, and what is made lies in a temporary folder
-that is removed at the end.`,
+that is removed at the end.
+
+--emulator starts the emulated vendors alone, prints the settings that lead a server to them, and runs until Ctrl-C: for
+trying this program with an MCP client of yours, without a key.`,
+		Example: `  exai-mcp demo
+  exai-mcp demo --emulator > emulated.env    and, in the client's settings: exai-mcp --env-file /path/to/emulated.env`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.demo(cmd.Context()); err != nil {
+			run := a.demo
+			if alone {
+				run = a.emulate
+			}
+			if err := run(cmd.Context()); err != nil {
 				return failure{err}
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&alone, "emulator", false, "run the emulated vendors alone, and print a server's settings for them")
+	return cmd
 }
 
 // The demo's limits are short, so that an answer that never comes is over in seconds.

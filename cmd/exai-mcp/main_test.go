@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -245,6 +247,34 @@ func TestDemo(t *testing.T) {
 			assert.Contains(t, line, "emulated", "every emulated answer says so")
 		}
 	}
+}
+
+// The emulator alone serves a server that is given the settings which it prints.
+func TestDemoEmulatorAlone(t *testing.T) {
+	s := newSite(t, "LOG_LEVEL=error")
+	ctx, cancel := context.WithCancel(t.Context())
+	out, printed := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"demo", "--emulator"}, s.environ, strings.NewReader(""), printed, io.Discard)
+		printed.Close()
+	}()
+	var settings []string
+	lines := bufio.NewScanner(out)
+	for len(settings) < 4 && lines.Scan() {
+		settings = append(settings, lines.Text())
+	}
+	file := filepath.Join(s.dir, "emulated.env")
+	require.NoError(t, os.WriteFile(file, []byte(strings.Join(settings, "\n")), 0o600))
+	s.environ = append(s.environ, "GLM_API_KEY=", "GLM_API_URL=", "KIMI_API_KEY=", "KIMI_API_URL=")
+	for _, model := range []string{"glm-5.3-flash", "kimi-k3"} {
+		code, answer, errs := s.run("", "--env-file", file, "call", "chat", `{"prompt":"hello","model":"`+model+`"}`)
+		assert.Equal(t, exitOK, code, errs)
+		assert.Contains(t, answer, "emulated")
+	}
+	assert.Empty(t, s.vendors.Requests(), "other vendors were asked")
+	cancel()
+	assert.Equal(t, exitOK, <-ended)
 }
 
 func TestASignalEndsTheDemo(t *testing.T) {
