@@ -282,8 +282,10 @@ func (g *Generation) ending() *Error {
 	switch {
 	case errors.As(cause, &p) && g.asked.queued:
 		return noSlot(model.Provider, p.limit)
+	case errors.As(cause, &p) && !g.spoken && p.limit == g.c.cfg.Timeouts.Idle():
+		return timeoutError(p.limit, fmt.Sprintf("%s began to answer, and then sent nothing within %s.", model.ID, p.limit))
 	case errors.As(cause, &p) && !g.spoken:
-		return timeoutError(p.limit, fmt.Sprintf("%s sent nothing of an answer within %s.", model.ID, p.limit))
+		return timeoutError(p.limit, fmt.Sprintf("%s sent nothing within %s.", model.ID, p.limit))
 	case errors.As(cause, &p):
 		return timeoutError(p.limit, fmt.Sprintf("%s did not finish its answer within %s.", model.ID, p.limit))
 	case errors.Is(cause, context.DeadlineExceeded):

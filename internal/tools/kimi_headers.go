@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 )
 
@@ -48,7 +49,7 @@ func (d *Deps) captureHeaders(ctx context.Context, in headersInput) (*Result, er
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, ask.Failed(ctx, err, out)
 	}
 	r := &Result{}
 	d.toolsReply(r, messages, out)

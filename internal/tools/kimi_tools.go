@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
@@ -59,7 +60,7 @@ func (d *Deps) toolsChat(ctx context.Context, in toolsChatInput) (*Result, error
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, ask.Failed(ctx, err, out)
 	}
 	if n := searches.Load(); n > 0 {
 		r.Metadata.Note(fmt.Sprintf("The model searched the web %d times; Moonshot bills each search beside the tokens.", n))

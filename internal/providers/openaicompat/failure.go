@@ -115,7 +115,7 @@ func (c *Client) interruption(x *exchange, a ask, err error) *providers.Error {
 		e.Message, e.Hint = who+"'s certificate is not trusted here.", hintCertificate
 	case noSuchHost(err):
 		e.Retry = false
-		e.Message, e.Hint = who+"'s address does not exist.", hintAddress
+		e.Message, e.Hint = who+"'s address does not exist.", hintConnect
 	case !x.connected.Load():
 		e.Message, e.Hint = who+" could not be connected to.", hintConnect
 	default:

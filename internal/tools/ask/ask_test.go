@@ -29,12 +29,12 @@ type bench struct {
 	requests []providers.ChatRequest
 }
 
-func newBench(t *testing.T, glm asktest.Chat) *bench {
+func newBench(t *testing.T, glm asktest.Chat, kimi ...asktest.Chat) *bench {
 	b := &bench{t: t, cfg: config.Default(), store: &asktest.Store{}}
 	_, caller := asktest.Vendors(t, b.cfg, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 		b.requests = append(b.requests, req)
 		return glm(ctx, req, on)
-	}, nil)
+	}, append(kimi, nil)[0])
 	b.Threads = ask.New(ask.Options{Config: b.cfg, Caller: caller, Store: b.store.Open})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -158,6 +158,110 @@ func TestErrorBeforeAnyTextStoresNothing(t *testing.T) {
 	list, err := b.store.List(t.Context(), conversation.Filter{})
 	require.NoError(t, err)
 	assert.Empty(t, list)
+}
+
+// What was asked in vain is told all the same: requests, their cost, and who stood in.
+func TestAnErrorTellsWhatAskingTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+			return &providers.ChatResponse{FinishReason: providers.FinishStop, UsageKnown: true, Usage: providers.Usage{InputTokens: 1000}}, nil
+		})
+		_, err := b.Ask(b.call(), "", question("x"))
+		e := reply.Of(t.Context(), err)
+		assert.Equal(t, reply.ProviderError, e.Code)
+		m := e.Result().Metadata
+		assert.Equal(t, 1, m.Attempts)
+		assert.Equal(t, 1000, m.Usage.InputTokens)
+		assert.Equal(t, "reasoning_effort=low", m.Thinking)
+		assert.Empty(t, m.ModelUsed, "nobody answered")
+
+		down := func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+			return nil, &providers.Error{Kind: providers.KindOverloaded, Retry: true, HTTPStatus: 503, Message: "busy"}
+		}
+		b = newBench(t, down, down)
+		b.cfg.Calls.MaxRetries = 1
+		_, err = b.Ask(b.call(), "", question("x"))
+		m = reply.Of(t.Context(), err).Result().Metadata
+		assert.Equal(t, 4, m.Attempts, "two at each vendor")
+		assert.Equal(t, &providers.Fallback{From: "glm-5.3-flash", To: "kimi-k3.1-pro", Reason: "overloaded"}, m.Fallback)
+		assert.Nil(t, m.Usage)
+	})
+}
+
+func TestAFallbackIsForItsTurnOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		glm := func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+			if down {
+				return nil, &providers.Error{Kind: providers.KindProviderError, Retry: true, HTTPStatus: 500, Message: "down"}
+			}
+			return asktest.Says("from GLM")(ctx, req, on)
+		}
+		b := newBench(t, glm, asktest.Says("from Kimi"))
+		b.cfg.Calls.MaxRetries = 0
+		first := b.ask("", "x")
+		second := b.ask(first.ContinuationID, "y")
+		for _, s := range []*ask.Said{first, second} {
+			assert.Equal(t, "kimi-k3.1-pro", s.Metadata.ModelUsed)
+			assert.Equal(t, "glm-5.3-flash", s.Metadata.Fallback.From, "the thread's model is asked first each time")
+		}
+		down = false
+		third := b.ask(first.ContinuationID, "z")
+		assert.Equal(t, "glm-5.3-flash", third.Metadata.ModelUsed)
+		assert.Nil(t, third.Metadata.Fallback)
+		q := question("and Kimi?")
+		q.Model = "kimi-k3"
+		_, err := b.Ask(b.call(), first.ContinuationID, q)
+		require.NoError(t, err)
+		assert.Equal(t, "kimi-k3", b.ask(first.ContinuationID, "again").Metadata.ModelUsed, "one that was named is the thread's from then on")
+	})
+}
+
+// The note on a partial answer is what really ended it.
+func TestAPartialAnswerSaysWhatCutIt(t *testing.T) {
+	ended := func(said string, then *providers.Error, finish providers.FinishReason) asktest.Chat {
+		return func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+			on(providers.Delta{Content: said})
+			resp := &providers.ChatResponse{Content: said, FinishReason: finish}
+			if then != nil {
+				return resp, then
+			}
+			return resp, nil
+		}
+	}
+	for name, tc := range map[string]struct {
+		chat   asktest.Chat
+		finish string
+		note   string
+	}{
+		"the vendor": {
+			ended("half", &providers.Error{Kind: providers.KindRateLimited, Message: "GLM limits how much may be asked."}, ""), "network",
+			"The answer was cut short: GLM limits how much may be asked. What had arrived is here.",
+		},
+		"its length":            {ended("half", nil, providers.FinishLength), "length", "The answer is longer than the model may write at once; a further prompt can ask it to go on."},
+		"our bound":             {asktest.Drips(time.Second, text(strings.Repeat("x", 200), "more")...), "length", "The answer was cut short: glm-5.3-flash wrote more than MAX_ANSWER_BYTES=100. What had arrived is here."},
+		"the content filter":    {ended("half", nil, providers.FinishContentFilter), "content_filter", "The vendor's content filter ended the answer; what had arrived is here."},
+		"a limit":               {asktest.Drips(20*time.Second, text("half", "more")...), "timeout", "The answer was ended by GLM_TIMEOUT_SECS=30s."},
+		"nothing but blanks":    {ended(" \n", &providers.Error{Kind: providers.KindNetwork, Message: "It was cut off."}, ""), "network", "The answer was cut short: It was cut off. What had arrived is here."},
+		"the vendor's own idea": {ended("half", &providers.Error{Kind: providers.KindContentFiltered, Message: "Refused."}, ""), "content_filter", "The answer was cut short: Refused. What had arrived is here."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, tc.chat)
+				b.cfg.Calls.MaxAnswerBytes = 100
+				q := question("x")
+				q.Background = false
+				s, err := b.Ask(b.call(), "", q)
+				require.NoError(t, err)
+				assert.True(t, s.Partial)
+				assert.Equal(t, tc.finish, s.Metadata.FinishReason)
+				assert.Equal(t, []string{tc.note}, s.Metadata.Notes)
+				if name == "nothing but blanks" {
+					assert.Contains(t, s.Text, "had not begun its answer", "a client is shown no blank")
+				}
+			})
+		})
+	}
 }
 
 // An answer that is longer than its call goes on, is saved every 2 s, and is fetched by a blank prompt.

@@ -23,8 +23,7 @@ func working(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithCancel(ctx)
 }
 
-// storing bounds the storing of what a call came to: within its limit, of whose reserve a
-// fifth is left for the way out. A
+// storing bounds the storing of what a call came to: within its limit, of whose reserve a fifth is left for the way out. A
 // cancelled call stores too.
 func (t *Threads) storing(ctx context.Context) (context.Context, context.CancelFunc) {
 	end := time.Now().Add(storeTime)

@@ -205,12 +205,17 @@ func (h *Hold) Remaining(added int) *int {
 	return &left
 }
 
-// Model is the model that answered last in the thread, "" when none did.
+// Model is the thread's model: the one that answered last, or that another stood in for then; "" when none did.
 func (h *Hold) Model() string {
 	for i := len(h.Turns) - 1; i >= 0; i-- {
-		if turn := h.Turns[i]; turn.Role == providers.RoleAssistant && turn.Model != "" {
-			return turn.Model
+		turn := h.Turns[i]
+		if turn.Role != providers.RoleAssistant || turn.Model == "" {
+			continue
 		}
+		if from := metaOf(turn).Fallback; from != nil {
+			return from.From // a fallback is for its turn only
+		}
+		return turn.Model
 	}
 	return ""
 }

@@ -29,7 +29,7 @@ func (t *Threads) Put(ctx context.Context, q Question) (*Answer, error) {
 	}
 	out, err := t.caller.Call(ctx, t.callOf(q, b))
 	if err != nil {
-		return nil, err
+		return nil, Failed(ctx, err, out)
 	}
 	asked, dropped := b.last()
 	a := &Answer{Outcome: *out, Asked: asked, Dropped: dropped, Notes: slices.Concat(q.Notes, out.Notes), question: q}
@@ -40,6 +40,21 @@ func (t *Threads) Put(ctx context.Context, q Question) (*Answer, error) {
 	return a, nil
 }
 
+// Failed is a model call's error with what is known of the requests behind it; out is the outcome that came with it.
+func Failed(ctx context.Context, err error, out *providers.Outcome) error {
+	if out == nil || out.Attempts == 0 {
+		return err
+	}
+	e := *reply.Of(ctx, err)
+	m := metadata(*out)
+	m.ModelUsed, m.ProviderUsed, m.FinishReason = "", "", "" // nobody answered; the error names who was asked
+	if *m.Usage == (providers.Usage{}) {
+		m.Usage = nil
+	}
+	e.Asked = &m
+	return &e
+}
+
 // describe says what the outcome means for who reads the answer.
 func (a *Answer) describe() {
 	out := a.Outcome
@@ -47,7 +62,7 @@ func (a *Answer) describe() {
 	if out.Partial {
 		a.why = whyPartial(out)
 	}
-	if a.Text == "" && out.Partial {
+	if out.Partial && strings.TrimSpace(a.Text) == "" {
 		a.Text = stillThinking(out)
 	}
 }
@@ -170,12 +185,14 @@ func whyPartial(out providers.Outcome) string {
 		return fmt.Sprintf("The call's time was over (%s); the answer goes on in the background.", out.Limit)
 	case out.Limit != nil:
 		return fmt.Sprintf("The answer was ended by %s.", out.Limit)
+	case out.Response.FinishReason == providers.FinishCancelled:
+		return "The answer was ended before it was whole."
+	case out.Cut != nil:
+		return "The answer was cut short: " + out.Cut.Message + " What had arrived is here."
 	}
 	switch out.Response.FinishReason {
 	case providers.FinishLength:
 		return "The answer is longer than the model may write at once; a further prompt can ask it to go on."
-	case providers.FinishNetwork:
-		return "The connection to the vendor broke off; what had arrived is here."
 	case providers.FinishContentFilter:
 		return "The vendor's content filter ended the answer; what had arrived is here."
 	}
@@ -188,6 +205,12 @@ type turnMeta struct {
 	Attempts int                 `json:"attempts,omitempty"`
 	Fallback *providers.Fallback `json:"fallback,omitempty"`
 	Notes    []string            `json:"notes,omitempty"`
+}
+
+// metaOf reads it; a turn of another making has none.
+func metaOf(turn conversation.Turn) (meta turnMeta) {
+	_ = json.Unmarshal(turn.Meta, &meta)
+	return meta
 }
 
 // Metadata says who answered and what it took.

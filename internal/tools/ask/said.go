@@ -2,7 +2,6 @@ package ask
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -125,7 +124,7 @@ func (h *Hold) lastSaid(offset int) (*Said, error) {
 	case s.Partial:
 		s.Metadata.Note("The answer was ended before it was whole; a new prompt can ask for the rest.")
 	}
-	if whole == "" && s.Partial {
+	if s.Partial && strings.TrimSpace(whole) == "" {
 		s.Text, s.Offset = thinking, 0
 		return s, nil
 	}
@@ -140,9 +139,7 @@ func (h *Hold) lastSaid(offset int) (*Said, error) {
 
 // Spoken is the metadata of an answer that was kept.
 func Spoken(turn conversation.Turn) reply.Metadata {
-	var meta turnMeta
-	_ = json.Unmarshal(turn.Meta, &meta) // a turn of another making has none
-	usage := turn.Usage
+	meta, usage := metaOf(turn), turn.Usage
 	m := reply.Metadata{
 		ModelUsed: turn.Model, ProviderUsed: turn.Provider, Attempts: meta.Attempts,
 		FinishReason: string(turn.FinishReason), Usage: &usage, Thinking: meta.Thinking, Fallback: meta.Fallback,

@@ -56,6 +56,7 @@ type Error struct {
 	Limit      *config.Limit // the limit that fired
 	Elapsed    time.Duration // from the call's start; 0 when it says nothing
 	RetryAfter time.Duration
+	Asked      *Metadata // what asking took, where a model was asked in vain: attempts, usage, fallback, notes
 	Err        error
 }
 
@@ -143,7 +144,7 @@ func ofVendor(e *providers.Error) *Error {
 		Limit: e.Limit, Elapsed: e.Elapsed, RetryAfter: e.RetryAfter, Err: e,
 	}
 	switch e.Kind {
-	case providers.KindRateLimited, providers.KindOverloaded, providers.KindTimeout, providers.KindNetwork:
+	case providers.KindRateLimited, providers.KindOverloaded, providers.KindTimeout:
 		out.Retryable = true
 	}
 	return out
@@ -179,6 +180,9 @@ func Busy(err error) *Error {
 // Result renders the error as the contract's reply.
 func (e *Error) Result() *Result {
 	r := &Result{IsError: true}
+	if e.Asked != nil {
+		r.Metadata = *e.Asked
+	}
 	r.Body.Set("status", "error").Set("content", e.Message).Set("content_type", "text").Set("error", e.Object())
 	return r
 }

@@ -73,6 +73,24 @@ func TestOfContexts(t *testing.T) {
 	assert.Equal(t, RateLimited, Of(ctx, &providers.Error{Kind: providers.KindRateLimited}).Code, "what a vendor said comes first")
 }
 
+// What a vendor's failure says about sending the same again.
+func TestRetryable(t *testing.T) {
+	for want, errs := range map[bool][]providers.Error{
+		true: {
+			{Kind: providers.KindRateLimited}, {Kind: providers.KindOverloaded}, {Kind: providers.KindTimeout},
+			{Kind: providers.KindNetwork, Retry: true}, {Kind: providers.KindProviderError, Retry: true},
+		},
+		false: {
+			{Kind: providers.KindNetwork}, // such as a certificate that is not trusted, or a name that does not exist
+			{Kind: providers.KindProviderError}, {Kind: providers.KindAuth}, {Kind: providers.KindBalance},
+		},
+	} {
+		for _, e := range errs {
+			assert.Equal(t, want, Of(t.Context(), &e).Retryable, "%+v", e)
+		}
+	}
+}
+
 func TestErrorForTheLog(t *testing.T) {
 	vendor := &providers.Error{Kind: providers.KindBalance, Message: "Nothing left.", HTTPStatus: 429, VendorCode: "1113", RequestID: "r1", Err: errors.New("cause")}
 	assert.Equal(t, `balance: Nothing left. [HTTP 429, code "1113", request "r1"] (cause)`, Of(t.Context(), vendor).Error())
