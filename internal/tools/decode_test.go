@@ -63,7 +63,7 @@ func TestShapeSchema(t *testing.T) {
 			"confidence": {"type": "string", "enum": ["low", "very_high"]},
 			"temperature": {"type": "number", "minimum": 0, "maximum": 1},
 			"large": {"type": "integer"},
-			"choice": {"type": ["string", "object", "null"]},
+			"choice": {"anyOf": [{"type": "string"}, {"type": "object"}]},
 			"continuation_id": {"type": "string"}
 		},
 		"required": ["step", "count", "findings"],
@@ -261,4 +261,12 @@ func normal(in sampleInput) string {
 		return err.Error()
 	}
 	return string(text)
+}
+
+// Some clients turn schemas into dialects that know neither a list of types nor null.
+func TestSchemasNameOneTypeEach(t *testing.T) {
+	for _, tool := range everyTool() {
+		assert.NotContains(t, string(tool.Schema), `"type":[`, tool.Name)
+		assert.NotContains(t, string(tool.Schema), `"null"`, tool.Name)
+	}
 }

@@ -188,13 +188,8 @@ func typeSchema(t reflect.Type, r rules) (*reply.Object, error) {
 	}
 	o := &reply.Object{}
 	switch {
-	case len(r.types) == 1:
-		return o.Set("type", r.types[0]), nil
-	case len(r.types) > 1:
-		if o.Set("type", r.types); len(r.items) > 0 {
-			o.Set("items", (&reply.Object{}).Set("type", r.items))
-		}
-		return o, nil
+	case len(r.types) > 0:
+		return oneOf(r.types, r.items), nil
 	case t == rawType || t.Kind() == reflect.Interface:
 		return o, nil
 	case custom(t):
@@ -230,6 +225,26 @@ func typeSchema(t reflect.Type, r rules) (*reply.Object, error) {
 		return nil, fmt.Errorf("arguments can't be %s", t)
 	}
 	return o, nil
+}
+
+// oneOf is the schema of a value of one of several types; items are those of a list's items. Clients that turn schemas into
+// another dialect know a type that is one word, and branches; a list of types many of them don't.
+func oneOf(types, items []string) *reply.Object {
+	var branches []*reply.Object
+	for _, t := range types {
+		if t == "null" {
+			continue
+		}
+		branch := (&reply.Object{}).Set("type", t)
+		if t == "array" && len(items) > 0 {
+			branch.Set("items", oneOf(items, nil))
+		}
+		branches = append(branches, branch)
+	}
+	if len(branches) == 1 {
+		return branches[0]
+	}
+	return (&reply.Object{}).Set("anyOf", branches)
 }
 
 // custom tells whether a type reads its JSON itself.
