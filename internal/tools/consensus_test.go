@@ -125,6 +125,8 @@ func TestConsensusWithFailures(t *testing.T) {
 			r := l.call("consensus", consensusArgs())
 			assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against error"}, opinions(r))
 			assert.Equal(t, "balance", at(r, "accumulated_responses", 1, "error", "code"))
+			assert.EqualValues(t, 1, at(r, "accumulated_responses", 1, "metadata", "attempts"))
+			assert.EqualValues(t, 2, at(r, "metadata", "attempts"), "requests in vain count")
 			assert.NotContains(t, at(r, "accumulated_responses", 1), "verdict")
 			assert.Equal(t, "low", at(r, "complete_consensus", "consensus_confidence"))
 			assert.EqualValues(t, 1, at(r, "complete_consensus", "total_responses"))
@@ -170,6 +172,7 @@ func TestConsensusWithFailures(t *testing.T) {
 			assert.Equal(t, "balance", at(reply, "error", "code"))
 			assert.Contains(t, at(reply, "error", "message"), "glm-5.3:for: The account is empty.")
 			assert.Contains(t, at(reply, "error", "message"), "kimi-k3:against: ")
+			assert.EqualValues(t, 2, at(reply, "metadata", "attempts"))
 		})
 	})
 	t.Run("one has no key", func(t *testing.T) {

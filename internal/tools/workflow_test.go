@@ -314,6 +314,11 @@ func TestWorkflowEndsWithoutAnExpert(t *testing.T) {
 				if c.text != "" {
 					assert.Contains(t, fmt.Sprint(at(done, "expert_analysis", "reason"), at(done, "expert_analysis", "error", "code")), c.text)
 				}
+				if attempts := at(done, "metadata", "attempts"); l.asked() > 0 {
+					assert.EqualValues(t, l.asked(), attempts, "what was asked in vain counts")
+				} else {
+					assert.Nil(t, attempts)
+				}
 				assert.NotNil(t, done[p.block])
 				for _, flag := range p.flags {
 					assert.Equal(t, true, done[flag])

@@ -233,6 +233,9 @@ func (r *run) failed(ctx context.Context, err error, given Evidence) (opinion, e
 		}
 	}
 	r.Log.Info("expert failed", zap.String("tool", r.spec.Tool), zap.Error(err))
+	if e.Asked != nil {
+		r.take(*e.Asked)
+	}
 	o := opinion{state: expertFailed, files: r.fileContext(given), sent: sentIn(given.Manifest)}
 	o.said.Analysis = (&reply.Object{}).Set("status", status).Set("error", e.Object())
 	return o, nil

@@ -180,6 +180,9 @@ func (r *run) opinionOf(ctx context.Context, p Panelist, given Evidence) (o Opin
 		e := reply.Of(ctx, err)
 		o.Status, o.err = opinionFailed, e
 		o.Who = Source{Provider: e.Provider, ModelName: e.Model}
+		if asked := e.Asked; asked != nil {
+			o.Who.Attempts, o.Who.Usage, o.Who.Thinking, o.Who.Notes = asked.Attempts, asked.Usage, asked.Thinking, asked.Notes
+		}
 		o.Error, _ = e.Object().MarshalJSON() // an error's parts marshal
 		return o
 	}
@@ -199,6 +202,7 @@ func (r *run) opinionOf(ctx context.Context, p Panelist, given Evidence) (o Opin
 func nobody(ctx context.Context, opinions []Opinion) error {
 	var first *reply.Error
 	var said []string
+	asked, usage := reply.Metadata{}, providers.Usage{}
 	for _, o := range opinions {
 		if o.Status != opinionFailed {
 			return nil
@@ -207,13 +211,18 @@ func nobody(ctx context.Context, opinions []Opinion) error {
 		if first == nil {
 			first = e
 		}
+		asked.Attempts += o.Who.Attempts
+		if o.Who.Usage != nil {
+			usage = usage.Plus(*o.Who.Usage)
+			asked.Usage = &usage
+		}
 		said = append(said, o.label()+": "+e.Message)
 	}
 	if first == nil {
 		return errors.New("a consensus without models")
 	}
 	all := *first
-	all.Message = "No model answered. " + strings.Join(said, " ")
+	all.Message, all.Asked = "No model answered. "+strings.Join(said, " "), &asked
 	return &all
 }
 
@@ -222,11 +231,10 @@ func (r *run) tally(opinions []Opinion) {
 	var models, vendors []string
 	usage := providers.Usage{}
 	for _, o := range opinions {
-		if o.Status == opinionFailed {
-			continue
+		if o.Status != opinionFailed {
+			models = union(models, []string{o.Who.ModelName})
+			vendors = union(vendors, []string{o.Who.Provider})
 		}
-		models = union(models, []string{o.Who.ModelName})
-		vendors = union(vendors, []string{o.Who.Provider})
 		r.meta.Attempts += o.Who.Attempts
 		if o.Who.Usage != nil {
 			usage = usage.Plus(*o.Who.Usage)
