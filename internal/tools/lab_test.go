@@ -88,6 +88,15 @@ func (l *lab) start() {
 	}
 }
 
+// twin is another process on the same store and folder.
+func (l *lab) twin() *lab {
+	other := &lab{t: l.t, cfg: config.Default(), store: l.store, dir: l.dir, openStore: l.openStore, glm: l.glm, kimi: l.kimi, tracker: l.tracker}
+	*other.cfg = *l.cfg
+	other.start()
+	l.t.Cleanup(func() { other.close() })
+	return other
+}
+
 // restart ends the process and begins another one on the same store.
 func (l *lab) restart() {
 	l.close()

@@ -86,50 +86,54 @@ func TestPlannerDeepThinking(t *testing.T) {
 }
 
 func TestPlannerBranchesAndRevisions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, nil)
-		id := l.call("planner", plan(1, 8))["continuation_id"]
-		send := func(n int, more ...any) dict {
-			return l.call("planner", plan(n, 8, append([]any{"continuation_id", id}, more...)...))
-		}
-		send(2)
-		send(3, "is_branch_point", true, "branch_from_step", 2, "branch_id", "fast")
-		l.restart()
-		branch := send(4, "branch_id", "fast")
-		assert.Equal(t, []any{"fast"}, at(branch, "metadata", "branches"))
-		assert.EqualValues(t, 4, at(branch, "metadata", "step_history_length"))
-		next := l.nextCall(branch)
-		assert.Equal(t, "fast", next["branch_id"], "the next call goes on with the branch")
-		send(3, "is_branch_point", true, "branch_from_step", 2, "branch_id", "safe/slow")
-		main := send(3, "step", "Main line.")
-		assert.Equal(t, []any{"fast", "safe/slow"}, at(main, "metadata", "branches"))
-		revised := send(5, "is_step_revision", true, "revises_step_number", 2, "step", "Part 2, better.")
-		assert.EqualValues(t, 2, at(revised, "metadata", "revises_step_number"))
-		assert.NotContains(t, l.nextCall(revised), "is_step_revision")
-		stray := send(6, "is_step_revision", true, "revises_step_number", 99, "step", "Stray.")
-		assert.True(t, noteIn(stray, "step 99"))
-		assert.True(t, noteIn(send(7, "is_branch_point", true), "without a branch_id"))
-		replaced := send(4, "branch_id", "fast", "step", "Part 4, anew.")
-		assert.NotEmpty(t, replaced["next_call"])
-		send(7, "step", "Seven.")
-
-		done := send(8)
-		assert.Equal(t, []any{
-			dict{"step_number": 1.0, "content": "Part 1."},
-			dict{"step_number": 2.0, "content": "Part 2, better.", "revised_by_step": 5.0},
-			dict{"step_number": 3.0, "content": "Main line."},
-			dict{"step_number": 6.0, "content": "Stray."},
-			dict{"step_number": 7.0, "content": "Seven."},
-			dict{"step_number": 8.0, "content": "Part 8."},
-		}, at(done, "plan", "steps"))
-		assert.Equal(t, dict{
-			"fast": dict{"branch_from_step": 2.0, "steps": []any{
-				dict{"step_number": 3.0, "content": "Part 3."}, dict{"step_number": 4.0, "content": "Part 4, anew."},
-			}},
-			"safe/slow": dict{"branch_from_step": 2.0, "steps": []any{dict{"step_number": 3.0, "content": "Part 3."}}},
-		}, at(done, "plan", "branches"))
-		assert.Contains(t, done["plan_summary"], "2 branches")
+	t.Run("in a map", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { branchesAndRevisions(t, newLab(t, nil)) })
 	})
+	t.Run("in a database", func(t *testing.T) { branchesAndRevisions(t, newLab(t, nil, onDatabase(t))) })
+}
+
+func branchesAndRevisions(t *testing.T, l *lab) {
+	id := l.call("planner", plan(1, 8))["continuation_id"]
+	send := func(n int, more ...any) dict {
+		return l.call("planner", plan(n, 8, append([]any{"continuation_id", id}, more...)...))
+	}
+	send(2)
+	send(3, "is_branch_point", true, "branch_from_step", 2, "branch_id", "fast")
+	l.restart()
+	branch := send(4, "branch_id", "fast")
+	assert.Equal(t, []any{"fast"}, at(branch, "metadata", "branches"))
+	assert.EqualValues(t, 4, at(branch, "metadata", "step_history_length"))
+	next := l.nextCall(branch)
+	assert.Equal(t, "fast", next["branch_id"], "the next call goes on with the branch")
+	send(3, "is_branch_point", true, "branch_from_step", 2, "branch_id", "safe/slow")
+	main := send(3, "step", "Main line.")
+	assert.Equal(t, []any{"fast", "safe/slow"}, at(main, "metadata", "branches"))
+	revised := send(5, "is_step_revision", true, "revises_step_number", 2, "step", "Part 2, better.")
+	assert.EqualValues(t, 2, at(revised, "metadata", "revises_step_number"))
+	assert.NotContains(t, l.nextCall(revised), "is_step_revision")
+	stray := send(6, "is_step_revision", true, "revises_step_number", 99, "step", "Stray.")
+	assert.True(t, noteIn(stray, "step 99"))
+	assert.True(t, noteIn(send(7, "is_branch_point", true), "without a branch_id"))
+	replaced := send(4, "branch_id", "fast", "step", "Part 4, anew.")
+	assert.NotEmpty(t, replaced["next_call"])
+	send(7, "step", "Seven.")
+
+	done := send(8)
+	assert.Equal(t, []any{
+		dict{"step_number": 1.0, "content": "Part 1."},
+		dict{"step_number": 2.0, "content": "Part 2, better.", "revised_by_step": 5.0},
+		dict{"step_number": 3.0, "content": "Main line."},
+		dict{"step_number": 6.0, "content": "Stray."},
+		dict{"step_number": 7.0, "content": "Seven."},
+		dict{"step_number": 8.0, "content": "Part 8."},
+	}, at(done, "plan", "steps"))
+	assert.Equal(t, dict{
+		"fast": dict{"branch_from_step": 2.0, "steps": []any{
+			dict{"step_number": 3.0, "content": "Part 3."}, dict{"step_number": 4.0, "content": "Part 4, anew."},
+		}},
+		"safe/slow": dict{"branch_from_step": 2.0, "steps": []any{dict{"step_number": 3.0, "content": "Part 3."}}},
+	}, at(done, "plan", "branches"))
+	assert.Contains(t, done["plan_summary"], "2 branches")
 }
 
 func trace(n, total int, mode string, more ...any) dict {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,8 +15,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/store"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 )
 
@@ -330,12 +333,37 @@ func TestWorkflowEndsWithoutAnExpert(t *testing.T) {
 				if c.status == "skipped" || c.status == "" {
 					assert.Zero(t, l.asked())
 				}
-				if c.status == "analysis_error" {
+				if c.status == "analysis_error" || c.status == "analysis_timeout" {
 					assert.Contains(t, at(done, "expert_analysis", "note"), "Send it again unchanged")
+					assert.EqualValues(t, 0, at(done, "file_context", "files_embedded"), "nobody has read them")
 				}
 			})
 		})
 	}
+}
+
+// With a single finding and nothing else there is nothing to judge, except where an expert always is asked.
+func TestNothingToJudge(t *testing.T) {
+	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
+		l := newLab(t, asktest.Says(p.answer(nil)))
+		l.file("window.go", source)
+		done := l.call(tool, l.step(tool, 1, 1))
+		assert.Equal(t, p.complete, done["status"])
+		assert.NotNil(t, done[p.block])
+		switch {
+		case tool == "precommit":
+			assert.Equal(t, "skipped", at(done, "expert_analysis", "status"), "there is no repository")
+		case p.always:
+			assert.Equal(t, "analysis_complete", at(done, "expert_analysis", "status"))
+		default:
+			assert.Equal(t, "skipped", at(done, "expert_analysis", "status"))
+			assert.Contains(t, at(done, "expert_analysis", "reason"), "nothing for an expert to judge")
+			assert.Zero(t, l.asked())
+		}
+		if p.verdict {
+			assert.Equal(t, "inconclusive", done["verdict"])
+		}
+	})
 }
 
 // A failed expert alone is asked again when the step is sent again: its place and its counts stay.
@@ -443,6 +471,71 @@ func TestExpertOfADeadProcess(t *testing.T) {
 		assert.True(t, noteIn(whole, "asked again"))
 		assert.Equal(t, 2, l.asked())
 	})
+}
+
+// The answer goes on in one process, and is fetched in another.
+func TestExpertIsFetchedByAnotherProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seen := &tracker{}
+		l := newLab(t, slowly(90, expertSays(finding("high", "window.go", 4))), withTracker(seen))
+		window := l.file("window.go", source)
+		args := l.step("codereview", 1, 1, "relevant_files", []string{window}, "issues_found", reported)
+		start := time.Now()
+		args["continuation_id"] = l.call("codereview", args)["continuation_id"]
+		other := l.twin()
+		whole := other.call("codereview", args)
+		assert.InDelta(t, 90, time.Since(start).Seconds(), 1)
+		assert.Equal(t, "changes_required", whole["verdict"])
+		assert.Len(t, whole["tracked_issues"], 3)
+		assert.Len(t, seen.titles(), 2, "what the first process recorded is not recorded again")
+		assert.Zero(t, other.asked())
+	})
+}
+
+// A run is taken up by another process at any step.
+func TestRunGoesOnInAnotherProcess(t *testing.T) {
+	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
+		l := newLab(t, asktest.Says(p.answer(nil)))
+		window := l.file("window.go", source)
+		other := l.twin()
+		id := l.call(tool, l.step(tool, 1, 3, "relevant_files", []string{window}))["continuation_id"]
+		second := other.call(tool, l.step(tool, 2, 3, "continuation_id", id, "relevant_context", []string{"Sum"}))
+		assert.EqualValues(t, 1, at(second, p.counts, "relevant_files"))
+		done := l.call(tool, l.step(tool, 3, 3, "continuation_id", id))
+		assert.EqualValues(t, 3, at(done, p.block, "steps_taken"))
+		assert.Equal(t, []any{"Sum"}, at(done, p.block, "relevant_context"))
+	})
+}
+
+// A database keeps runs as the map of the other tests does: places, drops, answers and stored replies.
+func TestRunsOnADatabase(t *testing.T) {
+	run := func(t *testing.T, tool string, set ...func(l *lab)) (texts []string) {
+		l := newLab(t, asktest.Says(investigators[tool].answer(nil)), set...)
+		window := l.file("window.go", source)
+		var id any
+		for _, args := range l.script(tool, window) {
+			reply, text := l.try(t.Context(), tool, with(args(id), "confidence", nil))
+			require.NotEqual(t, "error", reply["status"], text)
+			id = reply["continuation_id"]
+			texts = append(texts, regexp.MustCompile(`"duration_ms":\d+`).ReplaceAllString(l.stable(text), ""))
+		}
+		return texts
+	}
+	for tool := range investigators {
+		t.Run(tool, func(t *testing.T) {
+			assert.Equal(t, run(t, tool), run(t, tool, onDatabase(t)))
+		})
+	}
+}
+
+// onDatabase puts a lab on a database of its own.
+func onDatabase(t *testing.T) func(l *lab) {
+	s, err := store.Open(t.Context(), config.Conversations{Backend: "sqlite", StateDir: t.TempDir()})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, s.Close()) })
+	return func(l *lab) {
+		l.openStore = func(context.Context) (conversation.Store, error) { return s, nil }
+	}
 }
 
 // A fetch that runs out of time is partial again, with more text.
@@ -959,6 +1052,25 @@ func TestExpertSeesTheThread(t *testing.T) {
 		assert.NotContains(t, texts[5], "package window", "a file is sent once per thread")
 		assert.Contains(t, texts[5], "Unchanged since they were sent")
 		assert.Contains(t, texts[5], "Finding of step 3.")
+	})
+}
+
+// What an expert said of a step that was taken back is not shown to the next one.
+func TestExpertDoesNotSeeWhatWasTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, fails(providers.Error{Kind: providers.KindBalance, Message: "empty"}))
+		id := l.call("debug", l.step("debug", 1, 3))["continuation_id"]
+		end := l.step("debug", 2, 2, "continuation_id", id)
+		l.call("debug", end)
+		l.glm = asktest.Says(`{"findings": [], "summary": "the old opinion"}`)
+		l.call("debug", end) // asked again: question and answer stand behind the step
+		l.glm = asktest.Says(expertSays())
+		l.call("debug", with(end, "findings", "anew"))
+		assert.NotContains(t, fmt.Sprint(l.requests[len(l.requests)-1].Messages), "the old opinion")
+		l.call("debug", l.step("debug", 3, 3, "continuation_id", id))
+		sent := fmt.Sprint(l.requests[len(l.requests)-1].Messages)
+		assert.NotContains(t, sent, "the old opinion")
+		assert.Contains(t, sent, "Looked at it.", "the opinion on the step that stands")
 	})
 }
 

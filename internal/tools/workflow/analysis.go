@@ -2,12 +2,14 @@ package workflow
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
@@ -188,6 +190,41 @@ func (a Analysis) cite(verify func(file string, line int) workspace.Citation) {
 			f["citation"] = verify(file, line)
 		}
 	}
+}
+
+// The keys of an analysis and of a finding that a reader wants first; the others follow by name.
+var (
+	analysisKeys = []string{"status", "summary", "root_cause", "raw_analysis", "parse_error", "findings"}
+	findingKeys  = []string{"severity", "file", "line", "citation", "title", "evidence", "recommendation", "confidence"}
+)
+
+// readable is an analysis whose keys stand in an order that reads well.
+func readable(object map[string]any) *reply.Object {
+	o := inOrder(object, analysisKeys)
+	list, ok := object["findings"].([]any)
+	if !ok {
+		return o
+	}
+	list = slices.Clone(list)
+	for i, v := range list {
+		if f, ok := v.(map[string]any); ok {
+			list[i] = inOrder(f, findingKeys)
+		}
+	}
+	return o.Set("findings", list)
+}
+
+func inOrder(object map[string]any, first []string) *reply.Object {
+	o := &reply.Object{}
+	for _, key := range first {
+		if value, ok := object[key]; ok {
+			o.Set(key, value)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		o.Set(key, object[key])
+	}
+	return o
 }
 
 // shorter is an expert's analysis with the beginning of the answer's text in the place of the whole: what a reply that is

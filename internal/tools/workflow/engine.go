@@ -261,11 +261,13 @@ func sameJSON(a, b json.RawMessage) bool {
 func (r *run) pause(ctx context.Context) (*reply.Result, error) {
 	files := FileContext{Type: "reference_only", Note: "Files are only named until the last step; they are sent to the expert then."}
 	if r.step.Evidence != nil && len(r.past) == 0 {
-		seen, err := r.step.Evidence(ctx, r.c, 0)
+		limited, cancel := working(ctx)
+		seen, err := r.step.Evidence(limited, r.c, 0)
+		cancel()
 		if err != nil {
 			return nil, err
 		}
-		files.Repositories = seen.Repositories
+		files.Repositories = raw(seen.Repositories)
 		r.meta.Note(seen.Notes...)
 	}
 	w, err := r.words("next", r.spec.Ladder.Actions(r.d.Step))

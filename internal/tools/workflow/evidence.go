@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
@@ -110,9 +111,9 @@ const manifestLines = 40
 // fileContext says what the expert was given.
 func (r *run) fileContext(e Evidence) FileContext {
 	m := e.Manifest
-	f := FileContext{Type: "fully_embedded", FilesEmbedded: len(m.Sent) + len(m.Cut) + len(m.Unchanged), Repositories: e.Repositories}
+	f := FileContext{Type: "fully_embedded", FilesEmbedded: len(m.Sent) + len(m.Cut) + len(m.Unchanged), Repositories: raw(e.Repositories)}
 	if f.FilesEmbedded > 0 || len(m.LeftOut) > 0 {
-		f.Manifest = m.Limit(manifestLines)
+		f.Manifest = raw(m.Limit(manifestLines))
 	}
 	switch {
 	case !r.Config.Expert.IncludeFiles && len(r.c.RelevantFiles) > 0:
@@ -123,6 +124,18 @@ func (r *run) fileContext(e Evidence) FileContext {
 		f.Type, f.Note = "partially_embedded", "Not everything fitted or could be read: the manifest names what was cut or left out."
 	}
 	return f
+}
+
+// raw is a value of ours as JSON, nothing for nil.
+func raw(v any) json.RawMessage {
+	if v == nil {
+		return nil
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil // manifests and repositories are made of types that marshal
+	}
+	return text
 }
 
 // sentIn lists the paths that the expert was given.

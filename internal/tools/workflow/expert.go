@@ -47,7 +47,9 @@ func (r *run) consult(ctx context.Context, more ...string) (opinion, error) {
 	r.meta.Note(given.Notes...)
 	if given.Nothing != "" && given.Manifest.Empty() {
 		o := unasked("skipped", given.Nothing)
-		o.files.Repositories = given.Repositories
+		note := o.files.Note
+		o.files = r.fileContext(given)
+		o.files.Note = note
 		return o, nil
 	}
 	q.Attachments = given.Attachments
@@ -123,34 +125,26 @@ func (r *run) question() (ask.Question, error) {
 }
 
 // history is what the expert sees of the thread: what was said there by whatever tool, and this run's earlier
-// consultations. The run's steps stand in the prompt.
+// consultations, as far as they were not taken back. The run's steps stand in the prompt.
 func (r *run) history() (turns []conversation.Turn) {
+	answers := map[string]bool{}
+	for _, turn := range r.past {
+		n := turn.Step.Number
+		if k := keptOf(turn); k.Answer != "" && n != r.d.Step.StepNumber && (r.d.DropFrom == 0 || n < r.d.DropFrom) {
+			answers[k.Answer] = true
+		}
+	}
 	shown := true
 	for i, t := range r.hold.Turns {
 		if t.Role != providers.RoleAssistant {
-			shown = r.shows(t, r.hold.Turns[i+1:])
+			ours := t.Step != nil && t.Step.Tool == r.key() || t.Tool == r.spec.Tool && keptOf(t).Of > 0
+			shown = !ours || i+1 < len(r.hold.Turns) && answers[r.hold.Turns[i+1].ID]
 		}
 		if shown {
 			turns = append(turns, t)
 		}
 	}
 	return turns
-}
-
-// shows tells whether the expert sees a message; rest is what follows it.
-func (r *run) shows(t conversation.Turn, rest []conversation.Turn) bool {
-	k := keptOf(t)
-	number := k.Of
-	switch {
-	case t.Step != nil && t.Step.Tool == r.key():
-		number = t.Step.Number
-		if k.Answer == "" || len(rest) == 0 || rest[0].ID != k.Answer {
-			return false // not the question of a consultation that counts
-		}
-	case t.Tool != r.spec.Tool || k.Of == 0:
-		return true
-	}
-	return number != r.d.Step.StepNumber && (r.d.DropFrom == 0 || number < r.d.DropFrom)
 }
 
 // system is the tool's system prompt with what every expert is told. The rules for every model are added by whoever asks.
@@ -200,7 +194,7 @@ func (r *run) read(ctx context.Context, o *opinion, text string, partial, pendin
 	}
 	o.state = expertAnswered
 	o.analysis.cite(func(file string, line int) workspace.Citation { return r.Files.Verify(ctx, file, line, o.sent...) })
-	o.said = Expert{Analysis: o.analysis.Object}
+	o.said = Expert{Analysis: readable(o.analysis.Object)}
 }
 
 // unasked is the opinion where no expert was asked.
@@ -236,7 +230,9 @@ func (r *run) failed(ctx context.Context, err error, given Evidence) (opinion, e
 	if e.Asked != nil {
 		r.take(*e.Asked)
 	}
-	o := opinion{state: expertFailed, files: r.fileContext(given), sent: sentIn(given.Manifest)}
+	o := opinion{state: expertFailed, files: FileContext{
+		Type: "reference_only", Note: "The expert did not answer, so no file counts as read.", Repositories: raw(given.Repositories),
+	}}
 	o.said.Analysis = (&reply.Object{}).Set("status", status).Set("error", e.Object())
 	return o, nil
 }

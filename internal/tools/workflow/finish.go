@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
@@ -78,14 +79,14 @@ func (r *run) render(ctx context.Context, o opinion, tracked []Tracked) (func(id
 	r.hide(&f, o)
 	notes := map[string]string{}
 	for _, section := range []string{"pending", "ended", "anew", "tracked"} {
-		if notes[section], err = expert.Render(section, map[string]any{"ID": r.hold.ID, "IssuesTool": r.Config.Tools.IssueTracker}); err != nil {
+		if notes[section], err = expert.Render(section, map[string]any{"IssuesTool": r.Config.Tools.IssueTracker}); err != nil {
 			return nil, err
 		}
 	}
 	return func(id string, stored bool) *reply.Object {
 		f.ID, f.Closing = id, notes["tracked"]
-		if part, ok := o.said.Analysis.(*reply.Object); ok {
-			part.Delete("note") // of a reply that could not be stored
+		if part, ok := o.said.Analysis.(*reply.Object); ok && (o.state == expertPartial || o.state == expertFailed) {
+			part.Delete("note") // it may be that of a reply that could not be stored
 			switch {
 			case o.state == expertPartial && o.pending && stored:
 				part.Set("note", notes["pending"])
@@ -145,12 +146,13 @@ func (r *run) hide(f *Final, o opinion) {
 	f.Shown = shown
 	if o.state == expertAnswered && o.analysis.Structured {
 		found, more := atLeast(o.analysis.Findings, least)
-		object := map[string]any{}
-		for key, value := range o.analysis.Object {
-			object[key] = value
+		list := make([]any, len(found))
+		for i, one := range found {
+			list[i] = map[string]any(one)
 		}
-		object["findings"] = orEmpty(found)
-		f.Expert.Analysis, hidden = object, hidden+more
+		object := maps.Clone(o.analysis.Object)
+		object["findings"] = list
+		f.Expert.Analysis, hidden = readable(object), hidden+more
 	}
 	if hidden > 0 {
 		r.meta.Note(fmt.Sprintf("severity_filter=%s leaves out %s of lower severity.", least, count(hidden, "finding")))

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 // Finished is what a run has found, for those who record it.
@@ -62,6 +64,9 @@ func foundIn[F ~map[string]any](findings []F) []Found {
 			n.Title = string(runes[:longestTitle-1]) + "…"
 		}
 		n.File, n.Line = f.Place()
+		if f["citation"] == workspace.CitationNotFound {
+			n.Evidence = strings.TrimSpace(n.Evidence + "\n\nThe place that the expert cites was not found.")
+		}
 		found = append(found, n)
 	}
 	return found

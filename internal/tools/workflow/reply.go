@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -18,8 +19,9 @@ type FileContext struct {
 	Type          string `json:"type"` // reference_only, fully_embedded or partially_embedded
 	FilesEmbedded int    `json:"files_embedded"`
 	Note          string `json:"note,omitempty"`
-	Repositories  any    `json:"repositories,omitempty"` // what git says of them
-	Manifest      any    `json:"manifest,omitempty"`
+	// Repositories are what git says of them, and Manifest what was sent, cut and left out; both are stored and read again.
+	Repositories json.RawMessage `json:"repositories,omitempty"`
+	Manifest     json.RawMessage `json:"manifest,omitempty"`
 }
 
 // Words are the prose of a reply; they come from the tool's words file.

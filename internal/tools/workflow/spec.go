@@ -1,8 +1,9 @@
 // Package workflow is the step protocol of the workflow tools: what a step carries, how it is judged (Decide), what a run
-// has come to (Consolidate, a fold over its stored steps), and the reply that the client reads.
+// has come to (Consolidate, a fold over its stored steps), what an expert answered (Read), the replies that the client
+// reads, and the Engine that does what was decided.
 //
-// Everything in it but the engine is pure. It knows no protocol, no vendor and no database, and no tool imports are
-// allowed here: the tools import this package.
+// Spec, decide, findings, analysis, plan, prompt, reply and panelreply are pure. It knows no protocol, no vendor and no
+// database, and no tool imports are allowed here: the tools import this package.
 package workflow
 
 import "github.com/exai-mcp/exai-mcp/internal/tools/reply"
