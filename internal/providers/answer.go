@@ -96,7 +96,9 @@ func (g *Generation) ask(c Candidate) (*ChatResponse, error) {
 		}
 		g.mu.Lock()
 		g.out.Messages = append(g.out.Messages, replies...)
-		g.out.Response.Searches = j.searched()
+		found, cost := j.searched()
+		g.out.Response.Searches = found
+		g.out.Response.Usage = g.out.Response.Usage.Plus(Usage{CostUSD: cost})
 		g.mu.Unlock()
 		if len(pending) > 0 {
 			resp.ToolCalls, resp.FinishReason = pending, FinishToolCalls
@@ -372,10 +374,13 @@ func (g *Generation) spend(m Model, resp *ChatResponse) Usage {
 		u = resp.Usage
 	case g.delivering:
 		u, g.guessed = g.estimate(), true
+		if resp != nil {
+			u.CostUSD = resp.Usage.CostUSD
+		}
 	default:
 		return u
 	}
-	u.CostUSD = m.Price.Cost(u)
+	u.CostUSD = readable(u.CostUSD + m.Price.Cost(u))
 	g.out.Response.Usage = g.out.Response.Usage.Plus(u)
 	return u
 }

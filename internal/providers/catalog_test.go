@@ -222,6 +222,17 @@ func TestEditDistance(t *testing.T) {
 	}
 }
 
+func TestCost(t *testing.T) {
+	u := Usage{InputTokens: 300, CachedTokens: 40, OutputTokens: 30}
+	assert.Equal(t, 0.0005064, (&Price{Input: 1.4, CachedInput: 0.26, Output: 4.4}).Cost(u))
+	assert.Equal(t, 0.00055200, (&Price{Input: 1.4, Output: 4.4}).Cost(u), "a cached token without a price of its own costs the full one")
+	assert.Zero(t, (&Price{}).Cost(u))
+	assert.Zero(t, (*Price)(nil).Cost(u))
+	sum := Usage{CostUSD: 0.1}.Plus(Usage{CostUSD: 0.2})
+	assert.Equal(t, 0.3, sum.CostUSD, "0.1 + 0.2 has a tail in binary")
+	assert.Equal(t, 1.5e-7, (&Price{Input: 0.15}).Cost(Usage{InputTokens: 1}), "a single token is seen")
+}
+
 func TestEstimateTokens(t *testing.T) {
 	for text, want := range map[string]int{
 		"": 0, "a": 1, "abcd": 1, "abcde": 2, strings.Repeat("word ", 1000): 1250,

@@ -15,9 +15,12 @@ import (
 // (reopen what it reads). op names the request in logs. The error is an *Error.
 func Do[T any](ctx context.Context, c *Caller, provider, op string, limit config.Limit, send func(context.Context) (T, error)) (T, error) {
 	var result T
-	err := c.plain(ctx, provider, op, limit, func(ctx context.Context) (err error) {
+	err := c.plain(ctx, provider, op, limit, func(ctx context.Context) (cost Usage, err error) {
 		result, err = send(ctx)
-		return err
+		if found, ok := any(result).(*SearchResult); ok && err == nil {
+			cost.CostUSD = found.CostUSD
+		}
+		return cost, err
 	})
 	if err != nil {
 		var none T
@@ -26,7 +29,7 @@ func Do[T any](ctx context.Context, c *Caller, provider, op string, limit config
 	return result, nil
 }
 
-func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Limit, send func(context.Context) error) error {
+func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Limit, send func(context.Context) (Usage, error)) error {
 	f, began := frameOf(ctx), time.Now()
 	fires, at := f.first(limit, began)
 	mine := &passed{fires}
@@ -56,7 +59,8 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 		}
 		defer release()
 		a := Attempt{Provider: provider, Op: op, Start: time.Now()}
-		a.Err = c.failure(ctx, send(context.WithValue(ctx, requestIDKey{}, func(id string) { a.RequestID = id })), provider, ended)
+		a.Usage, err = send(context.WithValue(ctx, requestIDKey{}, func(id string) { a.RequestID = id }))
+		a.Err = c.failure(ctx, err, provider, ended)
 		c.attempted(a)
 		return a.Err
 	})

@@ -65,9 +65,10 @@ func runTool(ctx context.Context, t Tool, call ToolCall) (text, fault string) {
 	return text, ""
 }
 
-// searched lists what our search function found so far.
-func (j *job) searched() []SearchHit {
+// searched lists what our search function found so far, and what it cost since this was asked last.
+func (j *job) searched() (found []SearchHit, cost float64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return slices.Clone(j.found)
+	cost, j.cost = j.cost, 0
+	return slices.Clone(j.found), cost
 }

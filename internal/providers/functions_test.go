@@ -58,7 +58,7 @@ func TestFunctionsAreRunUntilThereIsText(t *testing.T) {
 		assert.Equal(t, providers.Usage{
 			InputTokens: 300, CachedTokens: 40, OutputTokens: 30, ReasoningTokens: 5,
 			CostUSD: (260*1.4 + 40*0.26 + 30*4.4) / 1e6,
-		}, rounded(out.Response.Usage))
+		}, out.Response.Usage)
 		assert.True(t, out.Response.UsageKnown)
 		assert.Equal(t, out.Response.Usage, b.seen.attempts[0].Usage.Plus(b.seen.attempts[1].Usage), "each request's own, with its cost")
 
@@ -76,11 +76,6 @@ func TestFunctionsAreRunUntilThereIsText(t *testing.T) {
 		}, results)
 		assert.Equal(t, turns.requests[1].Messages[1:], out.Messages)
 	})
-}
-
-func rounded(u providers.Usage) providers.Usage {
-	u.CostUSD = float64(int64(u.CostUSD*1e12+0.5)) / 1e12
-	return u
 }
 
 // usage adds a vendor's count to an answer.
@@ -180,7 +175,7 @@ func TestAPanicReachesTheCaller(t *testing.T) {
 }
 
 func TestSearch(t *testing.T) {
-	found := &providers.SearchResult{Hits: []providers.SearchHit{{Title: "Go 1.26", Link: "https://go.dev", Content: "It is out.", Published: "2026-02-10"}}}
+	found := &providers.SearchResult{Hits: []providers.SearchHit{{Title: "Go 1.26", Link: "https://go.dev", Content: "It is out.", Published: "2026-02-10"}}, CostUSD: 0.01}
 	searches := func(t *testing.T, limit time.Duration, err error) func(context.Context, providers.SearchQuery) (*providers.SearchResult, error) {
 		return func(ctx context.Context, q providers.SearchQuery) (*providers.SearchResult, error) {
 			assert.Equal(t, providers.SearchQuery{Query: "go release", Recency: "oneMonth"}, q)
@@ -243,6 +238,9 @@ func TestSearch(t *testing.T) {
 				assert.Contains(t, phases, providers.PhaseSearching)
 				assert.Equal(t, []string{"chat", "search", "chat"}, b.seen.ops())
 				assert.Equal(t, 2, out.Attempts, "requests to the model")
+				assert.Equal(t, providers.Usage{CostUSD: 0.01}, b.seen.attempts[1].Usage)
+				total := b.seen.attempts[0].Usage.Plus(b.seen.attempts[1].Usage).Plus(b.seen.attempts[2].Usage)
+				assert.Equal(t, total.CostUSD, out.Response.Usage.CostUSD, "what the search cost is part of the answer's cost")
 			})
 		}
 	})

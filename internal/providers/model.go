@@ -1,6 +1,10 @@
 package providers
 
-import "time"
+import (
+	"cmp"
+	"math"
+	"time"
+)
 
 // Model is one chat model as the catalogue knows it. Fields that a vendor does not tell are zero and mean "unknown":
 // callers treat unknown as the cautious answer.
@@ -46,18 +50,22 @@ type Range struct {
 // Price is in USD per million tokens.
 type Price struct {
 	Input       float64 `json:"input"`
-	CachedInput float64 `json:"cached_input"`
+	CachedInput float64 `json:"cached_input"` // 0: as Input, since who has no price of its own for it charges the full one
 	Output      float64 `json:"output"`
 }
 
-// Cost is what a usage costs at this price, in USD. A nil price costs nothing that we know of.
+// Cost is what a usage's tokens cost at this price, in USD. A nil price costs nothing that we know of.
 func (p *Price) Cost(u Usage) float64 {
 	if p == nil {
 		return 0
 	}
-	fresh := u.InputTokens - u.CachedTokens
-	return (float64(fresh)*p.Input + float64(u.CachedTokens)*p.CachedInput + float64(u.OutputTokens)*p.Output) / 1e6
+	fresh, cached := u.InputTokens-u.CachedTokens, cmp.Or(p.CachedInput, p.Input)
+	return readable((float64(fresh)*p.Input + float64(u.CachedTokens)*cached + float64(u.OutputTokens)*p.Output) / 1e6)
 }
+
+// readable rounds an amount to a hundred-millionth, which is less than a token of any model costs: sums of prices have
+// tails of binary digits otherwise.
+func readable(usd float64) float64 { return math.Round(usd*1e8) / 1e8 }
 
 // Thinking says how a model's thinking is switched.
 type Thinking struct {

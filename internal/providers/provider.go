@@ -166,11 +166,13 @@ const (
 
 // Usage is what an answer took, in tokens, and what it cost.
 type Usage struct {
-	InputTokens     int     `json:"input_tokens"` // cached ones included
-	CachedTokens    int     `json:"cached_tokens"`
-	OutputTokens    int     `json:"output_tokens"` // reasoning included
-	ReasoningTokens int     `json:"reasoning_tokens"`
-	CostUSD         float64 `json:"cost_usd"` // from the catalogue's prices; 0 where none is known
+	InputTokens     int `json:"input_tokens"` // cached ones included
+	CachedTokens    int `json:"cached_tokens"`
+	OutputTokens    int `json:"output_tokens"` // reasoning included
+	ReasoningTokens int `json:"reasoning_tokens"`
+	// CostUSD is from the catalogue's prices, and 0 where none is known. What a Provider returns holds only what is charged
+	// beside the tokens, such as a search.
+	CostUSD float64 `json:"cost_usd"`
 }
 
 // Plus adds two usages, for the rounds of one answer.
@@ -178,7 +180,7 @@ func (u Usage) Plus(v Usage) Usage {
 	return Usage{
 		InputTokens: u.InputTokens + v.InputTokens, CachedTokens: u.CachedTokens + v.CachedTokens,
 		OutputTokens: u.OutputTokens + v.OutputTokens, ReasoningTokens: u.ReasoningTokens + v.ReasoningTokens,
-		CostUSD: u.CostUSD + v.CostUSD,
+		CostUSD: readable(u.CostUSD + v.CostUSD),
 	}
 }
 
@@ -196,8 +198,9 @@ type SearchQuery struct {
 
 // SearchResult is what a search found, with the vendor's whole JSON reply beside it.
 type SearchResult struct {
-	Hits []SearchHit
-	Raw  json.RawMessage
+	Hits    []SearchHit
+	Raw     json.RawMessage
+	CostUSD float64 // 0 where the price is not known in USD
 }
 
 // SearchHit is one page found.

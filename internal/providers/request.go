@@ -19,6 +19,7 @@ type job struct {
 
 	mu    sync.Mutex
 	found []SearchHit // by our search function
+	cost  float64     // of its searches, in USD, as far as it is not counted yet
 }
 
 // prepare makes the request for a model: what Build made of it, and what follows from the model and the configuration.

@@ -69,6 +69,7 @@ func (c *Caller) searchTool(j *job, provider string, s Searcher, limit config.Li
 			}
 			j.mu.Lock()
 			j.found = append(j.found, result.Hits...)
+			j.cost += result.CostUSD
 			j.mu.Unlock()
 			return hitText(result.Hits), nil
 		},

@@ -24,9 +24,6 @@ func glmWebSearch(d *Deps) Tool {
 	return New("glm_web_search", d.glmSearch, Hints(Annotations{ReadOnly: true, OpenWorld: true}))
 }
 
-// searchPriceUSD is what a search costs at Z.ai (docs.z.ai, pricing). open.bigmodel.cn bills in CNY, by engine.
-const searchPriceUSD = 0.01
-
 // glmSearch searches the web by Z.ai's endpoint, which calls no model, and gives the vendor's reply as it is.
 func (d *Deps) glmSearch(ctx context.Context, in glmSearchInput) (*Result, error) {
 	if strings.TrimSpace(in.Query) == "" {
@@ -67,10 +64,10 @@ func (d *Deps) glmSearch(ctx context.Context, in glmSearchInput) (*Result, error
 		}
 	}
 	r.Metadata.ProviderUsed = "glm"
-	if strings.Contains(d.Config.GLM.APIURL, "bigmodel.cn") {
+	r.Metadata.Usage = &providers.Usage{CostUSD: found.CostUSD}
+	if found.CostUSD == 0 {
+		r.Metadata.Usage = nil
 		r.Metadata.Note("open.bigmodel.cn bills each search in CNY, by its engine.")
-	} else {
-		r.Metadata.Usage = &providers.Usage{CostUSD: searchPriceUSD}
 	}
 	return r, nil
 }

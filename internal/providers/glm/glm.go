@@ -60,9 +60,13 @@ func (p *Provider) Name() string { return Name }
 // Models implements providers.Provider.
 func (p *Provider) Models() []providers.Model { return p.models }
 
-// Chat implements providers.Provider.
+// Chat implements providers.Provider. A search that the model made with the vendor's tool is billed beside the tokens.
 func (p *Provider) Chat(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
-	return p.wire.Chat(ctx, req, on)
+	resp, err := p.wire.Chat(ctx, req, on)
+	if resp != nil && len(resp.Searches) > 0 {
+		resp.Usage.CostUSD = p.searchPrice()
+	}
+	return resp, err
 }
 
 // Payload implements providers.Previewer.

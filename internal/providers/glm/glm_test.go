@@ -139,6 +139,36 @@ func TestSearchQuery(t *testing.T) {
 	}, sent, "what the query says comes before what is configured")
 }
 
+// A search is billed by itself at Z.ai, the ones that a model makes inside a chat too.
+func TestSearchesCost(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/web_search") {
+			_, _ = io.WriteString(w, `{"search_result":[]}`)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		pages := ""
+		if strings.Contains(string(body), "look it up") {
+			pages = `,"web_search":[{"title":"T","link":"https://a.test"}]`
+		}
+		_, _ = io.WriteString(w, `data: {"choices":[{"delta":{"content":"ok"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2}`+pages+"}\n\ndata: [DONE]\n\n")
+	}))
+	defer s.Close()
+	p := newAt(t, s.URL, config.GLMSearch{})
+	found, err := p.Search(t.Context(), providers.SearchQuery{Query: "x"})
+	require.NoError(t, err)
+	assert.Equal(t, 0.01, found.CostUSD)
+	for text, want := range map[string]float64{"look it up": 0.01, "you know it": 0} {
+		resp, err := p.Chat(t.Context(), providers.ChatRequest{
+			Model: providers.Model{ID: "glm-5.1"}, Messages: []providers.Message{{Role: providers.RoleUser, Content: text}},
+		}, nil)
+		require.NoError(t, err)
+		assert.Equal(t, want, resp.Usage.CostUSD, text)
+		assert.True(t, resp.UsageKnown)
+	}
+	assert.Zero(t, newAt(t, "https://open.bigmodel.cn/api/paas/v4", config.GLMSearch{}).searchPrice(), "billed in CNY")
+}
+
 func TestNoModelListIsAnEmptyOne(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()

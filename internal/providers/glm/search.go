@@ -41,7 +41,18 @@ func (p *Provider) Search(ctx context.Context, q providers.SearchQuery) (*provid
 	if err != nil {
 		return nil, err
 	}
-	return &providers.SearchResult{Hits: hits, Raw: json.RawMessage(raw)}, nil
+	return &providers.SearchResult{Hits: hits, Raw: json.RawMessage(raw), CostUSD: p.searchPrice()}, nil
+}
+
+// priceZAI is what one search costs at Z.ai, in USD, by itself or inside a chat (docs.z.ai, pricing).
+const priceZAI = 0.01
+
+// searchPrice is what one search costs in USD; 0 on open.bigmodel.cn, which bills in CNY, by the engine.
+func (p *Provider) searchPrice() float64 {
+	if p.china() {
+		return 0
+	}
+	return priceZAI
 }
 
 // Engines: z.ai has search-prime at the endpoint and search_pro_jina inside a chat; bigmodel.cn has search_std,
