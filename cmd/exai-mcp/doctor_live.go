@@ -2,18 +2,23 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// checkLive asks each vendor a short question, streamed as all model calls are, and whoever searches for a page.
+// checkLive asks each vendor a short question, streamed as all model calls are, whoever searches for a page, and whoever
+// tells what is left on the account.
 func checkLive(ctx context.Context, r *report, p *program) {
 	r.section("Live")
 	for _, vendor := range p.registry.Providers() {
 		checkChat(ctx, r, p, vendor)
 		if searcher, ok := vendor.(providers.Searcher); ok {
 			checkSearch(ctx, r, p, vendor.Name(), searcher)
+		}
+		if account, ok := vendor.(providers.Balancer); ok {
+			checkBalance(ctx, r, p, vendor.Name(), account)
 		}
 	}
 }
@@ -56,5 +61,21 @@ func checkSearch(ctx context.Context, r *report, p *program, name string, search
 		r.fail(hintOf(err), "%s: a search failed after %s: %s", name, took, sentenceOf(err))
 		return
 	}
-	r.ok("%s: a search found %d pages in %s; it is charged per search, see the vendor's prices", name, len(found.Hits), took)
+	cost := "charged per search, see the vendor's prices"
+	if found.CostUSD > 0 {
+		cost = fmt.Sprintf("$%.2f", found.CostUSD)
+	}
+	r.ok("%s: a search found %d pages in %s; %s", name, len(found.Hits), took, cost)
+}
+
+func checkBalance(ctx context.Context, r *report, p *program, name string, account providers.Balancer) {
+	left, err := providers.Do(ctx, p.caller, name, "balance", p.cfg.Timeouts.Vendor(name), account.Balance)
+	switch {
+	case err != nil:
+		r.fail(hintOf(err), "%s: the balance can't be read: %s", name, sentenceOf(err))
+	case left.Available <= 0: // the vendor stops answering then
+		r.fail("top up the account", "%s: nothing is left on the account (%.2f %s)", name, left.Available, left.Currency)
+	default:
+		r.ok("%s: %.2f %s left on the account", name, left.Available, left.Currency)
+	}
 }

@@ -84,23 +84,12 @@ func (p *Provider) Upload(ctx context.Context, f providers.File) (providers.File
 
 // ListModels implements providers.ModelLister. The endpoint works but is not documented, so its absence is no error.
 func (p *Provider) ListModels(ctx context.Context) ([]providers.Model, error) {
-	var list struct {
-		Data []struct {
-			ID string `json:"id"`
-		} `json:"data"`
-	}
-	err := p.wire.JSON(ctx, openaicompat.Request{Op: "the model list", Method: http.MethodGet, Path: "/models"}, &list)
-	if openaicompat.IsStatus(err, http.StatusNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+	list, err := p.wire.Models(ctx)
 	var models []providers.Model
-	for _, m := range list.Data {
+	for _, m := range list {
 		models = append(models, providers.Model{ID: m.ID, Provider: Name})
 	}
-	return models, nil
+	return models, err
 }
 
 // CountTokens implements providers.TokenCounter.

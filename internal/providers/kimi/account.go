@@ -12,30 +12,16 @@ import (
 // ListModels implements providers.ModelLister. The vendor tells each model's window and abilities (Moonshot API docs,
 // models).
 func (p *Provider) ListModels(ctx context.Context) ([]providers.Model, error) {
-	var list struct {
-		Data []struct {
-			ID        string `json:"id"`
-			Window    int    `json:"context_length"`
-			Images    bool   `json:"supports_image_in"`
-			Reasoning bool   `json:"supports_reasoning"`
-		} `json:"data"`
-	}
-	err := p.wire.JSON(ctx, openaicompat.Request{Op: "the model list", Method: http.MethodGet, Path: "/models"}, &list)
-	if openaicompat.IsStatus(err, http.StatusNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+	list, err := p.wire.Models(ctx)
 	var models []providers.Model
-	for _, m := range list.Data {
+	for _, m := range list {
 		models = append(models, providers.Model{
 			ID: m.ID, Provider: Name, ContextWindow: m.Window, Images: m.Images,
 			// Whether the thinking can be switched is not told; that it can't is the cautious answer.
 			Thinking: providers.Thinking{Always: m.Reasoning},
 		})
 	}
-	return models, nil
+	return models, err
 }
 
 // Balance implements providers.Balancer. The amount has no currency of its own: accounts of .cn are in CNY, the others
@@ -43,14 +29,14 @@ func (p *Provider) ListModels(ctx context.Context) ([]providers.Model, error) {
 func (p *Provider) Balance(ctx context.Context) (providers.Balance, error) {
 	var out struct {
 		Data struct {
-			Available float64 `json:"available_balance"`
+			Available openaicompat.Amount `json:"available_balance"`
 		} `json:"data"`
 	}
 	r := openaicompat.Request{Op: "the balance", Method: http.MethodGet, Path: "/users/me/balance"}
 	if err := p.wire.JSON(ctx, r, &out); err != nil {
 		return providers.Balance{}, err
 	}
-	return providers.Balance{Available: out.Data.Available, Currency: p.currency()}, nil
+	return providers.Balance{Available: float64(out.Data.Available), Currency: p.currency()}, nil
 }
 
 func (p *Provider) currency() string {

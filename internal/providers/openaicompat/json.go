@@ -77,7 +77,7 @@ func (c *Client) SearchHits(op string, body []byte) ([]providers.SearchHit, erro
 // decode reads an answer's JSON.
 func (c *Client) decode(r Request, body []byte, out any) error {
 	if err := json.Unmarshal(body, out); err != nil {
-		return c.failure(offline(http.StatusOK), ask{r.Op, r.Model}, &quoted{fmt.Errorf("%w: %w", errUnreadable, err), string(body)})
+		return c.decodeFailure(r, body, err)
 	}
 	return nil
 }

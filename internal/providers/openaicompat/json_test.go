@@ -2,6 +2,7 @@ package openaicompat
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -69,6 +70,51 @@ func TestJSONFailures(t *testing.T) {
 		})
 	}
 	assert.False(t, IsStatus(nil, 404))
+}
+
+func TestModels(t *testing.T) {
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		want   []ListedModel
+		kind   providers.Kind
+	}{
+		"as documented": {200, `{"object":"list","data":[{"id":"kimi-k3","context_length":1048576,"supports_image_in":true,"supports_reasoning":true},{"id":"b"}]}`,
+			[]ListedModel{{"kimi-k3", 1048576, true, true}, {ID: "b"}}, ""},
+		"odd types":        {200, `{"data":[{"id":"a","context_length":"262144","supports_image_in":1,"supports_reasoning":"true"},{"id":5},null,{"name":"x"},[],{"id":"c","context_length":262144.0,"supports_image_in":"maybe"}]}`, []ListedModel{{"a", 262144, true, true}, {ID: "5"}, {ID: "c", Window: 262144}}, ""},
+		"ids alone":        {200, `{"data":["a","b"]}`, []ListedModel{{ID: "a"}, {ID: "b"}}, ""},
+		"a bare list":      {200, `[{"id":"a"}]`, []ListedModel{{ID: "a"}}, ""},
+		"another name":     {200, `{"models":[{"id":"a"}]}`, []ListedModel{{ID: "a"}}, ""},
+		"none":             {200, `{"data":null}`, nil, ""},
+		"nothing":          {200, `{}`, nil, ""},
+		"no such endpoint": {404, `404 page not found`, nil, ""},
+		"no list":          {200, `{"data":"x"}`, nil, providers.KindProviderError},
+		"no JSON":          {200, `models`, nil, providers.KindProviderError},
+		"refused":          {401, `{}`, nil, providers.KindAuth},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				assert.Equal(t, "/v1/models", r.URL.Path)
+				w.WriteHeader(tc.status)
+				fmt.Fprint(w, tc.body)
+			})
+			got, err := c.Models(t.Context())
+			assert.Equal(t, tc.want, got)
+			if tc.kind == "" {
+				require.NoError(t, err)
+			} else {
+				refused(t, err, tc.kind)
+			}
+		})
+	}
+}
+
+func TestAmount(t *testing.T) {
+	for text, want := range map[string]Amount{`49.58894`: 49.58894, `"-3.5"`: -3.5, `null`: 0, `"much"`: 0, `{}`: 0, `"NaN"`: 0} {
+		var got Amount
+		require.NoError(t, json.Unmarshal([]byte(text), &got))
+		assert.Equal(t, want, got, text)
+	}
 }
 
 func TestOpaqueContentIsNoError(t *testing.T) {

@@ -67,6 +67,29 @@ func (n *count) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// Amount is an amount of money: a number, also one in quotes; what is none is 0.
+type Amount float64
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails.
+func (a *Amount) UnmarshalJSON(b []byte) error {
+	f, err := strconv.ParseFloat(string(bytes.Trim(b, `"`)), 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		f = 0
+	}
+	*a = Amount(f)
+	return nil
+}
+
+// flag is yes or no: true, 1 and "true" are yes, everything else is no.
+type flag bool
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails.
+func (f *flag) UnmarshalJSON(b []byte) error {
+	yes, err := strconv.ParseBool(string(bytes.Trim(b, `"`)))
+	*f = flag(yes && err == nil)
+	return nil
+}
+
 // code is an error code, whatever its type: "1302", 1302 and 1302.0 are "1302"; null and other kinds are "".
 func code(raw json.RawMessage) string {
 	var s text
