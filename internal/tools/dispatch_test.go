@@ -329,7 +329,9 @@ func TestProgressOfSeveralModels(t *testing.T) {
 		var h heard
 		r := progress.Start(h.progress(t), nil, "", "consensus", time.Now())
 		a, b := r.Model(), r.Model()
+		time.Sleep(300 * time.Millisecond) // messages keep a distance
 		a(providers.Event{Phase: providers.PhaseAsking, Model: "glm-5.3", Attempt: 1})
+		time.Sleep(300 * time.Millisecond)
 		b(providers.Event{Phase: providers.PhaseRetrying, Model: "kimi-k3.1-pro", Attempt: 1, Wait: 1500 * time.Millisecond})
 		r.Stop()
 		r.Stop()

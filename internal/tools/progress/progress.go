@@ -16,10 +16,10 @@ import (
 const (
 	// every is how often a call speaks that has nothing new to say; clients are promised a message every 5 s.
 	every = 4 * time.Second
-	// burst messages may go out at once; then there is one for each pace, with all that is new by then. A single model's
-	// phases fit into a burst, and a panel of many models does not flood its client.
-	burst = 8
-	pace  = 250 * time.Millisecond
+	// pace is the least time between two messages. What changes meanwhile waits, and only what has come of it is told: a
+	// panel of many models does not flood its client, and the last message does not come right before the result, where
+	// clients made with MCP's TypeScript SDK can't tell any more what it belongs to.
+	pace = 200 * time.Millisecond
 	// maxLine is the longest message, in characters.
 	maxLine = 199
 )
@@ -36,9 +36,8 @@ type Reporter struct {
 	mu     sync.Mutex
 	phase  string
 	models []*line
-	left   int       // messages that may go out at once
-	spoken time.Time // when the last one went out
-	unsaid bool      // there is news that had to wait
+	spoken time.Time // when the last message went out
+	unsaid bool      // there is news since
 	closed bool
 }
 
@@ -49,11 +48,11 @@ type line struct {
 	tokens int
 }
 
-// Start begins to report: the first message goes out at once, another whenever something changes, and at least one every
-// 5 s until Stop. continuationID, when the call has one, leads every message. heard is told every event of a model. Both
+// Start begins to report: the first message goes out at once, another when something has changed, at most five a second,
+// and at least one every 5 s until Stop. continuationID, when the call has one, leads every message. heard is told every event of a model. Both
 // functions may be nil.
 func Start(send func(message string), heard func(providers.Event), continuationID, phase string, start time.Time) *Reporter {
-	r := &Reporter{send: send, heard: heard, id: continuationID, phase: phase, start: start, left: burst}
+	r := &Reporter{send: send, heard: heard, id: continuationID, phase: phase, start: start}
 	if send == nil {
 		return r
 	}
@@ -143,7 +142,7 @@ func describe(e providers.Event) string {
 
 func (r *Reporter) tick() {
 	defer close(r.done)
-	t := time.NewTicker(pace)
+	t := time.NewTicker(pace / 2)
 	defer t.Stop()
 	for {
 		select {
@@ -151,7 +150,6 @@ func (r *Reporter) tick() {
 			return
 		case <-t.C:
 			r.mu.Lock()
-			r.left = min(r.left+1, burst)
 			if r.unsaid || time.Since(r.spoken) >= every {
 				r.speak()
 			}
@@ -160,16 +158,15 @@ func (r *Reporter) tick() {
 	}
 }
 
-// speak sends the present line, or leaves it to the next tick where too much was said lately. The caller holds the lock, so
+// speak sends the present line, or leaves it to a later tick when one went out just now. The caller holds the lock, so
 // messages stay in order and none follows Stop.
 func (r *Reporter) speak() {
 	if r.send == nil || r.closed {
 		return
 	}
-	if r.unsaid = r.left == 0; r.unsaid {
+	if r.unsaid = time.Since(r.spoken) < pace; r.unsaid {
 		return
 	}
-	r.left--
 	r.spoken = time.Now()
 	r.send(r.text())
 }
