@@ -87,6 +87,11 @@ func (g *Generation) ask(c Candidate) (*ChatResponse, error) {
 			return nil, failure
 		}
 		if len(resp.ToolCalls) == 0 || round == maxRounds {
+			if another(resp.Model, c.Model.ID) {
+				g.mu.Lock()
+				g.out.Notes = append(g.out.Notes, fmt.Sprintf("%s says that the model which answered is %s.", titleOf(p.Name()), resp.Model))
+				g.mu.Unlock()
+			}
 			resp.ToolCalls = nil
 			return resp, textless(c.Model, resp)
 		}
@@ -106,6 +111,15 @@ func (g *Generation) ask(c Candidate) (*ChatResponse, error) {
 		}
 		j.req.Messages = slices.Concat(j.req.Messages, replies)
 	}
+}
+
+// another tells whether a vendor named another model than it was asked for. A dated version is the same, and so is one
+// with a gateway's path in front.
+func another(said, asked string) bool {
+	said, asked = strings.ToLower(said[strings.LastIndexByte(said, '/')+1:]), strings.ToLower(asked)
+	rest, same := strings.CutPrefix(said, asked)
+	dated := len(rest) > 1 && strings.ContainsRune("-@:", rune(rest[0])) && '0' <= rest[1] && rest[1] <= '9'
+	return said != "" && !(same && (rest == "" || dated))
 }
 
 // textless is the error of a finished answer that says nothing, nil when it says something.

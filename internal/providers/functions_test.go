@@ -78,6 +78,34 @@ func TestFunctionsAreRunUntilThereIsText(t *testing.T) {
 	})
 }
 
+// named has an answer say which model it is from.
+func named(chat chatFunc, model string) chatFunc {
+	return func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		resp, err := chat(ctx, req, on)
+		resp.Model = model
+		return resp, err
+	}
+}
+
+func TestAnotherModelThanWasAskedForIsNoted(t *testing.T) {
+	for said, noted := range map[string]bool{
+		"": false, "glm-5.3": false, "GLM-5.3": false, "glm-5.3-0814": false, "glm-5.3@20260814": false, "zai/glm-5.3": false,
+		"glm-5.3-flash": true, "glm-5": true, "kimi-k3": true, "glm-5.3-": true,
+	} {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			b.glm.ChatFunc = named(answers("yes"), said)
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
+			require.NoError(t, err)
+			assert.Equal(t, "glm-5.3", out.Model.ID, "what a thread goes on with")
+			if noted {
+				assert.Equal(t, []string{"GLM (Z.ai) says that the model which answered is " + said + "."}, out.Notes)
+			} else {
+				assert.Empty(t, out.Notes, said)
+			}
+		})
+	}
+}
+
 // usage adds a vendor's count to an answer.
 func usage(chat chatFunc, u providers.Usage) chatFunc {
 	return func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"regexp"
 
 	openai "github.com/sashabaranov/go-openai"
 
@@ -133,11 +134,14 @@ func (c *Client) response(x *exchange, ans *answer, offered []providers.Function
 	return r
 }
 
+// modelName matches what may be a model's id, of a gateway too ("zai/glm-5.3").
+var modelName = regexp.MustCompile(`^[A-Za-z0-9_.:/@-]{1,128}$`)
+
 // identify says what the response's headers tell of where it came from.
 func (c *Client) identify(x *exchange, r *providers.ChatResponse) {
 	r.Header = c.keepHeaders(x.header)
 	r.RequestID = cmp.Or(c.requestID(x.header), c.printable(r.RequestID))
-	if !c.harmless(r.Model) {
+	if !modelName.MatchString(r.Model) || !c.harmless(r.Model) {
 		r.Model = ""
 	}
 }
