@@ -31,6 +31,7 @@ type site struct {
 	vendors *emulator.Emulator
 	dir     string
 	environ []string
+	listen  func(line string) // hears what servers write to stdout; may be nil
 }
 
 func newSite(t *testing.T, settings ...string) *site {
@@ -182,8 +183,7 @@ func TestDoctor(t *testing.T) {
 		assert.Equal(t, exitOK, code, out)
 		assert.Regexp(t, `glm: glm-\S+ answered in \S+, the first text after \S+; \d+ tokens in, \d+ out, \$0\.\d+`, out)
 		assert.Regexp(t, `kimi: kimi-\S+ answered in`, out)
-		assert.Regexp(t, `glm: a search found 1 pages in \S+; \$0\.01`, out)
-		assert.Regexp(t, `kimi: \d+\.\d\d USD left on the account`, out)
+		assert.Contains(t, out, "glm: a search found 1 pages")
 		s.vendors.On(emulator.Match{Vendor: emulator.Kimi}, emulator.Fail(emulator.VendorError(429, "exceeded_current_quota_error", "x")))
 		code, out, _ = s.run("", "doctor", "--live")
 		assert.Equal(t, exitFailed, code)

@@ -37,9 +37,8 @@ type peer struct {
 	ended  chan struct{} // closed when stdout has ended
 	code   chan int      // the exit code, of a program in this process
 	cancel context.CancelFunc
-	cmd    *exec.Cmd // of a program in a process of its own
-	// listen hears every line as it came.
-	listen func(line string)
+	cmd    *exec.Cmd         // of a program in a process of its own
+	listen func(line string) // hears every line as it came; nil where nobody does
 
 	writing sync.Mutex
 	mu      sync.Mutex
@@ -111,7 +110,7 @@ func (s *site) serveChild() *peer {
 }
 
 func (s *site) peer(stdin io.WriteCloser) *peer {
-	return &peer{t: s.t, stdin: stdin, stderr: &syncBuffer{}, ended: make(chan struct{}), waiting: map[int]*asked{}}
+	return &peer{t: s.t, stdin: stdin, stderr: &syncBuffer{}, ended: make(chan struct{}), waiting: map[int]*asked{}, listen: s.listen}
 }
 
 // read takes the server's lines until there are no more.

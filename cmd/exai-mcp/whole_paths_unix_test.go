@@ -1,0 +1,454 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"image"
+	"image/png"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
+)
+
+// planted stands in every file that must never be read, welcome in those that may be.
+const (
+	planted = "PlantedSecret7f3a9c"
+	welcome = "WelcomeText55e1d2"
+)
+
+// wiretap keeps every byte that clients send to the vendors, uploads included.
+type wiretap struct {
+	mu    sync.Mutex
+	conns []*tappedConn
+}
+
+type tappedListener struct {
+	net.Listener
+	tap *wiretap
+}
+
+type tappedConn struct {
+	net.Conn
+	tap  *wiretap
+	sent []byte
+}
+
+func (l tappedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.tap.mu.Lock()
+	defer l.tap.mu.Unlock()
+	tapped := &tappedConn{Conn: c, tap: l.tap}
+	l.tap.conns = append(l.tap.conns, tapped)
+	return tapped, nil
+}
+
+func (c *tappedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.tap.mu.Lock()
+	defer c.tap.mu.Unlock()
+	c.sent = append(c.sent, p[:n]...)
+	return n, err
+}
+
+// heard tells whether a text was sent.
+func (w *wiretap) heard(text string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.conns, func(c *tappedConn) bool { return bytes.Contains(c.sent, []byte(text)) })
+}
+
+// bytes is how many were sent.
+func (w *wiretap) bytes() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.conns {
+		n += len(c.sent)
+	}
+	return n
+}
+
+// forget empties the tap.
+func (w *wiretap) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.conns {
+		c.sent = nil
+	}
+}
+
+// tapped has the site's vendors listen where every byte is kept.
+func (s *site) tapped() *wiretap {
+	w := &wiretap{}
+	for _, v := range []emulator.Vendor{emulator.GLM, emulator.Kimi} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(s.t, err)
+		s.vendors.Serve(v, tappedListener{l, w})
+		s.environ = append(s.environ, strings.ToUpper(string(v))+"_API_URL="+s.vendors.URL(v))
+	}
+	return w
+}
+
+// fortress is a site with a root full of things that must not be read, and with ways out of it.
+type fortress struct {
+	*site
+	*peer
+	root string
+	tap  *wiretap
+}
+
+func newFortress(t *testing.T) *fortress {
+	s := newSite(t, "LOG_LEVEL=error", "EX_WEBSEARCH_DEFAULT_ON=false")
+	f := &fortress{site: s, root: filepath.Join(s.dir, "project"), tap: s.tapped()}
+	secret := "# " + planted + "\n"
+	s.file("outside/secret.txt", secret)
+	s.file("outside/prompt.txt", secret)
+	for _, name := range []string{
+		".env", "sub/.env.local", "case/.ENV", "case/.Env.Production", "id_rsa", "sub/id_ed25519", "case/ID_RSA", "server.pem", "case/SERVER.PEM",
+		"tls.key", "store.p12", "case/store.PFX", ".ssh/config", "case/.SSH/known_hosts", ".aws/credentials", ".gnupg/ring", ".kube/config",
+		".docker/config.json", ".netrc", ".npmrc", ".pypirc", "exai.conf",
+	} {
+		s.file("project/"+name, secret)
+	}
+	s.file("project/readme.md", welcome+"\n")
+	s.file("project/sub/code.go", "package sub // "+welcome+"\n")
+	for link, target := range map[string]string{
+		"out.txt": "../outside/secret.txt", "outdir": "../outside", "chain.txt": "out.txt", "innocent.txt": ".env", "innocent.md": "sub/.env.local",
+		"db.txt": "state/exai.db", "pipe-link.txt": "pipe.txt", "zero.txt": "/dev/zero", "environ.txt": "/proc/self/environ", "dangling.txt": "../outside/later.txt",
+		"sub/prompt.txt": "../../outside/prompt.txt",
+	} {
+		require.NoError(t, os.Symlink(target, filepath.Join(f.root, link)))
+	}
+	require.NoError(t, syscall.Mkfifo(filepath.Join(f.root, "pipe.txt"), 0o644))
+	t.Chdir(f.root) // so that the name of the socket is short enough, and the working directory is no other root
+	socket, err := net.Listen("unix", "sock.txt")
+	require.NoError(t, err)
+	t.Cleanup(func() { socket.Close() })
+
+	s.file("project/state/logs/other.txt", secret)
+	require.NoError(t, os.Symlink("../../../outside/secret.txt", filepath.Join(f.root, "state/logs/evil.log")))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(f.root, "state/logs/pipe.log"), 0o644))
+	s.environ = append(s.environ, "EXAI_ALLOWED_ROOTS="+f.root, "EXAI_STATE_DIR="+filepath.Join(f.root, "state"), "ENV_FILE="+filepath.Join(f.root, "exai.conf"))
+	s.listen = func(line string) {
+		assert.NotContains(t, line, planted)
+		assert.NotContains(t, line, "root:x:0:", "/etc/passwd")
+	}
+	f.peer = s.serveHere()
+	f.call("chat", object{"prompt": "Is the database there?"}) // from here on it is
+	s.vendors.Forget()
+	f.tap.forget()
+	return f
+}
+
+// classes are hostile paths of each kind, which every parameter is tried with.
+func (f *fortress) classes() []string {
+	paths := []string{"/etc/passwd", "/proc/self/environ", "/dev/zero", "../outside/secret.txt", "~/outside/secret.txt", "file://" + f.root + "/%2eenv"}
+	for _, name := range []string{
+		"sub/../../outside/secret.txt", "out.txt", "outdir/secret.txt", "innocent.txt", "dangling.txt", "pipe.txt", "sock.txt", "state", "state/exai.db", ".env",
+		"case/.Env.Production", "id_rsa", "case/SERVER.PEM", ".ssh/config", "exai.conf", ".env\n/../../outside/secret.txt",
+	} {
+		paths = append(paths, f.root+"/"+name)
+	}
+	return paths
+}
+
+// hostile are paths of things that exist, and that no parameter may lead to.
+func (f *fortress) hostile() []string {
+	paths := []string{
+		"/etc/passwd", "/proc/self/environ", "/PROC/self/environ", "/proc/self/cwd/readme.md", "/proc/1/cmdline", "/sys/kernel/notes", "/dev/zero",
+		"/dev/stdin", "/dev/fd/0", "/dev/tty", "../outside/secret.txt", "sub/../../outside/secret.txt", "./.env", "sub//.env.local", "~/outside/secret.txt",
+		"file:///etc/passwd", "FILE://localhost/etc/passwd", "file://" + f.root + "/%2eenv", "file://" + f.root + "/../outside/secret.txt",
+		f.root + "/sub/../../outside/secret.txt", filepath.Dir(f.root) + "/outside/secret.txt", filepath.Dir(f.root) + "/outside", f.root + "/outdir/secret.txt",
+	}
+	for _, name := range []string{
+		"out.txt", "outdir", "chain.txt", "innocent.txt", "innocent.md", "db.txt", "pipe.txt", "pipe-link.txt", "zero.txt", "environ.txt", "dangling.txt",
+		"sock.txt", "sub/prompt.txt", "state", "state/exai.db", "state/logs", "state/logs/toolcalls.jsonl", "state/logs/other.txt", "exai.conf",
+		".env", "sub/.env.local", "case/.ENV", "case/.Env.Production", "id_rsa", "sub/id_ed25519", "case/ID_RSA", "server.pem", "case/SERVER.PEM",
+		"tls.key", "store.p12", "case/store.PFX", ".ssh", ".ssh/config", "case/.SSH/known_hosts", ".aws/credentials", ".gnupg/ring", ".kube/config",
+		".docker/config.json", ".netrc", ".npmrc", ".pypirc",
+	} {
+		paths = append(paths, filepath.Join(f.root, name))
+	}
+	return paths
+}
+
+// nowhere are paths that lead to nothing, and nonsense.
+func (f *fortress) nowhere() []string {
+	return []string{
+		"", " ", "\x00", f.root + "/readme.md\x00.png", f.root + "/.env\n", "\n/etc/passwd", f.root + "/x\n../../outside/secret.txt", "/etc/passwd\n",
+		f.root + "/missing.txt", strings.Repeat("a/", 20_000), `..\outside\secret.txt`, `C:\Windows\win.ini`, `\\server\share\x`, `\\.\pipe\x`, "file://", "file:%zz",
+		"http://127.0.0.1:1/readme.md", "https://example.org/x.png", "-", "--output=x", "*", f.root + "/*", "$HOME/outside/secret.txt", "%2e%2e/outside/secret.txt",
+	}
+}
+
+// fileParams are the parameters that name files or folders, with how a value of theirs is written.
+var fileParams = map[string]func(path string) any{
+	"files": listOf, "images": listOf, "files_checked": listOf, "relevant_files": listOf, "style_guide_examples": listOf, "path": itself, "file": itself,
+}
+
+func listOf(path string) any { return []string{path} }
+func itself(path string) any { return path }
+
+// otherParams are the parameters that don't. One that is in neither list is new, and has to be put into one.
+var otherParams = strings.Fields(`
+	step step_number total_steps next_step_required use_assistant_model continuation_id findings relevant_context issues_found
+	backtrack_from_step temperature thinking_mode use_websearch model confidence hypothesis analysis_type output_format prompt stream offset
+	review_type focus_on standards severity_filter models current_model_index model_responses document_complexity document_flow update_existing
+	comments_on_complex_logic num_files_documented total_files_to_document system_prompt tools tool_choice purpose search_query count
+	search_engine search_domain_filter search_recency_filter request_id user_id tail_lines messages session_id call_key tool_name context
+	is_step_revision revises_step_number is_branch_point branch_from_step branch_id more_steps_needed include_staged include_unstaged
+	include_tools show_advanced invalidate_cache refactor_type focus_areas security_scope threat_level compliance_requirements audit_focus
+	doctor probe problem_context n trace_mode target_description lines filter source since until structured compare_to`)
+
+// door is a parameter of a tool that names files.
+type door struct{ tool, param string }
+
+// doors finds every such parameter in the catalogue.
+func (f *fortress) doors() (list []door) {
+	f.site.t.Helper()
+	_, out, _ := f.run("", "tools", "--json")
+	var catalogue struct {
+		Tools []struct {
+			Name        string
+			InputSchema struct{ Properties map[string]json.RawMessage }
+		}
+	}
+	require.NoError(f.site.t, json.Unmarshal([]byte(out), &catalogue))
+	for _, tool := range catalogue.Tools {
+		for param := range tool.InputSchema.Properties {
+			if fileParams[param] != nil {
+				list = append(list, door{tool.Name, param})
+			} else {
+				assert.Contains(f.site.t, otherParams, param, "a new parameter of %s: does it name a file?", tool.Name)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b door) int { return strings.Compare(a.tool+a.param, b.tool+b.param) })
+	return list
+}
+
+// kinds are doors of which each is kept by other code; the rest of the catalogue is kept by the same as one of them.
+var kinds = []door{
+	{"chat", "files"}, {"chat", "images"}, {"debug", "files_checked"}, {"debug", "relevant_files"}, {"debug", "images"}, {"consensus", "relevant_files"},
+	{"refactor", "style_guide_examples"}, {"precommit", "path"}, {"kimi_upload_and_extract", "files"}, {"glm_upload_file", "file"}, {"toolcall_log_tail", "path"},
+}
+
+// ignoring are doors that lead nowhere: the original took these parameters and did nothing with them.
+var ignoring = []door{{"activity", "files"}, {"activity", "images"}}
+
+// knock calls a tool with a path.
+func (f *fortress) knock(d door, path string) (<-chan *said, object) {
+	args := everyTool("mark", filepath.Join(f.root, "readme.md"), filepath.Join(f.root, "readme.md"))[d.tool]
+	args[d.param] = fileParams[d.param](path)
+	return f.ask(d.tool, args), args
+}
+
+// tried is an answer at a door.
+type tried struct {
+	door
+	path string
+	*said
+}
+
+// tryAll knocks at doors with paths, some calls at a time. Each must be answered soon.
+func (f *fortress) tryAll(doors []door, paths []string) (all []tried) {
+	var mu sync.Mutex
+	var underWay sync.WaitGroup
+	room := make(chan struct{}, 16)
+	for _, d := range doors {
+		for _, path := range paths {
+			room <- struct{}{}
+			answer, _ := f.knock(d, path)
+			underWay.Go(func() {
+				r := f.await(answer)
+				<-room
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, tried{d, path, r})
+			})
+		}
+	}
+	underWay.Wait()
+	for _, r := range all {
+		require.NotNil(f.site.t, r.said, "%s %s %q hung", r.tool(), r.param, r.path)
+		assert.Less(f.site.t, r.took, 10*time.Second, "%s %s %q", r.tool(), r.param, r.path)
+	}
+	return all
+}
+
+func (r tried) tool() string { return r.door.tool }
+
+// Whatever a path names that may not be read, every parameter of every tool that names files refuses it, at once, and
+// nothing of it goes to a vendor or into a reply.
+func TestNoParameterLeadsOut(t *testing.T) {
+	f := newFortress(t)
+	require.Greater(t, len(f.doors()), 35)
+	for _, r := range append(f.tryAll(f.doors(), f.classes()), f.tryAll(kinds, f.hostile())...) {
+		if slices.Contains(ignoring, r.door) {
+			continue
+		}
+		code := r.errorCode()
+		if r.door == (door{"toolcall_log_tail", "path"}) && strings.Contains(r.path, "state/logs/toolcalls.jsonl") {
+			continue // the one file that is meant to be read
+		}
+		assert.Contains(t, []string{"path_denied", "file_not_found", "invalid_request"}, code, "%s %s %q: %s", r.tool(), r.param, r.path, r.text)
+	}
+	assert.Zero(t, f.tap.bytes(), "nobody was asked anything: %v", f.vendors.Requests())
+}
+
+func TestNoParameterIsLedAstray(t *testing.T) {
+	f := newFortress(t)
+	for _, r := range append(f.tryAll(f.doors(), f.nowhere()[:6]), f.tryAll(kinds, f.nowhere()[6:])...) {
+		if code := r.errorCode(); code != "" {
+			assert.Contains(t, []string{"path_denied", "file_not_found", "invalid_request"}, code, "%s %s %q: %s", r.tool(), r.param, r.path, r.text)
+		}
+	}
+	assert.False(t, f.tap.heard(planted))
+	assert.False(t, f.tap.heard("root:x:0:"))
+}
+
+// A folder stands for what may be read in it, for every parameter that takes one.
+func TestFoldersLeaveOutWhatIsRefused(t *testing.T) {
+	f := newFortress(t)
+	for _, git := range []bool{false, true} {
+		if git {
+			f.git("init", "-q")
+			f.git("add", "-f", ".env", "id_rsa", "server.pem", "readme.md", "sub", "out.txt", "innocent.txt")
+			f.git("commit", "-q", "-m", "start")
+		}
+		for _, d := range f.doors() {
+			f.tap.forget()
+			answer, args := f.knock(d, f.root)
+			r := f.await(answer)
+			require.NotNil(t, r, "%v hung", args)
+			assert.False(t, f.tap.heard(planted), "%s %s", d.tool, d.param)
+			reads := d.param == "relevant_files" && d.tool != "docgen" && d.tool != "tracer" || d.param == "style_guide_examples" || d == (door{"chat", "files"})
+			assert.Equal(t, reads, f.tap.heard("package sub // "+welcome), "%s %s: %s", d.tool, d.param, r.text)
+		}
+	}
+}
+
+// What an expert asks for is read by the same rules, and what it cites is not looked up elsewhere.
+func TestExpertsDoNotLeadOut(t *testing.T) {
+	f := newFortress(t)
+	bad := slices.DeleteFunc(append(f.hostile(), f.nowhere()...), func(path string) bool { return len(path) > 1000 })
+	wants := func(paths ...string) emulator.Reply {
+		answer, err := json.Marshal(object{"status": "files_required_to_continue", "files_needed": paths})
+		require.NoError(t, err)
+		return emulator.Say(string(answer))
+	}
+	args := everyTool("mark", f.root+"/readme.md", "")["secaudit"]
+	f.vendors.Script(wants(bad...))
+	r := f.call("secaudit", args)
+	assert.Equal(t, "files_required_to_continue", r.str("status"))
+	assert.Len(t, f.vendors.Requests(), 1, "there is nothing to give")
+
+	// Beside them one that may be read: that one is given.
+	var findings []object
+	for _, path := range append(bad, f.root+"/readme.md") {
+		findings = append(findings, object{"severity": "high", "file": path, "line": 1, "title": path})
+	}
+	found, err := json.Marshal(object{"status": "analysis_complete", "findings": findings})
+	require.NoError(t, err)
+	f.vendors.Script(wants(append(bad, f.root+"/sub/code.go")...), emulator.Say(string(found)))
+	r = f.call("secaudit", args)
+	assert.True(t, f.tap.heard("package sub // "+welcome))
+	assert.False(t, f.tap.heard(planted))
+	analysis, _ := r.object["expert_analysis"].(object)
+	cited, _ := analysis["findings"].([]any)
+	require.Len(t, cited, len(findings))
+	for i, c := range cited[:len(bad)] {
+		assert.NotEqual(t, "verified", c.(object)["citation"], "%q", bad[i])
+	}
+	assert.Equal(t, "verified", cited[len(bad)].(object)["citation"])
+}
+
+// A picture is sent because it is one, and only from where it may be read.
+func TestPicturesDoNotLeadOut(t *testing.T) {
+	f := newFortress(t)
+	var picture bytes.Buffer
+	require.NoError(t, png.Encode(&picture, image.NewGray(image.Rect(0, 0, 2, 2))))
+	for _, name := range []string{"outside/shot.png", "project/id_rsa", "project/.ssh/shot.png", "project/state/shot.png", "project/shot.png"} {
+		f.file(name, picture.String())
+	}
+	require.NoError(t, os.Symlink("../outside/shot.png", filepath.Join(f.root, "linked.png")))
+	ask := func(d door, path string) *said {
+		answer, args := f.knock(d, path)
+		if d.tool != "activity" {
+			args["model"] = "glm-5v-turbo"
+			answer = f.ask(d.tool, args)
+		}
+		return f.await(answer)
+	}
+	for _, d := range f.doors() {
+		if d.param != "images" || slices.Contains(ignoring, d) {
+			continue
+		}
+		for _, path := range []string{"../outside/shot.png", f.root + "/linked.png", f.root + "/id_rsa", f.root + "/.ssh/shot.png", f.root + "/state/shot.png"} {
+			r := ask(d, path)
+			assert.Equal(t, "path_denied", r.errorCode(), "%s %q: %s", d.tool, path, r.text)
+		}
+		assert.False(t, f.tap.heard("data:image"), d.tool)
+	}
+	r := ask(door{"chat", "images"}, f.root+"/shot.png")
+	assert.Equal(t, "continuation_available", r.str("status"), r.text)
+	assert.True(t, f.tap.heard("data:image/png"), "the way in is open")
+}
+
+// precommit shows what has changed, save in files that are refused, and compare_to is a commit and nothing else.
+func TestPrecommitDoesNotLeadOut(t *testing.T) {
+	f := newFortress(t)
+	f.git("init", "-q")
+	f.git("add", "-f", ".env", "id_rsa", "server.pem", "readme.md", "sub", "case", "out.txt", "innocent.txt")
+	f.git("commit", "-q", "-m", "start")
+	for _, name := range []string{".env", "id_rsa", "server.pem", "case/.ENV", "sub/.env.local"} {
+		f.file("project/"+name, planted+" changed\n")
+	}
+	f.file("project/readme.md", welcome+" changed\n")
+	f.git("add", "-f", "id_rsa", "case")
+	check := func(args object) *said {
+		f.tap.forget()
+		args["step"], args["step_number"], args["total_steps"], args["next_step_required"], args["findings"] = "Review.", 1, 1, false, "none"
+		r := f.call("precommit", args)
+		assert.NotContains(t, r.text, planted)
+		return r
+	}
+	r := check(object{"path": f.root})
+	assert.NotEqual(t, "error", r.str("status"), r.text)
+	assert.True(t, f.tap.heard("+"+welcome+" changed"))
+	assert.True(t, f.tap.heard("id_rsa"), "it is named")
+
+	f.git("commit", "-q", "-a", "-m", "changed")
+	r = check(object{"path": f.root, "compare_to": "HEAD~1"})
+	assert.NotEqual(t, "error", r.str("status"), r.text)
+	assert.True(t, f.tap.heard("+"+welcome+" changed"))
+
+	for _, word := range []string{
+		"--output=" + filepath.Join(f.dir, "written"), "--output=written", "-O" + f.root + "/sub/code.go", "--ext-diff", "--no-index", "-p", "--", "HEAD --output=written",
+		"HEAD\n--output=written", "HEAD:.env", "HEAD:id_rsa", ":/start", "HEAD; touch written", "$(touch written)", "`touch written`", "HEAD@{0}\x00", "../outside", " ", "nosuch",
+	} {
+		r := check(object{"path": f.root, "compare_to": word})
+		if strings.TrimSpace(word) != "" {
+			assert.Equal(t, "invalid_request", r.errorCode(), "%q: %s", word, r.text)
+		}
+		assert.False(t, f.tap.heard(planted), word)
+	}
+	for _, made := range []string{"written", "project/written", "project/sub/written"} {
+		assert.NoFileExists(t, filepath.Join(f.dir, made))
+	}
+}
