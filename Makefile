@@ -8,7 +8,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race postgres lint fmt golden docs faults bench interop cross clean
+.PHONY: help build test race postgres lint fmt golden docs faults bench image-test mcpb interop cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,16 +36,26 @@ fmt: $(LINT) ## format everything
 $(LINT):
 	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 
-golden: ## rewrite the golden files from what the program does now; read the diff
-	$(GO) test ./internal/... ./cmd/... -run 'Golden|Schema|Docs|EnvExample' -update
+# The packages whose tests know -update.
+GOLDEN = $(shell grep -rl --include=*_test.go 'Bool("update"' cmd internal | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
-docs: golden ## rewrite the generated documentation
+golden: ## rewrite the golden files from what the program does now; read the diff
+	$(GO) test $(GOLDEN) -update
+
+docs: ## rewrite the generated parts of README.md, docs and .env.example
+	$(GO) test ./internal/config ./cmd/exai-mcp -run 'Docs|EnvExample' -update
 
 faults: ## the fault matrix over real sockets, with a table of overruns
 	$(GO) test -tags faults -count=1 -v -run TestFaults ./internal/providers/
 
 bench: ## the figures of the README, side by side in one run
 	scripts/bench.sh
+
+image-test: ## build the Docker image and run it (not part of .ci/run)
+	scripts/image-test.sh
+
+mcpb: ## build the bundles for Claude Desktop and the MCP registry's entry into dist
+	scripts/mcpb.sh
 
 interop: ## drive the server with clients that others wrote (installs Node 22 from npm)
 	scripts/interop.sh

@@ -127,3 +127,21 @@ func Reference() string {
 func cell(text string) string {
 	return strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;").Replace(text)
 }
+
+// Variable is what the documents say about a variable.
+type Variable struct {
+	Name    string
+	Doc     string // sentences for operators
+	Default string
+	Secret  bool // never shown
+}
+
+// Lookup finds a variable by its name, false when there is none.
+func Lookup(name string) (found Variable, ok bool) {
+	eachSpec(func(s spec) {
+		if s.name == name {
+			found, ok = Variable{Name: name, Doc: s.doc, Default: texts(Default())[name], Secret: s.rule.secret}, true
+		}
+	})
+	return found, ok
+}

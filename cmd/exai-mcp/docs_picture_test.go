@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+)
+
+// bar is a limit in the picture of them.
+type bar struct {
+	label, text string
+	limit       time.Duration
+	class       string // how it is drawn
+}
+
+// TestDocsTimeouts holds the README's picture of the time limits equal to the TimeoutConfig.
+func TestDocsTimeouts(t *testing.T) {
+	wholeFile(t, timeoutsFile, timeoutsPicture(config.Default().Timeouts))
+}
+
+// timeoutsPicture draws the limits of a call from the inside out, on one axis of seconds. It brings its own ground, so that
+// it can be read on light and on dark pages.
+func timeoutsPicture(c config.TimeoutConfig) string {
+	bars := []bar{
+		{"first event from the vendor", "GLM_TIMEOUT_SECS, KIMI_TIMEOUT_SECS: queueing and retries included", c.GLM, "inner"},
+		{"silence inside an answer", "STREAM_IDLE_TIMEOUT_SECS: begins anew with each piece", c.StreamIdle, "inner"},
+		{"a simple tool", "SIMPLE_TOOL_TIMEOUT_SECS", c.SimpleTool, "call"},
+		{"a workflow step", "WORKFLOW_TOOL_TIMEOUT_SECS", c.WorkflowTool, "call"},
+		{"a file tool", "FILE_TOOL_TIMEOUT_SECS", c.FileTool, "call"},
+		{"a step with an expert, a consensus", "EXPERT_ANALYSIS_TIMEOUT_SECS", c.Expert, "call"},
+		{"any call (daemon)", "derived", c.Daemon(), "outer"},
+		{"a program in between (shim)", "derived", c.Shim(), "outer"},
+		{"your client", "derived: set this there", c.Client(), "outer"},
+	}
+	const (
+		width, row, top = 960, 30, 84
+		left, right     = 262, 930
+	)
+	longest := c.Client().Seconds() * 1.04
+	x := func(d time.Duration) float64 { return left + (right-left)*d.Seconds()/longest }
+	height := top + row*len(bars) + 58
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-labelledby="title">
+<title id="title">The time limits of a call, from the inside out</title>
+<style>
+  .ground { fill: #ffffff; stroke: #d0d7de }
+  text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+  .heading { font-weight: 600; font-size: 15px }
+  .small { font-size: 12px; fill: #59636e }
+  .inner { fill: #b6d7f2 }
+  .call { fill: #8fc99a }
+  .outer { fill: #d8d2ea }
+  .beyond { fill: none; stroke: #8fc99a; stroke-dasharray: 4 3 }
+  .tick { stroke: #d0d7de }
+  .answer { stroke: #c9372c; stroke-width: 2; stroke-dasharray: 6 4 }
+  .answertext { fill: #c9372c; font-weight: 600 }
+  @media (prefers-color-scheme: dark) {
+    .ground { fill: #0d1117; stroke: #3d444d }
+    text { fill: #f0f6fc }
+    .small { fill: #9198a1 }
+    .inner { fill: #1f4b73 }
+    .call { fill: #23683a }
+    .outer { fill: #4a3f6b }
+    .beyond { stroke: #3f9a5b }
+    .tick { stroke: #3d444d }
+    .answer { stroke: #f85149 }
+    .answertext { fill: #f85149 }
+  }
+</style>
+<rect class="ground" x="0.5" y="0.5" width="%d" height="%d" rx="8"/>
+<text class="heading" x="16" y="26">How long a call may take, from the inside out (seconds, defaults)</text>
+`, width, height, width, height, width-1, height-1)
+	bottom := top + row*len(bars)
+	for s := 0; s <= int(longest); s += 15 {
+		at := x(time.Duration(s) * time.Second)
+		fmt.Fprintf(&b, `<line class="tick" x1="%.1f" y1="%d" x2="%.1f" y2="%d"/><text class="small" x="%.1f" y="%d" text-anchor="middle">%d</text>`+"\n",
+			at, top-8, at, bottom+2, at, bottom+18, s)
+	}
+	for i, r := range bars {
+		y := top + row*i
+		end := r.limit
+		if r.class == "call" && end > c.AnswerWithin {
+			fmt.Fprintf(&b, `<rect class="beyond" x="%.1f" y="%d" width="%.1f" height="20"/>`+"\n", x(c.AnswerWithin), y, x(end)-x(c.AnswerWithin))
+			end = c.AnswerWithin
+		}
+		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", left-10, y+15, r.label)
+		fmt.Fprintf(&b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="20" rx="3"/>`+"\n", r.class, left, y, x(end)-left)
+		fmt.Fprintf(&b, `<text class="small" x="%d" y="%d">%g: %s</text>`+"\n", left+8, y+15, r.limit.Seconds(), r.text)
+	}
+	at := x(c.AnswerWithin)
+	fmt.Fprintf(&b, `<line class="answer" x1="%.1f" y1="%d" x2="%.1f" y2="%d"/>`+"\n", at, top-16, at, bottom+2)
+	fmt.Fprintf(&b, `<text class="answertext" x="%.1f" y="%d" text-anchor="middle">ANSWER_WITHIN_SECS %g: every call is answered by now</text>`+"\n", at, top-22, c.AnswerWithin.Seconds())
+	fmt.Fprintf(&b, `<text class="small" x="16" y="%d">What is not finished by then comes back as partial, goes on in the background (BACKGROUND_MAX_SECS, %g) and is fetched with its continuation_id.</text>`+"\n",
+		bottom+44, c.Background.Seconds())
+	b.WriteString("</svg>\n")
+	return b.String()
+}

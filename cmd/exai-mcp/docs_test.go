@@ -1,0 +1,228 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/tools"
+)
+
+var update = flag.Bool("update", false, "rewrite the generated parts of the documents")
+
+// The documents, from this folder.
+const (
+	readmeFile        = "../../README.md"
+	configurationFile = "../../docs/configuration.md"
+	toolsFile         = "../../docs/tools.md"
+	timeoutsFile      = "../../docs/timeouts.svg"
+)
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// generated holds the part of a document between <!-- name --> and <!-- /name --> equal to what it is made from.
+func generated(t *testing.T, file, name, want string) {
+	t.Helper()
+	text := read(t, file)
+	begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
+	head, rest, found := strings.Cut(text, begin)
+	got, foot, closed := strings.Cut(rest, end)
+	require.True(t, found && closed, "%s lacks the marks of %s", file, name)
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(head+begin+want+end+foot), 0o644))
+		return
+	}
+	assert.Equal(t, want, got, "run make docs")
+}
+
+// wholeFile holds a document equal to what it is made from.
+func wholeFile(t *testing.T, file, want string) {
+	t.Helper()
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(want), 0o644))
+		return
+	}
+	assert.Equal(t, want, read(t, file), "run make docs")
+}
+
+// shownTools are what clients see by default, in the order of the documents.
+func shownTools(t *testing.T) []tools.Tool {
+	t.Helper()
+	s := newSite(t)
+	a := &app{environ: s.environ}
+	cfg, err := a.load()
+	require.NoError(t, err)
+	p, err := a.assemble(cfg, io.Discard)
+	require.NoError(t, err)
+	return p.tools
+}
+
+func TestDocsToolTable(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| tool | what for | asks a vendor |\n|---|---|---|\n")
+	for _, tool := range shownTools(t) {
+		asks := "no"
+		if tool.Annotations.OpenWorld {
+			asks = "yes"
+		}
+		fmt.Fprintf(&b, "| [`%s`](docs/tools.md#%s) | %s | %s |\n", tool.Name, tool.Name, firstSentence(tool.Description), asks)
+	}
+	generated(t, readmeFile, "tools", b.String())
+}
+
+// firstSentence cuts a description; what a colon announces belongs to it.
+func firstSentence(text string) string {
+	first, _, _ := strings.Cut(text, ". ")
+	return strings.TrimSuffix(first, ".") + "."
+}
+
+func TestDocsClientSnippets(t *testing.T) {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	s := newSite(t, "GLM_API_KEY=", "KIMI_API_KEY=")
+	project := filepath.Join(s.dir, "project")
+	require.NoError(t, os.MkdirAll(project, 0o755))
+	t.Chdir(project)
+	if project, err = os.Getwd(); err != nil {
+		t.Fatal(err)
+	}
+	readme, err := filepath.Abs(filepath.Join(sourceFolder(t), readmeFile))
+	require.NoError(t, err)
+	for _, c := range clients() {
+		code, out, errs := s.run("", "config", "--client", c.name)
+		require.Equal(t, exitOK, code, errs)
+		out = strings.NewReplacer(exe, "/path/to/exai-mcp", project, "/path/to/your/project").Replace(out)
+		form := "json"
+		if c.name == "codex" {
+			form = "toml"
+		}
+		generated(t, readme, "client "+c.name, fmt.Sprintf("```%s\n%s```\n", form, out))
+	}
+}
+
+// sourceFolder is where this test lies, whatever the working directory is now.
+func sourceFolder(t *testing.T) string {
+	t.Helper()
+	return testFolder
+}
+
+var testFolder, _ = os.Getwd()
+
+func TestDocsConfiguration(t *testing.T) {
+	generated(t, configurationFile, "reference", config.Reference()+"\n")
+	var b strings.Builder
+	b.WriteString("| limit | seconds |\n|---|---|\n")
+	for _, row := range config.Default().Timeouts.Table() {
+		fmt.Fprintf(&b, "| %s | %g |\n", row.Name, row.Seconds)
+	}
+	generated(t, configurationFile, "limits", b.String())
+}
+
+// codeConstant is a line of the two files that define the codes of error replies.
+var codeConstant = regexp.MustCompile(`(?m)^\s+(?:Kind)?[A-Z]\w+\s+(?:Kind\s+)?= (?:Code\()?"([a-z_]+)"\)?`)
+
+// The troubleshooting table knows every code that a reply can carry, once, and no other.
+func TestDocsErrorCodes(t *testing.T) {
+	codes := map[string]bool{}
+	for _, file := range []string{"../../internal/tools/reply/error.go", "../../internal/providers/errors.go"} {
+		for _, m := range codeConstant.FindAllStringSubmatch(read(t, file), -1) {
+			codes[m[1]] = true
+		}
+	}
+	delete(codes, "cancelled") // of which no client hears
+	assert.Len(t, codes, 21)
+	_, rest, _ := strings.Cut(read(t, readmeFile), "<!-- errors -->")
+	part, _, found := strings.Cut(rest, "<!-- /errors -->")
+	require.True(t, found)
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(part, -1) {
+		assert.True(t, codes[m[1]], "%s is no code, or stands there twice", m[1])
+		delete(codes, m[1])
+	}
+	assert.Empty(t, codes, "codes that the README does not explain")
+}
+
+// Whatever part of the demo the README shows, the demo prints: every line of it, in order. Numbers, ids and the demo's
+// folder may differ, and a line "..." stands for lines left out.
+func TestDocsDemo(t *testing.T) {
+	_, rest, _ := strings.Cut(read(t, readmeFile), "<!-- demo -->\n```\n")
+	part, _, found := strings.Cut(rest, "```\n<!-- /demo -->")
+	require.True(t, found)
+	s := newSite(t)
+	code, out, errs := s.run("", "demo")
+	require.Equal(t, exitOK, code, errs)
+	changing := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|[0-9.]+ ?(ms|s|µs)\b|\S*/project/|\d+`)
+	plain := func(text string) []string {
+		return strings.Split(changing.ReplaceAllString(text, "#"), "\n")
+	}
+	printed := plain(out)
+	shown := strings.Split(strings.TrimSuffix(part, "\n"), "\n")
+	require.Greater(t, len(shown), 20)
+	for i, line := range plain(strings.TrimSuffix(part, "\n")) {
+		if strings.TrimSpace(line) == "..." {
+			continue
+		}
+		at := slices.Index(printed, line)
+		if !assert.GreaterOrEqual(t, at, 0, "line %d of the README's demo is not printed (any more, or not in this order): %s", i+1, shown[i]) {
+			return
+		}
+		printed = printed[at+1:]
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)#\s]+)?(#[^)\s]*)?\)`)
+
+// Every link inside the documents leads somewhere.
+func TestDocsLinks(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	var files []string
+	for _, pattern := range []string{"*.md", "docs/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		require.NoError(t, err)
+		files = append(files, found...)
+	}
+	require.Greater(t, len(files), 5)
+	for _, file := range files {
+		for _, m := range link.FindAllStringSubmatch(read(t, file), -1) {
+			target, anchor := m[1], m[2]
+			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+				continue
+			}
+			path := file
+			if target != "" {
+				path = filepath.Join(filepath.Dir(file), filepath.FromSlash(target))
+			}
+			if _, err := os.Stat(path); !assert.NoError(t, err, "%s links to %s", filepath.Base(file), m[0]) {
+				continue
+			}
+			if anchor != "" && strings.HasSuffix(path, ".md") {
+				assert.Contains(t, anchors(read(t, path)), anchor, "%s links to %s", filepath.Base(file), m[0])
+			}
+		}
+	}
+}
+
+// anchors are a document's headings as links name them.
+func anchors(text string) []string {
+	var out []string
+	for _, m := range regexp.MustCompile(`(?m)^#+ +(.+)$`).FindAllStringSubmatch(text, -1) {
+		name := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		out = append(out, "#"+strings.ReplaceAll(name, " ", "-"))
+	}
+	return out
+}

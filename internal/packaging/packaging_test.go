@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+)
+
+var update = flag.Bool("update", false, "write server.json anew")
+
+const serverFile = "../../server.json"
+
+// version is that of the server.json in the repository: of the next release.
+func version(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../CHANGELOG.md")
+	require.NoError(t, err)
+	m := regexp.MustCompile(`(?m)^## \[?([0-9]+\.[0-9]+\.[0-9]+)`).FindSubmatch(text)
+	require.NotNil(t, m, "CHANGELOG.md names no version")
+	return string(m[1])
+}
+
+func TestServerFile(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, run([]string{"server", "-version", version(t)}, &b))
+	if *update {
+		require.NoError(t, os.WriteFile(serverFile, b.Bytes(), 0o644))
+	}
+	got, err := os.ReadFile(serverFile)
+	require.NoError(t, err)
+	assert.Equal(t, b.String(), string(got), "run make docs")
+}
+
+func TestServerFitsTheRegistrysSchema(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile("testdata/server.schema.json")
+	require.NoError(t, err)
+	built := filepath.Join(t.TempDir(), "exai-mcp-linux-amd64.mcpb")
+	require.NoError(t, os.WriteFile(built, []byte("x"), 0o600))
+	for name, args := range map[string][]string{"before the release": nil, "with digests": {built}} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			require.NoError(t, run(append([]string{"server", "-version", "1.2.3"}, args...), &b))
+			assert.Equal(t, len(args), strings.Count(b.String(), "fileSha256"))
+			document, err := jsonschema.UnmarshalJSON(&b)
+			require.NoError(t, err)
+			assert.NoError(t, schema.Validate(document))
+			document.(map[string]any)["description"] = strings.Repeat("x", 101)
+			assert.Error(t, schema.Validate(document), "the schema can refuse")
+		})
+	}
+}
+
+// The registry proves by the image's label that the image is the server's.
+func TestServerNameIsTheImagesLabel(t *testing.T) {
+	text, err := os.ReadFile("../../Dockerfile")
+	require.NoError(t, err)
+	assert.Contains(t, string(text), `io.modelcontextprotocol.server.name="`+registered+`"`)
+}
+
+func TestServerMarksTheSecrets(t *testing.T) {
+	for _, p := range serverEntry("1.2.3", unbuilt()).Packages {
+		var secrets []string
+		for _, v := range p.Environment {
+			if v.IsSecret {
+				secrets = append(secrets, v.Name)
+			}
+			assert.NotEmpty(t, v.Description+v.Value, v.Name)
+		}
+		assert.Equal(t, []string{"GLM_API_KEY", "KIMI_API_KEY"}, secrets, p.Identifier)
+	}
+}
+
+// A bundle's settings reach the server as the client fills them in: nothing as nothing, something as that.
+func TestManifestSettings(t *testing.T) {
+	project := t.TempDir()
+	for name, filled := range map[string]map[string]string{
+		"nothing": {},
+		"all": {
+			"glm_api_key": "g.key", "kimi_api_key": "k-key", "project_folder": project,
+			"glm_api_url": "https://open.bigmodel.cn/api/paas/v4", "kimi_api_url": "https://api.moonshot.cn/v1",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := manifestFor("darwin", "1.2.3")
+			require.NoError(t, err)
+			environ := []string{"HOME=" + project, "XDG_CONFIG_HOME=" + project}
+			for variable, value := range m.Server.Start.Env {
+				key := strings.TrimSuffix(strings.TrimPrefix(value, "${user_config."), "}")
+				setting, ok := m.UserConfig[key]
+				require.True(t, ok, value)
+				if value = setting.Default; filled[key] != "" {
+					value = filled[key]
+				}
+				environ = append(environ, variable+"="+value)
+			}
+			c, err := config.Load(config.Options{Environ: environ, Dir: project})
+			require.NoError(t, err)
+			assert.Empty(t, c.Warnings)
+			assert.Equal(t, filled["glm_api_key"], c.GLM.APIKey.Reveal())
+			assert.Equal(t, filled["kimi_api_key"], c.Kimi.APIKey.Reveal())
+			if name == "nothing" {
+				assert.Equal(t, config.Default().GLM.APIURL, c.GLM.APIURL)
+				assert.Empty(t, c.Files.AllowedRoots)
+				return
+			}
+			assert.Equal(t, filled["glm_api_url"], c.GLM.APIURL)
+			assert.Equal(t, filled["kimi_api_url"], c.Kimi.APIURL)
+			assert.Equal(t, []string{project}, c.Files.AllowedRoots)
+		})
+	}
+}
+
+func TestManifest(t *testing.T) {
+	for system, want := range map[string][2]string{
+		"darwin": {"darwin", "server/exai-mcp"}, "windows": {"win32", "server/exai-mcp.exe"}, "linux": {"linux", "server/exai-mcp"},
+	} {
+		var b bytes.Buffer
+		require.NoError(t, run([]string{"manifest", "-os", system, "-version", "1.2.3"}, &b))
+		var m manifest
+		require.NoError(t, json.Unmarshal(b.Bytes(), &m))
+		assert.Equal(t, []any{want[0]}, m.Compatibility["platforms"])
+		assert.Equal(t, want[1], m.Server.EntryPoint)
+		assert.Equal(t, "${__dirname}/"+want[1], m.Server.Start.Command)
+		assert.Len(t, m.Tools, 29)
+		var sensitive []string
+		for key, s := range m.UserConfig {
+			if s.Sensitive {
+				sensitive = append(sensitive, key)
+			}
+		}
+		slices.Sort(sensitive)
+		assert.Equal(t, []string{"glm_api_key", "kimi_api_key"}, sensitive)
+		assert.Equal(t, "directory", m.UserConfig["project_folder"].Type)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range [][]string{nil, {"nothing"}, {"manifest", "-nope"}, {"server", "/nonexistent"}} {
+		assert.Error(t, run(args, &bytes.Buffer{}), args)
+	}
+}

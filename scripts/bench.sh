@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The figures of the README in one run, beside a no-op mcp-go server, then the Go benchmarks underneath, in a form that
+# benchstat reads. Needs Linux. With BENCH_WRITE=1 the figures go into README.md and docs.
+#
+#   scripts/bench.sh                          dist/bench.txt holds the Go benchmarks
+#   benchstat old.txt dist/bench.txt          compare two of them
+set -euo pipefail
+cd "$(dirname "$0")/.."
+write=()
+[[ -n ${BENCH_WRITE:-} ]] && write=(-write)
+held=0
+go run ./internal/bench "${write[@]}" || held=$?
+[[ $held -le 1 ]] || exit "$held"
+
+mkdir -p dist
+go test -run '^$' -bench . -benchmem -count "${BENCH_COUNT:-6}" -benchtime "${BENCH_TIME:-0.3s}" \
+	./internal/providers/ ./internal/providers/openaicompat/ ./internal/store/ ./internal/tools/... ./internal/server/ |
+	tee dist/bench.txt
+exit "$held"
