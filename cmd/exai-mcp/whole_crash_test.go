@@ -161,8 +161,10 @@ func TestKilledServersLoseNothing(t *testing.T) {
 		s.echo()
 		r := rand.New(rand.NewPCG(20, 26))
 		lanes := []*lane{
-			{name: "lane 1", model: "glm-5.3-flash"}, {name: "lane 2", model: "glm-5.3-flash"},
-			{name: "lane 3", model: "kimi-k2.6"}, {name: "lane 4", model: "kimi-k2.6"},
+			{name: "lane 1", model: "glm-5.3-flash"},
+			{name: "lane 2", model: "glm-5.3-flash"},
+			{name: "lane 3", model: "kimi-k2.6"},
+			{name: "lane 4", model: "kimi-k2.6"},
 		}
 		told := func() (n int) {
 			for _, l := range lanes {

@@ -244,8 +244,17 @@ func (f *fortress) doors() (list []door) {
 
 // kinds are doors of which each is kept by other code; the rest of the catalogue is kept by the same as one of them.
 var kinds = []door{
-	{"chat", "files"}, {"chat", "images"}, {"debug", "files_checked"}, {"debug", "relevant_files"}, {"debug", "images"}, {"consensus", "relevant_files"},
-	{"refactor", "style_guide_examples"}, {"precommit", "path"}, {"kimi_upload_and_extract", "files"}, {"glm_upload_file", "file"}, {"toolcall_log_tail", "path"},
+	{"chat", "files"},
+	{"chat", "images"},
+	{"debug", "files_checked"},
+	{"debug", "relevant_files"},
+	{"debug", "images"},
+	{"consensus", "relevant_files"},
+	{"refactor", "style_guide_examples"},
+	{"precommit", "path"},
+	{"kimi_upload_and_extract", "files"},
+	{"glm_upload_file", "file"},
+	{"toolcall_log_tail", "path"},
 }
 
 // ignoring are doors that lead nowhere: the original took these parameters and did nothing with them.

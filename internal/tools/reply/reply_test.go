@@ -77,8 +77,11 @@ func TestOfContexts(t *testing.T) {
 func TestRetryable(t *testing.T) {
 	for want, errs := range map[bool][]providers.Error{
 		true: {
-			{Kind: providers.KindRateLimited}, {Kind: providers.KindOverloaded}, {Kind: providers.KindTimeout},
-			{Kind: providers.KindNetwork, Retry: true}, {Kind: providers.KindProviderError, Retry: true},
+			{Kind: providers.KindRateLimited},
+			{Kind: providers.KindOverloaded},
+			{Kind: providers.KindTimeout},
+			{Kind: providers.KindNetwork, Retry: true},
+			{Kind: providers.KindProviderError, Retry: true},
 		},
 		false: {
 			{Kind: providers.KindNetwork}, // such as a certificate that is not trusted, or a name that does not exist
