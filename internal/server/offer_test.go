@@ -299,3 +299,15 @@ func TestReadingIsCancelled(t *testing.T) {
 	require.NoError(t, p.hangUp())
 	assert.Empty(t, p.rest(), "no answer after a cancellation")
 }
+
+// A revision that the server does not speak is refused with those that it does.
+func TestRevisionsThatAreNotSpoken(t *testing.T) {
+	p := connect(t, offering(nil, shelf{}, menu{}))
+	for _, method := range []string{"server/discover", "resources/list", "tools/list"} {
+		p.send(`{"jsonrpc":"2.0","id":1,"method":"%s","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2099-01-01","io.modelcontextprotocol/clientCapabilities":{}}}}`, method)
+		got := p.next()
+		require.NotNil(t, got.Error, got.raw)
+		assert.Equal(t, -32022, got.Error.Code)
+		assert.Contains(t, got.raw, `"supported":["2026-07-28","2025-11-25"`)
+	}
+}

@@ -35,7 +35,7 @@ const (
 // Resource is a document that clients can read, or with a template for its URI a family of them.
 type Resource struct {
 	URI         string // a template (RFC 6570) for a family
-	Name        string // unique in a list
+	Name        string
 	Title       string
 	Description string
 	MIME        string
@@ -142,8 +142,9 @@ func (r *Resources) latest(ctx context.Context) ([]Resource, error) {
 	}
 	var list []Resource
 	for _, t := range threads {
+		title := r.title(t.Title, "Conversation")
 		list = append(list, Resource{
-			URI: threadURI(t.ID), Name: "conversation " + t.ID, Title: r.title(t.Title, "Conversation"), MIME: mimeMarkdown, Priority: 0.5,
+			URI: threadURI(t.ID), Name: title, Title: title, MIME: mimeMarkdown, Priority: 0.5,
 			Modified: t.UpdatedAt, Description: r.redactor.String(threadLine(t)),
 		})
 	}
@@ -152,9 +153,9 @@ func (r *Resources) latest(ctx context.Context) ([]Resource, error) {
 		return list, err
 	}
 	for _, i := range issues {
+		title := fmt.Sprintf("#%d %s", i.Number, r.title(i.Title, "Issue"))
 		list = append(list, Resource{
-			URI: issueURI(i.Number), Name: fmt.Sprintf("issue %d", i.Number), Title: fmt.Sprintf("#%d %s", i.Number, r.title(i.Title, "Issue")),
-			MIME: mimeMarkdown, Priority: 0.5, Modified: i.UpdatedAt,
+			URI: issueURI(i.Number), Name: title, Title: title, MIME: mimeMarkdown, Priority: 0.5, Modified: i.UpdatedAt,
 			Description: r.redactor.String(strings.Join(filled(string(i.Severity), string(i.Status), i.Where()), ", ")),
 		})
 	}
