@@ -7,24 +7,20 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// What an image weighs in a budget of tokens. Vendors count by size; this is about a 1,000 x 1,000 picture's.
-const imageTokens = 1500
+// FileTokens is what the lines around an attached file take.
+const FileTokens = 60
 
-// Tokens estimates how many tokens a text is, on the high side. Latin text and code take about 4 bytes a token, and a
-// character of Chinese, three bytes long, about two thirds of one: so bytes tell enough, and a seventh is margin.
-func Tokens(text string) int { return (len(text)*2 + 6) / 7 }
-
-// Tokens estimates what the turn's message weighs, its attachments included.
+// Tokens is how many tokens to plan for the turn's message, its attachments included.
 func (t Turn) Tokens() int {
-	n := Tokens(t.Content) + 4
+	n := providers.EstimateTokens(t.Content) + providers.TokensPerMessage
 	for _, a := range t.Attachments {
 		if a.Image() {
-			n += imageTokens
+			n += providers.TokensPerImage
 		} else {
-			n += (len(a.Data)*2+6)/7 + 16
+			n += providers.EstimateTokens(a.Data) + FileTokens
 		}
 	}
-	return n
+	return providers.Planned(n)
 }
 
 // Image tells whether the attachment is a picture.
@@ -34,9 +30,10 @@ func (a Attachment) Image() bool { return strings.HasPrefix(a.MIME, "image/") }
 // turns are left out first. Turns go in blocks of a quarter of the room, so that the beginning of what a model is sent,
 // by which vendors find it in their caches, moves only now and then; and never so that an answer comes first.
 func Window(turns []Turn, tokens int) (first int) {
-	total := 0
-	for _, t := range turns {
-		total += t.Tokens()
+	total, weights := 0, make([]int, len(turns))
+	for i, t := range turns {
+		weights[i] = t.Tokens()
+		total += weights[i]
 	}
 	if total <= tokens {
 		return 0
@@ -47,7 +44,7 @@ func Window(turns []Turn, tokens int) (first int) {
 	block := max(tokens/4, 1)
 	leave := (total - tokens + block - 1) / block * block
 	for left := 0; first < len(turns) && (left < leave || turns[first].Role == providers.RoleAssistant); first++ {
-		left += turns[first].Tokens()
+		left += weights[first]
 	}
 	return first
 }

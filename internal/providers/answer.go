@@ -366,8 +366,8 @@ func (g *Generation) heard(d Delta, a *Attempt) {
 	}
 	g.thought.WriteString(d.Reasoning)
 	g.text.WriteString(d.Content)
-	g.received.add(d.Reasoning)
-	g.received.add(d.Content)
+	add(&g.received, d.Reasoning)
+	add(&g.received, d.Content)
 	g.mu.Unlock()
 	if long {
 		g.stop(errTooLong)

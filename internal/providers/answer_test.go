@@ -371,8 +371,8 @@ func TestEventsTellWhatHappens(t *testing.T) {
 			{Phase: providers.PhaseAsking, Attempt: 1},
 			{Phase: providers.PhaseRetrying, Attempt: 1, Wait: time.Second},
 			{Phase: providers.PhaseAsking, Attempt: 2},
-			{Phase: providers.PhaseThinking, Attempt: 2, Tokens: 5},
-			{Phase: providers.PhaseWriting, Attempt: 2, Tokens: 7},
+			{Phase: providers.PhaseThinking, Attempt: 2, Tokens: 4},
+			{Phase: providers.PhaseWriting, Attempt: 2, Tokens: 5},
 		}, heard)
 	})
 }

@@ -232,17 +232,3 @@ func TestCost(t *testing.T) {
 	assert.Equal(t, 0.3, sum.CostUSD, "0.1 + 0.2 has a tail in binary")
 	assert.Equal(t, 1.5e-7, (&Price{Input: 0.15}).Cost(Usage{InputTokens: 1}), "a single token is seen")
 }
-
-func TestEstimateTokens(t *testing.T) {
-	for text, want := range map[string]int{
-		"": 0, "a": 1, "abcd": 1, "abcde": 2, strings.Repeat("word ", 1000): 1250,
-		strings.Repeat("я", 100): 50, strings.Repeat("漢", 150): 100,
-	} {
-		assert.InDelta(t, want, EstimateTokens(text), 1, "%.10s", text)
-	}
-	var piecewise tally
-	for _, r := range "ä 漢 x" {
-		piecewise.add(string(r))
-	}
-	assert.Equal(t, EstimateTokens("ä 漢 x"), piecewise.tokens())
-}

@@ -83,7 +83,7 @@ func bounded(n int, req ChatRequest) int {
 		n = min(n, m.MaxOutput)
 	}
 	if m.ContextWindow > 0 {
-		room := m.ContextWindow - EstimateRequest(req)*11/10 // the estimate's margin
+		room := m.ContextWindow - Planned(EstimateRequest(req))
 		n = min(n, max(room, leastOutput))
 	}
 	return n

@@ -1,7 +1,7 @@
 package providers
 
 import (
-	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,7 +139,7 @@ func TestOutputCap(t *testing.T) {
 
 func TestBoundedKeepsTheCapInTheWindow(t *testing.T) {
 	text := func(n int) []Message {
-		return []Message{{Role: RoleUser, Content: string(slices.Repeat([]byte("a"), 4*n))}}
+		return []Message{{Role: RoleUser, Content: strings.Repeat("123", n)}}
 	}
 	for _, c := range []struct {
 		name  string
@@ -150,7 +150,7 @@ func TestBoundedKeepsTheCapInTheWindow(t *testing.T) {
 	}{
 		{"room enough", Model{ContextWindow: 131_072, MaxOutput: 16_384}, 1_000, 8_192, 8_192},
 		{"the model's own maximum", Model{ContextWindow: 131_072, MaxOutput: 4_096}, 1_000, 8_192, 4_096},
-		{"what the window leaves", Model{ContextWindow: 8_192}, 4_000, 8_192, 8_192 - (4_000+tokensPerMessage)*11/10},
+		{"what the window leaves", Model{ContextWindow: 8_192}, 4_000, 8_192, 8_192 - Planned(4_000+TokensPerMessage)},
 		{"a full window", Model{ContextWindow: 8_192}, 9_000, 8_192, leastOutput},
 		{"unknown", Model{}, 9_000, 8_192, 8_192},
 	} {

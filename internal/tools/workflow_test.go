@@ -1106,7 +1106,7 @@ func TestExpertFilesFitTheWindow(t *testing.T) {
 		big := l.file("big.go", strings.Repeat("var x = 1 // some line of a large file\n", 60_000))
 		l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{big}, "model", "glm-4.5v"))
 		m := l.requests[len(l.requests)-1].Model
-		sent := conversation.Tokens(l.prompt())
+		sent := providers.EstimateTokens(l.prompt())
 		assert.Less(t, sent, m.ContextWindow*3/5)
 		assert.Greater(t, sent, m.ContextWindow/5)
 	})

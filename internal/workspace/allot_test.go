@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"pgregory.net/rapid"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
 func TestAllot(t *testing.T) {
@@ -72,20 +74,20 @@ func TestAllotKeepsItsPromises(t *testing.T) {
 
 func TestCutText(t *testing.T) {
 	text := strings.Repeat("a line of text\n", 1000)
-	cut, lines := cutText(text, 500, int64(len(text)), Estimate)
-	assert.LessOrEqual(t, Estimate(cut), 500)
-	assert.Greater(t, Estimate(cut), 400)
+	cut, lines := cutText(text, 500, int64(len(text)))
+	assert.LessOrEqual(t, providers.EstimateTokens(cut), 500)
+	assert.Greater(t, providers.EstimateTokens(cut), 400)
 	head, ok := uncut(cut)
 	assert.True(t, ok)
 	assert.Equal(t, strings.Repeat("a line of text\n", lines), head)
 	assert.Contains(t, cut, "[cut by the server: above are lines 1 to")
 
 	long := strings.Repeat("wörter ", 5000)
-	cut, lines = cutText(long, 300, int64(len(long)), Estimate)
+	cut, lines = cutText(long, 300, int64(len(long)))
 	head, ok = uncut(cut)
 	assert.True(t, ok)
 	assert.Equal(t, 1, lines)
-	assert.LessOrEqual(t, Estimate(cut), 300)
+	assert.LessOrEqual(t, providers.EstimateTokens(cut), 300)
 	assert.True(t, strings.HasPrefix(long, strings.TrimSuffix(head, "\n")))
 	assert.Contains(t, cut, "the beginning of line 1")
 

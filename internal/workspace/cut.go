@@ -5,6 +5,8 @@ import (
 	"sort"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
 // cutPrefix begins the line that ends a cut text.
@@ -15,15 +17,15 @@ const cutTokens = 40
 
 // cutText keeps as many whole lines of a text as fit into a number of tokens, and says in a last line what is missing.
 // Of a single line that is too long it keeps the beginning. size is the whole file's, in bytes.
-func cutText(text string, tokens int, size int64, estimate func(string) int) (cut string, lines int) {
+func cutText(text string, tokens int, size int64) (cut string, lines int) {
 	tokens = max(tokens-cutTokens, 0)
 	ends := lineEnds(text)
-	n := sort.Search(len(ends), func(i int) bool { return estimate(text[:ends[i]]) > tokens })
+	n := sort.Search(len(ends), func(i int) bool { return providers.EstimateTokens(text[:ends[i]]) > tokens })
 	var head string
 	if n > 0 {
 		head = text[:ends[n-1]]
 	} else {
-		head = firstOf(text, sort.Search(len(text), func(i int) bool { return estimate(firstOf(text, i+1)) > tokens }))
+		head = firstOf(text, sort.Search(len(text), func(i int) bool { return providers.EstimateTokens(firstOf(text, i+1)) > tokens }))
 	}
 	lines = countLines(head)
 	where := fmt.Sprintf("above are lines 1 to %d", lines)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
 // Budget bounds what Embed sends.
@@ -13,12 +14,10 @@ type Budget struct {
 	MaxFiles     int // 0: bounded by Tokens alone
 	MaxFileBytes int // of each file; a longer one is cut. 0: bounded by Tokens alone
 	LineNumbers  bool
-	// Estimate counts a text's tokens; nil means Estimate. It must not shrink as text grows.
-	Estimate func(string) int
 }
 
 const (
-	fileOverhead  = 60  // tokens that the lines around a file take
+	fileOverhead  = conversation.FileTokens
 	usefulShare   = 400 // tokens: of many files, some get so much and the rest nothing, rather than all a few lines
 	leastShare    = 150 // tokens: a smaller piece of a file helps nobody
 	bytesPerToken = 6   // at most, of ordinary text: reading more than the budget times this is wasted
@@ -32,9 +31,6 @@ const mimeText = "text/plain"
 // path: what is still the same is not sent again. The manifest says what became of each file. Embed fails only when ctx
 // ends.
 func (w *Workspace) Embed(ctx context.Context, paths []string, budget Budget, already map[string]conversation.Attachment) ([]conversation.Attachment, Manifest, error) {
-	if budget.Estimate == nil {
-		budget.Estimate = Estimate
-	}
 	items, left, err := w.expand(ctx, paths, maxFiles)
 	if err != nil {
 		return nil, Manifest{}, err
@@ -161,7 +157,7 @@ func (e *embedding) read(ctx context.Context, files []limited) error {
 			e.manifest.Unchanged = append(e.manifest.Unchanged, Entry{Path: p.at.host, Bytes: p.size})
 			continue
 		}
-		p.tokens = e.budget.Estimate(p.text) + fileOverhead
+		p.tokens = providers.EstimateTokens(p.text) + fileOverhead
 		e.pieces = append(e.pieces, p)
 	}
 	return nil
@@ -192,7 +188,7 @@ func (e *embedding) send(p piece, granted int) {
 	entry := Entry{Path: p.at.host, Lines: countLines(p.text)}
 	data := p.text
 	if p.cut || granted < p.tokens {
-		data, entry.Lines = cutText(p.text, granted-fileOverhead, p.size, e.budget.Estimate)
+		data, entry.Lines = cutText(p.text, granted-fileOverhead, p.size)
 		entry.Reason = fmt.Sprintf("the first %d lines", entry.Lines)
 		if p.old != nil && sameBeginning(*p.old, p, data) {
 			e.manifest.Unchanged = append(e.manifest.Unchanged, Entry{Path: p.at.host, Bytes: p.size, Reason: "its beginning was sent"})
@@ -202,7 +198,7 @@ func (e *embedding) send(p piece, granted int) {
 	if p.moving && entry.Reason == "" {
 		entry.Reason = "whole, but it was being written meanwhile"
 	}
-	entry.Tokens, entry.Bytes = e.budget.Estimate(data)+fileOverhead, int64(len(data))
+	entry.Tokens, entry.Bytes = providers.EstimateTokens(data)+fileOverhead, int64(len(data))
 	e.manifest.send(entry)
 	e.sent = append(e.sent, conversation.Attachment{
 		Path: p.at.host, SHA256: hashOf(data), MIME: mimeText, Size: p.size, Data: []byte(data),

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
 func entryPaths(dir string, entries []Entry) []string {
@@ -57,7 +58,7 @@ func TestEmbedSendsWholeFilesFirst(t *testing.T) {
 	assert.Greater(t, m.Tokens, 4000, "the budget is used")
 	total := 0
 	for _, a := range sent {
-		total += Estimate(string(a.Data)) + fileOverhead
+		total += providers.EstimateTokens(a.Data) + fileOverhead
 		assert.Equal(t, hashOf(string(a.Data)), a.SHA256)
 		assert.Equal(t, "text/plain", a.MIME)
 	}
@@ -99,7 +100,7 @@ func TestEmbedPrefersWhatIsNamed(t *testing.T) {
 	write(t, lines(500), dir, "folder/a.txt")
 	write(t, lines(500), dir, "named.txt")
 	w := newWorkspace(t, dir)
-	sent, m, err := w.Embed(t.Context(), []string{"folder", "named.txt"}, Budget{Tokens: Estimate(lines(500)) + fileOverhead + 600}, nil)
+	sent, m, err := w.Embed(t.Context(), []string{"folder", "named.txt"}, Budget{Tokens: providers.EstimateTokens(lines(500)) + fileOverhead + 600}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"named.txt"}, entryPaths(dir, m.Sent))
 	assert.Equal(t, []string{"folder/a.txt"}, entryPaths(dir, m.Cut))
@@ -136,11 +137,6 @@ func TestEmbedLimits(t *testing.T) {
 	sent, _, err = w.Embed(t.Context(), []string{"a.txt"}, Budget{Tokens: 100_000, LineNumbers: true}, nil)
 	require.NoError(t, err)
 	assert.True(t, strings.HasPrefix(string(sent[0].Data), "   1| line 1 of a long file\n   2| "))
-
-	double := func(s string) int { return 2 * Estimate(s) }
-	_, m, err = w.Embed(t.Context(), []string{"a.txt"}, Budget{Tokens: 100_000, Estimate: double}, nil)
-	require.NoError(t, err)
-	assert.Equal(t, 2*Estimate(lines(1000))+fileOverhead, m.Tokens)
 }
 
 func TestEmbedSendsAFileOncePerThread(t *testing.T) {

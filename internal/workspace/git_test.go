@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
 // git runs git as a user would, apart from the settings of whoever runs the tests.
@@ -377,7 +379,7 @@ func TestHugeDiffsAreCut(t *testing.T) {
 	report := inspect(t, newWorkspace(t, dir), GitQuery{Tokens: 3000})
 	assert.Equal(t, []string{"a.go", "z.go"}, entryPaths(dir, report.Manifest.Sent))
 	require.Equal(t, []string{"huge.txt"}, entryPaths(dir, report.Manifest.Cut))
-	assert.LessOrEqual(t, Estimate(reportText(report)), 3100)
+	assert.LessOrEqual(t, providers.EstimateTokens(reportText(report)), 3100)
 	assert.Contains(t, reportText(report), cutPrefix)
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
 // GitQuery says what Inspect looks at.
@@ -20,7 +21,6 @@ type GitQuery struct {
 	Staged    bool   // what is in the index
 	Unstaged  bool   // what is in the work tree alone
 	Tokens    int    // for everything together
-	Estimate  func(string) int
 }
 
 // GitReport is what Inspect found. Attachments hold one text for each repository with a change: its status and its diffs.
@@ -54,9 +54,6 @@ const (
 // only, and runs nothing that a repository's configuration names. Files that are refused or lie outside of the roots are
 // cut from every diff and named in the manifest.
 func (w *Workspace) Inspect(ctx context.Context, q GitQuery) (*GitReport, error) {
-	if q.Estimate == nil {
-		q.Estimate = Estimate
-	}
 	at, err := w.folder(ctx, q.Path)
 	if err != nil {
 		return nil, err
@@ -303,12 +300,12 @@ func (i *inspection) share() {
 	for n, r := range i.report.Repositories {
 		if r.Problem == "" {
 			texts[n] = describe(r)
-			budget -= i.query.Estimate(texts[n])
+			budget -= providers.EstimateTokens(texts[n])
 		}
 	}
 	var sizes []int
 	for _, p := range i.parts {
-		sizes = append(sizes, i.query.Estimate(p.text))
+		sizes = append(sizes, providers.EstimateTokens(p.text))
 	}
 	heading := make([]string, len(texts))
 	sent := make([]bool, len(texts))
@@ -320,10 +317,10 @@ func (i *inspection) share() {
 		}
 		text, e := p.text, Entry{Path: p.host, Part: p.of, Lines: countLines(p.text)}
 		if p.cut || granted < sizes[n] {
-			text, e.Lines = cutText(text, granted, int64(len(text)), i.query.Estimate)
+			text, e.Lines = cutText(text, granted, int64(len(text)))
 			e.Reason = fmt.Sprintf("the first %d lines of its diff", e.Lines)
 		}
-		e.Tokens, e.Bytes = i.query.Estimate(text), int64(len(text))
+		e.Tokens, e.Bytes = providers.EstimateTokens(text), int64(len(text))
 		i.report.Manifest.send(e)
 		if heading[p.repo] != p.of {
 			heading[p.repo] = p.of

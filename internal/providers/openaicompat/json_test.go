@@ -79,8 +79,11 @@ func TestModels(t *testing.T) {
 		want   []ListedModel
 		kind   providers.Kind
 	}{
-		"as documented": {200, `{"object":"list","data":[{"id":"kimi-k3","context_length":1048576,"supports_image_in":true,"supports_reasoning":true},{"id":"b"}]}`,
-			[]ListedModel{{"kimi-k3", 1048576, true, true}, {ID: "b"}}, ""},
+		"as documented": {
+			200, `{"object":"list","data":[{"id":"kimi-k3","context_length":1048576,"supports_image_in":true,"supports_reasoning":true},{"id":"b"}]}`,
+			[]ListedModel{{"kimi-k3", 1048576, true, true}, {ID: "b"}},
+			"",
+		},
 		"odd types":        {200, `{"data":[{"id":"a","context_length":"262144","supports_image_in":1,"supports_reasoning":"true"},{"id":5},null,{"name":"x"},[],{"id":"c","context_length":262144.0,"supports_image_in":"maybe"}]}`, []ListedModel{{"a", 262144, true, true}, {ID: "5"}, {ID: "c", Window: 262144}}, ""},
 		"ids alone":        {200, `{"data":["a","b"]}`, []ListedModel{{ID: "a"}, {ID: "b"}}, ""},
 		"a bare list":      {200, `[{"id":"a"}]`, []ListedModel{{ID: "a"}}, ""},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -102,10 +103,11 @@ func (t *Threads) compose(q Question) *builder {
 		Role: providers.RoleUser, Content: q.Prompt, Tool: q.Tool, Attachments: q.Attachments,
 		Status: conversation.TurnComplete, CreatedAt: t.now(),
 	}
-	b.fixed = conversation.Tokens(b.system)
+	fixed := providers.ChatRequest{Messages: []providers.Message{{Content: b.system}}}
 	for _, f := range q.Tools {
-		b.fixed += conversation.Tokens(f.Name + f.Description + string(f.Parameters))
+		fixed.Functions = append(fixed.Functions, f.Function)
 	}
+	b.fixed = providers.Planned(providers.EstimateRequest(fixed))
 	return b
 }
 
@@ -125,10 +127,12 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 	asked, first := b.question, 0
 	var held []string
 	// What the model has of the attachments depends on the turns that it sees, and these on what it must be sent again.
-	for before := -1; before != first; {
+	for before, left := -1, math.MinInt; before != first; {
 		before = first
 		asked.Attachments, held = conversation.Unsent(b.q.History[first:], b.q.Attachments)
-		first = max(first, conversation.Window(b.q.History, room-asked.Tokens()))
+		if more := room - asked.Tokens(); more != left { // going over a long history takes its time
+			first, left = max(first, conversation.Window(b.q.History, more)), more
+		}
 	}
 	if need := asked.Tokens() + b.fixed; m.ContextWindow > 0 && need > window {
 		return providers.ChatRequest{}, &providers.Error{
