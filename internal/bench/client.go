@@ -149,19 +149,12 @@ func (c *child) chat(arguments map[string]any) (reply, error) {
 }
 
 // answered is chat, where all but an answer is a failure.
-func (c *child) answered(arguments map[string]any) (reply, error) {
+func (c *child) answered(arguments map[string]any) error {
 	r, err := c.chat(arguments)
 	if err == nil && r.Status != "continuation_available" {
 		err = fmt.Errorf("chat answered %s: %s", r.Status, r.Error.Message+r.Content)
 	}
-	return r, err
-}
-
-// leave closes the server's stdin and waits for its end.
-func (c *child) leave() error {
-	c.stdin.Close()
-	<-c.ended
-	return c.cmd.Wait()
+	return err
 }
 
 // kill is for servers that are of no further interest.

@@ -46,13 +46,13 @@ func (b *bench) leaks() ([]figure, error) {
 		"GLM_TIMEOUT_SECS=1.5", "KIMI_TIMEOUT_SECS=1.5", "STREAM_IDLE_TIMEOUT_SECS=1", "SIMPLE_TOOL_TIMEOUT_SECS=1.5",
 		"BACKGROUND_MAX_SECS=3", "GLM_MAX_INFLIGHT=16", "KIMI_MAX_INFLIGHT=16",
 	}
-	before, _, err := b.afterwards("before", settings, func(*emulator.Emulator, *child) error { return nil })
+	before, err := b.afterwards("before", settings, func(*emulator.Emulator, *child) error { return nil })
 	if err != nil {
 		return nil, err
 	}
 	kinds := map[string]bool{}
 	var longest time.Duration
-	after, _, err := b.afterwards("after", settings, func(e *emulator.Emulator, c *child) error {
+	after, err := b.afterwards("after", settings, func(e *emulator.Emulator, c *child) error {
 		faults := map[string][]emulator.Fault{"glm-5.3-flash": emulator.Faults(emulator.GLM), "kimi-k3.1-pro": emulator.Faults(emulator.Kimi)}
 		for model, list := range faults {
 			for _, f := range list {
@@ -96,31 +96,30 @@ type footprint struct{ goroutines, sockets int }
 
 // afterwards does something with a server, has it answer a chat of each vendor, waits until nothing goes on, and tells
 // what it holds then.
-func (b *bench) afterwards(name string, settings []string, do func(*emulator.Emulator, *child) error) (footprint, time.Duration, error) {
+func (b *bench) afterwards(name string, settings []string, do func(*emulator.Emulator, *child) error) (footprint, error) {
 	e, err := instant()
 	if err != nil {
-		return footprint{}, 0, err
+		return footprint{}, err
 	}
 	defer e.Close()
 	c, err := b.serve(b.environ(e, "leaks-"+name, settings...))
 	if err != nil {
-		return footprint{}, 0, err
+		return footprint{}, err
 	}
 	if err := do(e, c); err != nil {
-		return footprint{}, 0, err
+		return footprint{}, err
 	}
-	begin := time.Now()
 	time.Sleep(5 * time.Second) // longer than anything in the background may take
 	for _, model := range []string{"glm-5.3-flash", "kimi-k3.1-pro"} {
-		if _, err := c.answered(map[string]any{"prompt": "Hello.", "model": model, "use_websearch": false}); err != nil {
-			return footprint{}, 0, err
+		if err := c.answered(map[string]any{"prompt": "Hello.", "model": model, "use_websearch": false}); err != nil {
+			return footprint{}, err
 		}
 	}
 	time.Sleep(time.Second)
 	sockets, err := c.sockets()
 	if err != nil {
-		return footprint{}, 0, err
+		return footprint{}, err
 	}
 	goroutines, err := c.goroutines()
-	return footprint{goroutines, sockets}, time.Since(begin), err
+	return footprint{goroutines, sockets}, err
 }

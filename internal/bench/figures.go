@@ -169,7 +169,7 @@ func (b *bench) added() ([]figure, error) {
 		return nil, err
 	}
 	defer c.kill()
-	if _, err := c.answered(question); err != nil {
+	if err := c.answered(question); err != nil {
 		return nil, err
 	}
 	requests := e.Requests()
@@ -178,7 +178,7 @@ func (b *bench) added() ([]figure, error) {
 	var through, bare []time.Duration
 	for round := range rounds + warm {
 		begin := time.Now()
-		if _, err := c.answered(question); err != nil {
+		if err := c.answered(question); err != nil {
 			return nil, err
 		}
 		middle := time.Now()
@@ -234,7 +234,7 @@ func (b *bench) parallel() ([]figure, error) {
 	var longest time.Duration
 	for range rounds {
 		begin := time.Now()
-		if err := together(calls, calls, func(int) error { _, err := c.answered(question); return err }); err != nil {
+		if err := together(calls, calls, func(int) error { return c.answered(question) }); err != nil {
 			return nil, err
 		}
 		longest = max(longest, time.Since(begin))
@@ -276,7 +276,7 @@ func (b *bench) memory() ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := together(1000, 8, func(int) error { _, err := c.answered(question); return err }); err != nil {
+	if err := together(1000, 8, func(int) error { return c.answered(question) }); err != nil {
 		return nil, err
 	}
 	time.Sleep(2 * time.Second)
@@ -310,7 +310,7 @@ func (b *bench) thread() ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	var took []time.Duration
 	for range 60 {
 		begin := time.Now()
@@ -348,7 +348,7 @@ func (b *bench) continued(state string) (time.Duration, error) {
 	var took []time.Duration
 	for range 15 {
 		begin := time.Now()
-		if _, err := c.answered(map[string]any{"prompt": "And then?", "model": "glm-5.3-flash", "continuation_id": "long"}); err != nil {
+		if err := c.answered(map[string]any{"prompt": "And then?", "model": "glm-5.3-flash", "continuation_id": "long"}); err != nil {
 			return 0, err
 		}
 		took = append(took, time.Since(begin))
@@ -364,7 +364,7 @@ func fill(state string, threads, turns int) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	pairs := func(n int) []conversation.Turn {
 		var out []conversation.Turn
 		for range n / 2 {

@@ -77,7 +77,7 @@ func run(w io.Writer, only string, write bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // the system clears its temporary folder in time
 	b := &bench{dir: dir, w: w}
 	if err := b.build(); err != nil {
 		return false, err

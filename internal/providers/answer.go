@@ -119,7 +119,7 @@ func another(said, asked string) bool {
 	said, asked = strings.ToLower(said[strings.LastIndexByte(said, '/')+1:]), strings.ToLower(asked)
 	rest, same := strings.CutPrefix(said, asked)
 	dated := len(rest) > 1 && strings.ContainsRune("-@:", rune(rest[0])) && '0' <= rest[1] && rest[1] <= '9'
-	return said != "" && !(same && (rest == "" || dated))
+	return said != "" && (!same || rest != "" && !dated)
 }
 
 // textless is the error of a finished answer that says nothing, nil when it says something.
