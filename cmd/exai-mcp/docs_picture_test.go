@@ -25,19 +25,19 @@ func TestDocsTimeouts(t *testing.T) {
 // it can be read on light and on dark pages.
 func timeoutsPicture(c config.TimeoutConfig) string {
 	bars := []bar{
-		{"first event from the vendor", "GLM_TIMEOUT_SECS, KIMI_TIMEOUT_SECS: queueing and retries included", c.GLM, "inner"},
-		{"silence inside an answer", "STREAM_IDLE_TIMEOUT_SECS: begins anew with each piece", c.StreamIdle, "inner"},
+		{"first event from a vendor, retries included", "GLM_TIMEOUT_SECS, KIMI_TIMEOUT_SECS", c.GLM, "inner"},
+		{"silence within an answer", "STREAM_IDLE_TIMEOUT_SECS", c.StreamIdle, "inner"},
 		{"a simple tool", "SIMPLE_TOOL_TIMEOUT_SECS", c.SimpleTool, "call"},
 		{"a workflow step", "WORKFLOW_TOOL_TIMEOUT_SECS", c.WorkflowTool, "call"},
 		{"a file tool", "FILE_TOOL_TIMEOUT_SECS", c.FileTool, "call"},
 		{"a step with an expert, a consensus", "EXPERT_ANALYSIS_TIMEOUT_SECS", c.Expert, "call"},
-		{"any call (daemon)", "derived", c.Daemon(), "outer"},
-		{"a program in between (shim)", "derived", c.Shim(), "outer"},
-		{"your client", "derived: set this there", c.Client(), "outer"},
+		{"any call, whatever is set", "daemon: follows from the others", c.Daemon(), "outer"},
+		{"a program in between", "shim: follows from the others", c.Shim(), "outer"},
+		{"your client: set it there", "client: follows from the others", c.Client(), "outer"},
 	}
 	const (
-		width, row, top = 960, 30, 84
-		left, right     = 262, 930
+		width, row, top = 960, 42, 84
+		left, right     = 310, 910
 	)
 	longest := c.Client().Seconds() * 1.04
 	x := func(d time.Duration) float64 { return left + (right-left)*d.Seconds()/longest }
@@ -50,6 +50,7 @@ func timeoutsPicture(c config.TimeoutConfig) string {
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
   .heading { font-weight: 600; font-size: 15px }
   .small { font-size: 12px; fill: #59636e }
+  .number { font-weight: 600 }
   .inner { fill: #b6d7f2 }
   .call { fill: #8fc99a }
   .outer { fill: #d8d2ea }
@@ -83,12 +84,13 @@ func timeoutsPicture(c config.TimeoutConfig) string {
 		y := top + row*i
 		end := r.limit
 		if r.class == "call" && end > c.AnswerWithin {
-			fmt.Fprintf(&b, `<rect class="beyond" x="%.1f" y="%d" width="%.1f" height="20"/>`+"\n", x(c.AnswerWithin), y, x(end)-x(c.AnswerWithin))
+			fmt.Fprintf(&b, `<rect class="beyond" x="%.1f" y="%d" width="%.1f" height="24"/>`+"\n", x(c.AnswerWithin), y+1, x(end)-x(c.AnswerWithin))
 			end = c.AnswerWithin
 		}
-		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", left-10, y+15, r.label)
-		fmt.Fprintf(&b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="20" rx="3"/>`+"\n", r.class, left, y, x(end)-left)
-		fmt.Fprintf(&b, `<text class="small" x="%d" y="%d">%g: %s</text>`+"\n", left+8, y+15, r.limit.Seconds(), r.text)
+		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", left-12, y+10, r.label)
+		fmt.Fprintf(&b, `<text class="small" x="%d" y="%d" text-anchor="end">%s</text>`+"\n", left-12, y+26, r.text)
+		fmt.Fprintf(&b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="24" rx="3"/>`+"\n", r.class, left, y+1, x(end)-left)
+		fmt.Fprintf(&b, `<text class="number" x="%.1f" y="%d" text-anchor="end">%g</text>`+"\n", x(end)-7, y+18, r.limit.Seconds())
 	}
 	at := x(c.AnswerWithin)
 	fmt.Fprintf(&b, `<line class="answer" x1="%.1f" y1="%d" x2="%.1f" y2="%d"/>`+"\n", at, top-16, at, bottom+2)
