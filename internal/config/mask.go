@@ -10,8 +10,11 @@ import (
 // mask stands for a secret wherever one would be shown.
 const mask = "********"
 
-// credentials are the words of a connection string that hold a secret: password=..., in a query or among keyword pairs.
-var credentials = regexp.MustCompile(`(?i)((?:pass|token|secret|key)[a-z_]*\s*=\s*)('[^']*'|[^\s&']+)`)
+// credentials are the words of a connection string that hold a secret: password=..., among keyword pairs.
+var credentials = regexp.MustCompile(`(?i)((?:pass|token|secret|key)[a-z_]*\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&']+)`)
+
+// inQuery are the same in a URL's query, where a value ends at the next & whatever it holds.
+var inQuery = regexp.MustCompile(`(?i)((?:pass|token|secret|key)[a-z_]*\s*=\s*)[^&]+`)
 
 // maskURL masks the credentials of a URL and leaves other text alone. The user's name stays where a password follows
 // it; alone it may be a token. All up to the last @ counts, since a password may hold an unescaped slash.
@@ -29,15 +32,18 @@ func maskURL(s string) string {
 		}
 		rest = user + mask + rest[at:]
 	}
-	return scheme + "://" + credentials.ReplaceAllString(rest, "${1}"+mask)
+	return scheme + "://" + inQuery.ReplaceAllString(rest, "${1}"+mask)
 }
+
+// pairs is a connection string of keyword=value pairs in which it is plain where each value ends.
+var pairs = regexp.MustCompile(`(?i)^\s*([a-z_]+\s*=\s*('(?:[^'\\]|\\.)*'|[^\s'"\\]*)\s*)+$`)
 
 // maskDSN masks the credentials of a connection string: a URL, or keyword=value pairs. One of neither kind is masked whole.
 func maskDSN(s string) string {
 	switch {
 	case strings.Contains(s, "://"):
 		return maskURL(s)
-	case strings.Contains(s, "host="):
+	case strings.Contains(s, "host=") && pairs.MatchString(s):
 		return credentials.ReplaceAllString(s, "${1}"+mask)
 	}
 	return Secret(s).String()

@@ -31,9 +31,14 @@ func TestMaskDSN(t *testing.T) {
 		"postgresql://user:pw@host:5432/db": "postgresql://user:********@host:5432/db",
 		"postgres://user:p@ss/w#rd@host/db": "postgres://user:********@host/db",
 		"postgres://user@host/db?password=pw&x=1":    "postgres://********@host/db?password=********&x=1",
+		"postgres://user@host/db?password=p' w&x=1":  "postgres://********@host/db?password=********&x=1",
 		"postgres://host/db?sslmode=require":         "postgres://host/db?sslmode=require",
 		"host=h user=u password=pw dbname=d":         "host=h user=u password=******** dbname=d",
 		"host=h password = 'p w' sslpassword=x":      "host=h password = ******** sslpassword=********",
+		`host=h password='p\'w x' user=u`:            "host=h password=******** user=u",
+		`host=h password=p w user=u`:                 mask,
+		`host=h password=p\ w user=u`:                mask,
+		`host=h password='p w`:                       mask,
 		"something-that-nobody-expected-but-private": mask,
 	} {
 		assert.Equal(t, want, maskDSN(in))
