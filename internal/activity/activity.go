@@ -134,7 +134,7 @@ func (l *Log) write(to *rotating, record any) {
 		l.logger.Warn("a log record cannot be encoded", zap.Error(err))
 		return
 	}
-	l.files.add(to, append(l.redactor.json(line), '\n'))
+	l.files.add(to, append(l.redactor.JSON(line), '\n'))
 }
 
 // tidy makes text from outside fit for one line of a log: no control characters, and not longer than most characters.

@@ -31,18 +31,25 @@ func NewRedactor(secrets ...string) *Redactor {
 		if len(s) < shortest {
 			continue
 		}
-		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s)} {
+		// Quoted: as it stands in JSON that is quoted in a text, such as a vendor's answer.
+		for _, form := range []string{s, quoted(s), url.QueryEscape(s), url.PathEscape(s)} {
 			plain = append(plain, form)
-			quoted, err := json.Marshal(form)
-			if err == nil {
-				encoded = append(encoded, string(quoted[1:len(quoted)-1]))
-			}
+			encoded = append(encoded, quoted(form))
 		}
 	}
 	if plain == nil {
 		return nil
 	}
 	return &Redactor{plain: replacer(plain), encoded: replacer(encoded)}
+}
+
+// quoted is a text as it stands inside a JSON string.
+func quoted(s string) string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return s // a string always marshals
+	}
+	return string(text[1 : len(text)-1])
 }
 
 // replacer puts the mask in the place of each form, of a longer one before a shorter one that is part of it.
@@ -68,8 +75,8 @@ func (r *Redactor) String(s string) string {
 	return r.plain.Replace(s)
 }
 
-// json returns encoded JSON without secrets.
-func (r *Redactor) json(line []byte) []byte {
+// JSON returns encoded JSON without secrets.
+func (r *Redactor) JSON(line []byte) []byte {
 	if r == nil {
 		return line
 	}
@@ -189,5 +196,5 @@ func (c core) encoded(name string, value any) zapcore.Field {
 	if err != nil {
 		return zap.String(name, "cannot be encoded")
 	}
-	return zap.Reflect(name, json.RawMessage(c.redactor.json(text)))
+	return zap.Reflect(name, json.RawMessage(c.redactor.JSON(text)))
 }

@@ -31,12 +31,12 @@ func TestRedactor(t *testing.T) {
 	}
 	line, err := json.Marshal(map[string]string{"a": "p@ss/word&1", "b": "fine"})
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"a":"********","b":"fine"}`, string(r.json(line)))
+	assert.JSONEq(t, `{"a":"********","b":"fine"}`, string(r.JSON(line)))
 
 	none := NewRedactor("short")
 	assert.Nil(t, none)
 	assert.Equal(t, "abcdefg", none.String("abcdefg"))
-	assert.Equal(t, []byte("abcdefg"), none.json([]byte("abcdefg")))
+	assert.Equal(t, []byte("abcdefg"), none.JSON([]byte("abcdefg")))
 }
 
 // leaky is a value that shows its secret in every way that zap knows.

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,11 +37,12 @@ type Dispatcher struct {
 	deps  *Deps
 	tools map[string]Tool
 	names []string
+	keys  *activity.Redactor // the vendors' keys, which nobody means to send
 }
 
 // NewDispatcher makes the entrance to these tools.
 func NewDispatcher(d *Deps, tools []Tool) *Dispatcher {
-	x := &Dispatcher{deps: d, tools: map[string]Tool{}}
+	x := &Dispatcher{deps: d, tools: map[string]Tool{}, keys: activity.NewRedactor(d.Config.GLM.APIKey.Reveal(), d.Config.Kimi.APIKey.Reveal())}
 	for _, t := range tools {
 		x.tools[t.Name] = t
 		x.names = append(x.names, t.Name)
@@ -58,6 +60,10 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *Result) {
 	if inv.Received.IsZero() {
 		inv.Received = time.Now()
 	}
+	// A key that somebody pasted would go to a vendor, into the database and back to the client.
+	masked := x.keys.JSON(inv.Arguments)
+	pasted := !bytes.Equal(masked, inv.Arguments)
+	inv.Arguments = masked
 	c := &call{
 		Dispatcher: x, inv: inv,
 		about: activity.Call{
@@ -79,6 +85,9 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *Result) {
 	if err != nil {
 		c.begin()
 		return c.end(c.failed(ctx, err), nil)
+	}
+	if pasted {
+		p.notes = append(p.notes, "An API key of this server stood in the arguments. It was masked, and is neither sent nor stored.")
 	}
 	c.about.ContinuationID = p.continuationID
 	if t.threaded && p.continuationID == "" {
