@@ -54,7 +54,7 @@ bench: ## the figures of the README, side by side in one run
 image-test: ## build the Docker image and run it (not part of .ci/run)
 	scripts/image-test.sh
 
-mcpb: ## build the bundles for Claude Desktop and the MCP registry's entry into dist
+mcpb: ## build the bundles for Claude Desktop, and the MCP registry's entry, into bundles
 	scripts/mcpb.sh
 
 interop: ## drive the server with clients that others wrote (installs Node 22 from npm)
@@ -64,4 +64,4 @@ cross: ## compile for every system that we release for
 	scripts/cross.sh
 
 clean: ## remove what was built
-	rm -rf $(BIN) dist
+	rm -rf $(BIN) dist bundles

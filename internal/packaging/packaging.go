@@ -3,7 +3,7 @@
 // else than the program does.
 //
 //	go run ./internal/packaging manifest -os darwin -version 1.2.3      manifest.json of a bundle
-//	go run ./internal/packaging server -version 1.2.3 dist/*.mcpb       server.json, with the bundles' digests
+//	go run ./internal/packaging server -version 1.2.3 bundles/*.mcpb    server.json, with the bundles' digests
 package main
 
 import (
