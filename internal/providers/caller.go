@@ -227,16 +227,14 @@ func (c *Caller) dropped(m Model) []string {
 	return slices.Clone(c.refused[m.Provider+" "+m.ID])
 }
 
-// drop remembers a refused parameter, and is false when it cannot be left out or is left out already.
-func (c *Caller) drop(m Model, param string) bool {
+// drop remembers a refused parameter.
+func (c *Caller) drop(m Model, param string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := m.Provider + " " + m.ID
-	if slices.Contains(c.refused[key], param) {
-		return false
+	if !slices.Contains(c.refused[key], param) {
+		c.refused[key] = append(c.refused[key], param)
 	}
-	c.refused[key] = append(c.refused[key], param)
-	return true
 }
 
 // droppable is the top-level wire parameter that a refusal blames, "" when a request is nothing without it. What a

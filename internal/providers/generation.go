@@ -73,9 +73,6 @@ func (g *Generation) Done() <-chan struct{} { return g.done }
 // Key is the Call's Key.
 func (g *Generation) Key() string { return g.call.Key }
 
-// Started is when the call began.
-func (g *Generation) Started() time.Time { return g.frame.start }
-
 // Snapshot is what the generation has come to so far. After Done it is final.
 func (g *Generation) Snapshot() Outcome {
 	g.mu.Lock()

@@ -255,7 +255,7 @@ func TestAPartialAnswerSaysWhatCutIt(t *testing.T) {
 				require.NoError(t, err)
 				assert.True(t, s.Partial)
 				assert.Equal(t, tc.finish, s.Metadata.FinishReason)
-				assert.Equal(t, []string{tc.note}, s.Metadata.Notes)
+				assert.Equal(t, []string{tc.note, "usage is an estimate: the vendor did not report it."}, s.Metadata.Notes)
 				if name == "nothing but blanks" {
 					assert.Contains(t, s.Text, "had not begun its answer", "a client is shown no blank")
 				}

@@ -223,6 +223,9 @@ func (a *Answer) Metadata() reply.Metadata {
 	m.Notes = nil
 	m.Note(a.Notes...)
 	m.Note(a.why)
+	if out := a.Outcome; out.Live == nil && !out.Response.UsageKnown && out.Response.Usage != (providers.Usage{}) {
+		m.Note("usage is an estimate: the vendor did not report it.")
+	}
 	return m
 }
 
