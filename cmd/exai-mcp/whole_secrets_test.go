@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net/url"
@@ -106,27 +108,31 @@ func (s *site) dump() string {
 	var out strings.Builder
 	db := s.database()
 	for _, table := range []string{"conversations", "messages", "files", "conversation_files", "exai_blobs", "exai_issues", "exai_issue_updates", "exai_issue_checklist"} {
-		rows, err := db.QueryContext(s.t.Context(), `SELECT * FROM `+table)
-		require.NoError(s.t, err)
-		columns, err := rows.Columns()
-		require.NoError(s.t, err)
-		for rows.Next() {
-			values := make([]any, len(columns))
-			for i := range values {
-				values[i] = new(any)
-			}
-			require.NoError(s.t, rows.Scan(values...))
-			for _, v := range values {
-				if raw, ok := (*v.(*any)).([]byte); ok {
-					*v.(*any) = string(raw)
-				}
-				fmt.Fprintln(&out, *v.(*any))
-			}
-		}
-		require.NoError(s.t, rows.Err())
-		rows.Close()
+		s.dumpTable(&out, db, table)
 	}
 	return out.String()
+}
+
+func (s *site) dumpTable(out io.Writer, db *sql.DB, table string) {
+	rows, err := db.QueryContext(s.t.Context(), `SELECT * FROM `+table)
+	require.NoError(s.t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(s.t, err)
+	for rows.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			values[i] = new(any)
+		}
+		require.NoError(s.t, rows.Scan(values...))
+		for _, v := range values {
+			if raw, ok := (*v.(*any)).([]byte); ok {
+				*v.(*any) = string(raw)
+			}
+			fmt.Fprintln(out, *v.(*any))
+		}
+	}
+	require.NoError(s.t, rows.Err())
 }
 
 // newVault is a site whose program has planted keys, and logs all that it may.
