@@ -27,11 +27,7 @@ func (d *Deps) changes(ctx context.Context, run workflow.Consolidated, tokens in
 	default:
 		return e, err
 	}
-	e.Repositories = seen(report)
-	if tokens == 0 {
-		return e, nil
-	}
-	e.Attachments, e.Manifest = report.Attachments, report.Manifest
+	e.Repositories, e.Attachments, e.Manifest = seen(report), report.Attachments, report.Manifest
 	if e.Manifest.Empty() {
 		e.Nothing = "git reports no change that could be reviewed."
 		e.Note = e.Nothing

@@ -148,6 +148,20 @@ func TestConsensusWithFailures(t *testing.T) {
 			assert.Len(t, thread.Turns, 2, "the new answers take the place of the old")
 		})
 	})
+	t.Run("one of those that were chosen", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			l := both(asktest.Says("cookies"), balance)(t)
+			args := consensusArgs("models", nil)
+			args["continuation_id"] = l.call("consensus", args)["continuation_id"]
+			l.cfg.GLM.QualityModel, l.cfg.Kimi.QualityModel = "glm-5.2", "kimi-k3"
+			l.restart()
+			l.kimi = asktest.Says("the database")
+			before := l.asked()
+			again := l.call("consensus", args)
+			assert.Equal(t, []string{"glm-5.3:neutral success", "kimi-k3.1-pro:neutral success"}, opinions(again), "who was asked before, whatever the default is by now")
+			assert.Equal(t, before+1, l.asked())
+		})
+	})
 	t.Run("one is partial", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := both(asktest.Says("cookies"), slowly(90, strings.Repeat("x", 90)))(t)
@@ -226,6 +240,34 @@ func TestConsensusModels(t *testing.T) {
 		assert.True(t, noteIn(single.call("consensus", consensusArgs("models", nil, "step_number", 3)), "begins a new run"))
 		chat := single.call("chat", dict{"prompt": "hi"})
 		assert.Equal(t, "invalid_request", single.errorCode("consensus", consensusArgs("step_number", 2, "continuation_id", at(chat, "continuation_offer", "continuation_id"))))
+	})
+}
+
+// In a thread whose last answer is still being written, a consensus waits for it.
+func TestConsensusWaitsForItsThread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, slowly(70, strings.Repeat("x", 70)))
+		part := l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{l.file("window.go", source)}))
+		l.glm = asktest.Says("cookies")
+		start := time.Now()
+		r := l.call("consensus", consensusArgs("models", nil, "continuation_id", part["continuation_id"]))
+		assert.InDelta(t, 17, time.Since(start).Seconds(), 1)
+		assert.Equal(t, part["continuation_id"], r["continuation_id"])
+	})
+}
+
+// The files fit the smallest window of the panel.
+func TestConsensusFilesFitEveryWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, asktest.Says("cookies"))
+		big := l.file("big.go", strings.Repeat("var x = 1 // a line of a large file\n", 60_000))
+		r := l.call("consensus", consensusArgs("models", []string{"glm-5.3", "glm-4.5v"}, "relevant_files", []string{big}))
+		assert.Equal(t, []string{"glm-5.3:neutral success", "glm-4.5v:neutral success"}, opinions(r))
+		assert.True(t, noteIn(r, "took the text as its model"))
+		for _, q := range l.requests {
+			assert.Less(t, providers.EstimateTokens(q.Messages[1].Content), 65_536/2)
+			assert.Contains(t, q.Messages[1].Content, "big.go: cut")
+		}
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 )
 
@@ -81,6 +82,19 @@ func TestPrecommitInspectsGit(t *testing.T) {
 			assert.NotContains(t, l.prompt(), c.lack)
 		})
 	}
+}
+
+// A large diff and large files share the room that the model has.
+func TestPrecommitFitsTheWindow(t *testing.T) {
+	l := newLab(t, asktest.Says(expertSays()))
+	l.repository()
+	l.file("window.go", strings.Repeat("var changed = 1 // a line of a large change\n", 8_000))
+	big := l.file("big.go", strings.Repeat("var other = 1 // a line of a large file\n", 8_000))
+	done := l.call("precommit", l.step("precommit", 1, 1, "relevant_files", []string{big}, "model", "glm-4.5v"))
+	assert.Len(t, at(done, "file_context", "manifest", "cut"), 2)
+	assert.Less(t, providers.EstimateTokens(l.prompt()), 65_536*3/5)
+	assert.Contains(t, l.prompt(), "var changed")
+	assert.Contains(t, l.prompt(), "var other")
 }
 
 // What can't be inspected is refused where it is named, not three steps later.

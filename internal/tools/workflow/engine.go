@@ -100,9 +100,6 @@ func (e *Engine) Run(ctx context.Context, s Spec, step Step) (*reply.Result, err
 // begin takes hold of a run's thread and judges the step. The caller releases the hold.
 func (e *Engine) begin(ctx context.Context, s Spec, step Step) (*run, error) {
 	r := &run{Engine: e, spec: s, step: step}
-	if err := r.check(ctx); err != nil {
-		return nil, err
-	}
 	f := step.Facts
 	hold, err := e.Threads.Hold(ctx, f.ContinuationID)
 	if err != nil {
@@ -112,15 +109,22 @@ func (e *Engine) begin(ctx context.Context, s Spec, step Step) (*run, error) {
 	if f.ContinuationID == "" && f.StepNumber > 1 {
 		r.meta.Note(fmt.Sprintf("Step %d came without a continuation_id, so it begins a new run. To go on with an old one, send the continuation_id of its replies.", f.StepNumber))
 	}
-	err = r.decide()
-	if err == nil && r.d.Again < 0 {
-		err = hold.Room()
-	}
-	if err != nil {
+	if err := r.admit(ctx); err != nil {
 		hold.Release()
 		return nil, err
 	}
 	return r, nil
+}
+
+// admit judges the step. What was answered before is answered again, whatever has become of its files and its thread.
+func (r *run) admit(ctx context.Context) error {
+	if err := r.decide(); err != nil || r.d.Again >= 0 {
+		return err
+	}
+	if err := r.hold.Room(); err != nil {
+		return err
+	}
+	return r.check(ctx)
 }
 
 // settle waits until no answer of the thread is being written any more, so that it joins what the expert sees, and judges

@@ -54,7 +54,7 @@ func (r *run) consult(ctx context.Context, more ...string) (opinion, error) {
 	}
 	q.Attachments = given.Attachments
 	prompt := q.Prompt
-	q.Prompt = paragraphs(prompt, given.Note, missing(given.Manifest))
+	q.Prompt = paragraphs(prompt, given.Note, missing(given.Manifest), r.told("closing"))
 	a, err := r.Threads.Put(ctx, q)
 	if err != nil {
 		return r.failed(ctx, err, given)
@@ -91,17 +91,37 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o opini
 			q.Attachments = append(q.Attachments, a)
 		}
 	}
-	q.Prompt = paragraphs(q.Prompt, given.Note, missing(given.Manifest), "The files that you asked for are among those above, as far as they exist and may be read. Answer now.")
+	q.Prompt = paragraphs(q.Prompt, given.Note, missing(given.Manifest), r.told("served"), r.told("closing"))
 	b, err := r.Threads.Put(ctx, q)
 	if err != nil {
 		return refused("asking it again with them failed: " + reply.Of(ctx, err).Message)
 	}
 	first := o.answer.Outcome
-	b.Outcome.Response.Usage = b.Outcome.Response.Usage.Plus(first.Response.Usage)
 	b.Outcome.Attempts += first.Attempts
+	if b.Pending { // its own usage is written anew when it ends
+		b.Asked.Usage = first.Response.Usage
+	} else {
+		b.Outcome.Response.Usage = b.Outcome.Response.Usage.Plus(first.Response.Usage)
+	}
 	again := r.opinion(ctx, b, given)
 	again.served = true
 	return again
+}
+
+// told is a sentence for the expert; the one about its answer's form is for those that are asked for an object.
+func (r *run) told(section string) string {
+	if section == "closing" && !r.spec.Findings {
+		return ""
+	}
+	expert, err := words.For("expert")
+	if err != nil {
+		return ""
+	}
+	text, err := expert.Render(section, nil)
+	if err != nil {
+		return "" // the tests render every section
+	}
+	return text
 }
 
 func paragraphs(parts ...string) string {

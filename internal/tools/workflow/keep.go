@@ -27,9 +27,8 @@ type kept struct {
 	Filled []string        `json:"filled,omitempty"` // relevant files that the caller left out and that were filled in
 	Own    json.RawMessage `json:"own,omitempty"`    // the metadata's own keys
 
-	IssuesRecorded   bool      `json:"issues_recorded,omitempty"`
-	FindingsRecorded bool      `json:"findings_recorded,omitempty"`
-	Tracked          []Tracked `json:"tracked,omitempty"`
+	IssuesRecorded bool      `json:"issues_recorded,omitempty"` // the caller's
+	Tracked        []Tracked `json:"tracked,omitempty"`
 
 	// Of is set on the question of an expert that was asked again: the number of the step that it belongs to.
 	Of int `json:"of,omitempty"`
@@ -119,9 +118,6 @@ func (r *run) fillStep(turn *conversation.Turn, object *reply.Object, k kept) {
 		k.Own = own
 	}
 	step := conversation.Step{Tool: r.key(), Number: r.d.Step.StepNumber, Input: r.step.Args}
-	if turn.Step != nil { // as it was stored: a filled-in file or another order of keys is no new argument
-		step.Input = turn.Step.Input
-	}
 	if rendered, err := object.MarshalJSON(); err == nil { // a reply is made of types that marshal
 		step.Reply = rendered
 	}

@@ -82,8 +82,8 @@ func (r *run) record(ctx context.Context, o opinion, k *kept) {
 	if !k.IssuesRecorded {
 		found, k.IssuesRecorded = foundIn(r.newIssues()), true
 	}
-	if o.state == expertAnswered && !k.FindingsRecorded {
-		found, k.FindingsRecorded = append(found, foundIn(o.analysis.Findings)...), true
+	if o.state == expertAnswered { // which happens to a step once
+		found = append(found, foundIn(o.analysis.Findings)...)
 	}
 	if len(found) == 0 {
 		return

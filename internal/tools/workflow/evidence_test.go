@@ -1,0 +1,78 @@
+package workflow
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
+)
+
+// What is read for an expert is read within the call's time, so that a passed limit still leaves the reserve.
+func TestWorkingEndsBeforeTheReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		limit := config.Limit{Name: "EXPERT_ANALYSIS_TIMEOUT_SECS", Value: 20 * time.Second}
+		ctx, cancel := working(providers.WithBudget(t.Context(), providers.Budget{Limit: limit, Start: start}))
+		defer cancel()
+		<-ctx.Done()
+		assert.Equal(t, 19*time.Second, time.Since(start))
+		e := reply.Of(t.Context(), context.Cause(ctx))
+		assert.Equal(t, reply.Timeout, e.Code)
+		require.NotNil(t, e.Limit)
+		assert.Equal(t, "EXPERT_ANALYSIS_TIMEOUT_SECS=20s", e.Limit.String())
+	})
+}
+
+func TestMissingNamesWhatTheExpertLacks(t *testing.T) {
+	assert.Empty(t, missing(workspace.Manifest{Sent: []workspace.Entry{{Path: "a.go"}}}))
+	m := workspace.Manifest{Cut: []workspace.Entry{{Path: "b.go", Reason: "the first 9 lines"}}}
+	for range 25 {
+		m.LeftOut = append(m.LeftOut, workspace.Entry{Path: "c\n.go", Reason: "binary."})
+	}
+	text := missing(m)
+	assert.Contains(t, text, "- b.go: cut, the first 9 lines\n")
+	assert.Contains(t, text, `- c\n.go: not given, binary`)
+	assert.Contains(t, text, "- and 6 more")
+}
+
+func TestPromptShowsTheRun(t *testing.T) {
+	c := Consolidate(plain.Ladder, []Facts{
+		step(1, 2, true, files("a.go"), func(f *Facts) {
+			f.Hypothesis, f.Settings = "a <race>", []Setting{{"focus", "speed"}, {"unset", ""}}
+			f.IssuesFound = []map[string]any{{"severity": "HIGH", "description": "x < y & z"}}
+		}),
+		step(2, 2, false, confidence("high"), func(f *Facts) { f.RelevantContext = []string{"Sum"} }),
+	})
+	assert.Equal(t, `## Request
+look
+
+## Settings
+- focus: speed
+
+## The agent's work: 2 steps, 0 files examined
+Step 1: found
+Step 2: found
+
+## Relevant context
+- Sum
+
+## Issues that the agent reports
+- [HIGH] {"description":"x < y & z","severity":"HIGH"}
+
+## The agent's hypotheses, in order
+- step 1 (confidence low): a <race>
+
+## Files that the agent calls relevant
+- a.go
+
+## The agent's confidence
+high`, Prompt(c))
+}

@@ -1,0 +1,297 @@
+package tools
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+)
+
+// An expert that needs a file gets it once, within the same call; then the word goes to the caller.
+func TestExpertAsksForFiles(t *testing.T) {
+	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
+		l := newLab(t, nil)
+		window := l.file("window.go", source)
+		extra := l.file("extra.go", "package window // the other half\n")
+		third := l.file("third.go", "package window // the third\n")
+		wants := func(path string) string {
+			return fmt.Sprintf(`{"status": "files_required_to_continue", "mandatory_instructions": "The caller's file.", "files_needed": [%q]}`, path)
+		}
+		answers := []string{wants(extra), p.answer(l)}
+		l.glm = func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+			answer := answers[0]
+			answers = answers[1:]
+			return asktest.Says(answer)(ctx, req, on)
+		}
+		l.restart()
+		served := l.call(tool, l.step(tool, 1, 1, "relevant_files", []string{window}))
+		assert.Equal(t, p.complete, served["status"])
+		assert.Equal(t, 2, l.asked())
+		assert.Contains(t, l.prompt(), "the other half")
+		assert.Contains(t, l.prompt(), "The files that you asked for")
+		assert.EqualValues(t, 2, at(served, "file_context", "files_embedded"))
+		assert.EqualValues(t, 2, at(served, "metadata", "attempts"))
+		assert.EqualValues(t, 20, at(served, "metadata", "usage", "input_tokens"), "both requests count")
+
+		answers = []string{wants(extra), wants(third), p.answer(l)}
+		paused := l.call(tool, l.step(tool, 1, 1, "relevant_files", []string{window}))
+		assert.Equal(t, "files_required_to_continue", paused["status"])
+		assert.Equal(t, wants(third), paused["content"])
+		assert.NotContains(t, paused, p.block)
+		assert.NotContains(t, paused, "expert_analysis")
+		for _, flag := range p.flags {
+			assert.NotContains(t, paused, flag)
+		}
+		next := l.nextCall(paused)
+		assert.EqualValues(t, 2, next["step_number"])
+		assert.Equal(t, false, next["next_step_required"])
+		assert.Contains(t, next["relevant_files"], third)
+		again := l.call(tool, l.step(tool, 1, 1, "relevant_files", []string{window}, "continuation_id", paused["continuation_id"]))
+		assert.Equal(t, "files_required_to_continue", again["status"], "the stored reply")
+		assert.Len(t, answers, 1)
+
+		done := l.call(tool, next)
+		assert.Equal(t, p.complete, done["status"])
+		assert.Contains(t, l.prompt(), "the third")
+	})
+}
+
+// A file that the expert asks for is never one that may not be read.
+func TestExpertAsksForARefusedFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, asktest.Says(`{"status": "files_required_to_continue", "files_needed": [".env", "/etc/passwd"]}`))
+		window := l.file("window.go", source)
+		l.file(".env", "KEY=secret-value")
+		paused, text := l.try(t.Context(), "debug", l.step("debug", 1, 1, "relevant_files", []string{window}))
+		assert.Equal(t, "files_required_to_continue", paused["status"])
+		assert.NotContains(t, text, "secret-value")
+		assert.NotContains(t, fmt.Sprint(l.requests), "secret-value")
+		assert.Equal(t, 1, l.asked(), "there was nothing to ask again with")
+		next := l.nextCall(paused)
+		assert.Equal(t, []any{window}, next["relevant_files"], "next_call stays valid")
+		l.call("debug", next)
+	})
+}
+
+// The expert's long answer is cut at a paragraph's end, and chat reads the rest.
+func TestLongExpertAnswerIsReadOn(t *testing.T) {
+	for name, answer := range map[string]string{
+		"prose": strings.Repeat("A paragraph of the expert's answer.\n\n", 2000),
+		"findings": func() string {
+			var list []dict
+			for i := range 60 {
+				f := finding("high", "window.go", 4)
+				f["title"], f["evidence"] = fmt.Sprintf("Number %d", i), strings.Repeat("proof ", 200)
+				list = append(list, f)
+			}
+			return expertSays(list...)
+		}(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, asktest.Says(answer), func(l *lab) { l.cfg.Files.MaxOutputTokens = 8000 })
+				window := l.file("window.go", source)
+				tool := "codereview"
+				args := l.step(tool, 1, 1, "relevant_files", []string{window})
+				done, text := l.try(t.Context(), tool, args)
+				require.NotEqual(t, "error", done["status"], text)
+				head := at(done, "expert_analysis", "raw_analysis").(string)
+				require.True(t, strings.HasPrefix(answer, head), "the beginning, as it was written")
+				next := at(done, "more", "next_offset")
+				require.EqualValues(t, len(head), next)
+				assert.EqualValues(t, len(answer), at(done, "more", "total_chars"))
+				assert.Contains(t, at(done, "more", "uri"), "exai://conversations/"+done["continuation_id"].(string)+"/turns/")
+				assert.Less(t, len(text)*2/7, 8000)
+				if name == "findings" {
+					assert.Equal(t, "changes_required", done["verdict"])
+					assert.Len(t, at(done, "expert_analysis", "findings"), 60, "an index of all findings")
+					assert.Equal(t, "verified", at(done, "expert_analysis", "findings", 59, "citation"))
+				}
+				whole := head
+				for next != nil {
+					part := l.call("chat", dict{"prompt": "", "continuation_id": done["continuation_id"], "offset": next})
+					whole += part["content"].(string)
+					next = at(part, "more", "next_offset")
+				}
+				assert.Equal(t, answer, whole)
+
+				args["continuation_id"] = done["continuation_id"]
+				stored, _ := l.try(t.Context(), tool, args)
+				assert.Equal(t, at(done, "more", "uri"), at(stored, "more", "uri"), "the stored reply is cut alike")
+				assert.True(t, strings.HasPrefix(head, at(stored, "expert_analysis", "raw_analysis").(string)), "to make room for its note")
+				assert.Equal(t, 1, l.asked())
+			})
+		})
+	}
+}
+
+// thinkdeep's limit follows its thinking mode, and every expert call obeys its own.
+func TestExpertLimits(t *testing.T) {
+	for _, c := range []struct {
+		tool, mode string
+		set        func(l *lab)
+		limit      string
+		secs       float64
+	}{
+		{"debug", "", nil, "GLM_TIMEOUT_SECS=30s", 30},
+		{"debug", "", func(l *lab) { l.cfg.Timeouts.GLM = 50 * time.Second }, "GLM_TIMEOUT_SECS=50s", 50},
+		{"thinkdeep", "minimal", func(l *lab) { l.cfg.Timeouts.GLM = 50 * time.Second }, "EXPERT_ANALYSIS_TIMEOUT_SECS=60s x 0.5", 30},
+		{"thinkdeep", "low", func(l *lab) { l.cfg.Timeouts.GLM = 50 * time.Second }, "EXPERT_ANALYSIS_TIMEOUT_SECS=60s x 0.7", 42},
+		{"thinkdeep", "medium", func(l *lab) { l.cfg.Timeouts.GLM = 59 * time.Second }, "ANSWER_WITHIN_SECS=55s", 55},
+		{"thinkdeep", "", func(l *lab) {
+			l.cfg.Timeouts.GLM, l.cfg.Timeouts.AnswerWithin, l.cfg.Timeouts.Expert = 80*time.Second, 300*time.Second, 30*time.Second
+		}, "EXPERT_ANALYSIS_TIMEOUT_SECS=30s x 1.5", 45},
+		{"thinkdeep", "max", func(l *lab) { l.cfg.Timeouts.GLM, l.cfg.Timeouts.ThinkDeepExpert = 50*time.Second, 20*time.Second }, "THINKDEEP_EXPERT_TIMEOUT_SECS=20s", 20},
+	} {
+		t.Run(fmt.Sprintf("%s %s %s", c.tool, c.mode, c.limit), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, silent, func(l *lab) {
+					if c.set != nil {
+						c.set(l)
+					}
+				})
+				window := l.file("window.go", source)
+				args := l.step(c.tool, 1, 1, "relevant_files", []string{window})
+				if c.mode != "" {
+					args["thinking_mode"] = c.mode
+				}
+				start := time.Now()
+				done := l.call(c.tool, args)
+				took := time.Since(start).Seconds()
+				assert.LessOrEqual(t, took, c.secs)
+				assert.Greater(t, took, c.secs-2.1)
+				assert.Equal(t, "analysis_timeout", at(done, "expert_analysis", "status"))
+				assert.Contains(t, []any{c.limit, strings.Split(c.limit, " ")[0]}, at(done, "expert_analysis", "error", "limit"))
+			})
+		})
+	}
+}
+
+// How hard the expert thinks, what it may search and how it is set: as asked, else as configured.
+func TestExpertSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, asktest.Says("fine"))
+		window := l.file("window.go", source)
+		ask := func(tool string, more ...any) providers.ChatRequest {
+			l.call(tool, l.step(tool, 1, 1, append([]any{"relevant_files", []string{window}}, more...)...))
+			return l.requests[len(l.requests)-1]
+		}
+		assert.Equal(t, "high", ask("debug").Thinking.Effort, "medium, in a call of 55 s, on a model that has low, high and max")
+		assert.Equal(t, "low", ask("debug", "thinking_mode", "low").Thinking.Effort)
+		assert.Equal(t, "max", ask("debug", "thinking_mode", "max").Thinking.Effort)
+		assert.Equal(t, "high", ask("thinkdeep").Thinking.Effort)
+		assert.Nil(t, ask("debug").Temperature)
+		assert.InDelta(t, 0.7, *ask("debug", "temperature", 0.7).Temperature, 0)
+		assert.True(t, ask("debug").NativeSearch || len(l.requests[len(l.requests)-1].Functions) > 0, "search is on by default")
+		off := ask("debug", "use_websearch", false)
+		assert.False(t, off.NativeSearch)
+		assert.Empty(t, off.Functions)
+		assert.True(t, ask("debug").JSONObject)
+		assert.False(t, ask("testgen").JSONObject, "prose")
+		picture := ask("debug", "images", []string{onePixel})
+		assert.True(t, picture.Model.Images, "a model that sees is chosen")
+		assert.Len(t, picture.Messages[len(picture.Messages)-1].Images, 1)
+	})
+}
+
+// The expert sees the rest of its thread, and its own earlier answers, but nothing twice.
+func TestExpertSeesTheThread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, asktest.Says(expertSays()))
+		window := l.file("window.go", source)
+		id := l.call("debug", l.step("debug", 1, 3, "relevant_files", []string{window}))["continuation_id"]
+		l.call("debug", l.step("debug", 2, 2, "continuation_id", id))
+		l.glm = asktest.Says("A chat's answer.")
+		l.call("chat", dict{"prompt": "What of it?", "continuation_id": id})
+		l.glm = asktest.Says(expertSays())
+		l.call("debug", l.step("debug", 3, 3, "continuation_id", id))
+
+		var roles, texts []string
+		for _, m := range l.requests[len(l.requests)-1].Messages {
+			roles, texts = append(roles, string(m.Role)), append(texts, m.Content)
+		}
+		assert.Equal(t, []string{"system", "user", "assistant", "user", "assistant", "user"}, roles)
+		assert.Contains(t, texts[1], source[:14], "the file, as it was sent")
+		assert.Equal(t, expertSays(), texts[2])
+		assert.Equal(t, "What of it?", texts[3])
+		assert.NotContains(t, texts[5], "package window", "a file is sent once per thread")
+		assert.Contains(t, texts[5], "Unchanged since they were sent")
+		assert.Contains(t, texts[5], "Finding of step 3.")
+	})
+}
+
+// What an expert said of a step that was taken back is not shown to the next one.
+func TestExpertDoesNotSeeWhatWasTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, fails(providers.Error{Kind: providers.KindBalance, Message: "empty"}))
+		id := l.call("debug", l.step("debug", 1, 3))["continuation_id"]
+		end := l.step("debug", 2, 2, "continuation_id", id)
+		l.call("debug", end)
+		l.glm = asktest.Says(`{"findings": [], "summary": "the old opinion"}`)
+		l.call("debug", end) // asked again: question and answer stand behind the step
+		l.glm = asktest.Says(expertSays())
+		l.call("debug", with(end, "findings", "anew"))
+		assert.NotContains(t, fmt.Sprint(l.requests[len(l.requests)-1].Messages), "the old opinion")
+		l.call("debug", l.step("debug", 3, 3, "continuation_id", id))
+		sent := fmt.Sprint(l.requests[len(l.requests)-1].Messages)
+		assert.NotContains(t, sent, "the old opinion")
+		assert.Contains(t, sent, "Looked at it.", "the opinion on the step that stands")
+	})
+}
+
+// EXPERT_ANALYSIS_INCLUDE_FILES=false and the bounds on files are obeyed, and said.
+func TestExpertFileSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, asktest.Says(expertSays()))
+		var files []string
+		for i := range 5 {
+			files = append(files, l.file(fmt.Sprintf("f%d.go", i), strings.Repeat(fmt.Sprintf("// line of %d\n", i), 500)))
+		}
+		l.cfg.Expert.MaxFileCount, l.cfg.Expert.MaxFileSizeKB = 2, 1
+		done := l.call("debug", l.step("debug", 1, 1, "relevant_files", files))
+		assert.Equal(t, "partially_embedded", at(done, "file_context", "type"))
+		assert.Len(t, at(done, "file_context", "manifest", "cut"), 2)
+		assert.Len(t, at(done, "file_context", "manifest", "left_out"), 3)
+		assert.Contains(t, l.prompt(), "f4.go: not given")
+		assert.Contains(t, l.prompt(), "f0.go: cut")
+
+		l.cfg.Expert.IncludeFiles = false
+		done = l.call("codereview", l.step("codereview", 1, 1, "relevant_files", files))
+		assert.Equal(t, "reference_only", at(done, "file_context", "type"))
+		assert.Contains(t, at(done, "file_context", "note"), "EXPERT_ANALYSIS_INCLUDE_FILES")
+		assert.NotContains(t, l.prompt(), "line of 0")
+		assert.Equal(t, "inconclusive", done["verdict"], "no file was read")
+	})
+}
+
+// Files never fill more of a window than leaves room for the rest.
+func TestExpertFilesFitTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, asktest.Says(expertSays()))
+		big := l.file("big.go", strings.Repeat("var x = 1 // some line of a large file\n", 60_000))
+		l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{big}, "model", "glm-4.5v"))
+		m := l.requests[len(l.requests)-1].Model
+		sent := providers.EstimateTokens(l.prompt())
+		assert.Less(t, sent, m.ContextWindow*3/5)
+		assert.Greater(t, sent, m.ContextWindow/5)
+	})
+}
+
+// With pictures, the window that counts is that of a model which sees.
+func TestExpertFilesFitTheWindowOfWhoSees(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, asktest.Says(expertSays()), func(l *lab) { l.cfg.GLM.AllowedModels = []string{"glm-5.3", "glm-4.5v"} })
+		big := l.file("big.go", strings.Repeat("var x = 1 // some line of a large file\n", 20_000))
+		done := l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{big}, "images", []string{onePixel}))
+		assert.Equal(t, "glm-4.5v", at(done, "metadata", "model_used"))
+		assert.Less(t, providers.EstimateTokens(l.prompt()), 65_536/2)
+	})
+}
