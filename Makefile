@@ -37,7 +37,7 @@ $(LINT):
 	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 
 # The packages whose tests know -update.
-GOLDEN = $(shell grep -rl --include=*_test.go 'Bool("update"' cmd internal | xargs -n1 dirname | sort -u | sed 's,^,./,')
+GOLDEN = $(shell grep -rl --include=*_test.go 'Bool."update"' cmd internal | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
 golden: ## rewrite the golden files from what the program does now; read the diff
 	$(GO) test $(GOLDEN) -update
