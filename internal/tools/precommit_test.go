@@ -3,6 +3,7 @@ package tools
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -43,6 +44,7 @@ func TestPrecommitInspectsGit(t *testing.T) {
 	l.git("add", "staged.go")
 	l.file(".env", "KEY=secret-value")
 	l.git("add", "-f", ".env")
+	l.file("fresh.go", "package window // fresh\n")
 
 	first := l.call("precommit", l.step("precommit", 1, 2))
 	assert.Equal(t, "pause_for_validation", first["status"])
@@ -53,7 +55,7 @@ func TestPrecommitInspectsGit(t *testing.T) {
 	for _, c := range at(first, "file_context", "repositories", 0, "changes").([]any) {
 		changed = append(changed, at(c, "path").(string)[len(l.dir)+1:]+" "+at(c, "state").(string))
 	}
-	assert.ElementsMatch(t, []any{"window.go  M", "staged.go A ", ".env A "}, changed)
+	assert.ElementsMatch(t, []any{"window.go  M", "staged.go A ", ".env A ", "fresh.go ??"}, changed)
 
 	done, text := l.try(t.Context(), "precommit", l.step("precommit", 2, 2, "continuation_id", first["continuation_id"]))
 	assert.Equal(t, "validation_complete", done["status"], text)
@@ -61,7 +63,7 @@ func TestPrecommitInspectsGit(t *testing.T) {
 	assert.Equal(t, "verified", at(done, "expert_analysis", "findings", 0, "citation"))
 	assert.Equal(t, "partially_embedded", at(done, "file_context", "type"), ".env was cut out")
 	prompt := l.prompt()
-	for _, part := range []string{"-\tfor i := 0; i < len(n)-1; i++ {", "+\tfor i := 0; i < len(n); i++ {", "+package window // staged", "Branch: main"} {
+	for _, part := range []string{"-\tfor i := 0; i < len(n)-1; i++ {", "+\tfor i := 0; i < len(n); i++ {", "+package window // staged", "+package window // fresh", "Branch: main"} {
 		assert.Contains(t, prompt, part)
 	}
 	assert.NotContains(t, prompt, "secret-value")
@@ -72,7 +74,9 @@ func TestPrecommitInspectsGit(t *testing.T) {
 		has, lack string
 	}{
 		"staged alone":         {[]any{"include_unstaged", false}, "// staged", "len(n); i++"},
+		"staged without new":   {[]any{"include_unstaged", false}, "// staged", "// fresh"},
 		"unstaged alone":       {[]any{"include_staged", false}, "len(n); i++", "// staged"},
+		"a new file once":      {[]any{"relevant_files", []string{filepath.Join(l.dir, "fresh.go")}}, "+package window // fresh", "1| package window // fresh"},
 		"against a commit":     {[]any{"compare_to", "HEAD"}, "len(n); i++", "secret-value"},
 		"a folder and a focus": {[]any{"path", l.dir, "focus_on", "the loop"}, "focus: the loop", "No path was named"},
 	} {
@@ -87,9 +91,9 @@ func TestPrecommitInspectsGit(t *testing.T) {
 // A large diff and large files share the room that the model has.
 func TestPrecommitFitsTheWindow(t *testing.T) {
 	l := newLab(t, asktest.Says(expertSays()))
+	big := l.file("big.go", strings.Repeat("var other = 1 // a line of a large file\n", 8_000))
 	l.repository()
 	l.file("window.go", strings.Repeat("var changed = 1 // a line of a large change\n", 8_000))
-	big := l.file("big.go", strings.Repeat("var other = 1 // a line of a large file\n", 8_000))
 	done := l.call("precommit", l.step("precommit", 1, 1, "relevant_files", []string{big}, "model", "glm-4.5v"))
 	assert.Len(t, at(done, "file_context", "manifest", "cut"), 2)
 	assert.Less(t, providers.EstimateTokens(l.prompt()), 65_536*3/5)

@@ -195,13 +195,15 @@ func TestInspect(t *testing.T) {
 	assert.Equal(t, CodeDenied, left[".env"].Code)
 	assert.Equal(t, CodeDenied, left["keys/innocent.txt"].Code)
 	assert.Equal(t, "binary", left["pic.png"].Reason)
-	assert.Len(t, left, 3)
+	assert.Equal(t, CodeDenied, left[".env.local"].Code)
+	assert.Len(t, left, 4)
 	parts := map[string]string{}
 	for _, e := range report.Manifest.Sent {
 		parts[strings.TrimPrefix(e.Path, repo+"/")] += e.Part + " "
 	}
 	assert.Equal(t, map[string]string{
 		"edit.go": "unstaged ", "new\tname.go": "staged ", "gone.go": "unstaged ", "both.go": "staged unstaged ", ".env.example": "unstaged ", "latin.txt": "unstaged ",
+		"untracked \"1\".go": "untracked ",
 	}, parts)
 
 	staged := reportText(inspect(t, w, GitQuery{Staged: true}))

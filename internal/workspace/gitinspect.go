@@ -50,8 +50,8 @@ const (
 	mimeDiff    = "text/x-diff"
 )
 
-// Inspect looks at the repositories of a folder: the one that it lies in and those below it, five levels deep. It reads
-// only, and runs nothing that a repository's configuration names. Files that are refused or lie outside of the roots are
+// Inspect looks at the repositories of a folder: the one that it lies in and those below it, five levels deep. With
+// Unstaged, files that git does not know yet count as changes that add them. It reads only, and runs nothing that a repository's configuration names. Files that are refused or lie outside of the roots are
 // cut from every diff and named in the manifest.
 func (w *Workspace) Inspect(ctx context.Context, q GitQuery) (*GitReport, error) {
 	at, err := w.folder(ctx, q.Path)
@@ -149,6 +149,7 @@ type repoPart struct {
 	repo int // index in the report
 	of   string
 	host string
+	size int64 // of the whole, where text is only its beginning
 }
 
 // look inspects one repository.
@@ -190,7 +191,10 @@ func (i *inspection) look(ctx context.Context, dir string, at place) error {
 			return err
 		}
 	}
-	return nil
+	if !i.query.Unstaged {
+		return nil
+	}
+	return i.untracked(ctx, s, found.Changes)
 }
 
 // diffs says which diffs the query means in a repository.
@@ -309,7 +313,7 @@ func (i *inspection) share() {
 	}
 	heading := make([]string, len(texts))
 	sent := make([]bool, len(texts))
-	for n, granted := range allot(sizes, max(budget, 0), smallestShare(budget)) {
+	for n, granted := range i.grants(sizes, max(budget, 0)) {
 		p := i.parts[n]
 		if granted == leftOut {
 			i.leave(Entry{Path: p.host, Part: p.of, Reason: overBudget(i.query.Tokens), Bytes: int64(len(p.text))})
@@ -317,7 +321,7 @@ func (i *inspection) share() {
 		}
 		text, e := p.text, Entry{Path: p.host, Part: p.of, Lines: countLines(p.text)}
 		if p.cut || granted < sizes[n] {
-			text, e.Lines = cutText(text, granted, int64(len(text)))
+			text, e.Lines = cutText(text, granted, max(p.size, int64(len(text))))
 			e.Reason = fmt.Sprintf("the first %d lines of its diff", e.Lines)
 		}
 		e.Tokens, e.Bytes = providers.EstimateTokens(text), int64(len(text))

@@ -57,6 +57,7 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 			return e, err
 		}
 		tokens = max(tokens-e.Manifest.Tokens, tokens/4)
+		paths = slices.DeleteFunc(paths, func(path string) bool { return shownWhole(e.Manifest, path) })
 	}
 	if e, err = r.embed(ctx, e, paths, tokens, held); err != nil {
 		return e, err
@@ -73,6 +74,11 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 		}
 	}
 	return e, nil
+}
+
+// shownWhole tells whether all of a file stands in a diff already, since it is new.
+func shownWhole(m workspace.Manifest, path string) bool {
+	return slices.ContainsFunc(m.Sent, func(e workspace.Entry) bool { return e.Part == workspace.PartUntracked && e.Path == path })
 }
 
 // embed adds the text of files to the evidence. What the history shows already is attached again, since older turns may

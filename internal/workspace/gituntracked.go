@@ -1,0 +1,182 @@
+package workspace
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+)
+
+// PartUntracked is the Part of a manifest's entry for a file that git does not know yet.
+const PartUntracked = "untracked"
+
+// mostUntracked is how many new files of a repository are read: somebody may have forgotten to ignore a whole folder.
+const mostUntracked = 200
+
+// untracked sets aside what a commit of everything would add: each new file as the diff that git would make of it. Links
+// are not followed, as git does not.
+func (i *inspection) untracked(ctx context.Context, s *session, changes []Change) error {
+	var found []newFile
+	more := 0
+	for _, c := range newFirst(changes) {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if len(found) == mostUntracked {
+			more++
+			continue
+		}
+		f, err := i.newFile(s, c.name)
+		if err != nil {
+			e := failed(c.Path, err)
+			e.Part = PartUntracked
+			i.leave(e)
+			continue
+		}
+		found = append(found, f)
+	}
+	if more > 0 {
+		i.leave(Entry{Path: i.w.host(s.top), Part: PartUntracked, Reason: fmt.Sprintf("there are %d more new files; have git ignore those that are not meant", more)})
+	}
+	var sizes []int
+	for _, f := range found {
+		sizes = append(sizes, int(min(f.size, diffPartBytes)))
+	}
+	for n, granted := range allot(sizes, i.query.Tokens*bytesPerToken, smallestShare(i.query.Tokens)*bytesPerToken) {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		i.readNew(found[n], granted)
+	}
+	return nil
+}
+
+// newFirst are the new files among the changes, those in folders that tools fill last.
+func newFirst(changes []Change) []Change {
+	var written, made []Change
+	for _, c := range changes {
+		switch {
+		case c.State != "??" || strings.HasSuffix(c.name, "/"): // a folder is a repository of its own
+		case slices.ContainsFunc(strings.Split(c.name, "/"), skipped):
+			made = append(made, c)
+		default:
+			written = append(written, c)
+		}
+	}
+	return append(written, made...)
+}
+
+// newFile is a file that git does not know yet, checked.
+type newFile struct {
+	at   place
+	name string // relative to the work tree's top
+	mode string // as git writes it
+	size int64
+}
+
+func (i *inspection) newFile(s *session, name string) (newFile, error) {
+	host, err := i.w.admits(i.roots, s.top, name)
+	if err != nil {
+		return newFile{}, err
+	}
+	full := filepath.Join(s.top, filepath.FromSlash(name))
+	info, err := os.Lstat(full)
+	if err != nil {
+		return newFile{}, systemError(host, err)
+	}
+	if info.Mode()&os.ModeSymlink != 0 {
+		return newFile{}, invalid(host, "it is a link, which is not followed", "")
+	}
+	p, err := parsePath(full, i.w.system)
+	if err != nil {
+		return newFile{}, err
+	}
+	at, err := i.w.locate(i.roots, host, p)
+	if err != nil {
+		return newFile{}, err
+	}
+	f := newFile{at: at, name: name, mode: "100644", size: info.Size()}
+	if info.Mode()&0o111 != 0 {
+		f.mode = "100755"
+	}
+	return f, nil
+}
+
+// readNew reads what was granted of a new file, and sets its diff aside.
+func (i *inspection) readNew(f newFile, granted int) {
+	entry := Entry{Path: f.at.host, Part: PartUntracked, Bytes: f.size}
+	if granted == leftOut {
+		entry.Reason = overBudget(i.query.Tokens)
+		i.leave(entry)
+		return
+	}
+	t, kind, err := f.at.readText(int64(granted))
+	switch {
+	case err != nil:
+		entry = failed(f.at.host, err)
+		entry.Part = PartUntracked
+		i.leave(entry)
+	case kind != "":
+		entry.Reason = "binary"
+		i.leave(entry)
+	default:
+		i.parts = append(i.parts, repoPart{
+			diffPart: diffPart{name: f.name, text: added(f, t), cut: t.Cut},
+			repo:     len(i.report.Repositories) - 1, of: PartUntracked, host: f.at.host, size: t.Size,
+		})
+	}
+}
+
+// added is a new file as the diff that adds it.
+func added(f newFile, t *Text) string {
+	var b strings.Builder
+	name := conversation.Printable(f.name)
+	fmt.Fprintf(&b, "diff --git a/%s b/%s\nnew file mode %s\n", name, name, f.mode)
+	if t.Content == "" {
+		return b.String()
+	}
+	fmt.Fprintf(&b, "--- /dev/null\n+++ b/%s\n@@ -0,0 +1,%d @@\n", name, t.Lines)
+	for line := range strings.Lines(t.Content) {
+		b.WriteString("+" + line)
+	}
+	if !strings.HasSuffix(t.Content, "\n") {
+		b.WriteString("\n")
+		if !t.Cut {
+			b.WriteString("\\ No newline at end of file\n")
+		}
+	}
+	return b.String()
+}
+
+// grants shares the budget among the parts. New files are sure of a third of it and the diffs of the rest; either takes
+// what the other leaves, so that neither a forgotten folder nor a rewritten lock file crowds out all else.
+func (i *inspection) grants(sizes []int, budget int) []int {
+	var diffs, fresh []int // indices
+	want := 0
+	for n, p := range i.parts {
+		if p.of == PartUntracked {
+			fresh, want = append(fresh, n), want+sizes[n]
+		} else {
+			diffs = append(diffs, n)
+		}
+	}
+	granted := make([]int, len(sizes))
+	spend := func(at []int, budget int) (left int) {
+		part := make([]int, len(at))
+		for j, n := range at {
+			part[j] = sizes[n]
+		}
+		for j, g := range allot(part, budget, smallestShare(budget)) {
+			granted[at[j]] = g
+			budget -= max(g, 0)
+		}
+		return budget
+	}
+	reserved := min(want, budget/3)
+	spend(fresh, reserved+spend(diffs, budget-reserved))
+	return granted
+}
