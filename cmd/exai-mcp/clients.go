@@ -72,8 +72,8 @@ var keyNames = [...]string{"GLM_API_KEY", "KIMI_API_KEY"}
 // setup is what a client must know to start this server.
 type setup struct {
 	command string
-	envFile string // the settings file in force, "" when there is none
-	keyed   bool   // it holds a key, so that the client needs none
+	envFile string   // the settings file in force, "" when there is none
+	keys    []string // the variables of keys that the client must hand over, since the file does not hold them
 	project string
 	timeout time.Duration // for one tool call
 }
@@ -102,12 +102,15 @@ func (a *app) showClient(name string) error {
 		return failure{err}
 	}
 	fmt.Fprintln(a.out, text)
-	fmt.Fprintf(a.errw, "This belongs into %s; merge it with what is there.\n%s\n", c.where, c.aboutKeys(s))
+	fmt.Fprintf(a.errw, "This belongs into %s; where that has servers already, add %q to them.\n%s\n", c.where, serverName, c.aboutKeys(s))
 	if !c.timed {
 		fmt.Fprintf(a.errw, "%s has no time limit of its own to set; answers come within ANSWER_WITHIN_SECS.\n", c.title)
 	}
 	if s.project == noProject {
 		fmt.Fprintf(a.errw, "Put your project's folder in place of %s, or ask again inside the project.\n", noProject)
+	}
+	if strings.ContainsAny(strings.TrimPrefix(s.project, filepath.VolumeName(s.project)), ",;:") {
+		fmt.Fprintln(a.errw, "The project's path holds a character that divides paths in EXAI_ALLOWED_ROOTS: name the folder above it there.")
 	}
 	if strings.Contains(s.command, "go-build") {
 		fmt.Fprintln(a.errw, "The command is one of \"go run\", which goes away: install the program first (go install ./cmd/exai-mcp).")
@@ -130,8 +133,17 @@ func (a *app) setup(cfg *config.Config) (setup, error) {
 		project = noProject
 	}
 	s := setup{command: exe, envFile: cfg.Server.EnvFile, project: project, timeout: cfg.Timeouts.Client()}
+	keyed := false
 	for _, name := range keyNames {
-		s.keyed = s.keyed || strings.HasPrefix(cfg.Source(name), "file ")
+		switch source := cfg.Source(name); {
+		case strings.HasPrefix(source, "file "):
+			keyed = true
+		case strings.HasPrefix(source, "environment"):
+			s.keys = append(s.keys, name)
+		}
+	}
+	if !keyed { // whichever comes to be set
+		s.keys = keyNames[:]
 	}
 	return s, nil
 }
@@ -139,7 +151,7 @@ func (a *app) setup(cfg *config.Config) (setup, error) {
 // aboutKeys says where the keys come from when the client starts the server so.
 func (c client) aboutKeys(s setup) string {
 	switch {
-	case s.keyed:
+	case len(s.keys) == 0:
 		return "The keys stay in " + s.envFile + "."
 	case c.name == "claude-desktop":
 		return "Put your keys in the marked places; or in ~/.config/exai-mcp/.env, and ask again."
@@ -169,8 +181,8 @@ func (c client) entry(s setup) entry {
 	if s.envFile != "" {
 		e.Args = []string{"--env-file", s.envFile}
 	}
-	if !s.keyed && c.key != nil {
-		for _, name := range keyNames {
+	if c.key != nil {
+		for _, name := range s.keys {
 			e.Env[name] = c.key(name)
 		}
 	}
@@ -192,10 +204,8 @@ func inVSCode(c client, s setup) (string, error) {
 		Inputs  []input          `json:"inputs,omitempty"`
 		Servers map[string]entry `json:"servers"`
 	}{Servers: map[string]entry{serverName: c.entry(s)}}
-	if !s.keyed {
-		for _, name := range keyNames {
-			file.Inputs = append(file.Inputs, input{"promptString", inputID(name), name + ", empty if you have none", true})
-		}
+	for _, name := range s.keys {
+		file.Inputs = append(file.Inputs, input{"promptString", inputID(name), name + ", empty if you have none", true})
 	}
 	return indentJSON(file)
 }
@@ -207,8 +217,8 @@ func inCodex(c client, s setup) (string, error) {
 	if len(e.Args) > 0 {
 		fmt.Fprintf(&b, "args = %s\n", tomlStrings(e.Args))
 	}
-	if !s.keyed { // variables that Codex hands over from its own environment
-		fmt.Fprintf(&b, "env_vars = %s\n", tomlStrings(keyNames[:]))
+	if len(s.keys) > 0 { // variables that Codex hands over from its own environment
+		fmt.Fprintf(&b, "env_vars = %s\n", tomlStrings(s.keys))
 	}
 	fmt.Fprintf(&b, "tool_timeout_sec = %v\n\n[mcp_servers.%s.env]\n", s.timeout.Seconds(), serverName)
 	fmt.Fprintf(&b, "EXAI_ALLOWED_ROOTS = %s", tomlString(s.project))

@@ -145,6 +145,14 @@ func TestClientSnippetsNameTheSettingsFile(t *testing.T) {
 			got = readSnippet(t, c, out)
 			assert.Equal(t, []string{"--env-file", file}, got.Args)
 			assert.Contains(t, out, "KIMI_API_KEY")
+
+			write("KIMI_API_KEY=secret-secret\n") // each key from another place
+			s.environ = append(s.environ, "GLM_API_KEY=another-secret")
+			defer func() { s.environ = append(s.environ, "GLM_API_KEY=") }()
+			_, out, _ = s.run("", "config", "--client", c.name)
+			assert.Contains(t, out, "GLM_API_KEY", "the file does not hold it")
+			assert.NotContains(t, out, "KIMI_API_KEY")
+			assert.NotContains(t, out, "another-secret")
 		})
 	}
 }
@@ -155,6 +163,14 @@ func mapKeys(m map[string]string) []string {
 		names = append(names, name)
 	}
 	return names
+}
+
+func TestClientSnippetOfAFolderThatTheListOfRootsWouldDivide(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "one, two")
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	t.Chdir(dir)
+	_, _, errs := newSite(t).run("", "config", "--client", "codex")
+	assert.Contains(t, errs, "name the folder above it")
 }
 
 func TestClientSnippetOutsideOfAProject(t *testing.T) {

@@ -17,9 +17,10 @@ func (a *app) configCommand() *cobra.Command {
 Keys and passwords are masked. Below the table stands what was read but has no effect, or another than it seems to have.
 
 --client prints instead what an MCP client's settings need to start this server: absolute paths, this folder as the
-project whose files may be read, and the client's time limit where it has one.`,
+project whose files may be read, and the client's time limit where it has one. It changes no file; on stderr it says where
+the text belongs, and where the keys come from.`,
 		Example: `  exai-mcp config
-  exai-mcp config --client claude-code > .mcp.json`,
+  exai-mcp config --client claude-code     what .mcp.json needs`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if client != "" {

@@ -61,7 +61,8 @@ func (r *report) fail(todo, format string, args ...any) {
 }
 
 func (r *report) line(mark, format string, args ...any) {
-	fmt.Fprintf(r.w, "  %-4s    %s\n", mark, fmt.Sprintf(format, args...))
+	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ") // a driver's error may have several lines
+	fmt.Fprintf(r.w, "  %-4s    %s\n", mark, text)
 }
 
 func (a *app) doctor(ctx context.Context, offline, live bool) error {
@@ -82,9 +83,12 @@ func (a *app) doctor(ctx context.Context, offline, live bool) error {
 	}
 	defer p.close(time.Now().Add(time.Second))
 	checkSettings(r, p)
-	checkKeys(ctx, r, p, offline)
-	if live {
-		checkLive(ctx, r, p)
+	working := checkKeys(ctx, r, p, offline)
+	switch {
+	case live:
+		checkLive(ctx, r, p, working)
+	case !offline && len(working) > 0:
+		r.note("whether a model answers, the account has credit and a coding plan's key stands at the plan's address, only --live tells")
 	}
 	checkFolders(ctx, r, p)
 	checkModels(r, p)
@@ -120,40 +124,64 @@ func longestLimit(t config.TimeoutConfig) time.Duration {
 	return longest
 }
 
-// checkKeys asks each vendor for its models, which costs nothing and tells whether the key is taken.
-func checkKeys(ctx context.Context, r *report, p *program, offline bool) {
+// checkKeys asks each vendor for its models, which costs nothing and tells whether the key is taken. It returns the
+// vendors that are worth asking more.
+func checkKeys(ctx context.Context, r *report, p *program, offline bool) (working []providers.Provider) {
 	r.section("Keys")
-	working := 0
-	for _, v := range []struct{ name, variable, title string }{
-		{"glm", "GLM_API_KEY", "GLM (Z.ai)"}, {"kimi", "KIMI_API_KEY", "Kimi (Moonshot)"},
+	usable := 0
+	for _, v := range []struct{ name, title, prefix, address string }{
+		{"glm", "GLM (Z.ai)", "GLM", p.cfg.GLM.APIURL}, {"kimi", "Kimi (Moonshot)", "KIMI", p.cfg.Kimi.APIURL},
 	} {
-		if _, err := p.registry.Provider(v.name); err != nil {
-			r.note("%s: %s", v.title, sentenceOf(err))
+		provider, err := p.registry.Provider(v.name)
+		if err != nil {
+			r.note("%s", sentenceOf(err))
 			continue
 		}
-		working++
+		usable++
+		from := p.cfg.Source(v.prefix + "_API_KEY")
 		if offline {
-			r.ok("%s: a key is set (%s); not tried", v.title, p.cfg.Source(v.variable))
+			r.ok("%s: a key is set (%s); not tried", v.title, from)
 			continue
 		}
 		start := time.Now()
 		models, err := p.caller.ListModels(ctx, v.name)
-		switch took := time.Since(start).Round(time.Millisecond); {
-		case err != nil:
-			r.fail(hintOf(err), "%s: the key (%s) does not work: %s", v.title, p.cfg.Source(v.variable), sentenceOf(err))
+		took := time.Since(start).Round(time.Millisecond)
+		switch kind := kindOf(err); {
+		case kind == providers.KindAuth || kind == providers.KindBalance:
+			r.fail(hintOf(err), "%s: the key (%s) does not work at %s: %s", v.title, from, v.address, sentenceOf(err))
+			continue
+		case err != nil: // which says nothing about the key
+			r.fail("check "+v.prefix+"_API_URL, the network, HTTPS_PROXY and the clock; if they are right, run doctor again later",
+				"%s at %s did not answer as it should: %s", v.title, v.address, sentenceOf(err))
+			continue
 		case len(models) == 0:
-			r.ok("%s answers (%s), but lists no models", v.title, took)
+			r.note("%s at %s has no list of models (%s), so the key was not tried: check %s_API_URL, and ask with --live",
+				v.title, v.address, took, v.prefix)
 		default:
-			r.ok("%s takes the key (%s) and lists %d models (%s)", v.title, p.cfg.Source(v.variable), len(models), took)
+			r.ok("%s takes the key (%s) and lists %d models (%s)", v.title, from, len(models), took)
 		}
+		working = append(working, provider)
 	}
-	if working == 0 {
-		r.fail("set GLM_API_KEY (https://z.ai/manage-apikey/apikey-list) or KIMI_API_KEY (https://platform.moonshot.ai/console/api-keys)",
+	switch {
+	case usable > 0:
+	case p.cfg.GLM.APIKey != "" || p.cfg.Kimi.APIKey != "":
+		r.fail("change ALLOWED_PROVIDERS or DISABLED_PROVIDERS, or set the other vendor's key", "no vendor can be asked: models answer not_configured")
+	default:
+		r.fail("set GLM_API_KEY (https://z.ai/manage-apikey/apikey-list) or KIMI_API_KEY (https://platform.moonshot.ai/console/api-keys) in ~/.config/exai-mcp/.env, or in the client's settings",
 			"no vendor can be asked: models answer not_configured")
 	}
+	return working
 }
 
-// sentenceOf and hintOf are an error's parts for people.
+// kindOf, sentenceOf and hintOf are the parts of an error that are reported.
+func kindOf(err error) providers.Kind {
+	var e *providers.Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return ""
+}
+
 func sentenceOf(err error) string {
 	var e *providers.Error
 	if errors.As(err, &e) {
@@ -172,25 +200,38 @@ func hintOf(err error) string {
 
 func checkFolders(ctx context.Context, r *report, p *program) {
 	r.section("Folders and database")
-	if dir := p.cfg.Conversations.StateDir; dir != "" {
-		checkWritable(r, "state folder", dir, "set EXAI_STATE_DIR to a folder that you may write to")
-	}
-	for _, log := range []struct{ what, path, variable string }{
-		{"tool-call log", p.cfg.Logs.ToolCallPath, "EX_TOOLCALL_LOG_PATH"},
-		{"activity log", p.cfg.Logs.ActivityPath, "EX_ACTIVITY_LOG_PATH"},
+	state := p.cfg.Conversations.StateDir
+	usable := state == "" || checkWritable(r, "state folder", state, "set EXAI_STATE_DIR to a folder that you may write to")
+	checked := ""
+	for _, log := range []struct{ path, variable string }{
+		{p.cfg.Logs.ToolCallPath, "EX_TOOLCALL_LOG_PATH"}, {p.cfg.Logs.ActivityPath, "EX_ACTIVITY_LOG_PATH"},
 	} {
-		if log.path != "" {
-			checkWritable(r, log.what+" folder", filepath.Dir(log.path), "set "+log.variable+" to a file in a folder that you may write to")
+		dir := filepath.Dir(log.path)
+		if log.path == "" || dir == checked || !usable && dir == filepath.Join(state, "logs") {
+			continue
 		}
+		checked = dir
+		checkWritable(r, "log folder", dir, "set "+log.variable+" to a file in a folder that you may write to")
 	}
+	if usable || p.cfg.Conversations.Backend != "sqlite" { // else it can't be opened, for the same reason
+		checkDatabase(ctx, r, p)
+	}
+	checkRoots(ctx, r, p)
+	checkGit(ctx, r, p.files.Git())
+}
+
+func checkDatabase(ctx context.Context, r *report, p *program) {
 	start := time.Now()
 	opened, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if s, err := p.database.get(opened); err != nil {
-		r.fail("without it nothing is remembered from one call to the next", "database: %v", err)
+		r.fail("until it opens, nothing is remembered from one call to the next", "database: %v", err)
 	} else {
 		r.ok("database %s at %s (%s)", s.Backend(), s.Location(), time.Since(start).Round(time.Millisecond))
 	}
+}
+
+func checkRoots(ctx context.Context, r *report, p *program) {
 	roots := p.files.Roots(ctx)
 	for _, root := range roots {
 		if root.Problem != "" {
@@ -202,11 +243,10 @@ func checkFolders(ctx context.Context, r *report, p *program) {
 	if len(roots) == 0 {
 		r.note("no folder may be read unless the client names one: set EXAI_ALLOWED_ROOTS, or start inside a project")
 	}
-	checkGit(ctx, r)
 }
 
-// checkWritable makes the folder as the server would, and a file in it.
-func checkWritable(r *report, what, dir, todo string) {
+// checkWritable makes the folder as the server would, and a file in it. It tells whether that worked.
+func checkWritable(r *report, what, dir, todo string) bool {
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
 		var f *os.File
@@ -217,15 +257,15 @@ func checkWritable(r *report, what, dir, todo string) {
 	}
 	if err != nil {
 		r.fail(todo, "%s: %v", what, err)
-		return
+		return false
 	}
 	r.ok("%s %s", what, dir)
+	return true
 }
 
-func checkGit(ctx context.Context, r *report) {
-	path, err := exec.LookPath("git")
-	if err != nil {
-		r.note("git is not in PATH: precommit needs it, and folders expand without ignore rules")
+func checkGit(ctx context.Context, r *report, path string) {
+	if path == "" {
+		r.note("git was not found, in PATH or in the usual places: precommit needs it, and folders expand without ignore rules")
 		return
 	}
 	out, err := exec.CommandContext(ctx, path, "--version").Output()
@@ -238,7 +278,11 @@ func checkGit(ctx context.Context, r *report) {
 
 func checkModels(r *report, p *program) {
 	r.section("Models")
-	r.ok("%d models may be asked", len(p.registry.Models()))
+	if n := len(p.registry.Models()); n > 0 {
+		r.ok("%d models may be asked", n)
+	} else {
+		r.note("none may be asked")
+	}
 	for _, m := range p.registry.Catalog().Retiring() {
 		if _, err := p.registry.Provider(m.Provider); err != nil {
 			continue

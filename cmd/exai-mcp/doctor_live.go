@@ -8,11 +8,14 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// checkLive asks each vendor a short question, streamed as all model calls are, whoever searches for a page, and whoever
+// checkLive asks each of these vendors a short question, streamed as all model calls are, whoever searches for a page, and whoever
 // tells what is left on the account.
-func checkLive(ctx context.Context, r *report, p *program) {
+func checkLive(ctx context.Context, r *report, p *program, vendors []providers.Provider) {
 	r.section("Live")
-	for _, vendor := range p.registry.Providers() {
+	if len(vendors) == 0 {
+		r.note("there is no vendor to ask")
+	}
+	for _, vendor := range vendors {
 		checkChat(ctx, r, p, vendor)
 		if searcher, ok := vendor.(providers.Searcher); ok {
 			checkSearch(ctx, r, p, vendor.Name(), searcher)

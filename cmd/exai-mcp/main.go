@@ -56,6 +56,9 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errw)
+	if completing(args) {
+		a.teachCompletion(root)
+	}
 	err := root.ExecuteContext(ctx)
 	var failed failure
 	switch {

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -190,6 +192,29 @@ func TestDoctor(t *testing.T) {
 		assert.Equal(t, exitFailed, code)
 		assert.Contains(t, out, "FAIL    kimi: a chat failed")
 	})
+	t.Run("an address where nobody is", func(t *testing.T) {
+		s := newSite(t, "GLM_API_URL=http://127.0.0.1:1", "MAX_RETRIES=0")
+		code, out, _ := s.run("", "doctor", "--live")
+		assert.Equal(t, exitFailed, code)
+		assert.Contains(t, out, "FAIL    GLM (Z.ai) at http://127.0.0.1:1 did not answer as it should")
+		assert.NotContains(t, out, "does not work", "nothing is known about the key")
+		assert.NotContains(t, out, "glm: a chat", "a vendor that can't be reached is not asked twice")
+		assert.Contains(t, out, "kimi: kimi-")
+		assert.Contains(t, out, "1 to mend.")
+	})
+	t.Run("an address without a list of models", func(t *testing.T) {
+		nothing := httptest.NewServer(http.NotFoundHandler())
+		defer nothing.Close()
+		_, out, _ := newSite(t, "GLM_API_URL="+nothing.URL).run("", "doctor")
+		assert.Contains(t, out, "note    GLM (Z.ai) at "+nothing.URL+" has no list of models")
+	})
+	t.Run("git outside of PATH", func(t *testing.T) {
+		s := newSite(t)
+		s.environ = append(s.environ, "PATH=")
+		t.Setenv("PATH", "")
+		_, out, _ := s.run("", "doctor", "--offline")
+		assert.NotContains(t, out, "not in PATH:", "the server finds it in the usual places")
+	})
 	t.Run("a key that is refused", func(t *testing.T) {
 		s := newSite(t, "GLM_API_KEY=00000000000000000000000000000000.wrongwrongwrong1")
 		code, out, _ := s.run("", "doctor")
@@ -210,6 +235,7 @@ func TestDoctor(t *testing.T) {
 		code, out, _ := s.run("", "doctor", "--offline")
 		assert.Equal(t, exitFailed, code)
 		assert.Contains(t, out, "set EXAI_STATE_DIR")
+		assert.Contains(t, out, "1 to mend.", "one cause is told once")
 	})
 	t.Run("a bad setting", func(t *testing.T) {
 		s := newSite(t, "MAX_RETRIES=many")

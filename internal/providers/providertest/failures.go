@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -118,6 +119,7 @@ func (s suite) errors(t *testing.T) {
 		assert.Equal(t, "one two ", resp.Content)
 		_, err = b.emulator.WaitGone(t.Context(), 1)
 		require.NoError(t, err)
+		synctest.Wait() // the server hears of it before it lets go of the connection
 		assert.Zero(t, b.emulator.Connections())
 	})
 }
