@@ -249,7 +249,8 @@ var (
 	}
 )
 
-// Capture records findings. One that is already active gets an update instead of a second issue.
+// Capture records findings. One that is known gets an update instead of a second issue while somebody works on it, or when
+// it was decided not to fix it. One that came back after its fix is a new issue, related to the old one.
 func (t *Issues) Capture(ctx context.Context, findings []issue.Finding) ([]issue.Captured, error) {
 	var out []issue.Captured
 	err := t.s.change(ctx, "record findings", func(tx *sql.Tx) error {
@@ -275,28 +276,47 @@ func (t *Issues) capture(ctx context.Context, tx querier, f issue.Finding) (issu
 	if f.Tool != "" {
 		by += " by " + f.Tool
 	}
-	active, err := all(ctx, tx, scanIssue, `SELECT `+issueColumns+` FROM exai_issues
-		WHERE CAST(status AS text) IN ('open', 'in_progress') AND coalesce(file_path, '') = $1 AND coalesce(workspace, '') = $2
-		ORDER BY issue_number`, text(i.File), text(i.Workspace))
+	known, err := knownAs(ctx, tx, i)
 	if err != nil {
 		return issue.Captured{}, err
 	}
-	for _, r := range active {
-		if issue.NormalTitle(r.Title) != issue.NormalTitle(text(i.Title)) {
-			continue
-		}
+	if known != nil && (known.Status.Active() || known.Status == issue.WontFix) {
 		again := fmt.Sprintf("%s again, %s", by, i.Severity)
 		if i.LineStart > 0 {
 			again += fmt.Sprintf(", at line %d", i.LineStart)
 		}
-		if d := strings.TrimSpace(i.Description); d != "" && d != strings.TrimSpace(r.Description) {
+		if d := strings.TrimSpace(i.Description); d != "" && d != strings.TrimSpace(known.Description) {
 			again += ": " + d
 		}
-		c := issue.Captured{Number: r.Number, Title: r.Title, Severity: r.Severity, Status: r.Status}
-		return c, t.note(ctx, tx, r.ID, again, f.ConversationID)
+		c := issue.Captured{Number: known.Number, Title: known.Title, Severity: known.Severity, Status: known.Status}
+		return c, t.note(ctx, tx, known.ID, again, f.ConversationID)
 	}
 	number, err := t.insert(ctx, tx, i, by)
+	if err == nil && known != nil {
+		err = t.link(ctx, tx, number, issue.LinkRelated, known.Number, f.ConversationID)
+	}
 	return issue.Captured{Number: number, Title: i.Title, Severity: i.Severity, Status: i.Status, New: true}, err
+}
+
+// knownAs is the issue that a finding was recorded as before: the first active one, else the latest of any status, nil for
+// none.
+func knownAs(ctx context.Context, tx querier, i issue.Issue) (*issue.Issue, error) {
+	title := issue.NormalTitle(text(i.Title))
+	var known *issue.Issue
+	here, err := all(ctx, tx, func(r *sql.Rows) (k issue.Issue, err error) {
+		err = r.Scan(&k.ID, &k.Number, &k.Title, into(&k.Description), into(&k.Severity), into(&k.Status))
+		return k, err
+	}, `SELECT id, issue_number, title, description, severity, status FROM exai_issues
+		WHERE coalesce(file_path, '') = $1 AND coalesce(workspace, '') = $2 ORDER BY issue_number`, text(i.File), text(i.Workspace))
+	for _, k := range here {
+		if issue.NormalTitle(k.Title) != title {
+			continue
+		}
+		if known = &k; k.Status.Active() {
+			break
+		}
+	}
+	return known, err
 }
 
 // edit runs fn in a transaction with an issue's row locked, and returns the issue as it is then.
