@@ -58,7 +58,7 @@ func (d *Deps) challenge(ctx context.Context, in challengeInput) (*Result, error
 	if err != nil {
 		no := false
 		r.Metadata.Stored = &no
-		r.Metadata.Note("The store did not confirm in time, so there is no conversation to continue.")
+		r.Metadata.Note(ask.NotConfirmed + "there is no conversation to continue.")
 	}
 	status := "success"
 	if len(stored) > 0 {

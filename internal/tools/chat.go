@@ -85,7 +85,7 @@ func (d *Deps) fetch(ctx context.Context, in chatInput) (*Result, error) {
 }
 
 // promptFile takes a file named prompt.txt for the prompt itself, as hosts do whose arguments are short. Of several, the
-// last counts.
+// last counts. One that is too long for a prompt is a file like others: that is how a caller is told to resend it.
 func (d *Deps) promptFile(ctx context.Context, files []string, prompt *string) ([]string, error) {
 	var rest []string
 	for _, name := range files {
@@ -93,9 +93,13 @@ func (d *Deps) promptFile(ctx context.Context, files []string, prompt *string) (
 			rest = append(rest, name)
 			continue
 		}
-		text, err := d.Workspace.ReadText(ctx, name, d.Config.Files.PromptSizeLimit+1)
+		text, err := d.Workspace.ReadText(ctx, name, 0)
 		if err != nil {
 			return nil, err
+		}
+		if strings.TrimSpace(*prompt) != "" && d.isLong(text.Content) {
+			rest = append(rest, name)
+			continue
 		}
 		*prompt = text.Content
 	}
@@ -108,17 +112,22 @@ func (d *Deps) tooLong(prompt string, w words.Words) *Result { return d.resend("
 
 // resend is tooLong for an argument of any name.
 func (d *Deps) resend(name, text string, w words.Words) *Result {
-	limit := d.Config.Files.PromptSizeLimit
-	size := utf8.RuneCountInString(text)
-	if limit <= 0 || size <= limit {
+	if !d.isLong(text) {
 		return nil
 	}
+	limit, size := d.Config.Files.PromptSizeLimit, utf8.RuneCountInString(text)
 	how := fmt.Sprintf("%s has %d characters, more than MCP_PROMPT_SIZE_LIMIT=%d. Save its long part in a file inside an allowed folder, "+
 		"and call %s again with a short %s and that file's path.", name, size, limit, w.Name, name)
 	r := &Result{}
 	r.Body.Set("status", "resend_prompt").Set("content", how).Set("content_type", "text")
 	r.Metadata.Own.Set("prompt_size", size).Set("limit", limit).Set("instructions", how)
 	return r
+}
+
+// isLong tells whether a text is beyond MCP_PROMPT_SIZE_LIMIT.
+func (d *Deps) isLong(text string) bool {
+	limit := d.Config.Files.PromptSizeLimit
+	return limit > 0 && utf8.RuneCountInString(text) > limit
 }
 
 func orDefault(given *bool, standard bool) bool {

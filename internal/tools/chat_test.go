@@ -212,6 +212,20 @@ func TestPromptFile(t *testing.T) {
 	assert.NotContains(t, h.last(), "prompt.txt")
 }
 
+// Who saves a prompt that was too long under the name that stands for the prompt gets an answer, not the same advice again.
+func TestPromptFileTooLong(t *testing.T) {
+	h := newHouse(t, asktest.Says("ok"), func(c *config.Config) { c.Files.PromptSizeLimit = 10 })
+	path := h.file("prompt.txt", "the long prompt")
+	object, _ := h.call("chat", map[string]any{"prompt": "see file", "files": []string{path}})
+	assert.Equal(t, "continuation_available", object["status"])
+	assert.Contains(t, h.last(), "the long prompt")
+	assert.Contains(t, h.last(), "see file")
+	object, _ = h.call("chat", map[string]any{"prompt": " ", "files": []string{path}})
+	assert.Equal(t, "resend_prompt", object["status"])
+	assert.EqualValues(t, 15, object["metadata"].(map[string]any)["prompt_size"])
+	assert.Len(t, h.requests, 1)
+}
+
 func TestPromptTooLong(t *testing.T) {
 	h := newHouse(t, asktest.Says("ok"), func(c *config.Config) { c.Files.PromptSizeLimit = 10 })
 	object, _ := h.call("chat", map[string]any{"prompt": "äöüäöüäöüä"})

@@ -63,11 +63,14 @@ func (h *Hold) say(ctx context.Context, a *Answer) *Said {
 	return s
 }
 
+// NotConfirmed begins the note on whatever the store did not take, or not in time.
+const NotConfirmed = "The store did not confirm that it kept this (exai-mcp doctor and the server's log say why), so "
+
 // NotStored says in the metadata that the store did not confirm in time, so that the thread can't be relied on.
 func (s *Said) NotStored() {
 	no := false
 	s.N, s.Pending, s.Metadata.Stored = 0, false, &no
-	s.Metadata.Note("The store did not confirm in time, so this answer can't be continued or fetched again: keep what you need of it.")
+	s.Metadata.Note(NotConfirmed + "this answer can't be continued or fetched again: keep what you need of it.")
 }
 
 // Fetch reads the last answer of a thread. Without an offset it waits, within the call's limit, for one that is still

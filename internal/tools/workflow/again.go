@@ -189,7 +189,7 @@ func (r *run) reconsult(ctx context.Context, turn conversation.Turn, k kept) (*r
 	if err != nil {
 		no := false
 		r.meta.Stored = &no
-		r.meta.Note("The store did not confirm in time, so this answer is not kept.")
+		r.meta.Note(ask.NotConfirmed + "this answer is not kept.")
 	}
 	return r.result(object, last), nil
 }

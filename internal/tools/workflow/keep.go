@@ -88,7 +88,7 @@ func (r *run) keep(ctx context.Context, turn conversation.Turn, k kept, a *ask.A
 func (r *run) notKept(so string, body func(id string, stored bool) *reply.Object) *reply.Result {
 	no := false
 	r.meta.Stored = &no
-	r.meta.Note("The store did not confirm in time, so " + so)
+	r.meta.Note(ask.NotConfirmed + so)
 	id := r.hold.ID
 	if r.hold.New {
 		id = ""
