@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"unicode/utf8"
 )
 
 // maxLine is the longest line that is read into memory, in bytes.
@@ -28,7 +29,8 @@ func newLineReader(r io.Reader) *lineReader {
 	return &lineReader{r: bufio.NewReaderSize(r, 64<<10), max: maxLine}
 }
 
-// next returns the next line, trimmed of white space and a byte order mark, in memory of its own. A line beyond the cap
+// next returns the next line, trimmed of white space and a byte order mark, in memory of its own. What is no UTF-8 in it
+// becomes U+FFFD, since ids and tokens go back as they came, and clients give up on a line that can't be decoded. A line beyond the cap
 // is read to its end without being kept, and is a *lineFault. A last line without a newline counts.
 func (l *lineReader) next() ([]byte, error) {
 	var line bytes.Buffer
@@ -40,11 +42,20 @@ func (l *lineReader) next() ([]byte, error) {
 		line.Write(piece)
 		switch {
 		case err == nil, errors.Is(err, io.EOF) && line.Len() > 0:
-			return bytes.TrimSpace(bytes.TrimPrefix(line.Bytes(), []byte("\xef\xbb\xbf"))), nil
+			return clean(line.Bytes()), nil
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, err
 		}
 	}
+}
+
+// clean is a line, or a piece of one, without what is around and between its characters.
+func clean(line []byte) []byte {
+	line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")))
+	if utf8.Valid(line) {
+		return line
+	}
+	return bytes.ToValidUTF8(line, []byte("\uFFFD"))
 }
 
 // skip reads on to the end of a line that began with start and is too long.
@@ -61,7 +72,7 @@ func (l *lineReader) skip(start []byte, err error) error {
 		return err
 	}
 	return &lineFault{
-		id: idOfLong(head, tail), code: codeInvalidRequest,
+		id: idOfLong(clean(head), clean(tail)), code: codeInvalidRequest,
 		text: "the message is longer than 64 MiB; send less, or name files instead of quoting them",
 	}
 }
@@ -78,7 +89,6 @@ func idOfLong(head, tail []byte) json.RawMessage {
 	if found := regexp.MustCompile(lastID).FindSubmatch(tail); found != nil && json.Valid(found[1]) {
 		return found[1]
 	}
-	head = bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")))
 	if len(head) == 0 || head[0] != '{' {
 		return nil
 	}

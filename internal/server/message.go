@@ -45,7 +45,7 @@ func parseMessage(line []byte, received time.Time) (*message, error) {
 	switch line[0] {
 	case '{':
 	case '[':
-		return nil, &lineFault{code: codeInvalidRequest, text: "batches are not taken; send one JSON-RPC message per line"}
+		return nil, &lineFault{code: codeInvalidRequest, text: "this is no place for a batch; send one JSON-RPC message per line"}
 	default:
 		return nil, &lineFault{code: codeInvalidRequest, text: "a JSON-RPC message is an object"}
 	}

@@ -215,6 +215,11 @@ func TestWhatIsNotThereIsAProtocolError(t *testing.T) {
 					assert.NotContains(t, got.raw, goWord)
 				}
 			}
+			p.send(`{"jsonrpc":"2.0","id":1,"method":"completion/complete"}`) // nor params, nor a revision
+			got := p.next()
+			require.NotNil(t, got.Error, got.raw)
+			assert.Equal(t, -32602, got.Error.Code, got.raw)
+			assert.NotContains(t, got.raw, "nil")
 		})
 	}
 }

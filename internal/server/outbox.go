@@ -28,8 +28,11 @@ func newOutbox(w io.Writer) *outbox {
 	return o
 }
 
-// send hands in a line, without its newline. It is for answers and requests, which are never left out.
+// send hands in a line, without its newline; nil is none. It is for answers and requests, which are never left out.
 func (o *outbox) send(line []byte) {
+	if line == nil {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.add(line)

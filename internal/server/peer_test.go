@@ -8,6 +8,7 @@ import (
 	"io"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/stretchr/testify/require"
@@ -59,7 +60,8 @@ type line struct {
 		Code    int    `json:"code"`
 		Message string `json:"message"`
 	} `json:"error"`
-	raw string
+	raw   string
+	batch []line // of a line that is an array
 }
 
 // peer is a client at the other end of two pipes.
@@ -84,7 +86,11 @@ func connect(t testing.TB, s *Server) *peer {
 				return
 			}
 			var l line
-			if err := json.Unmarshal([]byte(raw), &l); err != nil {
+			into := any(&l)
+			if raw[0] == '[' {
+				into = &l.batch
+			}
+			if err := json.Unmarshal([]byte(raw), into); err != nil || !utf8.ValidString(raw) {
 				t.Errorf("stdout carries something that is no JSON: %q", raw)
 			}
 			l.raw = raw[:len(raw)-1]

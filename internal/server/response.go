@@ -42,6 +42,10 @@ func reword(e *mcp.JSONRPCErrorDetails, method string) {
 	switch {
 	case strings.HasPrefix(e.Message, "unparsable "): // what follows are names of Go types
 		e.Code, e.Message = codeInvalidParams, "these params are not what "+method+" takes"
+	case strings.HasPrefix(e.Message, "unknown reference type"):
+		e.Code, e.Message = codeInvalidParams, "params.ref must have the type ref/prompt or ref/resource"
+	case strings.HasSuffix(e.Message, mcpserver.ErrSessionNotInitialized.Error()):
+		e.Code, e.Message = codeInvalidRequest, method+" comes after the handshake; send initialize first"
 	case strings.HasSuffix(e.Message, mcpserver.ErrResourceNotFound.Error()):
 		e.Message = noResource
 	case strings.HasSuffix(e.Message, mcpserver.ErrPromptNotFound.Error()):

@@ -33,6 +33,9 @@ func (r revision) progressMessage() bool { return r.since(mcp.ProtocolVersion202
 // completionsCapability: the server says that it completes arguments (MCP specification 2025-03-26, changelog).
 func (r revision) completionsCapability() bool { return r.since(mcp.ProtocolVersion20250326) }
 
+// batches: several messages on one line, in this revision alone (MCP specification 2025-03-26 and 2025-06-18, changelogs).
+func (r revision) batches() bool { return r == mcp.ProtocolVersion20250326 }
+
 // structured: structuredContent in results, title beside a name (MCP specification 2025-06-18, changelog).
 func (r revision) structured() bool { return r.since(mcp.ProtocolVersion20250618) }
 

@@ -51,6 +51,7 @@ type conn struct {
 // call is one request in flight.
 type call struct {
 	message *message
+	reply   replyTo
 	tool    toolCall // of a tools/call
 	cancel  context.CancelCauseFunc
 	fault   *lineFault // why it can't be served, where a handler knows better words than mcp-go
@@ -122,18 +123,22 @@ func (c *conn) read(in io.Reader) error {
 		var fault *lineFault
 		switch {
 		case errors.As(err, &fault):
-			c.refuse(fault.id, fault.code, fault.text)
+			c.out.send(refusal(fault.id, fault.code, fault.text))
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err
-		case len(line) > 0:
-			c.handle(line)
+		case len(line) == 0:
+		case line[0] == '[' && revision(c.state.ProtocolVersion()).batches():
+			c.batch(line)
+		default:
+			c.handle(line, c.out.send)
 		}
 	}
 }
 
-func (c *conn) handle(line []byte) {
+// handle serves one message. reply hears of it once: of the answer, or nil when there is none.
+func (c *conn) handle(line []byte, reply replyTo) {
 	m, err := parseMessage(line, time.Now())
 	var fault *lineFault
 	switch {
@@ -141,12 +146,14 @@ func (c *conn) handle(line []byte) {
 		if err == nil {
 			c.notified(m)
 		}
+		reply(nil)
 	case errors.As(err, &fault):
-		c.refuse(fault.id, fault.code, fault.text)
+		reply(refusal(fault.id, fault.code, fault.text))
 	case m.method == "":
 		c.answered(m)
+		reply(nil)
 	default:
-		c.request(m)
+		c.request(m, reply)
 	}
 }
 
@@ -166,13 +173,13 @@ func (c *conn) notified(m *message) {
 
 // request starts to serve a request. The call is on the books before its goroutine runs, so that a cancellation that
 // comes next finds it. The handshake is served in line, since everything after it depends on it.
-func (c *conn) request(m *message) {
+func (c *conn) request(m *message, reply replyTo) {
 	ctx, cancel := context.WithCancelCause(c.base)
-	k := &call{message: m, cancel: cancel}
+	k := &call{message: m, reply: reply, cancel: cancel}
 	if m.method == string(mcp.MethodToolsCall) {
 		if err := c.takeToolCall(k); err != nil {
 			cancel(nil)
-			c.refuse(m.id, codeInvalidParams, err.Error())
+			reply(refusal(m.id, codeInvalidParams, err.Error()))
 			return
 		}
 	}
@@ -180,9 +187,9 @@ func (c *conn) request(m *message) {
 	if !started {
 		cancel(nil)
 		if duplicate {
-			c.refuse(m.id, codeInvalidRequest, "a request with this id is still being served; give each request an id of its own")
+			reply(refusal(m.id, codeInvalidRequest, "a request with this id is still being served; give each request an id of its own"))
 		}
-		return
+		return // else the server is shutting down, and says nothing more
 	}
 	if m.method == string(mcp.MethodInitialize) {
 		c.serve(ctx, k)
@@ -243,11 +250,12 @@ func (c *conn) serve(ctx context.Context, k *call) {
 	c.mu.Lock() // not before: logging to the client takes it, too
 	defer c.mu.Unlock()
 	if k.over {
+		k.reply(nil)
 		return
 	}
 	k.over = true
 	delete(c.calls, idKey(k.message.id))
-	c.out.send(answer)
+	k.reply(answer)
 }
 
 // answer has mcp-go make the answer to a request and gives it the request's own id. A panic is logged and hidden.
@@ -322,5 +330,3 @@ func (c *conn) answered(m *message) {
 		answer(m.result)
 	}
 }
-
-func (c *conn) refuse(id json.RawMessage, code int, text string) { c.out.send(refusal(id, code, text)) }

@@ -114,6 +114,15 @@ func TestMalformedLines(t *testing.T) {
 	}
 }
 
+func TestLogLevelBeforeTheHandshake(t *testing.T) {
+	p := connect(t, serverOf(nil, nil, nil))
+	p.send(`{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"info"}}`)
+	got := p.next()
+	require.NotNil(t, got.Error, got.raw)
+	assert.Equal(t, -32600, got.Error.Code)
+	assert.Contains(t, got.Error.Message, "initialize", "what to do")
+}
+
 func TestLinesThatAreNotAnswered(t *testing.T) {
 	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": slow(0)}))
 	for _, quiet := range []string{
@@ -148,6 +157,23 @@ func TestLineEndsAndByteOrderMark(t *testing.T) {
 		ids = append(ids, string(l.ID))
 	}
 	assert.ElementsMatch(t, []string{"1", "2", "3"}, ids)
+}
+
+// What is no UTF-8 is replaced wherever it would come back: a client that decodes strictly dies of one such byte.
+func TestInvalidUTF8NeverComesBack(t *testing.T) {
+	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": func(_ context.Context, inv tools.Invocation) *tools.Result {
+		inv.Progress("now")
+		return says(string(inv.Arguments))
+	}}))
+	p.handshake(newest, `{}`)
+	p.call(newest, "\"a\xff\"", "echo", "{\"s\":\"\xc3(\"}", "\"t\xfe\"")
+	assert.Contains(t, p.next().raw, `"progressToken":"t�"`)
+	got := p.next()
+	assert.Equal(t, `"a�"`, string(got.ID))
+	assert.JSONEq(t, `{"content":"{\"s\":\"�(\"}"}`, got.content(t))
+
+	p.send("{\"id\":\"\xff\",\"params\":\"%s\"}", strings.Repeat("x", maxLine))
+	assert.Equal(t, `"�"`, string(p.next().ID), "a line that is too long to be read")
 }
 
 func TestSlowCallsRunSideBySide(t *testing.T) {
