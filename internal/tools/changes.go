@@ -30,6 +30,15 @@ func (d *Deps) changes(ctx context.Context, run workflow.Consolidated, tokens in
 	e.Repositories, e.Attachments, e.Manifest = seen(report), report.Attachments, report.Manifest
 	if e.Manifest.Empty() {
 		e.Nothing = "git reports no change that could be reviewed."
+		switch {
+		case q.CompareTo != "" || q.Staged && q.Unstaged:
+		case q.Staged:
+			e.Nothing = "git reports no staged change that could be reviewed, and include_unstaged is false."
+		case q.Unstaged:
+			e.Nothing = "git reports no unstaged change that could be reviewed, and include_staged is false."
+		default:
+			e.Nothing = "include_staged and include_unstaged are both false, so there is no change to review."
+		}
 		e.Note = e.Nothing
 	}
 	return e, nil

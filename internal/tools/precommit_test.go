@@ -122,6 +122,23 @@ func TestPrecommitRefuses(t *testing.T) {
 	assert.Zero(t, l.asked())
 }
 
+// What was asked of git explains why there is nothing to review.
+func TestPrecommitSaysWhyThereIsNothing(t *testing.T) {
+	l := newLab(t, asktest.Says(expertSays()))
+	l.repository()
+	for want, args := range map[string][]any{
+		"no staged change that could be reviewed, and include_unstaged is false": {"include_unstaged", false},
+		"include_staged and include_unstaged are both false":                     {"include_unstaged", false, "include_staged", false},
+	} {
+		done := l.call("precommit", l.step("precommit", 1, 1, args...))
+		assert.Contains(t, at(done, "expert_analysis", "reason"), want)
+	}
+	l.git("add", ".")
+	done := l.call("precommit", l.step("precommit", 1, 1, "include_staged", false))
+	assert.Contains(t, at(done, "expert_analysis", "reason"), "no unstaged change that could be reviewed, and include_staged is false")
+	assert.Zero(t, l.asked())
+}
+
 // Where git has nothing to say, no expert is asked, unless there are files to judge.
 func TestPrecommitWithoutAChange(t *testing.T) {
 	for name, prepare := range map[string]func(l *lab){

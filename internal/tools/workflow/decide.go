@@ -3,6 +3,8 @@ package workflow
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Decision is what is to be done with a step: nothing of it depends on time, files or a model.
@@ -73,7 +75,30 @@ func Decide(s Spec, past []Facts, in Facts, o Options) Decision {
 		d.DropFrom = b
 	}
 	d.Steps = place(past, d.DropFrom, d.Step)
+	if note := droppedNote(past, d.DropFrom, in.StepNumber); note != "" {
+		d.Notes = append(d.Notes, note)
+	}
 	return judge(s, d, o)
+}
+
+// droppedNote says which stored steps a new one does away with, "" for none.
+func droppedNote(past []Facts, from, step int) string {
+	replaced := ""
+	var later []string
+	for _, p := range past {
+		switch {
+		case from == 0 || p.StepNumber < from:
+		case p.StepNumber == step:
+			replaced = fmt.Sprintf("Step %d was sent before with other arguments: this one takes its place.", step)
+		default:
+			later = append(later, strconv.Itoa(p.StepNumber))
+		}
+	}
+	if len(later) > 0 {
+		gone := "Dropped from this run: step " + strings.Join(later, ", ") + "."
+		return strings.TrimSpace(replaced + " " + gone)
+	}
+	return replaced
 }
 
 // place puts a step among the past ones by its number, without those that are dropped.

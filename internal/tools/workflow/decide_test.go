@@ -64,6 +64,26 @@ func TestDecidePlacesSteps(t *testing.T) {
 	}
 }
 
+// A caller is told what it has lost.
+func TestDecideSaysWhatItDrops(t *testing.T) {
+	past := []Facts{step(1, 4, true), step(2, 4, true), step(4, 4, true)}
+	for _, c := range []struct {
+		name string
+		in   Facts
+		note []string
+	}{
+		{"a new step", step(3, 4, true), nil},
+		{"replaced, with later ones", step(2, 4, true), []string{"Step 2 was sent before with other arguments: this one takes its place. Dropped from this run: step 4."}},
+		{"replaced, the last", step(4, 4, true), []string{"Step 4 was sent before with other arguments: this one takes its place."}},
+		{"backtracking", step(5, 5, true, backtrack(2)), []string{"Dropped from this run: step 2, 4."}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			assert.Equal(t, c.note, Decide(plain, past, c.in, Options{}).Notes)
+		})
+	}
+	assert.Empty(t, Decide(plain, past, past[1], Options{Same: func(int) bool { return true }}).Notes)
+}
+
 func TestDecideRaisesTotalSteps(t *testing.T) {
 	d := Decide(plain, nil, step(3, 2, true), Options{})
 	assert.Equal(t, 3, d.Step.TotalSteps)

@@ -14,6 +14,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
 
 // Panelist is one model that a consensus asks.
@@ -94,7 +95,7 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(befo
 		if err := json.Unmarshal(turn.Meta, &k); err != nil {
 			return nil, fmt.Errorf("reading the consensus of %s: %w", r.hold.ID, err)
 		}
-		if !slices.ContainsFunc(k.Opinions, func(o Opinion) bool { return o.Status != opinionWhole }) {
+		if !missed(k.Opinions) {
 			return r.storedPanel(turn, k)
 		}
 		r.meta.Note("This question was asked before with the same arguments: only the models that had not answered in full were asked again.")
@@ -104,9 +105,6 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(befo
 		return nil, err
 	}
 	p := Panel{Step: r.d.Step, Question: r.d.Step.Step}
-	if p.WhenAll, err = step.Words.Render("done", nil); err != nil {
-		return nil, err
-	}
 	progress.From(ctx).Phase("reading files")
 	given, err := r.gather(ctx, r.c.RelevantFiles, r.smallest(panel), nil)
 	if err != nil {
@@ -118,8 +116,21 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(befo
 	if err := nobody(ctx, p.Opinions); err != nil {
 		return nil, err
 	}
+	if p.WhenAll, err = whenAll(step.Words, p.Opinions); err != nil {
+		return nil, err
+	}
 	r.tally(p.Opinions)
 	return r.keepPanel(ctx, p, given.Attachments), nil
+}
+
+// missed tells whether a model has not answered in full.
+func missed(opinions []Opinion) bool {
+	return slices.ContainsFunc(opinions, func(o Opinion) bool { return o.Status != opinionWhole })
+}
+
+// whenAll is what to do with the answers.
+func whenAll(w words.Words, opinions []Opinion) (string, error) {
+	return w.Render("done", map[string]any{"Missing": missed(opinions)})
 }
 
 // smallest is the room for files that every panelist has.
@@ -319,7 +330,7 @@ func (e *Engine) Later(ctx context.Context, s Spec, step Step) (*reply.Result, e
 			return nil, fmt.Errorf("the stored consensus of %s can't be read", hold.ID)
 		}
 		p := Panel{Step: step.Facts, Question: asked.Step, Opinions: k.Opinions, Files: k.Files}
-		if p.WhenAll, err = step.Words.Render("done", nil); err != nil {
+		if p.WhenAll, err = whenAll(step.Words, p.Opinions); err != nil {
 			return nil, err
 		}
 		if p.ForMore, err = step.Words.Render("more", map[string]any{"Next": step.Facts.StepNumber + 1, "Total": len(p.Opinions)}); err != nil {
