@@ -40,7 +40,7 @@ const (
 	ConversationExpired  = Code("conversation_expired")
 	StoreUnavailable     = Code("store_unavailable")
 	Internal             = Code("internal")
-	// Cancelled is for logs alone: nobody waits for the reply of a cancelled call.
+	// Cancelled is for logs alone. A client that cancelled hears no more; one whose call ended with the server reads Network.
 	Cancelled = Code(providers.KindCancelled)
 )
 
@@ -179,6 +179,7 @@ func Busy(err error) *Error {
 
 // Result renders the error as the contract's reply.
 func (e *Error) Result() *Result {
+	e = e.shown()
 	r := &Result{IsError: true}
 	if e.Asked != nil {
 		r.Metadata = *e.Asked
@@ -189,6 +190,7 @@ func (e *Error) Result() *Result {
 
 // Object is the reply's "error" block, also for errors inside a reply that is none.
 func (e *Error) Object() *Object {
+	e = e.shown()
 	o := &Object{}
 	o.Set("code", e.Code).Set("message", e.Message).Set("hint", e.Hint).Set("retryable", e.Retryable)
 	if e.Provider != "" {
@@ -207,4 +209,16 @@ func (e *Error) Object() *Object {
 		o.Set("retry_after_secs", math.Ceil(e.RetryAfter.Seconds()))
 	}
 	return o
+}
+
+// shown is the error as a client reads it. One that still reads of a cancelled call did not cancel it: the end of the
+// program did.
+func (e *Error) shown() *Error {
+	if e.Code != Cancelled {
+		return e
+	}
+	told := *e
+	told.Code, told.Retryable = Network, true
+	told.Message, told.Hint = "exai-mcp was stopped before an answer came.", "Send the call again. Keep the server's stdin open until its answer is there."
+	return &told
 }

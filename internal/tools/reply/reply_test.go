@@ -70,6 +70,13 @@ func TestOfContexts(t *testing.T) {
 	assert.Equal(t, Cancelled, Of(ctx2, context.Canceled).Code)
 	assert.Equal(t, Cancelled, Of(ctx2, gone).Code)
 	assert.Equal(t, Internal, Of(t.Context(), context.Canceled).Code, "not this call's context")
+	for _, stopped := range []*Error{Of(ctx2, gone), Of(ctx2, &providers.Error{Kind: providers.KindCancelled, Message: "The call was cancelled."})} {
+		assert.Equal(t, Cancelled, stopped.Code, "for the log")
+		object, err := stopped.Result().JSON()
+		require.NoError(t, err)
+		assert.Contains(t, string(object), `"code":"network","message":"exai-mcp was stopped before an answer came.","hint":"Send the call again.`)
+		assert.Contains(t, string(object), `"retryable":true`)
+	}
 	assert.Equal(t, RateLimited, Of(ctx, &providers.Error{Kind: providers.KindRateLimited}).Code, "what a vendor said comes first")
 }
 
