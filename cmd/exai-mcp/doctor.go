@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
@@ -40,8 +41,9 @@ Exit code 1 when something must be mended.`,
 
 // report is what doctor prints, line by line as it finds out.
 type report struct {
-	w      io.Writer
-	failed int
+	w       io.Writer
+	secrets *activity.Redactor // an address may hold a password
+	failed  int
 }
 
 func (r *report) section(title string) { fmt.Fprintf(r.w, "\n%s\n", title) }
@@ -62,7 +64,7 @@ func (r *report) fail(todo, format string, args ...any) {
 
 func (r *report) line(mark, format string, args ...any) {
 	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ") // a driver's error may have several lines
-	fmt.Fprintf(r.w, "  %-4s    %s\n", mark, text)
+	fmt.Fprintf(r.w, "  %-4s    %s\n", mark, r.secrets.String(text))
 }
 
 func (a *app) doctor(ctx context.Context, offline, live bool) error {
@@ -75,6 +77,7 @@ func (a *app) doctor(ctx context.Context, offline, live bool) error {
 		r.fail("correct it where it is set, then run doctor again", "%v", err)
 		return failure{}
 	}
+	r.secrets = activity.NewRedactor(cfg.Secrets()...)
 	p, err := a.assemble(cfg, io.Discard) // what would be logged is reported
 	if err != nil {
 		r.section("Settings")
