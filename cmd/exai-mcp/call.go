@@ -27,7 +27,7 @@ prints the finished one; --limit prints what a client would get.`,
 		Example: `  exai-mcp call listmodels
   exai-mcp call chat '{"prompt":"Name three uses of a bloom filter."}'
   git diff | jq -Rs '{prompt: ("Review this diff:\n" + .)}' | exai-mcp call chat -`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: takes(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.callTool(cmd.Context(), args, limited) },
 	}
 	cmd.Flags().BoolVar(&limited, "limit", false, "keep to the time limit that a client's call has")

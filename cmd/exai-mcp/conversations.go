@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -160,7 +161,7 @@ func (a *app) conversationsDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete ID...",
 		Short: "Delete conversations with everything that was said and sent in them",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  takes(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
 				var errs []error

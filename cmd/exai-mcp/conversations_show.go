@@ -25,7 +25,7 @@ func (a *app) conversationsShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show a conversation with its turns, files and issues, or one turn of it",
-		Args:  cobra.ExactArgs(1),
+		Args:  takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("turn") && turn < 1 {
 				return fmt.Errorf("--turn %d: turns are numbered from 1", turn)
@@ -73,7 +73,7 @@ func (a *app) conversationsExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export ID --json|--markdown",
 		Short: "Write out a conversation whole, with the files that were sent in it (JSON)",
-		Args:  cobra.ExactArgs(1),
+		Args:  takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !form.json && !form.markdown {
 				return errors.New("conversations export: name a form, --json or --markdown")

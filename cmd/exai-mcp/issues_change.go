@@ -117,7 +117,7 @@ func (a *app) issuesCreateCommand() *cobra.Command {
 		Example: `  exai-mcp issues create "Async GLM client without a timeout" --severity critical --category timeout \
     --file src/providers/async_glm.py --lines 48-51 --conversation ID \
     --check "HTTP client with the limit" --check "A test of the limit"`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i, err := f.issue(args[0])
 			if err != nil {
@@ -212,7 +212,7 @@ or closed, from verified to closed, and from everywhere back to open or in_progr
 		Example: `  exai-mcp issues update 3 --status in_progress --by CONVERSATION
   exai-mcp issues update 3 --fixed-by CONVERSATION --actual-fix "Every client takes the limit from TimeoutConfig."
   exai-mcp issues update 3 --status verified --note "The test of the limit passes."`,
-		Args: oneNumber(cobra.ExactArgs(1)),
+		Args: oneNumber(takes(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, _ := numberOf(args[0]) // checked by Args
 			c, err := f.change()
@@ -311,7 +311,7 @@ func (a *app) issuesCommentCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "comment NUMBER TEXT",
 		Short: "Add a comment to an issue's history; - reads the text from stdin",
-		Args:  oneNumber(cobra.ExactArgs(2)),
+		Args:  oneNumber(takes(2, 2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, _ := numberOf(args[0]) // checked by Args
 			text, err := a.textOf(args[1])
@@ -345,7 +345,7 @@ func (a *app) issuesCheckCommand() *cobra.Command {
 		Example: `  exai-mcp issues check 3 --step 1 --conversation ID
   exai-mcp issues check 3 --step 2 --status skipped
   exai-mcp issues check 3 --add "Say so in the documentation"`,
-		Args: oneNumber(cobra.ExactArgs(1)),
+		Args: oneNumber(takes(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, _ := numberOf(args[0]) // checked by Args
 			word, err := wordOf("status", status, issue.StepStatuses())
@@ -406,7 +406,7 @@ func (a *app) issuesLinkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "link NUMBER --blocks N | --blocked-by N | --related N",
 		Short: "Tie issues together; both of them show it",
-		Args:  oneNumber(cobra.ExactArgs(1)),
+		Args:  oneNumber(takes(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, _ := numberOf(args[0]) // checked by Args
 			given := 0

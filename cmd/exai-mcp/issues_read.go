@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -119,7 +120,7 @@ func (a *app) issuesSearchCommand() *cobra.Command {
 		Short: "Find issues of every status by a text",
 		Long: `Finds the issues with a text in their title, description, causes, fixes, file, components, checklist or history. Case
 doesn't count.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.text = strings.Join(args, " ")
 			filter, err := f.filter(nil)
@@ -187,7 +188,7 @@ func (a *app) issuesShowCommand() *cobra.Command {
 		Use:   "show NUMBER",
 		Short: "Show an issue with its checklist, links, conversations and history",
 		Long:  `Shows everything about an issue, as Markdown, which reads well as it is.`,
-		Args:  oneNumber(cobra.ExactArgs(1)),
+		Args:  oneNumber(takes(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			number, _ := numberOf(args[0]) // checked by Args

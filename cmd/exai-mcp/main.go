@@ -117,11 +117,24 @@ that is not accepted; 130 cut short by a second signal.`,
 		RunE:          a.serve,
 	}
 	root.PersistentFlags().StringVar(&a.envFile, "env-file", "", "read settings from this file; the environment wins over it")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; \"%s --help\" lists the flags", err, cmd.CommandPath())
+	})
 	root.AddCommand(
 		a.serveCommand(), a.callCommand(), a.toolsCommand(), a.doctorCommand(), a.configCommand(), a.demoCommand(),
 		a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
 	)
 	return root
+}
+
+// takes is the number of a command's arguments, at least and at most. Who gives another hears how the command is called.
+func takes(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return fmt.Errorf("%d arguments were given; it is called so: %s", len(args), cmd.UseLine())
+		}
+		return nil
+	}
 }
 
 // load reads the settings.
