@@ -184,6 +184,20 @@ func TestDocsDemo(t *testing.T) {
 	}
 }
 
+// The documents name every resource, by examples, and no other.
+func TestDocsResources(t *testing.T) {
+	var r *tools.Resources
+	var want []string
+	for _, resource := range append(r.Fixed(), r.Templates()...) {
+		want = append(want, strings.NewReplacer("{id}", "ID", "{n}", "4", "{number}", "1").Replace(resource.URI))
+	}
+	var rows []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `(exai://[^`]+)` \\|").FindAllStringSubmatch(read(t, "../../docs/tools.md"), -1) {
+		rows = append(rows, m[1])
+	}
+	assert.ElementsMatch(t, want, rows)
+}
+
 var link = regexp.MustCompile(`\]\(([^)#\s]+)?(#[^)\s]*)?\)`)
 
 // Every link inside the documents leads somewhere.
