@@ -131,8 +131,13 @@ func (a *app) arguments(args []string) (json.RawMessage, error) {
 			return nil, failure{fmt.Errorf("read the arguments: %w", err)}
 		}
 	}
-	if text = bytes.TrimSpace(text); len(text) == 0 || text[0] != '{' || !json.Valid(text) {
-		return nil, errors.New(`the arguments must be a JSON object, such as '{"prompt":"..."}'`)
+	const wanted = `the arguments must be a JSON object, such as '{"prompt":"..."}'`
+	var wrong *json.SyntaxError
+	switch err := json.Unmarshal(text, new(json.RawMessage)); {
+	case errors.As(err, &wrong) && len(bytes.TrimSpace(text)) > 0:
+		return nil, fmt.Errorf("%s: %w, at byte %d of %d", wanted, err, wrong.Offset, len(text))
+	case err != nil || bytes.TrimSpace(text)[0] != '{':
+		return nil, errors.New(wanted)
 	}
 	return text, nil
 }

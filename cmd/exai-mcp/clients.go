@@ -45,7 +45,10 @@ func clients() []client {
 			name: "vscode", title: "VS Code", where: ".vscode/mcp.json in the project",
 			key: func(name string) string { return "${input:" + inputID(name) + "}" }, typed: true, snippet: inVSCode,
 		},
-		{name: "codex", title: "Codex", where: "~/.codex/config.toml", timed: true, snippet: inCodex},
+		{
+			name: "codex", title: "Codex", where: "~/.codex/config.toml, or .codex/config.toml in a project that Codex trusts",
+			timed: true, snippet: inCodex,
+		},
 		{
 			name: "gemini", title: "Gemini CLI", where: ".gemini/settings.json in the project, or ~/.gemini/settings.json",
 			key: func(name string) string { return "$" + name }, timed: true, snippet: inMCPServers,
