@@ -396,10 +396,6 @@ func (a *app) setStep(ctx context.Context, s *store.Store, number, step int, sta
 	return a.printf("Issue %d, step %d is %s: %s %s\n", number, step, status, what, i.Bar(20))
 }
 
-var linkVerbs = map[issue.LinkKind]string{
-	issue.LinkBlocks: "blocks", issue.LinkBlockedBy: "is blocked by", issue.LinkRelated: "is related to",
-}
-
 func (a *app) issuesLinkCommand() *cobra.Command {
 	links := map[issue.LinkKind]*[]int{issue.LinkBlocks: {}, issue.LinkBlockedBy: {}, issue.LinkRelated: {}}
 	var conversation string
@@ -422,7 +418,7 @@ func (a *app) issuesLinkCommand() *cobra.Command {
 						if err := s.Issues().Link(cmd.Context(), number, kind, other, conversation); err != nil {
 							return fmt.Errorf("link %d to %d: %w", number, other, err)
 						}
-						if err := a.printf("Issue %d %s issue %d.\n", number, linkVerbs[kind], other); err != nil {
+						if err := a.printf("Issue %d %s issue %d.\n", number, kind.Verb(), other); err != nil {
 							return err
 						}
 					}

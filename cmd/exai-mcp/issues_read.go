@@ -219,10 +219,7 @@ func pageOf(ctx context.Context, s *store.Store, i issue.Issue) (issue.Page, err
 	if page.Linked, err = issue.Linked(ctx, s.Issues(), i); err != nil {
 		return page, err
 	}
-	var ids []string
-	for _, m := range i.Mentions() {
-		ids = append(ids, m.ConversationID)
-	}
+	ids := i.Conversations()
 	if len(ids) == 0 {
 		return page, nil
 	}

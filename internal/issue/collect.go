@@ -2,6 +2,7 @@ package issue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -32,15 +33,17 @@ func All(ctx context.Context, s Store, f Filter) ([]Issue, error) {
 	}
 }
 
-// Whole reads the issues of a list anew, with their checklists and updates.
+// Whole reads the issues of a list anew, with their checklists and updates, and leaves out those that are gone.
 func Whole(ctx context.Context, s Store, list []Issue) ([]Issue, error) {
 	out := make([]Issue, 0, len(list))
 	for _, i := range list {
 		whole, err := s.Get(ctx, i.Number)
-		if err != nil {
+		switch {
+		case err == nil:
+			out = append(out, *whole)
+		case !errors.Is(err, ErrNotFound):
 			return nil, fmt.Errorf("issue %d: %w", i.Number, err)
 		}
-		out = append(out, *whole)
 	}
 	return out, nil
 }

@@ -39,6 +39,15 @@ type Mention struct {
 	How            []string // "found", "fixed", "3 updates", "checklist step 2"
 }
 
+// Conversations are the continuation ids of Mentions.
+func (i Issue) Conversations() []string {
+	var ids []string
+	for _, m := range i.Mentions() {
+		ids = append(ids, m.ConversationID)
+	}
+	return ids
+}
+
 // Mentions lists the conversations of an issue that Get returned: the one that found it first, the one that fixed it
 // next, then those in which it was worked on.
 func (i Issue) Mentions() []Mention {

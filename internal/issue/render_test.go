@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -240,8 +241,9 @@ func TestApplyFix(t *testing.T) {
 // pages is a store that gives its issues out page by page.
 type pages struct {
 	issue.Store
-	all   []issue.Issue
-	asked int
+	all    []issue.Issue
+	asked  int
+	broken error
 }
 
 func (p *pages) List(_ context.Context, f issue.Filter) ([]issue.Issue, error) {
@@ -251,6 +253,9 @@ func (p *pages) List(_ context.Context, f issue.Filter) ([]issue.Issue, error) {
 }
 
 func (p *pages) Get(_ context.Context, number int) (*issue.Issue, error) {
+	if p.broken != nil {
+		return nil, p.broken
+	}
 	for _, i := range p.all {
 		if i.Number == number {
 			i.Description = "whole"
@@ -280,7 +285,12 @@ func TestCollect(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, linked, 2, "each once")
 	assert.Equal(t, []int{4, 6}, []int{linked[0].Number, linked[1].Number})
-	_, err = issue.Whole(t.Context(), s, []issue.Issue{{Number: 4711}})
-	require.ErrorIs(t, err, issue.ErrNotFound)
-	assert.ErrorContains(t, err, "4711")
+	whole, err = issue.Whole(t.Context(), s, []issue.Issue{{Number: 4711}, {Number: 3}})
+	require.NoError(t, err)
+	require.Len(t, whole, 1, "one that was deleted meanwhile is left out")
+	assert.Equal(t, 3, whole[0].Number)
+	s.broken = errors.New("disk full")
+	_, err = issue.Whole(t.Context(), s, list)
+	require.ErrorIs(t, err, s.broken)
+	assert.ErrorContains(t, err, "issue 1")
 }

@@ -169,6 +169,17 @@ func (k LinkKind) Inverse() LinkKind {
 	return k
 }
 
+// Verb is the link in a sentence: "issue 5 blocks issue 7".
+func (k LinkKind) Verb() string {
+	switch k {
+	case LinkBlockedBy:
+		return "is blocked by"
+	case LinkRelated:
+		return "is related to"
+	}
+	return string(k)
+}
+
 // Validate checks an issue's words, or returns an ErrInvalid that says what is accepted.
 func (i Issue) Validate() error {
 	switch {

@@ -237,17 +237,12 @@ func (t *Issues) addLink(ctx context.Context, tx querier, r issueRow, kind issue
 		t.s.d.array(ids), r.ID); err != nil {
 		return err
 	}
-	return t.note(ctx, tx, r.ID, fmt.Sprintf("%s issue %d", linkWords[kind], to.Number), by)
+	return t.note(ctx, tx, r.ID, fmt.Sprintf("%s issue %d", kind.Verb(), to.Number), by)
 }
 
-var (
-	linkColumn = map[issue.LinkKind]string{
-		issue.LinkBlocks: "blocks_issues", issue.LinkBlockedBy: "blocked_by_issues", issue.LinkRelated: "related_issues",
-	}
-	linkWords = map[issue.LinkKind]string{
-		issue.LinkBlocks: "blocks", issue.LinkBlockedBy: "is blocked by", issue.LinkRelated: "is related to",
-	}
-)
+var linkColumn = map[issue.LinkKind]string{
+	issue.LinkBlocks: "blocks_issues", issue.LinkBlockedBy: "blocked_by_issues", issue.LinkRelated: "related_issues",
+}
 
 // Capture records findings. One that is known gets an update instead of a second issue while somebody works on it, or when
 // it was decided not to fix it. One that came back after its fix is a new issue, related to the old one.

@@ -130,34 +130,30 @@ func (d *Deps) showIssue(ctx context.Context, s issue.Store, in issuesInput) (*R
 	if err != nil {
 		return nil, err
 	}
-	linked, err := issue.Linked(ctx, s, *i)
+	page, err := d.issuePage(ctx, s, *i)
 	if err != nil {
 		return nil, err
 	}
-	page := issue.Page{Issue: *i, Linked: linked, Titles: d.titles(ctx, *i)}
 	return issueReply(page.Markdown(), "markdown", "issue", i), nil
 }
 
-// titles are those of an issue's conversations. An issue can be shown without them.
-func (d *Deps) titles(ctx context.Context, i issue.Issue) map[string]string {
-	var ids []string
-	for _, m := range i.Mentions() {
-		ids = append(ids, m.ConversationID)
+// issuePage reads what belongs beside an issue. It can be shown without the titles of its conversations.
+func (d *Deps) issuePage(ctx context.Context, s issue.Store, i issue.Issue) (issue.Page, error) {
+	page := issue.Page{Issue: i, Titles: map[string]string{}}
+	var err error
+	if page.Linked, err = issue.Linked(ctx, s, i); err != nil {
+		return page, err
 	}
+	ids := i.Conversations()
 	if len(ids) == 0 {
-		return nil
+		return page, nil
 	}
-	s, err := d.Store(ctx)
+	threads, err := d.threadList(ctx, conversation.Filter{IDs: ids, Limit: len(ids)})
 	if err != nil {
-		return nil
+		d.log().Sugar().Warnw("an issue is shown without its conversations' titles", "error", err)
 	}
-	threads, err := s.List(ctx, conversation.Filter{IDs: ids, Limit: len(ids)})
-	if err != nil {
-		d.log().Sugar().Warnw("issues: the conversations' titles", "error", err)
-	}
-	titles := map[string]string{}
 	for _, t := range threads {
-		titles[t.ID] = t.Title
+		page.Titles[t.ID] = t.Title
 	}
-	return titles
+	return page, nil
 }

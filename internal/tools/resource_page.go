@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -200,29 +199,12 @@ func (r *Resources) issuePage(ctx context.Context, number int) (Document, error)
 	if err != nil {
 		return Document{}, err
 	}
-	page := issue.Page{Issue: *whole, Titles: map[string]string{}}
-	for _, n := range whole.LinkedTo() {
-		linked, err := store.Get(ctx, n)
-		switch {
-		case err == nil:
-			page.Linked = append(page.Linked, *linked)
-		case !errors.Is(err, issue.ErrNotFound):
-			return Document{}, err
-		}
-	}
-	var ids []string
-	for _, m := range whole.Mentions() {
-		ids = append(ids, m.ConversationID)
-	}
-	if len(ids) == 0 {
-		return Document{MIME: mimeMarkdown, Text: page.Markdown()}, nil
-	}
-	threads, err := r.deps.threadList(ctx, conversation.Filter{IDs: ids, Limit: len(ids)})
+	page, err := r.deps.issuePage(ctx, store, *whole)
 	if err != nil {
-		r.deps.log().Sugar().Warnw("an issue is shown without its conversations' titles", "error", err)
+		return Document{}, err
 	}
-	for _, t := range threads {
-		page.Titles[t.ID] = t.Title
+	if len(page.Titles) == 0 {
+		return Document{MIME: mimeMarkdown, Text: page.Markdown()}, nil
 	}
 	return Document{MIME: mimeMarkdown, Text: page.Markdown() + "\nTo read a conversation: " + uriThread + ".\n"}, nil
 }
