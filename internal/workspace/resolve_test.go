@@ -160,21 +160,23 @@ func TestSecretsAreRefusedInsideOfRoots(t *testing.T) {
 func TestOwnStateIsRefused(t *testing.T) {
 	dir := tempDir(t)
 	write(t, "x", dir, "state/exai.db")
-	for _, name := range []string{"logs/calls.jsonl", "logs/calls-2026-11-23T10-00-00.000.jsonl", "logs/calls-2026.jsonl.gz", "keys.conf"} {
+	for _, name := range []string{"logs/calls.jsonl", "logs/calls.jsonl.0", "logs/calls.jsonl.5", "keys.conf"} {
 		write(t, "SECRET", dir, name)
 	}
 	write(t, "fine", dir, "logs/calls.txt")
 	write(t, "fine", dir, "logs/recalls.jsonl")
+	write(t, "fine", dir, "logs/calls.jsonl.txt")
+	write(t, "fine", dir, "logs/notes.1")
 	link(t, dir+"/state", dir, "door")
 	w, err := New(config.Files{AllowedRoots: []string{dir}}, dir+"/state", "", "", nil, nil, dir+"/logs/calls.jsonl", dir+"/keys.conf", "")
 	require.NoError(t, err)
 	for _, no := range []string{
-		"state/exai.db", "state", "door/exai.db", "logs/calls.jsonl", "logs/calls-2026-11-23T10-00-00.000.jsonl", "logs/calls-2026.jsonl.gz", "keys.conf",
+		"state/exai.db", "state", "door/exai.db", "logs/calls.jsonl", "logs/calls.jsonl.0", "logs/calls.jsonl.5", "keys.conf",
 	} {
 		e := requireCode(t, CodeDenied, w.Check(t.Context(), no))
 		assert.NotContains(t, e.Message, "outside", no)
 	}
-	assert.NoError(t, w.Check(t.Context(), "logs/calls.txt", "logs/recalls.jsonl"))
+	assert.NoError(t, w.Check(t.Context(), "logs/calls.txt", "logs/recalls.jsonl", "logs/calls.jsonl.txt", "logs/notes.1"))
 }
 
 func TestUnreadable(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -113,26 +114,25 @@ func (w *Workspace) protect(name string) error {
 }
 
 // isOwn tells whether a path is our own state: something in a protected folder, a protected file, or one that a rotation
-// made of it ("calls.jsonl" becomes "calls-<time>.jsonl" or "calls-<time>.jsonl.gz").
+// made of it ("calls.jsonl" becomes "calls.jsonl.1").
 func (w *Workspace) isOwn(p path) bool {
-	for _, own := range w.own {
-		if _, ok := p.under(own, w.system.foldsCase()); ok {
-			return true
-		}
-		if len(own.parts) == 0 || len(p.parts) != len(own.parts) {
-			continue
-		}
-		dir, file := own, own.parts[len(own.parts)-1]
-		dir.parts = own.parts[:len(own.parts)-1]
-		rest, ok := p.under(dir, w.system.foldsCase())
-		ext := filepath.Ext(file)
-		stem := strings.TrimSuffix(file, ext)
-		if ok && ext != "" && stem != "" && strings.HasPrefix(rest[0], stem+"-") &&
-			endsIn(strings.TrimSuffix(rest[0], ".gz"), ext) {
-			return true
+	before := unrotated(p)
+	return slices.ContainsFunc(w.own, func(own path) bool {
+		_, is := p.under(own, w.system.foldsCase())
+		_, was := before.under(own, w.system.foldsCase())
+		return is || was
+	})
+}
+
+// unrotated is a path without the number that a rotation put at its end.
+func unrotated(p path) path {
+	if n := len(p.parts); n > 0 {
+		name := strings.TrimRight(p.parts[n-1], "0123456789")
+		if stem, ok := strings.CutSuffix(name, "."); ok && stem != "" && name != p.parts[n-1] {
+			p.parts = append(slices.Clone(p.parts[:n-1]), stem)
 		}
 	}
-	return false
+	return p
 }
 
 // host names one of our absolute paths as the agent's host does. Names that are not UTF-8 are shown with marks in them.
