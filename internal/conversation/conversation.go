@@ -99,7 +99,8 @@ type Step struct {
 
 // NewTurns is what Append stores, in one transaction.
 type NewTurns struct {
-	ThreadID  string // a new id begins a thread
+	ThreadID  string // a new id begins a thread, unless Existing
+	Existing  bool   // the thread must be there; one that was deleted meanwhile is ErrNotFound, and nothing is stored
 	Title     string // of a new thread
 	Tool      string // of a new thread
 	Workspace string // of a new thread

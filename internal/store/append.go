@@ -106,8 +106,10 @@ func timeOr(t, or time.Time) time.Time {
 }
 
 // lockThread makes a thread that is not there yet, keeps other writers off it until the transaction ends, and returns its
-// row id. What a thread found here lacks is filled in.
+// row id. What a thread found here lacks is filled in. A thread that must be there and is not is ErrNotFound; the
+// transaction, and with it the row, is then to be given up.
 func lockThread(ctx context.Context, tx querier, n conversation.NewTurns) (row string, err error) {
+	id := uuid.NewString()
 	err = tx.QueryRowContext(ctx, `INSERT INTO conversations
 			(id, continuation_id, title, tool_name, workspace, metadata, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, '{}', $6, $6)
@@ -116,8 +118,10 @@ func lockThread(ctx context.Context, tx querier, n conversation.NewTurns) (row s
 			tool_name = coalesce(conversations.tool_name, excluded.tool_name),
 			workspace = coalesce(conversations.workspace, excluded.workspace)
 		RETURNING id`,
-		uuid.NewString(), text(n.ThreadID), textOrNull(n.Title), textOrNull(n.Tool), textOrNull(n.Workspace),
-		stamp(now())).Scan(&row)
+		id, text(n.ThreadID), textOrNull(n.Title), textOrNull(n.Tool), textOrNull(n.Workspace), stamp(now())).Scan(&row)
+	if err == nil && n.Existing && row == id {
+		err = conversation.ErrNotFound
+	}
 	return row, err
 }
 

@@ -320,6 +320,15 @@ func TestDeleteTakesEverythingAlong(t *testing.T) {
 			assert.Equal(t, want, one[int64](t, s, `SELECT count(*) FROM `+table), table)
 		}
 		assert.Equal(t, []byte("shared"), load(t, s, "u").Turns[0].Attachments[0].Data)
+		_, err = s.Append(t.Context(), conversation.NewTurns{
+			ThreadID: "t", Existing: true, Turns: []conversation.Turn{attach(user("late"), file("/late", "late"))},
+		})
+		require.ErrorIs(t, err, conversation.ErrNotFound, "an answer that comes late does not bring a thread back")
+		_, err = s.Load(t.Context(), "t")
+		require.ErrorIs(t, err, conversation.ErrNotFound)
+		assert.EqualValues(t, 1, one[int64](t, s, `SELECT count(*) FROM exai_blobs`))
+		_, err = s.Append(t.Context(), conversation.NewTurns{ThreadID: "u", Existing: true, Turns: []conversation.Turn{user("z")}})
+		require.NoError(t, err)
 		say(t, s, "t", user("begun anew"))
 		assert.Equal(t, 1, load(t, s, "t").Turns[0].N)
 	})

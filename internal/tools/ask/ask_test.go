@@ -432,6 +432,26 @@ func TestOnlyThinkingArrived(t *testing.T) {
 	})
 }
 
+// A conversation that is deleted while an answer to it is written stays deleted.
+func TestDeletedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Says("an answer"))
+		id := b.ask("", "x").ContinuationID
+		b.store.Before = func(ctx context.Context, op string) error {
+			if op == "append" {
+				return b.store.Delete(ctx, id)
+			}
+			return nil
+		}
+		said := b.ask(id, "y")
+		assert.Equal(t, "an answer", said.Text)
+		require.NotNil(t, said.Metadata.Stored)
+		assert.False(t, *said.Metadata.Stored)
+		_, err := b.store.Load(t.Context(), id)
+		require.ErrorIs(t, err, conversation.ErrNotFound)
+	})
+}
+
 func TestStoreThatHangsCostsTheOfferOnly(t *testing.T) {
 	for _, heeds := range []bool{true, false} {
 		t.Run(fmt.Sprintf("heeds its context: %v", heeds), func(t *testing.T) {

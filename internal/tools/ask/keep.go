@@ -26,7 +26,7 @@ const (
 // answer has been ended, since nobody could fetch it.
 func (h *Hold) Keep(ctx context.Context, n conversation.NewTurns, a *Answer) ([]conversation.Turn, error) {
 	t := h.t
-	n.ThreadID = h.ID
+	n.ThreadID, n.Existing = h.ID, !h.New
 	if n.Workspace == "" {
 		n.Workspace = t.space()
 	}

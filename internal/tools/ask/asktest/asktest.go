@@ -62,6 +62,9 @@ func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversa
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.threads[n.ThreadID]
+	if t == nil && n.Existing {
+		return nil, conversation.ErrNotFound
+	}
 	if t == nil {
 		t = &conversation.Thread{ID: n.ThreadID, Title: n.Title, Tool: n.Tool, Workspace: n.Workspace, CreatedAt: time.Now()}
 		if s.threads == nil {
