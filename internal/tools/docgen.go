@@ -11,7 +11,7 @@ type docgenInput struct {
 	Findings               string           `json:"findings" default:""`
 	RelevantFiles          []string         `json:"relevant_files,omitempty"`
 	RelevantContext        []string         `json:"relevant_context,omitempty"`
-	IssuesFound            []map[string]any `json:"issues_found,omitempty"`
+	IssuesFound            []map[string]any `json:"issues_found,omitempty" text:"description"`
 	DocumentComplexity     bool             `json:"document_complexity" default:"true"`
 	DocumentFlow           bool             `json:"document_flow" default:"true"`
 	UpdateExisting         bool             `json:"update_existing" default:"true"`

@@ -3,6 +3,7 @@ package tools
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -84,6 +85,28 @@ func TestEveryValidArgumentSetIsTaken(t *testing.T) {
 					assert.NotEmpty(t, reply["continuation_id"])
 				}
 			})
+		})
+	}
+}
+
+// Agents write issues as plain sentences: each is an issue, of medium severity like any that names none.
+func TestIssuesInPlainWords(t *testing.T) {
+	for _, tool := range []string{"debug", "analyze", "thinkdeep", "codereview", "refactor", "secaudit", "testgen", "precommit", "docgen"} {
+		t.Run(tool, func(t *testing.T) {
+			l := newLab(t, asktest.Says(expertSays()))
+			l.repository()
+			args := with(minimalArgs(t, tool), "issues_found", []any{"The loop ends one too early.", dict{"severity": "low", "description": "A name lies."}})
+			args["step_number"], args["total_steps"], args["next_step_required"], args["total_files_to_document"] = 1, 1, false, 0
+			done := l.call(tool, args)
+			found := false
+			for key, block := range done {
+				if complete, ok := block.(dict); ok && strings.HasPrefix(key, "complete_") && complete["issues_found"] != nil {
+					found = true
+					assert.Equal(t, "The loop ends one too early.", at(complete, "issues_found", 0, "description"))
+					assert.Len(t, complete["issues_found"], 2)
+				}
+			}
+			assert.True(t, found, "%v", done)
 		})
 	}
 }

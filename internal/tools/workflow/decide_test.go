@@ -143,6 +143,7 @@ func TestDecideWishesForAnExpert(t *testing.T) {
 		{"never", never, nil, step(1, 1, false, files("a")), on, NoExpert},
 		{"certain", plain, nil, step(1, 1, false, confidence("certain"), files("a")), on, SkipConfident},
 		{"certain counts before off", plain, nil, step(1, 1, false, confidence("certain")), Options{}, SkipConfident},
+		{"certain earlier, nothing said now", plain, []Facts{step(1, 2, true, confidence("certain"))}, step(2, 2, false, files("a")), on, SkipConfident},
 		{"certain earlier, doubtful now", plain, []Facts{step(1, 2, true, confidence("certain"))}, step(2, 2, false, confidence("low")), on, AskExpert},
 		{"switched off", plain, nil, step(1, 1, false, files("a")), Options{UseExpert: true}, SkipOff},
 		{"refused by the caller", plain, nil, step(1, 1, false, files("a"), refuse()), on, SkipRefused},

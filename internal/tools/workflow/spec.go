@@ -25,7 +25,7 @@ type Investigation struct {
 	FilesChecked      []string         `json:"files_checked,omitempty"`
 	RelevantFiles     []string         `json:"relevant_files,omitempty" jsonschema:"The last step sends them to the expert."`
 	RelevantContext   []string         `json:"relevant_context,omitempty"`
-	IssuesFound       []map[string]any `json:"issues_found,omitempty"`
+	IssuesFound       []map[string]any `json:"issues_found,omitempty" text:"description"`
 	BacktrackFromStep int              `json:"backtrack_from_step,omitempty"`
 	Temperature       *float64         `json:"temperature,omitempty" minimum:"0" maximum:"1"`
 	ThinkingMode      string           `json:"thinking_mode,omitempty" enum:"minimal,low,medium,high,max"`
