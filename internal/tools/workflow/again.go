@@ -25,7 +25,6 @@ func (r *run) again(ctx context.Context) (*reply.Result, error) {
 			return nil, err
 		}
 	}
-	r.fill = k.Filled
 	switch {
 	case k.Expert == expertPartial:
 		return r.fetch(ctx, turn, k)
@@ -203,7 +202,7 @@ func (r *run) finished(ctx context.Context, answer conversation.Turn) {
 	}
 	turn := r.hold.Turns[i]
 	k := keptOf(turn)
-	late := &run{Engine: r.Engine, spec: r.spec, step: r.step, hold: r.hold, past: r.past, facts: r.facts, fill: k.Filled, d: r.d, c: r.c}
+	late := &run{Engine: r.Engine, spec: r.spec, step: r.step, hold: r.hold, past: r.past, facts: r.facts, d: r.d, c: r.c}
 	o := opinion{files: k.fileContext(), sent: k.Sent, served: k.Served}
 	whole := answer.Settled(r.Threads.Now()) == conversation.TurnComplete
 	late.read(ctx, &o, answer.Content, !whole, false)

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
 )
 
 var plain = Spec{
@@ -62,6 +64,23 @@ func TestDecidePlacesSteps(t *testing.T) {
 			assert.Equal(t, []int{1, 2, 4}, numbers(past), "the past must not be changed")
 		})
 	}
+}
+
+// Two processes may take the same step of a run at once: it counts once, as it was stored last.
+func TestByNumber(t *testing.T) {
+	var stored []conversation.Turn
+	for _, s := range []struct {
+		id string
+		n  int
+	}{{"a", 1}, {"d", 3}, {"b", 2}, {"c", 2}, {"e", 1}} {
+		stored = append(stored, conversation.Turn{ID: s.id, Step: &conversation.Step{Number: s.n}})
+	}
+	var ids []string
+	for _, turn := range byNumber(stored) {
+		ids = append(ids, turn.ID)
+	}
+	assert.Equal(t, []string{"e", "c", "d"}, ids)
+	assert.Empty(t, byNumber(nil))
 }
 
 // A caller is told what it has lost.

@@ -208,7 +208,7 @@ func (r *run) decide() error {
 			r.past = append(r.past, turn)
 		}
 	}
-	slices.SortStableFunc(r.past, func(a, b conversation.Turn) int { return a.Step.Number - b.Step.Number })
+	r.past = byNumber(r.past)
 	for _, turn := range r.past {
 		f, err := r.step.Read(turn.Step.Input)
 		if err != nil {
@@ -224,6 +224,18 @@ func (r *run) decide() error {
 	r.c = Consolidate(r.spec.Ladder, r.d.Steps)
 	r.meta.Note(r.d.Notes...)
 	return nil
+}
+
+// byNumber puts stored steps in order. Of one that two processes took at once, the later one counts.
+func byNumber(steps []conversation.Turn) []conversation.Turn {
+	slices.SortStableFunc(steps, func(a, b conversation.Turn) int { return a.Step.Number - b.Step.Number })
+	var once []conversation.Turn
+	for i, turn := range steps {
+		if i+1 == len(steps) || steps[i+1].Step.Number != turn.Step.Number {
+			once = append(once, turn)
+		}
+	}
+	return once
 }
 
 // key is the name under which the run's steps are stored: the tool's, with the branch's behind it, so that the steps of a
