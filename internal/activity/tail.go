@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // ErrOutside is the answer to a path that is no log in the log folder.
@@ -60,14 +62,14 @@ func (l *Log) Tail(ctx context.Context, path string, q Query) ([]string, error) 
 		if !filepath.IsAbs(whole) {
 			whole = filepath.Join(folder, path)
 		}
-		if sameFolder(filepath.Dir(whole), folder) && logName.MatchString(filepath.Base(whole)) {
+		if sameFolder(filepath.Dir(whole), folder) && logName().MatchString(filepath.Base(whole)) {
 			return l.tail(ctx, &rotating{path: filepath.Join(folder, filepath.Base(whole))}, q)
 		}
 	}
 	return nil, ErrOutside
 }
 
-var logName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*\.(jsonl|log)(\.[0-9])?$`)
+var logName = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._-]*\.(jsonl|log)(\.[0-9])?$`)
 
 func sameFolder(a, b string) bool {
 	if filepath.Clean(a) == filepath.Clean(b) {

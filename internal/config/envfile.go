@@ -8,11 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/joho/godotenv"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // source is one place that settings are read from.
@@ -33,7 +34,7 @@ func (s source) first(of spec) setting {
 
 // placeholder is what examples hold in a value's place, and a reference to a variable that a client's configuration file
 // should have replaced: ${NAME}, ${env:NAME}, $NAME. Taken for a key it would hide the real one of the settings file.
-var placeholder = regexp.MustCompile(`(?i)^(<?your[_-].*[_-]here>?|\$\{[^{}]*\}|\$[a-z_][a-z0-9_]*)$`)
+var placeholder = lazyregexp.New(`(?i)^(<?your[_-].*[_-]here>?|\$\{[^{}]*\}|\$[a-z_][a-z0-9_]*)$`)
 
 // clean strips the quotes that docker run --env-file leaves around a value, and empties a placeholder.
 func clean(v string) string {
@@ -41,7 +42,7 @@ func clean(v string) string {
 	if n := len(v); n >= 2 && v[0] == v[n-1] && (v[0] == '"' || v[0] == '\'') {
 		v = strings.TrimSpace(v[1 : n-1])
 	}
-	if placeholder.MatchString(v) {
+	if strings.ContainsAny(v, "_$") && placeholder().MatchString(v) {
 		return ""
 	}
 	return v

@@ -3,18 +3,19 @@ package config
 import (
 	"net/url"
 	"reflect"
-	"regexp"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // mask stands for a secret wherever one would be shown.
 const mask = "********"
 
 // credentials are the words of a connection string that hold a secret: password=..., among keyword pairs.
-var credentials = regexp.MustCompile(`(?i)((?:pass|token|secret|key)[a-z_]*\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&']+)`)
+var credentials = lazyregexp.New(`(?i)((?:pass|token|secret|key)[a-z_]*\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&']+)`)
 
 // inQuery are the same in a URL's query, where a value ends at the next & whatever it holds.
-var inQuery = regexp.MustCompile(`(?i)((?:pass|token|secret|key)[a-z_]*\s*=\s*)[^&]+`)
+var inQuery = lazyregexp.New(`(?i)((?:pass|token|secret|key)[a-z_]*\s*=\s*)[^&]+`)
 
 // maskURL masks the credentials of a URL and leaves other text alone. The user's name stays where a password follows
 // it; alone it may be a token. All up to the last @ counts, since a password may hold an unescaped slash.
@@ -32,19 +33,22 @@ func maskURL(s string) string {
 		}
 		rest = user + mask + rest[at:]
 	}
-	return scheme + "://" + inQuery.ReplaceAllString(rest, "${1}"+mask)
+	if strings.Contains(rest, "=") {
+		rest = inQuery().ReplaceAllString(rest, "${1}"+mask)
+	}
+	return scheme + "://" + rest
 }
 
 // pairs is a connection string of keyword=value pairs in which it is plain where each value ends.
-var pairs = regexp.MustCompile(`(?i)^\s*([a-z_]+\s*=\s*('(?:[^'\\]|\\.)*'|[^\s'"\\]*)\s*)+$`)
+var pairs = lazyregexp.New(`(?i)^\s*([a-z_]+\s*=\s*('(?:[^'\\]|\\.)*'|[^\s'"\\]*)\s*)+$`)
 
 // maskDSN masks the credentials of a connection string: a URL, or keyword=value pairs. One of neither kind is masked whole.
 func maskDSN(s string) string {
 	switch {
 	case strings.Contains(s, "://"):
 		return maskURL(s)
-	case strings.Contains(s, "host=") && pairs.MatchString(s):
-		return credentials.ReplaceAllString(s, "${1}"+mask)
+	case strings.Contains(s, "host=") && pairs().MatchString(s):
+		return credentials().ReplaceAllString(s, "${1}"+mask)
 	}
 	return Secret(s).String()
 }
@@ -61,8 +65,10 @@ func passwords(s string) []string {
 			out = append(out, password)
 		}
 	}
-	for _, m := range credentials.FindAllStringSubmatch(s, -1) {
-		out = append(out, strings.Trim(m[2], "'"))
+	if strings.Contains(s, "=") {
+		for _, m := range credentials().FindAllStringSubmatch(s, -1) {
+			out = append(out, strings.Trim(m[2], "'"))
+		}
 	}
 	for _, p := range out {
 		if plain, err := url.PathUnescape(p); err == nil && plain != p {

@@ -5,12 +5,13 @@ import (
 	"math"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // rule says what a variable accepts and brings a value into the one form that the env library decodes.
@@ -119,14 +120,16 @@ func oneOf(words ...string) rule {
 
 // matching accepts what a pattern matches.
 func matching(pattern, accepts string) rule {
-	re := regexp.MustCompile(pattern)
+	re := lazyregexp.New(pattern)
 	return rule{accepts: accepts, norm: func(raw string, _ place) (string, bool) {
-		return raw, re.MatchString(raw)
+		return raw, re().MatchString(raw)
 	}}
 }
 
 var (
-	key    = hidden(matching(`^[\x21-\x7e]+$`, "the key alone, without spaces"))
+	key = hidden(rule{accepts: "the key alone, without spaces", norm: func(raw string, _ place) (string, bool) {
+		return raw, !strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r >= 0x7f })
+	}})
 	phrase = rule{accepts: "up to 200 characters on one line", norm: func(raw string, _ place) (string, bool) {
 		n := utf8.RuneCountInString(raw) // a pattern that counts to 200 over such a class takes 8 ms to compile
 		return raw, n >= 1 && n <= 200 && !strings.ContainsFunc(raw, func(r rune) bool { return unicode.Is(unicode.C, r) })
@@ -136,9 +139,9 @@ var (
 		if strings.EqualFold(raw, "auto") {
 			return "auto", true
 		}
-		return raw, modelName.MatchString(raw)
+		return raw, modelName().MatchString(raw)
 	}}
-	modelName = regexp.MustCompile(`^[A-Za-z0-9._:/@-]{1,100}$`)
+	modelName = lazyregexp.New(`^[A-Za-z0-9._:/@-]{1,100}$`)
 )
 
 // list accepts names separated by commas, semicolons or spaces, each as a rule takes it.
@@ -272,7 +275,7 @@ func rooted(p string) bool {
 }
 
 // dsn takes anything: DATABASE_URL is a name that other programs use, too, so it is judged only where it is needed.
-var dsn = hidden(matching(`(?s)^.*$`, dsnAccepts))
+var dsn = hidden(rule{accepts: dsnAccepts, norm: func(raw string, _ place) (string, bool) { return raw, true }})
 
 const dsnAccepts = "postgresql://user:password@host:5432/database, with special characters of the password percent-encoded"
 

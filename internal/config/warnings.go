@@ -4,13 +4,14 @@ import (
 	"maps"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // ours are the beginnings of names that no other program uses; only there is a near miss surely a slip.
-var ours = regexp.MustCompile(`^(GLM|KIMI|EXAI|EXPERT_ANALYSIS|THINKDEEP|ISSUE_TRACKER)_`)
+var ours = [...]string{"GLM_", "KIMI_", "EXAI_", "EXPERT_ANALYSIS_", "THINKDEEP_", "ISSUE_TRACKER_"}
 
 // warnAll collects what the operator should know about a configuration that is valid.
 func (l *loader) warnAll(c *Config) {
@@ -92,7 +93,7 @@ func (l *loader) supabaseHint() string {
 		return ""
 	}
 	project := "<project>"
-	if u, err := url.Parse(address); err == nil && supabaseHost.MatchString(u.Hostname()) {
+	if u, err := url.Parse(address); err == nil && supabaseHost().MatchString(u.Hostname()) {
 		project, _, _ = strings.Cut(u.Hostname(), ".")
 	}
 	return "a Supabase URL with a service key can't open the database: set CONVERSATION_STORAGE_BACKEND=postgres and " +
@@ -100,11 +101,11 @@ func (l *loader) supabaseHint() string {
 		"(Supabase shows both under Connect)"
 }
 
-var supabaseHost = regexp.MustCompile(`^[a-z0-9-]+\.supabase\.co$`)
+var supabaseHost = lazyregexp.New(`^[a-z0-9-]+\.supabase\.co$`)
 
 // nearest finds the known name that a misspelt one of ours was meant for, "" if none is within two slips.
 func nearest(name string, known map[string]bool) string {
-	if !ours.MatchString(name) {
+	if !slices.ContainsFunc(ours[:], func(beginning string) bool { return strings.HasPrefix(name, beginning) }) {
 		return ""
 	}
 	best, least := "", 3

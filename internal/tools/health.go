@@ -2,9 +2,9 @@ package tools
 
 import (
 	"context"
-	"regexp"
 
 	"github.com/exai-mcp/exai-mcp/internal/activity"
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 type healthInput struct {
@@ -16,7 +16,7 @@ func health(d *Deps) Tool {
 }
 
 // metrics are the lines of the activity log that tell of requests to vendors and of what ended them.
-var metrics = regexp.MustCompile(`"kind":"(model_attempt|limit_passed|fallback)"`)
+var metrics = lazyregexp.New(`"kind":"(model_attempt|limit_passed|fallback)"`)
 
 const mostLines = 5000
 
@@ -39,7 +39,7 @@ func (d *Deps) health(ctx context.Context, in healthInput) (*Result, error) {
 	stats := d.Activity.Stats()
 	r.Body.Set("since", stats.Since).Set("vendors", d.vendorHealth(stats)).Set("limits_passed", stats.Limits).Set("today", stats.Today()).
 		Set("running", len(d.running(ctx, ""))).Set("log_lines_lost", stats.Dropped)
-	r.Body.Set("metrics_tail", tailOf(d.Activity.TailActivity(ctx, activity.Query{Lines: lines, Filter: metrics})))
+	r.Body.Set("metrics_tail", tailOf(d.Activity.TailActivity(ctx, activity.Query{Lines: lines, Filter: metrics()})))
 	r.Body.Set("toolcalls_tail", tailOf(d.Activity.TailToolCalls(ctx, activity.Query{Lines: lines})))
 	return r, nil
 }

@@ -222,7 +222,7 @@ func (i *inspection) diffs(ctx context.Context, s *session, found *Repository) (
 		}
 	}
 	found.CompareTo, found.Base = q.CompareTo, commit
-	if base, err := s.plain.line(ctx, "merge-base", commit, s.head); err == nil && commitID.MatchString(base) {
+	if base, err := s.plain.line(ctx, "merge-base", commit, s.head); err == nil && commitID().MatchString(base) {
 		found.Base = base
 	}
 	d := diffOf{part: "against " + q.CompareTo, args: []string{found.Base}}

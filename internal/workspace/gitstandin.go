@@ -8,8 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // session is a repository made ready for inspection. A repository's own configuration can name programs for git to run:
@@ -108,13 +109,13 @@ func (s *session) copyIndex() error {
 	return nil
 }
 
-var globSpecial = regexp.MustCompile(`[*?\[\\]`)
+var globSpecial = lazyregexp.New(`[*?\[\\]`)
 
 func globEscape(name string) string {
 	if filepath.Separator == '\\' {
 		return name
 	}
-	return globSpecial.ReplaceAllString(name, `\$0`)
+	return globSpecial().ReplaceAllString(name, `\$0`)
 }
 
 func copyFile(from, to string) error {
@@ -151,7 +152,7 @@ var carried = map[string]string{
 }
 
 var (
-	settingWord  = regexp.MustCompile(`^[A-Za-z0-9]{0,20}$`)
+	settingWord  = lazyregexp.New(`^[A-Za-z0-9]{0,20}$`)
 	objectFormat = "extensions.objectformat"
 	excludesFile = "core.excludesfile"
 )
@@ -184,13 +185,13 @@ func (w *Workspace) settings(ctx context.Context, s *session) map[string]string 
 func standInConfig(settings map[string]string) string {
 	var b strings.Builder
 	version := 0
-	if format := settings[objectFormat]; settingWord.MatchString(format) && format != "" {
+	if format := settings[objectFormat]; settingWord().MatchString(format) && format != "" {
 		version = 1
 		fmt.Fprintf(&b, "[extensions]\n\tobjectFormat = %s\n", format)
 	}
 	fmt.Fprintf(&b, "[core]\n\trepositoryformatversion = %d\n\tbare = false\n", version)
 	for key, name := range carried {
-		if value, ok := settings[key]; ok && settingWord.MatchString(value) {
+		if value, ok := settings[key]; ok && settingWord().MatchString(value) {
 			fmt.Fprintf(&b, "\t%s = %s\n", name, value)
 		}
 	}
@@ -200,7 +201,7 @@ func standInConfig(settings map[string]string) string {
 	return b.String()
 }
 
-var commitID = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+var commitID = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // commit resolves a name to a commit. Options can't hide in the name.
 func (s *session) commit(ctx context.Context, name string) (string, error) {
@@ -209,7 +210,7 @@ func (s *session) commit(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	id = id[strings.LastIndexByte(id, '\n')+1:] // old versions repeat --end-of-options on a line of its own
-	if !commitID.MatchString(id) {
+	if !commitID().MatchString(id) {
 		return "", fmt.Errorf("rev-parse answered %q", id)
 	}
 	return id, nil

@@ -3,9 +3,10 @@ package emulator
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // check looks at one thing that a vendor refuses; nil when there is nothing to refuse.
@@ -129,7 +130,7 @@ func glmPairs(in *inquiry) error {
 	return nil
 }
 
-var glmFunctionName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var glmFunctionName = lazyregexp.New(`^[A-Za-z0-9_-]{1,64}$`)
 
 func glmTools(in *inquiry) error {
 	if len(in.c.Tools) > 128 {
@@ -152,7 +153,7 @@ func (in *inquiry) glmTool(t wireTool) error {
 		switch {
 		case t.Function == nil:
 			return glmMissing("tool without function", "tools.function")
-		case !glmFunctionName.MatchString(t.Function.Name):
+		case !glmFunctionName().MatchString(t.Function.Name):
 			return glmIllegal("function name", "tools.function.name")
 		case t.Function.Description == nil:
 			return glmMissing("function without description", "tools.function.description")

@@ -3,9 +3,10 @@ package emulator
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // kimiBad is Kimi's refusal of a request.
@@ -98,7 +99,7 @@ func kimiReasoning(in *inquiry) error {
 	return nil
 }
 
-var kimiFunctionName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{2,63}$`)
+var kimiFunctionName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_-]{2,63}$`)
 
 func kimiTools(in *inquiry) error {
 	if len(in.c.Tools) > 128 {
@@ -110,7 +111,7 @@ func kimiTools(in *inquiry) error {
 		}
 		switch t.Type {
 		case "function":
-			if !kimiFunctionName.MatchString(t.Function.Name) {
+			if !kimiFunctionName().MatchString(t.Function.Name) {
 				return kimiBad("function name", "Invalid request: function name is invalid, must start with a letter and can contain letters, numbers, underscores, and dashes")
 			}
 			if !isNull(t.Function.Parameters) && !objectSchema(t.Function.Parameters) {

@@ -3,14 +3,14 @@ package kimi
 import (
 	"context"
 	"net/http"
-	"regexp"
 
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/openaicompat"
 )
 
 // fileID matches what the vendor calls its files, so that an id can't lead to another path.
-var fileID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+var fileID = lazyregexp.New(`^[A-Za-z0-9_-]{1,128}$`)
 
 // Upload implements providers.Uploader. The default purpose is file-extract, the one whose text can be fetched.
 func (p *Provider) Upload(ctx context.Context, f providers.File) (providers.FileRef, error) {
@@ -47,7 +47,7 @@ func (p *Provider) DeleteFile(ctx context.Context, id string) error {
 }
 
 func filePath(id string) (string, error) {
-	if !fileID.MatchString(id) {
+	if !fileID().MatchString(id) {
 		return "", &providers.Error{
 			Kind: providers.KindInvalidRequest, Provider: Name, Message: "That is no file id.", Hint: "Upload the file to get one.",
 		}

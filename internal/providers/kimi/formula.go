@@ -5,15 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"regexp"
 
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/openaicompat"
 )
 
 // formulaName matches a formula such as "moonshot/web-search:latest". Its slash and colon go into the path as they are
 // (Moonshot docs, Formula API), so nothing else that a path knows may be in it.
-var formulaName = regexp.MustCompile(`^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+:[A-Za-z0-9_-]+$`)
+var formulaName = lazyregexp.New(`^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+:[A-Za-z0-9_-]+$`)
 
 // FormulaTools implements providers.Formulas.
 func (p *Provider) FormulaTools(ctx context.Context, formula string) ([]providers.Function, error) {
@@ -76,7 +76,7 @@ func (p *Provider) RunFormula(ctx context.Context, formula, name, arguments stri
 }
 
 func formulaPath(formula, endpoint string) (string, error) {
-	if !formulaName.MatchString(formula) {
+	if !formulaName().MatchString(formula) {
 		return "", &providers.Error{
 			Kind: providers.KindInvalidRequest, Provider: Name, Message: "That is no formula's name.",
 			Hint: `A name looks like "moonshot/web-search:latest".`,

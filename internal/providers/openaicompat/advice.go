@@ -3,9 +3,9 @@ package openaicompat
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
@@ -82,11 +82,11 @@ func (c *Client) sentence(e *providers.Error, a ask) string {
 	return who + " failed" + detail + "."
 }
 
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
+var plainWord = lazyregexp.New(`^[A-Za-z0-9_.:-]{1,64}$`)
 
 // printable returns a stranger's code if it is a plain word and no key, else "".
 func (c *Client) printable(code string) string {
-	if plainWord.MatchString(code) && c.harmless(code) {
+	if plainWord().MatchString(code) && c.harmless(code) {
 		return code
 	}
 	return ""

@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"regexp"
 
 	openai "github.com/sashabaranov/go-openai"
 
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
@@ -135,13 +135,13 @@ func (c *Client) response(x *exchange, ans *answer, offered []providers.Function
 }
 
 // modelName matches what may be a model's id, of a gateway too ("zai/glm-5.3").
-var modelName = regexp.MustCompile(`^[A-Za-z0-9_.:/@-]{1,128}$`)
+var modelName = lazyregexp.New(`^[A-Za-z0-9_.:/@-]{1,128}$`)
 
 // identify says what the response's headers tell of where it came from.
 func (c *Client) identify(x *exchange, r *providers.ChatResponse) {
 	r.Header = c.keepHeaders(x.header)
 	r.RequestID = cmp.Or(c.requestID(x.header), c.printable(r.RequestID))
-	if !modelName.MatchString(r.Model) || !c.harmless(r.Model) {
+	if !modelName().MatchString(r.Model) || !c.harmless(r.Model) {
 		r.Model = ""
 	}
 }

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
@@ -113,10 +113,10 @@ func mentions(f Fault, word string) bool {
 
 // aboutMessages matches complaints about the conversation, which happen to use parameters' names as words ("thinking is
 // enabled but reasoning_content is missing in ... message at index 3"): leaving a parameter out would not mend them.
-var aboutMessages = regexp.MustCompile(`(?i)\bmessages?\b|reasoning_content|tool_calls`)
+var aboutMessages = lazyregexp.New(`(?i)\bmessages?\b|reasoning_content|tool_calls`)
 
 // wordPattern matches what may be a parameter's name in a sentence.
-var wordPattern = regexp.MustCompile(`[A-Za-z_]+`)
+var wordPattern = lazyregexp.New(`[A-Za-z_]+`)
 
 // blamedParam is the wire parameter that a refusal names, "" if none: the body's own param field, else the first word of
 // its message that is a parameter which was really sent and can be left out.
@@ -125,10 +125,10 @@ func blamedParam(f Fault, sent []string) string {
 	if top, _, _ := strings.Cut(f.Param, "."); droppable(top) {
 		return top
 	}
-	if aboutMessages.MatchString(f.Message) {
+	if aboutMessages().MatchString(f.Message) {
 		return ""
 	}
-	for _, word := range wordPattern.FindAllString(f.Message, -1) {
+	for _, word := range wordPattern().FindAllString(f.Message, -1) {
 		if droppable(word) {
 			return word
 		}

@@ -2,16 +2,17 @@ package openaicompat
 
 import (
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // maxLogged is how much of a stranger's text an error keeps for the log, in bytes.
 const maxLogged = 600
 
 // keyPattern matches what looks like a vendor's key: Moonshot's sk-..., Z.ai's id.secret.
-var keyPattern = regexp.MustCompile(`sk-[A-Za-z0-9_*.-]{4,}|\b[0-9a-f]{32}\.[A-Za-z0-9]{8,}\b`)
+var keyPattern = lazyregexp.New(`sk-[A-Za-z0-9_*.-]{4,}|\b[0-9a-f]{32}\.[A-Za-z0-9]{8,}\b`)
 
 // saying is an error about what the other side said. That may repeat the prompt, so its Error leaves it out: it goes into
 // a log only where prompts do.
@@ -41,7 +42,7 @@ func (c *Client) scrubbed(err error) error {
 	for _, secret := range c.secrets {
 		s = strings.ReplaceAll(s, secret, "********")
 	}
-	s = keyPattern.ReplaceAllString(s, "********")
+	s = keyPattern().ReplaceAllString(s, "********")
 	if len(s) > maxLogged {
 		s = s[:maxLogged] + "..."
 	}
@@ -50,7 +51,7 @@ func (c *Client) scrubbed(err error) error {
 
 // harmless tells whether a stranger's text that is shown, such as a code or an id, holds no key.
 func (c *Client) harmless(s string) bool {
-	return !keyPattern.MatchString(s) && !slices.ContainsFunc(c.secrets, func(secret string) bool { return strings.Contains(s, secret) })
+	return !keyPattern().MatchString(s) && !slices.ContainsFunc(c.secrets, func(secret string) bool { return strings.Contains(s, secret) })
 }
 
 // secretsOf are the texts that must not be logged: the key, and the halves of one like Z.ai's "id.secret".

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
@@ -18,7 +19,7 @@ import (
 //     code, are whole and well-formed, and each names a function that this request offered. Anything else stays text.
 
 // codeSpans matches fenced blocks (also one that never ends) and inline code.
-var codeSpans = regexp.MustCompile("(?s)```.*?(?:```|$)|`[^`\n]*`")
+var codeSpans = lazyregexp.New("(?s)```.*?(?:```|$)|`[^`\n]*`")
 
 var boxTokens = strings.NewReplacer("<|begin_of_box|>", "", "<|end_of_box|>", "")
 
@@ -27,7 +28,7 @@ func tidy(content string) string {
 	if strings.Contains(content, "_of_box|>") {
 		var b strings.Builder
 		last := 0
-		for _, span := range codeSpans.FindAllStringIndex(content, -1) {
+		for _, span := range codeSpans().FindAllStringIndex(content, -1) {
 			b.WriteString(boxTokens.Replace(content[last:span[0]]))
 			b.WriteString(content[span[0]:span[1]])
 			last = span[1]
@@ -42,13 +43,13 @@ func tidy(content string) string {
 // JSON inside, and Kimi's <|tool_call_begin|>functions.name:0<|tool_call_argument_begin|>{...}<|tool_call_end|>, alone or
 // in a section (chat templates of GLM-4.5 and Kimi-K2).
 var (
-	glmTail     = regexp.MustCompile(`(?s)(?:<tool_call>.*?</tool_call>\s*)+$`)
-	glmCall     = regexp.MustCompile(`(?s)<tool_call>(.*?)</tool_call>`)
-	glmName     = regexp.MustCompile(`^\s*([A-Za-z0-9_-]+)\s*`)
-	glmArg      = regexp.MustCompile(`(?s)^\s*<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>\s*`)
-	kimiSection = regexp.MustCompile(`<\|tool_calls?_section_(?:begin|end)\|>`)
-	kimiTail    = regexp.MustCompile(`(?s)(?:<\|tool_calls?_section_begin\|>\s*)?(?:<\|tool_call_begin\|>.*?<\|tool_call_end\|>\s*)+(?:<\|tool_calls?_section_end\|>\s*)?$`)
-	kimiCall    = regexp.MustCompile(`(?s)<\|tool_call_begin\|>\s*(?:functions\.)?([A-Za-z0-9_-]+):\d+\s*<\|tool_call_argument_begin\|>(.*?)<\|tool_call_end\|>`)
+	glmTail     = lazyregexp.New(`(?s)(?:<tool_call>.*?</tool_call>\s*)+$`)
+	glmCall     = lazyregexp.New(`(?s)<tool_call>(.*?)</tool_call>`)
+	glmName     = lazyregexp.New(`^\s*([A-Za-z0-9_-]+)\s*`)
+	glmArg      = lazyregexp.New(`(?s)^\s*<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>\s*`)
+	kimiSection = lazyregexp.New(`<\|tool_calls?_section_(?:begin|end)\|>`)
+	kimiTail    = lazyregexp.New(`(?s)(?:<\|tool_calls?_section_begin\|>\s*)?(?:<\|tool_call_begin\|>.*?<\|tool_call_end\|>\s*)+(?:<\|tool_calls?_section_end\|>\s*)?$`)
+	kimiCall    = lazyregexp.New(`(?s)<\|tool_call_begin\|>\s*(?:functions\.)?([A-Za-z0-9_-]+):\d+\s*<\|tool_call_argument_begin\|>(.*?)<\|tool_call_end\|>`)
 )
 
 // leakedCalls takes tool calls that were written as text off the answer's end. It returns the answer unchanged and no
@@ -59,13 +60,13 @@ func leakedCalls(content string, offered []providers.Function) (string, []provid
 	}
 	for _, form := range []struct {
 		mark  string
-		tail  *regexp.Regexp
+		tail  func() *regexp.Regexp
 		parse func(string, []providers.Function) []providers.ToolCall
 	}{{"<tool_call>", glmTail, parseGLMCalls}, {"<|tool_call_begin|>", kimiTail, parseKimiCalls}} {
 		if !strings.Contains(content, form.mark) {
 			continue
 		}
-		at := form.tail.FindStringIndex(content)
+		at := form.tail().FindStringIndex(content)
 		if at == nil || insideCode(content, at[0]) {
 			continue
 		}
@@ -78,7 +79,7 @@ func leakedCalls(content string, offered []providers.Function) (string, []provid
 }
 
 func insideCode(content string, at int) bool {
-	return slices.ContainsFunc(codeSpans.FindAllStringIndex(content, -1), func(span []int) bool {
+	return slices.ContainsFunc(codeSpans().FindAllStringIndex(content, -1), func(span []int) bool {
 		return span[0] <= at && at < span[1]
 	})
 }
@@ -94,11 +95,11 @@ func allOffered(calls []providers.ToolCall, offered []providers.Function) bool {
 
 // parseGLMCalls reads GLM's form; nil unless all of it can be read.
 func parseGLMCalls(tail string, offered []providers.Function) []providers.ToolCall {
-	if strings.TrimSpace(glmCall.ReplaceAllString(tail, "")) != "" {
+	if strings.TrimSpace(glmCall().ReplaceAllString(tail, "")) != "" {
 		return nil
 	}
 	var calls []providers.ToolCall
-	for i, m := range glmCall.FindAllStringSubmatch(tail, -1) {
+	for i, m := range glmCall().FindAllStringSubmatch(tail, -1) {
 		name, args, ok := parseGLMCall(m[1], offered)
 		if !ok {
 			return nil
@@ -117,13 +118,13 @@ func parseGLMCall(inner string, offered []providers.Function) (name, args string
 		args = arguments(string(whole.Arguments))
 		return whole.Name, args, isObject(args)
 	}
-	m := glmName.FindStringSubmatch(inner)
+	m := glmName().FindStringSubmatch(inner)
 	if m == nil {
 		return "", "", false
 	}
 	rest, values := inner[len(m[0]):], map[string]json.RawMessage{}
 	for rest != "" {
-		arg := glmArg.FindStringSubmatch(rest)
+		arg := glmArg().FindStringSubmatch(rest)
 		if arg == nil {
 			return "", "", false
 		}
@@ -161,11 +162,11 @@ func takesString(offered []providers.Function, function, param string) bool {
 
 // parseKimiCalls reads Kimi's form; nil unless all of it can be read.
 func parseKimiCalls(tail string, _ []providers.Function) []providers.ToolCall {
-	if strings.TrimSpace(kimiSection.ReplaceAllString(kimiCall.ReplaceAllString(tail, ""), "")) != "" {
+	if strings.TrimSpace(kimiSection().ReplaceAllString(kimiCall().ReplaceAllString(tail, ""), "")) != "" {
 		return nil
 	}
 	var calls []providers.ToolCall
-	for i, m := range kimiCall.FindAllStringSubmatch(tail, -1) {
+	for i, m := range kimiCall().FindAllStringSubmatch(tail, -1) {
 		args := strings.TrimSpace(arguments(m[2]))
 		if !isObject(args) {
 			return nil

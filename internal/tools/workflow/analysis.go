@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
@@ -36,8 +36,8 @@ func (f Finding) Text(keys ...string) string {
 }
 
 var (
-	lineAtEnd   = regexp.MustCompile(`^(.+?):(\d{1,9})(?:[-:]\d+)?$`)
-	firstNumber = regexp.MustCompile(`\d{1,9}`)
+	lineAtEnd   = lazyregexp.New(`^(.+?):(\d{1,9})(?:[-:]\d+)?$`)
+	firstNumber = lazyregexp.New(`\d{1,9}`)
 )
 
 // Place is the file that the finding cites, "" for none, and the line, 0 for none. A model may write both as one, or
@@ -48,7 +48,7 @@ func (f Finding) Place() (file string, line int) {
 		return "", 0
 	}
 	line = f.line()
-	if m := lineAtEnd.FindStringSubmatch(file); m != nil {
+	if m := lineAtEnd().FindStringSubmatch(file); m != nil {
 		file = m[1]
 		if line == 0 {
 			line, _ = strconv.Atoi(m[2]) // at most nine digits
@@ -62,7 +62,7 @@ func (f Finding) line() int {
 	case float64:
 		return int(min(max(v, 0), math.MaxInt32))
 	case string:
-		n, _ := strconv.Atoi(firstNumber.FindString(v)) // "" is no line
+		n, _ := strconv.Atoi(firstNumber().FindString(v)) // "" is no line
 		return n
 	}
 	return 0
