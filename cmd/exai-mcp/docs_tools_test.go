@@ -239,7 +239,7 @@ func parametersOf(t *testing.T, tool tools.Tool) (parameters []member, required 
 		Properties json.RawMessage
 		Required   []string
 	}
-	require.NoError(t, json.Unmarshal(tool.Schema, &schema))
+	require.NoError(t, json.Unmarshal(tool.Schema(), &schema))
 	return members(t, schema.Properties), schema.Required
 }
 

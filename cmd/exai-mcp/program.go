@@ -129,6 +129,13 @@ func (p *program) makeTools() {
 	p.reading, p.prompts = tools.NewResources(deps), tools.NewPrompts(deps, p.tools)
 }
 
+// makeSchemas makes the tools' schemas before a client asks for them, while it shakes hands.
+func (p *program) makeSchemas() {
+	for _, t := range p.tools {
+		t.Schema()
+	}
+}
+
 // close ends what goes on in the background, has it stored, and closes what is open. It returns by the deadline, whatever
 // the parts do.
 func (p *program) close(deadline time.Time) {

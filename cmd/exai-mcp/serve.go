@@ -13,9 +13,9 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
 
-// openAfter is when the database is opened if no call needs it before: once the client has its list of tools, for which
-// the two would compete on a small machine.
-const openAfter = 100 * time.Millisecond
+// startsWithin is when the start is over for most clients: they have their list of tools. What would compete with that for
+// a small machine comes after it: opening the database, if no call needs it before, and collecting garbage.
+const startsWithin = 100 * time.Millisecond
 
 // How long after its end the process may live, and its last log lines after that.
 const (
@@ -36,7 +36,7 @@ they are cancelled and stored. SIGTERM and SIGINT cancel at once. Either way it 
 }
 
 func (a *app) serve(cmd *cobra.Command, _ []string) error {
-	collect := debug.SetGCPercent(-1) // what is made until the server is up stays, so collecting finds nothing
+	collect := debug.SetGCPercent(-1)
 	defer debug.SetGCPercent(collect)
 	cfg, err := a.load()
 	if err != nil {
@@ -56,13 +56,16 @@ func (a *app) serve(cmd *cobra.Command, _ []string) error {
 	for _, warning := range p.warnings {
 		p.log.Warn(warning)
 	}
-	opening := time.AfterFunc(openAfter, func() { p.database.begin() })
-	defer opening.Stop()
+	go p.makeSchemas()
+	started := time.AfterFunc(startsWithin, func() {
+		debug.SetGCPercent(collect)
+		p.database.begin()
+	})
+	defer started.Stop()
 	s := server.New(server.Options{
 		Name: cfg.Server.Name, Version: p.build.version, Instructions: words.Instructions(),
 		Tools: p.tools, Call: p.dispatch.Call, Resources: p.reading, Prompts: p.prompts, Client: p.client, Log: p.log,
 	})
-	debug.SetGCPercent(collect)
 	end, err := s.Serve(cmd.Context(), a.in, a.out)
 	p.close(end.Add(goneWithin))
 	if err != nil {

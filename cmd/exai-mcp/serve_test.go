@@ -280,7 +280,7 @@ func TestServeStartsWithoutItsDatabase(t *testing.T) {
 	start := time.Now()
 	assert.Contains(t, c.next().raw, `"name":"chat"`)
 	assert.Less(t, time.Since(start), 5*time.Second)
-	time.Sleep(2 * openAfter) // so that it is being opened when the end comes
+	time.Sleep(2 * startsWithin) // so that it is being opened when the end comes
 	code, took := c.leave()
 	assert.Equal(t, exitOK, code)
 	assert.Less(t, took, 2*time.Second)

@@ -25,6 +25,7 @@ type Resources interface {
 
 // Prompts are what a person can pick; *tools.Prompts are some.
 type Prompts interface {
+	Names() []string
 	List() []tools.Prompt
 	Get(ctx context.Context, name string, given map[string]string) (text string, err error)
 	Complete(ctx context.Context, name, argument, typed string) (tools.Completion, error)
@@ -38,7 +39,7 @@ func (s *Server) offer(hooks *mcpserver.Hooks) (options []mcpserver.ServerOption
 		options = append(options, mcpserver.WithResourceCapabilities(false, false), mcpserver.WithResourceCompletionProvider(completer{s}))
 	}
 	if s.prompts != nil {
-		hooks.AddAfterListPrompts(trimPrompts)
+		hooks.AddAfterListPrompts(s.listedPrompts)
 		options = append(options, mcpserver.WithPromptCapabilities(false), mcpserver.WithPromptCompletionProvider(completer{s}))
 	}
 	if len(options) > 0 {
@@ -47,7 +48,7 @@ func (s *Server) offer(hooks *mcpserver.Hooks) (options []mcpserver.ServerOption
 	return options
 }
 
-// register names the resources and prompts to mcp-go, as the newest revision knows them.
+// register names the resources, as the newest revision knows them, and the prompts to mcp-go.
 func (s *Server) register() {
 	if s.resources != nil {
 		for _, r := range s.resources.Fixed() {
@@ -60,12 +61,8 @@ func (s *Server) register() {
 		}
 	}
 	if s.prompts != nil {
-		for _, p := range s.prompts.List() {
-			prompt := mcp.Prompt{Name: p.Name, Title: p.Title, Description: p.Description}
-			for _, a := range p.Arguments {
-				prompt.Arguments = append(prompt.Arguments, mcp.PromptArgument{Name: a.Name, Description: a.Description, Required: a.Required})
-			}
-			s.mcp.AddPrompt(prompt, s.getPrompt)
+		for _, name := range s.prompts.Names() {
+			s.mcp.AddPrompt(mcp.Prompt{Name: name}, s.getPrompt) // listedPrompts knows the rest
 		}
 	}
 }
@@ -107,11 +104,19 @@ func trimTemplates(ctx context.Context, _ any, _ *mcp.ListResourceTemplatesReque
 	}
 }
 
-func trimPrompts(ctx context.Context, _ any, _ *mcp.ListPromptsRequest, result *mcp.ListPromptsResult) {
-	if !revisionOf(ctx).structured() {
-		for i := range result.Prompts {
-			result.Prompts[i].Title = ""
+// listedPrompts puts the prompts themselves in the place of their names, without what the revision does not know. Their
+// arguments are made of the tools' schemas, which no start waits for.
+func (s *Server) listedPrompts(ctx context.Context, _ any, _ *mcp.ListPromptsRequest, result *mcp.ListPromptsResult) {
+	result.Prompts = nil
+	for _, p := range s.prompts.List() {
+		prompt := mcp.Prompt{Name: p.Name, Description: p.Description}
+		if revisionOf(ctx).structured() {
+			prompt.Title = p.Title
 		}
+		for _, a := range p.Arguments {
+			prompt.Arguments = append(prompt.Arguments, mcp.PromptArgument{Name: a.Name, Description: a.Description, Required: a.Required})
+		}
+		result.Prompts = append(result.Prompts, prompt)
 	}
 }
 

@@ -50,6 +50,8 @@ type menu struct {
 	complete func(name, argument, typed string) (tools.Completion, error)
 }
 
+func (menu) Names() []string { return []string{"chat"} }
+
 func (menu) List() []tools.Prompt {
 	return []tools.Prompt{{Name: "chat", Title: "Chat about it", Description: "Asks.", Arguments: []tools.PromptArgument{
 		{Name: "prompt", Description: "What.", Required: true}, {Name: "model"},

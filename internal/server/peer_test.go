@@ -44,7 +44,9 @@ func toolsOf(fakes map[string]handler) (list []tools.Tool) {
 		list = append(list, tools.Tool{
 			Name: name, Title: "The " + name, Description: "Does <it> & more.",
 			Annotations: tools.Annotations{ReadOnly: true, OpenWorld: true},
-			Schema:      json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer"}}}`),
+			Schema: func() json.RawMessage {
+				return json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer"}}}`)
+			},
 		})
 	}
 	return list

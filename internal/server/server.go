@@ -33,7 +33,7 @@ type Options struct {
 type Server struct {
 	mcp       *mcpserver.MCPServer
 	call      func(ctx context.Context, inv tools.Invocation) *tools.Result
-	names     map[string]bool
+	tools     map[string]tools.Tool
 	resources Resources
 	prompts   Prompts
 	client    *Client
@@ -42,7 +42,7 @@ type Server struct {
 
 // New makes a server of its tools. It opens nothing.
 func New(o Options) *Server {
-	s := &Server{call: o.Call, names: map[string]bool{}, resources: o.Resources, prompts: o.Prompts, client: o.Client, log: o.Log}
+	s := &Server{call: o.Call, tools: map[string]tools.Tool{}, resources: o.Resources, prompts: o.Prompts, client: o.Client, log: o.Log}
 	if s.client == nil {
 		s.client = &Client{}
 	}
@@ -55,12 +55,12 @@ func New(o Options) *Server {
 		mcpserver.WithInstructions(o.Instructions),
 		mcpserver.WithToolCapabilities(false), // the list never changes while we run
 		mcpserver.WithLogging(),
-		mcpserver.WithToolFilter(trimTools),
+		mcpserver.WithToolFilter(s.listed),
 		mcpserver.WithHooks(hooks),
 	)...)
 	for _, t := range o.Tools {
-		s.names[t.Name] = true
-		s.mcp.AddTool(toolOf(t), s.callTool)
+		s.tools[t.Name] = t
+		s.mcp.AddTool(mcp.Tool{Name: t.Name}, s.callTool) // listed knows the rest
 	}
 	s.register()
 	return s
@@ -69,7 +69,7 @@ func New(o Options) *Server {
 // toolOf is a tool as the newest revision knows it.
 func toolOf(t tools.Tool) mcp.Tool {
 	return mcp.Tool{
-		Name: t.Name, Title: t.Title, Description: t.Description, RawInputSchema: t.Schema,
+		Name: t.Name, Title: t.Title, Description: t.Description, RawInputSchema: t.Schema(),
 		Annotations: mcp.ToolAnnotation{
 			Title:           t.Title,
 			ReadOnlyHint:    &t.Annotations.ReadOnly,
@@ -80,21 +80,21 @@ func toolOf(t tools.Tool) mcp.Tool {
 	}
 }
 
-// trimTools takes out of a list of tools what the request's revision does not know.
-func trimTools(ctx context.Context, list []mcp.Tool) []mcp.Tool {
-	r := revisionOf(ctx)
-	if r.structured() {
-		return list
-	}
-	trimmed := make([]mcp.Tool, len(list))
-	for i, t := range list {
-		t.Title = ""
+// listed puts the tools' definitions in the place of their names, without what the request's revision does not know. mcp-go
+// is not given them before, since it reads every schema that it is given, at the expense of the start.
+func (s *Server) listed(ctx context.Context, names []mcp.Tool) []mcp.Tool {
+	r, list := revisionOf(ctx), make([]mcp.Tool, len(names))
+	for i, name := range names {
+		t := toolOf(s.tools[name.Name])
+		if !r.structured() {
+			t.Title = ""
+		}
 		if !r.annotations() {
 			t.Annotations = mcp.ToolAnnotation{}
 		}
-		trimmed[i] = t
+		list[i] = t
 	}
-	return trimmed
+	return list
 }
 
 // trimHandshake takes out of the handshake what its revision does not know.

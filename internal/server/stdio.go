@@ -204,7 +204,7 @@ func (c *conn) takeToolCall(k *call) (err error) {
 	if k.tool, err = k.message.toolCall(); err != nil {
 		return err
 	}
-	if !c.server.names[k.tool.name] {
+	if _, known := c.server.tools[k.tool.name]; !known {
 		return errors.New("there is no tool " + quote(k.tool.name) + "; tools/list names those that there are")
 	}
 	return nil

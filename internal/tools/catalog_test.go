@@ -49,8 +49,8 @@ func everyTool() []Tool { return Catalog(&Deps{Config: config.Default()}) }
 func TestSchemas(t *testing.T) {
 	for _, tool := range everyTool() {
 		t.Run(tool.Name, func(t *testing.T) {
-			golden(t, "schema/"+tool.Name+".json", indented(t, tool.Schema))
-			document, err := jsonschema.UnmarshalJSON(bytes.NewReader(tool.Schema))
+			golden(t, "schema/"+tool.Name+".json", indented(t, tool.Schema()))
+			document, err := jsonschema.UnmarshalJSON(bytes.NewReader(tool.Schema()))
 			require.NoError(t, err)
 			c := jsonschema.NewCompiler()
 			require.NoError(t, c.AddResource("schema.json", document))
@@ -84,7 +84,7 @@ func TestHouseRules(t *testing.T) {
 			assert.True(t, strings.HasSuffix(tool.Description, "."), "whole sentences")
 			a := tool.Annotations
 			assert.False(t, a.ReadOnly && a.Destructive, "what only reads destroys nothing")
-			assert.NotContains(t, string(tool.Schema), `\u003c`, "no escapes that cost every client tokens")
+			assert.NotContains(t, string(tool.Schema()), `\u003c`, "no escapes that cost every client tokens")
 			w, err := words.For(tool.Name)
 			require.NoError(t, err)
 			for _, section := range w.Sections() {
@@ -112,7 +112,7 @@ func listSize(t *testing.T, tools []Tool) int {
 			Annotations: map[string]any{
 				"title": tool.Title, "readOnlyHint": a.ReadOnly, "destructiveHint": a.Destructive, "idempotentHint": a.Idempotent, "openWorldHint": a.OpenWorld,
 			},
-			Description: tool.Description, InputSchema: tool.Schema, Name: tool.Name, Title: tool.Title,
+			Description: tool.Description, InputSchema: tool.Schema(), Name: tool.Name, Title: tool.Title,
 		})
 	}
 	var b bytes.Buffer
@@ -241,7 +241,7 @@ func TestOriginalSchemasAreTheFloor(t *testing.T) {
 				Properties map[string]json.RawMessage `json:"properties"`
 				Required   []string                   `json:"required"`
 			}
-			require.NoError(t, json.Unmarshal(tool.Schema, &is))
+			require.NoError(t, json.Unmarshal(tool.Schema(), &is))
 			for name, property := range was.Properties {
 				if !assert.Contains(t, is.Properties, name) {
 					continue

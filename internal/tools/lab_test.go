@@ -231,7 +231,7 @@ func with(args dict, more ...any) dict {
 var schemas = sync.OnceValue(func() map[string]*jsonschema.Schema {
 	out := map[string]*jsonschema.Schema{}
 	for _, tool := range everyTool() {
-		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(tool.Schema))
+		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(tool.Schema()))
 		if err != nil {
 			panic(err)
 		}

@@ -48,6 +48,15 @@ var agentsOwn = [...]string{"step_number", "total_steps", "next_step_required", 
 // modelOnly are parameters that some tools take because the original's did, and that mean nothing where no model is asked.
 var modelOnly = [...]string{"model", "thinking_mode", "files"}
 
+// Names are the prompts' names, in the order of List.
+func (p *Prompts) Names() []string {
+	names := []string{"continue"}
+	for _, t := range p.tools {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
 // List lists the prompts, those of the tools in the tools' order.
 func (p *Prompts) List() []Prompt {
 	about := argumentWords()
@@ -87,7 +96,7 @@ func argumentWords() map[string]string {
 // spoken of in words/prompt.md. Whatever else the tool takes is taken, too, when a client sends it.
 func (t Tool) asked(about map[string]string) []PromptArgument {
 	var required, optional []PromptArgument
-	for _, p := range t.params {
+	for _, p := range t.shape().params {
 		text, spoken := about[p.name]
 		switch {
 		case p.required && !slices.Contains(agentsOwn[:], p.name) && (p.fill == nil || spoken):
@@ -101,12 +110,12 @@ func (t Tool) asked(about map[string]string) []PromptArgument {
 }
 
 func (t Tool) has(name string) bool {
-	return slices.ContainsFunc(t.params, func(p param) bool { return p.name == name })
+	return slices.ContainsFunc(t.shape().params, func(p param) bool { return p.name == name })
 }
 
 // workflow tells whether the tool goes step by step.
 func (t Tool) workflow() bool {
-	return slices.ContainsFunc(t.params, func(p param) bool { return p.required && p.name == "next_step_required" })
+	return slices.ContainsFunc(t.shape().params, func(p param) bool { return p.required && p.name == "next_step_required" })
 }
 
 // Get gives what a prompt says to the agent. ErrNoPrompt says that there is none of that name; any other error may be shown
@@ -172,7 +181,7 @@ func (p *Prompts) call(t Tool, given map[string]string) (string, error) {
 func (t Tool) filledIn(given map[string]string) (*Object, error) {
 	m, args := &mender{}, &Object{}
 	var missing []string
-	for _, p := range t.params {
+	for _, p := range t.shape().params {
 		text := given[p.name]
 		if strings.TrimSpace(text) == "" {
 			switch {
@@ -265,7 +274,7 @@ func (p *Prompts) Complete(ctx context.Context, name, argument, typed string) (C
 	case argument == "models":
 		return p.deps.completeModels(name, typed), nil
 	case k >= 0:
-		for _, param := range p.tools[k].params {
+		for _, param := range p.tools[k].shape().params {
 			if param.name == argument {
 				return completion(param.words(), typed), nil
 			}

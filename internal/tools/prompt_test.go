@@ -28,7 +28,7 @@ func newPrompts(t testing.TB, h *house) *Prompts {
 
 // sample is a value that a person may give for an argument.
 func sample(t Tool, name string) string {
-	for _, p := range t.params {
+	for _, p := range t.shape().params {
 		if p.name == name {
 			if words := p.words(); len(words) > 0 {
 				return words[0]

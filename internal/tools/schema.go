@@ -65,7 +65,7 @@ func shapeOf[In any]() (*shape, error) {
 
 // paramsOf lists a struct's properties in the order of its fields, those of embedded structs in their place.
 func paramsOf(t reflect.Type) ([]param, error) {
-	params := make([]param, 0, 32)
+	params := make([]param, 0, t.NumField())
 	for f := range t.Fields() {
 		if f.Anonymous && f.Type.Kind() == reflect.Struct {
 			inner, err := paramsOf(f.Type)

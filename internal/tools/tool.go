@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
@@ -19,9 +20,11 @@ type Tool struct {
 	Title       string
 	Description string
 	Annotations Annotations
-	Schema      json.RawMessage // JSON Schema of the arguments, an object
+	// Schema is the JSON Schema of the arguments, an object. It is made when it is first asked for: those of all tools take a
+	// good part of the time in which the program starts.
+	Schema func() json.RawMessage
 
-	params   []param
+	shape    func() *shape
 	threaded bool
 	prepare  func(args json.RawMessage, cfg *config.Config) (*prepared, error)
 }
@@ -82,8 +85,8 @@ func Threaded() Option { return func(o *options) { o.threaded = true } }
 //	items:"string,object"      the JSON types of its items, where one of them is array
 //	text:"description"         the key under which a plain text becomes an object, in a list of objects
 //
-// Title and description come from words/<name>.md. New panics when the words are missing or the struct can't be a schema:
-// the catalogue is compiled in, and its tests build every tool.
+// Title and description come from words/<name>.md. New panics when the words are missing, and Schema when the struct can't be
+// a schema: the catalogue is compiled in, and its tests build every tool.
 func New[In any](name string, h func(context.Context, In) (*Result, error), opts ...Option) Tool {
 	var o options
 	for _, set := range opts {
@@ -93,15 +96,19 @@ func New[In any](name string, h func(context.Context, In) (*Result, error), opts
 	if err != nil {
 		panic(err)
 	}
-	shape, err := shapeOf[In]()
-	if err != nil {
-		panic(fmt.Errorf("tool %s: %w", name, err))
-	}
+	shape := sync.OnceValue(func() *shape {
+		s, err := shapeOf[In]()
+		if err != nil {
+			panic(fmt.Errorf("tool %s: %w", name, err))
+		}
+		return s
+	})
 	return Tool{
-		Name: name, Title: w.Title, Description: w.Description, Annotations: o.hints, Schema: shape.schema, params: shape.params, threaded: o.threaded,
+		Name: name, Title: w.Title, Description: w.Description, Annotations: o.hints, shape: shape, threaded: o.threaded,
+		Schema: func() json.RawMessage { return shape().schema },
 		prepare: func(args json.RawMessage, cfg *config.Config) (*prepared, error) {
 			var in In
-			got, err := shape.decode(args, &in)
+			got, err := shape().decode(args, &in)
 			if err != nil {
 				return nil, err
 			}
