@@ -27,6 +27,9 @@ func TestRenderAttachments(t *testing.T) {
 	assert.Contains(t, text, "=== BEGIN FILE "+mark[1]+" C:\\code\\a.go ===\npackage a\n=== END FILE "+mark[1]+" ===\n")
 	assert.Contains(t, text, "=== BEGIN CHANGES "+mark[1]+" /repo ===\n+x\n=== END CHANGES "+mark[1]+" ===\n")
 
+	empty := RenderAttachments([]Attachment{file("/empty", "")})
+	assert.Regexp(t, `=== BEGIN FILE \w+ /empty ===\n=== END FILE`, empty)
+
 	files[0].Data = []byte("package b")
 	assert.NotContains(t, RenderAttachments(files), mark[1], "other content, another mark")
 }

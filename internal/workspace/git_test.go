@@ -383,6 +383,18 @@ func TestHugeDiffsAreCut(t *testing.T) {
 	require.Equal(t, []string{"huge.txt"}, entryPaths(dir, report.Manifest.Cut))
 	assert.LessOrEqual(t, providers.EstimateTokens(reportText(report)), 3100)
 	assert.Contains(t, reportText(report), cutPrefix)
+
+	report = inspect(t, newWorkspace(t, dir), GitQuery{Tokens: 10_000_000})
+	require.Equal(t, []string{"huge.txt"}, entryPaths(dir, report.Manifest.Cut), "however many tokens there are")
+}
+
+// The shortest line that git's status can have.
+func TestNamesOfOneLetter(t *testing.T) {
+	dir := tempDir(t)
+	newRepo(t, dir, map[string]string{"a": "1\n"})
+	write(t, "2\n", dir, "a")
+	report := inspect(t, newWorkspace(t, dir), GitQuery{Tokens: 3000})
+	assert.Equal(t, []string{"a"}, entryPaths(dir, report.Manifest.Sent))
 }
 
 func TestManyChangedFiles(t *testing.T) {

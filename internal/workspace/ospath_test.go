@@ -115,6 +115,7 @@ func TestRefusal(t *testing.T) {
 		"/proc/self/environ", "/PROC/1/mem", "/proc", "/sys/kernel",
 		// What some file system takes for one of those names.
 		"/p/.env.", "/p/.env ", "/p/.env::$DATA", "/p/.e\u200cnv", "/p/.\u017fsh", "/p/.\u212aube", "/p/x.\u212aey",
+		"/p/.e\u200fnv", "/p/.e\u202anv", "/p/.e\u202env", "/p/.e\u206anv", "/p/.e\u206fnv", "/p/\ufeff.env",
 	}
 	never := []string{
 		"/p/.env.example", "/p/.env.SAMPLE", "/p/.env.template", "/p/.env.local.example", "/p/.envrc", "/p/env", "/p/x.env",

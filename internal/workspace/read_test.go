@@ -35,6 +35,7 @@ func TestEncodings(t *testing.T) {
 		{"latin-1 at the end", "caf\xe9", "café", "latin-1"},
 		{"windows quotes", "\x93quoted\x94 \x80", "“quoted” €", "latin-1"},
 		{"damaged utf-8", "grün schön über \xff", "grün schön über \uFFFD", "utf-8"},
+		{"marks of an earlier loss", "\uFFFD\uFFFD é", "\uFFFD\uFFFD é", "utf-8"},
 		{"crlf", "a\r\nb\r\n", "a\nb\n", "utf-8"},
 		{"late NUL", strings.Repeat("x", sniffBytes) + "\x00", strings.Repeat("x", sniffBytes) + "\uFFFD", "utf-8"},
 		{"colours", "\x1b[31mred\x1b[0m\n", "\x1b[31mred\x1b[0m\n", "utf-8"},
