@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"runtime"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools"
 )
 
 // FuzzParseMessage holds the cutting against encoding/json.
@@ -46,12 +49,30 @@ func FuzzParseMessage(f *testing.F) {
 	})
 }
 
+// What is no UTF-8 is replaced wherever it would come back: a client that decodes strictly dies of one such byte.
+func TestInvalidUTF8NeverComesBack(t *testing.T) {
+	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": func(_ context.Context, inv tools.Invocation) *tools.Result {
+		inv.Progress("now")
+		return says(string(inv.Arguments))
+	}}))
+	p.handshake(newest, `{}`)
+	p.call(newest, "\"a\xff\"", "echo", "{\"s\":\"\xc3(\"}", "\"t\xfe\"")
+	assert.Contains(t, p.next().raw, `"progressToken":"t�"`)
+	got := p.next()
+	assert.Equal(t, `"a�"`, string(got.ID))
+	assert.JSONEq(t, `{"content":"{\"s\":\"�(\"}"}`, got.content(t))
+
+	p.send("{\"id\":\"\xff\",\"params\":\"%s\"}", strings.Repeat("x", maxLine))
+	assert.Equal(t, `"�"`, string(p.next().ID), "a line that is too long to be read")
+}
+
 func TestIDOfALineThatIsTooLong(t *testing.T) {
 	filler := strings.Repeat("x", 10000)
 	for _, c := range []struct{ name, line, id string }{
 		{"in front", `{"jsonrpc":"2.0","id":12,"method":"` + filler + `"}`, `12`},
 		{"last", `{"method":"tools/call","params":{"a":"` + filler + `"},"jsonrpc":"2.0","id":"a\"b"}`, `"a\"b"`},
 		{"last, spaced", "{\"params\":\"" + filler + "\" , \"id\" : 7 } \r\n", `7`},
+		{"no id at all", `{"id":{"a":1},"b":"` + filler + `"}`, ``},
 		{"nested only", `{"params":{"a":"` + filler + `","id":7}}`, ``},
 		{"in a string only", `{"a":"` + filler + `,\"id\":7}"}`, ``},
 		{"in the middle", `{"a":"` + filler + `","id":7,"b":"` + filler + `"}`, ``},

@@ -90,7 +90,6 @@ func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) (end ti
 	case <-idle:
 	case <-time.After(finish):
 	case <-c.out.broken:
-	case <-ctx.Done():
 	}
 	cancel(ErrShutdown)
 	select {

@@ -1,0 +1,70 @@
+package server
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// stuck is a client that takes nothing until it is let go, and then fails.
+type stuck chan struct{}
+
+func (s stuck) Write([]byte) (int, error) {
+	<-s
+	return 0, errors.New("the pipe is gone")
+}
+
+// What waits for a client that does not read is bounded, answers aside; once the client is gone nothing is kept.
+func TestWhatWaitsForAClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := make(stuck)
+		o := newOutbox(client)
+		o.send(make([]byte, 100<<10)) // keeps the writer busy
+		synctest.Wait()
+		waiting := func() (n int) {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			for _, line := range o.lines {
+				n += len(line)
+			}
+			return n
+		}
+		for range 3 * maxWaiting / 1000 {
+			o.offer(make([]byte, 1000))
+		}
+		assert.InDelta(t, maxWaiting, waiting(), 1000)
+		o.send(make([]byte, maxWaiting))
+		assert.InDelta(t, 2*maxWaiting, waiting(), 1000, "an answer is never left out")
+
+		close(client)
+		<-o.broken
+		synctest.Wait()
+		o.send([]byte("late"))
+		assert.Zero(t, waiting())
+	})
+}
+
+// counted is a client that keeps up.
+type counted struct{ bytes int }
+
+func (c *counted) Write(p []byte) (int, error) {
+	c.bytes += len(p)
+	return len(p), nil
+}
+
+// A client that keeps up gets everything, however much that comes to be.
+func TestNothingIsLeftOutForAClientThatKeepsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &counted{}
+		o := newOutbox(client)
+		for range 8 {
+			o.offer(make([]byte, maxWaiting/2-1))
+			synctest.Wait()
+		}
+		o.close(0)
+		synctest.Wait()
+		assert.Equal(t, 4*maxWaiting, client.bytes)
+	})
+}
