@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -279,21 +280,48 @@ func checkGit(ctx context.Context, r *report, path string) {
 	r.ok("%s at %s", strings.TrimSpace(string(out)), path)
 }
 
+// modelSettings are the settings that name models.
+var modelSettings = [...]string{
+	"DEFAULT_MODEL", "GLM_SPEED_MODEL", "GLM_QUALITY_MODEL", "KIMI_SPEED_MODEL", "KIMI_QUALITY_MODEL", "KIMI_DEFAULT_MODEL",
+	"KIMI_INTENT_MODEL", "GLM_ALLOWED_MODELS", "KIMI_ALLOWED_MODELS",
+}
+
+// checkModels tells how many models may be asked, and which of them are gone or about to go: first those that the settings
+// name, then the others that calls may name.
 func checkModels(r *report, p *program) {
 	r.section("Models")
-	if n := len(p.registry.Models()); n > 0 {
-		r.ok("%d models may be asked", n)
-	} else {
+	usable, catalog := p.registry.Models(), p.registry.Catalog()
+	if len(usable) == 0 {
 		r.note("none may be asked")
+		return
 	}
-	for _, m := range p.registry.Catalog().Retiring() {
-		if _, err := p.registry.Provider(m.Provider); err != nil {
-			continue
+	r.ok("%d models may be asked", len(usable))
+	for _, set := range p.cfg.Settings() {
+		if set.Source != "default" && slices.Contains(modelSettings[:], set.Name) {
+			for name := range strings.SplitSeq(set.Value, ",") {
+				checkModel(r, p, set.Name, name, usable)
+			}
 		}
-		if m.Replacement != "" {
-			r.note("%s retires on %s; %s takes its place", m.ID, m.RetiresOn, m.Replacement)
-		} else {
-			r.note("%s retires on %s", m.ID, m.RetiresOn)
+	}
+	for _, m := range usable {
+		if _, notes := catalog.Current(m); len(notes) > 0 {
+			r.note("%s", strings.Join(notes, " "))
 		}
+	}
+}
+
+// checkModel looks at a model that a setting names.
+func checkModel(r *report, p *program, variable, name string, usable []providers.Model) {
+	m, known := p.registry.Catalog().Lookup(name)
+	if !known {
+		return // "auto"
+	}
+	m, notes := p.registry.Catalog().Current(m)
+	isIt := func(other providers.Model) bool { return other.ID == m.ID }
+	if _, err := p.registry.Provider(m.Provider); err == nil && !m.Unlisted && !slices.ContainsFunc(usable, isIt) {
+		notes = append(notes, m.ID+" is not among the models that may be asked.")
+	}
+	if len(notes) > 0 {
+		r.note("%s=%s: %s", variable, name, strings.Join(notes, " "))
 	}
 }
