@@ -228,6 +228,20 @@ func TestExpertSeesTheThread(t *testing.T) {
 	})
 }
 
+// A thread keeps its model for its experts, too, unless the caller names another.
+func TestExpertIsTheThreadsModel(t *testing.T) {
+	l := newLab(t, asktest.Says(expertSays()))
+	l.kimi = asktest.Says(expertSays())
+	l.restart()
+	window := l.file("window.go", source)
+	said := l.call("chat", dict{"prompt": "What of it?", "model": "kimi-k2.6"})
+	id := at(said, "continuation_offer", "continuation_id")
+	done := l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{window}, "continuation_id", id))
+	assert.Equal(t, "kimi-k2.6", at(done, "metadata", "model_used"))
+	done = l.call("debug", l.step("debug", 2, 2, "continuation_id", id, "model", "glm-5.3"))
+	assert.Equal(t, "glm-5.3", at(done, "metadata", "model_used"))
+}
+
 // What an expert said of a step that was taken back is not shown to the next one.
 func TestExpertDoesNotSeeWhatWasTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
