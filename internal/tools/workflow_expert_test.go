@@ -258,6 +258,8 @@ func TestExpertDoesNotSeeWhatWasTakenBack(t *testing.T) {
 		sent := fmt.Sprint(l.requests[len(l.requests)-1].Messages)
 		assert.NotContains(t, sent, "the old opinion")
 		assert.Contains(t, sent, "Looked at it.", "the opinion on the step that stands")
+		l.call("debug", l.step("debug", 4, 4, "continuation_id", id, "backtrack_from_step", 2))
+		assert.NotContains(t, fmt.Sprint(l.requests[len(l.requests)-1].Messages), "Looked at it.", "all of them were dropped")
 	})
 }
 
