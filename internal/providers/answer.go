@@ -219,6 +219,9 @@ func (g *Generation) send(p Provider, j *job) (*ChatResponse, *Error) {
 		resp, err = g.attempt(p, j.req)
 		return err
 	})
+	if err == nil || err.Kind != KindInvalidRequest { // else it was not the parameters, and later requests keep them
+		g.c.drop(j.req.Model, j.req.Drop)
+	}
 	if err != nil && err.Kind == KindModelNotFound {
 		err.Hint = g.c.reg.suggest(j.req.Model.ID)
 	}
@@ -236,13 +239,12 @@ func (g *Generation) left(limit time.Duration, since time.Time) time.Duration {
 	return left
 }
 
-// mend leaves out the wire parameter that a refusal names, if the request can do without, and remembers it.
+// mend leaves out the wire parameter that a refusal names, if the request can do without.
 func (g *Generation) mend(j *job, e *Error) bool {
 	param := droppable(e.Param)
 	if e.Kind != KindInvalidRequest || param == "" || slices.Contains(j.req.Drop, param) {
 		return false
 	}
-	g.c.drop(j.req.Model, param)
 	j.req.Drop = append(slices.Clone(j.req.Drop), param)
 	g.mu.Lock()
 	g.out.Thinking = j.thinking()

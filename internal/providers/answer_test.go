@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -157,6 +158,7 @@ func TestAnOutputLimitWithoutTextIsTriedOnceMore(t *testing.T) {
 		{"within the model's own", "glm-4.6v", providers.ThinkHigh, nil, time.Second, []int{32_768, 32_768}, []string{"enabled", "disabled"}},
 		{"an operator's cap stays", "glm-5.3", providers.ThinkMax, func(c *config.Config) { c.GLM.MaxOutputTokens = 500 }, time.Second, []int{500, 500}, []string{"max", "high"}},
 		{"but not without time", "glm-5.3", providers.ThinkMax, nil, 15 * time.Second, []int{32_768}, []string{"max"}},
+		{"one that nobody described", "glm-9", providers.ThinkLow, nil, time.Second, []int{8_192, 32_768}, []string{"", ""}},
 		{"nor without a way to think less", "glm-5.3", providers.ThinkLow, func(c *config.Config) { c.GLM.MaxOutputTokens = 500 }, time.Second, []int{500}, []string{"low"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -177,7 +179,8 @@ func TestAnOutputLimitWithoutTextIsTriedOnceMore(t *testing.T) {
 				}
 				assert.Equal(t, c.caps, caps)
 				assert.Equal(t, c.efforts, efforts)
-				assert.Len(t, out.Notes, len(caps)-1)
+				asked := slices.DeleteFunc(slices.Clone(out.Notes), func(n string) bool { return !strings.Contains(n, "asked again") })
+				assert.Len(t, asked, len(caps)-1)
 				assert.True(t, strings.HasSuffix(out.Thinking, efforts[len(efforts)-1]))
 			})
 		})
@@ -216,6 +219,22 @@ func TestARefusedParameterIsLeftOutFromThenOn(t *testing.T) {
 			_, err = b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("kimi-k3"))
 			assert.Equal(t, providers.KindInvalidRequest, failure(t, err).Kind, vital)
 		}
+	})
+}
+
+func TestAParameterThatWasNotToBlameIsSentAgain(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		blames := &providers.Error{Kind: providers.KindInvalidRequest, Param: "reasoning_effort", HTTPStatus: 400}
+		b.glm.ChatFunc = fails(nil, blames, blames)
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
+		assert.Equal(t, providers.KindInvalidRequest, failure(t, err).Kind)
+		assert.Equal(t, 2, out.Attempts)
+
+		b.glm.ChatFunc = answers("yes")
+		out, err = b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
+		require.NoError(t, err)
+		assert.Equal(t, "reasoning_effort=low", out.Thinking, "the request was refused without it too")
+		assert.Empty(t, out.Notes)
 	})
 }
 

@@ -227,13 +227,15 @@ func (c *Caller) dropped(m Model) []string {
 	return slices.Clone(c.refused[m.Provider+" "+m.ID])
 }
 
-// drop remembers a refused parameter.
-func (c *Caller) drop(m Model, param string) {
+// drop remembers parameters without which a request was no longer refused.
+func (c *Caller) drop(m Model, params []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := m.Provider + " " + m.ID
-	if !slices.Contains(c.refused[key], param) {
-		c.refused[key] = append(c.refused[key], param)
+	for _, param := range params {
+		if !slices.Contains(c.refused[key], param) {
+			c.refused[key] = append(c.refused[key], param)
+		}
 	}
 }
 

@@ -17,11 +17,10 @@ import (
 //go:embed models.json
 var builtinModels []byte
 
-// Cautious guesses about a model that nobody described: what every chat model of the past two years could do.
-const (
-	unlistedWindow = 131_072
-	unlistedOutput = 8_192
-)
+// unlistedWindow is a cautious guess about a model that nobody described: what every chat model of the past two years
+// could take. How much it may write stays unknown: a guess would bound what the operator sets and what an answer that
+// its cap ended in thought is asked again with.
+const unlistedWindow = 131_072
 
 // Catalog is what is known about models: the embedded rows, the operator's rows laid over them, and what vendors'
 // model lists added while the program runs. It is safe for concurrent use.
@@ -197,9 +196,10 @@ func (c *Catalog) Models(provider string) []Model {
 }
 
 // Lookup finds a model by id or alias, in any case. A name with a vendor's prefix that nobody knows is an Unlisted
-// model of that vendor; any other unknown name is not found.
+// model of that vendor; any other unknown name is not found. The suffix by which clients of Z.ai's coding plan ask for
+// the long window is no part of a name: the API refuses it.
 func (c *Catalog) Lookup(name string) (Model, bool) {
-	name = strings.TrimSpace(name)
+	name = strings.TrimSuffix(strings.TrimSpace(name), "[1m]")
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if i, ok := c.byName[strings.ToLower(name)]; ok {
@@ -214,7 +214,7 @@ func (c *Catalog) Lookup(name string) (Model, bool) {
 func unlisted(provider, id string) Model {
 	return Model{
 		ID: id, Provider: provider, Status: StatusUnverified, Unlisted: true,
-		ContextWindow: unlistedWindow, MaxOutput: unlistedOutput,
+		ContextWindow: unlistedWindow,
 	}
 }
 

@@ -69,6 +69,7 @@ func TestLookup(t *testing.T) {
 		"kimi-thinking":       "kimi-thinking-preview",
 		"kimi-k2-turbo":       "kimi-k2-turbo-preview",
 		"glm-9":               "glm-9",
+		"glm-5.3[1m]":         "glm-5.3",
 		"Kimi-K9-ultra":       "Kimi-K9-ultra",
 		"moonshot-v2-preview": "moonshot-v2-preview",
 	} {
@@ -82,7 +83,7 @@ func TestLookup(t *testing.T) {
 	}
 	m, _ := catalog.Lookup("glm-9")
 	assert.Equal(t, Model{
-		ID: "glm-9", Provider: "glm", Status: StatusUnverified, Unlisted: true, ContextWindow: unlistedWindow, MaxOutput: unlistedOutput,
+		ID: "glm-9", Provider: "glm", Status: StatusUnverified, Unlisted: true, ContextWindow: unlistedWindow,
 	}, m)
 }
 
@@ -189,7 +190,7 @@ func TestLearnAddsWhatIsUnknown(t *testing.T) {
 	assert.Equal(t, 1_048_576, m.ContextWindow, "a known row stays")
 	m, _ = catalog.Lookup("KIMI-K4")
 	assert.Equal(t, Model{
-		ID: "kimi-k4", Provider: "kimi", Status: StatusUnverified, Unlisted: true, ContextWindow: 4_000_000, MaxOutput: unlistedOutput, Images: true,
+		ID: "kimi-k4", Provider: "kimi", Status: StatusUnverified, Unlisted: true, ContextWindow: 4_000_000, Images: true,
 		Functions: true, Thinking: Thinking{Always: true},
 	}, m)
 	m, ok := catalog.Lookup("oddly-named")
