@@ -191,7 +191,9 @@ func (r *Registry) barred(m Model) *Error {
 			if m.ID == named.ID || m.ID == current.ID {
 				return nil
 			}
-			ids = append(ids, current.ID)
+			if !slices.Contains(ids, current.ID) {
+				ids = append(ids, current.ID)
+			}
 		}
 	}
 	variable := strings.ToUpper(v.name) + "_ALLOWED_MODELS"

@@ -38,6 +38,17 @@ func TestDiagnosticsAlwaysAnswer(t *testing.T) {
 	}
 }
 
+func TestModelsThatOnlyTheKeyKnows(t *testing.T) {
+	with(t, func(t *testing.T, r *rig) {
+		r.On(emulator.Match{Vendor: emulator.Kimi, Op: emulator.OpModels}, emulator.Reply{
+			JSON: `{"object":"list","data":[{"id":"kimi-k3"},{"id":"kimi-k4","context_length":2000000,"supports_image_in":true,"supports_reasoning":true}]}`,
+		})
+		assert.NotContains(t, r.call("listmodels", object{})["content"], "kimi-k4")
+		r.call("provider_capabilities", object{"invalidate_cache": true})
+		assert.Contains(t, r.call("listmodels", object{})["content"], "| kimi-k4 (seen by your key) | 2000K | images | always |")
+	})
+}
+
 func TestHealth(t *testing.T) {
 	with(t, func(t *testing.T, r *rig) {
 		r.Script(

@@ -63,10 +63,10 @@ func standing(m providers.Model) string {
 	switch {
 	case m.Status == providers.StatusRetiring && m.RetiresOn != "":
 		return " (until " + m.RetiresOn + ")"
-	case m.Status == providers.StatusUnverified:
-		return " (unverified)"
 	case m.Unlisted:
 		return " (seen by your key)"
+	case m.Status == providers.StatusUnverified:
+		return " (unverified)"
 	}
 	return ""
 }

@@ -41,8 +41,8 @@ func classify(f openaicompat.Fault) openaicompat.Verdict {
 		return openaicompat.Verdict{Kind: providers.KindModelNotFound}
 	case f.Type == "resource_not_found_error":
 		return openaicompat.Verdict{Kind: providers.KindInvalidRequest, Hint: "It may have been deleted; upload it again."}
-	case !ok:
-		return openaicompat.Verdict{}
+	case !ok, v.Kind == providers.KindInvalidRequest && f.Status > 400 && f.Status != 422:
+		return openaicompat.Verdict{} // gateways call everything an invalid_request_error; there the status tells more
 	case v.Kind == providers.KindInvalidRequest:
 		return invalid(v, text)
 	case v.Kind == providers.KindRateLimited:

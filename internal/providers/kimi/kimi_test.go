@@ -146,6 +146,12 @@ func TestClassify(t *testing.T) {
 		{openaicompat.Fault{Code: "content_filter"}, providers.KindContentFiltered},
 		{openaicompat.Fault{Type: "resource_not_found_error", Op: "extracting text"}, providers.KindInvalidRequest},
 		{openaicompat.Fault{Type: "something_new"}, ""},
+		{openaicompat.Fault{Type: "invalid_request_error", Status: 400}, providers.KindInvalidRequest},
+		{openaicompat.Fault{Type: "invalid_request_error", Status: 422}, providers.KindInvalidRequest},
+		{openaicompat.Fault{Type: "invalid_request_error", Status: 200}, providers.KindInvalidRequest},
+		{openaicompat.Fault{Type: "invalid_request_error", Status: 401}, ""},
+		{openaicompat.Fault{Type: "invalid_request_error", Status: 429}, ""},
+		{openaicompat.Fault{Type: "invalid_request_error", Status: 500}, ""},
 	} {
 		assert.Equal(t, tc.kind, classify(tc.fault).Kind, "%+v", tc.fault)
 	}
