@@ -158,7 +158,7 @@ func TestPromptsAreLoggedOnlyOnDemandAndWithoutSecrets(t *testing.T) {
 func TestWorkInProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := open(t, config.Default())
-		a := l.Start(Call{ID: "a", RequestID: "r", Tool: "chat", ContinuationID: "c-1"})
+		a := l.Start(Call{ID: "z", RequestID: "r", Tool: "chat", ContinuationID: "c-1"})
 		time.Sleep(2 * time.Second)
 		b := l.Start(Call{ID: "b", Tool: "debug", Model: "kimi-k3.1-pro", Provider: "kimi", ContinuationID: "c-2", Background: true})
 		a.Heard(providers.Event{Phase: providers.PhaseWriting, Provider: "glm", Model: "glm-5.3", Tokens: 40})
@@ -169,15 +169,15 @@ func TestWorkInProgress(t *testing.T) {
 		require.Len(t, got, 2)
 		start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 		assert.Equal(t, Running{
-			ID: "a", RequestID: "r", Tool: "chat", ContinuationID: "c-1", Provider: "glm", Model: "glm-5.3", Phase: "searching",
+			ID: "z", RequestID: "r", Tool: "chat", ContinuationID: "c-1", Provider: "glm", Model: "glm-5.3", Phase: "searching",
 			Started: start, Seconds: 3.5, Tokens: 40,
 		}, got[0])
 		assert.Equal(t, Running{
 			ID: "b", Tool: "debug", ContinuationID: "c-3", Provider: "kimi", Model: "kimi-k3.1-pro", Background: true,
 			Started: start.Add(2 * time.Second), Seconds: 1.5,
 		}, got[1])
-		assert.Same(t, a, l.Find("a"))
-		l.Find("a").Finish(End{})
+		assert.Same(t, a, l.Find("z"))
+		l.Find("z").Finish(End{})
 		l.Find("nobody").Finish(End{})
 		l.Find("nobody").Heard(providers.Event{})
 		l.Find("nobody").Thread("")

@@ -157,7 +157,7 @@ func TestJSON(t *testing.T) {
 func TestCSV(t *testing.T) {
 	evil := full()
 	evil.Title, evil.Description, evil.RootCause = `=HYPERLINK("http://x")`, "+1", "\t=1"
-	evil.Impact, evil.ActualFix = "-1", "@x"
+	evil.Impact, evil.ActualFix, evil.LineStart = "-1", "@x", 0
 	text, err := issue.Export([]issue.Issue{full(), evil}, "csv")
 	require.NoError(t, err)
 	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
@@ -174,11 +174,12 @@ func TestCSV(t *testing.T) {
 	}
 	assert.Equal(t, "No | timeout\nat all", cell(1, "title"))
 	assert.Equal(t, "9\n10", cell(1, "blocks_issues"))
+	assert.Equal(t, []string{"48", "51"}, []string{cell(1, "line_start"), cell(1, "line_end")})
 	assert.Equal(t, "1. imports (complete, 2026-01-02T12:00:00.000005Z, in conversation c3)\n"+
 		"2. client ## History (in_progress, in conversation c3)\n3. docs (pending)", cell(1, "checklist"))
 	assert.Equal(t, "2026-01-02T12:00:00.000005Z, status_change, in conversation c1: opened as open\ncomment: two lines", cell(1, "updates"))
 	for column, want := range map[string]string{
-		"title": `'=HYPERLINK("http://x")`, "description": "'+1", "root_cause": "'\t=1", "impact_description": "'-1", "actual_fix": "'@x",
+		"line_start": "", "title": `'=HYPERLINK("http://x")`, "description": "'+1", "root_cause": "'\t=1", "impact_description": "'-1", "actual_fix": "'@x",
 	} {
 		assert.Equal(t, want, cell(2, column), "no spreadsheet runs what an issue says")
 	}
