@@ -112,6 +112,9 @@ func checkSettings(r *report, p *program) {
 	} else {
 		r.ok("read from the environment; there is no settings file")
 	}
+	if cfg.Source("ENV_FILE") == "working directory" {
+		r.note("that file is this folder's; if others write to it, have one of your own: ~/.config/exai-mcp/.env is read in its place")
+	}
 	t := cfg.Timeouts
 	r.ok("a call is answered within %s; give your client at least %s", longestLimit(t), t.Client())
 	for _, w := range p.warnings {

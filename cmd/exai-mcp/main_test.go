@@ -210,6 +210,13 @@ func TestDoctor(t *testing.T) {
 		_, out, _ := newSite(t, "GLM_API_URL="+nothing.URL).run("", "doctor")
 		assert.Contains(t, out, "note    GLM (Z.ai) at "+nothing.URL+" has no list of models")
 	})
+	t.Run("settings of the working directory", func(t *testing.T) {
+		s := newSite(t)
+		t.Chdir(s.dir)
+		require.NoError(t, os.WriteFile(".env", []byte("KIMI_API_KEY=sk-of-the-folder\n"), 0o600))
+		_, out, _ := s.run("", "doctor", "--offline")
+		assert.Contains(t, out, "note    that file is this folder's")
+	})
 	t.Run("models that are gone", func(t *testing.T) {
 		s := newSite(t, "KIMI_QUALITY_MODEL=kimi-thinking-preview", "KIMI_SPEED_MODEL=kimi-k3", "KIMI_ALLOWED_MODELS=kimi-k3.1-pro", "GLM_API_KEY=")
 		_, out, _ := s.run("", "doctor", "--offline")

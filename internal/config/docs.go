@@ -10,7 +10,7 @@ type Setting struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"` // secrets masked
 	Default string `json:"default"`
-	Source  string `json:"source"` // "default", "environment", "file /path" or "derived from NAME"
+	Source  string `json:"source"` // "default", "environment", "file /path" or "derived from NAME"; of ENV_FILE who named it, or where it was found
 }
 
 // Settings lists every variable with its effective value and where that comes from, in the order of the documents.

@@ -82,6 +82,7 @@ func (l *loader) openEnvFile(flag string) (string, error) {
 	}
 	for _, file := range configFiles(l.environ, l.at) {
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+			l.fileFrom = "configuration folder"
 			return file, l.addEnvFile(file)
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", fmt.Errorf("%s cannot be read: %w", file, cause(err))
@@ -109,6 +110,7 @@ func (l *loader) openProjectFile() string {
 		return ""
 	}
 	l.sources = append(l.sources, held)
+	l.fileFrom = "working directory"
 	return file
 }
 

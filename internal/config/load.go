@@ -52,7 +52,7 @@ type loader struct {
 	sources  []source // the environment first: it wins
 	defaults map[string]string
 	found    map[string]setting
-	fileFrom string // who named the env file; "" if it was found in its usual place
+	fileFrom string // who named the env file, or where it was found; "" if there is none
 	warnings []string
 }
 

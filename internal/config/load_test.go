@@ -102,6 +102,7 @@ func TestPrecedenceOfSources(t *testing.T) {
 		c := m.mustLoad()
 		assert.Equal(t, "debug", c.Logs.Level)
 		assert.Empty(t, c.GLM.APIKey, "the user's file hides the project's")
+		assert.Equal(t, "configuration folder", c.Source("ENV_FILE"))
 
 		c = m.mustLoad("ENV_FILE=named.env")
 		assert.Equal(t, 2, c.Calls.MaxRetries)
