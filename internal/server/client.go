@@ -106,7 +106,7 @@ func (c *conn) tellListener(id string, level mcp.LoggingLevel, line []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.calls[idKey(json.RawMessage(id))]
-	if k != nil && !k.over && level.ShouldSendTo(k.logLevel) {
+	if k != nil && level.ShouldSendTo(k.logLevel) {
 		c.out.offer(line)
 	}
 }

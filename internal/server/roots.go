@@ -65,9 +65,10 @@ func (c *conn) expectRoots() {
 	}
 }
 
-// askRoots asks the client for its roots, if it says that it has such a thing.
+// askRoots asks the client for its roots, if it says that it has such a thing. One without a handshake, which is a
+// stateless one, takes no requests of ours.
 func (c *conn) askRoots() {
-	if c.state.GetClientCapabilities().Roots == nil || revision(c.state.ProtocolVersion()).stateless() {
+	if c.state.ProtocolVersion() == "" || c.state.GetClientCapabilities().Roots == nil {
 		return
 	}
 	answer := c.roots.expect()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -109,6 +108,17 @@ func TestResultPerRevision(t *testing.T) {
 			assert.Equal(t, version == "2026-07-28", strings.Contains(got.raw, "resultType"))
 		})
 	}
+}
+
+// A client that skips the handshake is served in the revision that MCP has servers assume, 2025-03-26.
+func TestWithoutAHandshake(t *testing.T) {
+	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": slow(0)}))
+	p.call("", `1`, "echo", `{}`, "")
+	got := p.next()
+	assert.JSONEq(t, `{"content":"done"}`, got.content(t))
+	assert.NotContains(t, got.raw, "structuredContent")
+	p.send(`{"jsonrpc":"2.0","id":2,"method":"tools/list"}`)
+	assert.Contains(t, p.next().raw, `"annotations":{"title":"The echo"`)
 }
 
 func TestWhatAToolIsTold(t *testing.T) {
@@ -278,110 +288,8 @@ func TestLogMessagesOfARequest(t *testing.T) {
 	assert.Equal(t, "notifications/message", got.Method)
 	assert.JSONEq(t, `{"level":"warning","data":{"message":"about it","request_id":"\"a\""}}`, string(got.Params))
 	assert.Equal(t, `"a"`, string(p.next().ID))
+	assert.False(t, client.LogCore().Enabled(zap.ErrorLevel), "nobody listens any more, so nothing is put together")
 	log.Error("after it", zap.String("request_id", `"a"`))
 	require.NoError(t, p.hangUp())
 	assert.Empty(t, p.rest())
-}
-
-func TestRoots(t *testing.T) {
-	const ask = `{"jsonrpc":"2.0","id":"exai-%d","method":"roots/list"}`
-	synctest.Test(t, func(t *testing.T) {
-		client := &Client{}
-		_, known := client.Roots(t.Context())
-		assert.False(t, known, "no client yet")
-
-		p := connect(t, serverOf(nil, client, nil))
-		p.handshake(newest, `{"roots":{"listChanged":true}}`)
-		assert.Equal(t, fmt.Sprintf(ask, 1), p.next().raw)
-		start := time.Now()
-		go func() {
-			time.Sleep(time.Second)
-			p.send(`{"jsonrpc":"2.0","id":"exai-1","result":{"roots":[{"uri":"file:///home/me/my%%20code","name":"x"},{"uri":"https://example.org/"}]}}`)
-		}()
-		paths, known := client.Roots(t.Context())
-		assert.True(t, known)
-		assert.Equal(t, []string{"/home/me/my code"}, paths)
-		assert.Equal(t, time.Second, time.Since(start), "it waits for the first answer")
-
-		p.send(`{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
-		assert.Equal(t, fmt.Sprintf(ask, 2), p.next().raw)
-		start = time.Now()
-		paths, known = client.Roots(t.Context())
-		assert.True(t, known)
-		assert.Equal(t, []string{"/home/me/my code"}, paths, "the old ones while the client does not answer")
-		assert.Equal(t, 2*time.Second, time.Since(start))
-
-		p.send(`{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
-		assert.Equal(t, fmt.Sprintf(ask, 3), p.next().raw)
-		p.send(`{"jsonrpc":"2.0","id":"exai-3","result":{"roots":[{"uri":"file:///new"}]}}`)
-		p.send(`{"jsonrpc":"2.0","id":"exai-2","result":{"roots":[{"uri":"file:///late"}]}}`)
-		synctest.Wait()
-		paths, _ = client.Roots(t.Context())
-		assert.Equal(t, []string{"/new"}, paths, "an answer to an older question is out of date")
-
-		p.send(`{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
-		p.next()
-		p.send(`{"jsonrpc":"2.0","id":"exai-4","error":{"code":-32601,"message":"no such method"}}`)
-		p.send(`{"jsonrpc":"2.0","id":"exai-4","result":{"roots":[{"uri":"file:///second"}]}}`)
-		synctest.Wait()
-		_, known = client.Roots(t.Context())
-		assert.False(t, known, "a question is answered once")
-	})
-}
-
-func TestRootsOfAClientThatKeepsSilent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client := &Client{}
-		p := connect(t, serverOf(nil, client, nil))
-		p.send(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{"roots":{}},"clientInfo":{"name":"c","version":"1"}}}`)
-		p.next()
-		start := time.Now()
-		for range 3 {
-			_, known := client.Roots(t.Context())
-			assert.False(t, known)
-		}
-		assert.Equal(t, 2*time.Second, time.Since(start), "one wait, not one per call")
-	})
-}
-
-func TestRootsAreNotAskedOfAClientWithout(t *testing.T) {
-	for _, version := range Revisions() {
-		client := &Client{}
-		p := connect(t, serverOf(nil, client, nil))
-		p.handshake(version, `{}`)
-		p.send(`{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
-		_, known := client.Roots(t.Context())
-		assert.False(t, known)
-		require.NoError(t, p.hangUp())
-		assert.Empty(t, p.rest())
-	}
-}
-
-func TestFilePath(t *testing.T) {
-	for _, c := range []struct{ uri, unix, windows string }{
-		{"file:///home/me", "/home/me", ""},
-		{"file:///home/me/", "/home/me", ""},
-		{"file:///a%20b/%C3%A9%23%25", "/a b/é#%", ""},
-		{"file:///a/../b", "/b", ""},
-		{"FILE:///x", "/x", ""},
-		{"file://localhost/x", "/x", ""},
-		{"file:///", "/", ""},
-		{"file:///C:/Users/me", "/C:/Users/me", `C:\Users\me`},
-		{"file:///c%3A/Users/me%20too", "/c:/Users/me too", `C:\Users\me too`},
-		{"file://C:/Users", "", `C:\Users`},
-		{"file:///C:", "/C:", `C:\`},
-		{"file://server/share/x", "", `\\server\share\x`},
-		{"file:///a%00b", "", ""},
-		{"file:///a%zz", "", ""},
-		{"https://example.org/x", "", ""},
-		{"/home/me", "", ""},
-		{"", "", ""},
-	} {
-		unix, ok := filePath(c.uri, false)
-		assert.Equal(t, c.unix, unix, c.uri)
-		assert.Equal(t, c.unix != "", ok, c.uri)
-		windows, ok := filePath(c.uri, true)
-		assert.Equal(t, c.windows, windows, c.uri)
-		assert.Equal(t, c.windows != "", ok, c.uri)
-	}
 }
