@@ -115,7 +115,13 @@ func sqliteAt(dsn string) connector {
 }
 
 // Connect opens one connection.
-func (c connector) Connect(context.Context) (driver.Conn, error) { return c.d.Open(c.dsn) }
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	conn, err := c.d.Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	return keepStatements(conn)
+}
 
 // Driver is the connections' driver.
 func (c connector) Driver() driver.Driver { return c.d }

@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+)
+
+// maxIdleStatements bounds what one connection keeps: few texts come again and again, lists with filters have many.
+const maxIdleStatements = 32
+
+// keeping is an SQLite connection that keeps its statements instead of compiling them for each use, which takes longer than
+// running the short ones. database/sql prepares what it runs on a connection that can do nothing but prepare, and closes it
+// afterwards; here to close a statement is to lay it by. SQLite compiles one anew where the tables changed meanwhile.
+//
+// database/sql lets one goroutine at a time use a connection and its statements.
+type keeping struct {
+	sqliteConn
+	idle map[string]*kept // by their text; none is here while it is in use
+}
+
+// sqliteConn is what database/sql is to see of the driver's connection: not that it runs queries by itself.
+type sqliteConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+}
+
+func keepStatements(conn driver.Conn) (driver.Conn, error) {
+	c, ok := conn.(sqliteConn)
+	if !ok {
+		return nil, fmt.Errorf("the SQLite driver's %T lacks what database/sql offers", conn)
+	}
+	return &keeping{c, map[string]*kept{}}, nil
+}
+
+// PrepareContext takes up a statement that was laid by, or compiles one.
+func (c *keeping) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if s, ok := c.idle[query]; ok {
+		delete(c.idle, query)
+		return s, nil
+	}
+	s, err := c.sqliteConn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	compiled, ok := s.(sqliteStmt)
+	if !ok {
+		return nil, fmt.Errorf("the SQLite driver's %T lacks what database/sql offers", s)
+	}
+	return &kept{compiled, c, query}, nil
+}
+
+// Close gives up the statements and the connection.
+func (c *keeping) Close() error {
+	for _, s := range c.idle {
+		_ = s.sqliteStmt.Close() // the connection's own error says more
+	}
+	c.idle = nil
+	return c.sqliteConn.Close()
+}
+
+type sqliteStmt interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.StmtQueryContext
+}
+
+// kept is a statement of a connection that keeps them.
+type kept struct {
+	sqliteStmt
+	by    *keeping
+	query string
+}
+
+// Close lays the statement by, in another's place where there are many.
+func (s *kept) Close() error {
+	if _, twice := s.by.idle[s.query]; twice || s.by.idle == nil {
+		return s.sqliteStmt.Close()
+	}
+	if len(s.by.idle) >= maxIdleStatements {
+		for query, other := range s.by.idle { // whichever comes
+			delete(s.by.idle, query)
+			if err := other.sqliteStmt.Close(); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	s.by.idle[s.query] = s
+	return nil
+}

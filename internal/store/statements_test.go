@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// lone is a pool of one connection to a database file, and the connection.
+func lone(t *testing.T, path string) (*sql.Conn, func() *keeping) {
+	t.Helper()
+	db := sql.OpenDB(sqliteAt(fileURI(path)))
+	t.Cleanup(func() { assert.NoError(t, db.Close()) })
+	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, conn.Close()) })
+	return conn, func() (c *keeping) {
+		require.NoError(t, conn.Raw(func(driverConn any) error {
+			c = driverConn.(*keeping)
+			return nil
+		}))
+		return c
+	}
+}
+
+func TestStatementsAreKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	conn, kept := lone(t, path)
+	exec := func(query string, args ...any) {
+		t.Helper()
+		_, err := conn.ExecContext(t.Context(), query, args...)
+		require.NoError(t, err)
+	}
+	exec(`CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)`)
+	const insert = `INSERT INTO t VALUES ($1)`
+	exec(insert, 3)
+	first := kept().idle[insert]
+	require.NotNil(t, first)
+	exec(insert, 4)
+	assert.Same(t, first, kept().idle[insert], "compiled once")
+
+	// A query whose rows are being read is not the one that runs inside of the loop.
+	const from = `SELECT n FROM t WHERE n >= $1 ORDER BY n`
+	list := func(conn *sql.Conn, at int) (got []int) {
+		rows, err := conn.QueryContext(t.Context(), from, at)
+		require.NoError(t, err)
+		defer rows.Close()
+		for rows.Next() {
+			var n, least int
+			require.NoError(t, rows.Scan(&n))
+			require.NoError(t, conn.QueryRowContext(t.Context(), from, n).Scan(&least))
+			require.Equal(t, n, least)
+			got = append(got, n)
+		}
+		require.NoError(t, rows.Err())
+		return got
+	}
+	assert.Equal(t, []int{2, 3, 4}, list(conn, 2))
+	assert.Equal(t, []int{1, 2, 3, 4}, list(conn, 1))
+
+	// Another process changes the table.
+	other, _ := lone(t, path)
+	_, err := other.ExecContext(t.Context(), `ALTER TABLE t ADD COLUMN more TEXT DEFAULT 'x'; DELETE FROM t WHERE n < 4`)
+	require.NoError(t, err)
+	assert.Equal(t, []int{4}, list(conn, 1))
+	_, err = conn.ExecContext(t.Context(), insert, 5)
+	require.ErrorContains(t, err, "2 columns")
+	exec(`INSERT INTO t (n) VALUES ($1)`, 5)
+	assert.Equal(t, []int{4, 5}, list(conn, 1))
+}
+
+// A query that was given up leaves its statement usable.
+func TestKeptStatementOutlivesACancelledQuery(t *testing.T) {
+	conn, kept := lone(t, filepath.Join(t.TempDir(), "x.db"))
+	const count = `WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < $1) SELECT n FROM c`
+	ctx, cancel := context.WithCancel(t.Context())
+	rows, err := conn.QueryContext(ctx, count, 1_000_000_000)
+	require.NoError(t, err)
+	defer rows.Close()
+	require.True(t, rows.Next())
+	cancel()
+	for rows.Next() {
+	}
+	require.Error(t, rows.Err())
+	assert.Contains(t, kept().idle, count)
+	var n int
+	require.NoError(t, conn.QueryRowContext(t.Context(), count, 1).Scan(&n))
+	assert.Equal(t, 1, n)
+}
+
+func TestFewStatementsAreKept(t *testing.T) {
+	conn, kept := lone(t, filepath.Join(t.TempDir(), "x.db"))
+	for i := range 3 * maxIdleStatements {
+		var n int
+		require.NoError(t, conn.QueryRowContext(t.Context(), fmt.Sprintf(`SELECT %d`, i)).Scan(&n))
+		require.Equal(t, i, n)
+	}
+	assert.Len(t, kept().idle, maxIdleStatements)
+	assert.Contains(t, kept().idle, fmt.Sprintf(`SELECT %d`, 3*maxIdleStatements-1), "the latest is kept")
+}
