@@ -384,6 +384,7 @@ func TestHugeDiffsAreCut(t *testing.T) {
 	assert.LessOrEqual(t, providers.EstimateTokens(reportText(report)), 3100)
 	assert.Contains(t, reportText(report), cutPrefix)
 
+	write(t, strings.Repeat("a line that repeats for ever and ever\n", 60_000), dir, "huge.txt") // 2 MB, read whole
 	report = inspect(t, newWorkspace(t, dir), GitQuery{Tokens: 10_000_000})
 	require.Equal(t, []string{"huge.txt"}, entryPaths(dir, report.Manifest.Cut), "however many tokens there are")
 }
@@ -395,6 +396,7 @@ func TestNamesOfOneLetter(t *testing.T) {
 	write(t, "2\n", dir, "a")
 	report := inspect(t, newWorkspace(t, dir), GitQuery{Tokens: 3000})
 	assert.Equal(t, []string{"a"}, entryPaths(dir, report.Manifest.Sent))
+	assert.Len(t, report.Repositories[0].Changes, 1)
 }
 
 func TestManyChangedFiles(t *testing.T) {
