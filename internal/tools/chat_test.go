@@ -177,6 +177,22 @@ func TestChatSendsFilesOnce(t *testing.T) {
 	assert.Contains(t, h.last(), "package second")
 }
 
+// Agents write a line behind a path, or several paths in one text.
+func TestChatTakesPathsAsAgentsWriteThem(t *testing.T) {
+	h := newHouse(t, asktest.Says("ok"))
+	h.file("a.go", "package first\n")
+	h.file("b.go", "package second\n")
+	for _, files := range []any{"a.go, b.go", []string{"a.go:1", "b.go:3-4", "a.go"}} {
+		h.call("chat", map[string]any{"prompt": "look", "files": files})
+		assert.Equal(t, 1, strings.Count(h.last(), "package first"), files)
+		assert.Equal(t, 1, strings.Count(h.last(), "package second"), files)
+	}
+	object, _ := h.call("chat", map[string]any{"prompt": "look", "files": "a.go, none.go"})
+	assert.Equal(t, "file_not_found", codeIn(object))
+	object, _ = h.call("chat", map[string]any{"prompt": "look", "files": ".env:1"})
+	assert.Equal(t, "path_denied", codeIn(object))
+}
+
 func TestChatRefusesFiles(t *testing.T) {
 	h := newHouse(t, asktest.Says("ok"))
 	env := h.file(".env", "KEY=hunter2")

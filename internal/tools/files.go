@@ -25,6 +25,7 @@ func (d *Deps) attach(ctx context.Context, h *ask.Hold, q *ask.Question, files, 
 		return nil
 	}
 	progress.From(ctx).Phase("reading files")
+	files = d.Workspace.Named(ctx, files...)
 	if err := d.Workspace.Check(ctx, files...); err != nil {
 		return err
 	}

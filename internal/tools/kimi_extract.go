@@ -19,7 +19,7 @@ func kimiUploadAndExtract(d *Deps) Tool {
 
 // extract gives the text of files as the system messages that Kimi's models take them in.
 func (d *Deps) extract(ctx context.Context, in extractInput) (*Result, error) {
-	files, err := d.read(ctx, "kimi_upload_and_extract", in.Files)
+	files, err := d.read(ctx, "kimi_upload_and_extract", d.Workspace.Named(ctx, in.Files...))
 	if err != nil {
 		return nil, err
 	}

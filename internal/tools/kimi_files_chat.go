@@ -42,6 +42,7 @@ func (d *Deps) filesChat(ctx context.Context, in filesChatInput) (*Result, error
 		return r, nil
 	}
 	// A path that can't be used is the caller's slip: better to say so than to answer about the rest.
+	in.Files = d.Workspace.Named(ctx, in.Files...)
 	if err := d.Workspace.Check(ctx, in.Files...); err != nil {
 		return nil, err
 	}

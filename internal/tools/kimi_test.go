@@ -56,6 +56,24 @@ func TestExtract(t *testing.T) {
 	})
 }
 
+// Paths as agents write them: relative ones, one file in two spellings, two in one text, with a line behind.
+func TestFilesAreKnownByAnySpelling(t *testing.T) {
+	with(t, func(t *testing.T, r *rig) {
+		a, b := r.file("a.txt", "first"), r.file("b.txt", "second")
+		for _, files := range []any{[]string{a, "a.txt", "b.txt"}, a + ", b.txt", []string{"a.txt:12", "b.txt#L3-L4", b}} {
+			o := r.call("kimi_upload_and_extract", object{"files": files})
+			require.Len(t, o["messages"], 2, files)
+			for i, path := range []string{a, b} {
+				assert.Equal(t, path, o["messages"].([]any)[i].(object)["_path"], files)
+			}
+			r.Script(emulator.Say("Read."))
+			o = r.call("kimi_multi_file_chat", object{"files": files, "prompt": "What do they say?"})
+			assert.Equal(t, "Read.", o["content"], o)
+		}
+		assert.Len(t, r.seen(emulator.OpUpload), 2)
+	})
+}
+
 func TestExtractWithinItsLimits(t *testing.T) {
 	t.Run("count", func(t *testing.T) {
 		with(t, func(t *testing.T, r *rig) {

@@ -77,6 +77,7 @@ func TestPrecommitInspectsGit(t *testing.T) {
 		"staged without new":   {[]any{"include_unstaged", false}, "// staged", "// fresh"},
 		"unstaged alone":       {[]any{"include_staged", false}, "len(n); i++", "// staged"},
 		"a new file once":      {[]any{"relevant_files", []string{filepath.Join(l.dir, "fresh.go")}}, "+package window // fresh", "1| package window // fresh"},
+		"a new file, relative": {[]any{"relevant_files", "fresh.go"}, "+package window // fresh", "1| package window // fresh"},
 		"against a commit":     {[]any{"compare_to", "HEAD"}, "len(n); i++", "secret-value"},
 		"a folder and a focus": {[]any{"path", l.dir, "focus_on", "the loop"}, "focus: the loop", "No path was named"},
 	} {

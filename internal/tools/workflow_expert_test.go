@@ -64,6 +64,25 @@ func TestExpertAsksForFiles(t *testing.T) {
 	})
 }
 
+// The expert is given a file that is named with a line, that stands in a text with another, and that it cites itself.
+func TestExpertIsGivenFilesAsAgentsNameThem(t *testing.T) {
+	answers := []string{`{"status": "files_required_to_continue", "files_needed": ["third.go:1"]}`, expertSays()}
+	l := newLab(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		answer := answers[0]
+		answers = answers[1:]
+		return asktest.Says(answer)(ctx, req, on)
+	})
+	l.file("window.go", source)
+	l.file("extra.go", "package window // the other half\n")
+	l.file("third.go", "package window // the third\n")
+	done := l.call("debug", l.step("debug", 1, 1, "files_checked", "window.go:1", "relevant_files", []string{"window.go:4, extra.go", "./extra.go"}))
+	assert.EqualValues(t, 3, at(done, "file_context", "files_embedded"))
+	assert.False(t, noteIn(done, "Not found"))
+	for _, part := range []string{"func Sum", "the other half", "the third"} {
+		assert.Equal(t, 1, strings.Count(l.prompt(), part), part)
+	}
+}
+
 // A file that the expert asks for is never one that may not be read.
 func TestExpertAsksForARefusedFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 // Files is what the engine needs of the workspace.
 type Files interface {
 	Check(ctx context.Context, paths ...string) error
+	Named(ctx context.Context, paths ...string) []string
 	Embed(ctx context.Context, paths []string, b workspace.Budget, already map[string]conversation.Attachment) ([]conversation.Attachment, workspace.Manifest, error)
 	Image(ctx context.Context, ref string) (conversation.Attachment, error)
 	Verify(ctx context.Context, file string, line int, among ...string) workspace.Citation
@@ -147,7 +148,7 @@ const unnamed = 10
 func (r *run) check(ctx context.Context) error {
 	f := r.step.Facts
 	var gone []string
-	for _, path := range slices.Concat(f.FilesChecked, f.RelevantFiles, f.Paths) {
+	for _, path := range slices.Concat(r.Files.Named(ctx, slices.Concat(f.FilesChecked, f.RelevantFiles)...), f.Paths) {
 		err := r.Files.Check(ctx, path)
 		switch {
 		case err == nil:

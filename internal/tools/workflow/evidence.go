@@ -52,6 +52,7 @@ func working(ctx context.Context) (context.Context, context.CancelFunc) {
 func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[string]conversation.Attachment) (e Evidence, err error) {
 	ctx, cancel := working(ctx)
 	defer cancel()
+	paths = r.Files.Named(ctx, paths...)
 	if r.step.Evidence != nil {
 		if e, err = r.step.Evidence(ctx, r.c, tokens); err != nil {
 			return e, err

@@ -81,7 +81,7 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o opini
 	limited, cancel := working(ctx)
 	defer cancel()
 	had := len(given.Manifest.Sent) + len(given.Manifest.Cut)
-	all, err := r.embed(limited, Evidence{Manifest: given.Manifest}, o.wants, r.room(q)/2, held)
+	all, err := r.embed(limited, Evidence{Manifest: given.Manifest}, r.Files.Named(limited, o.wants...), r.room(q)/2, held)
 	if err != nil || len(all.Manifest.Sent)+len(all.Manifest.Cut) == had {
 		return refused("there is none among them that could be given and that it did not have.")
 	}

@@ -113,7 +113,7 @@ func (r *run) renderWants(ctx context.Context, o opinion, expert words.Words) (f
 		return nil, err
 	}
 	var files []string
-	for _, path := range o.wants {
+	for _, path := range r.Files.Named(ctx, o.wants...) {
 		if r.Files.Check(ctx, path) == nil {
 			files = append(files, path)
 		}
