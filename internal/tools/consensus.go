@@ -9,7 +9,7 @@ import (
 
 type consensusInput struct {
 	workflow.StepInput
-	Findings          string           `json:"findings,omitempty" jsonschema:"Your own view; no model is told."`
+	Findings          string           `json:"findings,omitempty" join:"lines" jsonschema:"Your own view; no model is told."`
 	RelevantFiles     []string         `json:"relevant_files,omitempty"`
 	Images            []string         `json:"images,omitempty"`
 	Model             string           `json:"model,omitempty"`

@@ -27,7 +27,7 @@ type sampleItem struct {
 
 type sampleInput struct {
 	BaseInput
-	Findings    string           `json:"findings" default:""`
+	Findings    string           `json:"findings" default:"" join:"lines"`
 	Next        bool             `json:"next_step_required,omitempty"`
 	Staged      bool             `json:"include_staged,omitempty" default:"true"`
 	Files       []string         `json:"files,omitempty"`
@@ -124,6 +124,7 @@ func TestDecodeMends(t *testing.T) {
 		{"truth as a number", `{` + needed + `,"include_staged":0}`, func(t *testing.T, in sampleInput) { assert.False(t, in.Staged) }, "took 0 as false"},
 		{"one string for a list", `{` + needed + `,"files":"a.go"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, []string{"a.go"}, in.Files) }, "one item as a list"},
 		{"list in a string", `{` + needed + `,"files":"[\"a\",\"b\"]"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, []string{"a", "b"}, in.Files) }, "unpacked the list"},
+		{"a list for lines of text", `{"step":"s","count":1,"findings":["first","second"]}`, func(t *testing.T, in sampleInput) { assert.Equal(t, "first\nsecond", in.Findings) }, "findings: took the list as 2 lines."},
 		{"blank string for a list", `{` + needed + `,"files":""}`, func(t *testing.T, in sampleInput) { assert.Empty(t, in.Files) }, ""},
 		{"a path like a list", `{` + needed + `,"files":"[id].tsx"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, []string{"[id].tsx"}, in.Files) }, "one item as a list"},
 		{"objects in strings", `{` + needed + `,"issues_found":["{\"severity\":\"high\"}"]}`, func(t *testing.T, in sampleInput) {

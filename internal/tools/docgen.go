@@ -8,7 +8,7 @@ import (
 
 type docgenInput struct {
 	workflow.StepInput
-	Findings               string           `json:"findings" default:""`
+	Findings               string           `json:"findings" default:"" join:"lines"`
 	RelevantFiles          []string         `json:"relevant_files,omitempty"`
 	RelevantContext        []string         `json:"relevant_context,omitempty"`
 	IssuesFound            []map[string]any `json:"issues_found,omitempty" text:"description"`

@@ -104,6 +104,10 @@ func (m *mender) text(v any, r rules, name string) (any, bool) {
 				m.note("%s: took the one item of the list.", name)
 				return m.text(given[0], r, name)
 			}
+			if lines, ok := texts(given); ok && r.lines {
+				m.note("%s: took the list as %d lines.", name, len(given))
+				return lines, true
+			}
 		}
 		if text == "" {
 			m.fail(name, "%s is %s; it takes a text", name, show(v))
@@ -130,6 +134,19 @@ func (m *mender) text(v any, r rules, name string) (any, bool) {
 	}
 	m.fail(name, "%s is %s; it takes %s", name, show(text), either(r.enum))
 	return nil, false
+}
+
+// texts joins a list of texts by lines, false when it has other items.
+func texts(list []any) (string, bool) {
+	lines := make([]string, len(list))
+	for i, item := range list {
+		text, ok := item.(string)
+		if !ok {
+			return "", false
+		}
+		lines[i] = text
+	}
+	return strings.Join(lines, "\n"), true
 }
 
 // plain is a word without case and separators.

@@ -36,6 +36,7 @@ type rules struct {
 	types   []string
 	items   []string // the JSON types of a free-form list's items
 	text    string
+	lines   bool // a list of texts is taken as its lines
 }
 
 var (
@@ -130,6 +131,7 @@ func (r *rules) read(tag reflect.StructTag) error {
 	}
 	var errs [2]error
 	r.enum, r.also, r.types, r.items, r.text = list("enum"), list("also"), list("types"), list("items"), tag.Get("text")
+	r.lines = tag.Get("join") == "lines"
 	r.minimum, errs[0] = number("minimum")
 	r.maximum, errs[1] = number("maximum")
 	return errors.Join(errs[:]...)

@@ -4,7 +4,7 @@ import "github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 
 type tracerInput struct {
 	workflow.StepInput
-	Findings          string   `json:"findings" default:""`
+	Findings          string   `json:"findings" default:"" join:"lines"`
 	FilesChecked      []string `json:"files_checked,omitempty"`
 	RelevantFiles     []string `json:"relevant_files,omitempty"`
 	RelevantContext   []string `json:"relevant_context,omitempty"`

@@ -21,7 +21,7 @@ type StepInput struct {
 // Investigation is what a step of the eight investigating workflows carries besides: what the caller looked at and found.
 type Investigation struct {
 	StepInput
-	Findings          string           `json:"findings" default:""`
+	Findings          string           `json:"findings" default:"" join:"lines"`
 	FilesChecked      []string         `json:"files_checked,omitempty"`
 	RelevantFiles     []string         `json:"relevant_files,omitempty" jsonschema:"The last step sends them to the expert."`
 	RelevantContext   []string         `json:"relevant_context,omitempty"`
