@@ -77,12 +77,18 @@ func (c *conn) askRoots() {
 
 // rootPaths reads a roots/list result: nil when it is none, the paths of its local folders else.
 func rootPaths(result json.RawMessage) []string {
-	var list mcp.ListRootsResult
+	var list struct {
+		Roots []json.RawMessage `json:"roots"`
+	}
 	if result == nil || json.Unmarshal(result, &list) != nil {
 		return nil
 	}
 	paths := []string{}
-	for _, root := range list.Roots {
+	for _, each := range list.Roots {
+		var root mcp.Root
+		if json.Unmarshal(each, &root) != nil {
+			continue // one entry that is nonsense does not take the others along
+		}
 		if path, ok := filePath(root.URI, runtime.GOOS == "windows"); ok {
 			paths = append(paths, path)
 		}

@@ -24,7 +24,7 @@ func TestRoots(t *testing.T) {
 		start := time.Now()
 		go func() {
 			time.Sleep(time.Second)
-			p.send(`{"jsonrpc":"2.0","id":"exai-1","result":{"roots":[{"uri":"file:///home/me/my%%20code","name":"x"},{"uri":"https://example.org/"}]}}`)
+			p.send(`{"jsonrpc":"2.0","id":"exai-1","result":{"roots":[{"uri":"file:///home/me/my%%20code","name":"x"},{"uri":"https://example.org/"},{"uri":5},"x",null,{}]}}`)
 		}()
 		paths, known := client.Roots(t.Context())
 		assert.True(t, known)
