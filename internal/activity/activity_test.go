@@ -191,7 +191,7 @@ func TestPassedLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, seen := open(t, settings(t))
 		limit := config.Limit{Name: "GLM_TIMEOUT_SECS", Value: 30 * time.Second}
-		l.LimitPassed(providers.LimitPassed{Limit: limit, Provider: "glm", Model: "glm-5.3", RequestID: "r-1", Elapsed: 30 * time.Second})
+		l.LimitPassed(providers.LimitPassed{Limit: limit, Provider: "glm", Model: "glm-5.3", RequestID: "r-1", Elapsed: 30 * time.Second, Tool: "chat", ContinuationID: "c-1"})
 		l.LimitPassed(providers.LimitPassed{Limit: limit, Provider: "glm"})
 		w := l.Start(Call{ID: "1", RequestID: "r-2", Tool: "precommit"})
 		time.Sleep(67500 * time.Millisecond)
@@ -202,7 +202,7 @@ func TestPassedLimits(t *testing.T) {
 		require.Len(t, warnings, 3)
 		assert.Equal(t, map[string]any{
 			"limit": "GLM_TIMEOUT_SECS", "limit_secs": 30.0, "setting": "GLM_TIMEOUT_SECS=30s", "provider": "glm", "model": "glm-5.3",
-			"tool": "", "request_id": "r-1", "elapsed_secs": 30.0,
+			"tool": "chat", "request_id": "r-1", "continuation_id": "c-1", "elapsed_secs": 30.0,
 		}, warnings[0].ContextMap())
 		got := messages(records(t, l))
 		assert.Contains(t, got, "limit_passed WARNING LIMIT_PASSED: GLM_TIMEOUT_SECS=30s glm/glm-5.3 after 30.0s req_id=r-1")

@@ -138,7 +138,8 @@ func attemptRecord(a providers.Attempt) Record {
 
 // LimitPassed takes down a limit that ended a request.
 func (l *Log) LimitPassed(p providers.LimitPassed) {
-	l.passed(p.Limit, Record{Provider: p.Provider, Model: p.Model, RequestID: p.RequestID}, p.Elapsed)
+	r := Record{Provider: p.Provider, Model: p.Model, RequestID: p.RequestID, Tool: p.Tool, ContinuationID: p.ContinuationID}
+	l.passed(p.Limit, r, p.Elapsed)
 }
 
 // Stats returns the figures as they stand.

@@ -309,7 +309,8 @@ func (l *Log) passed(limit config.Limit, r Record, elapsed time.Duration) {
 	l.logger.Warn("a time limit passed",
 		zap.String("limit", limit.Name), zap.Float64("limit_secs", limit.Value.Seconds()), zap.Stringer("setting", limit),
 		zap.String("provider", r.Provider), zap.String("model", r.Model), zap.String("tool", r.Tool),
-		zap.String("request_id", r.RequestID), zap.Float64("elapsed_secs", elapsed.Seconds()))
+		zap.String("request_id", r.RequestID), zap.String("continuation_id", r.ContinuationID),
+		zap.Float64("elapsed_secs", elapsed.Seconds()))
 	r.Kind, r.Level = LimitPassed, levelWarning
 	r.Message = fmt.Sprintf("LIMIT_PASSED: %s %s after %.1fs", limit, who, elapsed.Seconds())
 	if r.RequestID != "" {

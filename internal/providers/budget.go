@@ -12,6 +12,8 @@ type Budget struct {
 	Limit config.Limit // what governs the call, by name
 	Class config.Class
 	Start time.Time
+	// The call as logs name it: its tool, and the conversation that it belongs to, "" for none.
+	Tool, ContinuationID string
 }
 
 // The part of a call's limit that is kept for storing and answering.

@@ -115,6 +115,8 @@ type LimitPassed struct {
 	Limit     config.Limit
 	Provider  string
 	Model     string
-	RequestID string
+	RequestID string // the vendor's
 	Elapsed   time.Duration
+	// The tool call that it happened in, "" outside of one; the conversation is "" where the call has none.
+	Tool, ContinuationID string
 }

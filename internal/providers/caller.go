@@ -213,8 +213,10 @@ func (c *Caller) attempted(a Attempt) {
 	}
 }
 
-func (c *Caller) limitPassed(l LimitPassed) {
+// limitPassed tells the observer of a limit that ended something in a call.
+func (c *Caller) limitPassed(l LimitPassed, of Budget) {
 	if c.obs != nil {
+		l.Tool, l.ContinuationID = of.Tool, of.ContinuationID
 		c.obs.LimitPassed(l)
 	}
 }

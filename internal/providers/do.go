@@ -68,7 +68,7 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 		return nil
 	}
 	err = err.at(provider, "", f.start)
-	c.reportLimit(err)
+	c.reportLimit(err, f.budget)
 	return err
 }
 
@@ -108,9 +108,9 @@ func (e *Error) at(provider, model string, start time.Time) *Error {
 }
 
 // reportLimit tells the observer of a limit that ended a request.
-func (c *Caller) reportLimit(e *Error) {
-	if e.Kind == KindTimeout && e.Limit != nil && c.obs != nil {
-		c.obs.LimitPassed(LimitPassed{Limit: *e.Limit, Provider: e.Provider, Model: e.Model, RequestID: e.RequestID, Elapsed: e.Elapsed})
+func (c *Caller) reportLimit(e *Error, of Budget) {
+	if e.Kind == KindTimeout && e.Limit != nil {
+		c.limitPassed(LimitPassed{Limit: *e.Limit, Provider: e.Provider, Model: e.Model, RequestID: e.RequestID, Elapsed: e.Elapsed}, of)
 	}
 }
 

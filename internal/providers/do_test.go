@@ -170,7 +170,9 @@ func TestAVendorsRequestIDIsKnownBeforeTheAnswerEnds(t *testing.T) {
 		}
 		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind("glm-5.3", "thread"))
 		require.NoError(t, err)
-		assert.Equal(t, "early-id", b.seen.limits[0].RequestID)
+		passed := b.seen.limits[0]
+		assert.Equal(t, "early-id", passed.RequestID)
+		assert.Equal(t, "tool conversation", passed.Tool+" "+passed.ContinuationID, "what the call is known by")
 		out.Live.Stop()
 		<-out.Live.Done()
 		assert.Equal(t, "early-id", b.seen.attempts[0].RequestID)

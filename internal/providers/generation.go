@@ -241,7 +241,7 @@ func (g *Generation) leave(limit config.Limit) {
 	model, requestID := g.out.Model, g.asked.requestID
 	g.mu.Unlock()
 
-	g.c.limitPassed(LimitPassed{Limit: limit, Provider: model.Provider, Model: model.ID, RequestID: requestID, Elapsed: time.Since(g.frame.start)})
+	g.c.limitPassed(LimitPassed{Limit: limit, Provider: model.Provider, Model: model.ID, RequestID: requestID, Elapsed: time.Since(g.frame.start)}, g.frame.budget)
 	g.c.keep(g, model.Provider)
 	close(g.behind)
 }
@@ -325,7 +325,7 @@ func (g *Generation) finish(resp *ChatResponse, err error) {
 	g.conclude(resp, err, failure)
 	g.mu.Unlock()
 	if failure != nil {
-		g.c.reportLimit(failure)
+		g.c.reportLimit(failure, g.frame.budget)
 	}
 }
 

@@ -167,7 +167,7 @@ func setUp(t testing.TB, set func(*config.Config)) *bench {
 
 // inClass puts a call of a class on the context, as dispatch does.
 func (b *bench) inClass(ctx context.Context, class config.Class) context.Context {
-	return providers.WithBudget(ctx, providers.Budget{Limit: b.cfg.Timeouts.For(class), Class: class, Start: time.Now()})
+	return providers.WithBudget(ctx, providers.Budget{Limit: b.cfg.Timeouts.For(class), Class: class, Start: time.Now(), Tool: "tool", ContinuationID: "conversation"})
 }
 
 // ask is a call that asks one question of a model.

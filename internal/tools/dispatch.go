@@ -131,7 +131,7 @@ func (c *call) begin() {
 // run gives the handler its context and waits for it, but not longer than the limit.
 func (c *call) run(ctx context.Context, p *prepared) *Result {
 	cause := reply.TimedOut(p.limit)
-	budget := providers.Budget{Limit: p.limit, Class: p.class, Start: c.inv.Received}
+	budget := providers.Budget{Limit: p.limit, Class: p.class, Start: c.inv.Received, Tool: c.inv.Tool, ContinuationID: c.about.ContinuationID}
 	ctx, cancel := context.WithDeadlineCause(ctx, budget.Deadline(), cause)
 	defer cancel()
 	reporter := progress.Start(c.inv.Progress, c.work.Heard, c.about.ContinuationID, c.inv.Tool, c.inv.Received)
