@@ -144,8 +144,10 @@ func ofVendor(e *providers.Error) *Error {
 		Limit: e.Limit, Elapsed: e.Elapsed, RetryAfter: e.RetryAfter, Err: e,
 	}
 	switch e.Kind {
-	case providers.KindRateLimited, providers.KindOverloaded, providers.KindTimeout:
+	case providers.KindOverloaded, providers.KindTimeout:
 		out.Retryable = true
+	case providers.KindRateLimited: // not where the day's or the plan's allowance is used up and nobody knows until when
+		out.Retryable = e.Retry || e.RetryAfter > 0
 	}
 	return out
 }

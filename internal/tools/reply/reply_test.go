@@ -84,14 +84,16 @@ func TestOfContexts(t *testing.T) {
 func TestRetryable(t *testing.T) {
 	for want, errs := range map[bool][]providers.Error{
 		true: {
-			{Kind: providers.KindRateLimited},
+			{Kind: providers.KindRateLimited, Retry: true},
+			{Kind: providers.KindRateLimited, RetryAfter: time.Hour}, // a day's allowance, with the time of its renewal
 			{Kind: providers.KindOverloaded},
 			{Kind: providers.KindTimeout},
 			{Kind: providers.KindNetwork, Retry: true},
 			{Kind: providers.KindProviderError, Retry: true},
 		},
 		false: {
-			{Kind: providers.KindNetwork}, // such as a certificate that is not trusted, or a name that does not exist
+			{Kind: providers.KindNetwork},     // such as a certificate that is not trusted, or a name that does not exist
+			{Kind: providers.KindRateLimited}, // a day's or a plan's allowance: a client that repeats its call by itself would never end
 			{Kind: providers.KindProviderError}, {Kind: providers.KindAuth}, {Kind: providers.KindBalance},
 		},
 	} {
