@@ -49,6 +49,9 @@ func plannerReply(l workflow.Local, in plannerInput, meta *Metadata) (func(id st
 	if in.IsBranchPoint && in.BranchID == "" {
 		meta.Note("is_branch_point came without a branch_id, so the step stays on the main line.")
 	}
+	if l.Step.Step == unwritten(l.Step.StepNumber) {
+		meta.Note(fmt.Sprintf("step still holds the placeholder of next_call. Send step %d again with the plan's own text, which replaces it.", l.Step.StepNumber))
+	}
 	meta.Own.Set("branches", plan.BranchIDs()).Set("step_history_length", len(l.Lines)).
 		Set("is_step_revision", in.IsStepRevision).Set("revises_step_number", orNull(in.RevisesStepNumber)).
 		Set("is_branch_point", in.IsBranchPoint).Set("branch_from_step", orNull(in.BranchFromStep)).
@@ -71,8 +74,15 @@ func plannerReply(l workflow.Local, in plannerInput, meta *Metadata) (func(id st
 		if deep {
 			o.Set("thinking_required", true).Set("required_thinking", w.Actions)
 		}
-		return l.Pause(o, id, l.Next(id), w)
+		next := l.Next(id)
+		next.Arguments.Set("step", unwritten(l.Step.StepNumber+1))
+		return l.Pause(o, id, next, w)
 	}, err
+}
+
+// unwritten stands in next_call for a step that only the caller can write. Sent as it is, it would become part of the plan.
+func unwritten(number int) string {
+	return fmt.Sprintf("(Write step %d of the plan here.)", number)
 }
 
 func finishedPlan(l workflow.Local, plan workflow.Plan) (func(id string) *Object, error) {
