@@ -9,6 +9,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
@@ -30,6 +31,9 @@ func stepper[In stepped](d *Deps, s workflow.Spec, run func(ctx context.Context,
 		step, err := stepOf(d.Config, s.Tool, in)
 		if err != nil {
 			return nil, err
+		}
+		if strings.TrimSpace(step.Facts.Step) == "" {
+			return nil, reply.Refuse("Say in step what this step is about; in the first one, what is asked.", "step is blank.")
 		}
 		if r := d.resend("step", step.Facts.Step, step.Words); r != nil {
 			return r, nil

@@ -89,6 +89,17 @@ func TestEveryValidArgumentSetIsTaken(t *testing.T) {
 	}
 }
 
+// A step without words asks nobody: models would answer a question that nobody put.
+func TestBlankStepIsRefused(t *testing.T) {
+	for _, tool := range workflows {
+		l := newLab(t, asktest.Says(expertSays()))
+		for _, blank := range []string{"", " \n"} {
+			assert.Equal(t, "invalid_request", l.errorCode(tool, with(minimalArgs(t, tool), "step", blank)), tool)
+		}
+		assert.Zero(t, l.asked(), tool)
+	}
+}
+
 // Agents write issues as plain sentences: each is an issue, of medium severity like any that names none.
 func TestIssuesInPlainWords(t *testing.T) {
 	for _, tool := range []string{"debug", "analyze", "thinkdeep", "codereview", "refactor", "secaudit", "testgen", "precommit", "docgen"} {
