@@ -5,14 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools"
 )
 
 // Why a call's context ended, by context.Cause.
@@ -204,7 +209,11 @@ func (c *conn) takeToolCall(k *call) (err error) {
 		return err
 	}
 	if _, known := c.server.tools[k.tool.name]; !known {
-		return errors.New("there is no tool " + quote(k.tool.name) + "; tools/list names those that there are")
+		meant := ";"
+		if near := tools.Nearest(k.tool.name, slices.Sorted(maps.Keys(c.server.tools))); len(near) > 0 {
+			meant = "; did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return errors.New("there is no tool " + quote(k.tool.name) + meant + " tools/list names those that there are")
 	}
 	return nil
 }

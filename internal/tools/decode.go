@@ -117,7 +117,7 @@ func (s *shape) unknown(object map[string]any, absent []string, m *mender) error
 		if slices.ContainsFunc(s.params, func(p param) bool { return p.name == name }) {
 			continue
 		}
-		near := nearest(name, s.names())
+		near := Nearest(name, s.names())
 		switch {
 		case strings.HasPrefix(name, "_"): // never one of ours
 			ignored = append(ignored, name)

@@ -211,7 +211,7 @@ func TestNearest(t *testing.T) {
 		"thinkingMode": {"thinking_mode"}, "continuationId": {"continuation_id"}, "stpe": {"step"}, "explanation": nil, "id": nil, "": nil,
 		strings.Repeat("x", 10_000): nil,
 	} {
-		assert.Equal(t, want, nearest(meant, names), meant)
+		assert.Equal(t, want, Nearest(meant, names), meant)
 	}
 }
 

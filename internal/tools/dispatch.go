@@ -102,7 +102,7 @@ func (x *Dispatcher) prepare(inv Invocation) (Tool, *prepared, error) {
 	t, ok := x.tools[inv.Tool]
 	if !ok {
 		hint := "tools/list names the tools."
-		if near := nearest(inv.Tool, x.names); len(near) > 0 {
+		if near := Nearest(inv.Tool, x.names); len(near) > 0 {
 			hint = "Did you mean " + either(near) + "? " + hint
 		} else {
 			hint = "The tools are " + strings.Join(slices.Sorted(slices.Values(x.names)), ", ") + "."

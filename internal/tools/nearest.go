@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// nearest picks the names, at most three, that one was probably meant for, the closest first: those that differ in case
+// Nearest picks the names, at most three, that one was probably meant for, the closest first: those that differ in case
 // and separators alone, by one or two typing errors, or by a part of the name.
-func nearest(meant string, names []string) []string {
+func Nearest(meant string, names []string) []string {
 	type match struct {
 		name string
 		cost int

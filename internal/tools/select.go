@@ -62,7 +62,7 @@ func strange(variable string, names []string, all []Tool) []string {
 			continue
 		}
 		w := fmt.Sprintf("%s: there is no tool %q.", variable, n)
-		if near := nearest(n, known); len(near) > 0 {
+		if near := Nearest(n, known); len(near) > 0 {
 			w += " Did you mean " + either(near) + "?"
 		}
 		warnings = append(warnings, w)
