@@ -42,7 +42,7 @@ func clean(v string) string {
 	if n := len(v); n >= 2 && v[0] == v[n-1] && (v[0] == '"' || v[0] == '\'') {
 		v = strings.TrimSpace(v[1 : n-1])
 	}
-	if strings.ContainsAny(v, "_$") && placeholder().MatchString(v) {
+	if v != "" && strings.ContainsRune("<$yY", rune(v[0])) && placeholder().MatchString(v) {
 		return ""
 	}
 	return v

@@ -10,8 +10,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // rule says what a variable accepts and brings a value into the one form that the env library decodes.
@@ -118,12 +116,13 @@ func oneOf(words ...string) rule {
 	}
 }
 
-// matching accepts what a pattern matches.
-func matching(pattern, accepts string) rule {
-	re := lazyregexp.New(pattern)
-	return rule{accepts: accepts, norm: func(raw string, _ place) (string, bool) {
-		return raw, re().MatchString(raw)
-	}}
+// nameOf tells whether a text is 1 to 100 ASCII letters, digits and these marks. It checks what most settings hold, so that
+// compiling a pattern for it would show in the start.
+func nameOf(raw, marks string) bool {
+	return raw != "" && len(raw) <= 100 && !strings.ContainsFunc(raw, func(r rune) bool {
+		letter := 'a' <= r|0x20 && r|0x20 <= 'z'
+		return !letter && (r < '0' || '9' < r) && !strings.ContainsRune(marks, r)
+	})
 }
 
 var (
@@ -134,14 +133,15 @@ var (
 		n := utf8.RuneCountInString(raw) // a pattern that counts to 200 over such a class takes 8 ms to compile
 		return raw, n >= 1 && n <= 200 && !strings.ContainsFunc(raw, func(r rune) bool { return unicode.Is(unicode.C, r) })
 	}}
-	word  = matching(`^[A-Za-z0-9._-]{1,100}$`, "letters, digits, point, dash and underscore")
+	word = rule{accepts: "letters, digits, point, dash and underscore", norm: func(raw string, _ place) (string, bool) {
+		return raw, nameOf(raw, "._-")
+	}}
 	model = rule{accepts: "a model's name", norm: func(raw string, _ place) (string, bool) {
 		if strings.EqualFold(raw, "auto") {
 			return "auto", true
 		}
-		return raw, modelName().MatchString(raw)
+		return raw, nameOf(raw, "._:/@-")
 	}}
-	modelName = lazyregexp.New(`^[A-Za-z0-9._:/@-]{1,100}$`)
 )
 
 // list accepts names separated by commas, semicolons or spaces, each as a rule takes it.

@@ -38,26 +38,18 @@ func For(name string) (Words, error) {
 
 func parse(name, text string) Words {
 	w := Words{Name: name, sections: map[string]string{}}
-	section := ""
-	var body []string
-	end := func() {
-		if section != "" {
-			w.sections[section] = strings.TrimSpace(strings.Join(body, "\n"))
-		}
-		body = nil
-	}
-	for _, line := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
-		switch {
-		case strings.HasPrefix(line, "## "):
-			end()
-			section = strings.ToLower(strings.TrimSpace(line[3:]))
-		case section == "" && strings.HasPrefix(line, "# "):
-			w.Title = strings.TrimSpace(line[2:])
-		default:
-			body = append(body, line)
+	head, rest, more := strings.Cut("\n"+strings.ReplaceAll(text, "\r\n", "\n"), "\n## ")
+	for line := range strings.Lines(head) {
+		if title, ok := strings.CutPrefix(line, "# "); ok {
+			w.Title = strings.TrimSpace(title)
 		}
 	}
-	end()
+	for more {
+		var section string
+		section, rest, more = strings.Cut(rest, "\n## ")
+		name, body, _ := strings.Cut(section, "\n")
+		w.sections[strings.ToLower(strings.TrimSpace(name))] = strings.TrimSpace(body)
+	}
 	// A client shows a description as one paragraph.
 	w.Description = strings.Join(strings.Fields(w.sections["description"]), " ")
 	return w
