@@ -51,15 +51,7 @@ func untilSignal() context.Context {
 func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io.Writer) int {
 	errw = zapcore.Lock(zapcore.AddSync(errw)) // a call's progress and the log are written side by side
 	a := &app{environ: environ, in: in, out: out, errw: errw}
-	root := a.rootCommand()
-	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errw)
-	if completing(args) {
-		a.teachCompletion(root)
-	}
-	err := root.ExecuteContext(ctx)
+	err := a.execute(ctx, args)
 	var failed failure
 	switch {
 	case err == nil:
@@ -73,6 +65,22 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io
 		fmt.Fprintf(errw, "exai-mcp: %v\n", err)
 		return exitUsage
 	}
+}
+
+// execute runs the command that the arguments name.
+func (a *app) execute(ctx context.Context, args []string) error {
+	if len(args) == 0 { // as every client starts us: without the time that it takes to make all the commands
+		return a.serve(ctx)
+	}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.errw)
+	if completing(args) {
+		a.teachCompletion(root)
+	}
+	return root.ExecuteContext(ctx)
 }
 
 // failure is an outcome with exit code 1. An err of nil says that the command has told all there is to tell.
@@ -114,7 +122,7 @@ that is not accepted; 130 cut short by a second signal.`,
 		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          a.serve,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
 	}
 	root.PersistentFlags().StringVar(&a.envFile, "env-file", "", "read settings from this file; the environment wins over it")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/server"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
@@ -31,13 +33,14 @@ func (a *app) serveCommand() *cobra.Command {
 stderr. The server is started by an MCP client, which closes stdin to end it: calls in flight may finish for 1.5 s, then
 they are cancelled and stored. SIGTERM and SIGINT cancel at once. Either way it is gone within 2 s.`,
 		Args: cobra.NoArgs,
-		RunE: a.serve,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
 	}
 }
 
-func (a *app) serve(cmd *cobra.Command, _ []string) error {
+func (a *app) serve(ctx context.Context) error {
 	collect := debug.SetGCPercent(-1)
 	defer debug.SetGCPercent(collect)
+	go providers.Prepare()
 	cfg, err := a.load()
 	if err != nil {
 		return err
@@ -66,7 +69,7 @@ func (a *app) serve(cmd *cobra.Command, _ []string) error {
 		Name: cfg.Server.Name, Version: p.build.version, Instructions: words.Instructions(),
 		Tools: p.tools, Call: p.dispatch.Call, Resources: p.reading, Prompts: p.prompts, Client: p.client, Log: p.log,
 	})
-	end, err := s.Serve(cmd.Context(), a.in, a.out)
+	end, err := s.Serve(ctx, a.in, a.out)
 	p.close(end.Add(goneWithin))
 	if err != nil {
 		return failure{err}

@@ -35,6 +35,8 @@ type answer struct {
 	ID     *int            `json:"id"`
 	Result json.RawMessage `json:"result"`
 	Error  json.RawMessage `json:"error"`
+
+	at time.Time // when the line was there
 }
 
 func startChild(environ []string, dir, exe string, args ...string) (*child, error) {
@@ -64,7 +66,7 @@ func (c *child) read(stdout io.Reader) {
 		if err != nil {
 			return
 		}
-		var a answer
+		a := answer{at: time.Now()}
 		if json.Unmarshal(line, &a) != nil || a.ID == nil {
 			continue
 		}
@@ -80,6 +82,12 @@ func (c *child) read(stdout io.Reader) {
 
 // ask sends a request and waits for its result.
 func (c *child) ask(method string, params any) (json.RawMessage, error) {
+	a, err := c.await(method, params)
+	return a.Result, err
+}
+
+// await sends a request and waits for its answer, which is no error.
+func (c *child) await(method string, params any) (answer, error) {
 	to := make(chan answer, 1)
 	c.mu.Lock()
 	c.last++
@@ -88,18 +96,18 @@ func (c *child) ask(method string, params any) (json.RawMessage, error) {
 	err := c.write(map[string]any{"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 	c.mu.Unlock()
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	select {
 	case a := <-to:
 		if a.Error != nil {
-			return nil, fmt.Errorf("%s: %s", method, a.Error)
+			return answer{}, fmt.Errorf("%s: %s", method, a.Error)
 		}
-		return a.Result, nil
+		return a, nil
 	case <-c.ended:
-		return nil, fmt.Errorf("the server ended before it answered %s; its last lines: %s", method, c.stderr)
+		return answer{}, fmt.Errorf("the server ended before it answered %s; its last lines: %s", method, c.stderr)
 	case <-time.After(2 * time.Minute):
-		return nil, errors.New("no answer to " + method)
+		return answer{}, errors.New("no answer to " + method)
 	}
 }
 
@@ -113,18 +121,18 @@ func (c *child) write(message any) error {
 }
 
 // greet shakes hands and returns the catalogue.
-func (c *child) greet() (json.RawMessage, error) {
-	_, err := c.ask("initialize", map[string]any{
+func (c *child) greet() (list answer, err error) {
+	_, err = c.ask("initialize", map[string]any{
 		"protocolVersion": "2025-11-25", "capabilities": map[string]any{},
 		"clientInfo": map[string]any{"name": "bench", "version": "1"},
 	})
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	if err := c.write(map[string]any{"jsonrpc": "2.0", "method": "notifications/initialized"}); err != nil {
-		return nil, err
+		return answer{}, err
 	}
-	return c.ask("tools/list", map[string]any{})
+	return c.await("tools/list", map[string]any{})
 }
 
 // reply is what the figures need of a tool's reply object.

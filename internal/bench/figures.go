@@ -96,10 +96,9 @@ func (b *bench) start() ([]figure, error) {
 		if err != nil {
 			return 0, err
 		}
-		_, err = c.greet()
-		took := time.Since(begin)
+		list, err := c.greet()
 		c.kill()
-		return took, err
+		return list.at.Sub(begin), err
 	}
 	var ours, noop []time.Duration
 	for round := range rounds {
@@ -134,8 +133,8 @@ func (b *bench) catalogue() ([]figure, error) {
 			return 0, 0, err
 		}
 		var listed struct{ Tools []struct{} }
-		err = json.Unmarshal(list, &listed)
-		return utf8.RuneCount(list), len(listed.Tools), err
+		err = json.Unmarshal(list.Result, &listed)
+		return utf8.RuneCount(list.Result), len(listed.Tools), err
 	}
 	var figures []figure
 	for _, mode := range []struct {

@@ -36,11 +36,11 @@ type Catalog struct {
 // known id replaces the fields that it has (null takes one away), another id is a new model.
 func NewCatalog(file string) (*Catalog, error) {
 	if file == "" {
-		c, err := catalogOf(builtinModels)
+		models, err := builtin()
 		if err != nil {
 			return nil, fmt.Errorf("embedded models: %w", err)
 		}
-		return c, nil
+		return catalogOf(models)
 	}
 	over, err := os.ReadFile(file)
 	if err != nil {
@@ -50,24 +50,41 @@ func NewCatalog(file string) (*Catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
 	}
-	c, err := catalogOf(merged)
+	models, err := readModels(merged)
+	if err != nil {
+		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
+	}
+	c, err := catalogOf(models)
 	if err != nil {
 		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
 	}
 	return c, nil
 }
 
-// catalogOf reads a JSON array of models.
-func catalogOf(text []byte) (*Catalog, error) {
-	var models []Model
+var builtin = sync.OnceValues(func() ([]Model, error) { return readModels(builtinModels) })
+
+// Prepare reads the embedded models ahead of NewCatalog, for who starts a program and has other things to do meanwhile.
+func Prepare() {
+	_, _ = builtin() // NewCatalog tells of the error
+}
+
+// readModels reads a JSON array of models.
+func readModels(text []byte) (models []Model, err error) {
 	if err := decodeStrictly(text, &models); err != nil {
 		return nil, err
 	}
+	for i := range models {
+		if err := models[i].settle(); err != nil {
+			return nil, fmt.Errorf("model %q: %w", models[i].ID, err)
+		}
+	}
+	return models, nil
+}
+
+// catalogOf makes a catalogue of models.
+func catalogOf(models []Model) (*Catalog, error) {
 	c := &Catalog{now: time.Now, byName: map[string]int{}}
 	for _, m := range models {
-		if err := m.settle(); err != nil {
-			return nil, fmt.Errorf("model %q: %w", m.ID, err)
-		}
 		if err := c.add(m); err != nil {
 			return nil, fmt.Errorf("model %q: %w", m.ID, err)
 		}

@@ -61,9 +61,11 @@ func (s *Server) register() {
 		}
 	}
 	if s.prompts != nil {
+		var names []mcpserver.ServerPrompt // listedPrompts knows the rest
 		for _, name := range s.prompts.Names() {
-			s.mcp.AddPrompt(mcp.Prompt{Name: name}, s.getPrompt) // listedPrompts knows the rest
+			names = append(names, mcpserver.ServerPrompt{Prompt: mcp.Prompt{Name: name}, Handler: s.getPrompt})
 		}
+		s.mcp.AddPrompts(names...)
 	}
 }
 

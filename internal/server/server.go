@@ -58,10 +58,12 @@ func New(o Options) *Server {
 		mcpserver.WithToolFilter(s.listed),
 		mcpserver.WithHooks(hooks),
 	)...)
-	for _, t := range o.Tools {
+	names := make([]mcpserver.ServerTool, len(o.Tools)) // listed knows the rest
+	for i, t := range o.Tools {
 		s.tools[t.Name] = t
-		s.mcp.AddTool(mcp.Tool{Name: t.Name}, s.callTool) // listed knows the rest
+		names[i] = mcpserver.ServerTool{Tool: mcp.Tool{Name: t.Name}, Handler: s.callTool}
 	}
+	s.mcp.AddTools(names...)
 	s.register()
 	return s
 }
