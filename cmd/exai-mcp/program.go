@@ -54,6 +54,13 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 		return zapcore.NewTee(toStderr, toClient)
 	}))
 	p.activity = activity.Open(cfg, p.log)
+	// The tools are made while the vendors are: until one is called it looks at nothing of deps but the settings.
+	deps := &tools.Deps{Config: cfg}
+	made := make(chan struct{})
+	go func() {
+		defer close(made)
+		p.tools, p.warnings = tools.Shown(deps)
+	}()
 	if err := p.connectVendors(); err != nil {
 		return nil, err
 	}
@@ -67,7 +74,8 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.makeTools()
+	<-made
+	p.joinTools(deps)
 	return p, nil
 }
 
@@ -95,8 +103,8 @@ func (p *program) connectVendors() error {
 	return nil
 }
 
-// makeTools makes the catalogue and the one entrance to it.
-func (p *program) makeTools() {
+// joinTools completes what the tools work with, and makes the one entrance to them.
+func (p *program) joinTools(deps *tools.Deps) {
 	conversations := func(ctx context.Context) (conversation.Store, error) {
 		s, err := p.database.get(ctx)
 		if err != nil {
@@ -118,13 +126,12 @@ func (p *program) makeTools() {
 	p.uploads = upload.New(upload.Options{
 		Config: p.cfg, Registry: p.registry, Caller: p.caller, Files: p.files, Activity: p.activity, Log: p.log,
 	})
-	deps := &tools.Deps{
+	*deps = tools.Deps{
 		Config: p.cfg, Registry: p.registry, Caller: p.caller, Threads: p.threads, Store: conversations, Issues: issues,
 		Workspace: p.files, Uploads: p.uploads, Activity: p.activity, Log: p.log,
 		Version: tools.Version{Number: p.build.version, Commit: p.build.commit, Date: p.build.date, Protocols: server.Revisions()},
 	}
-	shown, warnings := tools.Shown(deps)
-	p.tools, p.warnings = shown, append(slices.Clone(p.cfg.Warnings), warnings...)
+	p.warnings = append(slices.Clone(p.cfg.Warnings), p.warnings...)
 	p.dispatch = tools.NewDispatcher(deps, p.tools)
 	p.reading, p.prompts = tools.NewResources(deps), tools.NewPrompts(deps, p.tools)
 }
