@@ -54,7 +54,7 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 		return zapcore.NewTee(toStderr, toClient)
 	}))
 	p.activity = activity.Open(cfg, p.log)
-	// The tools are made while the vendors are: until one is called it looks at nothing of deps but the settings.
+	// The tools are made while the vendors are: until one is called, only the settings of deps are looked at.
 	deps := &tools.Deps{Config: cfg}
 	made := make(chan struct{})
 	go func() {

@@ -1,6 +1,7 @@
 package tools
 
-// Catalog is every tool there is, in the order of the documents. Which of them are shown is Shown's business.
+// Catalog is every tool there is, in the order of the documents. Which of them are shown is Shown's business. A tool looks
+// at d when it is called, not before, so that the parts of the program can be made side by side.
 func Catalog(d *Deps) []Tool {
 	return []Tool{
 		// A model's opinion

@@ -34,8 +34,8 @@ var consensusSpec = workflow.Spec{Tool: "consensus"}
 // consensus asks several models at once, each blind to the others. A caller that goes on with steps 2 and later gets the
 // same answers one by one.
 func consensus(d *Deps) Tool {
-	engine := d.engine()
 	return stepper(d, consensusSpec, func(ctx context.Context, step workflow.Step, in consensusInput) (*Result, error) {
+		engine := d.engine()
 		if in.StepNumber > 1 && step.Facts.ContinuationID != "" {
 			return engine.Later(ctx, consensusSpec, step)
 		}

@@ -44,12 +44,11 @@ func stepper[In stepped](d *Deps, s workflow.Spec, run func(ctx context.Context,
 
 // investigator makes a workflow tool of its spec. adjust, which may be nil, adds what the spec can't say to a step.
 func investigator[In investigation](d *Deps, s workflow.Spec, adjust func(step *workflow.Step, in In)) Tool {
-	engine := d.engine()
 	return stepper(d, s, func(ctx context.Context, step workflow.Step, in In) (*Result, error) {
 		if adjust != nil {
 			adjust(&step, in)
 		}
-		return engine.Run(ctx, s, step)
+		return d.engine().Run(ctx, s, step)
 	}, Hints(Annotations{ReadOnly: true, OpenWorld: true}), Limited(func(in In, cfg *config.Config) (config.Class, config.Limit) {
 		return stepLimit(cfg, s, in.Facts(), thinking(cfg, s.Tool, in.Base().ThinkingMode))
 	}))
@@ -57,9 +56,8 @@ func investigator[In investigation](d *Deps, s workflow.Spec, adjust func(step *
 
 // local makes a workflow tool that calls no model of the reply that it makes.
 func local[In stepped](d *Deps, s workflow.Spec, reply func(l workflow.Local, in In, meta *Metadata) (func(id string) *Object, error)) Tool {
-	engine := d.engine()
 	return stepper(d, s, func(ctx context.Context, step workflow.Step, in In) (*Result, error) {
-		return engine.RunLocal(ctx, s, step, func(l workflow.Local, meta *Metadata) (func(string) *Object, error) {
+		return d.engine().RunLocal(ctx, s, step, func(l workflow.Local, meta *Metadata) (func(string) *Object, error) {
 			return reply(l, in, meta)
 		})
 	}, Hints(Annotations{ReadOnly: true}), Class(config.ClassWorkflow))
