@@ -141,6 +141,10 @@ func TestChatGoesOn(t *testing.T) {
 	second, _ := h.call("chat", map[string]any{"prompt": "two", "continuation_id": idIn(t, first)})
 	assert.Equal(t, idIn(t, first), idIn(t, second))
 	assert.Len(t, h.requests[1].Messages, 4)
+	assert.Equal(t, h.requests[0].Messages, h.requests[1].Messages[:2], "the beginning stays, so that a vendor's cache hits")
+	for _, req := range h.requests {
+		assert.Equal(t, idIn(t, first), req.CacheKey)
+	}
 	// The same again by a blank prompt, and nothing is asked for it.
 	third, _ := h.call("chat", map[string]any{"continuation_id": idIn(t, first)})
 	assert.Equal(t, "ok", third["content"])

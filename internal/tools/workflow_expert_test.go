@@ -2,7 +2,9 @@ package tools
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -61,6 +63,49 @@ func TestExpertAsksForFiles(t *testing.T) {
 		done := l.call(tool, next)
 		assert.Equal(t, p.complete, done["status"])
 		assert.Contains(t, l.prompt(), "the third")
+	})
+}
+
+// What a caller says of its task reaches the expert, also where the first step is the last.
+func TestExpertIsToldEveryParameter(t *testing.T) {
+	// These steer the call or the protocol, or are files.
+	others := []string{
+		"step_number", "total_steps", "next_step_required", "use_assistant_model", "continuation_id", "backtrack_from_step", "temperature",
+		"thinking_mode", "use_websearch", "images", "model", "files_checked", "relevant_files", "style_guide_examples", "issues_found",
+		"path", "compare_to", "include_staged", "include_unstaged", "confidence",
+	}
+	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
+		l := newLab(t, asktest.Says(p.answer(nil)))
+		l.file("window.go", source)
+		var schema struct {
+			Properties map[string]struct {
+				Type string
+				Enum []string
+			}
+		}
+		require.NoError(t, json.Unmarshal(l.tools[tool].Schema(), &schema))
+		args := l.step(tool, 1, 1, "relevant_files", []string{"window.go"})
+		var marks []string
+		for name, property := range schema.Properties {
+			mark := "mark of " + name
+			switch {
+			case slices.Contains(others, name):
+				continue
+			case len(property.Enum) > 0:
+				mark = property.Enum[1]
+				args[name] = mark
+			case property.Type == "array":
+				args[name] = []string{mark}
+			default:
+				args[name] = mark
+			}
+			marks = append(marks, mark)
+		}
+		require.Greater(t, len(marks), 2)
+		l.call(tool, args)
+		for _, mark := range marks {
+			assert.Contains(t, l.prompt(), mark)
+		}
 	})
 }
 
