@@ -89,7 +89,7 @@ func percentile(d []time.Duration, p float64) time.Duration {
 
 // start is the time from the start of the process to its answer to tools/list, by turns with the no-op server's.
 func (b *bench) start() ([]figure, error) {
-	const rounds, warm = 45, 5
+	const rounds, warm = 105, 5
 	once := func(exe string) (time.Duration, error) {
 		begin := time.Now()
 		c, err := startChild(b.environ(nil, "start", "GLM_API_KEY=a.b"), b.dir, exe)
