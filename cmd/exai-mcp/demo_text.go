@@ -57,7 +57,8 @@ func (r reply) figures() string {
 		}
 	}
 	if usage, ok := m["usage"].(map[string]any); ok {
-		parts = append(parts, fmt.Sprintf("%v tokens in, %v of them cached, %v out", usage["input_tokens"], usage["cached_tokens"], usage["output_tokens"]))
+		parts = append(parts, fmt.Sprintf("%v tokens in, %v of them cached, %v out, $%.6f",
+			usage["input_tokens"], usage["cached_tokens"], usage["output_tokens"], usage["cost_usd"]))
 	}
 	if notes, ok := m["notes"].([]any); ok {
 		for _, note := range notes {
