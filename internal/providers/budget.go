@@ -44,11 +44,12 @@ func WithBudget(ctx context.Context, b Budget) context.Context {
 
 // BudgetFrom returns the call's budget, and false outside a tool call.
 func BudgetFrom(ctx context.Context) (Budget, bool) {
-	b, ok := ctx.Value(budgetKey{}).(Budget)
-	return b, ok
+	b, _ := ctx.Value(budgetKey{}).(Budget)
+	return b, b.Limit.Value > 0
 }
 
-// WithoutBudget takes the call's budget off the context, for work that outlives the call.
+// WithoutBudget takes the call's time off the context, for work that outlives the call. Logs still name the call.
 func WithoutBudget(ctx context.Context) context.Context {
-	return context.WithValue(ctx, budgetKey{}, nil)
+	b, _ := BudgetFrom(ctx)
+	return WithBudget(ctx, Budget{Tool: b.Tool, ContinuationID: b.ContinuationID})
 }

@@ -285,6 +285,7 @@ func TestSearch(t *testing.T) {
 			assert.Equal(t, 4*time.Second, time.Since(start))
 			assert.Equal(t, "without", out.Response.Content)
 			assert.Equal(t, []string{"KIMI_WEB_SEARCH_TIMEOUT_SECS=4s"}, b.seen.names())
+			assert.Equal(t, "tool conversation", b.seen.limits[0].Tool+" "+b.seen.limits[0].ContinuationID, "what the call is known by")
 			assert.Contains(t, turns.requests[1].Messages[2].Content, "KIMI_WEB_SEARCH_TIMEOUT_SECS=4s")
 		})
 	})

@@ -42,14 +42,14 @@ func callerGone(ctx context.Context) error {
 type frame struct {
 	start    time.Time // of the call
 	budget   Budget
-	bounded  bool // there is a budget
+	bounded  bool // by the budget; without one it only names the call
 	answerBy time.Time
 }
 
 func frameOf(ctx context.Context) frame {
 	b, ok := BudgetFrom(ctx)
 	if !ok {
-		return frame{start: time.Now()}
+		return frame{start: time.Now(), budget: b}
 	}
 	return frame{start: b.Start, budget: b, bounded: true, answerBy: b.AnswerBy()}
 }
