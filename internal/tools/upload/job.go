@@ -54,7 +54,8 @@ func (q *Queue) join(key string, r Request, it *item) (*job, error) {
 	j := q.jobs[key]
 	if j == nil {
 		j = &job{key: key, request: r, file: *it, started: time.Now(), done: make(chan struct{})}
-		j.ctx, j.stop = context.WithCancelCause(q.ctx)
+		// The job outlives its call, whose name is all that it takes along.
+		j.ctx, j.stop = context.WithCancelCause(providers.WithBudget(q.ctx, providers.Budget{Tool: r.Tool}))
 		q.jobs[key] = j
 		q.active.Add(1)
 		go q.run(j)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -76,11 +77,13 @@ func (b *bench) start() {
 	q := upload.New(upload.Options{
 		Config: b.cfg, Registry: reg, Caller: providers.NewCaller(reg, b.cfg, b.log), Files: b.files, Activity: b.log,
 	})
+	log := b.log
 	b.Queue = q
 	b.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		assert.NoError(b.t, q.Close(ctx))
+		assert.NoError(b.t, log.Close())
 	})
 }
 
@@ -261,7 +264,7 @@ func TestAResultThatNobodyWaitedForIsKept(t *testing.T) {
 	})
 	t.Run("a failure, once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t)
+			b := newBench(t, func(c *config.Config) { c.Logs.ActivityPath = filepath.Join(t.TempDir(), "activity.jsonl") })
 			path := b.file("a", "100s")
 			assert.True(t, b.hand(read(path))[0].Pending)
 			time.Sleep(time.Minute)
@@ -271,6 +274,10 @@ func TestAResultThatNobodyWaitedForIsKept(t *testing.T) {
 			require.NotNil(t, e.Limit)
 			assert.Equal(t, "KIMI_FILES_UPLOAD_TIMEOUT_SECS=90s", e.Limit.String())
 			assert.Equal(t, 1, b.log.Stats().Limits["KIMI_FILES_UPLOAD_TIMEOUT_SECS"])
+			passed, err := b.log.TailActivity(t.Context(), activity.Query{Lines: 1, Filter: regexp.MustCompile("LIMIT_PASSED")})
+			require.NoError(t, err)
+			require.Len(t, passed, 1)
+			assert.Contains(t, passed[0], `"tool":"t"`)
 			assert.True(t, b.hand(read(path))[0].Pending, "the next call tries anew")
 		})
 	})
