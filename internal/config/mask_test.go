@@ -43,7 +43,7 @@ func TestMaskDSN(t *testing.T) {
 	} {
 		assert.Equal(t, want, maskDSN(in))
 	}
-	assert.Equal(t, "/keys=/work/keys", maskURL("/keys=/work/keys"))
+	assert.Equal(t, "/keys=/srv/keys", maskURL("/keys=/srv/keys"))
 	assert.Equal(t, "https://********@host/v1", maskURL("https://token@host/v1"))
 }
 

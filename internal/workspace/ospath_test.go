@@ -146,17 +146,17 @@ func TestRefusal(t *testing.T) {
 }
 
 func TestPathMap(t *testing.T) {
-	m, err := parsePathMap(`/home/me/code=/work, C:\x=/win ,/home/me/code/deep=/deep,/with=sign=/sign`, linux)
+	m, err := parsePathMap(`/home/me/code=/code, C:\x=/win ,/home/me/code/deep=/deep,/with=sign=/sign`, linux)
 	require.NoError(t, err)
 	for _, c := range []struct{ in, local, host string }{
-		{"/home/me/code/a.go", "/work/a.go", "/home/me/code/a.go"},
-		{"/home/me/code", "/work", "/home/me/code"},
+		{"/home/me/code/a.go", "/code/a.go", "/home/me/code/a.go"},
+		{"/home/me/code", "/code", "/home/me/code"},
 		{"/home/me/codex", "/home/me/codex", "/home/me/codex"},
 		{"/home/me/code/deep/a", "/deep/a", "/home/me/code/deep/a"},
 		{`C:\x\sub\a.go`, "/win/sub/a.go", `C:\x\sub\a.go`},
 		{`c:/X/Sub/a.go`, "/win/Sub/a.go", `C:\x\Sub\a.go`},
 		{"file:///c%3A/x/a.go", "/win/a.go", `C:\x\a.go`},
-		{"/work/a.go", "/work/a.go", "/home/me/code/a.go"},
+		{"/code/a.go", "/code/a.go", "/home/me/code/a.go"},
 		{"/with=sign/a", "/sign/a", "/with=sign/a"},
 		{"/elsewhere", "/elsewhere", "/elsewhere"},
 	} {
@@ -171,7 +171,7 @@ func TestPathMap(t *testing.T) {
 	p, _ := parsePath(`C:\Users\me`, linux)
 	assert.Equal(t, "/mnt/c/Users/me", root.toLocal(p).String())
 
-	for _, bad := range []string{"/only", "rel=/work", "/a=rel", `/a=C:\x`, "=/work", "/a="} {
+	for _, bad := range []string{"/only", "rel=/code", "/a=rel", `/a=C:\x`, "=/code", "/a="} {
 		_, err := parsePathMap(bad, linux)
 		assert.ErrorContains(t, err, "EXAI_PATH_MAP", "%q", bad)
 	}
