@@ -79,15 +79,18 @@ func TestStatementsAreKept(t *testing.T) {
 func TestKeptStatementOutlivesACancelledQuery(t *testing.T) {
 	conn, kept := lone(t, filepath.Join(t.TempDir(), "x.db"))
 	const count = `WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < $1) SELECT n FROM c`
-	ctx, cancel := context.WithCancel(t.Context())
-	rows, err := conn.QueryContext(ctx, count, 1_000_000_000)
-	require.NoError(t, err)
-	defer rows.Close()
-	require.True(t, rows.Next())
-	cancel()
-	for rows.Next() {
-	}
-	require.Error(t, rows.Err())
+	func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		rows, err := conn.QueryContext(ctx, count, 1_000_000_000)
+		require.NoError(t, err)
+		defer rows.Close() // which waits for database/sql, where Next does not
+		require.True(t, rows.Next())
+		cancel()
+		for rows.Next() {
+		}
+		require.Error(t, rows.Err())
+	}()
 	assert.Contains(t, kept().idle, count)
 	var n int
 	require.NoError(t, conn.QueryRowContext(t.Context(), count, 1).Scan(&n))
