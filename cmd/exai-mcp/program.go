@@ -46,21 +46,40 @@ type program struct {
 	warnings []string // about settings, for people
 }
 
+// beginning is what needs no settings. It is made beside the rest.
+type beginning struct {
+	deps  *tools.Deps // of the tools, filled in later: they look at it when they are called
+	tools []tools.Tool
+	made  chan struct{} // closed when the tools are there
+}
+
+// begin makes the beginning of a program, and after it the tools' schemas, which nobody waits for but a client.
+func begin() *beginning {
+	b := &beginning{deps: &tools.Deps{}, made: make(chan struct{})}
+	go providers.Prepare()
+	go func() {
+		b.tools = tools.Catalog(b.deps)
+		close(b.made)
+		for _, t := range b.tools {
+			t.Schema()
+		}
+	}()
+	return b
+}
+
 // assemble puts the parts together, from the settings up. The log goes to logw.
 func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
+	return a.complete(begin(), cfg, logw)
+}
+
+// complete is assemble where the beginning is made already.
+func (a *app) complete(begun *beginning, cfg *config.Config, logw io.Writer) (*program, error) {
 	p := &program{cfg: cfg, build: thisBuild(), client: &server.Client{}}
 	toClient := activity.NewRedactor(cfg.Secrets()...).Core(p.client.LogCore())
 	p.log = activity.NewLogger(cfg, logw).WithOptions(zap.WrapCore(func(toStderr zapcore.Core) zapcore.Core {
 		return zapcore.NewTee(toStderr, toClient)
 	}))
 	p.activity = activity.Open(cfg, p.log)
-	// The tools are made while the vendors are: until one is called, only the settings of deps are looked at.
-	deps := &tools.Deps{Config: cfg}
-	made := make(chan struct{})
-	go func() {
-		defer close(made)
-		p.tools, p.warnings = tools.Shown(deps)
-	}()
 	if err := p.connectVendors(); err != nil {
 		return nil, err
 	}
@@ -74,8 +93,7 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	<-made
-	p.joinTools(deps)
+	p.joinTools(begun)
 	return p, nil
 }
 
@@ -104,7 +122,7 @@ func (p *program) connectVendors() error {
 }
 
 // joinTools completes what the tools work with, and makes the one entrance to them.
-func (p *program) joinTools(deps *tools.Deps) {
+func (p *program) joinTools(begun *beginning) {
 	conversations := func(ctx context.Context) (conversation.Store, error) {
 		s, err := p.database.get(ctx)
 		if err != nil {
@@ -126,21 +144,17 @@ func (p *program) joinTools(deps *tools.Deps) {
 	p.uploads = upload.New(upload.Options{
 		Config: p.cfg, Registry: p.registry, Caller: p.caller, Files: p.files, Activity: p.activity, Log: p.log,
 	})
+	<-begun.made
+	deps := begun.deps
 	*deps = tools.Deps{
 		Config: p.cfg, Registry: p.registry, Caller: p.caller, Threads: p.threads, Store: conversations, Issues: issues,
 		Workspace: p.files, Uploads: p.uploads, Activity: p.activity, Log: p.log,
 		Version: tools.Version{Number: p.build.version, Commit: p.build.commit, Date: p.build.date, Protocols: server.Revisions()},
 	}
-	p.warnings = append(slices.Clone(p.cfg.Warnings), p.warnings...)
+	shown, warnings := tools.Select(p.cfg.Tools, begun.tools)
+	p.tools, p.warnings = shown, append(slices.Clone(p.cfg.Warnings), warnings...)
 	p.dispatch = tools.NewDispatcher(deps, p.tools)
 	p.reading, p.prompts = tools.NewResources(deps), tools.NewPrompts(deps, p.tools)
-}
-
-// makeSchemas makes the tools' schemas before a client asks for them, while it shakes hands.
-func (p *program) makeSchemas() {
-	for _, t := range p.tools {
-		t.Schema()
-	}
 }
 
 // close ends what goes on in the background, has it stored, and closes what is open. It returns by the deadline, whatever

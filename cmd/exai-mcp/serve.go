@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
-	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/server"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
@@ -40,14 +39,14 @@ they are cancelled and stored. SIGTERM and SIGINT cancel at once. Either way it 
 func (a *app) serve(ctx context.Context) error {
 	collect := debug.SetGCPercent(-1)
 	defer debug.SetGCPercent(collect)
-	go providers.Prepare()
+	begun := begin()
 	cfg, err := a.load()
 	if err != nil {
 		return err
 	}
 	log := newPatient(a.errw)
 	defer log.close(flushWithin)
-	p, err := a.assemble(cfg, log)
+	p, err := a.complete(begun, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -59,7 +58,6 @@ func (a *app) serve(ctx context.Context) error {
 	for _, warning := range p.warnings {
 		p.log.Warn(warning)
 	}
-	go p.makeSchemas()
 	started := time.AfterFunc(startsWithin, func() {
 		debug.SetGCPercent(collect)
 		p.database.begin()

@@ -6,6 +6,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -61,7 +62,7 @@ func New(o Options) *Server {
 	names := make([]mcpserver.ServerTool, len(o.Tools)) // listed knows the rest
 	for i, t := range o.Tools {
 		s.tools[t.Name] = t
-		names[i] = mcpserver.ServerTool{Tool: mcp.Tool{Name: t.Name}, Handler: s.callTool}
+		names[i] = mcpserver.ServerTool{Tool: mcp.Tool{Name: t.Name, RawInputSchema: json.RawMessage("{}")}, Handler: s.callTool}
 	}
 	s.mcp.AddTools(names...)
 	s.register()

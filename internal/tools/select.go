@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
 )
 
 // leanTools are what LEAN_MODE shows when LEAN_TOOLS is empty.
@@ -15,9 +17,10 @@ var leanExtras = [...]string{"version", "listmodels"}
 // Shown are the tools that a client sees, with warnings about names in the settings that no tool has: LEAN_MODE,
 // LEAN_TOOLS and STRICT_LEAN narrow the catalogue, DIAGNOSTICS adds self-check and ISSUE_TRACKER_TOOL adds issues, and
 // DISABLED_TOOLS takes away.
-func Shown(d *Deps) (shown []Tool, warnings []string) {
-	c := d.Config.Tools
-	all := Catalog(d)
+func Shown(d *Deps) (shown []Tool, warnings []string) { return Select(d.Config.Tools, Catalog(d)) }
+
+// Select is Shown of tools that are made already.
+func Select(c config.Tools, all []Tool) (shown []Tool, warnings []string) {
 	lean := lowered(c.LeanTools)
 	disabled := lowered(c.Disabled)
 	warnings = append(strange("LEAN_TOOLS", lean, all), strange("DISABLED_TOOLS", disabled, all)...)
