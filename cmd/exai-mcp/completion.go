@@ -106,7 +106,7 @@ func (a *app) completeThreads(cmd *cobra.Command, _ []string, _ string) (out []c
 
 func (a *app) completeIssues(cmd *cobra.Command, _ []string, _ string) (out []cobra.Completion, _ cobra.ShellCompDirective) {
 	_ = a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
-		list, err := s.Issues().List(cmd.Context(), issue.Filter{Status: active})
+		list, err := s.Issues().List(cmd.Context(), issue.Filter{Status: issue.ActiveStatuses()})
 		for _, i := range list {
 			out = append(out, cobra.CompletionWithDesc(fmt.Sprint(i.Number), plain(string(i.Severity)+": "+shortened(i.Title, 50))))
 		}

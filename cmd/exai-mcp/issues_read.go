@@ -86,8 +86,6 @@ func wordOf[T ~string](flag, text string, all []T) (T, error) {
 	return word, nil
 }
 
-var active = []issue.Status{issue.Open, issue.InProgress}
-
 func (a *app) issuesListCommand() *cobra.Command {
 	var f issueFilter
 	var form format
@@ -98,7 +96,7 @@ func (a *app) issuesListCommand() *cobra.Command {
 the progress of an issue's checklist.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			filter, err := f.filter(active)
+			filter, err := f.filter(issue.ActiveStatuses())
 			if err != nil {
 				return err
 			}

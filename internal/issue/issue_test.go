@@ -49,7 +49,8 @@ func TestWords(t *testing.T) {
 		assert.Equal(t, k, k.Inverse().Inverse())
 	}
 	assert.Equal(t, issue.LinkBlockedBy, issue.LinkBlocks.Inverse())
-	assert.Contains(t, issue.UpdateTypes(), issue.UpdateFor(issue.Closed))
+	assert.Equal(t, issue.StatusChange, issue.UpdateFor(issue.Closed))
+	assert.Equal(t, issue.FixApplied, issue.UpdateFor(issue.Fixed))
 	assert.Equal(t, 66, issue.Issue{CompletedSteps: 2, TotalSteps: 3}.Progress())
 	assert.Zero(t, issue.Issue{}.Progress())
 }

@@ -68,11 +68,14 @@ const (
 // Statuses lists every status, in the order of an issue's life.
 func Statuses() []Status { return []Status{Open, InProgress, Fixed, Verified, Closed, WontFix} }
 
+// ActiveStatuses are those of issues that somebody still has to do something about.
+func ActiveStatuses() []Status { return []Status{Open, InProgress} }
+
 // Valid tells whether it is one of the statuses.
 func (s Status) Valid() bool { return slices.Contains(Statuses(), s) }
 
-// Active tells whether somebody still has to do something: open and in progress.
-func (s Status) Active() bool { return s == Open || s == InProgress }
+// Active tells whether it is one of ActiveStatuses.
+func (s Status) Active() bool { return slices.Contains(ActiveStatuses(), s) }
 
 // Next lists the statuses that an issue may go to from this one. Only a fix can be verified, and every end can be
 // reopened. A row of another program may have no status; it counts as open.
@@ -106,11 +109,6 @@ const (
 	Verification       UpdateType = "verification"
 	ConversationLinked UpdateType = "conversation_link"
 )
-
-// UpdateTypes lists every kind of audit row.
-func UpdateTypes() []UpdateType {
-	return []UpdateType{CommentAdded, StatusChange, FixApplied, Verification, ConversationLinked}
-}
 
 // UpdateFor is the kind of the audit row that a change of status to s leaves.
 func UpdateFor(s Status) UpdateType {

@@ -6,8 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"regexp"
 	"unicode/utf8"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // maxLine is the longest line that is read into memory, in bytes.
@@ -80,13 +81,12 @@ func (l *lineReader) skip(start []byte, err error) error {
 // lastOf is the last n bytes of b, or all of them.
 func lastOf(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
 
-// lastID matches an id that is the last member of a line's object. It is compiled when it is needed, which is next to
-// never, and not at each start.
-const lastID = `[,{]\s*"id"\s*:\s*(-?[0-9]+|"(?:[^"\\]|\\.)*")\s*\}\s*$`
+// lastID matches an id that is the last member of a line's object.
+var lastID = lazyregexp.New(`[,{]\s*"id"\s*:\s*(-?[0-9]+|"(?:[^"\\]|\\.)*")\s*\}\s*$`)
 
 // idOfLong looks for the id of a message of which only both ends are known. It returns nil when there is none to see.
 func idOfLong(head, tail []byte) json.RawMessage {
-	if found := regexp.MustCompile(lastID).FindSubmatch(tail); found != nil && json.Valid(found[1]) {
+	if found := lastID().FindSubmatch(tail); found != nil && json.Valid(found[1]) {
 		return found[1]
 	}
 	if len(head) == 0 || head[0] != '{' {

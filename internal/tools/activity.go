@@ -134,7 +134,7 @@ func (d *Deps) running(ctx context.Context, continuationID string) []activity.Ru
 		return list
 	}
 	for _, w := range d.Activity.Running() {
-		if w.ID != CallOf(ctx).ID && (continuationID == "" || w.ContinuationID == continuationID) {
+		if w.ID != callOf(ctx).ID && (continuationID == "" || w.ContinuationID == continuationID) {
 			list = append(list, w)
 		}
 	}

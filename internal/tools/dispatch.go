@@ -249,3 +249,15 @@ func (c *call) logFailure(e *Error) {
 		c.deps.log().Warn("tool failed", fields...)
 	}
 }
+
+type callKey struct{}
+
+func withCall(ctx context.Context, c activity.Call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// callOf is the tool call that a handler works on, the zero Call outside of one.
+func callOf(ctx context.Context) activity.Call {
+	c, _ := ctx.Value(callKey{}).(activity.Call)
+	return c
+}

@@ -361,7 +361,7 @@ func TestActivityHearsOfCalls(t *testing.T) {
 			assert.Equal(t, "t1", running[0].ContinuationID)
 			assert.Equal(t, "7", running[0].RequestID)
 		}
-		assert.Equal(t, "client 1.0", CallOf(ctx).Client)
+		assert.Equal(t, "client 1.0", callOf(ctx).Client)
 		if in.Slow {
 			return nil, errors.New("no")
 		}

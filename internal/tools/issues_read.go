@@ -17,7 +17,7 @@ func (in issuesInput) filter(ctx context.Context, d *Deps) (issue.Filter, error)
 		Workspace: d.issueWorkspace(ctx, in.Workspace), Limit: cmp.Or(in.Limit, 50), Offset: in.Offset,
 	}
 	if in.Action == "list" && in.Status == nil {
-		f.Status = activeStatuses()
+		f.Status = issue.ActiveStatuses()
 	}
 	var err error
 	if in.Status != nil && *in.Status != "all" {
@@ -49,8 +49,8 @@ func (d *Deps) issueWorkspace(ctx context.Context, name string) string {
 	return name
 }
 
-// issuePage lists what a filter lets through, and where the next page begins, 0 for nowhere.
-func issuePage(ctx context.Context, s issue.Store, f issue.Filter) (list []issue.Issue, next int, err error) {
+// listPage lists what a filter lets through, and where the next page begins, 0 for nowhere.
+func listPage(ctx context.Context, s issue.Store, f issue.Filter) (list []issue.Issue, next int, err error) {
 	limit := f.Limit
 	f.Limit++ // the one more tells whether there are more
 	if list, err = s.List(ctx, f); err != nil || len(list) <= limit {
@@ -83,7 +83,7 @@ func (d *Deps) listIssues(ctx context.Context, s issue.Store, in issuesInput) (*
 	if err != nil {
 		return nil, err
 	}
-	list, next, err := issuePage(ctx, s, f)
+	list, next, err := listPage(ctx, s, f)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (d *Deps) exportIssues(ctx context.Context, s issue.Store, in issuesInput) 
 	if err != nil {
 		return nil, err
 	}
-	list, next, err := issuePage(ctx, s, f)
+	list, next, err := listPage(ctx, s, f)
 	if err != nil {
 		return nil, err
 	}

@@ -148,7 +148,7 @@ func (r *Resources) latest(ctx context.Context) ([]Resource, error) {
 			Modified: t.UpdatedAt, Description: r.redactor.String(threadLine(t)),
 		})
 	}
-	issues, err := r.deps.issueList(ctx, issue.Filter{Status: activeStatuses(), Limit: listedIssues})
+	issues, err := r.deps.issueList(ctx, issue.Filter{Status: issue.ActiveStatuses(), Limit: listedIssues})
 	if err != nil {
 		return list, err
 	}
@@ -284,9 +284,6 @@ func (d *Deps) issueList(ctx context.Context, f issue.Filter) ([]issue.Issue, er
 	}
 	return store.List(ctx, f)
 }
-
-// activeStatuses are those of issues that wait for somebody.
-func activeStatuses() []issue.Status { return []issue.Status{issue.Open, issue.InProgress} }
 
 func filled(parts ...string) []string {
 	var kept []string

@@ -158,7 +158,7 @@ func (r *Resources) turnPage(ctx context.Context, id string, n int) (Document, e
 }
 
 func (r *Resources) issuesPage(ctx context.Context) (Document, error) {
-	active, err := r.deps.issueList(ctx, issue.Filter{Status: activeStatuses(), Limit: pageIssues})
+	active, err := r.deps.issueList(ctx, issue.Filter{Status: issue.ActiveStatuses(), Limit: pageIssues})
 	if err != nil {
 		return Document{}, err
 	}

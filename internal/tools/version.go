@@ -30,7 +30,7 @@ func (d *Deps) version(ctx context.Context, _ modelInput) (*Result, error) {
 	line("Commit", strings.TrimSpace(v.Commit+" "+v.Date))
 	line("Go", runtime.Version()+" on "+platform)
 	line("Protocol revisions", strings.Join(v.Protocols, ", "))
-	line("Client", CallOf(ctx).Client)
+	line("Client", callOf(ctx).Client)
 	if program, err := os.Executable(); err == nil {
 		line("Program", program)
 	}
@@ -56,7 +56,7 @@ func (d *Deps) providerLine() string {
 	return strings.Join(ready, ", ")
 }
 
-// vendors are the names of the vendors that this program speaks to.
+// vendorNames are the names of the vendors that this program speaks to.
 var vendorNames = [...]string{"glm", "kimi"}
 
 func vendorTitle(name string) string {
