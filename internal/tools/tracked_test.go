@@ -156,7 +156,7 @@ func TestTrackerThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, asktest.Drips(50*time.Second, providers.Delta{Content: expertSays(finding("high", "window.go", 4))}), withTracker(&tracker{behave: behave}), func(l *lab) {
+				l := newLab(t, asktest.Drips(49*time.Second, providers.Delta{Content: expertSays(finding("high", "window.go", 4))}), withTracker(&tracker{behave: behave}), func(l *lab) {
 					l.cfg.Timeouts.GLM, l.cfg.Timeouts.StreamIdle = 53*time.Second, 53*time.Second
 					l.cfg.Timeouts.AnswerWithin, l.cfg.Timeouts.Expert = 52*time.Second, 52*time.Second
 				})
