@@ -61,7 +61,7 @@ func table(figures []figure, detailed bool) string {
 func plot(figures []figure) string {
 	const (
 		width, row, top = 960, 34, 62
-		left, scale     = 310, 380 // where bars begin; how long one is that reaches its bound
+		left, scale     = 330, 360 // where bars begin; how long one is that reaches its bound
 		most            = 1.1      // of the bound; longer bars are cut
 	)
 	height := top + row*len(figures) + 16
