@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures the figures of docs/benchmarks.md in one run, next to a no-op mcp-go server, then runs the Go benchmarks, in
-# benchstat's format. Needs Linux. BENCH_WRITE=1 writes the figures to docs.
+# The figures of the README in one run, beside a no-op mcp-go server, then the Go benchmarks underneath, in a form that
+# benchstat reads. Needs Linux. With BENCH_WRITE=1 the figures go into README.md and docs.
 #
 #   scripts/bench.sh                          dist/bench.txt holds the Go benchmarks
 #   benchstat old.txt dist/bench.txt          compare two of them
@@ -14,6 +14,6 @@ go run ./internal/bench "${write[@]}" || held=$?
 
 mkdir -p dist
 go test -run '^$' -bench . -benchmem -count "${BENCH_COUNT:-6}" -benchtime "${BENCH_TIME:-0.3s}" \
-	./internal/providers/ ./internal/providers/openaicompat/ ./internal/store/ ./internal/tools/... ./internal/server/ |
+	./internal/providers/calls/ ./internal/providers/openaicompat/ ./internal/store/ ./internal/tools/... ./internal/server/ |
 	tee dist/bench.txt
 exit "$held"

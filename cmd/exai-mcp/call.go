@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
 )
 
@@ -98,8 +98,8 @@ func outcomeOf(reply *tools.Result) outcome {
 func (o outcome) partial() bool { return o.Status == "partial" || o.Expert.Status == "partial" }
 
 // goesOn tells whether work on the answer is under way.
-func (o outcome) goesOn(background []*providers.Generation) bool {
-	return len(o.Pending) > 0 || slices.ContainsFunc(background, func(g *providers.Generation) bool { return g.Key() == o.ID })
+func (o outcome) goesOn(background []*calls.Generation) bool {
+	return len(o.Pending) > 0 || slices.ContainsFunc(background, func(g *calls.Generation) bool { return g.Key() == o.ID })
 }
 
 // again is the call that fetches what has come since: of an answer a blank prompt to chat, of uploads the same call, of a

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 )
 
 // checkLive asks each of these vendors a short question, streamed as all model calls are, whoever searches for a page, and whoever
@@ -29,7 +30,7 @@ func checkLive(ctx context.Context, r *report, p *program, vendors []providers.P
 func checkChat(ctx context.Context, r *report, p *program, vendor providers.Provider) {
 	start := time.Now()
 	var first time.Duration
-	out, err := p.caller.Call(ctx, providers.Call{
+	out, err := p.caller.Call(ctx, calls.Call{
 		Provider: vendor.Name(), Category: providers.CategoryFast, Thinking: providers.ThinkMinimal,
 		Build: func(providers.Model) (providers.ChatRequest, error) {
 			return providers.ChatRequest{
@@ -56,7 +57,7 @@ func checkChat(ctx context.Context, r *report, p *program, vendor providers.Prov
 
 func checkSearch(ctx context.Context, r *report, p *program, name string, searcher providers.Searcher) {
 	start := time.Now()
-	found, err := providers.Do(ctx, p.caller, name, "search", p.cfg.Timeouts.Search(name), func(ctx context.Context) (*providers.SearchResult, error) {
+	found, err := calls.Do(ctx, p.caller, name, "search", p.cfg.Timeouts.Search(name), func(ctx context.Context) (*providers.SearchResult, error) {
 		return searcher.Search(ctx, providers.SearchQuery{Query: "go release notes", Count: 1})
 	})
 	took := time.Since(start).Round(time.Millisecond)
@@ -72,7 +73,7 @@ func checkSearch(ctx context.Context, r *report, p *program, name string, search
 }
 
 func checkBalance(ctx context.Context, r *report, p *program, name string, account providers.Balancer) {
-	left, err := providers.Do(ctx, p.caller, name, "balance", p.cfg.Timeouts.Vendor(name), account.Balance)
+	left, err := calls.Do(ctx, p.caller, name, "balance", p.cfg.Timeouts.Vendor(name), account.Balance)
 	switch {
 	case err != nil:
 		r.fail(hintOf(err), "%s: the balance can't be read: %s", name, sentenceOf(err))

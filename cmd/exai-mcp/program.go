@@ -16,7 +16,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
-	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/providers/glm"
 	"github.com/exai-mcp/exai-mcp/internal/providers/kimi"
 	"github.com/exai-mcp/exai-mcp/internal/server"
@@ -33,8 +33,8 @@ type program struct {
 	log      *zap.Logger
 	activity *activity.Log
 	client   *server.Client
-	registry *providers.Registry
-	caller   *providers.Caller
+	registry *calls.Registry
+	caller   *calls.Caller
 	database *database
 	files    *workspace.Workspace
 	threads  *ask.Threads
@@ -56,7 +56,7 @@ type beginning struct {
 // begin makes the beginning of a program, and after it the tools' schemas, which nobody waits for but a client.
 func begin() *beginning {
 	b := &beginning{deps: &tools.Deps{}, made: make(chan struct{})}
-	go providers.Prepare()
+	go calls.Prepare()
 	go func() {
 		b.tools = tools.Catalog(b.deps)
 		close(b.made)
@@ -114,10 +114,10 @@ func (p *program) connectVendors() error {
 	if err != nil {
 		return err
 	}
-	if p.registry, err = providers.NewRegistry(p.cfg, g, k); err != nil {
+	if p.registry, err = calls.NewRegistry(p.cfg, g, k); err != nil {
 		return err
 	}
-	p.caller = providers.NewCaller(p.registry, p.cfg, p.activity)
+	p.caller = calls.NewCaller(p.registry, p.cfg, p.activity)
 	return nil
 }
 

@@ -5,9 +5,9 @@ package providers
 // source code. GLM and Kimi have vocabularies of their own, so it is exact for neither; see Planned. A longer text never
 // counts for less than its beginning.
 func EstimateTokens[T ~string | ~[]byte](text T) int {
-	var t tally
+	var t TokenTally
 	add(&t, text)
-	return t.tokens()
+	return t.Tokens()
 }
 
 // Planned adds the margin that an estimate needs where it must fit into something, such as a model's window.
@@ -21,7 +21,7 @@ const (
 
 // EstimateRequest guesses how many tokens of the model's window a request takes, its output aside.
 func EstimateRequest(r ChatRequest) int {
-	var t tally
+	var t TokenTally
 	n := 0
 	for _, m := range r.Messages {
 		add(&t, m.Content)
@@ -37,17 +37,18 @@ func EstimateRequest(r ChatRequest) int {
 		add(&t, f.Description)
 		add(&t, f.Parameters)
 	}
-	return n + t.tokens()
+	return n + t.Tokens()
 }
 
-// tally is an estimate that grows with its text.
-type tally struct {
+// TokenTally is an estimate that grows with its text. The zero value is an empty text's.
+type TokenTally struct {
 	milli  int // thousandths of a token
 	kind   charKind
 	length int // of the run that the text ends with
 }
 
-func (t *tally) tokens() int { return (t.milli + 999) / 1000 }
+// Tokens is the estimate for what was added so far.
+func (t *TokenTally) Tokens() int { return (t.milli + 999) / 1000 }
 
 // charKind is a kind of character.
 type charKind uint8
@@ -116,9 +117,12 @@ var asciiKind = func() (kinds [0x80]charKind) {
 	return kinds
 }()
 
-// add takes a text in. It is on the way of everything that is sent, megabytes at times: so it decodes no more of a
+// Add appends a text.
+func (t *TokenTally) Add(text string) { add(t, text) }
+
+// add appends a text. It is on the way of everything that is sent, megabytes at times: so it decodes no more of a
 // character than tells its kind, and keeps its state at hand.
-func add[T ~string | ~[]byte](t *tally, text T) {
+func add[T ~string | ~[]byte](t *TokenTally, text T) {
 	milli, last, length := t.milli, t.kind, t.length
 	for i := 0; i < len(text); i++ {
 		kind := charUnusual

@@ -39,11 +39,11 @@ func TestEstimateGrows(t *testing.T) {
 		if EstimateTokens(text) > EstimateTokens(text+more) {
 			t.Fatalf("%q: %d, with %q: %d", text, EstimateTokens(text), more, EstimateTokens(text+more))
 		}
-		var pieces tally
+		var pieces TokenTally
 		add(&pieces, text)
 		add(&pieces, more)
-		if pieces.tokens() != EstimateTokens(text+more) {
-			t.Fatalf("%q, then %q: %d, at once: %d", text, more, pieces.tokens(), EstimateTokens(text+more))
+		if pieces.Tokens() != EstimateTokens(text+more) {
+			t.Fatalf("%q, then %q: %d, at once: %d", text, more, pieces.Tokens(), EstimateTokens(text+more))
 		}
 	})
 }

@@ -60,12 +60,12 @@ func (p *Price) Cost(u Usage) float64 {
 		return 0
 	}
 	fresh, cached := u.InputTokens-u.CachedTokens, cmp.Or(p.CachedInput, p.Input)
-	return readable((float64(fresh)*p.Input + float64(u.CachedTokens)*cached + float64(u.OutputTokens)*p.Output) / 1e6)
+	return RoundUSD((float64(fresh)*p.Input + float64(u.CachedTokens)*cached + float64(u.OutputTokens)*p.Output) / 1e6)
 }
 
-// readable rounds an amount to a hundred-millionth, which is less than a token of any model costs: sums of prices have
+// RoundUSD rounds an amount to a hundred-millionth, which is less than a token of any model costs: sums of prices have
 // tails of binary digits otherwise.
-func readable(usd float64) float64 { return math.Round(usd*1e8) / 1e8 }
+func RoundUSD(usd float64) float64 { return math.Round(usd*1e8) / 1e8 }
 
 // Thinking says how a model's thinking is switched.
 type Thinking struct {

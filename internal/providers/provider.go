@@ -1,8 +1,6 @@
-// Package providers is the vocabulary of model vendors (what a model is, what is asked of it, how it fails) and the
-// one path that every request to a vendor takes: Caller in call.go.
-//
-// It knows no wire format and no vendor: openaicompat, glm and kimi import it, never the other way round. It imports
-// config alone.
+// Package providers is the vocabulary of model vendors: what a model is, what is asked of it, how it answers and fails,
+// and the time that a call has. It holds types, interfaces and pure functions of them; no vendor, no wire format, and no
+// engine, which is package calls.
 package providers
 
 import (
@@ -180,7 +178,7 @@ func (u Usage) Plus(v Usage) Usage {
 	return Usage{
 		InputTokens: u.InputTokens + v.InputTokens, CachedTokens: u.CachedTokens + v.CachedTokens,
 		OutputTokens: u.OutputTokens + v.OutputTokens, ReasoningTokens: u.ReasoningTokens + v.ReasoningTokens,
-		CostUSD: readable(u.CostUSD + v.CostUSD),
+		CostUSD: RoundUSD(u.CostUSD + v.CostUSD),
 	}
 }
 

@@ -3,8 +3,6 @@ package providers
 import (
 	"slices"
 	"time"
-
-	"github.com/exai-mcp/exai-mcp/internal/config"
 )
 
 // mediumIsHigh is how long a call must last for "medium" to become "high" on a model that knows only low, high and
@@ -91,21 +89,4 @@ func (t Thinking) Weaker(s ThinkingSwitch) (ThinkingSwitch, bool) {
 // On tells whether a model thinks when the switch is sent.
 func (t Thinking) On(s ThinkingSwitch) bool {
 	return t.Thinks() && (t.Always || s.Type != "disabled" && s.Effort != effortOff)
-}
-
-// outputCap is how many tokens a model may answer with where a tool says nothing, and whether the operator set it: else
-// more where the model thinks, since thinking counts as output.
-func outputCap(c *config.Config, m Model, s ThinkingSwitch) (tokens int, set bool) {
-	if v, ok := vendorNamed(m.Provider); ok {
-		if n := v.settings(c).MaxOutputTokens; n > 0 {
-			return n, true
-		}
-	}
-	if c.Models.MaxOutputTokens > 0 {
-		return c.Models.MaxOutputTokens, true
-	}
-	if m.Thinking.On(s) {
-		return 32_768, false
-	}
-	return 8_192, false
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // lone is a pool of one connection to a database file, and the connection.
-func lone(t *testing.T, path string) (*sql.Conn, func() *cachingConn) {
+func lone(t *testing.T, path string) (*sql.Conn, func() *keeping) {
 	t.Helper()
 	db := sql.OpenDB(sqliteAt(fileURI(path)))
 	t.Cleanup(func() { assert.NoError(t, db.Close()) })
@@ -20,9 +20,9 @@ func lone(t *testing.T, path string) (*sql.Conn, func() *cachingConn) {
 	conn, err := db.Conn(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, conn.Close()) })
-	return conn, func() (c *cachingConn) {
+	return conn, func() (c *keeping) {
 		require.NoError(t, conn.Raw(func(driverConn any) error {
-			c = driverConn.(*cachingConn)
+			c = driverConn.(*keeping)
 			return nil
 		}))
 		return c

@@ -9,7 +9,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
-	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
@@ -18,8 +18,8 @@ import (
 // Deps is what the tools are made of. What may be nil says so.
 type Deps struct {
 	Config   *config.Config
-	Registry *providers.Registry
-	Caller   *providers.Caller
+	Registry *calls.Registry
+	Caller   *calls.Caller
 	Threads  *ask.Threads
 	// Store and Issues wait while the database is still being opened, at most until ctx ends.
 	Store     func(ctx context.Context) (conversation.Store, error)

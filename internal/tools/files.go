@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
-	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
@@ -58,7 +58,7 @@ func (d *Deps) attach(ctx context.Context, h *ask.Hold, q *ask.Question, files, 
 // fileTokens is the room that files may take: two fifths of the window of the model that is going to answer.
 func (d *Deps) fileTokens(q *ask.Question, before string) int {
 	window := unknownWindow
-	list, err := d.Registry.Resolve(providers.Query{Model: q.Model, Prefer: before, Provider: q.Provider, Category: q.Category})
+	list, err := d.Registry.Resolve(calls.Query{Model: q.Model, Prefer: before, Provider: q.Provider, Category: q.Category})
 	if err == nil && list[0].Model.ContextWindow > 0 {
 		window = list[0].Model.ContextWindow
 	}

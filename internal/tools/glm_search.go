@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
@@ -48,7 +49,7 @@ func (d *Deps) glmSearch(ctx context.Context, in glmSearchInput) (*Result, error
 		return nil, fmt.Errorf("%s cannot search", p.Name())
 	}
 	progress.From(ctx).Phase("searching")
-	found, err := providers.Do(ctx, d.Caller, "glm", "search", d.Config.Timeouts.Search("glm"),
+	found, err := calls.Do(ctx, d.Caller, "glm", "search", d.Config.Timeouts.Search("glm"),
 		func(ctx context.Context) (*providers.SearchResult, error) { return engine.Search(ctx, q) })
 	if err != nil {
 		return nil, err

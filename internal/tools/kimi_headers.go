@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 )
@@ -41,7 +42,7 @@ func (d *Deps) captureHeaders(ctx context.Context, in headersInput) (*Result, er
 	if session != "" {
 		cacheKey = cut(session) + ":" + cut(in.ToolName)
 	}
-	out, err := d.Caller.Call(ctx, providers.Call{
+	out, err := d.Caller.Call(ctx, calls.Call{
 		Model: in.Model, Provider: "kimi", Category: providers.CategoryFast, On: progress.From(ctx).Model(),
 		Needs: providers.Needs{Images: pictured(messages)},
 		Build: func(providers.Model) (providers.ChatRequest, error) {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
@@ -44,7 +45,7 @@ func (d *Deps) toolsChat(ctx context.Context, in toolsChatInput) (*Result, error
 		found, note := d.formulaSearch(ctx, searches)
 		r.Metadata.Note(note)
 		for _, t := range found {
-			if !slices.ContainsFunc(tools, func(have providers.Tool) bool { return have.Name == t.Name }) {
+			if !slices.ContainsFunc(tools, func(have calls.Tool) bool { return have.Name == t.Name }) {
 				tools = append(tools, t)
 			}
 		}
@@ -52,7 +53,7 @@ func (d *Deps) toolsChat(ctx context.Context, in toolsChatInput) (*Result, error
 	if in.Stream != nil {
 		r.Metadata.Note("stream: answers are always streamed from the vendor, and the reply always comes whole.")
 	}
-	out, err := d.Caller.Call(ctx, providers.Call{
+	out, err := d.Caller.Call(ctx, calls.Call{
 		Model: in.Model, Provider: "kimi", Category: providers.CategoryFast, Tools: tools, On: progress.From(ctx).Model(),
 		Needs: providers.Needs{Functions: len(tools) > 0, Images: pictured(messages)},
 		Build: func(providers.Model) (providers.ChatRequest, error) {
@@ -70,7 +71,7 @@ func (d *Deps) toolsChat(ctx context.Context, in toolsChatInput) (*Result, error
 }
 
 // toolsReply says what the model answered, or which functions it wants to have run.
-func (d *Deps) toolsReply(r *Result, messages []providers.Message, out *providers.Outcome) {
+func (d *Deps) toolsReply(r *Result, messages []providers.Message, out *calls.Outcome) {
 	resp := out.Response
 	answeredBy(&r.Metadata, out)
 	r.Body.Set("status", "success").Set("provider", "KIMI").Set("model", out.Model.ID).Set("content", resp.Content).
@@ -116,7 +117,7 @@ func writeMessages(list []providers.Message) []any {
 }
 
 // answeredBy says in the metadata who answered and what it took.
-func answeredBy(m *reply.Metadata, out *providers.Outcome) {
+func answeredBy(m *reply.Metadata, out *calls.Outcome) {
 	m.ModelUsed, m.ProviderUsed, m.Attempts = out.Model.ID, out.Model.Provider, out.Attempts
 	m.FinishReason, m.Thinking, m.Fallback = string(out.Response.FinishReason), out.Thinking, out.Fallback
 	usage := out.Response.Usage
@@ -128,7 +129,7 @@ func answeredBy(m *reply.Metadata, out *providers.Outcome) {
 }
 
 // partialText is what has arrived of an answer, or that only thinking has.
-func partialText(out *providers.Outcome) string {
+func partialText(out *calls.Outcome) string {
 	if out.Response.Content != "" {
 		return out.Response.Content
 	}
@@ -159,7 +160,7 @@ func toolMessages(raw json.RawMessage) ([]providers.Message, error) {
 
 // readTools reads functions as chat APIs take them, {"type": "function", "function": {...}} or bare. Kimi's old built-in
 // search, an object or its name alone, asks for the search of today.
-func readTools(list []loose) (tools []providers.Tool, search bool, err error) {
+func readTools(list []loose) (tools []calls.Tool, search bool, err error) {
 	const hint = `A tool looks like {"type": "function", "function": {"name": ..., "description": ..., "parameters": {...}}}; "$web_search" is Kimi's own search.`
 	for i, item := range list {
 		raw := item.text
@@ -182,7 +183,7 @@ func readTools(list []loose) (tools []providers.Tool, search bool, err error) {
 		case strings.HasPrefix(name, "$"):
 			return nil, false, reply.Refuse(hint, "tools[%d]: Kimi has no built-in function %s.", i, show(name))
 		default:
-			tools = append(tools, providers.Tool{Function: t.Function})
+			tools = append(tools, calls.Tool{Function: t.Function})
 		}
 	}
 	return tools, search, nil
@@ -201,7 +202,7 @@ func choiceOf(raw json.RawMessage) json.RawMessage {
 const searchFormula = "moonshot/web-search:latest"
 
 // formulaSearch makes functions of Kimi's search that run here. It gives none, and a note, where there is no search.
-func (d *Deps) formulaSearch(ctx context.Context, runs *atomic.Int64) (tools []providers.Tool, note string) {
+func (d *Deps) formulaSearch(ctx context.Context, runs *atomic.Int64) (tools []calls.Tool, note string) {
 	if !d.Config.Search.KimiEnabled {
 		return nil, "No web search: KIMI_ENABLE_INTERNET_SEARCH is false."
 	}
@@ -214,16 +215,16 @@ func (d *Deps) formulaSearch(ctx context.Context, runs *atomic.Int64) (tools []p
 		return nil, "No web search: this provider has none."
 	}
 	limit := d.Config.Timeouts.Search("kimi")
-	functions, err := providers.Do(ctx, d.Caller, "kimi", "formula", limit, func(ctx context.Context) ([]providers.Function, error) {
+	functions, err := calls.Do(ctx, d.Caller, "kimi", "formula", limit, func(ctx context.Context) ([]providers.Function, error) {
 		return formulas.FormulaTools(ctx, searchFormula)
 	})
 	if err != nil {
 		return nil, "No web search: " + reply.Of(ctx, err).Message
 	}
 	for _, f := range functions {
-		tools = append(tools, providers.Tool{Function: f, Run: func(ctx context.Context, arguments string) (string, error) {
+		tools = append(tools, calls.Tool{Function: f, Run: func(ctx context.Context, arguments string) (string, error) {
 			runs.Add(1)
-			return providers.Do(ctx, d.Caller, "kimi", "search", limit, func(ctx context.Context) (string, error) {
+			return calls.Do(ctx, d.Caller, "kimi", "search", limit, func(ctx context.Context) (string, error) {
 				return formulas.RunFormula(ctx, searchFormula, f.Name, arguments)
 			})
 		}})

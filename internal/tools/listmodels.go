@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
@@ -52,7 +53,7 @@ func (d *Deps) listmodels(ctx context.Context, _ modelInput) (*Result, error) {
 
 // choice says who answers when a call names no model.
 func (d *Deps) choice() string {
-	if name := d.Config.Models.Default; providers.Named(name) {
+	if name := d.Config.Models.Default; calls.Named(name) {
 		return name + " answers (DEFAULT_MODEL)"
 	}
 	glm, kimi := d.Config.GLM, d.Config.Kimi

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
@@ -57,10 +58,10 @@ func (d *Deps) panel(models []consensusModel, before []workflow.Opinion, images 
 // seated is the model that a name means. Bad names are errors; a vendor without a key is not: its answer is then listed as
 // failed, and the others stand.
 func (d *Deps) seated(model string, images bool) (string, error) {
-	if !providers.Named(model) {
+	if !calls.Named(model) {
 		return model, nil
 	}
-	found, err := d.Registry.Resolve(providers.Query{Model: model, Needs: providers.Needs{Images: images}})
+	found, err := d.Registry.Resolve(calls.Query{Model: model, Needs: providers.Needs{Images: images}})
 	var refused *providers.Error
 	switch {
 	case err == nil:
@@ -86,7 +87,7 @@ func stanced(w words.Words, stance, own string) (string, error) {
 
 // defaultModels are two, of different vendors where both have keys; with one vendor alone, its two configured ones.
 func (d *Deps) defaultModels(images bool) ([]consensusModel, error) {
-	q := providers.Query{Category: providers.CategoryReasoning, Needs: providers.Needs{Images: images}}
+	q := calls.Query{Category: providers.CategoryReasoning, Needs: providers.Needs{Images: images}}
 	candidates, err := d.Registry.Resolve(q)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
@@ -55,15 +56,15 @@ func (d *Deps) preview(ctx context.Context, in previewInput) (*Result, error) {
 	}
 	messages = append(messages, providers.Message{Role: providers.RoleUser, Content: in.Prompt})
 	var notes []string
-	var functions []providers.Tool
+	var functions []calls.Tool
 	for i, t := range in.Tools {
 		if t.Name == "" {
 			notes = append(notes, fmt.Sprintf("tools[%d] is no function and is left out; use_websearch adds the vendor's own search.", i))
 			continue
 		}
-		functions = append(functions, providers.Tool{Function: t.Function})
+		functions = append(functions, calls.Tool{Function: t.Function})
 	}
-	shown, err := d.Caller.Preview(ctx, providers.Call{
+	shown, err := d.Caller.Preview(ctx, calls.Call{
 		Model: in.Model, Provider: "glm", Category: providers.CategoryFast, Tools: functions, Search: in.UseWebsearch,
 		Build: func(providers.Model) (providers.ChatRequest, error) {
 			return providers.ChatRequest{Messages: messages, Temperature: in.Temperature, ToolChoice: in.ToolChoice}, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
@@ -204,8 +205,8 @@ func guarded(run func() (string, any, error)) (key string, value any, err error)
 }
 
 // ping asks one vendor's quickest model for a word.
-func (d *Deps) ping(ctx context.Context, vendor string) (*providers.Outcome, error) {
-	return d.Caller.Call(ctx, providers.Call{
+func (d *Deps) ping(ctx context.Context, vendor string) (*calls.Outcome, error) {
+	return d.Caller.Call(ctx, calls.Call{
 		Provider: vendor, Category: providers.CategoryFast, Thinking: providers.ThinkMinimal,
 		Build: func(providers.Model) (providers.ChatRequest, error) {
 			return providers.ChatRequest{Messages: []providers.Message{{Role: providers.RoleUser, Content: "ping"}}}, nil

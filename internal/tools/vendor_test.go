@@ -16,7 +16,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
-	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 	"github.com/exai-mcp/exai-mcp/internal/providers/glm"
 	"github.com/exai-mcp/exai-mcp/internal/providers/kimi"
@@ -61,15 +61,15 @@ func newRig(t *testing.T, set ...func(*config.Config)) *rig {
 	}
 	cfg.GLM.APIURL, cfg.Kimi.APIURL = r.GLMURL(), r.KimiURL()
 	g, err := glm.New(glm.Options{
-		Vendor: cfg.GLM, Search: cfg.GLMSearch, Timeouts: cfg.Timeouts, Models: providers.BuiltinModels("glm"), DialContext: dial[emulator.GLM].Dial,
+		Vendor: cfg.GLM, Search: cfg.GLMSearch, Timeouts: cfg.Timeouts, Models: calls.BuiltinModels("glm"), DialContext: dial[emulator.GLM].Dial,
 	})
 	require.NoError(t, err)
-	k, err := kimi.New(kimi.Options{Vendor: cfg.Kimi, Timeouts: cfg.Timeouts, Models: providers.BuiltinModels("kimi"), DialContext: dial[emulator.Kimi].Dial})
+	k, err := kimi.New(kimi.Options{Vendor: cfg.Kimi, Timeouts: cfg.Timeouts, Models: calls.BuiltinModels("kimi"), DialContext: dial[emulator.Kimi].Dial})
 	require.NoError(t, err)
-	reg, err := providers.NewRegistry(cfg, g, k)
+	reg, err := calls.NewRegistry(cfg, g, k)
 	require.NoError(t, err)
 	r.log = activity.Open(cfg, nil)
-	caller := providers.NewCaller(reg, cfg, r.log)
+	caller := calls.NewCaller(reg, cfg, r.log)
 	ws, err := workspace.New(cfg.Files, r.state, "", "", nil, nil)
 	require.NoError(t, err)
 	threads := ask.New(ask.Options{Config: cfg, Caller: caller, Store: r.store.Open, Activity: r.log})

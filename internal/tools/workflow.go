@@ -8,6 +8,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
@@ -74,7 +75,7 @@ func (d *Deps) engine() *workflow.Engine {
 
 // window is the context window of the model that a question will go to.
 func (d *Deps) window(q ask.Question, images bool) int {
-	list, err := d.Registry.Resolve(providers.Query{
+	list, err := d.Registry.Resolve(calls.Query{
 		Model: q.Model, Prefer: q.Prefer, Provider: q.Provider, Category: q.Category, Needs: providers.Needs{Images: images},
 	})
 	if err != nil || list[0].Model.ContextWindow == 0 {

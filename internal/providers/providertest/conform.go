@@ -12,6 +12,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 )
 
@@ -33,7 +34,7 @@ type Make func(t *testing.T, baseURL string, o Options) providers.Provider
 // It runs against the emulator, a strict double of the vendor, over pipes and under a fake clock: a goroutine left
 // behind fails the test. Optional abilities are tested where the provider has them.
 func Conform(t *testing.T, v emulator.Vendor, create Make) {
-	catalog, err := providers.NewCatalog("")
+	catalog, err := calls.NewCatalog("")
 	require.NoError(t, err)
 	s := suite{vendor: v, create: create, models: catalog.Models(string(v))}
 	t.Run("answers", s.answers)

@@ -18,11 +18,12 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 )
 
 // Caller makes model calls; *providers.Caller is one.
 type Caller interface {
-	Call(ctx context.Context, c providers.Call) (*providers.Outcome, error)
+	Call(ctx context.Context, c calls.Call) (*calls.Outcome, error)
 }
 
 // Options are what Threads needs.
@@ -98,7 +99,7 @@ type Question struct {
 	Thinking    providers.ThinkingMode
 	Temperature *float64
 	Search      bool
-	Tools       []providers.Tool
+	Tools       []calls.Tool
 	MaxOutput   int  // 0: the configured cap
 	JSONObject  bool // ask for one JSON object as the answer
 	Key         string
@@ -116,7 +117,7 @@ type Answer struct {
 	Text    string
 	Partial bool
 	Pending bool // the rest is being written in the background
-	Outcome providers.Outcome
+	Outcome calls.Outcome
 	// Asked is the question as a turn to keep: the prompt with what was attached to it.
 	Asked conversation.Turn
 	// Dropped counts the turns of History that the model's window had no room for.

@@ -12,6 +12,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 )
 
 const (
@@ -112,7 +113,7 @@ func (t *Threads) save(ctx context.Context, threadID string, turn conversation.T
 
 // follower saves an answer that goes on after its call, until it has ended.
 type follower struct {
-	generation *providers.Generation
+	generation *calls.Generation
 	done       chan struct{} // closed when the answer has ended and its last save was made, or given up
 }
 
@@ -168,7 +169,7 @@ func (t *Threads) work(id string, turn conversation.Turn) *activity.Work {
 }
 
 // grow saves the answer every 2 s while it is being written. The save is also the sign that the process lives.
-func (t *Threads) grow(id string, turn conversation.Turn, g *providers.Generation, work *activity.Work) {
+func (t *Threads) grow(id string, turn conversation.Turn, g *calls.Generation, work *activity.Work) {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	for {
@@ -194,7 +195,7 @@ func (t *Threads) grow(id string, turn conversation.Turn, g *providers.Generatio
 }
 
 // finish makes the last save, trying for a while, and tells whoever waits for the answer.
-func (t *Threads) finish(id string, turn conversation.Turn, out providers.Outcome, finished func(context.Context, conversation.Turn)) {
+func (t *Threads) finish(id string, turn conversation.Turn, out calls.Outcome, finished func(context.Context, conversation.Turn)) {
 	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
 	defer cancel()
 	out.Live = nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
@@ -42,7 +43,7 @@ func (t *Threads) Put(ctx context.Context, q Question) (*Answer, error) {
 }
 
 // Failed is a model call's error with what is known of the requests behind it; out is the outcome that came with it.
-func Failed(ctx context.Context, err error, out *providers.Outcome) error {
+func Failed(ctx context.Context, err error, out *calls.Outcome) error {
 	if out == nil || out.Attempts == 0 {
 		return err
 	}
@@ -69,16 +70,16 @@ func (a *Answer) describe() {
 }
 
 // Preview shows the request that Put would send, with providers.Caller.Preview as preview.
-func (t *Threads) Preview(ctx context.Context, q Question, preview func(context.Context, providers.Call) (*providers.Preview, error)) (*providers.Preview, error) {
+func (t *Threads) Preview(ctx context.Context, q Question, preview func(context.Context, calls.Call) (*calls.Preview, error)) (*calls.Preview, error) {
 	return preview(ctx, t.callOf(q, t.compose(q)))
 }
 
-func (t *Threads) callOf(q Question, b *builder) providers.Call {
+func (t *Threads) callOf(q Question, b *builder) calls.Call {
 	images := false
 	for _, a := range q.Attachments {
 		images = images || a.Image()
 	}
-	return providers.Call{
+	return calls.Call{
 		Model: q.Model, Prefer: q.Prefer, Provider: q.Provider, Category: q.Category,
 		Needs:    providers.Needs{Images: images, Functions: len(q.Tools) > 0, Tokens: b.fixed + b.question.Tokens()},
 		Thinking: q.Thinking, Search: q.Search, Build: b.build, Tools: q.Tools, Key: q.Key, Background: q.Background, On: q.On,
@@ -163,7 +164,7 @@ func (b *builder) last() (conversation.Turn, int) {
 }
 
 // stillThinking is what a client reads of an answer that has not begun.
-func stillThinking(out providers.Outcome) string {
+func stillThinking(out calls.Outcome) string {
 	thought := providers.EstimateTokens(out.Response.Reasoning)
 	if n := out.Response.Usage.ReasoningTokens; n > thought {
 		thought = n
@@ -183,7 +184,7 @@ func nameOf(model string) string {
 }
 
 // whyPartial says what ended a partial answer.
-func whyPartial(out providers.Outcome) string {
+func whyPartial(out calls.Outcome) string {
 	switch {
 	case out.Live != nil && out.Limit != nil:
 		return fmt.Sprintf("The call's time was over (%s); the answer goes on in the background.", out.Limit)
@@ -229,7 +230,7 @@ func (a *Answer) Metadata() reply.Metadata {
 	return m
 }
 
-func metadata(out providers.Outcome) reply.Metadata {
+func metadata(out calls.Outcome) reply.Metadata {
 	m := reply.Metadata{
 		ModelUsed: out.Model.ID, ProviderUsed: out.Model.Provider, Attempts: out.Attempts,
 		FinishReason: string(out.Response.FinishReason), Thinking: out.Thinking, Fallback: out.Fallback,
@@ -246,7 +247,7 @@ func (a *Answer) Turn() conversation.Turn {
 }
 
 // fill writes what an answer has come to into its turn.
-func fill(turn conversation.Turn, out providers.Outcome) conversation.Turn {
+func fill(turn conversation.Turn, out calls.Outcome) conversation.Turn {
 	turn.Content = out.Response.Content
 	turn.Model, turn.Provider = out.Model.ID, out.Model.Provider
 	turn.FinishReason, turn.Usage = out.Response.FinishReason, out.Response.Usage

@@ -17,6 +17,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
@@ -166,7 +167,7 @@ func (q *Queue) send(j *job, p providers.Provider) error {
 		if !it.still(j.ctx, f) {
 			return changed(it.Path)
 		}
-		ref, err := providers.Do(j.ctx, q.caller, vendor, "upload", q.cfg.Timeouts.Upload(vendor),
+		ref, err := calls.Do(j.ctx, q.caller, vendor, "upload", q.cfg.Timeouts.Upload(vendor),
 			func(ctx context.Context) (providers.FileRef, error) {
 				j.sent.Store(0)
 				return to.Upload(ctx, providers.File{
@@ -195,7 +196,7 @@ func (q *Queue) fetch(j *job, p providers.Provider) (string, error) {
 	set := q.cfg.KimiFiles
 	delay := set.FetchDelay
 	for try := 0; ; try++ {
-		text, err := providers.Do(j.ctx, q.caller, j.request.Vendor, "extract", q.cfg.Timeouts.Fetch(),
+		text, err := calls.Do(j.ctx, q.caller, j.request.Vendor, "extract", q.cfg.Timeouts.Fetch(),
 			func(ctx context.Context) (string, error) { return from.Extract(ctx, j.id) })
 		if err == nil && strings.TrimSpace(text) == "" {
 			err = &providers.Error{
@@ -245,7 +246,7 @@ func (q *Queue) remove(j *job) {
 	p, err := q.registry.Provider(j.request.Vendor)
 	if err == nil {
 		if from, ok := p.(providers.Extractor); ok {
-			_, err = providers.Do(ctx, q.caller, j.request.Vendor, "delete", q.cfg.Timeouts.Vendor(j.request.Vendor),
+			_, err = calls.Do(ctx, q.caller, j.request.Vendor, "delete", q.cfg.Timeouts.Vendor(j.request.Vendor),
 				func(ctx context.Context) (struct{}, error) { return struct{}{}, from.DeleteFile(ctx, j.id) })
 		}
 	}

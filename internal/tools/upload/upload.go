@@ -19,6 +19,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
@@ -31,8 +32,8 @@ type Files interface {
 // Options are what a Queue needs.
 type Options struct {
 	Config   *config.Config
-	Registry *providers.Registry
-	Caller   *providers.Caller
+	Registry *calls.Registry
+	Caller   *calls.Caller
 	Files    Files
 	Activity *activity.Log // hears of what goes on behind its call; nil: nobody does
 	Log      *zap.Logger   // nil logs nothing
@@ -41,8 +42,8 @@ type Options struct {
 // Queue is the service: one for a process. It is safe for concurrent use.
 type Queue struct {
 	cfg      *config.Config
-	registry *providers.Registry
-	caller   *providers.Caller
+	registry *calls.Registry
+	caller   *calls.Caller
 	files    Files
 	events   *activity.Log
 	log      *zap.Logger

@@ -20,6 +20,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/providers/providertest"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
@@ -69,13 +70,13 @@ func newBench(t *testing.T, set ...func(*config.Config)) *bench {
 
 // start makes the queue, as a new process does.
 func (b *bench) start() {
-	reg, err := providers.NewRegistry(b.cfg, &providertest.Stub{Vendor: "glm", UploadFunc: b.upload}, b.kimi)
+	reg, err := calls.NewRegistry(b.cfg, &providertest.Stub{Vendor: "glm", UploadFunc: b.upload}, b.kimi)
 	require.NoError(b.t, err)
 	b.log = activity.Open(b.cfg, nil)
 	b.files, err = workspace.New(b.cfg.Files, b.cfg.Conversations.StateDir, "", "", nil, nil)
 	require.NoError(b.t, err)
 	q := upload.New(upload.Options{
-		Config: b.cfg, Registry: reg, Caller: providers.NewCaller(reg, b.cfg, b.log), Files: b.files, Activity: b.log,
+		Config: b.cfg, Registry: reg, Caller: calls.NewCaller(reg, b.cfg, b.log), Files: b.files, Activity: b.log,
 	})
 	log := b.log
 	b.Queue = q

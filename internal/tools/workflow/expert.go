@@ -10,6 +10,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
@@ -238,7 +239,7 @@ func (r *run) failed(ctx context.Context, err error, given Evidence) (opinion, e
 	case reply.Cancelled, reply.PathDenied, reply.FileNotFound:
 		return opinion{}, err
 	case reply.ModelNotFound:
-		if providers.Named(r.step.Ask.Model) {
+		if calls.Named(r.step.Ask.Model) {
 			return opinion{}, err
 		}
 	case reply.InvalidRequest, reply.TooLarge:

@@ -15,6 +15,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 )
 
 // Store is a conversation.Store in a map. Before, where it is set, is called ahead of each operation ("load", "append",
@@ -185,7 +186,7 @@ type Chat = func(ctx context.Context, req providers.ChatRequest, on func(provide
 
 // Vendors are a registry and a caller over vendors that do as told: glm always, kimi where its function is set. The
 // configuration gets their keys.
-func Vendors(t testing.TB, cfg *config.Config, glm, kimi Chat) (*providers.Registry, *providers.Caller) {
+func Vendors(t testing.TB, cfg *config.Config, glm, kimi Chat) (*calls.Registry, *calls.Caller) {
 	t.Helper()
 	vendors := []providers.Provider{vendor{"glm", glm}}
 	cfg.GLM.APIKey = "test"
@@ -193,9 +194,9 @@ func Vendors(t testing.TB, cfg *config.Config, glm, kimi Chat) (*providers.Regis
 		cfg.Kimi.APIKey = "test"
 		vendors = append(vendors, vendor{"kimi", kimi})
 	}
-	reg, err := providers.NewRegistry(cfg, vendors...)
+	reg, err := calls.NewRegistry(cfg, vendors...)
 	require.NoError(t, err)
-	return reg, providers.NewCaller(reg, cfg, nil)
+	return reg, calls.NewCaller(reg, cfg, nil)
 }
 
 // vendor is a provider that can chat and nothing else.
@@ -205,7 +206,7 @@ type vendor struct {
 }
 
 func (v vendor) Name() string              { return v.name }
-func (v vendor) Models() []providers.Model { return providers.BuiltinModels(v.name) }
+func (v vendor) Models() []providers.Model { return calls.BuiltinModels(v.name) }
 func (v vendor) Chat(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 	return v.chat(ctx, req, on)
 }

@@ -1,0 +1,334 @@
+package calls
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+//go:embed models.json
+var builtinModels []byte
+
+// unlistedWindow is a cautious guess about a model that nobody described: what every chat model of the past two years
+// could take. How much it may write stays unknown: a guess would bound what the operator sets and what an answer that
+// its cap ended in thought is asked again with.
+const unlistedWindow = 131_072
+
+// Catalog is what is known about models: the embedded rows, the operator's rows laid over them, and what vendors'
+// model lists added while the program runs. It is safe for concurrent use.
+type Catalog struct {
+	now func() time.Time
+
+	mu     sync.RWMutex
+	models []providers.Model // in the order of the file, additions last
+	byName map[string]int    // lower-case id or alias to index
+}
+
+// NewCatalog reads the embedded rows and lays the rows of a MODELS_FILE over them; file "" means none. A row with a
+// known id replaces the fields that it has (null takes one away), another id is a new model.
+func NewCatalog(file string) (*Catalog, error) {
+	if file == "" {
+		models, err := builtin()
+		if err != nil {
+			return nil, fmt.Errorf("embedded models: %w", err)
+		}
+		return catalogOf(models)
+	}
+	over, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("MODELS_FILE: %w", err)
+	}
+	merged, err := overlay(builtinModels, over)
+	if err != nil {
+		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
+	}
+	models, err := readModels(merged)
+	if err != nil {
+		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
+	}
+	c, err := catalogOf(models)
+	if err != nil {
+		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
+	}
+	return c, nil
+}
+
+var builtin = sync.OnceValues(func() ([]providers.Model, error) { return readModels(builtinModels) })
+
+// Prepare reads the embedded models ahead of NewCatalog, for who starts a program and has other things to do meanwhile.
+func Prepare() {
+	_, _ = builtin() // NewCatalog tells of the error
+}
+
+// readModels reads a JSON array of models.
+func readModels(text []byte) (models []providers.Model, err error) {
+	if err := decodeStrictly(text, &models); err != nil {
+		return nil, err
+	}
+	for i := range models {
+		if err := settle(&models[i]); err != nil {
+			return nil, fmt.Errorf("model %q: %w", models[i].ID, err)
+		}
+	}
+	return models, nil
+}
+
+// catalogOf makes a catalogue of models.
+func catalogOf(models []providers.Model) (*Catalog, error) {
+	c := &Catalog{now: time.Now, byName: map[string]int{}}
+	for _, m := range models {
+		if err := c.add(m); err != nil {
+			return nil, fmt.Errorf("model %q: %w", m.ID, err)
+		}
+	}
+	return c, nil
+}
+
+// overlay lays rows over others and gives the whole as a JSON array.
+func overlay(base, over []byte) ([]byte, error) {
+	rows, order, err := readRows(base)
+	if err != nil {
+		return nil, err
+	}
+	changes, ids, err := readRows(over)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if rows[id] == nil {
+			rows[id], order = row{}, append(order, id)
+		}
+		maps.Copy(rows[id], changes[id])
+		if err := rows[id].check(); err != nil {
+			return nil, fmt.Errorf("model %q: %w", id, err)
+		}
+	}
+	merged := make([]row, len(order))
+	for i, id := range order {
+		merged[i] = rows[id]
+	}
+	return json.Marshal(merged)
+}
+
+// row is one model as the file has it, so that a row laid over another changes only the fields that it names.
+type row map[string]json.RawMessage
+
+// readRows reads a JSON array of rows, or an object that holds one under "models".
+func readRows(text []byte) (map[string]row, []string, error) {
+	var list []row
+	if trimmed := bytes.TrimSpace(text); bytes.HasPrefix(trimmed, []byte("{")) {
+		var file struct {
+			Models []row `json:"models"`
+		}
+		if err := json.Unmarshal(text, &file); err != nil {
+			return nil, nil, err
+		}
+		list = file.Models
+	} else if err := json.Unmarshal(text, &list); err != nil {
+		return nil, nil, err
+	}
+	rows, order := map[string]row{}, []string(nil)
+	for i, r := range list {
+		var id string
+		if err := json.Unmarshal(r["id"], &id); err != nil || strings.TrimSpace(id) == "" {
+			return nil, nil, fmt.Errorf("row %d has no id", i+1)
+		}
+		if rows[id] == nil {
+			order = append(order, id)
+		}
+		rows[id] = r
+	}
+	return rows, order, nil
+}
+
+// check tells whether a row can be read, so that the error can name it.
+func (r row) check() error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return decodeStrictly(text, &providers.Model{})
+}
+
+func decodeStrictly(text []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	return dec.Decode(into)
+}
+
+// settle fills in what a row may leave out, and refuses what no row may say.
+func settle(m *providers.Model) error {
+	if m.Provider == "" {
+		v, _ := vendorOfModel(m.ID)
+		m.Provider = v.name
+	}
+	if _, ok := vendorNamed(m.Provider); !ok {
+		return errors.New(`provider must be "glm" or "kimi"`)
+	}
+	if m.Status == "" {
+		m.Status = providers.StatusActive
+	}
+	for _, day := range []string{m.RetiresOn, m.RetiredOn} {
+		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
+			return fmt.Errorf("%q is no date (YYYY-MM-DD)", day)
+		}
+	}
+	return nil
+}
+
+// add puts a model at the end. A name that another model has already is refused, since a look-up must have one answer.
+func (c *Catalog) add(m providers.Model) error {
+	for _, name := range append([]string{m.ID}, m.Aliases...) {
+		if i, taken := c.byName[strings.ToLower(name)]; taken {
+			return fmt.Errorf("the name %q belongs to %s already", name, c.models[i].ID)
+		}
+		c.byName[strings.ToLower(name)] = len(c.models)
+	}
+	c.models = append(c.models, m)
+	return nil
+}
+
+// Models lists every known model, or those of one vendor; "" means all.
+func (c *Catalog) Models(provider string) []providers.Model {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if provider == "" {
+		return slices.Clone(c.models)
+	}
+	var of []providers.Model
+	for _, m := range c.models {
+		if m.Provider == provider {
+			of = append(of, m)
+		}
+	}
+	return of
+}
+
+// Lookup finds a model by id or alias, in any case. A name with a vendor's prefix that nobody knows is an Unlisted
+// model of that vendor; any other unknown name is not found. The suffix by which clients of Z.ai's coding plan ask for
+// the long window is no part of a name: the API refuses it.
+func (c *Catalog) Lookup(name string) (providers.Model, bool) {
+	name = strings.TrimSuffix(strings.TrimSpace(name), "[1m]")
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if i, ok := c.byName[strings.ToLower(name)]; ok {
+		return c.models[i], true
+	}
+	if v, ok := vendorOfModel(name); ok {
+		return unlisted(v.name, name), true
+	}
+	return providers.Model{}, false
+}
+
+func unlisted(provider, id string) providers.Model {
+	return providers.Model{
+		ID: id, Provider: provider, Status: providers.StatusUnverified, Unlisted: true,
+		ContextWindow: unlistedWindow,
+	}
+}
+
+// Learn adds what a vendor's own model list says: an id that the catalogue lacks becomes an Unlisted model with what
+// the list tells about it. Known rows stay as they are, since lists tell less than the catalogue.
+func (c *Catalog) Learn(provider string, listed []providers.Model) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range listed {
+		if _, known := c.byName[strings.ToLower(l.ID)]; known || l.ID == "" {
+			continue
+		}
+		m := unlisted(provider, l.ID)
+		if l.ContextWindow > 0 {
+			m.ContextWindow = l.ContextWindow
+		}
+		if l.MaxOutput > 0 {
+			m.MaxOutput = l.MaxOutput
+		}
+		m.Images, m.Functions, m.Thinking = l.Images, l.Functions, l.Thinking
+		_ = c.add(m) // the name is free: it was looked up under this lock
+	}
+}
+
+// Retired tells whether a model is gone today.
+func (c *Catalog) Retired(m providers.Model) bool {
+	return m.Status == providers.StatusRetired || c.past(m.RetiredOn) || c.past(m.RetiresOn)
+}
+
+func (c *Catalog) past(day string) bool {
+	t, err := time.Parse(time.DateOnly, day)
+	return err == nil && !c.now().UTC().Before(t)
+}
+
+// Current follows a retired model to the one that replaces it today, with a note that says so; a model that retires
+// soon gets a note too. A retired model without a replacement stays what it is.
+func (c *Catalog) Current(m providers.Model) (providers.Model, []string) {
+	var notes []string
+	for range len(vendors()) * 8 { // a chain in a MODELS_FILE may be a ring
+		if !c.Retired(m) || m.Replacement == "" {
+			break
+		}
+		next, ok := c.Lookup(m.Replacement)
+		if !ok || next.ID == m.ID {
+			break
+		}
+		notes = append(notes, retiredNote(m, next))
+		m = next
+	}
+	if note := c.retiring(m); note != "" {
+		notes = append(notes, note)
+	}
+	return m, notes
+}
+
+func retiredNote(from, to providers.Model) string {
+	day := from.RetiredOn
+	if day == "" {
+		day = from.RetiresOn
+	}
+	if day == "" {
+		return fmt.Sprintf("%s is retired; %s answers in its place.", from.ID, to.ID)
+	}
+	return fmt.Sprintf("%s was retired on %s; %s answers in its place.", from.ID, day, to.ID)
+}
+
+// retiring is the note about a model whose end is near, "" when it is not.
+func (c *Catalog) retiring(m providers.Model) string {
+	end, err := time.Parse(time.DateOnly, m.RetiresOn)
+	if err != nil || c.Retired(m) || end.Sub(c.now()) > providers.RetirementNotice {
+		return ""
+	}
+	note := fmt.Sprintf("%s retires on %s", m.ID, m.RetiresOn)
+	if m.Replacement != "" {
+		note += "; use " + m.Replacement + " instead"
+	}
+	return note + "."
+}
+
+// Retiring lists the models that end within RetirementNotice from today.
+func (c *Catalog) Retiring() []providers.Model {
+	var soon []providers.Model
+	for _, m := range c.Models("") {
+		if c.retiring(m) != "" {
+			soon = append(soon, m)
+		}
+	}
+	return soon
+}
+
+// BuiltinModels lists the embedded rows of one vendor, for its provider's Models.
+func BuiltinModels(provider string) []providers.Model {
+	c, err := NewCatalog("")
+	if err != nil {
+		return nil // a test holds the embedded file to be readable
+	}
+	return c.Models(provider)
+}

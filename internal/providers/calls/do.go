@@ -1,0 +1,130 @@
+package calls
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// Do makes one plain request to a vendor: a search, an upload, a list. It takes the same path as a chat: a slot of the
+// vendor's queue, retries, the observer, and the limit, which bounds the whole of it, queueing and retries included,
+// within the call's budget where ctx carries one. send is called once per attempt and must start afresh each time
+// (reopen what it reads). op names the request in logs. The error is an *Error.
+func Do[T any](ctx context.Context, c *Caller, provider, op string, limit config.Limit, send func(context.Context) (T, error)) (T, error) {
+	var result T
+	err := c.plain(ctx, provider, op, limit, func(ctx context.Context) (cost providers.Usage, err error) {
+		result, err = send(ctx)
+		if found, ok := any(result).(*providers.SearchResult); ok && err == nil {
+			cost.CostUSD = found.CostUSD
+		}
+		return cost, err
+	})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return result, nil
+}
+
+func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Limit, send func(context.Context) (providers.Usage, error)) error {
+	f, began := frameOf(ctx), time.Now()
+	fires, at := f.first(limit, began)
+	mine := &passed{fires}
+	ctx, cancel := context.WithDeadlineCause(ctx, at, mine)
+	defer cancel()
+
+	ended := func() *providers.Error {
+		e := &providers.Error{Kind: providers.KindCancelled, Message: "The request was cancelled.", Err: context.Cause(ctx)}
+		if errors.Is(context.Cause(ctx), mine) {
+			e = timeoutError(fires, fmt.Sprintf("The %s request to %s was not answered within %s.", op, titleOf(provider), fires))
+		} else if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			e.Kind, e.Message = providers.KindTimeout, fmt.Sprintf("The %s request to %s was not answered in the caller's time.", op, titleOf(provider))
+		}
+		return e
+	}
+	loop := retrying{
+		attempts: 1 + c.cfg.Calls.MaxRetries, ended: ended, jitter: c.jitter,
+		left: func() time.Duration { return time.Until(at) },
+	}
+	err := loop.run(ctx, func() *providers.Error {
+		release, err := c.slots.take(ctx, provider, nil, func() {})
+		if err != nil {
+			if errors.Is(context.Cause(ctx), mine) {
+				return noSlot(provider, fires)
+			}
+			return ended()
+		}
+		defer release()
+		a := providers.Attempt{Provider: provider, Op: op, Start: time.Now()}
+		a.Usage, err = send(providers.OnRequestID(ctx, func(id string) { a.RequestID = id }))
+		a.Err = c.failure(ctx, err, provider, ended)
+		c.attempted(a)
+		return a.Err
+	})
+	if err == nil {
+		return nil
+	}
+	err = located(err, provider, "", f.start)
+	c.reportLimit(err, f.budget)
+	return err
+}
+
+// failure makes an *Error of what a provider returned. Where our own context ended, that is the reason, whatever the
+// transport made of it, unless the vendor had answered.
+func (c *Caller) failure(ctx context.Context, err error, provider string, ended func() *providers.Error) *providers.Error {
+	if err == nil {
+		return nil
+	}
+	var e *providers.Error
+	if !errors.As(err, &e) {
+		e = &providers.Error{Kind: providers.KindProviderError, Message: fmt.Sprintf("The request to %s failed.", titleOf(provider)), Err: err}
+	}
+	answered := e.VendorCode != "" || e.HTTPStatus >= 400
+	if ctx.Err() != nil && !answered {
+		byUs := ended()
+		byUs.RequestID = e.RequestID
+		return byUs
+	}
+	if e.Concurrency {
+		c.slots.slow(provider)
+	}
+	return e
+}
+
+// located is the error with what only the path knows filled in.
+func located(e *providers.Error, provider, model string, start time.Time) *providers.Error {
+	filled := *e
+	if filled.Provider == "" {
+		filled.Provider = provider
+	}
+	if filled.Model == "" {
+		filled.Model = model
+	}
+	filled.Elapsed = time.Since(start)
+	return &filled
+}
+
+// reportLimit tells the observer of a limit that ended a request.
+func (c *Caller) reportLimit(e *providers.Error, of providers.Budget) {
+	if e.Kind == providers.KindTimeout && e.Limit != nil {
+		c.limitPassed(providers.LimitPassed{Limit: *e.Limit, Provider: e.Provider, Model: e.Model, RequestID: e.RequestID, Elapsed: e.Elapsed}, of)
+	}
+}
+
+func timeoutError(limit config.Limit, message string) *providers.Error {
+	return &providers.Error{
+		Kind: providers.KindTimeout, Limit: &limit, Message: message, Err: &passed{limit},
+		Hint: fmt.Sprintf("Send it again, ask for less, or raise %s in the server's environment.", limit.Name),
+	}
+}
+
+func titleOf(provider string) string {
+	if v, ok := vendorNamed(provider); ok {
+		return v.title
+	}
+	return provider
+}

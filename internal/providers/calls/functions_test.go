@@ -1,0 +1,334 @@
+package calls_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
+)
+
+// callsTool answers with calls of functions, after a pause.
+func callsTool(name string, after time.Duration, more ...providers.ToolCall) chatFunc {
+	return func(ctx context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		if !pause(ctx, after) {
+			return nil, &providers.Error{Kind: providers.KindNetwork, Err: context.Cause(ctx)}
+		}
+		on(providers.Delta{Reasoning: "I need it."})
+		on(providers.Delta{ToolCall: true})
+		return &providers.ChatResponse{
+			Reasoning: "I need it.", FinishReason: providers.FinishToolCalls, UsageKnown: true,
+			Usage:     providers.Usage{InputTokens: 100, CachedTokens: 40, OutputTokens: 10, ReasoningTokens: 5},
+			ToolCalls: append([]providers.ToolCall{{ID: name + ":0", Name: name, Arguments: "{}"}}, more...),
+		}, nil
+	}
+}
+
+func function(name string, run func(ctx context.Context, arguments string) (string, error)) calls.Tool {
+	return calls.Tool{Function: providers.Function{Name: name}, Run: run}
+}
+
+func TestFunctionsAreRunUntilThereIsText(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		turns := &inTurn{scripts: []chatFunc{
+			callsTool("add", 0, providers.ToolCall{ID: "b", Name: "broken", Arguments: "{}"}, providers.ToolCall{ID: "e", Name: "empty", Arguments: "{}"},
+				providers.ToolCall{ID: "u", Name: "unheard-of", Arguments: "{}"}, providers.ToolCall{ID: "v", Name: "vendor", Arguments: "{}"}),
+			usage(answers("5"), providers.Usage{InputTokens: 200, OutputTokens: 20}),
+		}}
+		b.glm.ChatFunc = turns.chat
+		call := ask("glm-5.3")
+		slow := func(text string, err error) func(context.Context, string) (string, error) {
+			return func(context.Context, string) (string, error) { time.Sleep(time.Second); return text, err }
+		}
+		call.Tools = []calls.Tool{
+			function("add", slow("5", nil)), function("broken", slow("", errors.New("out of order"))), function("empty", slow(" ", nil)),
+			function("vendor", slow("", &providers.Error{Kind: providers.KindAuth, Message: "It refused.", Err: errors.New("a secret")})),
+		}
+		start := time.Now()
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+		require.NoError(t, err)
+		assert.Equal(t, time.Second, time.Since(start), "functions run side by side")
+		assert.Equal(t, "5", out.Response.Content)
+		assert.Equal(t, 2, out.Attempts)
+		assert.Equal(t, providers.Usage{
+			InputTokens: 300, CachedTokens: 40, OutputTokens: 30, ReasoningTokens: 5,
+			CostUSD: (260*1.4 + 40*0.26 + 30*4.4) / 1e6,
+		}, out.Response.Usage)
+		assert.True(t, out.Response.UsageKnown)
+		assert.Equal(t, out.Response.Usage, b.seen.attempts[0].Usage.Plus(b.seen.attempts[1].Usage), "each request's own, with its cost")
+
+		require.Len(t, turns.requests, 2)
+		assert.Len(t, turns.requests[0].Functions, 4)
+		assert.Equal(t, "I need it.", turns.requests[1].Messages[1].Reasoning, "reasoning goes back within the loop")
+		var results []string
+		for _, m := range turns.requests[1].Messages[2:] {
+			assert.Equal(t, providers.RoleTool, m.Role)
+			results = append(results, m.ToolCallID+" "+m.Content)
+		}
+		assert.Equal(t, []string{
+			"add:0 5", "b Error: out of order", "e (no result)",
+			`u Error: there is no function "unheard-of". Answer without it.`, "v Error: It refused.",
+		}, results)
+		assert.Equal(t, turns.requests[1].Messages[1:], out.Messages)
+	})
+}
+
+// named has an answer say which model it is from.
+func named(chat chatFunc, model string) chatFunc {
+	return func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		resp, err := chat(ctx, req, on)
+		resp.Model = model
+		return resp, err
+	}
+}
+
+func TestAnotherModelThanWasAskedForIsNoted(t *testing.T) {
+	for said, noted := range map[string]bool{
+		"": false, "glm-5.3": false, "GLM-5.3": false, "glm-5.3-0814": false, "glm-5.3@20260814": false, "zai/glm-5.3": false,
+		"glm-5.3-flash": true, "glm-5": true, "kimi-k3": true, "glm-5.3-": true,
+	} {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			b.glm.ChatFunc = named(answers("yes"), said)
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
+			require.NoError(t, err)
+			assert.Equal(t, "glm-5.3", out.Model.ID, "what a thread goes on with")
+			if noted {
+				assert.Equal(t, []string{"GLM (Z.ai) says that the model which answered is " + said + "."}, out.Notes)
+			} else {
+				assert.Empty(t, out.Notes, said)
+			}
+		})
+	}
+}
+
+// usage adds a vendor's count to an answer.
+func usage(chat chatFunc, u providers.Usage) chatFunc {
+	return func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		resp, err := chat(ctx, req, on)
+		if err == nil {
+			resp.Usage, resp.UsageKnown = u, true
+		}
+		return resp, err
+	}
+}
+
+func TestTheFifthRequestOffersNoFunctions(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		again := callsTool("more", 0)
+		turns := &inTurn{scripts: []chatFunc{again, again, again, again, answers("enough")}}
+		b.kimi.ChatFunc = turns.chat
+		call := ask("kimi-k3")
+		call.Tools = []calls.Tool{function("more", func(context.Context, string) (string, error) { return "and more", nil })}
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+		require.NoError(t, err)
+		assert.Equal(t, "enough", out.Response.Content)
+		require.Len(t, turns.requests, 5)
+		for i, r := range turns.requests {
+			assert.Equal(t, i < 4, len(r.Functions) == 1, "request %d", i+1)
+		}
+	})
+}
+
+func TestAModelThatOnlyCallsFunctionsIsAnError(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		b.kimi.ChatFunc = callsTool("more", 0)
+		call := ask("kimi-k3")
+		call.Tools = []calls.Tool{function("more", func(context.Context, string) (string, error) { return "and more", nil })}
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+		assert.Equal(t, providers.KindProviderError, failure(t, err).Kind)
+		assert.Equal(t, 5, out.Attempts)
+		assert.Equal(t, 500, out.Response.Usage.InputTokens, "what was spent is told all the same")
+	})
+}
+
+func TestAClientsFunctionEndsTheAnswer(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		b.kimi.ChatFunc = callsTool("ours", 0, providers.ToolCall{ID: "theirs:1", Name: "theirs", Arguments: `{"x":1}`})
+		call := ask("kimi-k3")
+		call.Tools = []calls.Tool{
+			function("ours", func(context.Context, string) (string, error) { return "done", nil }),
+			function("theirs", nil),
+		}
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+		require.NoError(t, err)
+		assert.False(t, out.Partial)
+		assert.Equal(t, providers.FinishToolCalls, out.Response.FinishReason)
+		assert.Equal(t, []providers.ToolCall{{ID: "theirs:1", Name: "theirs", Arguments: `{"x":1}`}}, out.Response.ToolCalls)
+		require.Len(t, out.Messages, 2, "the model's message, and the result of the function that is ours")
+		assert.Len(t, out.Messages[0].ToolCalls, 2)
+		assert.Equal(t, "done", out.Messages[1].Content)
+	})
+}
+
+func TestAPanicReachesTheCaller(t *testing.T) {
+	for name, call := range map[string]func(*bench) calls.Call{
+		"in a provider": func(b *bench) calls.Call {
+			b.glm.ChatFunc = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+				panic("boom")
+			}
+			return ask("glm-5.3")
+		},
+		"in a function": func(b *bench) calls.Call {
+			b.glm.ChatFunc = callsTool("f", 0)
+			c := ask("glm-5.3")
+			c.Tools = []calls.Tool{function("f", func(context.Context, string) (string, error) { panic("boom") })}
+			return c
+		},
+		"in Build": func(*bench) calls.Call {
+			return calls.Call{Model: "glm-5.3", Build: func(providers.Model) (providers.ChatRequest, error) { panic("boom") }}
+		},
+		"in a listener": func(b *bench) calls.Call {
+			b.glm.ChatFunc = answers("x")
+			c := ask("glm-5.3")
+			c.On = func(providers.Event) { panic("boom") }
+			return c
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *bench) {
+				for range 2 { // the second shows that the slot was given back
+					func() {
+						defer func() { assert.Contains(t, recover(), "boom") }()
+						_, _ = b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call(b))
+					}()
+				}
+			})
+		})
+	}
+}
+
+func TestSearch(t *testing.T) {
+	found := &providers.SearchResult{Hits: []providers.SearchHit{{Title: "Go 1.26", Link: "https://go.dev", Content: "It is out.", Published: "2026-02-10"}}, CostUSD: 0.01}
+	searches := func(t *testing.T, limit time.Duration, err error) func(context.Context, providers.SearchQuery) (*providers.SearchResult, error) {
+		return func(ctx context.Context, q providers.SearchQuery) (*providers.SearchResult, error) {
+			assert.Equal(t, providers.SearchQuery{Query: "go release", Recency: "oneMonth"}, q)
+			if !pause(ctx, limit) {
+				return nil, &providers.Error{Kind: providers.KindTimeout, Err: context.Cause(ctx)}
+			}
+			return found, err
+		}
+	}
+	query := providers.ToolCall{ID: "s", Name: "web_search", Arguments: `{"query":"go release","recency":"oneMonth"}`}
+	asks := func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		on(providers.Delta{ToolCall: true})
+		return &providers.ChatResponse{FinishReason: providers.FinishToolCalls, ToolCalls: []providers.ToolCall{query}}, nil
+	}
+
+	t.Run("with the vendor's own tool", func(t *testing.T) {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			turns := &inTurn{scripts: []chatFunc{answers("yes")}}
+			b.glm.ChatFunc = turns.chat
+			call := ask("glm-5.3")
+			call.Search = true
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+			require.NoError(t, err)
+			assert.True(t, turns.requests[0].NativeSearch)
+			assert.Empty(t, turns.requests[0].Functions)
+			assert.Empty(t, out.Notes)
+		})
+	})
+	t.Run("not when it is not wanted", func(t *testing.T) {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			turns := &inTurn{scripts: []chatFunc{answers("yes")}}
+			b.glm.ChatFunc, b.kimi.ChatFunc = turns.chat, turns.chat
+			for _, model := range []string{"glm-5.3", "kimi-k3"} {
+				_, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask(model))
+				require.NoError(t, err)
+			}
+			for _, r := range turns.requests {
+				assert.False(t, r.NativeSearch)
+				assert.Empty(t, r.Functions)
+			}
+		})
+	})
+	t.Run("with a function for the models that have none", func(t *testing.T) {
+		for _, model := range []string{"kimi-k3", "glm-4.6v"} {
+			inBubble(t, nil, func(t *testing.T, b *bench) {
+				turns := &inTurn{scripts: []chatFunc{asks, answers("yes")}}
+				b.glm.ChatFunc, b.kimi.ChatFunc = turns.chat, turns.chat
+				b.glm.SearchFunc = searches(t, time.Second, nil)
+				call := ask(model)
+				call.Search = true
+				var phases []providers.Phase
+				call.On = func(e providers.Event) { phases = append(phases, e.Phase) }
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+				require.NoError(t, err)
+				assert.Equal(t, "yes", out.Response.Content)
+				assert.Equal(t, found.Hits, out.Response.Searches)
+				assert.False(t, turns.requests[0].NativeSearch)
+				assert.Equal(t, "web_search", turns.requests[0].Functions[0].Name)
+				assert.Equal(t, "[1] Go 1.26\nhttps://go.dev\nPublished: 2026-02-10\nIt is out.", turns.requests[1].Messages[2].Content)
+				assert.Contains(t, phases, providers.PhaseSearching)
+				assert.Equal(t, []string{"chat", "search", "chat"}, b.seen.ops())
+				assert.Equal(t, 2, out.Attempts, "requests to the model")
+				assert.Equal(t, providers.Usage{CostUSD: 0.01}, b.seen.attempts[1].Usage)
+				total := b.seen.attempts[0].Usage.Plus(b.seen.attempts[1].Usage).Plus(b.seen.attempts[2].Usage)
+				assert.Equal(t, total.CostUSD, out.Response.Usage.CostUSD, "what the search cost is part of the answer's cost")
+			})
+		}
+	})
+	t.Run("a search that takes too long is told to the model", func(t *testing.T) {
+		inBubble(t, func(c *config.Config) { c.Timeouts.KimiSearch = 4 * time.Second }, func(t *testing.T, b *bench) {
+			turns := &inTurn{scripts: []chatFunc{asks, answers("without")}}
+			b.kimi.ChatFunc = turns.chat
+			b.glm.SearchFunc = searches(t, forever, nil)
+			call := ask("kimi-k3")
+			call.Search = true
+			start := time.Now()
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+			require.NoError(t, err)
+			assert.Equal(t, 4*time.Second, time.Since(start))
+			assert.Equal(t, "without", out.Response.Content)
+			assert.Equal(t, []string{"KIMI_WEB_SEARCH_TIMEOUT_SECS=4s"}, b.seen.names())
+			assert.Equal(t, "tool conversation", b.seen.limits[0].Tool+" "+b.seen.limits[0].ContinuationID, "what the call is known by")
+			assert.Contains(t, turns.requests[1].Messages[2].Content, "KIMI_WEB_SEARCH_TIMEOUT_SECS=4s")
+		})
+	})
+	t.Run("none is noted", func(t *testing.T) {
+		for _, c := range []struct {
+			name, model, note string
+			set               func(*config.Config)
+		}{
+			{"GLM's is off", "glm-5.3", "GLM_ENABLE_WEB_BROWSING is false", func(c *config.Config) { c.Search.GLMEnabled = false }},
+			{"Kimi's is off", "kimi-k3", "KIMI_ENABLE_INTERNET_SEARCH is false", func(c *config.Config) { c.Search.KimiEnabled = false }},
+			{"nobody searches", "kimi-k3", "GLM_API_KEY", func(c *config.Config) { c.GLM.APIKey = "" }},
+			{"GLM is disabled", "kimi-k3", "GLM_API_KEY", func(c *config.Config) { c.Models.DisabledProviders = []string{"glm"} }},
+			{"the model has no functions", "autoglm-phone-multilingual", "cannot use one", nil},
+		} {
+			inBubble(t, c.set, func(t *testing.T, b *bench) {
+				if c.name == "nobody searches" || c.name == "GLM is disabled" {
+					b = setUpOnlyKimi(t, b)
+				}
+				turns := &inTurn{scripts: []chatFunc{answers("yes")}}
+				b.glm.ChatFunc, b.kimi.ChatFunc = turns.chat, turns.chat
+				call := ask(c.model)
+				call.Search = true
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+				require.NoError(t, err, c.name)
+				require.Len(t, out.Notes, 1, c.name)
+				assert.Contains(t, out.Notes[0], c.note, c.name)
+				assert.False(t, turns.requests[0].NativeSearch)
+				assert.Empty(t, turns.requests[0].Functions)
+			})
+		}
+	})
+	t.Run("a caller's own function of that name stays", func(t *testing.T) {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			turns := &inTurn{scripts: []chatFunc{answers("yes")}}
+			b.kimi.ChatFunc = turns.chat
+			call := ask("kimi-k3")
+			call.Search = true
+			call.Tools = []calls.Tool{{Function: providers.Function{Name: "web_search", Description: "mine"}}}
+			_, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+			require.NoError(t, err)
+			require.Len(t, turns.requests[0].Functions, 1)
+			assert.Equal(t, "mine", turns.requests[0].Functions[0].Description)
+		})
+	})
+}

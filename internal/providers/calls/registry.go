@@ -1,0 +1,244 @@
+package calls
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// failedLately is how long a vendor whose last call failed is tried second.
+const failedLately = time.Minute
+
+// Registry holds the vendors that are configured and knows which models of theirs may be used. It owns the providers:
+// Close closes those that can be closed. It is safe for concurrent use.
+type Registry struct {
+	cfg       *config.Config
+	catalog   *Catalog
+	providers []providers.Provider
+	now       func() time.Time
+
+	mu     sync.Mutex
+	failed map[string]time.Time // provider to when its last call failed; absent when it went well
+}
+
+// NewRegistry takes the vendors' providers, whether their key is set or not (a provider without one can still show what
+// it would send), and reads the catalogue. It fails on a bad MODELS_FILE, an unknown name in a restriction, and a
+// provider that the configuration knows nothing about.
+func NewRegistry(cfg *config.Config, list ...providers.Provider) (*Registry, error) {
+	catalog, err := NewCatalog(cfg.Models.File)
+	if err != nil {
+		return nil, err
+	}
+	r := &Registry{cfg: cfg, catalog: catalog, now: time.Now, failed: map[string]time.Time{}}
+	for _, v := range vendors() { // in the order in which "auto" tries them
+		for _, p := range list {
+			if p.Name() == v.name {
+				r.providers = append(r.providers, p)
+			}
+		}
+	}
+	if len(r.providers) != len(list) {
+		return nil, errors.New("a provider has a name that no configuration belongs to")
+	}
+	for _, p := range r.providers {
+		for _, m := range p.Models() {
+			if _, known := catalog.byName[strings.ToLower(m.ID)]; !known {
+				if err := catalog.add(m); err != nil {
+					return nil, fmt.Errorf("models of %s: %w", p.Name(), err)
+				}
+			}
+		}
+	}
+	return r, r.checkNames()
+}
+
+// checkNames refuses names of vendors and models that mean nothing: typing errors that would go unseen.
+func (r *Registry) checkNames() error {
+	for variable, names := range map[string][]string{
+		"ALLOWED_PROVIDERS": r.cfg.Models.AllowedProviders, "DISABLED_PROVIDERS": r.cfg.Models.DisabledProviders,
+	} {
+		for _, n := range names {
+			if _, ok := vendorNamed(strings.ToLower(strings.TrimSpace(n))); !ok {
+				return fmt.Errorf("%s=%s: accepted are glm and kimi", variable, n)
+			}
+		}
+	}
+	if n := r.cfg.Models.Default; Named(n) {
+		if _, ok := r.catalog.Lookup(n); !ok {
+			return fmt.Errorf("DEFAULT_MODEL=%s: accepted are auto and a model's name. %s", n, r.suggest(n))
+		}
+	}
+	for _, v := range vendors() {
+		set, prefix := v.settings(r.cfg), strings.ToUpper(v.name)
+		named := map[string][]string{
+			prefix + "_ALLOWED_MODELS": set.AllowedModels,
+			prefix + "_SPEED_MODEL":    {set.SpeedModel}, prefix + "_QUALITY_MODEL": {set.QualityModel},
+		}
+		for variable, names := range named {
+			for _, n := range names {
+				if m, ok := r.catalog.Lookup(n); n != "" && (!ok || m.Provider != v.name) {
+					return fmt.Errorf("%s=%s: that is no model of %s", variable, n, v.title)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Catalog is what is known about models, restrictions aside.
+func (r *Registry) Catalog() *Catalog { return r.catalog }
+
+// Models lists the models that may be asked: of configured vendors, within the restrictions, not retired.
+func (r *Registry) Models() []providers.Model {
+	var usable []providers.Model
+	for _, m := range r.catalog.Models("") {
+		if !r.catalog.Retired(m) && r.barred(m) == nil && r.usable(m.Provider) == nil {
+			usable = append(usable, m)
+		}
+	}
+	return usable
+}
+
+// Provider gives a configured vendor by name, for its own abilities; the error is an *Error that names the variables
+// to set.
+func (r *Registry) Provider(name string) (providers.Provider, error) {
+	if err := r.usable(name); err != nil {
+		return nil, err
+	}
+	return r.lookup(name), nil
+}
+
+// Providers lists the vendors that can be called, in the order in which "auto" tries them.
+func (r *Registry) Providers() []providers.Provider {
+	var ready []providers.Provider
+	for _, p := range r.providers {
+		if r.usable(p.Name()) == nil {
+			ready = append(ready, p)
+		}
+	}
+	return ready
+}
+
+// lookup gives a provider whether its key is set or not, nil when there is none.
+func (r *Registry) lookup(name string) providers.Provider {
+	for _, p := range r.providers {
+		if p.Name() == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// usable tells why a vendor cannot be called, nil when it can.
+func (r *Registry) usable(name string) *providers.Error { return r.ready(name, false) }
+
+// ready is usable, but a missing key doesn't matter when keyless.
+func (r *Registry) ready(name string, keyless bool) *providers.Error {
+	v, known := vendorNamed(name)
+	if !known {
+		return &providers.Error{Kind: providers.KindInvalidRequest, Message: fmt.Sprintf("There is no provider %q.", name), Hint: "Use glm or kimi."}
+	}
+	if variable := r.disabled(name); variable != "" {
+		return &providers.Error{
+			Kind: providers.KindNotConfigured, Provider: name,
+			Message: fmt.Sprintf("%s is switched off by %s.", v.title, variable),
+			Hint:    fmt.Sprintf("Change %s in the server's environment, or name a model of the other vendor.", variable),
+		}
+	}
+	if r.lookup(name) == nil || v.settings(r.cfg).APIKey == "" && !keyless {
+		return &providers.Error{
+			Kind: providers.KindNotConfigured, Provider: name,
+			Message: fmt.Sprintf("No API key for %s is set.", v.title),
+			Hint:    fmt.Sprintf("Set %s in the server's environment and restart it.", v.keys),
+		}
+	}
+	return nil
+}
+
+// disabled names the variable that switches a vendor off, "" when none does.
+func (r *Registry) disabled(name string) string {
+	is := func(n string) bool { return strings.EqualFold(strings.TrimSpace(n), name) }
+	if slices.ContainsFunc(r.cfg.Models.DisabledProviders, is) {
+		return "DISABLED_PROVIDERS"
+	}
+	if allowed := r.cfg.Models.AllowedProviders; len(allowed) > 0 && !slices.ContainsFunc(allowed, is) {
+		return "ALLOWED_PROVIDERS"
+	}
+	return ""
+}
+
+// barred tells why a model may not be used although its vendor may, nil when it may. A list may name a model by an
+// alias, or by a retired name whose replacement then counts as named.
+func (r *Registry) barred(m providers.Model) *providers.Error {
+	v, ok := vendorNamed(m.Provider)
+	if !ok {
+		return nil
+	}
+	allowed := v.settings(r.cfg).AllowedModels
+	if len(allowed) == 0 {
+		return nil
+	}
+	var ids []string
+	for _, n := range allowed {
+		if named, ok := r.catalog.Lookup(n); ok {
+			current, _ := r.catalog.Current(named)
+			if m.ID == named.ID || m.ID == current.ID {
+				return nil
+			}
+			if !slices.Contains(ids, current.ID) {
+				ids = append(ids, current.ID)
+			}
+		}
+	}
+	variable := strings.ToUpper(v.name) + "_ALLOWED_MODELS"
+	return &providers.Error{
+		Kind: providers.KindModelNotFound, Provider: v.name, Model: m.ID,
+		Message: fmt.Sprintf("%s is not among the models that %s allows.", m.ID, variable),
+		Hint:    fmt.Sprintf("Name one of %s, or leave the model out.", strings.Join(ids, ", ")),
+	}
+}
+
+// note remembers how a vendor's last call went; err nil means well. Failures that are the request's own fault say
+// nothing about the vendor.
+func (r *Registry) note(provider string, err *providers.Error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		delete(r.failed, provider)
+		return
+	}
+	switch err.Kind {
+	case providers.KindInvalidRequest, providers.KindContextLength, providers.KindContentFiltered, providers.KindModelNotFound, providers.KindTooLarge, providers.KindCancelled:
+	default:
+		r.failed[provider] = r.now()
+	}
+}
+
+// ailing tells whether a vendor's last call failed within the past minute.
+func (r *Registry) ailing(provider string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, ok := r.failed[provider]
+	return ok && r.now().Sub(at) < failedLately
+}
+
+// Close closes the providers that can be closed, with their transports.
+func (r *Registry) Close() error {
+	var errs []error
+	for _, p := range r.providers {
+		switch c := p.(type) {
+		case io.Closer:
+			errs = append(errs, c.Close())
+		case interface{ Close() }:
+			c.Close()
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,120 @@
+package calls
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// job is one call made ready for one model.
+type job struct {
+	req   providers.ChatRequest
+	tools map[string]Tool
+	notes []string
+	// capSet: the operator or the tool set the output cap.
+	capSet bool
+
+	mu    sync.Mutex
+	found []providers.SearchHit // by our search function
+	cost  float64               // of its searches, in USD, as far as it is not counted yet
+}
+
+// prepare makes the request for a model: what Build made of it, and what follows from the model and the configuration.
+func (c *Caller) prepare(call Call, m providers.Model, f frame) (*job, error) {
+	req, err := call.Build(m)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{req: req, tools: map[string]Tool{}}
+	j.req.Model = m
+	j.req.Thinking = m.Thinking.Switch(call.mode(f), f.limit(c.cfg.Timeouts.Vendor(m.Provider)))
+	j.req.Drop = c.dropped(m)
+	for _, param := range j.req.Drop {
+		j.notes = append(j.notes, fmt.Sprintf("%s refused the parameter %s before, so it is left out.", m.ID, param))
+	}
+	j.req.Functions = slices.Clone(req.Functions)
+	for _, t := range call.Tools {
+		j.offer(t)
+	}
+	if call.Search {
+		c.attachSearch(j)
+	}
+	if j.capSet = j.req.MaxOutputTokens > 0; !j.capSet {
+		j.req.MaxOutputTokens, j.capSet = outputCap(c.cfg, m, j.req.Thinking)
+	}
+	j.req.MaxOutputTokens = bounded(j.req.MaxOutputTokens, j.req)
+	return j, nil
+}
+
+// mode is the call's thinking mode, or the default of its class: a simple tool's answer is wanted at once.
+func (call Call) mode(f frame) providers.ThinkingMode {
+	switch {
+	case call.Thinking != "":
+		return call.Thinking
+	case f.simple():
+		return providers.ThinkLow
+	}
+	return providers.ThinkMedium
+}
+
+// limit is the whole call's limit, its reserve included; the request's own outside a tool call.
+func (f frame) limit(request config.Limit) time.Duration {
+	if f.bounded {
+		return f.budget.Limit.Value
+	}
+	return request.Value
+}
+
+func (j *job) offer(t Tool) {
+	j.req.Functions = append(j.req.Functions, t.Function)
+	j.tools[t.Name] = t
+}
+
+// leastOutput is what a full window still leaves for the answer; the vendor says so itself when that is too much.
+const leastOutput = 1_024
+
+// bounded keeps an output cap below what the model can write and what its window leaves beside the input.
+func bounded(n int, req providers.ChatRequest) int {
+	m := req.Model
+	if m.MaxOutput > 0 {
+		n = min(n, m.MaxOutput)
+	}
+	if m.ContextWindow > 0 {
+		room := m.ContextWindow - providers.Planned(providers.EstimateRequest(req))
+		n = min(n, max(room, leastOutput))
+	}
+	return n
+}
+
+// thinking is the switch as it is sent, "" when nothing is.
+func (j *job) thinking() string {
+	s := j.req.Thinking
+	if slices.Contains(j.req.Drop, "thinking") {
+		s.Type = ""
+	}
+	if slices.Contains(j.req.Drop, "reasoning_effort") {
+		s.Effort = ""
+	}
+	return s.String()
+}
+
+// outputCap is how many tokens a model may answer with where a tool says nothing, and whether the operator set it: else
+// more where the model thinks, since thinking counts as output.
+func outputCap(c *config.Config, m providers.Model, s providers.ThinkingSwitch) (tokens int, set bool) {
+	if v, ok := vendorNamed(m.Provider); ok {
+		if n := v.settings(c).MaxOutputTokens; n > 0 {
+			return n, true
+		}
+	}
+	if c.Models.MaxOutputTokens > 0 {
+		return c.Models.MaxOutputTokens, true
+	}
+	if m.Thinking.On(s) {
+		return 32_768, false
+	}
+	return 8_192, false
+}

@@ -1,0 +1,269 @@
+package calls
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// auto is the model name that stands for "you choose".
+const auto = "auto"
+
+// Query asks the registry who should answer. Its fields mean what they mean in a Call.
+type Query struct {
+	Model    string
+	Prefer   string
+	Provider string
+	Category providers.Category
+	Needs    providers.Needs
+
+	keyless bool // for a preview: a vendor without a key will do
+}
+
+// Candidate is a model that may answer, with what the reply should say about how it was chosen.
+type Candidate struct {
+	Model providers.Model
+	Notes []string
+}
+
+// Named tells whether a model name names one; "" and "auto" don't.
+func Named(model string) bool {
+	model = strings.TrimSpace(model)
+	return model != "" && !strings.EqualFold(model, auto)
+}
+
+// Resolve gives the models that may answer, the best first and at most one per vendor. A named model is the only
+// candidate. The error is an *Error: model_not_found with the nearest names, not_configured with the variables to set,
+// or invalid_request when what is sent cannot go to the model that was named.
+func (r *Registry) Resolve(q Query) ([]Candidate, error) {
+	if Named(q.Model) {
+		c, err := r.named(q.Model, q.Provider, q.keyless)
+		if err != nil {
+			return nil, err
+		}
+		if err := unfit(c.Model, q.Needs); err != nil {
+			return nil, err
+		}
+		return []Candidate{c}, nil
+	}
+	if q.Provider != "" {
+		if err := r.ready(q.Provider, q.keyless); err != nil {
+			return nil, err
+		}
+	}
+	list := r.automatic(q)
+	if len(list) == 0 {
+		return nil, r.nobody(q)
+	}
+	return list, nil
+}
+
+// named resolves a name that the caller, a thread or the operator gave.
+func (r *Registry) named(name, provider string, keyless bool) (Candidate, *providers.Error) {
+	m, known := r.catalog.Lookup(name)
+	if !known {
+		return Candidate{}, r.unknown(name)
+	}
+	current, notes := r.catalog.Current(m)
+	if !strings.EqualFold(strings.TrimSpace(name), m.ID) {
+		notes = append([]string{fmt.Sprintf("%s is another name of %s.", strings.TrimSpace(name), m.ID)}, notes...)
+	}
+	if current.Unlisted {
+		notes = append(notes, fmt.Sprintf("%s is not in the catalogue: what it can do is guessed cautiously.", current.ID))
+	}
+	if provider != "" && current.Provider != provider {
+		v, _ := vendorNamed(provider)
+		return Candidate{}, &providers.Error{
+			Kind: providers.KindInvalidRequest, Provider: provider, Model: current.ID,
+			Message: fmt.Sprintf("%s is no model of %s, whose tool this is.", current.ID, v.title),
+			Hint:    "Leave the model out, or name one of that vendor's.",
+		}
+	}
+	if err := r.ready(current.Provider, keyless); err != nil {
+		err.Model = current.ID
+		return Candidate{}, err
+	}
+	if err := r.barred(current); err != nil {
+		return Candidate{}, err
+	}
+	return Candidate{Model: current, Notes: notes}, nil
+}
+
+// unfit tells why a named model cannot take what is sent. Functions and length are left to the vendor's judgement: the
+// caller chose the model, and our knowledge of both is an estimate.
+func unfit(m providers.Model, n providers.Needs) *providers.Error {
+	if n.Images && !m.Images {
+		return &providers.Error{
+			Kind: providers.KindInvalidRequest, Provider: m.Provider, Model: m.ID,
+			Message: fmt.Sprintf("%s cannot see images.", m.ID),
+			Hint:    "Leave the model out, so that one that can is chosen, or send the request without images.",
+		}
+	}
+	return nil
+}
+
+// automatic chooses where the caller named no model: the thread's model, then the operator's default, then each
+// vendor's configured model of the category, then its other configured model, then any model that will do. Of each
+// vendor the first that fits stays. Of those that are chosen by category, a vendor whose last call failed lately comes
+// second.
+func (r *Registry) automatic(q Query) []Candidate {
+	var chosen []Candidate
+	pick := func(name string) {
+		c, err := r.named(name, "", q.keyless)
+		if err != nil || q.Provider != "" && c.Model.Provider != q.Provider || !fits(c.Model, q.Needs) {
+			return
+		}
+		if !slices.ContainsFunc(chosen, func(have Candidate) bool { return have.Model.Provider == c.Model.Provider }) {
+			chosen = append(chosen, c)
+		}
+	}
+	if Named(q.Prefer) {
+		pick(q.Prefer)
+	}
+	replaced := Named(q.Prefer) && len(chosen) == 0
+	if Named(r.cfg.Models.Default) {
+		pick(r.cfg.Models.Default)
+	}
+	wanted := len(chosen)
+	enough := len(r.Providers())
+	if q.Provider != "" || q.keyless {
+		enough = 1
+	}
+	for _, names := range [...]func() []string{
+		func() []string { return r.configured(q.Category, q.Provider) },
+		func() []string { return r.configured(otherCategory(q.Category), q.Provider) },
+		r.others,
+	} {
+		if len(chosen) < enough {
+			for _, name := range names() {
+				pick(name)
+			}
+		}
+	}
+	slices.SortStableFunc(chosen[wanted:], func(a, b Candidate) int {
+		switch x, y := r.ailing(a.Model.Provider), r.ailing(b.Model.Provider); {
+		case x == y:
+			return 0
+		case y:
+			return -1
+		}
+		return 1
+	})
+	if replaced && len(chosen) > 0 {
+		chosen[0].Notes = append(chosen[0].Notes, fmt.Sprintf("%s, which answered before, cannot take this request; %s answers.", q.Prefer, chosen[0].Model.ID))
+	}
+	return chosen
+}
+
+// configured lists the vendors' models for a category, in the order in which they are tried. A tool that is bound to
+// Kimi has a default of its own.
+func (r *Registry) configured(c providers.Category, provider string) []string {
+	glm, kimi := r.cfg.GLM, r.cfg.Kimi
+	kimiFiles := kimi.QualityModel
+	if r.cfg.KimiTools.DefaultModel != "" {
+		kimiFiles = r.cfg.KimiTools.DefaultModel
+	}
+	switch {
+	case c == providers.CategoryFiles || provider == "kimi":
+		return []string{kimiFiles, glm.QualityModel}
+	case c == providers.CategoryReasoning:
+		return []string{glm.QualityModel, kimi.QualityModel}
+	}
+	return []string{glm.SpeedModel, kimi.SpeedModel}
+}
+
+// otherCategory is where a model is looked for when the wanted category's cannot take the request.
+func otherCategory(c providers.Category) providers.Category {
+	if c == providers.CategoryFast {
+		return providers.CategoryReasoning
+	}
+	return providers.CategoryFast
+}
+
+// others lists what else may answer: the models that the operator allowed, in his order, then those that are known to be
+// served and fit for general work, in the catalogue's order, the ones that end soon last.
+func (r *Registry) others() []string {
+	var allowed, active, retiring []string
+	for _, v := range vendors() {
+		allowed = append(allowed, v.settings(r.cfg).AllowedModels...)
+	}
+	for _, m := range r.catalog.Models("") {
+		switch {
+		case !m.Functions || r.catalog.Retired(m):
+		case m.Status == providers.StatusActive:
+			active = append(active, m.ID)
+		case m.Status == providers.StatusRetiring:
+			retiring = append(retiring, m.ID)
+		}
+	}
+	return slices.Concat(allowed, active, retiring)
+}
+
+// fits tells whether a model that is chosen for the caller can take the request. What is unknown counts as missing.
+func fits(m providers.Model, n providers.Needs) bool {
+	return (!n.Images || m.Images) && (!n.Functions || m.Functions) && n.Tokens <= m.ContextWindow
+}
+
+// nobody explains why no model can be chosen.
+func (r *Registry) nobody(q Query) *providers.Error {
+	if ready := r.Providers(); len(ready) == 0 {
+		var keys []string
+		for _, v := range vendors() {
+			if err := r.usable(v.name); err != nil && r.disabled(v.name) == "" {
+				keys = append(keys, v.keys)
+			}
+		}
+		e := &providers.Error{
+			Kind: providers.KindNotConfigured, Message: "No model vendor is configured, so no model can be asked.",
+			Hint: "Set " + strings.Join(keys, " or ") + " in the server's environment and restart it; exai-mcp doctor checks the rest.",
+		}
+		if len(keys) == 0 {
+			e.Hint = "ALLOWED_PROVIDERS and DISABLED_PROVIDERS leave no vendor; change them in the server's environment."
+		}
+		return e
+	}
+	var missing []string
+	if q.Needs.Images {
+		missing = append(missing, "see images")
+	}
+	if q.Needs.Functions {
+		missing = append(missing, "call functions")
+	}
+	if q.Needs.Tokens > 0 {
+		missing = append(missing, fmt.Sprintf("take %d tokens", q.Needs.Tokens))
+	}
+	e := &providers.Error{
+		Kind: providers.KindInvalidRequest, Provider: q.Provider, Message: "None of the models that may be used can answer this request.",
+		Hint: "Check GLM_ALLOWED_MODELS and KIMI_ALLOWED_MODELS; listmodels shows what may be used.",
+	}
+	if len(missing) > 0 {
+		e.Message = "None of the models that may be used can " + strings.Join(missing, " and ") + "."
+	}
+	return e
+}
+
+// unknown is the error about a name that means nothing, with the names that it may have been meant for.
+func (r *Registry) unknown(name string) *providers.Error {
+	return &providers.Error{
+		Kind: providers.KindModelNotFound, Model: name,
+		Message: fmt.Sprintf("There is no model %q.", name),
+		Hint:    r.suggest(name),
+	}
+}
+
+// suggest is the sentence that names models like the one that was asked for.
+func (r *Registry) suggest(name string) string {
+	var names []string
+	for _, m := range r.Models() {
+		if !strings.EqualFold(m.ID, name) {
+			names = append(names, m.ID)
+			names = append(names, m.Aliases...)
+		}
+	}
+	if near := nearest(name, names); len(near) > 0 {
+		return "Did you mean " + strings.Join(near, " or ") + "? listmodels shows every name."
+	}
+	return "listmodels shows every name; leave the model out to have one chosen."
+}

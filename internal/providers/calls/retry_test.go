@@ -1,0 +1,213 @@
+package calls
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// TestRetrying drives the loop with vendors that fail in a given way, under a limit, and looks at how often and for how
+// long it tried, and at what it gave back.
+func TestRetrying(t *testing.T) {
+	worst := func(d time.Duration) time.Duration { return d }
+	retry := func(kind providers.Kind, after time.Duration) *providers.Error {
+		return &providers.Error{Kind: kind, Retry: true, RetryAfter: after}
+	}
+	for _, c := range []struct {
+		name     string
+		limit    time.Duration
+		attempts int
+		replies  []*providers.Error // the last one repeats
+		sent     int
+		took     time.Duration
+		kind     providers.Kind // "" for success
+	}{
+		{"success at once", 30 * time.Second, 5, []*providers.Error{nil}, 1, 0, ""},
+		{"three failures", 30 * time.Second, 5, []*providers.Error{retry(providers.KindProviderError, 0), retry(providers.KindProviderError, 0), retry(providers.KindProviderError, 0), nil}, 4, 7 * time.Second, ""},
+		{"attempts run out", 60 * time.Second, 5, []*providers.Error{retry(providers.KindOverloaded, 0)}, 5, 15 * time.Second, providers.KindOverloaded},
+		{"no wait into the limit's end", 5 * time.Second, 9, []*providers.Error{retry(providers.KindOverloaded, 0)}, 3, 3 * time.Second, providers.KindOverloaded},
+		{"waits are capped", 300 * time.Second, 9, []*providers.Error{retry(providers.KindOverloaded, 0)}, 9, (1 + 2 + 4 + 8 + 16 + 30 + 30 + 30) * time.Second, providers.KindOverloaded},
+		{"not worth it", 30 * time.Second, 5, []*providers.Error{{Kind: providers.KindAuth}}, 1, 0, providers.KindAuth},
+		{"Retry-After that fits", 30 * time.Second, 5, []*providers.Error{retry(providers.KindRateLimited, 4*time.Second), nil}, 2, 4 * time.Second, ""},
+		{"Retry-After that does not", 30 * time.Second, 5, []*providers.Error{retry(providers.KindOverloaded, 30*time.Second)}, 1, 0, providers.KindRateLimited},
+		{"Retry-After that leaves no attempt", 10 * time.Second, 5, []*providers.Error{retry(providers.KindRateLimited, 9600*time.Millisecond)}, 1, 0, providers.KindRateLimited},
+		{"a silence", 30 * time.Second, 5, []*providers.Error{retry(providers.KindTimeout, 0)}, 1, 0, providers.KindTimeout},
+		{"none allowed", 30 * time.Second, 1, []*providers.Error{retry(providers.KindNetwork, 0)}, 1, 0, providers.KindNetwork},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), c.limit)
+				defer cancel()
+				start, sent := time.Now(), 0
+				loop := retrying{
+					attempts: c.attempts, jitter: worst,
+					left:  func() time.Duration { return c.limit - time.Since(start) },
+					ended: func() *providers.Error { return &providers.Error{Kind: providers.KindTimeout} },
+				}
+				err := loop.run(ctx, func() *providers.Error {
+					reply := c.replies[min(sent, len(c.replies)-1)]
+					sent++
+					return reply
+				})
+				assert.Equal(t, c.sent, sent, "attempts")
+				assert.Equal(t, c.took, time.Since(start), "time")
+				if c.kind == "" {
+					require.Nil(t, err)
+					return
+				}
+				require.NotNil(t, err)
+				assert.Equal(t, c.kind, err.Kind)
+			})
+		})
+	}
+}
+
+func TestRetryingKeepsTheVendorsWordBesideTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		said := &providers.Error{Kind: providers.KindOverloaded, Retry: true, Message: "busy"}
+		sent := 0
+		loop := retrying{
+			attempts: 5, jitter: func(time.Duration) time.Duration { return 0 },
+			left:  func() time.Duration { return 10 * time.Second },
+			ended: func() *providers.Error { return &providers.Error{Kind: providers.KindTimeout} },
+		}
+		err := loop.run(ctx, func() *providers.Error {
+			if sent++; sent == 1 {
+				return said
+			}
+			<-ctx.Done()
+			return &providers.Error{Kind: providers.KindTimeout, Message: "silent"}
+		})
+		assert.Equal(t, providers.KindTimeout, err.Kind)
+		assert.ErrorIs(t, err, said)
+		var first *providers.Error
+		require.ErrorAs(t, err, &first)
+		assert.Equal(t, "silent Before that: busy", first.Message)
+	})
+}
+
+func TestRetryingStopsWaitingWhenTheCallerGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		err := retrying{
+			attempts: 5, jitter: func(d time.Duration) time.Duration { return 20 * time.Second },
+			left:  func() time.Duration { return time.Minute },
+			ended: func() *providers.Error { return &providers.Error{Kind: providers.KindCancelled} },
+		}.run(ctx, func() *providers.Error { return &providers.Error{Kind: providers.KindOverloaded, Retry: true} })
+		assert.Equal(t, providers.KindCancelled, err.Kind)
+		assert.Equal(t, time.Second, time.Since(start))
+	})
+}
+
+func TestFullJitterStaysInItsBounds(t *testing.T) {
+	low, high := time.Hour, time.Duration(0)
+	for range 1000 {
+		d := fullJitter(time.Second)
+		low, high = min(low, d), max(high, d)
+	}
+	assert.GreaterOrEqual(t, low, time.Duration(0))
+	assert.LessOrEqual(t, high, time.Second)
+	assert.Less(t, low, 200*time.Millisecond)
+	assert.Greater(t, high, 800*time.Millisecond)
+}
+
+func slotsOf(glm, kimi, all int) *slots {
+	cfg := config.Default()
+	cfg.GLM.MaxInflight, cfg.Kimi.MaxInflight, cfg.Calls.MaxInflight = glm, kimi, all
+	return newSlots(cfg)
+}
+
+func take(t *testing.T, s *slots, vendor string) func() {
+	t.Helper()
+	release, err := s.take(t.Context(), vendor, nil, func() {})
+	require.NoError(t, err)
+	return release
+}
+
+func TestSlotsAreServedInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(1, 1, 24)
+		release := take(t, s, "glm")
+		var order []int
+		queued := 0
+		for i := range 5 {
+			go func() {
+				give, err := s.take(t.Context(), "glm", nil, func() { queued++ })
+				if err == nil {
+					order = append(order, i)
+					time.Sleep(time.Second)
+					give()
+				}
+			}()
+			synctest.Wait()
+		}
+		take(t, s, "kimi")() // another vendor's queue is no obstacle
+		release()
+		release() // twice is once
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Equal(t, []int{0, 1, 2, 3, 4}, order)
+		assert.Equal(t, 5, queued)
+		assert.Zero(t, s.running)
+	})
+}
+
+func TestSlotsOverall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(4, 4, 2)
+		first, second := take(t, s, "glm"), take(t, s, "kimi")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("enough"))
+		defer cancel()
+		_, err := s.take(ctx, "kimi", nil, func() {})
+		require.EqualError(t, err, "enough")
+		first()
+		take(t, s, "kimi")()
+		second()
+		assert.Zero(t, s.running)
+		assert.Empty(t, s.queue)
+	})
+}
+
+func TestSlotsGoneIntoTheBackground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(1, 1, 24)
+		release := take(t, s, "glm")
+		behind := make(chan struct{})
+		time.AfterFunc(time.Second, func() { close(behind) })
+		free, err := s.take(t.Context(), "glm", behind, func() {})
+		require.NoError(t, err)
+		assert.Equal(t, 1, s.running, "a background answer holds none")
+		free()
+		_, err = s.take(t.Context(), "glm", behind, func() {})
+		require.NoError(t, err)
+		release()
+		assert.Zero(t, s.running)
+		assert.Empty(t, s.queue)
+	})
+}
+
+func TestSlotsAreHalvedForAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(3, 6, 24)
+		s.slow("glm")
+		start := time.Now()
+		take(t, s, "glm") // 3 / 2 is 1
+		take(t, s, "kimi")
+		take(t, s, "glm")
+		assert.Equal(t, slowDown, time.Since(start), "the second waits until the minute is over")
+		take(t, s, "glm")
+		assert.Equal(t, slowDown, time.Since(start))
+	})
+}
