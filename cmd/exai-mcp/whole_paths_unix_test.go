@@ -121,7 +121,8 @@ func newFortress(t *testing.T) *fortress {
 	for _, name := range []string{
 		".env", "sub/.env.local", "case/.ENV", "case/.Env.Production", "id_rsa", "sub/id_ed25519", "case/ID_RSA", "server.pem", "case/SERVER.PEM",
 		"tls.key", "store.p12", "case/store.PFX", ".ssh/config", "case/.SSH/known_hosts", ".aws/credentials", ".gnupg/ring", ".kube/config",
-		".docker/config.json", ".netrc", ".npmrc", ".pypirc", "exai.conf",
+		".docker/config.json", ".netrc", ".npmrc", ".pypirc", ".git-credentials", ".pgpass", ".envrc", ".htpasswd", "keys.kdbx", "app.JKS", "x.keystore",
+		".terraform.d/credentials.tfrc.json", "infra/terraform.tfstate", "infra/terraform.tfstate.backup", ".vault-token", "nested/.git/config", "exai.conf",
 	} {
 		s.file("project/"+name, secret)
 	}
@@ -180,7 +181,8 @@ func (f *fortress) hostile() []string {
 		"sock.txt", "sub/prompt.txt", "state", "state/exai.db", "state/logs", "state/logs/toolcalls.jsonl", "state/logs/other.txt", "exai.conf",
 		".env", "sub/.env.local", "case/.ENV", "case/.Env.Production", "id_rsa", "sub/id_ed25519", "case/ID_RSA", "server.pem", "case/SERVER.PEM",
 		"tls.key", "store.p12", "case/store.PFX", ".ssh", ".ssh/config", "case/.SSH/known_hosts", ".aws/credentials", ".gnupg/ring", ".kube/config",
-		".docker/config.json", ".netrc", ".npmrc", ".pypirc",
+		".docker/config.json", ".netrc", ".npmrc", ".pypirc", ".git-credentials", ".pgpass", ".envrc", ".htpasswd", "keys.kdbx", "app.JKS", "x.keystore",
+		".terraform.d/credentials.tfrc.json", "infra/terraform.tfstate", "infra/terraform.tfstate.backup", ".vault-token", "nested/.git/config",
 	} {
 		paths = append(paths, filepath.Join(f.root, name))
 	}

@@ -17,12 +17,16 @@ const (
 	diffPartBytes = 1 << 20 // kept of one file's part
 )
 
+// modeSubmodule is git's file mode of a submodule: a commit of another repository.
+const modeSubmodule = "160000"
+
 // diffPart is one file's part of a diff.
 type diffPart struct {
 	name, from string // relative to the work tree's top; from is the old name of a renamed file
 	text       string
 	cut        bool // more than could be read
 	binary     bool
+	submodule  bool // the new side is another repository's commit
 }
 
 // diffOf is one of the diffs of a repository.
@@ -46,7 +50,7 @@ func (s *session) changedNames(ctx context.Context, d diffOf, below string) (nam
 			continue
 		}
 		i++
-		p := diffPart{name: fields[i]}
+		p := diffPart{name: fields[i], submodule: len(info) > 1 && info[1] == modeSubmodule}
 		if letter := info[len(info)-1]; (letter[0] == 'R' || letter[0] == 'C') && i+1 < len(fields) {
 			i++
 			p.from, p.name = p.name, fields[i]

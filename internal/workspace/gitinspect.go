@@ -249,6 +249,9 @@ func (i *inspection) collect(ctx context.Context, s *session, d diffOf, below st
 	var allowed []diffPart
 	for _, p := range names {
 		host, err := i.admits(s, p)
+		if err == nil && p.submodule {
+			err = i.admitsSubmodule(ctx, s, p.name)
+		}
 		if err != nil {
 			e := failed(host, err)
 			e.Part = d.part
@@ -291,6 +294,16 @@ func (i *inspection) admits(s *session, p diffPart) (host string, err error) {
 		_, err = i.w.admits(i.roots, s.top, p.from)
 	}
 	return host, err
+}
+
+// admitsSubmodule checks the repository behind a submodule that is checked out: git shows the commit of its HEAD.
+func (i *inspection) admitsSubmodule(ctx context.Context, s *session, name string) error {
+	dir, _ := resolve(filepath.Join(s.top, filepath.FromSlash(name)))
+	if top, ok := workTree(dir); !ok || top != dir {
+		return nil
+	}
+	_, err := i.w.repository(ctx, i.roots, dir)
+	return err
 }
 
 func (i *inspection) leave(e Entry) {

@@ -83,19 +83,14 @@ func (w *Workspace) repository(ctx context.Context, roots []root, dir string) (r
 	if text, err := readSmall(filepath.Join(r.gitDir, "commondir")); err == nil {
 		r.common, _ = resolve(below(r.gitDir, strings.TrimSpace(text)))
 	}
-	if !w.trusts(ctx, roots, r, dotGit) {
-		return repo{}, &Error{
-			Code: CodeDenied, Path: w.host(top),
-			Message: "The repository at " + quoted(w.host(top)) + " keeps its history outside of the folders that may be read.",
-			Hint:    "Add the folder that its .git leads to to EXAI_ALLOWED_ROOTS.",
-		}
-	}
-	return r, nil
+	return r, w.checkRepository(ctx, roots, r, dotGit)
 }
 
-// trusts tells whether the repository's parts belong to this work tree, or lie in the roots.
-func (w *Workspace) trusts(ctx context.Context, roots []root, r repo, dotGit string) bool {
-	allowed := func(name string) bool {
+// checkRepository refuses a repository that could show another one's content as its own. Its git folder and common folder
+// must lie in the roots, be the folder .git of this work tree, or name this work tree as theirs; every link and alternate
+// in them must stay in these folders or in the roots.
+func (w *Workspace) checkRepository(ctx context.Context, roots []root, r repo, dotGit string) error {
+	inRoots := func(name string) bool {
 		p, err := parsePath(name, w.system)
 		if err != nil {
 			return false
@@ -103,22 +98,33 @@ func (w *Workspace) trusts(ctx context.Context, roots []root, r repo, dotGit str
 		_, _, ok := w.containing(roots, p)
 		return ok
 	}
-	if r.gitDir != dotGit && !allowed(r.gitDir) && !w.claims(ctx, r, dotGit) {
-		return false
+	own := r.gitDir == dotGit
+	linked := !own && w.claims(ctx, r, dotGit)
+	if !own && !linked && !inRoots(r.gitDir) {
+		return w.foreign(r, dotGit)
 	}
-	if r.common != r.gitDir && !isBelow(r.common, r.gitDir) && !allowed(r.common) {
-		return false
+	// The common folder of a linked work tree is the one that its git folder lies in.
+	ofWorktree := linked && filepath.Dir(r.gitDir) == filepath.Join(r.common, "worktrees")
+	if r.common != r.gitDir && !ofWorktree && !inRoots(r.common) {
+		return w.foreign(r, filepath.Join(r.gitDir, "commondir"))
 	}
-	for _, name := range []string{
-		filepath.Join(r.gitDir, "HEAD"), filepath.Join(r.gitDir, "index"), filepath.Join(r.common, "objects"),
-		filepath.Join(r.common, "refs"), filepath.Join(r.common, "packed-refs"), filepath.Join(r.common, "config"),
-	} {
-		real, _ := resolve(name)
-		if !isBelow(r.gitDir, real) && !isBelow(r.common, real) && !allowed(real) {
-			return false
-		}
+	link, err := foreignLink(ctx, r, func(real string) bool {
+		return isBelow(r.gitDir, real) || isBelow(r.common, real) || inRoots(real)
+	})
+	if err != nil || link == "" {
+		return err
 	}
-	return true
+	return w.foreign(r, link)
+}
+
+// foreign is the refusal of a repository by the name that leads out of it.
+func (w *Workspace) foreign(r repo, link string) error {
+	return &Error{
+		Code: CodeDenied, Path: w.host(link),
+		Message: "The repository at " + quoted(w.host(r.top)) + " is refused: " + quoted(w.host(link)) +
+			" leads out of the folders that may be read.",
+		Hint: "Add the folder that it leads to to EXAI_ALLOWED_ROOTS, or remove it.",
+	}
 }
 
 // claims tells whether a git folder outside of the work tree names it as its own: a linked work tree's does so in its

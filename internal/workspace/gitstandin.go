@@ -37,13 +37,18 @@ func (w *Workspace) session(ctx context.Context, r repo) (*session, error) {
 	}
 	s := &session{repo: r, folder: folder}
 	s.plain = gitCommand{program: w.git, dir: r.top, env: append(commonEnv(w.git),
-		"GIT_DIR="+r.gitDir, "GIT_WORK_TREE="+r.top, "HOME="+folder, "XDG_CONFIG_HOME="+folder,
+		"GIT_DIR="+r.gitDir, "GIT_COMMON_DIR="+r.common, "GIT_WORK_TREE="+r.top, "HOME="+folder, "XDG_CONFIG_HOME="+folder,
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull)}
 	s.guest = gitCommand{program: w.git, dir: r.top, env: append(commonEnv(w.git),
 		"GIT_DIR="+folder, "GIT_WORK_TREE="+r.top, "HOME="+folder, "XDG_CONFIG_HOME="+folder,
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull,
 		"GIT_OBJECT_DIRECTORY="+filepath.Join(r.common, "objects"))}
-	if err := s.prepare(ctx, w.settings(ctx, s)); err != nil {
+	settings := w.settings(ctx, s)
+	if storage := settings[refStorage]; !settingWord().MatchString(storage) { // newer versions of git take an address here
+		s.close()
+		return nil, w.foreign(r, filepath.Join(r.common, "config"))
+	}
+	if err := s.prepare(ctx, settings); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -154,13 +159,14 @@ var carried = map[string]string{
 var (
 	settingWord  = lazyregexp.New(`^[A-Za-z0-9]{0,20}$`)
 	objectFormat = "extensions.objectformat"
+	refStorage   = "extensions.refstorage"
 	excludesFile = "core.excludesfile"
 )
 
 // settings reads the user's and the repository's effective settings. Without them git's own defaults hold.
 func (w *Workspace) settings(ctx context.Context, s *session) map[string]string {
 	g := gitCommand{program: w.git, dir: s.top, env: append(commonEnv(w.git),
-		"GIT_DIR="+s.gitDir, "GIT_WORK_TREE="+s.top, "HOME="+w.home)}
+		"GIT_DIR="+s.gitDir, "GIT_COMMON_DIR="+s.common, "GIT_WORK_TREE="+s.top, "HOME="+w.home)}
 	out, _, err := g.output(ctx, 1<<20, "config", "--list", "-z")
 	if err != nil {
 		out, _, _ = s.plain.output(ctx, 1<<20, "config", "--list", "-z") // the user's own configuration may be broken

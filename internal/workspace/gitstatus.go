@@ -46,6 +46,10 @@ func (s *session) status(ctx context.Context, below string) (changes []Change, w
 func (w *Workspace) admits(roots []root, top, name string) (host string, err error) {
 	full := filepath.Join(top, filepath.FromSlash(name))
 	host = w.host(full)
+	// A forged index can hold any name: git would read "/etc/passwd" there, not below the work tree.
+	if !filepath.IsLocal(filepath.FromSlash(name)) {
+		return host, outside(roots, name)
+	}
 	p, err := parsePath(full, w.system)
 	if err != nil {
 		return host, invalid(host, "The path "+quoted(host)+" can't be read.", "Rename the file.")

@@ -32,7 +32,8 @@ func refusal(p path, on system) string {
 // secretName tells whether a file or folder name belongs to secrets. Both names are plain.
 func secretName(parent, name string) bool {
 	switch name {
-	case ".env", ".ssh", ".aws", ".gnupg", ".kube", ".netrc", ".npmrc", ".pypirc",
+	case ".env", ".envrc", ".ssh", ".aws", ".gnupg", ".kube", ".netrc", ".npmrc", ".pypirc", ".pgpass", ".htpasswd",
+		".git", ".git-credentials", ".terraform.d", ".vault-token",
 		"id_rsa", "id_dsa", "id_ecdsa", "id_ed25519":
 		return true
 	case "config.json":
@@ -41,7 +42,10 @@ func secretName(parent, name string) bool {
 	if strings.HasPrefix(name, ".env.") {
 		return !endsIn(name, ".example", ".sample", ".template")
 	}
-	return endsIn(name, ".pem", ".key", ".p12", ".pfx")
+	if strings.HasPrefix(name, "terraform.tfstate") {
+		return true
+	}
+	return endsIn(name, ".pem", ".key", ".p12", ".pfx", ".kdbx", ".jks", ".keystore")
 }
 
 func endsIn(name string, endings ...string) bool {
