@@ -56,7 +56,7 @@ func (a *app) conversationsShowCommand() *cobra.Command {
 }
 
 // only leaves of a thread one turn.
-func only(t *conversation.Thread, n int) error {
+func only(t *conversation.Conversation, n int) error {
 	last := 0
 	for _, turn := range t.Turns {
 		if turn.N == n {
@@ -95,12 +95,12 @@ func (a *app) conversationsExportCommand() *cobra.Command {
 }
 
 // printThread prints a whole conversation, with the issues that it has to do with.
-func (a *app) printThread(ctx context.Context, s *store.Store, t *conversation.Thread) error {
+func (a *app) printThread(ctx context.Context, s *store.Store, t *conversation.Conversation) error {
 	issues, err := issue.All(ctx, s.Issues(), issue.Filter{ConversationID: t.ID})
 	if err != nil {
 		return err
 	}
-	page := conversation.Page{Thread: *t, Now: time.Now()}
+	page := conversation.Page{Conversation: *t, Now: time.Now()}
 	for _, i := range issues {
 		page.Issues = append(page.Issues, fmt.Sprintf("#%d %s (%s, %s)", i.Number, i.Title, i.Severity, i.Status))
 	}
@@ -190,7 +190,7 @@ type stepRecord struct {
 }
 
 // threadJSON is a thread as JSON, with the files' content where that is asked for.
-func threadJSON(t *conversation.Thread, whole bool) ([]byte, error) {
+func threadJSON(t *conversation.Conversation, whole bool) ([]byte, error) {
 	out := threadRecord{
 		ID: t.ID, Title: t.Title, Tool: t.Tool, Workspace: t.Workspace, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
 		Turns: []turnRecord{},

@@ -25,18 +25,18 @@ func (k *tracker) talk() {
 	wd, err := os.Getwd()
 	require.NoError(k.t, err)
 	for _, n := range []conversation.NewTurns{
-		{ThreadID: "chat-1", Title: "Why | is it slow?", Tool: "chat", Workspace: "/w", Turns: []conversation.Turn{
+		{ConversationID: "chat-1", Title: "Why | is it slow?", Tool: "chat", Workspace: "/w", Turns: []conversation.Turn{
 			{Role: providers.RoleUser, Content: "Why is it slow?", Tool: "chat", Attachments: []conversation.Attachment{
 				{Path: filepath.Join(wd, "slow.go"), MIME: "text/x-go", Data: []byte("package slow\n")},
 				{Path: "/pictures/p.png", MIME: "image/png", Data: []byte("\x89PNG\x00\xff")},
 			}},
 			{Role: providers.RoleAssistant, Content: "Retry budget.\n## Turn 9: user", Tool: "chat", Model: "glm-5.3", Provider: "glm", Usage: providers.Usage{InputTokens: 5, CostUSD: 0.5}},
 		}},
-		{ThreadID: "debug-1", Title: "A bug", Tool: "debug", Turns: []conversation.Turn{{
+		{ConversationID: "debug-1", Title: "A bug", Tool: "debug", Turns: []conversation.Turn{{
 			Role: providers.RoleUser, Content: "look at it", Tool: "debug",
 			Step: &conversation.Step{Tool: "debug", Number: 1, Input: json.RawMessage(`{"step":"look"}`), Reply: json.RawMessage(`{"status":"pause_for_investigation"}`)},
 		}}},
-		{ThreadID: "late-1", Title: "Late", Tool: "chat", Turns: []conversation.Turn{
+		{ConversationID: "late-1", Title: "Late", Tool: "chat", Turns: []conversation.Turn{
 			{Role: providers.RoleUser, Content: "q", Tool: "chat"},
 			{Role: providers.RoleAssistant, Content: "so far", Tool: "chat", Model: "kimi-k3.1-pro", Status: conversation.TurnRunning, SavedAt: time.Now()},
 		}},

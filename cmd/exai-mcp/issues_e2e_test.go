@@ -184,7 +184,7 @@ func (k *tracker) converse() {
 	s, err := store.Open(k.t.Context(), k.settings)
 	require.NoError(k.t, err)
 	for id, title := range map[string]string{found: "Timeouts of the async clients", fixing: "Put limits on every client"} {
-		_, err := s.Append(k.t.Context(), conversation.NewTurns{ThreadID: id, Title: title, Tool: "codereview", Turns: []conversation.Turn{
+		_, err := s.Append(k.t.Context(), conversation.NewTurns{ConversationID: id, Title: title, Tool: "codereview", Turns: []conversation.Turn{
 			{Role: providers.RoleUser, Content: "Which clients have no limit?", Tool: "codereview"},
 			{Role: providers.RoleAssistant, Content: "All of the async ones.", Tool: "codereview", Model: "glm-5.3", Provider: "glm"},
 		}})

@@ -37,7 +37,7 @@ type program struct {
 	caller   *calls.Caller
 	database *database
 	files    *workspace.Workspace
-	threads  *ask.Threads
+	threads  *ask.Conversations
 	uploads  *upload.Queue
 	tools    []tools.Tool // that are shown
 	dispatch *tools.Dispatcher
@@ -147,7 +147,7 @@ func (p *program) joinTools(begun *beginning) {
 	<-begun.made
 	deps := begun.deps
 	*deps = tools.Deps{
-		Config: p.cfg, Registry: p.registry, Caller: p.caller, Threads: p.threads, Store: conversations, Issues: issues,
+		Config: p.cfg, Registry: p.registry, Caller: p.caller, Conversations: p.threads, Store: conversations, Issues: issues,
 		Workspace: p.files, Uploads: p.uploads, Activity: p.activity, Log: p.log,
 		Version: tools.Version{Number: p.build.version, Commit: p.build.commit, Date: p.build.date, Protocols: server.Revisions()},
 	}

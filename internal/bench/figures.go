@@ -376,12 +376,12 @@ func fill(state string, threads, turns int) error {
 		}
 		return out
 	}
-	long := conversation.NewTurns{ThreadID: "long", Title: "long", Tool: "chat", Turns: pairs(turns)}
+	long := conversation.NewTurns{ConversationID: "long", Title: "long", Tool: "chat", Turns: pairs(turns)}
 	if _, err := s.Append(ctx, long); err != nil {
 		return err
 	}
 	return together(threads, 4, func(i int) error {
-		_, err := s.Append(ctx, conversation.NewTurns{ThreadID: fmt.Sprint("short ", i), Title: "short", Tool: "chat", Turns: pairs(2)})
+		_, err := s.Append(ctx, conversation.NewTurns{ConversationID: fmt.Sprint("short ", i), Title: "short", Tool: "chat", Turns: pairs(2)})
 		return err
 	})
 }

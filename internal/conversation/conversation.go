@@ -1,4 +1,4 @@
-// Package conversation is the vocabulary of threads: what is said in them, what is kept, and the Store that keeps it.
+// Package conversation is the vocabulary of conversations: what is said in them, what is kept, and the Store that keeps it.
 //
 // It knows no database and no protocol, and imports nothing of ours but config and providers' plain types.
 package conversation
@@ -18,8 +18,8 @@ var (
 	ErrBusy     = errors.New("an answer is still being written in this conversation")
 )
 
-// Thread is one conversation. Its ID is the continuation_id that clients see.
-type Thread struct {
+// Conversation is one conversation. Its ID is the continuation_id that clients see.
+type Conversation struct {
 	ID        string
 	Title     string
 	Tool      string // the tool that began it
@@ -43,10 +43,10 @@ const (
 // finished partial.
 const HeartbeatLost = 10 * time.Second
 
-// Turn is one message of a thread, or one workflow step (a user turn with Step, and the expert's answer as the
+// Turn is one message of a conversation, or one workflow step (a user turn with Step, and the expert's answer as the
 // assistant turn after it).
 type Turn struct {
-	N            int    // 1, 2, 3 ... within its thread; given by the Store
+	N            int    // 1, 2, 3 ... within its conversation; given by the Store
 	ID           string // uuid; given by the Store when empty
 	Role         providers.Role
 	Content      string
@@ -76,7 +76,7 @@ func (t Turn) Settled(now time.Time) TurnStatus {
 }
 
 // Attachment is a file or an image as it was when it was sent. Its bytes are kept by content hash, so that the
-// messages of a thread stay the same whatever happens to the file.
+// messages of a conversation stay the same whatever happens to the file.
 type Attachment struct {
 	Path   string // as the host names it; "" for an image given inline
 	SHA256 string // lower-case hex of Data
@@ -99,11 +99,11 @@ type Step struct {
 
 // NewTurns is what Append stores, in one transaction.
 type NewTurns struct {
-	ThreadID  string // a new id begins a thread, unless Existing
-	Existing  bool   // the thread must be there; one that was deleted meanwhile is ErrNotFound, and nothing is stored
-	Title     string // of a new thread
-	Tool      string // of a new thread
-	Workspace string // of a new thread
+	ConversationID string // a new id begins a conversation, unless Existing
+	Existing       bool   // the conversation must be there; one that was deleted meanwhile is ErrNotFound, and nothing is stored
+	Title          string // of a new conversation
+	Tool           string // of a new conversation
+	Workspace      string // of a new conversation
 	// DropSteps drops, before appending, the turns of Tool's steps with a number >= DropStepsFrom and every turn that came
 	// with them (their expert answers). 0 drops none.
 	DropStepsTool string
@@ -111,7 +111,7 @@ type NewTurns struct {
 	Turns         []Turn
 }
 
-// Summary is a thread in a list.
+// Summary is a conversation in a list.
 type Summary struct {
 	ID        string
 	Title     string
@@ -127,7 +127,7 @@ type Summary struct {
 
 // Filter narrows a list. Zero fields do not narrow.
 type Filter struct {
-	IDs    []string // of these threads
+	IDs    []string // of these conversations
 	Text   string   // case-insensitive, in title or content
 	Tool   string
 	Path   string // a file that was attached
@@ -137,22 +137,22 @@ type Filter struct {
 	Offset int
 }
 
-// Store keeps threads. Implementations are safe for concurrent use, also by several processes on one database; every
+// Store keeps conversations. Implementations are safe for concurrent use, also by several processes on one database; every
 // method gives up when ctx ends.
 type Store interface {
-	// Load returns a thread with its turns and attachments, or ErrNotFound.
-	Load(ctx context.Context, id string) (*Thread, error)
-	// Append stores turns at a thread's end and returns them with N, ID and times filled in; a CreatedAt or SavedAt that is
+	// Load returns a conversation with its turns and attachments, or ErrNotFound.
+	Load(ctx context.Context, id string) (*Conversation, error)
+	// Append stores turns at a conversation's end and returns them with N, ID and times filled in; a CreatedAt or SavedAt that is
 	// set is kept. Roles are user, assistant and system: a tool loop's messages go into Meta.
 	Append(ctx context.Context, n NewTurns) ([]Turn, error)
 	// Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta and Step anew, Model and Provider
 	// where they are set, and the current time as SavedAt. It is how a background answer grows and ends. ErrNotFound when
 	// the turn was deleted or dropped meanwhile.
-	Save(ctx context.Context, threadID string, t Turn) error
-	// List returns threads, the latest first.
+	Save(ctx context.Context, conversationID string, t Turn) error
+	// List returns conversations, the latest first.
 	List(ctx context.Context, f Filter) ([]Summary, error)
-	// Delete removes a thread with everything in it, or ErrNotFound.
+	// Delete removes a conversation with everything in it, or ErrNotFound.
 	Delete(ctx context.Context, id string) error
-	// Prune deletes the threads last updated before a time and returns how many.
+	// Prune deletes the conversations last updated before a time and returns how many.
 	Prune(ctx context.Context, before time.Time) (int, error)
 }

@@ -10,21 +10,21 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// Page is a thread with what a reader wants to see beside it.
+// Page is a conversation with what a reader wants to see beside it.
 type Page struct {
-	Thread Thread
-	Now    time.Time // tells a turn that is being written from one whose process died
-	Issues []string  // of the thread, a line each, where they are known
+	Conversation Conversation
+	Now          time.Time // tells a turn that is being written from one whose process died
+	Issues       []string  // of the conversation, a line each, where they are known
 	// Limit bounds the turns' texts, in characters: beyond it, long ones are cut alike, and URI says where the whole is.
 	// 0 is no limit.
 	Limit int
 	URI   func(turn int) string
 }
 
-// Markdown is the thread for people and models: what it is, then every turn in its order. Texts are quoted, so that
+// Markdown is the conversation for people and models: what it is, then every turn in its order. Texts are quoted, so that
 // nothing in them looks like a part of the page; files are named, not shown.
 func (p Page) Markdown() string {
-	t := p.Thread
+	t := p.Conversation
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n\n", cmp.Or(line(t.Title), "Conversation"))
 	field := func(name, value string) {
@@ -111,8 +111,8 @@ func ended(reason providers.FinishReason) string {
 	return "(" + string(reason) + ")"
 }
 
-// models are those that answered in the thread, in the order in which they came up.
-func (t Thread) models() []string {
+// models are those that answered in the conversation, in the order in which they came up.
+func (t Conversation) models() []string {
 	var names []string
 	seen := map[string]bool{}
 	for _, turn := range t.Turns {
@@ -124,8 +124,8 @@ func (t Thread) models() []string {
 	return names
 }
 
-// cost is what the thread's answers took, "" when nothing is known of it.
-func (t Thread) cost() string {
+// cost is what the conversation's answers took, "" when nothing is known of it.
+func (t Conversation) cost() string {
 	var u providers.Usage
 	for _, turn := range t.Turns {
 		u.InputTokens += turn.Usage.InputTokens
@@ -145,8 +145,8 @@ func (t Thread) cost() string {
 // share is how many characters each turn's text may have so that all stay within the limit: short ones keep what they
 // have, long ones share what is left. 0 is no bound.
 func (p Page) share() int {
-	lengths, total := make([]int, len(p.Thread.Turns)), 0
-	for i, t := range p.Thread.Turns {
+	lengths, total := make([]int, len(p.Conversation.Turns)), 0
+	for i, t := range p.Conversation.Turns {
 		lengths[i] = utf8.RuneCountInString(t.Content)
 		total += lengths[i]
 	}

@@ -17,7 +17,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func TestPage(t *testing.T) {
 	page := Page{
 		Now: noon,
-		Thread: Thread{
+		Conversation: Conversation{
 			ID: "6f1c", Title: "Why is\nit slow?", Tool: "debug", Workspace: "/repo", CreatedAt: noon, UpdatedAt: noon.Add(time.Minute),
 			Turns: []Turn{
 				{
@@ -79,19 +79,19 @@ Nothing of this answer has arrived.
 }
 
 func TestPageWithinALimit(t *testing.T) {
-	thread := Thread{Turns: []Turn{
+	long := Conversation{Turns: []Turn{
 		{N: 1, Role: providers.RoleUser, Content: strings.Repeat("é", 10)},
 		{N: 2, Role: providers.RoleAssistant, Content: strings.Repeat("line of text\n", 100)},
 		{N: 3, Role: providers.RoleAssistant, Content: strings.Repeat("x", 5000)},
 	}}
-	text := Page{Thread: thread, Limit: 210, URI: func(n int) string { return fmt.Sprintf("exai://t/%d", n) }}.Markdown()
+	text := Page{Conversation: long, Limit: 210, URI: func(n int) string { return fmt.Sprintf("exai://t/%d", n) }}.Markdown()
 	assert.Contains(t, text, "> "+strings.Repeat("é", 10)+"\n", "what is short stays whole")
 	assert.Contains(t, text, strings.Repeat("> line of text\n", 7)+"\n[cut: 90 of 1300 characters; the whole is at exai://t/2]\n", "whole lines")
 	assert.Contains(t, text, "> "+strings.Repeat("x", 100)+"\n\n[cut: 100 of 5000 characters; the whole is at exai://t/3]\n")
 
-	assert.NotContains(t, Page{Thread: thread}.Markdown(), "[cut", "without a limit everything is there")
+	assert.NotContains(t, Page{Conversation: long}.Markdown(), "[cut", "without a limit everything is there")
 	for _, limit := range []int{1, 3, 17, 1000, 6309, 6310} {
-		text := Page{Thread: thread, Limit: limit}.Markdown()
+		text := Page{Conversation: long, Limit: limit}.Markdown()
 		assert.Less(t, utf8.RuneCountInString(text), limit+700, "the turns' heads and marks aside")
 		assert.Equal(t, limit < 6310, strings.Contains(text, "[cut"))
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // RenderAttachments is the text by which a user's message shows its files and diffs to a model, between delimiters.
-// Images and documents are not in it: they travel beside the text. It depends on the attachments alone, so that a thread's earlier
+// Images and documents are not in it: they travel beside the text. It depends on the attachments alone, so that a conversation's earlier
 // messages stay the same and vendors' prefix caches hit. The delimiters carry a mark that no attachment's content has, so
 // that no content can end its own block or begin another. Without files it is "".
 func RenderAttachments(attachments []Attachment) string {

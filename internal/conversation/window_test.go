@@ -126,7 +126,7 @@ func TestSettled(t *testing.T) {
 	}
 }
 
-// A thread of 1,000 turns is weighed and rendered for every call that goes on with it.
+// A conversation of 1,000 turns is weighed and rendered for every call that goes on with it.
 func BenchmarkWindow(b *testing.B) {
 	turns := talk(1000, 800)
 	for b.Loop() {

@@ -49,8 +49,8 @@ type Issue struct {
 	LineStart         int             `json:"line_start,omitempty"` // 0 when unknown
 	LineEnd           int             `json:"line_end,omitempty"`
 	Components        []string        `json:"affected_components,omitempty"`
-	ConversationID    string          `json:"conversation_id,omitempty"`     // the continuation_id of the thread that found it
-	FixConversationID string          `json:"fix_conversation_id,omitempty"` // the continuation_id of the thread that fixed it
+	ConversationID    string          `json:"conversation_id,omitempty"`     // the continuation_id of the conversation that found it
+	FixConversationID string          `json:"fix_conversation_id,omitempty"` // the continuation_id of the conversation that fixed it
 	RootCause         string          `json:"root_cause,omitempty"`
 	Impact            string          `json:"impact_description,omitempty"`
 	RecommendedFix    string          `json:"recommended_fix,omitempty"`
@@ -120,7 +120,7 @@ type Change struct {
 	RecommendedFix    *string
 	ActualFix         *string
 	Note              string // kept with the audit row
-	By                string // the continuation_id of the thread that makes the change; "" is FixConversationID's, or none
+	By                string // the continuation_id of the conversation that makes the change; "" is FixConversationID's, or none
 }
 
 // Finding is what a finished workflow reports. One finding is one workspace, file and normalised title.

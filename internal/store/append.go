@@ -19,7 +19,7 @@ import (
 // Append stores turns at a thread's end, in one transaction, and returns them with N, ID and times filled in. A CreatedAt
 // or SavedAt that is set is kept.
 func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversation.Turn, error) {
-	if n.ThreadID == "" {
+	if n.ConversationID == "" {
 		return nil, errors.New("append turns: no thread id")
 	}
 	turns, err := prepareTurns(n.Turns)
@@ -53,7 +53,7 @@ func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversa
 			turns[i].N = last + 1 + i
 		}
 		for some := range slices.Chunk(turns, maxInsert) {
-			if err := insertTurns(ctx, tx, row, text(n.ThreadID), some); err != nil {
+			if err := insertTurns(ctx, tx, row, text(n.ConversationID), some); err != nil {
 				return err
 			}
 		}
@@ -118,7 +118,7 @@ func lockThread(ctx context.Context, tx querier, n conversation.NewTurns) (row s
 			tool_name = coalesce(conversations.tool_name, excluded.tool_name),
 			workspace = coalesce(conversations.workspace, excluded.workspace)
 		RETURNING id`,
-		id, text(n.ThreadID), textOrNull(n.Title), textOrNull(n.Tool), textOrNull(n.Workspace), stamp(now())).Scan(&row)
+		id, text(n.ConversationID), textOrNull(n.Title), textOrNull(n.Tool), textOrNull(n.Workspace), stamp(now())).Scan(&row)
 	if err == nil && n.Existing && row == id {
 		err = conversation.ErrNotFound
 	}

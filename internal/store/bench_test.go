@@ -33,7 +33,7 @@ func BenchmarkAppend(b *testing.B) {
 			s := open(b, c.fresh(b))
 			fillBench(b, s)
 			for b.Loop() {
-				_, err := s.Append(b.Context(), conversation.NewTurns{ThreadID: "long", Turns: []conversation.Turn{user("q"), assistant("a")}})
+				_, err := s.Append(b.Context(), conversation.NewTurns{ConversationID: "long", Turns: []conversation.Turn{user("q"), assistant("a")}})
 				require.NoError(b, err)
 			}
 		})
@@ -54,12 +54,12 @@ func fillBench(b *testing.B, s *Store) {
 		rows = append(rows, turn)
 	}
 	rows[0].Attachments = []conversation.Attachment{{Path: "/a.go", MIME: "text/x-go", Data: []byte(strings.Repeat("x", 20_000))}}
-	_, err := s.Append(b.Context(), conversation.NewTurns{ThreadID: "long", Title: "long", Turns: rows})
+	_, err := s.Append(b.Context(), conversation.NewTurns{ConversationID: "long", Title: "long", Turns: rows})
 	require.NoError(b, err)
 	tx, err := s.write.BeginTx(b.Context(), nil)
 	require.NoError(b, err)
 	for i := range 10_000 {
-		row, err := lockThread(b.Context(), tx, conversation.NewTurns{ThreadID: fmt.Sprint("thread ", i), Title: "short"})
+		row, err := lockThread(b.Context(), tx, conversation.NewTurns{ConversationID: fmt.Sprint("thread ", i), Title: "short"})
 		require.NoError(b, err)
 		turns, err := prepareTurns([]conversation.Turn{user("Hello"), assistant("Hi there")})
 		require.NoError(b, err)

@@ -50,7 +50,7 @@ func child(raw string) error {
 	for i := 0; w.Appends == 0 || i < w.Appends; i++ {
 		content := fmt.Sprintf("%s %d", w.Name, i)
 		turns := []conversation.Turn{attach(user("q "+content), file("/f", content)), assistant("a " + content)}
-		out, err := s.Append(ctx, conversation.NewTurns{ThreadID: w.Thread, Turns: turns})
+		out, err := s.Append(ctx, conversation.NewTurns{ConversationID: w.Thread, Turns: turns})
 		if err != nil {
 			return err
 		}

@@ -216,7 +216,7 @@ func TestWaitsForALock(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, tired)
 		defer cancel()
 		start := time.Now()
-		_, err = s.Append(ctx, conversation.NewTurns{ThreadID: "t", Turns: []conversation.Turn{user("y")}})
+		_, err = s.Append(ctx, conversation.NewTurns{ConversationID: "t", Turns: []conversation.Turn{user("y")}})
 		require.ErrorIs(t, err, tired)
 		assert.NotContains(t, err.Error(), "locked")
 		assert.Less(t, time.Since(start), time.Second)
@@ -224,7 +224,7 @@ func TestWaitsForALock(t *testing.T) {
 
 		done := make(chan error, 1)
 		go func() {
-			_, err := s.Append(t.Context(), conversation.NewTurns{ThreadID: "t", Turns: []conversation.Turn{user("z")}})
+			_, err := s.Append(t.Context(), conversation.NewTurns{ConversationID: "t", Turns: []conversation.Turn{user("z")}})
 			done <- err
 		}()
 		require.NoError(t, tx.Rollback())
@@ -236,12 +236,12 @@ func TestWaitsForALock(t *testing.T) {
 		say(t, s, "t", user("x"))
 		tx, err := s.write.BeginTx(t.Context(), nil)
 		require.NoError(t, err)
-		_, err = lockThread(t.Context(), tx, conversation.NewTurns{ThreadID: "t"})
+		_, err = lockThread(t.Context(), tx, conversation.NewTurns{ConversationID: "t"})
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, tired)
 		defer cancel()
 		start := time.Now()
-		_, err = s.Append(ctx, conversation.NewTurns{ThreadID: "t", Turns: []conversation.Turn{user("y")}})
+		_, err = s.Append(ctx, conversation.NewTurns{ConversationID: "t", Turns: []conversation.Turn{user("y")}})
 		require.ErrorIs(t, err, tired)
 		assert.Less(t, time.Since(start), time.Second)
 		require.NoError(t, tx.Rollback())
@@ -272,7 +272,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			g, ctx := errgroup.WithContext(t.Context())
 			for range 20 {
 				g.Go(func() error {
-					_, err := s.Append(ctx, conversation.NewTurns{ThreadID: "t", Turns: []conversation.Turn{user("x")}})
+					_, err := s.Append(ctx, conversation.NewTurns{ConversationID: "t", Turns: []conversation.Turn{user("x")}})
 					_, lerr := s.Load(ctx, "t")
 					return errors.Join(err, lerr)
 				})
@@ -314,7 +314,7 @@ func TestMemoryUnderFakeTime(t *testing.T) {
 		g, ctx := errgroup.WithContext(ctx)
 		for range 50 {
 			g.Go(func() error {
-				_, err := s.Append(ctx, conversation.NewTurns{ThreadID: "u", Turns: []conversation.Turn{user("x")}})
+				_, err := s.Append(ctx, conversation.NewTurns{ConversationID: "u", Turns: []conversation.Turn{user("x")}})
 				return err
 			})
 		}

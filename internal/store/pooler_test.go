@@ -180,7 +180,7 @@ func TestTransactionPooler(t *testing.T) {
 		g.Go(func() error {
 			for j := range 10 {
 				name := fmt.Sprint(i, " ", j)
-				out, err := s.Append(ctx, conversation.NewTurns{ThreadID: "t", Turns: []conversation.Turn{attach(user(name), file("/f", name)), assistant("a")}})
+				out, err := s.Append(ctx, conversation.NewTurns{ConversationID: "t", Turns: []conversation.Turn{attach(user(name), file("/f", name)), assistant("a")}})
 				if err != nil {
 					return err
 				}

@@ -134,12 +134,12 @@ func step(tool string, n int) conversation.Turn {
 // say appends turns to a thread.
 func say(t testing.TB, s *Store, thread string, turns ...conversation.Turn) []conversation.Turn {
 	t.Helper()
-	out, err := s.Append(t.Context(), conversation.NewTurns{ThreadID: thread, Title: "About " + thread, Tool: "chat", Turns: turns})
+	out, err := s.Append(t.Context(), conversation.NewTurns{ConversationID: thread, Title: "About " + thread, Tool: "chat", Turns: turns})
 	require.NoError(t, err)
 	return out
 }
 
-func load(t testing.TB, s *Store, thread string) *conversation.Thread {
+func load(t testing.TB, s *Store, thread string) *conversation.Conversation {
 	t.Helper()
 	th, err := s.Load(t.Context(), thread)
 	require.NoError(t, err)

@@ -15,8 +15,8 @@ import (
 // Load returns a thread with its turns and attachments, or conversation.ErrNotFound.
 //
 // Rows that have the original's columns alone are complete turns, in the order of their creation, after the numbered ones.
-func (s *Store) Load(ctx context.Context, id string) (*conversation.Thread, error) {
-	th := &conversation.Thread{ID: text(id)}
+func (s *Store) Load(ctx context.Context, id string) (*conversation.Conversation, error) {
+	th := &conversation.Conversation{ID: text(id)}
 	err := s.look(ctx, "load a conversation", func() error {
 		var row, meta string
 		err := s.read.QueryRowContext(ctx, `SELECT id, title, tool_name, workspace, created_at, updated_at, metadata

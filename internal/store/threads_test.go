@@ -41,7 +41,7 @@ func TestRoundTrip(t *testing.T) {
 		full.SavedAt = full.CreatedAt.Add(time.Hour)
 		before := now()
 		got, err := s.Append(t.Context(), conversation.NewTurns{
-			ThreadID: id, Title: "A title", Tool: "debug", Workspace: "/home/me/project",
+			ConversationID: id, Title: "A title", Tool: "debug", Workspace: "/home/me/project",
 			Turns: []conversation.Turn{user("a question"), full, step("debug", 1)},
 		})
 		require.NoError(t, err)
@@ -74,7 +74,7 @@ func TestAppendGrowsTheThread(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		say(t, s, "a", user("1"), assistant("2"))
 		say(t, s, "b", user("other"))
-		more, err := s.Append(t.Context(), conversation.NewTurns{ThreadID: "a", Title: "late", Tool: "late", Turns: []conversation.Turn{user("3")}})
+		more, err := s.Append(t.Context(), conversation.NewTurns{ConversationID: "a", Title: "late", Tool: "late", Turns: []conversation.Turn{user("3")}})
 		require.NoError(t, err)
 		assert.Equal(t, 3, more[0].N)
 		th := load(t, s, "a")
@@ -130,7 +130,7 @@ func TestHostileText(t *testing.T) {
 			if len(id) > 1000 {
 				id = name // PostgreSQL bounds what an index holds
 			}
-			_, err := s.Append(t.Context(), conversation.NewTurns{ThreadID: id, Title: c[0], Tool: c[0], Workspace: c[0], Turns: []conversation.Turn{turn}})
+			_, err := s.Append(t.Context(), conversation.NewTurns{ConversationID: id, Title: c[0], Tool: c[0], Workspace: c[0], Turns: []conversation.Turn{turn}})
 			require.NoError(t, err, name)
 			th := load(t, s, id)
 			got := th.Turns[0]
@@ -156,7 +156,7 @@ func TestAppendRefuses(t *testing.T) {
 		for want, turn := range map[string]conversation.Turn{
 			"role": tool, "uuid": id, "meta": meta, "reply": reply, "hash": hash,
 		} {
-			_, err := s.Append(t.Context(), conversation.NewTurns{ThreadID: "t", Turns: []conversation.Turn{user("before"), turn}})
+			_, err := s.Append(t.Context(), conversation.NewTurns{ConversationID: "t", Turns: []conversation.Turn{user("before"), turn}})
 			require.ErrorContains(t, err, want)
 		}
 		_, err := s.Append(t.Context(), conversation.NewTurns{Turns: []conversation.Turn{user("x")}})
@@ -215,7 +215,7 @@ func TestDropSteps(t *testing.T) {
 			step("debug", 3), assistant("expert 3"),
 		)
 		out, err := s.Append(t.Context(), conversation.NewTurns{
-			ThreadID: "t", DropStepsTool: "debug", DropStepsFrom: 2,
+			ConversationID: "t", DropStepsTool: "debug", DropStepsFrom: 2,
 			Turns: []conversation.Turn{step("debug", 2), assistant("new expert 2")},
 		})
 		require.NoError(t, err)
@@ -229,7 +229,7 @@ func TestDropSteps(t *testing.T) {
 		list, err := s.List(t.Context(), conversation.Filter{Text: "expert 3"})
 		require.NoError(t, err)
 		assert.Empty(t, list, "dropped turns are not searched")
-		_, err = s.Append(t.Context(), conversation.NewTurns{ThreadID: "t", DropStepsTool: "debug", DropStepsFrom: 9})
+		_, err = s.Append(t.Context(), conversation.NewTurns{ConversationID: "t", DropStepsTool: "debug", DropStepsFrom: 9})
 		require.NoError(t, err)
 		assert.Len(t, load(t, s, "t").Turns, 9)
 	})
@@ -321,13 +321,13 @@ func TestDeleteTakesEverythingAlong(t *testing.T) {
 		}
 		assert.Equal(t, []byte("shared"), load(t, s, "u").Turns[0].Attachments[0].Data)
 		_, err = s.Append(t.Context(), conversation.NewTurns{
-			ThreadID: "t", Existing: true, Turns: []conversation.Turn{attach(user("late"), file("/late", "late"))},
+			ConversationID: "t", Existing: true, Turns: []conversation.Turn{attach(user("late"), file("/late", "late"))},
 		})
 		require.ErrorIs(t, err, conversation.ErrNotFound, "an answer that comes late does not bring a thread back")
 		_, err = s.Load(t.Context(), "t")
 		require.ErrorIs(t, err, conversation.ErrNotFound)
 		assert.EqualValues(t, 1, one[int64](t, s, `SELECT count(*) FROM exai_blobs`))
-		_, err = s.Append(t.Context(), conversation.NewTurns{ThreadID: "u", Existing: true, Turns: []conversation.Turn{user("z")}})
+		_, err = s.Append(t.Context(), conversation.NewTurns{ConversationID: "u", Existing: true, Turns: []conversation.Turn{user("z")}})
 		require.NoError(t, err)
 		say(t, s, "t", user("begun anew"))
 		assert.Equal(t, 1, load(t, s, "t").Turns[0].N)
@@ -363,7 +363,7 @@ func TestList(t *testing.T) {
 		long := strings.Repeat("words before it ", 30) + "the Needle is HERE" + strings.Repeat(" words behind it", 30)
 		say(t, s, "a", user("100% of the_cases"), assistant("!bang"))
 		_, err := s.Append(t.Context(), conversation.NewTurns{
-			ThreadID: "b", Title: "Größe ÄÖÜ", Tool: "debug", Workspace: "/w",
+			ConversationID: "b", Title: "Größe ÄÖÜ", Tool: "debug", Workspace: "/w",
 			Turns: []conversation.Turn{step("debug", 1), assistant(long)},
 		})
 		require.NoError(t, err)
@@ -446,7 +446,7 @@ func TestContext(t *testing.T) {
 		cancel(gone)
 		_, err := s.Load(ctx, "t")
 		require.ErrorIs(t, err, gone)
-		_, err = s.Append(ctx, conversation.NewTurns{ThreadID: "t", Turns: []conversation.Turn{user("y")}})
+		_, err = s.Append(ctx, conversation.NewTurns{ConversationID: "t", Turns: []conversation.Turn{user("y")}})
 		require.ErrorIs(t, err, gone)
 		require.ErrorIs(t, s.Save(ctx, "t", turn), gone)
 		_, err = s.List(ctx, conversation.Filter{})
@@ -466,7 +466,7 @@ func TestCancelledInTheMiddle(t *testing.T) {
 		stored := 0
 		for range 40 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(1500))*time.Microsecond)
-			_, err := s.Append(ctx, conversation.NewTurns{ThreadID: "t", Turns: []conversation.Turn{user("q"), assistant("a")}})
+			_, err := s.Append(ctx, conversation.NewTurns{ConversationID: "t", Turns: []conversation.Turn{user("q"), assistant("a")}})
 			if err == nil {
 				stored++
 			}
@@ -491,7 +491,7 @@ func TestAppendersTakeTurns(t *testing.T) {
 		for w := range writers {
 			g.Go(func() error {
 				for i := range each {
-					out, err := s.Append(ctx, conversation.NewTurns{ThreadID: "t", Turns: []conversation.Turn{
+					out, err := s.Append(ctx, conversation.NewTurns{ConversationID: "t", Turns: []conversation.Turn{
 						user(fmt.Sprintf("q %d %d", w, i)), assistant(fmt.Sprintf("a %d %d", w, i)),
 					}})
 					if err != nil {
@@ -530,7 +530,7 @@ func TestDeleteBesideAttach(t *testing.T) {
 				g.Go(func() error {
 					<-start
 					_, err := s.Append(ctx, conversation.NewTurns{
-						ThreadID: fmt.Sprint(i, " ", k), Turns: []conversation.Turn{attach(user("x"), file("/g", "the same"), data)},
+						ConversationID: fmt.Sprint(i, " ", k), Turns: []conversation.Turn{attach(user("x"), file("/g", "the same"), data)},
 					})
 					return err
 				})
@@ -560,7 +560,7 @@ func TestLostConnections(t *testing.T) {
 	g, ctx := errgroup.WithContext(later(t))
 	for i := range 8 { // fill the pool
 		g.Go(func() error {
-			_, err := s.Append(ctx, conversation.NewTurns{ThreadID: fmt.Sprint(i), Turns: []conversation.Turn{user("x")}})
+			_, err := s.Append(ctx, conversation.NewTurns{ConversationID: fmt.Sprint(i), Turns: []conversation.Turn{user("x")}})
 			return err
 		})
 	}

@@ -46,13 +46,13 @@ func (d *Deps) challenge(ctx context.Context, in challengeInput) (*Result, error
 	if err != nil {
 		return nil, err
 	}
-	h, err := d.Threads.Hold(ctx, "")
+	h, err := d.Conversations.Lease(ctx, "")
 	if err != nil {
 		return nil, err
 	}
 	defer h.Release()
 	turn := conversation.Turn{Role: providers.RoleUser, Content: framed, Tool: "challenge", Status: conversation.TurnComplete}
-	stored, err := h.Keep(ctx, conversation.NewTurns{Title: ask.Title(in.Prompt), Turns: []conversation.Turn{turn}}, nil)
+	stored, err := h.Append(ctx, conversation.NewTurns{Title: ask.Title(in.Prompt), Turns: []conversation.Turn{turn}}, nil)
 
 	r := &Result{}
 	if err != nil {
@@ -66,7 +66,7 @@ func (d *Deps) challenge(ctx context.Context, in challengeInput) (*Result, error
 	}
 	r.Body.Set("status", status).Set("content", string(content)).Set("content_type", "json")
 	if len(stored) > 0 {
-		r.Body.Set("continuation_offer", ask.Offer(h.ID, "Send this continuation_id to chat to have a model judge the statement, too.", h.Remaining(0)))
+		r.Body.Set("continuation_offer", ask.ContinuationOffer(h.ID, "Send this continuation_id to chat to have a model judge the statement, too.", h.Remaining(0)))
 	}
 	return r, nil
 }

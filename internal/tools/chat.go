@@ -52,7 +52,7 @@ func (d *Deps) chat(ctx context.Context, in chatInput) (*Result, error) {
 		Tool: "chat", System: system, Prompt: in.Prompt, Model: in.Model, Category: providers.CategoryFast,
 		Thinking: providers.ThinkingMode(in.ThinkingMode), Temperature: in.Temperature,
 		Search: orDefault(in.UseWebsearch, d.Config.Search.DefaultOn), Background: true,
-		Attach: func(ctx context.Context, h *ask.Hold, q *ask.Question) error {
+		Attach: func(ctx context.Context, h *ask.Lease, q *ask.Question) error {
 			return d.attach(ctx, h, q, files, in.Images)
 		},
 	}
@@ -62,7 +62,7 @@ func (d *Deps) chat(ctx context.Context, in chatInput) (*Result, error) {
 	if in.Offset != nil {
 		q.Notes = append(q.Notes, "offset was ignored: it counts with a blank prompt only.")
 	}
-	said, err := d.Threads.Ask(ctx, in.ContinuationID, q)
+	said, err := d.Conversations.Ask(ctx, in.ContinuationID, q)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (d *Deps) fetch(ctx context.Context, in chatInput) (*Result, error) {
 	if strings.TrimSpace(in.ContinuationID) == "" {
 		return nil, reply.Refuse("Say in prompt what you want to know; a blank prompt only fetches the answer of a continuation_id.", "The prompt is blank.")
 	}
-	said, err := d.Threads.Fetch(ctx, in.ContinuationID, in.Offset)
+	said, err := d.Conversations.Fetch(ctx, in.ContinuationID, in.Offset)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func newHouse(t testing.TB, glm asktest.Chat, set ...func(*config.Config)) *hous
 	require.NoError(t, err)
 	threads := ask.New(ask.Options{Config: cfg, Caller: caller, Store: h.store.Open})
 	h.deps = &Deps{
-		Config: cfg, Registry: reg, Caller: caller, Threads: threads, Store: h.store.Open, Workspace: ws,
+		Config: cfg, Registry: reg, Caller: caller, Conversations: threads, Store: h.store.Open, Workspace: ws,
 		Issues:  func(context.Context) (issue.Store, error) { return nil, issue.ErrNotFound },
 		Version: Version{Number: "1.2.3", Commit: "abcdef0", Date: "2026-11-23", Protocols: []string{"2025-11-25"}},
 	}

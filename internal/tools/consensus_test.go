@@ -96,7 +96,7 @@ func TestConsensusAsksAllAtOnce(t *testing.T) {
 
 		chat := l.call("chat", dict{"prompt": "So which?", "continuation_id": id})
 		assert.NotEqual(t, "error", chat["status"])
-		assert.Contains(t, fmt.Sprint(l.requests[2].Messages), "**Verdict** the database.", "the thread knows the answers")
+		assert.Contains(t, fmt.Sprint(l.requests[2].Messages), "**Verdict** the database.", "the conversation knows the answers")
 	})
 }
 
@@ -143,9 +143,9 @@ func TestConsensusWithFailures(t *testing.T) {
 			assert.Equal(t, "kimi", l.vendors[before])
 			assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against success"}, opinions(again))
 			assert.True(t, noteIn(again, "only the models that had not answered"))
-			thread, err := l.store.Load(t.Context(), r["continuation_id"].(string))
+			loaded, err := l.store.Load(t.Context(), r["continuation_id"].(string))
 			require.NoError(t, err)
-			assert.Len(t, thread.Turns, 2, "the new answers take the place of the old")
+			assert.Len(t, loaded.Turns, 2, "the new answers take the place of the old")
 		})
 	})
 	t.Run("one of those that were chosen", func(t *testing.T) {
@@ -243,8 +243,8 @@ func TestConsensusModels(t *testing.T) {
 	})
 }
 
-// In a thread whose last answer is still being written, a consensus waits for it.
-func TestConsensusWaitsForItsThread(t *testing.T) {
+// In a conversation whose last answer is still being written, a consensus waits for it.
+func TestConsensusWaitsForItsConversation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, slowly(70, strings.Repeat("x", 70)))
 		part := l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{l.file("window.go", source)}))

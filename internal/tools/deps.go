@@ -17,10 +17,10 @@ import (
 
 // Deps is what the tools are made of. What may be nil says so.
 type Deps struct {
-	Config   *config.Config
-	Registry *calls.Registry
-	Caller   *calls.Caller
-	Threads  *ask.Threads
+	Config        *config.Config
+	Registry      *calls.Registry
+	Caller        *calls.Caller
+	Conversations *ask.Conversations
 	// Store and Issues wait while the database is still being opened, at most until ctx ends.
 	Store     func(ctx context.Context) (conversation.Store, error)
 	Issues    func(ctx context.Context) (issue.Store, error)

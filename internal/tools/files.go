@@ -20,7 +20,7 @@ const (
 // attach reads files and images for a question, as much as the model that is going to answer has room for. A path that
 // the caller named and that can't be used is an error; what does not fit, or is binary, is left out with a note to both
 // the caller and the model.
-func (d *Deps) attach(ctx context.Context, h *ask.Hold, q *ask.Question, files, images []string) error {
+func (d *Deps) attach(ctx context.Context, h *ask.Lease, q *ask.Question, files, images []string) error {
 	if len(files)+len(images) == 0 {
 		return nil
 	}

@@ -65,7 +65,7 @@ func (h *tracked) numbers(args map[string]any) (out []int) {
 
 func TestIssuesTool(t *testing.T) {
 	h := newTracked(t)
-	_, err := h.store.Append(t.Context(), conversation.NewTurns{ThreadID: "c1", Title: "The review", Turns: []conversation.Turn{
+	_, err := h.store.Append(t.Context(), conversation.NewTurns{ConversationID: "c1", Title: "The review", Turns: []conversation.Turn{
 		{Role: providers.RoleUser, Content: "look"},
 	}})
 	require.NoError(t, err)

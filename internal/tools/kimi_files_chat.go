@@ -68,7 +68,7 @@ func (d *Deps) filesChat(ctx context.Context, in filesChatInput) (*Result, error
 		q.Prompt += "\n\n[Named but not included here: " + left + "]"
 		q.Notes = append(q.Notes, "Not sent: "+left+".")
 	}
-	said, err := d.Threads.Ask(ctx, "", q)
+	said, err := d.Conversations.Ask(ctx, "", q)
 	if err != nil {
 		return nil, err
 	}

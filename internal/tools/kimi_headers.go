@@ -50,7 +50,7 @@ func (d *Deps) captureHeaders(ctx context.Context, in headersInput) (*Result, er
 		},
 	})
 	if err != nil {
-		return nil, ask.Failed(ctx, err, out)
+		return nil, ask.CallError(ctx, err, out)
 	}
 	r := &Result{}
 	d.toolsReply(r, messages, out)

@@ -62,7 +62,7 @@ func (d *Deps) intentAnalysis(ctx context.Context, in intentInput) (*Result, err
 		Category: providers.CategoryFast, Thinking: providers.ThinkMinimal, Temperature: &temperature, JSONObject: true,
 		MaxOutput: d.Config.KimiTools.IntentMaxTokens,
 	}
-	first, err := d.Threads.Put(ctx, q)
+	first, err := d.Conversations.Generate(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (d *Deps) intentAnalysis(ctx context.Context, in intentInput) (*Result, err
 		if q.Prompt, err = w.Render("repair", map[string]string{"Flaw": flaw}); err != nil {
 			return nil, err
 		}
-		second, err := d.Threads.Put(ctx, q)
+		second, err := d.Conversations.Generate(ctx, q)
 		if err != nil {
 			return nil, err
 		}

@@ -61,7 +61,7 @@ func (d *Deps) toolsChat(ctx context.Context, in toolsChatInput) (*Result, error
 		},
 	})
 	if err != nil {
-		return nil, ask.Failed(ctx, err, out)
+		return nil, ask.CallError(ctx, err, out)
 	}
 	if n := searches.Load(); n > 0 {
 		r.Metadata.Note(fmt.Sprintf("The model searched the web %d times; Moonshot bills each search beside the tokens.", n))

@@ -75,7 +75,7 @@ func (l *lab) start() {
 	ws, err := workspace.New(l.cfg.Files, "", "", "", nil, nil)
 	require.NoError(l.t, err)
 	threads := ask.New(ask.Options{Config: l.cfg, Caller: caller, Store: l.openStore})
-	l.deps = &Deps{Config: l.cfg, Registry: reg, Caller: caller, Threads: threads, Store: l.openStore, Workspace: ws}
+	l.deps = &Deps{Config: l.cfg, Registry: reg, Caller: caller, Conversations: threads, Store: l.openStore, Workspace: ws}
 	if l.tracker != nil {
 		l.deps.Issues = func(context.Context) (issue.Store, error) { return l.tracker, nil }
 	}

@@ -77,7 +77,7 @@ func (p *Prompts) latest(ctx context.Context, data *continueData) (section strin
 
 // standing looks where a conversation stands, and so what comes next in it.
 func (p *Prompts) standing(ctx context.Context, data *continueData) (section string, err error) {
-	thread, err := look(ctx, readWait, func(ctx context.Context) (*conversation.Thread, error) {
+	thread, err := look(ctx, readWait, func(ctx context.Context) (*conversation.Conversation, error) {
 		store, err := p.deps.Store(ctx)
 		if err != nil {
 			return nil, err

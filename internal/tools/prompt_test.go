@@ -170,7 +170,7 @@ func TestPromptContinue(t *testing.T) {
 		return text
 	}
 	keep := func(id string, turns ...conversation.Turn) {
-		_, err := h.store.Append(t.Context(), conversation.NewTurns{ThreadID: id, Title: "A title", Tool: "debug", Turns: turns})
+		_, err := h.store.Append(t.Context(), conversation.NewTurns{ConversationID: id, Title: "A title", Tool: "debug", Turns: turns})
 		require.NoError(t, err)
 	}
 	assert.Contains(t, get("", ""), "- continuation_id t-1: Is it ********? (chat, 3 turns, ")

@@ -59,7 +59,7 @@ func library(t testing.TB) (*house, *Resources) {
 		}}, nil
 	}
 	_, err := h.store.Append(t.Context(), conversation.NewTurns{
-		ThreadID: "t-1", Title: "Is\nit glm-key-123456?", Tool: "chat",
+		ConversationID: "t-1", Title: "Is\nit glm-key-123456?", Tool: "chat",
 		Turns: []conversation.Turn{
 			{Role: providers.RoleUser, Content: "the password is hunter2hunter2"},
 			{Role: providers.RoleAssistant, Content: "<b>yes</b>\n\nit is", Model: "glm-5.3"},
@@ -228,7 +228,7 @@ func TestAPanicWhileReadingIsAnError(t *testing.T) {
 func TestCompleteResources(t *testing.T) {
 	h, r := library(t)
 	for i := range 120 {
-		_, err := h.store.Append(t.Context(), conversation.NewTurns{ThreadID: fmt.Sprintf("u-%03d", i), Turns: []conversation.Turn{{Content: "x"}}})
+		_, err := h.store.Append(t.Context(), conversation.NewTurns{ConversationID: fmt.Sprintf("u-%03d", i), Turns: []conversation.Turn{{Content: "x"}}})
 		require.NoError(t, err)
 	}
 	complete := func(template, variable, typed string, given map[string]string) Completion {

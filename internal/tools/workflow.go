@@ -66,7 +66,7 @@ func local[In stepped](d *Deps, s workflow.Spec, reply func(l workflow.Local, in
 
 // engine is the workflow engine over the same parts that the tools have.
 func (d *Deps) engine() *workflow.Engine {
-	e := &workflow.Engine{Config: d.Config, Threads: d.Threads, Files: d.Workspace, Window: d.window, Log: d.log()}
+	e := &workflow.Engine{Config: d.Config, Conversations: d.Conversations, Files: d.Workspace, Window: d.window, Log: d.log()}
 	if d.Config.Issues.Capture && d.Issues != nil {
 		e.Capture = d.track
 	}

@@ -1,7 +1,7 @@
-// Package ask is the one way from a tool to a model, and from a continuation_id to its thread.
+// Package ask is the one way from a tool to a model, and from a continuation_id to its conversation.
 //
-// A call takes hold of a thread (Hold), puts a question (Put) and keeps what was said (Keep); Ask does the three for a
-// plain conversation, Fetch reads what a thread's last question came to. An answer that goes on after its call is
+// A call takes hold of a conversation (Hold), puts a question (Put) and keeps what was said (Keep); Ask does the three for a
+// plain conversation, Fetch reads what a conversation's last question came to. An answer that goes on after its call is
 // followed in the background, saved every 2 s, and ended by Close.
 //
 // It knows no protocol, no vendor and no database, and no tool: the tools, and the workflow engine, import it.
@@ -26,21 +26,21 @@ type Caller interface {
 	Call(ctx context.Context, c calls.Call) (*calls.Outcome, error)
 }
 
-// Options are what Threads needs.
+// Options are what Conversations needs.
 type Options struct {
 	Config *config.Config
 	Caller Caller
 	// Store gives the conversation store. It waits while the store is still being opened, at most until ctx ends.
 	Store func(ctx context.Context) (conversation.Store, error)
-	// Workspace names the folder that new threads belong to. May be nil.
+	// Workspace names the folder that new conversations belong to. May be nil.
 	Workspace func() string
 	Activity  *activity.Log    // hears of answers that go on in the background; nil: nobody does
 	Log       *zap.Logger      // nil logs nothing
 	Now       func() time.Time // nil means time.Now
 }
 
-// Threads is the service: one for a process. It is safe for concurrent use.
-type Threads struct {
+// Conversations is the service: one for a process. It is safe for concurrent use.
+type Conversations struct {
 	cfg    *config.Config
 	caller Caller
 	open   func(ctx context.Context) (conversation.Store, error)
@@ -50,17 +50,17 @@ type Threads struct {
 	now    func() time.Time
 
 	mu        sync.Mutex
-	turns     map[string]*turnstile // threads that calls hold or wait for
-	live      map[string]*follower  // threads whose answer goes on here
+	turns     map[string]*keyedMutex // conversations that calls hold or wait for
+	live      map[string]*follower   // conversations whose answer goes on here
 	closed    bool
 	followers sync.WaitGroup
 }
 
 // New makes the service.
-func New(o Options) *Threads {
-	t := &Threads{
+func New(o Options) *Conversations {
+	t := &Conversations{
 		cfg: o.Config, caller: o.Caller, open: o.Store, space: o.Workspace, events: o.Activity, log: o.Log, now: o.Now,
-		turns: map[string]*turnstile{}, live: map[string]*follower{},
+		turns: map[string]*keyedMutex{}, live: map[string]*follower{},
 	}
 	if t.space == nil {
 		t.space = func() string { return "" }
@@ -74,26 +74,26 @@ func New(o Options) *Threads {
 	return t
 }
 
-// Question is what is asked of a model, apart from the thread that it is asked in.
+// Question is what is asked of a model, apart from the conversation that it is asked in.
 type Question struct {
 	Tool string
 	// System is the tool's own system prompt. The rules that hold for every tool (only what was given, today's date,
 	// LOCALE) are added to it.
 	System string
 	Prompt string
-	// Attachments go with the prompt: files in front of it, pictures beside it. In a thread, a file that was sent before
+	// Attachments go with the prompt: files in front of it, pictures beside it. In a conversation, a file that was sent before
 	// and has not changed is only named.
 	Attachments []conversation.Attachment
-	// Attach adds to the question what depends on its thread, such as files that the thread does not have yet. Ask calls it
-	// when it has loaded the thread. May be nil.
-	Attach func(ctx context.Context, h *Hold, q *Question) error
+	// Attach adds to the question what depends on its conversation, such as files that the conversation does not have yet. Ask calls it
+	// when it has loaded the conversation. May be nil.
+	Attach func(ctx context.Context, h *Lease, q *Question) error
 	// History are earlier turns that the model is to see, oldest first. Those that don't fit its window are left out.
 	History []conversation.Turn
 
 	Notes []string // for the reply's metadata
 
 	Model       string // the caller's; "" or "auto" for none
-	Prefer      string // the thread's; Ask fills it in
+	Prefer      string // the conversation's; Ask fills it in
 	Provider    string // binds the call to one vendor; "" for any
 	Category    providers.Category
 	Thinking    providers.ThinkingMode
@@ -129,4 +129,4 @@ type Answer struct {
 }
 
 // Now is the time as the service sees it.
-func (t *Threads) Now() time.Time { return t.now() }
+func (t *Conversations) Now() time.Time { return t.now() }

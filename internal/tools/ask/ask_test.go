@@ -22,7 +22,7 @@ import (
 
 // bench is a service over a stub vendor and a store in a map.
 type bench struct {
-	*ask.Threads
+	*ask.Conversations
 	t        *testing.T
 	cfg      *config.Config
 	store    *asktest.Store
@@ -35,7 +35,7 @@ func newBench(t *testing.T, glm asktest.Chat, kimi ...asktest.Chat) *bench {
 		b.requests = append(b.requests, req)
 		return glm(ctx, req, on)
 	}, append(kimi, nil)[0])
-	b.Threads = ask.New(ask.Options{Config: b.cfg, Caller: caller, Store: b.store.Open})
+	b.Conversations = ask.New(ask.Options{Config: b.cfg, Caller: caller, Store: b.store.Open})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -58,7 +58,7 @@ func question(prompt string) ask.Question {
 	return ask.Question{Tool: "chat", System: "You are a test.", Prompt: prompt, Category: providers.CategoryFast, Background: true}
 }
 
-func (b *bench) ask(id, prompt string) *ask.Said {
+func (b *bench) ask(id, prompt string) *ask.StoredAnswer {
 	b.t.Helper()
 	said, err := b.Ask(b.call(), id, question(prompt))
 	require.NoError(b.t, err)
@@ -99,11 +99,11 @@ func TestAskKeepsWhatWasSaid(t *testing.T) {
 		assert.Equal(t, "and why?", sent[3].Content)
 		assert.Equal(t, b.requests[0].Messages[0], sent[0], "the beginning stays the same, so that vendors find it in their caches")
 
-		thread, err := b.store.Load(t.Context(), first.ContinuationID)
+		loaded, err := b.store.Load(t.Context(), first.ContinuationID)
 		require.NoError(t, err)
-		assert.Equal(t, "the question", thread.Title)
-		assert.Equal(t, "chat", thread.Tool)
-		assert.Len(t, thread.Turns, 4)
+		assert.Equal(t, "the question", loaded.Title)
+		assert.Equal(t, "chat", loaded.Tool)
+		assert.Len(t, loaded.Turns, 4)
 	})
 }
 
@@ -124,7 +124,7 @@ func TestSystemPromptHasTheRules(t *testing.T) {
 	})
 }
 
-func TestThreadKeepsItsModelUnlessNamed(t *testing.T) {
+func TestConversationKeepsItsModelUnlessNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, asktest.Says("ok"))
 		q := question("x")
@@ -140,7 +140,7 @@ func TestThreadKeepsItsModelUnlessNamed(t *testing.T) {
 	})
 }
 
-func TestUnknownThread(t *testing.T) {
+func TestUnknownConversation(t *testing.T) {
 	b := newBench(t, asktest.Says("ok"))
 	_, err := b.Ask(b.call(), "no-such-id", question("x"))
 	assert.Equal(t, reply.ConversationNotFound, codeOf(err))
@@ -201,9 +201,9 @@ func TestAFallbackIsForItsTurnOnly(t *testing.T) {
 		b.cfg.Calls.MaxRetries = 0
 		first := b.ask("", "x")
 		second := b.ask(first.ContinuationID, "y")
-		for _, s := range []*ask.Said{first, second} {
+		for _, s := range []*ask.StoredAnswer{first, second} {
 			assert.Equal(t, "kimi-k3.1-pro", s.Metadata.ModelUsed)
-			assert.Equal(t, "glm-5.3-flash", s.Metadata.Fallback.From, "the thread's model is asked first each time")
+			assert.Equal(t, "glm-5.3-flash", s.Metadata.Fallback.From, "the conversation's model is asked first each time")
 		}
 		down = false
 		third := b.ask(first.ContinuationID, "z")
@@ -213,7 +213,7 @@ func TestAFallbackIsForItsTurnOnly(t *testing.T) {
 		q.Model = "kimi-k3"
 		_, err := b.Ask(b.call(), first.ContinuationID, q)
 		require.NoError(t, err)
-		assert.Equal(t, "kimi-k3", b.ask(first.ContinuationID, "again").Metadata.ModelUsed, "one that was named is the thread's from then on")
+		assert.Equal(t, "kimi-k3", b.ask(first.ContinuationID, "again").Metadata.ModelUsed, "one that was named is the conversation's from then on")
 	})
 }
 
@@ -365,7 +365,7 @@ func TestNewPromptIsBusyWhenTheOldAnswerTakesTooLong(t *testing.T) {
 // Another process writes the answer: it is followed through the store, and given up when its heartbeat stops.
 func TestAnswerOfAnotherProcess(t *testing.T) {
 	running := func(b *bench) (string, conversation.Turn) {
-		stored, err := b.store.Append(b.t.Context(), conversation.NewTurns{ThreadID: "other", Turns: []conversation.Turn{
+		stored, err := b.store.Append(b.t.Context(), conversation.NewTurns{ConversationID: "other", Turns: []conversation.Turn{
 			{Role: providers.RoleUser, Content: "q", SavedAt: time.Now()},
 			{Role: providers.RoleAssistant, Content: "so far", Status: conversation.TurnRunning, SavedAt: time.Now()},
 		}})
@@ -425,10 +425,10 @@ func TestOnlyThinkingArrived(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, again.Partial)
 		assert.Contains(t, again.Text, "still thinking")
-		thread, err := b.store.Load(t.Context(), said.ContinuationID)
+		loaded, err := b.store.Load(t.Context(), said.ContinuationID)
 		require.NoError(t, err)
-		assert.Empty(t, thread.Turns[1].Content)
-		assert.Equal(t, conversation.TurnPartial, thread.Turns[1].Status)
+		assert.Empty(t, loaded.Turns[1].Content)
+		assert.Equal(t, conversation.TurnPartial, loaded.Turns[1].Status)
 	})
 }
 
@@ -482,7 +482,7 @@ func TestStoreThatHangsCostsTheOfferOnly(t *testing.T) {
 	}
 }
 
-// Nobody could fetch an answer whose thread is not stored: it is ended, not left to cost money.
+// Nobody could fetch an answer whose conversation is not stored: it is ended, not left to cost money.
 func TestStoreThatFailsEndsTheBackgroundAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan struct{})
@@ -526,15 +526,15 @@ func TestCancelledCallStoresWhatHadArrived(t *testing.T) {
 		said, err := b.Ask(ctx, "", question("x"))
 		require.NoError(t, err)
 		assert.Equal(t, "ab", said.Text)
-		thread, err := b.store.Load(t.Context(), said.ContinuationID)
+		loaded, err := b.store.Load(t.Context(), said.ContinuationID)
 		require.NoError(t, err)
-		assert.Equal(t, "ab", thread.Turns[1].Content)
-		assert.Equal(t, conversation.TurnPartial, thread.Turns[1].Status)
-		assert.Equal(t, providers.FinishCancelled, thread.Turns[1].FinishReason)
+		assert.Equal(t, "ab", loaded.Turns[1].Content)
+		assert.Equal(t, conversation.TurnPartial, loaded.Turns[1].Status)
+		assert.Equal(t, providers.FinishCancelled, loaded.Turns[1].FinishReason)
 	})
 }
 
-func TestCallsOfOneThreadGoOneAfterTheOther(t *testing.T) {
+func TestCallsOfOneConversationGoOneAfterTheOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, asktest.Drips(time.Second, text("x")...))
 		id := b.ask("", "0").ContinuationID
@@ -593,7 +593,7 @@ func TestOffsetsCountCharacters(t *testing.T) {
 
 func TestFetchWithoutAnAnswer(t *testing.T) {
 	b := newBench(t, asktest.Says("ok"))
-	_, err := b.store.Append(t.Context(), conversation.NewTurns{ThreadID: "steps", Turns: []conversation.Turn{{Role: providers.RoleUser, Content: "step 1"}}})
+	_, err := b.store.Append(t.Context(), conversation.NewTurns{ConversationID: "steps", Turns: []conversation.Turn{{Role: providers.RoleUser, Content: "step 1"}}})
 	require.NoError(t, err)
 	_, err = b.Fetch(b.call(), "steps", nil)
 	assert.Equal(t, reply.InvalidRequest, codeOf(err))
@@ -608,10 +608,10 @@ func TestCloseKeepsBackgroundAnswers(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		require.NoError(t, b.Close(ctx))
-		thread, err := b.store.Load(t.Context(), said.ContinuationID)
+		loaded, err := b.store.Load(t.Context(), said.ContinuationID)
 		require.NoError(t, err)
-		assert.Equal(t, conversation.TurnPartial, thread.Turns[1].Status)
-		assert.Greater(t, len(thread.Turns[1].Content), len(said.Text))
+		assert.Equal(t, conversation.TurnPartial, loaded.Turns[1].Status)
+		assert.Greater(t, len(loaded.Turns[1].Content), len(said.Text))
 	})
 }
 
@@ -632,7 +632,7 @@ func TestFinishedHearsOfABackgroundAnswer(t *testing.T) {
 	})
 }
 
-// A file goes to the model once per thread unless it changes.
+// A file goes to the model once per conversation unless it changes.
 func TestFilesAreSentOnce(t *testing.T) {
 	b := newBench(t, asktest.Says("ok"))
 	file := func(sum, data string) conversation.Attachment {
@@ -667,9 +667,9 @@ func TestTooMuchForTheWindow(t *testing.T) {
 	assert.Empty(t, b.requests)
 }
 
-// When a thread has outgrown the window, the oldest turns stay out, the reply says so, and files that went with them are
+// When a conversation has outgrown the window, the oldest turns stay out, the reply says so, and files that went with them are
 // sent again when they are named.
-func TestLongThreadDropsItsOldestTurns(t *testing.T) {
+func TestLongConversationDropsItsOldestTurns(t *testing.T) {
 	b := newBench(t, asktest.Says("ok"))
 	file := conversation.Attachment{Path: "/p/a.go", SHA256: "s1", MIME: "text/plain", Data: []byte("package a")}
 	turns := []conversation.Turn{{Role: providers.RoleUser, Content: "with the file", Attachments: []conversation.Attachment{file}}}
@@ -677,7 +677,7 @@ func TestLongThreadDropsItsOldestTurns(t *testing.T) {
 		turns = append(turns, conversation.Turn{Role: providers.RoleAssistant, Content: strings.Repeat("long answer ", 1000), Model: "glm-4.5"},
 			conversation.Turn{Role: providers.RoleUser, Content: "go on"})
 	}
-	_, err := b.store.Append(t.Context(), conversation.NewTurns{ThreadID: "long", Turns: turns})
+	_, err := b.store.Append(t.Context(), conversation.NewTurns{ConversationID: "long", Turns: turns})
 	require.NoError(t, err)
 	q := question("next")
 	q.Model, q.Attachments = "glm-4.5", []conversation.Attachment{file}

@@ -25,7 +25,7 @@ func working(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // storing bounds the storing of what a call came to: within its limit, of whose reserve a fifth is left for the way out. A
 // cancelled call stores too.
-func (t *Threads) storing(ctx context.Context) (context.Context, context.CancelFunc) {
+func (t *Conversations) storing(ctx context.Context) (context.Context, context.CancelFunc) {
 	end := time.Now().Add(storeTime)
 	if b, ok := providers.BudgetFrom(ctx); ok {
 		if reserved := b.Deadline().Add(-b.Reserve() / 5); reserved.Before(end) {

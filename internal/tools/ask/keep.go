@@ -21,13 +21,13 @@ const (
 	finishTime = 10 * time.Second // how long the last save is tried, and what Finished may take
 )
 
-// Keep stores turns at the thread's end, within the call's reserve, in one transaction. n's ThreadID, Tool and Title
+// Append stores turns at the conversation's end, within the call's reserve, in one transaction. n's ConversationID, Tool and Title
 // are filled in where they are empty. a is the answer that is the last of the turns, nil when there is none; when it goes
 // on in the background, it is followed from here on. An error means that nothing is known to be stored, and that the
 // answer has been ended, since nobody could fetch it.
-func (h *Hold) Keep(ctx context.Context, n conversation.NewTurns, a *Answer) ([]conversation.Turn, error) {
+func (h *Lease) Append(ctx context.Context, n conversation.NewTurns, a *Answer) ([]conversation.Turn, error) {
 	t := h.t
-	n.ThreadID, n.Existing = h.ID, !h.New
+	n.ConversationID, n.Existing = h.ID, !h.New
 	if n.Workspace == "" {
 		n.Workspace = t.space()
 	}
@@ -74,7 +74,7 @@ func (h *Hold) Keep(ctx context.Context, n conversation.NewTurns, a *Answer) ([]
 	return stored, nil
 }
 
-// Title is a thread's title: a prompt's first line, shortened.
+// Title is a conversation's title: a prompt's first line, shortened.
 func Title(text string) string {
 	const most = 80
 	line := []rune{}
@@ -92,21 +92,21 @@ func Title(text string) string {
 	return string(line)
 }
 
-// Save writes a stored turn of the thread anew, within the call's reserve.
-func (h *Hold) Save(ctx context.Context, turn conversation.Turn) error {
+// Save writes a stored turn of the conversation anew, within the call's reserve.
+func (h *Lease) Save(ctx context.Context, turn conversation.Turn) error {
 	limited, cancel := h.t.storing(ctx)
 	defer cancel()
 	return h.t.save(limited, h.ID, turn)
 }
 
-func (t *Threads) save(ctx context.Context, threadID string, turn conversation.Turn) error {
+func (t *Conversations) save(ctx context.Context, conversationID string, turn conversation.Turn) error {
 	turn.SavedAt = t.now()
 	_, err := within(ctx, func(ctx context.Context) (struct{}, error) {
 		store, err := t.open(ctx)
 		if err != nil {
 			return struct{}{}, err
 		}
-		return struct{}{}, store.Save(ctx, threadID, turn)
+		return struct{}{}, store.Save(ctx, conversationID, turn)
 	})
 	return err
 }
@@ -117,14 +117,14 @@ type follower struct {
 	done       chan struct{} // closed when the answer has ended and its last save was made, or given up
 }
 
-// following gives the follower of a thread's answer, nil when none goes on in this process.
-func (t *Threads) following(id string) *follower {
+// following gives the follower of a conversation's answer, nil when none goes on in this process.
+func (t *Conversations) following(id string) *follower {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.live[id]
 }
 
-func (t *Threads) follow(id string, turn conversation.Turn, a *Answer) {
+func (t *Conversations) follow(id string, turn conversation.Turn, a *Answer) {
 	f := &follower{generation: a.Outcome.Live, done: make(chan struct{})}
 	t.mu.Lock()
 	closed := t.closed
@@ -158,8 +158,8 @@ func (t *Threads) follow(id string, turn conversation.Turn, a *Answer) {
 	}()
 }
 
-// work lists the answer as work in progress, under the id of its thread.
-func (t *Threads) work(id string, turn conversation.Turn) *activity.Work {
+// work lists the answer as work in progress, under the id of its conversation.
+func (t *Conversations) work(id string, turn conversation.Turn) *activity.Work {
 	if t.events == nil {
 		return nil
 	}
@@ -169,7 +169,7 @@ func (t *Threads) work(id string, turn conversation.Turn) *activity.Work {
 }
 
 // grow saves the answer every 2 s while it is being written. The save is also the sign that the process lives.
-func (t *Threads) grow(id string, turn conversation.Turn, g *calls.Generation, work *activity.Work) {
+func (t *Conversations) grow(id string, turn conversation.Turn, g *calls.Generation, work *activity.Work) {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	for {
@@ -195,7 +195,7 @@ func (t *Threads) grow(id string, turn conversation.Turn, g *calls.Generation, w
 }
 
 // finish makes the last save, trying for a while, and tells whoever waits for the answer.
-func (t *Threads) finish(id string, turn conversation.Turn, out calls.Outcome, finished func(context.Context, conversation.Turn)) {
+func (t *Conversations) finish(id string, turn conversation.Turn, out calls.Outcome, finished func(context.Context, conversation.Turn)) {
 	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
 	defer cancel()
 	out.Live = nil
@@ -225,7 +225,7 @@ func (t *Threads) finish(id string, turn conversation.Turn, out calls.Outcome, f
 
 // Close ends every answer that goes on in the background, keeps what has arrived as a partial turn, and waits until that
 // is stored, or for ctx. Answers that end later are stored by their own calls.
-func (t *Threads) Close(ctx context.Context) error {
+func (t *Conversations) Close(ctx context.Context) error {
 	t.mu.Lock()
 	t.closed = true
 	for _, f := range t.live {

@@ -6,19 +6,19 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 )
 
-// Reload reads the thread anew.
-func (h *Hold) Reload(ctx context.Context) error {
-	thread, err := h.t.load(ctx, h.ID)
+// Reload reads the conversation anew.
+func (h *Lease) Reload(ctx context.Context) error {
+	loaded, err := h.t.load(ctx, h.ID)
 	if err != nil {
 		return err
 	}
-	h.Thread = *thread
+	h.Conversation = *loaded
 	return nil
 }
 
-// SoFar is an answer of the thread with what has arrived of it where it goes on in this process, and the text to show:
+// SoFar is an answer of the conversation with what has arrived of it where it goes on in this process, and the text to show:
 // the answer's, or a sentence where there is none yet.
-func (h *Hold) SoFar(turn conversation.Turn) (conversation.Turn, string) {
+func (h *Lease) SoFar(turn conversation.Turn) (conversation.Turn, string) {
 	f := h.t.following(h.ID)
 	switch {
 	case f != nil:

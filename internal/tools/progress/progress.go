@@ -77,7 +77,7 @@ func (r *Reporter) Stop() {
 	}
 }
 
-// ContinuationID is the id of the thread that this call works on or will begin, "" for a call without one.
+// ContinuationID is the id of the conversation that this call works on or will begin, "" for a call without one.
 func (r *Reporter) ContinuationID() string {
 	if r == nil {
 		return ""

@@ -45,7 +45,7 @@ func (r *run) stored(turn conversation.Turn, k kept) (*reply.Result, error) {
 	}
 	r.meta.Note("This step was sent before with the same arguments: this is its stored reply, and no model was asked.")
 	if answer := r.answerOf(k); answer != nil {
-		r.take(ask.Spoken(*answer))
+		r.take(ask.MetadataOf(*answer))
 		return r.result(body, *answer), nil
 	}
 	return r.result(body, turn), nil
@@ -53,11 +53,11 @@ func (r *run) stored(turn conversation.Turn, k kept) (*reply.Result, error) {
 
 // answerOf is the expert's turn of a step, nil when there is none.
 func (r *run) answerOf(k kept) *conversation.Turn {
-	i := slices.IndexFunc(r.hold.Turns, func(t conversation.Turn) bool { return k.Answer != "" && t.ID == k.Answer })
+	i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return k.Answer != "" && t.ID == k.Answer })
 	if i < 0 {
 		return nil
 	}
-	return &r.hold.Turns[i]
+	return &r.lease.Turns[i]
 }
 
 // lookAgain is how often a step is looked at whose answer is whole while its reply is not made yet.
@@ -66,18 +66,18 @@ const lookAgain = 250 * time.Millisecond
 // await waits, within the call's time, until the expert of a step no longer writes, and until whoever followed the answer,
 // in this process or another, has put it into the step's reply.
 func (r *run) await(ctx context.Context, turn conversation.Turn) (conversation.Turn, kept, error) {
-	if err := r.hold.Settle(ctx); err != nil && reply.Of(ctx, err).Code != reply.ConversationBusy {
+	if err := r.lease.AwaitIdle(ctx); err != nil && reply.Of(ctx, err).Code != reply.ConversationBusy {
 		return turn, kept{}, err
 	}
 	limited, cancel := working(ctx)
 	defer cancel()
 	for {
-		if i := slices.IndexFunc(r.hold.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID && t.Step != nil }); i >= 0 {
-			turn = r.hold.Turns[i]
+		if i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID && t.Step != nil }); i >= 0 {
+			turn = r.lease.Turns[i]
 		}
 		k := keptOf(turn)
 		answer := r.answerOf(k)
-		now := r.Threads.Now()
+		now := r.Conversations.Now()
 		if k.Expert != expertPartial || answer == nil || answer.Settled(now) != conversation.TurnComplete || now.Sub(answer.SavedAt) > conversation.HeartbeatLost {
 			return turn, k, nil
 		}
@@ -88,7 +88,7 @@ func (r *run) await(ctx context.Context, turn conversation.Turn) (conversation.T
 			tick.Stop()
 			return turn, k, nil
 		}
-		if err := r.hold.Reload(ctx); err != nil {
+		if err := r.lease.Reload(ctx); err != nil {
 			return turn, k, err
 		}
 	}
@@ -102,25 +102,25 @@ func (r *run) fetch(ctx context.Context, turn conversation.Turn, k kept) (*reply
 		return r.reconsult(ctx, turn, k)
 	}
 	o := opinion{files: k.fileContext(), sent: k.Sent, served: k.Served}
-	if now := r.hold.Running(); now != nil && now.ID == answer.ID {
-		soFar, text := r.hold.SoFar(*answer)
+	if now := r.lease.Running(); now != nil && now.ID == answer.ID {
+		soFar, text := r.lease.SoFar(*answer)
 		r.read(ctx, &o, text, true, true)
-		r.take(ask.Spoken(soFar))
+		r.take(ask.MetadataOf(soFar))
 		r.meta.Note("The expert is still writing in the background.")
 		body, err := r.render(ctx, o, k.Tracked)
 		if err != nil {
 			return nil, err
 		}
-		return r.result(body(r.hold.ID, true), soFar), nil
+		return r.result(body(r.lease.ID, true), soFar), nil
 	}
-	if answer.Settled(r.Threads.Now()) != conversation.TurnComplete {
+	if answer.Settled(r.Conversations.Now()) != conversation.TurnComplete {
 		return r.reconsult(ctx, turn, k)
 	}
 	r.read(ctx, &o, answer.Content, false, false)
 	if k.Expert = o.state; o.state == expertWants && !k.Served {
 		return r.reconsult(ctx, turn, k)
 	}
-	r.take(ask.Spoken(*answer))
+	r.take(ask.MetadataOf(*answer))
 	object, err := r.complete(ctx, &turn, o, k)
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func (r *run) complete(ctx context.Context, turn *conversation.Turn, o opinion, 
 	if err != nil {
 		return nil, err
 	}
-	object := body(r.hold.ID, true)
+	object := body(r.lease.ID, true)
 	r.fillStep(turn, object, k)
 	return object, nil
 }
@@ -176,7 +176,7 @@ func (r *run) reconsult(ctx context.Context, turn conversation.Turn, k kept) (*r
 	last := turn
 	if err = r.save(ctx, turn); err == nil && turns != nil {
 		var stored []conversation.Turn
-		if stored, err = r.hold.Keep(ctx, conversation.NewTurns{Tool: r.spec.Tool, Turns: turns}, o.answer); err == nil {
+		if stored, err = r.lease.Append(ctx, conversation.NewTurns{Tool: r.spec.Tool, Turns: turns}, o.answer); err == nil {
 			last = stored[1]
 		}
 	} else if o.answer != nil && o.answer.Outcome.Live != nil {
@@ -194,20 +194,20 @@ func (r *run) reconsult(ctx context.Context, turn conversation.Turn, k kept) (*r
 }
 
 // finished makes the stored reply whole when an expert that went on in the background has ended, so that whoever reads
-// the thread, and the issue tracker, have its findings even if nobody asks again. It runs when the call is long over.
+// the conversation, and the issue tracker, have its findings even if nobody asks again. It runs when the call is long over.
 func (r *run) finished(ctx context.Context, answer conversation.Turn) {
-	i := slices.IndexFunc(r.hold.Turns, func(t conversation.Turn) bool { return t.Step != nil && keptOf(t).Answer == answer.ID })
+	i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.Step != nil && keptOf(t).Answer == answer.ID })
 	if i < 0 {
 		return // its step could not be stored
 	}
-	turn := r.hold.Turns[i]
+	turn := r.lease.Turns[i]
 	k := keptOf(turn)
-	late := &run{Engine: r.Engine, spec: r.spec, step: r.step, hold: r.hold, past: r.past, facts: r.facts, d: r.d, c: r.c}
+	late := &run{Engine: r.Engine, spec: r.spec, step: r.step, lease: r.lease, past: r.past, facts: r.facts, d: r.d, c: r.c}
 	o := opinion{files: k.fileContext(), sent: k.Sent, served: k.Served}
-	whole := answer.Settled(r.Threads.Now()) == conversation.TurnComplete
+	whole := answer.Settled(r.Conversations.Now()) == conversation.TurnComplete
 	late.read(ctx, &o, answer.Content, !whole, false)
 	if _, err := late.complete(ctx, &turn, o, k); err != nil {
-		late.Log.Warn("finishing a step", zap.String("continuation_id", r.hold.ID), zap.Error(err))
+		late.Log.Warn("finishing a step", zap.String("continuation_id", r.lease.ID), zap.Error(err))
 		return
 	}
 	_ = late.save(ctx, turn) // logged there; whoever asks next makes it whole

@@ -33,9 +33,9 @@ type Files interface {
 // Engine runs the steps of the workflow tools. It has no memory: the state of a run is a fold over the steps that the
 // store keeps under its continuation_id.
 type Engine struct {
-	Config  *config.Config
-	Threads *ask.Threads
-	Files   Files
+	Config        *config.Config
+	Conversations *ask.Conversations
+	Files         Files
 	// Window is the context window, in tokens, of the model that a question will go to, with pictures or without.
 	Window func(q ask.Question, images bool) int
 	// Capture records what a finished run has found and tells what became of it. May be nil.
@@ -63,7 +63,7 @@ type run struct {
 	*Engine
 	spec  Spec
 	step  Step
-	hold  *ask.Hold
+	lease *ask.Lease
 	past  []conversation.Turn // the stored steps, in order of their numbers
 	facts []Facts             // of past
 	fill  []string            // relevant files that were filled in
@@ -78,7 +78,7 @@ func (e *Engine) Run(ctx context.Context, s Spec, step Step) (*reply.Result, err
 	if err != nil {
 		return nil, err
 	}
-	defer r.hold.Release()
+	defer r.lease.Release()
 	if r.d.Again < 0 {
 		if err := r.fillIn(ctx); err != nil {
 			return nil, err
@@ -98,15 +98,15 @@ func (e *Engine) Run(ctx context.Context, s Spec, step Step) (*reply.Result, err
 	return r.pause(ctx)
 }
 
-// begin takes hold of a run's thread and judges the step. The caller releases the hold.
+// begin takes hold of a run's conversation and judges the step. The caller releases the hold.
 func (e *Engine) begin(ctx context.Context, s Spec, step Step) (*run, error) {
 	r := &run{Engine: e, spec: s, step: step}
 	f := step.Facts
-	hold, err := e.Threads.Hold(ctx, f.ContinuationID)
+	hold, err := e.Conversations.Lease(ctx, f.ContinuationID)
 	if err != nil {
 		return nil, err
 	}
-	r.hold = hold
+	r.lease = hold
 	if f.ContinuationID == "" && f.StepNumber > 1 {
 		r.meta.Note(fmt.Sprintf("Step %d came without a continuation_id, so it begins a new run. To go on with an old one, send the continuation_id of its replies.", f.StepNumber))
 	}
@@ -117,24 +117,24 @@ func (e *Engine) begin(ctx context.Context, s Spec, step Step) (*run, error) {
 	return r, nil
 }
 
-// admit judges the step. What was answered before is answered again, whatever has become of its files and its thread.
+// admit judges the step. What was answered before is answered again, whatever has become of its files and its conversation.
 func (r *run) admit(ctx context.Context) error {
 	if err := r.decide(); err != nil || r.d.Again >= 0 {
 		return err
 	}
-	if err := r.hold.Room(); err != nil {
+	if err := r.lease.CheckCapacity(); err != nil {
 		return err
 	}
 	return r.check(ctx)
 }
 
-// settle waits until no answer of the thread is being written any more, so that it joins what the expert sees, and judges
+// settle waits until no answer of the conversation is being written any more, so that it joins what the expert sees, and judges
 // the step anew. It is conversation_busy when the call's time is over before.
 func (r *run) settle(ctx context.Context) error {
-	if r.hold.Running() == nil {
+	if r.lease.Running() == nil {
 		return nil
 	}
-	if err := r.hold.Settle(ctx); err != nil {
+	if err := r.lease.AwaitIdle(ctx); err != nil {
 		return err
 	}
 	return r.decide()
@@ -204,7 +204,7 @@ func (r *run) fillIn(ctx context.Context) error {
 // decide reads the run's stored steps and judges the new one against them.
 func (r *run) decide() error {
 	r.past, r.facts = nil, nil
-	for _, turn := range r.hold.Turns {
+	for _, turn := range r.lease.Turns {
 		if turn.Step != nil && turn.Step.Tool == r.key() {
 			r.past = append(r.past, turn)
 		}
@@ -213,7 +213,7 @@ func (r *run) decide() error {
 	for _, turn := range r.past {
 		f, err := r.step.Read(turn.Step.Input)
 		if err != nil {
-			return fmt.Errorf("reading step %d of %s: %w", turn.Step.Number, r.hold.ID, err)
+			return fmt.Errorf("reading step %d of %s: %w", turn.Step.Number, r.lease.ID, err)
 		}
 		f.RelevantFiles = union(f.RelevantFiles, keptOf(turn).Filled)
 		r.facts = append(r.facts, f)
@@ -291,7 +291,7 @@ func (r *run) pause(ctx context.Context) (*reply.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.keep(ctx, r.said(), kept{Files: &files}, nil, func(id string, _ bool) *reply.Object {
+	return r.keep(ctx, r.stepTurn(), kept{Files: &files}, nil, func(id string, _ bool) *reply.Object {
 		return PauseReply(r.spec, Pause{Step: r.d.Step, Run: r.c, ID: id, Files: files, Next: r.next(id), Words: w})
 	}), nil
 }

@@ -56,7 +56,7 @@ func (r *run) consult(ctx context.Context, more ...string) (opinion, error) {
 	q.Attachments = given.Attachments
 	prompt := q.Prompt
 	q.Prompt = paragraphs(prompt, given.Note, missing(given.Manifest), r.told("closing"))
-	a, err := r.Threads.Put(ctx, q)
+	a, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
 		return r.failed(ctx, err, given)
 	}
@@ -93,7 +93,7 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o opini
 		}
 	}
 	q.Prompt = paragraphs(q.Prompt, given.Note, missing(given.Manifest), r.told("served"), r.told("closing"))
-	b, err := r.Threads.Put(ctx, q)
+	b, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
 		return refused("asking it again with them failed: " + reply.Of(ctx, err).Message)
 	}
@@ -136,16 +136,16 @@ func (r *run) question() (ask.Question, error) {
 		return ask.Question{}, err
 	}
 	q := r.step.Ask
-	q.Tool, q.Key, q.Background = r.spec.Tool, r.hold.ID, true
+	q.Tool, q.Key, q.Background = r.spec.Tool, r.lease.ID, true
 	q.Category = providers.CategoryReasoning
 	q.System, q.Prompt, q.JSONObject = system, Prompt(r.c), r.spec.Findings
-	q.Prefer = r.hold.Model()
+	q.Prefer = r.lease.Model()
 	q.History = r.history()
 	q.Finished = r.finished
 	return q, nil
 }
 
-// history is what the expert sees of the thread: what was said there by whatever tool, and this run's earlier
+// history is what the expert sees of the conversation: what was said there by whatever tool, and this run's earlier
 // consultations, as far as they were not taken back. The run's steps stand in the prompt.
 func (r *run) history() (turns []conversation.Turn) {
 	answers := map[string]bool{}
@@ -156,10 +156,10 @@ func (r *run) history() (turns []conversation.Turn) {
 		}
 	}
 	shown := true
-	for i, t := range r.hold.Turns {
+	for i, t := range r.lease.Turns {
 		if t.Role != providers.RoleAssistant {
 			ours := t.Step != nil && t.Step.Tool == r.key() || t.Tool == r.spec.Tool && keptOf(t).Of > 0
-			shown = !ours || i+1 < len(r.hold.Turns) && answers[r.hold.Turns[i+1].ID]
+			shown = !ours || i+1 < len(r.lease.Turns) && answers[r.lease.Turns[i+1].ID]
 		}
 		if shown {
 			turns = append(turns, t)

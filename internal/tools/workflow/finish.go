@@ -18,7 +18,7 @@ func (r *run) finish(ctx context.Context) (*reply.Result, error) {
 			return nil, err
 		}
 	}
-	turn := r.said()
+	turn := r.stepTurn()
 	if o.answer != nil {
 		turn = o.answer.Asked
 	}

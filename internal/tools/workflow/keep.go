@@ -50,8 +50,8 @@ func keptOf(turn conversation.Turn) kept {
 	return k
 }
 
-// said is the step as a message of the thread.
-func (r *run) said() conversation.Turn {
+// stepTurn is the step as a message of the conversation.
+func (r *run) stepTurn() conversation.Turn {
 	f := r.d.Step
 	text := fmt.Sprintf("%s, step %d of %d: %s", r.spec.Tool, f.StepNumber, f.TotalSteps, f.Step)
 	if strings.TrimSpace(f.Findings) != "" {
@@ -68,13 +68,13 @@ func (r *run) keep(ctx context.Context, turn conversation.Turn, k kept, a *ask.A
 		turns = append(turns, answerTurn(a, &k))
 	}
 	k.Filled = r.fill
-	object := body(r.hold.ID, true)
+	object := body(r.lease.ID, true)
 	r.fillStep(&turns[0], object, k)
 	n := conversation.NewTurns{Tool: r.spec.Tool, Title: ask.Title(r.c.Initial), Turns: turns}
 	if r.d.DropFrom > 0 {
 		n.DropStepsTool, n.DropStepsFrom = r.key(), r.d.DropFrom
 	}
-	stored, err := r.hold.Keep(ctx, n, a)
+	stored, err := r.lease.Append(ctx, n, a)
 	if a != nil {
 		r.take(a.Metadata())
 	}
@@ -89,8 +89,8 @@ func (r *run) notKept(so string, body func(id string, stored bool) *reply.Object
 	no := false
 	r.meta.Stored = &no
 	r.meta.Note(ask.NotConfirmed + so)
-	id := r.hold.ID
-	if r.hold.New {
+	id := r.lease.ID
+	if r.lease.New {
 		id = ""
 	}
 	return &reply.Result{Body: *body(id, false), Metadata: r.meta}
@@ -129,13 +129,13 @@ func (r *run) fillStep(turn *conversation.Turn, object *reply.Object, k kept) {
 
 // save writes a stored step anew, here and in the store. A failure costs only that whoever asks next finds the old state.
 func (r *run) save(ctx context.Context, turn conversation.Turn) error {
-	i := slices.IndexFunc(r.hold.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID })
+	i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID })
 	if i >= 0 {
-		r.hold.Turns[i] = turn
+		r.lease.Turns[i] = turn
 	}
-	err := r.hold.Save(ctx, turn)
+	err := r.lease.Save(ctx, turn)
 	if err != nil {
-		r.Log.Warn("step not saved", zap.String("continuation_id", r.hold.ID), zap.Error(err))
+		r.Log.Warn("step not saved", zap.String("continuation_id", r.lease.ID), zap.Error(err))
 	}
 	return err
 }
@@ -146,10 +146,10 @@ func (r *run) result(object *reply.Object, last conversation.Turn) *reply.Result
 	if last.Role != providers.RoleAssistant || last.Content == "" {
 		return out
 	}
-	s := ask.Said{ContinuationID: r.hold.ID, N: last.N}
+	s := ask.StoredAnswer{ContinuationID: r.lease.ID, N: last.N}
 	analysis := object.Get("expert_analysis")
 	out.Answer = &reply.Answer{
-		Text: last.Content, URI: s.URI(), ContinuationID: r.hold.ID,
+		Text: last.Content, URI: s.URI(), ContinuationID: r.lease.ID,
 		Put: func(text string) {
 			if analysis == nil {
 				out.Body.Set("content", text)

@@ -33,7 +33,7 @@ func (e *Engine) RunLocal(ctx context.Context, s Spec, step Step, body func(l Lo
 	if err != nil {
 		return nil, err
 	}
-	defer r.hold.Release()
+	defer r.lease.Release()
 	if r.d.Again >= 0 {
 		turn := r.past[r.d.Again]
 		return r.stored(turn, keptOf(turn))
@@ -42,13 +42,13 @@ func (e *Engine) RunLocal(ctx context.Context, s Spec, step Step, body func(l Lo
 	if err != nil {
 		return nil, err
 	}
-	return r.keep(ctx, r.said(), kept{}, nil, func(id string, _ bool) *reply.Object { return object(id) }), nil
+	return r.keep(ctx, r.stepTurn(), kept{}, nil, func(id string, _ bool) *reply.Object { return object(id) }), nil
 }
 
 // lines are the run's steps that remain with this one, in the order in which they were stored.
 func (r *run) lines() []Line {
 	var lines []Line
-	for _, turn := range r.hold.Turns {
+	for _, turn := range r.lease.Turns {
 		line, ok := r.lineOf(turn)
 		if dropped := ok && turn.Step.Tool == r.key() && r.d.DropFrom > 0 && line.Number >= r.d.DropFrom; ok && !dropped {
 			lines = append(lines, line)

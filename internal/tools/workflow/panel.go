@@ -75,7 +75,7 @@ type panelKept struct {
 	Files    FileContext `json:"files"`
 }
 
-// RunPanel asks all panelists at once, each blind to the others, to the thread and to the caller's own view. One that
+// RunPanel asks all panelists at once, each blind to the others, to the conversation and to the caller's own view. One that
 // fails or is cut is listed as such; it is an error when no panelist said anything. A call that was made before with equal
 // arguments asks only those that have not answered in full; seat gives the panel, and is told who was asked before.
 func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(before []Opinion) ([]Panelist, error)) (*reply.Result, error) {
@@ -83,7 +83,7 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(befo
 	if err != nil {
 		return nil, err
 	}
-	defer r.hold.Release()
+	defer r.lease.Release()
 	if r.d.Again < 0 {
 		if err := r.settle(ctx); err != nil {
 			return nil, err
@@ -93,7 +93,7 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(befo
 	if r.d.Again >= 0 {
 		turn := r.past[r.d.Again]
 		if err := json.Unmarshal(turn.Meta, &k); err != nil {
-			return nil, fmt.Errorf("reading the consensus of %s: %w", r.hold.ID, err)
+			return nil, fmt.Errorf("reading the consensus of %s: %w", r.lease.ID, err)
 		}
 		if !missed(k.Opinions) {
 			return r.storedPanel(turn, k)
@@ -148,13 +148,13 @@ func (r *run) smallest(panel []Panelist) int {
 func (r *run) storedPanel(turn conversation.Turn, k panelKept) (*reply.Result, error) {
 	body, err := reply.ParseObject(turn.Step.Reply)
 	if err != nil {
-		return nil, fmt.Errorf("the stored reply of %s: %w", r.hold.ID, err)
+		return nil, fmt.Errorf("the stored reply of %s: %w", r.lease.ID, err)
 	}
 	r.meta.Note("This question was asked before with the same arguments: these are the stored answers, and no model was asked.")
 	r.tally(k.Opinions)
-	i := slices.IndexFunc(r.hold.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID })
-	if i+1 < len(r.hold.Turns) {
-		return r.panelResult(body, k.Opinions, r.hold.Turns[i+1]), nil
+	i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID })
+	if i+1 < len(r.lease.Turns) {
+		return r.panelResult(body, k.Opinions, r.lease.Turns[i+1]), nil
 	}
 	return &reply.Result{Body: *body, Metadata: r.meta}, nil
 }
@@ -186,7 +186,7 @@ func (r *run) opinionOf(ctx context.Context, p Panelist, given Evidence) (o Opin
 	q.Prompt = paragraphs(r.d.Step.Step, missing(given.Manifest))
 	q.Model, q.Category = p.Model, providers.CategoryReasoning
 	o = Opinion{Model: p.Model, Stance: p.Stance}
-	a, err := r.Threads.Put(ctx, q)
+	a, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
 		e := reply.Of(ctx, err)
 		o.Status, o.err = opinionFailed, e
@@ -255,11 +255,11 @@ func (r *run) tally(opinions []Opinion) {
 	r.meta.Own.Set("workflow_type", "multi_model_consensus")
 }
 
-// keepPanel stores the question and the answers, the latter as one turn, so that a later question in the thread finds
+// keepPanel stores the question and the answers, the latter as one turn, so that a later question in the conversation finds
 // them.
 func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attachment) *reply.Result {
-	object := Together(p, r.hold.ID)
-	asked := r.said()
+	object := Together(p, r.lease.ID)
+	asked := r.stepTurn()
 	asked.Attachments = files
 	r.fillStep(&asked, object, kept{})
 	asked.Meta, _ = json.Marshal(panelKept{Opinions: p.Opinions, Files: p.Files}) // made of types that marshal
@@ -274,7 +274,7 @@ func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attac
 	if n.DropStepsFrom > 0 {
 		n.DropStepsTool = r.key()
 	}
-	stored, err := r.hold.Keep(ctx, n, nil)
+	stored, err := r.lease.Append(ctx, n, nil)
 	if err != nil {
 		return r.notKept("these answers are not kept.", func(id string, _ bool) *reply.Object { return Together(p, id) })
 	}
@@ -285,9 +285,9 @@ func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attac
 // digest; the rest is then read by chat.
 func (r *run) panelResult(object *reply.Object, opinions []Opinion, answers conversation.Turn) *reply.Result {
 	out := &reply.Result{Body: *object, Metadata: r.meta}
-	s := ask.Said{ContinuationID: r.hold.ID, N: answers.N}
+	s := ask.StoredAnswer{ContinuationID: r.lease.ID, N: answers.N}
 	out.Answer = &reply.Answer{
-		Text: answers.Content, URI: s.URI(), ContinuationID: r.hold.ID,
+		Text: answers.Content, URI: s.URI(), ContinuationID: r.lease.ID,
 		Put: func(text string) {
 			names := slices.Clone(opinions)
 			for i := range names {
@@ -315,7 +315,7 @@ func digest(opinions []Opinion) string {
 
 // Later answers a step behind the first of a consensus: one of the answers that the first step got.
 func (e *Engine) Later(ctx context.Context, s Spec, step Step) (*reply.Result, error) {
-	hold, err := e.Threads.Hold(ctx, step.Facts.ContinuationID)
+	hold, err := e.Conversations.Lease(ctx, step.Facts.ContinuationID)
 	if err != nil {
 		return nil, err
 	}

@@ -88,9 +88,9 @@ func (r *run) record(ctx context.Context, o opinion, k *kept) {
 	if len(found) == 0 {
 		return
 	}
-	tracked, err := r.capture(ctx, Finished{Tool: r.spec.Tool, ContinuationID: r.hold.ID, Found: found})
+	tracked, err := r.capture(ctx, Finished{Tool: r.spec.Tool, ContinuationID: r.lease.ID, Found: found})
 	if err != nil {
-		r.Log.Warn("findings not recorded", zap.String("continuation_id", r.hold.ID), zap.Error(err))
+		r.Log.Warn("findings not recorded", zap.String("continuation_id", r.lease.ID), zap.Error(err))
 		r.meta.Note("The findings could not be recorded in the issue tracker in time.")
 	}
 	for _, t := range tracked {

@@ -23,9 +23,9 @@ import (
 type Store struct {
 	Before func(ctx context.Context, op string) error
 
-	mu      sync.Mutex
-	threads map[string]*conversation.Thread
-	saves   []conversation.Turn
+	mu            sync.Mutex
+	conversations map[string]*conversation.Conversation
+	saves         []conversation.Turn
 }
 
 var _ conversation.Store = (*Store)(nil)
@@ -40,13 +40,13 @@ func (s *Store) before(ctx context.Context, op string) error {
 }
 
 // Load implements conversation.Store.
-func (s *Store) Load(ctx context.Context, id string) (*conversation.Thread, error) {
+func (s *Store) Load(ctx context.Context, id string) (*conversation.Conversation, error) {
 	if err := s.before(ctx, "load"); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, ok := s.threads[id]
+	t, ok := s.conversations[id]
 	if !ok {
 		return nil, conversation.ErrNotFound
 	}
@@ -62,16 +62,16 @@ func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversa
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.threads[n.ThreadID]
+	t := s.conversations[n.ConversationID]
 	if t == nil && n.Existing {
 		return nil, conversation.ErrNotFound
 	}
 	if t == nil {
-		t = &conversation.Thread{ID: n.ThreadID, Title: n.Title, Tool: n.Tool, Workspace: n.Workspace, CreatedAt: time.Now()}
-		if s.threads == nil {
-			s.threads = map[string]*conversation.Thread{}
+		t = &conversation.Conversation{ID: n.ConversationID, Title: n.Title, Tool: n.Tool, Workspace: n.Workspace, CreatedAt: time.Now()}
+		if s.conversations == nil {
+			s.conversations = map[string]*conversation.Conversation{}
 		}
-		s.threads[n.ThreadID] = t
+		s.conversations[n.ConversationID] = t
 	}
 	if n.DropStepsFrom > 0 {
 		drop := false
@@ -102,13 +102,13 @@ func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversa
 }
 
 // Save implements conversation.Store.
-func (s *Store) Save(ctx context.Context, threadID string, turn conversation.Turn) error {
+func (s *Store) Save(ctx context.Context, conversationID string, turn conversation.Turn) error {
 	if err := s.before(ctx, "save"); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.threads[threadID]
+	t := s.conversations[conversationID]
 	if t == nil {
 		return conversation.ErrNotFound
 	}
@@ -131,7 +131,7 @@ func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []conversation.Summary
-	for _, t := range s.threads {
+	for _, t := range s.conversations {
 		if (f.Tool == "" || f.Tool == t.Tool) && strings.Contains(t.Title, f.Text) {
 			out = append(out, conversation.Summary{ID: t.ID, Title: t.Title, Tool: t.Tool, Turns: len(t.Turns), UpdatedAt: t.UpdatedAt})
 		}
@@ -147,10 +147,10 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.threads[id] == nil {
+	if s.conversations[id] == nil {
 		return conversation.ErrNotFound
 	}
-	delete(s.threads, id)
+	delete(s.conversations, id)
 	return nil
 }
 
@@ -162,9 +162,9 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for id, t := range s.threads {
+	for id, t := range s.conversations {
 		if t.UpdatedAt.Before(before) {
-			delete(s.threads, id)
+			delete(s.conversations, id)
 			n++
 		}
 	}

@@ -22,16 +22,16 @@ const (
 	answerRoom    = 32_768 // tokens of a window that are kept for the answer, at most a quarter of it
 )
 
-// Put asks a model and waits for the answer within the call's limit. It knows no thread: History is what the model sees of
+// Generate asks a model and waits for the answer within the call's limit. It knows no conversation: History is what the model sees of
 // one. An error means that nothing of an answer has arrived.
-func (t *Threads) Put(ctx context.Context, q Question) (*Answer, error) {
+func (t *Conversations) Generate(ctx context.Context, q Question) (*Answer, error) {
 	b := t.compose(q)
 	if q.On == nil {
 		q.On = progress.From(ctx).Model()
 	}
 	out, err := t.caller.Call(ctx, t.callOf(q, b))
 	if err != nil {
-		return nil, Failed(ctx, err, out)
+		return nil, CallError(ctx, err, out)
 	}
 	asked, dropped := b.last()
 	a := &Answer{Outcome: *out, Asked: asked, Dropped: dropped, Notes: slices.Concat(q.Notes, out.Notes), question: q}
@@ -42,8 +42,8 @@ func (t *Threads) Put(ctx context.Context, q Question) (*Answer, error) {
 	return a, nil
 }
 
-// Failed is a model call's error with what is known of the requests behind it; out is the outcome that came with it.
-func Failed(ctx context.Context, err error, out *calls.Outcome) error {
+// CallError is a model call's error with what is known of the requests behind it; out is the outcome that came with it.
+func CallError(ctx context.Context, err error, out *calls.Outcome) error {
 	if out == nil || out.Attempts == 0 {
 		return err
 	}
@@ -69,12 +69,12 @@ func (a *Answer) describe() {
 	}
 }
 
-// Preview shows the request that Put would send, with providers.Caller.Preview as preview.
-func (t *Threads) Preview(ctx context.Context, q Question, preview func(context.Context, calls.Call) (*calls.Preview, error)) (*calls.Preview, error) {
+// Preview shows the request that Generate would send, with calls.Caller.Preview as preview.
+func (t *Conversations) Preview(ctx context.Context, q Question, preview func(context.Context, calls.Call) (*calls.Preview, error)) (*calls.Preview, error) {
 	return preview(ctx, t.callOf(q, t.compose(q)))
 }
 
-func (t *Threads) callOf(q Question, b *builder) calls.Call {
+func (t *Conversations) callOf(q Question, b *builder) calls.Call {
 	images := false
 	for _, a := range q.Attachments {
 		images = images || a.Image()
@@ -98,7 +98,7 @@ type builder struct {
 	dropped int
 }
 
-func (t *Threads) compose(q Question) *builder {
+func (t *Conversations) compose(q Question) *builder {
 	b := &builder{q: q, system: t.system(q)}
 	b.question = conversation.Turn{
 		Role: providers.RoleUser, Content: q.Prompt, Tool: q.Tool, Attachments: q.Attachments,
@@ -113,7 +113,7 @@ func (t *Threads) compose(q Question) *builder {
 }
 
 // system is the tool's system prompt with the rules that hold for every tool.
-func (t *Threads) system(q Question) string {
+func (t *Conversations) system(q Question) string {
 	rules := words.Rules(words.Facts{Date: t.now().Format("Monday, 2 January 2006"), Locale: t.cfg.Server.Locale, Search: q.Search})
 	return strings.TrimSpace(q.System + "\n\n" + rules)
 }
@@ -212,8 +212,8 @@ type turnMeta struct {
 	Notes    []string            `json:"notes,omitempty"`
 }
 
-// metaOf reads it; a turn of another making has none.
-func metaOf(turn conversation.Turn) (meta turnMeta) {
+// turnMetaOf reads it; a turn of another making has none.
+func turnMetaOf(turn conversation.Turn) (meta turnMeta) {
 	_ = json.Unmarshal(turn.Meta, &meta)
 	return meta
 }

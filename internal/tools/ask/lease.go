@@ -18,48 +18,48 @@ import (
 // pollEvery is how often an answer that another process writes is looked for.
 const pollEvery = 500 * time.Millisecond
 
-// Hold is a thread that one call works on: until Release, no other call of this process does.
-type Hold struct {
-	conversation.Thread      // as it was loaded; nearly empty when New
-	New                 bool // the thread does not exist before Keep
+// Lease is a conversation that one call works on: until Release, no other call of this process does.
+type Lease struct {
+	conversation.Conversation      // as it was loaded; nearly empty when New
+	New                       bool // the conversation does not exist before Keep
 
-	t *Threads
+	t *Conversations
 }
 
-// turnstile lets one call after the other into a thread.
-type turnstile struct {
+// keyedMutex lets one call after the other into a conversation.
+type keyedMutex struct {
 	free  chan struct{} // holds one token
 	users int
 }
 
-// Hold takes hold of a thread and loads it, waiting for other calls of this process that work on it. An empty id begins a
-// new thread, under the id that the call's first progress message has named. Errors: conversation_not_found,
+// Lease takes hold of a conversation and loads it, waiting for other calls of this process that work on it. An empty id begins a
+// new conversation, under the id that the call's first progress message has named. Errors: conversation_not_found,
 // conversation_busy, store_unavailable.
-func (t *Threads) Hold(ctx context.Context, id string) (*Hold, error) {
+func (t *Conversations) Lease(ctx context.Context, id string) (*Lease, error) {
 	id = strings.TrimSpace(id)
-	h := &Hold{t: t, New: id == ""}
+	h := &Lease{t: t, New: id == ""}
 	if h.ID = id; h.New {
 		if h.ID = progress.From(ctx).ContinuationID(); h.ID == "" {
 			h.ID = uuid.NewString()
 		}
 	}
-	if err := t.enter(ctx, h.ID); err != nil {
+	if err := t.acquire(ctx, h.ID); err != nil {
 		return nil, err
 	}
 	if h.New {
 		return h, nil
 	}
-	thread, err := t.load(ctx, id)
+	loaded, err := t.load(ctx, id)
 	if err != nil {
 		h.Release()
 		return nil, err
 	}
-	h.Thread = *thread
+	h.Conversation = *loaded
 	return h, nil
 }
 
 // Release lets the next call in.
-func (h *Hold) Release() {
+func (h *Lease) Release() {
 	t := h.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -71,11 +71,11 @@ func (h *Hold) Release() {
 	s.free <- struct{}{}
 }
 
-func (t *Threads) enter(ctx context.Context, id string) error {
+func (t *Conversations) acquire(ctx context.Context, id string) error {
 	t.mu.Lock()
 	s := t.turns[id]
 	if s == nil {
-		s = &turnstile{free: make(chan struct{}, 1)}
+		s = &keyedMutex{free: make(chan struct{}, 1)}
 		s.free <- struct{}{}
 		t.turns[id] = s
 	}
@@ -97,13 +97,13 @@ func (t *Threads) enter(ctx context.Context, id string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return reply.Busy(errors.New("another call works on this thread"))
+	return reply.Busy(errors.New("another call works on this conversation"))
 }
 
-func (t *Threads) load(ctx context.Context, id string) (*conversation.Thread, error) {
+func (t *Conversations) load(ctx context.Context, id string) (*conversation.Conversation, error) {
 	wait, cancel := working(ctx)
 	defer cancel()
-	thread, err := within(wait, func(ctx context.Context) (*conversation.Thread, error) {
+	loaded, err := within(wait, func(ctx context.Context) (*conversation.Conversation, error) {
 		store, err := t.open(ctx)
 		if err != nil {
 			return nil, err
@@ -112,17 +112,17 @@ func (t *Threads) load(ctx context.Context, id string) (*conversation.Thread, er
 	})
 	switch {
 	case err == nil:
-		return thread, nil
+		return loaded, nil
 	case errors.Is(err, conversation.ErrNotFound):
 		return nil, err
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}
-	return nil, reply.StoreFailed(fmt.Errorf("loading a thread: %w", err))
+	return nil, reply.StoreFailed(fmt.Errorf("loading a conversation: %w", err))
 }
 
-// Running gives the thread's answer that is still being written, nil when there is none.
-func (h *Hold) Running() *conversation.Turn {
+// Running gives the conversation's answer that is still being written, nil when there is none.
+func (h *Lease) Running() *conversation.Turn {
 	for i := len(h.Turns) - 1; i >= 0; i-- {
 		turn := &h.Turns[i]
 		if turn.Role != providers.RoleAssistant {
@@ -136,9 +136,9 @@ func (h *Hold) Running() *conversation.Turn {
 	return nil
 }
 
-// Settle waits until no answer of the thread is being written any more, in this process or in another, and loads the
-// thread anew. It is conversation_busy when the call's time is over before.
-func (h *Hold) Settle(ctx context.Context) error {
+// AwaitIdle waits until no answer of the conversation is being written any more, in this process or in another, and loads the
+// conversation anew. It is conversation_busy when the call's time is over before.
+func (h *Lease) AwaitIdle(ctx context.Context) error {
 	wait, cancel := working(ctx)
 	defer cancel()
 	for h.Running() != nil {
@@ -159,21 +159,21 @@ func (h *Hold) Settle(ctx context.Context) error {
 			}
 			return reply.Busy(nil)
 		}
-		thread, err := h.t.load(wait, h.ID)
+		loaded, err := h.t.load(wait, h.ID)
 		if err != nil {
 			if wait.Err() != nil && ctx.Err() == nil {
 				return reply.Busy(err)
 			}
 			return err
 		}
-		h.Thread = *thread
+		h.Conversation = *loaded
 	}
 	return nil
 }
 
-// Room tells whether the thread takes another turn: conversation_full or conversation_expired where the operator set a
+// CheckCapacity tells whether the conversation takes another turn: conversation_full or conversation_expired where the operator set a
 // limit. Reading it goes on.
-func (h *Hold) Room() error {
+func (h *Lease) CheckCapacity() error {
 	c := h.t.cfg.Conversations
 	if h.New {
 		return nil
@@ -195,8 +195,8 @@ func (h *Hold) Room() error {
 	return nil
 }
 
-// Remaining is how many turns the thread can still take after added more, nil without a limit.
-func (h *Hold) Remaining(added int) *int {
+// Remaining is how many turns the conversation can still take after added more, nil without a limit.
+func (h *Lease) Remaining(added int) *int {
 	most := h.t.cfg.Conversations.MaxTurns
 	if most <= 0 {
 		return nil
@@ -205,14 +205,14 @@ func (h *Hold) Remaining(added int) *int {
 	return &left
 }
 
-// Model is the thread's model: the one that answered last, or that another stood in for then; "" when none did.
-func (h *Hold) Model() string {
+// Model is the conversation's model: the one that answered last, or that another stood in for then; "" when none did.
+func (h *Lease) Model() string {
 	for i := len(h.Turns) - 1; i >= 0; i-- {
 		turn := h.Turns[i]
 		if turn.Role != providers.RoleAssistant || turn.Model == "" {
 			continue
 		}
-		if from := metaOf(turn).Fallback; from != nil {
+		if from := turnMetaOf(turn).Fallback; from != nil {
 			return from.From // a fallback is for its turn only
 		}
 		return turn.Model

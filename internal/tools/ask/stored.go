@@ -11,31 +11,31 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-// Said is an answer in its thread, as a tool replies with it.
-type Said struct {
+// StoredAnswer is an answer in its conversation, as a tool replies with it.
+type StoredAnswer struct {
 	ContinuationID string
 	N              int    // the answer's turn, 0 when it was not stored
 	Text           string // from Offset on
 	Offset         int    // code points
 	Partial        bool
 	Pending        bool // the rest is being written in the background
-	Remaining      *int // turns that the thread still takes, nil without a limit
+	Remaining      *int // turns that the conversation still takes, nil without a limit
 	Metadata       reply.Metadata
 }
 
-// Ask puts a question in a thread and keeps what was said. An empty id begins a thread; in an old one the model is the
+// Ask puts a question in a conversation and keeps what was said. An empty id begins a conversation; in an old one the model is the
 // one that answered before unless the question names one, and an answer that is still being written is waited for. It
 // is conversation_busy, with nothing sent, when that takes longer than the call may.
-func (t *Threads) Ask(ctx context.Context, id string, q Question) (*Said, error) {
-	h, err := t.Hold(ctx, id)
+func (t *Conversations) Ask(ctx context.Context, id string, q Question) (*StoredAnswer, error) {
+	h, err := t.Lease(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	defer h.Release()
-	if err := h.Settle(ctx); err != nil {
+	if err := h.AwaitIdle(ctx); err != nil {
 		return nil, err
 	}
-	if err := h.Room(); err != nil {
+	if err := h.CheckCapacity(); err != nil {
 		return nil, err
 	}
 	q.Key, q.Prefer, q.History = h.ID, h.Model(), h.Turns
@@ -44,17 +44,17 @@ func (t *Threads) Ask(ctx context.Context, id string, q Question) (*Said, error)
 			return nil, err
 		}
 	}
-	a, err := t.Put(ctx, q)
+	a, err := t.Generate(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	return h.say(ctx, a), nil
+	return h.storeAnswer(ctx, a), nil
 }
 
-// say keeps an answer with its question and describes it.
-func (h *Hold) say(ctx context.Context, a *Answer) *Said {
-	stored, err := h.Keep(ctx, conversation.NewTurns{Turns: []conversation.Turn{a.Asked, a.Turn()}}, a)
-	s := &Said{ContinuationID: h.ID, Text: a.Text, Partial: a.Partial, Pending: a.Pending, Metadata: a.Metadata()}
+// storeAnswer keeps an answer with its question and describes it.
+func (h *Lease) storeAnswer(ctx context.Context, a *Answer) *StoredAnswer {
+	stored, err := h.Append(ctx, conversation.NewTurns{Turns: []conversation.Turn{a.Asked, a.Turn()}}, a)
+	s := &StoredAnswer{ContinuationID: h.ID, Text: a.Text, Partial: a.Partial, Pending: a.Pending, Metadata: a.Metadata()}
 	if err != nil {
 		s.NotStored()
 		return s
@@ -66,38 +66,38 @@ func (h *Hold) say(ctx context.Context, a *Answer) *Said {
 // NotConfirmed begins the note on whatever the store did not take, or not in time.
 const NotConfirmed = "The store did not confirm that it kept this (exai-mcp doctor and the server's log say why), so "
 
-// NotStored says in the metadata that the store did not confirm in time, so that the thread can't be relied on.
-func (s *Said) NotStored() {
+// NotStored says in the metadata that the store did not confirm in time, so that the conversation can't be relied on.
+func (s *StoredAnswer) NotStored() {
 	no := false
 	s.N, s.Pending, s.Metadata.Stored = 0, false, &no
 	s.Metadata.Note(NotConfirmed + "this answer can't be continued or fetched again: keep what you need of it.")
 }
 
-// Fetch reads the last answer of a thread. Without an offset it waits, within the call's limit, for one that is still
+// Fetch reads the last answer of a conversation. Without an offset it waits, within the call's limit, for one that is still
 // being written. With an offset (code points) it gives that part of what there is, at once.
-func (t *Threads) Fetch(ctx context.Context, id string, offset *int) (*Said, error) {
+func (t *Conversations) Fetch(ctx context.Context, id string, offset *int) (*StoredAnswer, error) {
 	id = strings.TrimSpace(id)
 	if offset != nil {
-		thread, err := t.load(ctx, id)
+		loaded, err := t.load(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		return (&Hold{Thread: *thread, t: t}).lastSaid(*offset)
+		return (&Lease{Conversation: *loaded, t: t}).lastAnswer(*offset)
 	}
-	h, err := t.Hold(ctx, id)
+	h, err := t.Lease(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	defer h.Release()
 	// An answer that is not finished when the time is over is given as far as it is.
-	if err := h.Settle(ctx); err != nil && (h.Running() == nil || reply.Of(ctx, err).Code != reply.ConversationBusy) {
+	if err := h.AwaitIdle(ctx); err != nil && (h.Running() == nil || reply.Of(ctx, err).Code != reply.ConversationBusy) {
 		return nil, err
 	}
-	return h.lastSaid(0)
+	return h.lastAnswer(0)
 }
 
-// lastSaid describes the thread's last answer, with what has arrived of it in this process where it goes on here.
-func (h *Hold) lastSaid(offset int) (*Said, error) {
+// lastAnswer describes the conversation's last answer, with what has arrived of it in this process where it goes on here.
+func (h *Lease) lastAnswer(offset int) (*StoredAnswer, error) {
 	var turn *conversation.Turn
 	for i := range h.Turns {
 		if h.Turns[i].Role == providers.RoleAssistant {
@@ -107,7 +107,7 @@ func (h *Hold) lastSaid(offset int) (*Said, error) {
 	if turn == nil {
 		return nil, reply.Refuse("Send a prompt.", "No model has answered in this conversation yet, so there is nothing to fetch.")
 	}
-	s := &Said{ContinuationID: h.ID, N: turn.N, Offset: offset, Remaining: h.Remaining(0)}
+	s := &StoredAnswer{ContinuationID: h.ID, N: turn.N, Offset: offset, Remaining: h.Remaining(0)}
 	running := h.Running() != nil
 	whole, thinking := turn.Content, "The model was still thinking when the answer was ended; nothing of it had arrived."
 	if f := h.t.following(h.ID); f != nil && running {
@@ -118,7 +118,7 @@ func (h *Hold) lastSaid(offset int) (*Said, error) {
 		thinking = "The model is still thinking; nothing of the answer has arrived yet."
 	}
 	s.Partial, s.Pending = turn.Settled(h.t.now()) != conversation.TurnComplete, running
-	s.Metadata = Spoken(*turn)
+	s.Metadata = MetadataOf(*turn)
 	switch {
 	case running:
 		s.Metadata.Note("The answer is still being written in the background.")
@@ -140,9 +140,9 @@ func (h *Hold) lastSaid(offset int) (*Said, error) {
 	return s, nil
 }
 
-// Spoken is the metadata of an answer that was kept.
-func Spoken(turn conversation.Turn) reply.Metadata {
-	meta, usage := metaOf(turn), turn.Usage
+// MetadataOf is the metadata of an answer that was kept.
+func MetadataOf(turn conversation.Turn) reply.Metadata {
+	meta, usage := turnMetaOf(turn), turn.Usage
 	m := reply.Metadata{
 		ModelUsed: turn.Model, ProviderUsed: turn.Provider, Attempts: meta.Attempts,
 		FinishReason: string(turn.FinishReason), Usage: &usage, Thinking: meta.Thinking, Fallback: meta.Fallback,
@@ -166,7 +166,7 @@ func from(text string, n int) (string, bool) {
 }
 
 // URI is the resource that holds the whole answer, "" when it was not stored.
-func (s *Said) URI() string {
+func (s *StoredAnswer) URI() string {
 	if s.N == 0 {
 		return ""
 	}
@@ -174,7 +174,7 @@ func (s *Said) URI() string {
 }
 
 // Reply is what chat answers with: content, metadata, and the offer to go on.
-func (s *Said) Reply() *reply.Result {
+func (s *StoredAnswer) Reply() *reply.Result {
 	r := &reply.Result{Metadata: s.Metadata}
 	status := "continuation_available"
 	switch {
@@ -185,7 +185,7 @@ func (s *Said) Reply() *reply.Result {
 	}
 	r.Body.Set("status", status).Set("content", s.Text).Set("content_type", "text")
 	if s.N > 0 {
-		r.Body.Set("continuation_offer", Offer(s.ContinuationID, s.note(), s.Remaining))
+		r.Body.Set("continuation_offer", ContinuationOffer(s.ContinuationID, s.note(), s.Remaining))
 	}
 	r.Answer = &reply.Answer{
 		Text: s.Text, Offset: s.Offset, URI: s.URI(), ContinuationID: s.ContinuationID,
@@ -194,7 +194,7 @@ func (s *Said) Reply() *reply.Result {
 	return r
 }
 
-func (s *Said) note() string {
+func (s *StoredAnswer) note() string {
 	switch {
 	case s.Pending:
 		return "The answer is still being written: call chat with this continuation_id and a blank prompt to wait for it."
@@ -206,7 +206,7 @@ func (s *Said) note() string {
 	return "Send this continuation_id with the next prompt: the model remembers this conversation, files included."
 }
 
-// Offer is the block that tells a client how to go on.
-func Offer(continuationID, note string, remaining *int) *reply.Object {
+// ContinuationOffer is the block that tells a client how to go on.
+func ContinuationOffer(continuationID, note string, remaining *int) *reply.Object {
 	return (&reply.Object{}).Set("continuation_id", continuationID).Set("note", note).Set("remaining_turns", remaining)
 }
