@@ -1,4 +1,4 @@
-# Everything a developer types. `make` alone lists it.
+# The developer's commands; `make` lists them.
 GO       ?= go
 BIN      := bin
 TOOLS    := $(CURDIR)/$(BIN)/tools
@@ -22,10 +22,10 @@ test: ## run every test
 race: ## run every test under the race detector
 	$(GO) test -race ./...
 
-postgres: ## run the store's tests on a throw-away PostgreSQL too
+postgres: ## run the store's tests on a temporary PostgreSQL too
 	scripts/postgres.sh run $(GO) test -race ./internal/store/... ./cmd/...
 
-lint: $(LINT) ## check format and house rules
+lint: $(LINT) ## check the format and run the linters
 	$(LINT) fmt --diff
 	$(GO) vet ./...
 	$(LINT) run ./...
@@ -36,32 +36,32 @@ fmt: $(LINT) ## format everything
 $(LINT):
 	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 
-# The packages whose tests know -update.
+# The packages whose tests have -update.
 GOLDEN = $(shell grep -rl --include=*_test.go 'Bool."update"' cmd internal | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
-golden: ## rewrite the golden files from what the program does now; read the diff
+golden: ## update the golden files; review the diff
 	$(GO) test $(GOLDEN) -update
 
-docs: ## rewrite the generated parts of README.md, docs and .env.example
+docs: ## update the generated parts of docs and .env.example
 	$(GO) test ./internal/config ./cmd/exai-mcp -run 'Docs|EnvExample' -update
 
-faults: ## the fault matrix over real sockets, with a table of overruns
+faults: ## run the fault matrix over real sockets and print the overruns
 	$(GO) test -tags faults -count=1 -v -run TestFaults ./internal/providers/calls/
 
-bench: ## the figures of the README, side by side in one run
+bench: ## measure the figures of docs/benchmarks.md in one run
 	scripts/bench.sh
 
 image-test: ## build the Docker image and run it (not part of .ci/run)
 	scripts/image-test.sh
 
-mcpb: ## build the bundles for Claude Desktop, and the MCP registry's entry, into bundles
+mcpb: ## build the Claude Desktop bundles and the MCP registry entry into bundles
 	scripts/mcpb.sh
 
-interop: ## drive the server with clients that others wrote (installs Node 22 from npm)
+interop: ## drive the server with third-party clients (installs Node 22 from npm)
 	scripts/interop.sh
 
-cross: ## compile for every system that we release for
+cross: ## compile for every released platform
 	scripts/cross.sh
 
-clean: ## remove what was built
+clean: ## remove build output
 	rm -rf $(BIN) dist bundles

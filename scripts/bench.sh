@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The figures of the README in one run, beside a no-op mcp-go server, then the Go benchmarks underneath, in a form that
-# benchstat reads. Needs Linux. With BENCH_WRITE=1 the figures go into README.md and docs.
+# Measures the figures of docs/benchmarks.md in one run, next to a no-op mcp-go server, then runs the Go benchmarks, in
+# benchstat's format. Needs Linux. BENCH_WRITE=1 writes the figures to docs.
 #
 #   scripts/bench.sh                          dist/bench.txt holds the Go benchmarks
 #   benchstat old.txt dist/bench.txt          compare two of them

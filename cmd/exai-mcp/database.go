@@ -69,7 +69,7 @@ func (d *database) begin() *opening {
 	return o
 }
 
-// stale tells whether an attempt failed long enough ago to make another.
+// stale reports whether an attempt failed long enough ago to make another.
 func (o *opening) stale() bool {
 	select {
 	case <-o.done:

@@ -23,6 +23,9 @@ var update = flag.Bool("update", false, "rewrite the generated parts of the docu
 // The documents, from this folder.
 const (
 	readmeFile        = "../../README.md"
+	clientsFile       = "../../docs/clients.md"
+	demoFile          = "../../docs/demo.md"
+	errorsFile        = "../../docs/errors.md"
 	configurationFile = "../../docs/configuration.md"
 	toolsFile         = "../../docs/tools.md"
 	timeoutsFile      = "../../docs/timeouts.svg"
@@ -48,6 +51,15 @@ func generated(t *testing.T, file, name, want string) {
 		return
 	}
 	assert.Equal(t, want, got, "run make docs")
+}
+
+// part returns what stands between <!-- name --> and <!-- /name --> in a document.
+func part(t *testing.T, file, name string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(read(t, file), "<!-- "+name+" -->\n")
+	text, _, closed := strings.Cut(rest, "<!-- /"+name+" -->")
+	require.True(t, found && closed, "%s lacks the marks of %s", file, name)
+	return text
 }
 
 // wholeFile holds a document equal to what it is made from.
@@ -80,9 +92,21 @@ func TestDocsToolTable(t *testing.T) {
 		if tool.Annotations.OpenWorld {
 			asks = "yes"
 		}
-		fmt.Fprintf(&b, "| [`%s`](docs/tools.md#%s) | %s | %s |\n", tool.Name, tool.Name, firstSentence(tool.Description), asks)
+		fmt.Fprintf(&b, "| [`%s`](#%s) | %s | %s |\n", tool.Name, tool.Name, firstSentence(tool.Description), asks)
 	}
-	generated(t, readmeFile, "tools", b.String())
+	generated(t, toolsFile, "index", b.String())
+}
+
+// The README's families name every tool that is shown by default once, and no other.
+func TestDocsToolFamilies(t *testing.T) {
+	var want, got []string
+	for _, tool := range shownTools(t) {
+		want = append(want, tool.Name)
+	}
+	for _, m := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(part(t, readmeFile, "families"), -1) {
+		got = append(got, m[1])
+	}
+	assert.ElementsMatch(t, want, got)
 }
 
 // firstSentence cuts a description; what a colon announces belongs to it.
@@ -101,7 +125,7 @@ func TestDocsClientSnippets(t *testing.T) {
 	if project, err = os.Getwd(); err != nil {
 		t.Fatal(err)
 	}
-	readme, err := filepath.Abs(filepath.Join(sourceFolder(t), readmeFile))
+	document, err := filepath.Abs(filepath.Join(sourceFolder(t), clientsFile))
 	require.NoError(t, err)
 	for _, c := range clients() {
 		code, out, errs := s.run("", "config", "--client", c.name)
@@ -111,7 +135,7 @@ func TestDocsClientSnippets(t *testing.T) {
 		if c.name == "codex" {
 			form = "toml"
 		}
-		generated(t, readme, "client "+c.name, fmt.Sprintf("```%s\n%s```\n", form, out))
+		generated(t, document, "client "+c.name, fmt.Sprintf("```%s\n%s```\n", form, out))
 	}
 }
 
@@ -136,7 +160,7 @@ func TestDocsConfiguration(t *testing.T) {
 // codeConstant is a line of the two files that define the codes of error replies.
 var codeConstant = regexp.MustCompile(`(?m)^\s+(?:Kind)?[A-Z]\w+\s+(?:Kind\s+)?= (?:Code\()?"([a-z_]+)"\)?`)
 
-// The troubleshooting table knows every code that a reply can carry, once, and no other.
+// The table of errors explains every code that a reply can have, once, and no other.
 func TestDocsErrorCodes(t *testing.T) {
 	codes := map[string]bool{}
 	for _, file := range []string{"../../internal/tools/reply/error.go", "../../internal/providers/errors.go"} {
@@ -146,22 +170,17 @@ func TestDocsErrorCodes(t *testing.T) {
 	}
 	delete(codes, "cancelled") // of which no client hears
 	assert.Len(t, codes, 21)
-	_, rest, _ := strings.Cut(read(t, readmeFile), "<!-- errors -->")
-	part, _, found := strings.Cut(rest, "<!-- /errors -->")
-	require.True(t, found)
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(part, -1) {
-		assert.True(t, codes[m[1]], "%s is no code, or stands there twice", m[1])
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(part(t, errorsFile, "errors"), -1) {
+		assert.True(t, codes[m[1]], "%s is not a code, or is listed twice", m[1])
 		delete(codes, m[1])
 	}
-	assert.Empty(t, codes, "codes that the README does not explain")
+	assert.Empty(t, codes, "codes that docs/errors.md does not explain")
 }
 
-// Whatever part of the demo the README shows, the demo prints: every line of it, in order. Numbers, ids and the demo's
-// folder may differ, and a line "..." stands for lines left out.
+// The demo prints every line of the excerpts in docs/demo.md, in that order. Numbers, ids and the demo's folder may differ,
+// and a line "..." stands for omitted lines.
 func TestDocsDemo(t *testing.T) {
-	_, rest, _ := strings.Cut(read(t, readmeFile), "<!-- demo -->\n```\n")
-	part, _, found := strings.Cut(rest, "```\n<!-- /demo -->")
-	require.True(t, found)
+	excerpt := strings.TrimSuffix(strings.TrimPrefix(part(t, demoFile, "demo"), "```\n"), "```\n")
 	s := newSite(t)
 	code, out, errs := s.run("", "demo")
 	require.Equal(t, exitOK, code, errs)
@@ -170,21 +189,21 @@ func TestDocsDemo(t *testing.T) {
 		return strings.Split(changing.ReplaceAllString(text, "#"), "\n")
 	}
 	printed := plain(out)
-	shown := strings.Split(strings.TrimSuffix(part, "\n"), "\n")
+	shown := strings.Split(strings.TrimSuffix(excerpt, "\n"), "\n")
 	require.Greater(t, len(shown), 20)
-	for i, line := range plain(strings.TrimSuffix(part, "\n")) {
+	for i, line := range plain(strings.TrimSuffix(excerpt, "\n")) {
 		if strings.TrimSpace(line) == "..." {
 			continue
 		}
 		at := slices.Index(printed, line)
-		if !assert.GreaterOrEqual(t, at, 0, "line %d of the README's demo is not printed (any more, or not in this order): %s", i+1, shown[i]) {
+		if !assert.GreaterOrEqual(t, at, 0, "line %d of the excerpts is not printed, or not in this order: %s", i+1, shown[i]) {
 			return
 		}
 		printed = printed[at+1:]
 	}
 }
 
-// The documents name every resource, by examples, and no other.
+// The documents name every resource by an example, and no other.
 func TestDocsResources(t *testing.T) {
 	var r *tools.Resources
 	var want []string

@@ -153,7 +153,7 @@ func (t *tailing) full() bool {
 	return len(t.lines) >= t.query.Lines || t.bytes >= mostTail || t.past
 }
 
-// take judges one line and tells whether to go on.
+// take judges one line and reports whether to go on.
 func (t *tailing) take(line []byte) bool {
 	if t.full() {
 		return false

@@ -1,11 +1,11 @@
 //go:build linux
 
-// Command bench measures the figures that the README shows, in one run, against the bounds that the program is held to. It
+// Command bench measures the figures of docs/benchmarks.md in one run and compares them with their bounds. It
 // starts the program as a client does, as a child over stdio, with both vendors emulated in this process, and a no-op
 // mcp-go server beside it. It needs Linux: it reads /proc.
 //
 //	go run ./internal/bench            print the table
-//	go run ./internal/bench -write     and put it into README.md, docs/benchmarks.md and docs/benchmarks.svg
+//	go run ./internal/bench -write     and write it to docs/benchmarks.md and docs/benchmarks.svg
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 )
 
 func main() {
-	write := flag.Bool("write", false, "put the figures into README.md and docs")
+	write := flag.Bool("write", false, "write the figures to docs")
 	only := flag.String("only", "", "measure only the figures whose name contains this")
 	flag.Parse()
 	ok, err := run(os.Stdout, *only, *write) //nolint:forbidigo // a program of its own, which speaks no protocol

@@ -22,10 +22,10 @@ const (
 // Severities lists every severity, the worst first.
 func Severities() []Severity { return []Severity{Critical, High, Medium, Low} }
 
-// Valid tells whether it is one of the severities.
+// Valid reports whether it is one of the severities.
 func (s Severity) Valid() bool { return slices.Contains(Severities(), s) }
 
-// AtLeast tells whether the severity is as bad as t or worse. Unknown words are not.
+// AtLeast reports whether the severity is as bad as t or worse. Unknown words are not.
 func (s Severity) AtLeast(t Severity) bool {
 	i := slices.Index(Severities(), s)
 	return i >= 0 && i <= slices.Index(Severities(), t)
@@ -49,7 +49,7 @@ func Categories() []Category {
 	return []Category{Timeout, Architecture, Configuration, Performance, Security, Other}
 }
 
-// Valid tells whether it is one of the categories.
+// Valid reports whether it is one of the categories.
 func (c Category) Valid() bool { return slices.Contains(Categories(), c) }
 
 // Status is where an issue stands.
@@ -71,10 +71,10 @@ func Statuses() []Status { return []Status{Open, InProgress, Fixed, Verified, Cl
 // ActiveStatuses are those of issues that somebody still has to do something about.
 func ActiveStatuses() []Status { return []Status{Open, InProgress} }
 
-// Valid tells whether it is one of the statuses.
+// Valid reports whether it is one of the statuses.
 func (s Status) Valid() bool { return slices.Contains(Statuses(), s) }
 
-// Active tells whether it is one of ActiveStatuses.
+// Active reports whether it is one of ActiveStatuses.
 func (s Status) Active() bool { return slices.Contains(ActiveStatuses(), s) }
 
 // Next lists the statuses that an issue may go to from this one. Only a fix can be verified, and every end can be
@@ -95,7 +95,7 @@ func (s Status) Next() []Status {
 	return nil
 }
 
-// CanBecome tells whether an issue may go from this status to t. Staying is allowed.
+// CanBecome reports whether an issue may go from this status to t. Staying is allowed.
 func (s Status) CanBecome(t Status) bool { return s == t || slices.Contains(s.Next(), t) }
 
 // UpdateType is the kind of an audit row.
@@ -137,7 +137,7 @@ func StepStatuses() []StepStatus {
 	return []StepStatus{StepPending, StepInProgress, StepComplete, StepSkipped}
 }
 
-// Valid tells whether it is one of the step statuses.
+// Valid reports whether it is one of the step statuses.
 func (s StepStatus) Valid() bool { return slices.Contains(StepStatuses(), s) }
 
 // LinkKind is how one issue stands to another.
@@ -153,7 +153,7 @@ const (
 // LinkKinds lists every kind of link.
 func LinkKinds() []LinkKind { return []LinkKind{LinkBlocks, LinkBlockedBy, LinkRelated} }
 
-// Valid tells whether it is one of the kinds of links.
+// Valid reports whether it is one of the kinds of links.
 func (k LinkKind) Valid() bool { return slices.Contains(LinkKinds(), k) }
 
 // Inverse is the link as the other issue sees it.

@@ -26,14 +26,14 @@ func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversa
 	if err != nil {
 		return nil, fmt.Errorf("append turns: %w", err)
 	}
-	err = s.change(ctx, "append turns", func(tx *sql.Tx) error {
+	err = s.inTx(ctx, "append turns", func(tx *sql.Tx) error {
 		blobs := blobsOf(turns)
 		if len(blobs) > 0 { // before the thread's row is locked, as in Delete
-			if err := locked(ctx, tx, s.d.share, lockBlobs); err != nil {
+			if err := takeLock(ctx, tx, s.d.share, lockBlobs); err != nil {
 				return err
 			}
 		}
-		row, err := lockThread(ctx, tx, n)
+		row, err := lockConversation(ctx, tx, n)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversa
 				return err
 			}
 		}
-		if err := keepBlobs(ctx, tx, blobs); err != nil {
+		if err := insertBlobs(ctx, tx, blobs); err != nil {
 			return err
 		}
 		for i := range turns {
@@ -105,10 +105,10 @@ func timeOr(t, or time.Time) time.Time {
 	return t.UTC().Truncate(time.Microsecond)
 }
 
-// lockThread makes a thread that is not there yet, keeps other writers off it until the transaction ends, and returns its
+// lockConversation makes a thread that is not there yet, keeps other writers off it until the transaction ends, and returns its
 // row id. What a thread found here lacks is filled in. A thread that must be there and is not is ErrNotFound; the
 // transaction, and with it the row, is then to be given up.
-func lockThread(ctx context.Context, tx querier, n conversation.NewTurns) (row string, err error) {
+func lockConversation(ctx context.Context, tx querier, n conversation.NewTurns) (row string, err error) {
 	id := uuid.NewString()
 	err = tx.QueryRowContext(ctx, `INSERT INTO conversations
 			(id, continuation_id, title, tool_name, workspace, metadata, created_at, updated_at)
@@ -142,7 +142,7 @@ func numberRows(ctx context.Context, tx querier, row string) (last int, err erro
 
 // dropSteps flags the turns of a workflow's steps from a number on, with what came with them.
 func dropSteps(ctx context.Context, tx querier, row, tool string, from int) error {
-	turns, err := all(ctx, tx, func(r *sql.Rows) (conversation.Turn, error) {
+	turns, err := queryAll(ctx, tx, func(r *sql.Rows) (conversation.Turn, error) {
 		var t conversation.Turn
 		var step conversation.Step
 		err := r.Scan(&t.ID, &t.Role, into(&step.Tool), into(&step.Number))
@@ -161,7 +161,7 @@ func dropSteps(ctx context.Context, tx querier, row, tool string, from int) erro
 	}
 	var w where
 	set := w.fill(`UPDATE messages SET dropped_at = ?`, stamp(now()))
-	w.and(`id IN (`+marks(len(ids))+`)`, ids...)
+	w.and(`id IN (`+placeholders(len(ids))+`)`, ids...)
 	_, err = tx.ExecContext(ctx, set+w.clause(), w.args...)
 	return err
 }
@@ -210,7 +210,7 @@ func insertTurns(ctx context.Context, tx querier, row, thread string, turns []co
 			v.provider, v.status, v.finish, v.input, v.cached, v.output, v.thought, v.cost, v.reasoning, v.stepTool,
 			v.stepNumber, v.stepInput, v.stepReply, v.meta, stamp(t.SavedAt),
 		}
-		rows = append(rows, `(`+w.fill(marks(len(args)), args...)+`)`)
+		rows = append(rows, `(`+w.fill(placeholders(len(args)), args...)+`)`)
 	}
 	if len(rows) == 0 {
 		return nil
@@ -267,7 +267,7 @@ func (s *Store) Save(ctx context.Context, threadID string, t conversation.Turn) 
 	if err != nil {
 		return fmt.Errorf("save a turn: %w", conversation.ErrNotFound)
 	}
-	return s.change(ctx, "save a turn", func(tx *sql.Tx) error {
+	return s.inTx(ctx, "save a turn", func(tx *sql.Tx) error {
 		at := stamp(now())
 		if _, err := tx.ExecContext(ctx, `UPDATE conversations SET updated_at = $1 WHERE continuation_id = $2`,
 			at, text(threadID)); err != nil {

@@ -48,8 +48,8 @@ func blobsOf(turns []conversation.Turn) []conversation.Attachment {
 	return slices.CompactFunc(out, func(a, b conversation.Attachment) bool { return bySum(a, b) == 0 })
 }
 
-// keepBlobs stores contents that are not there yet.
-func keepBlobs(ctx context.Context, tx querier, blobs []conversation.Attachment) error {
+// insertBlobs stores contents that are not there yet.
+func insertBlobs(ctx context.Context, tx querier, blobs []conversation.Attachment) error {
 	for _, b := range blobs {
 		data := b.Data
 		if data == nil {
@@ -110,7 +110,7 @@ func linkFile(ctx context.Context, tx querier, row, thread string, a conversatio
 func (s *Store) attachments(ctx context.Context, row string) (map[string]conversation.Attachment, error) {
 	kept := map[string]conversation.Attachment{}
 	data := map[string][]byte{} // turns that share a content share its bytes
-	_, err := all(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
+	_, err := queryAll(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
 		var id string
 		var a conversation.Attachment
 		err := r.Scan(&id, into(&a.Path), &a.SHA256, into(&a.MIME), &a.Size)
@@ -122,7 +122,7 @@ func (s *Store) attachments(ctx context.Context, row string) (map[string]convers
 	if err != nil {
 		return nil, err
 	}
-	_, err = all(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
+	_, err = queryAll(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
 		var sum string
 		var b []byte
 		err := r.Scan(&sum, &b)

@@ -145,7 +145,7 @@ func TestKilled(t *testing.T) {
 		}
 		if c.Backend == "sqlite" {
 			assert.Equal(t, "ok", one[string](t, s, `PRAGMA integrity_check`))
-			rows, err := all(t.Context(), s.read, func(*sql.Rows) (int, error) { return 0, nil }, `PRAGMA foreign_key_check`)
+			rows, err := queryAll(t.Context(), s.read, func(*sql.Rows) (int, error) { return 0, nil }, `PRAGMA foreign_key_check`)
 			require.NoError(t, err)
 			assert.Empty(t, rows)
 		}

@@ -81,8 +81,8 @@ func (l intoList) Scan(v any) error {
 }
 
 // lock reads an issue and keeps other writers off it until the transaction ends.
-func (t *Issues) lock(ctx context.Context, tx querier, number int) (issueRow, error) {
-	rows, err := all(ctx, tx, scanIssue, `UPDATE exai_issues SET title = title WHERE issue_number = $1 RETURNING `+issueColumns,
+func (s *Issues) lock(ctx context.Context, tx querier, number int) (issueRow, error) {
+	rows, err := queryAll(ctx, tx, scanIssue, `UPDATE exai_issues SET title = title WHERE issue_number = $1 RETURNING `+issueColumns,
 		number)
 	if err != nil {
 		return issueRow{}, err
@@ -94,7 +94,7 @@ func (t *Issues) lock(ctx context.Context, tx querier, number int) (issueRow, er
 }
 
 // insert stores a new issue with its first audit row, and returns its number.
-func (t *Issues) insert(ctx context.Context, tx querier, i issue.Issue, said string) (number int, err error) {
+func (s *Issues) insert(ctx context.Context, tx querier, i issue.Issue, said string) (number int, err error) {
 	id, at := uuid.NewString(), now()
 	if i.Status == issue.Fixed && i.FixDate.IsZero() {
 		i.FixDate = at
@@ -105,27 +105,27 @@ func (t *Issues) insert(ctx context.Context, tx querier, i issue.Issue, said str
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19)
 		RETURNING issue_number`,
 		id, text(i.Title), textOrNull(i.Description), string(i.Severity), string(i.Category), string(i.Status),
-		textOrNull(i.File), orNull(i.LineStart), orNull(i.LineEnd), t.s.d.array(texts(i.Components)),
-		t.thread(i.ConversationID), t.thread(i.FixConversationID), textOrNull(i.RootCause), textOrNull(i.Impact),
+		textOrNull(i.File), orNull(i.LineStart), orNull(i.LineEnd), s.store.d.array(texts(i.Components)),
+		s.conversationID(i.ConversationID), s.conversationID(i.FixConversationID), textOrNull(i.RootCause), textOrNull(i.Impact),
 		textOrNull(i.RecommendedFix), textOrNull(i.ActualFix), stamp(i.FixDate), textOrNull(i.Workspace),
 		stamp(at)).Scan(&number)
 	if err != nil {
 		return 0, err
 	}
-	return number, t.say(ctx, tx, id, at,
+	return number, s.addUpdates(ctx, tx, id, at,
 		issue.Update{Type: issue.StatusChange, Content: said, ConversationID: i.ConversationID})
 }
 
 // write stores a changed issue, links and checklist aside.
-func (t *Issues) write(ctx context.Context, tx querier, i issue.Issue, at time.Time) error {
+func (s *Issues) write(ctx context.Context, tx querier, i issue.Issue, at time.Time) error {
 	_, err := tx.ExecContext(ctx, `UPDATE exai_issues SET title = $1, description = $2, severity = $3, category = $4,
 			status = $5, file_path = $6, line_start = $7, line_end = $8, affected_components = $9, conversation_id = $10,
 			fix_conversation_id = $11, root_cause = $12, impact_description = $13, recommended_fix = $14, actual_fix = $15,
 			fix_date = $16, updated_at = $17
 		WHERE id = $18`,
 		text(i.Title), textOrNull(i.Description), textOrNull(i.Severity), textOrNull(i.Category), textOrNull(i.Status),
-		textOrNull(i.File), orNull(i.LineStart), orNull(i.LineEnd), t.s.d.array(texts(i.Components)),
-		t.thread(i.ConversationID), t.thread(i.FixConversationID), textOrNull(i.RootCause), textOrNull(i.Impact),
+		textOrNull(i.File), orNull(i.LineStart), orNull(i.LineEnd), s.store.d.array(texts(i.Components)),
+		s.conversationID(i.ConversationID), s.conversationID(i.FixConversationID), textOrNull(i.RootCause), textOrNull(i.Impact),
 		textOrNull(i.RecommendedFix), textOrNull(i.ActualFix), stamp(i.FixDate), stamp(at), i.ID)
 	return err
 }
@@ -139,8 +139,8 @@ func texts(list []string) []string {
 }
 
 // get reads an issue with all that belongs to it.
-func (t *Issues) get(ctx context.Context, q querier, number int) (*issue.Issue, error) {
-	rows, err := all(ctx, q, scanIssue, `SELECT `+issueColumns+` FROM exai_issues WHERE issue_number = $1`, number)
+func (s *Issues) get(ctx context.Context, q querier, number int) (*issue.Issue, error) {
+	rows, err := queryAll(ctx, q, scanIssue, `SELECT `+issueColumns+` FROM exai_issues WHERE issue_number = $1`, number)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func (t *Issues) get(ctx context.Context, q querier, number int) (*issue.Issue, 
 		return nil, err
 	}
 	i := &rows[0].Issue
-	i.Checklist, err = all(ctx, q, func(r *sql.Rows) (s issue.ChecklistStep, err error) {
+	i.Checklist, err = queryAll(ctx, q, func(r *sql.Rows) (s issue.ChecklistStep, err error) {
 		err = r.Scan(&s.Number, into(&s.Description), into(&s.Status), into(&s.ConversationID), intoTime{&s.CompletedAt})
 		return s, err
 	}, `SELECT step_number, description, status, conversation_id, completed_at
@@ -159,7 +159,7 @@ func (t *Issues) get(ctx context.Context, q querier, number int) (*issue.Issue, 
 	if err != nil {
 		return nil, err
 	}
-	i.Updates, err = all(ctx, q, func(r *sql.Rows) (u issue.Update, err error) {
+	i.Updates, err = queryAll(ctx, q, func(r *sql.Rows) (u issue.Update, err error) {
 		err = r.Scan(into(&u.Type), into(&u.Content), into(&u.ConversationID), intoTime{&u.CreatedAt})
 		return u, err
 	}, `SELECT update_type, content, conversation_id, created_at
@@ -183,8 +183,8 @@ func nameLinks(ctx context.Context, q querier, rows []issueRow) error {
 	numbers := map[string]int{}
 	for some := range slices.Chunk(ids, 500) {
 		var w where
-		w.and(`id IN (`+marks(len(some))+`)`, some...)
-		if _, err := all(ctx, q, func(r *sql.Rows) (struct{}, error) {
+		w.and(`id IN (`+placeholders(len(some))+`)`, some...)
+		if _, err := queryAll(ctx, q, func(r *sql.Rows) (struct{}, error) {
 			var id string
 			var n int
 			err := r.Scan(&id, &n)
@@ -210,19 +210,19 @@ func nameLinks(ctx context.Context, q querier, rows []issueRow) error {
 }
 
 // List returns issues, the most severe first and then by number.
-func (t *Issues) List(ctx context.Context, f issue.Filter) ([]issue.Issue, error) {
-	w := t.issuesThat(f)
+func (s *Issues) List(ctx context.Context, f issue.Filter) ([]issue.Issue, error) {
+	w := s.issueConditions(f)
 	query := `SELECT ` + issueColumns + ` FROM exai_issues` + w.clause() + `
 		ORDER BY CASE CAST(severity AS text) WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
 			issue_number ` + w.page(f.Limit, f.Offset)
 	var out []issue.Issue
-	err := t.s.look(ctx, "list issues", func() error {
-		rows, err := all(ctx, t.s.read, scanIssue, query, w.args...)
+	err := s.store.withRetry(ctx, "list issues", func() error {
+		rows, err := queryAll(ctx, s.store.read, scanIssue, query, w.args...)
 		if err != nil {
 			return err
 		}
 		out = make([]issue.Issue, len(rows))
-		err = nameLinks(ctx, t.s.read, rows)
+		err = nameLinks(ctx, s.store.read, rows)
 		for i, r := range rows {
 			out[i] = r.Issue
 		}
@@ -231,8 +231,8 @@ func (t *Issues) List(ctx context.Context, f issue.Filter) ([]issue.Issue, error
 	return out, err
 }
 
-// issuesThat turns a filter into conditions on exai_issues.
-func (t *Issues) issuesThat(f issue.Filter) *where {
+// issueConditions turns a filter into conditions on exai_issues.
+func (s *Issues) issueConditions(f issue.Filter) *where {
 	w := &where{}
 	oneOf(w, "status", f.Status)
 	oneOf(w, "severity", f.Severity)
@@ -245,7 +245,7 @@ func (t *Issues) issuesThat(f issue.Filter) *where {
 	}
 	if f.Component != "" {
 		elements := `json_each(affected_components) c`
-		if t.s.d.migrations == "postgres" {
+		if s.store.d.migrations == "postgres" {
 			elements = `unnest(affected_components) c (value)`
 		}
 		w.and(`EXISTS (SELECT 1 FROM `+elements+` WHERE lower(c.value) = lower(?))`, text(f.Component))
@@ -283,5 +283,5 @@ func oneOf[T ~string](w *where, column string, words []T) {
 	for i, s := range words {
 		args[i] = text(string(s))
 	}
-	w.and(`CAST(`+column+` AS text) IN (`+marks(len(args))+`)`, args...)
+	w.and(`CAST(`+column+` AS text) IN (`+placeholders(len(args))+`)`, args...)
 }

@@ -16,11 +16,11 @@ import (
 )
 
 // Issues is the issue tracker of a Store, an issue.Store.
-type Issues struct{ s *Store }
+type Issues struct{ store *Store }
 
 // Create stores a new issue, with its checklist's descriptions and its links, and returns it with ID, Number and times
 // filled in.
-func (t *Issues) Create(ctx context.Context, i issue.Issue) (*issue.Issue, error) {
+func (s *Issues) Create(ctx context.Context, i issue.Issue) (*issue.Issue, error) {
 	if i.Status == "" {
 		i.Status = issue.Open
 	}
@@ -35,28 +35,28 @@ func (t *Issues) Create(ctx context.Context, i issue.Issue) (*issue.Issue, error
 		return nil, err
 	}
 	var out *issue.Issue
-	err := t.s.change(ctx, "create an issue", func(tx *sql.Tx) error {
-		number, err := t.insert(ctx, tx, i, "opened as "+string(i.Status))
+	err := s.store.inTx(ctx, "create an issue", func(tx *sql.Tx) error {
+		number, err := s.insert(ctx, tx, i, "opened as "+string(i.Status))
 		if err != nil {
 			return err
 		}
-		if err := t.complete(ctx, tx, number, i, steps); err != nil {
+		if err := s.addStepsAndLinks(ctx, tx, number, i, steps); err != nil {
 			return err
 		}
-		out, err = t.get(ctx, tx, number)
+		out, err = s.get(ctx, tx, number)
 		return err
 	})
 	return out, err
 }
 
-// complete gives a new issue its checklist and its links.
-func (t *Issues) complete(ctx context.Context, tx querier, number int, i issue.Issue, steps []string) error {
+// addStepsAndLinks gives a new issue its checklist and its links.
+func (s *Issues) addStepsAndLinks(ctx context.Context, tx querier, number int, i issue.Issue, steps []string) error {
 	if len(steps) > 0 {
-		r, err := t.lock(ctx, tx, number)
+		r, err := s.lock(ctx, tx, number)
 		if err != nil {
 			return err
 		}
-		if err := t.addSteps(ctx, tx, r.ID, steps, i.ConversationID); err != nil {
+		if err := s.addSteps(ctx, tx, r.ID, steps, i.ConversationID); err != nil {
 			return err
 		}
 	}
@@ -76,7 +76,7 @@ func (t *Issues) complete(ctx context.Context, tx querier, number int, i issue.I
 		return cmp.Or(cmp.Compare(a.other, b.other), cmp.Compare(a.kind, b.kind))
 	})
 	for _, l := range links {
-		if err := t.link(ctx, tx, number, l.kind, l.other, i.ConversationID); err != nil {
+		if err := s.link(ctx, tx, number, l.kind, l.other, i.ConversationID); err != nil {
 			return err
 		}
 	}
@@ -84,48 +84,48 @@ func (t *Issues) complete(ctx context.Context, tx querier, number int, i issue.I
 }
 
 // Get returns an issue with its checklist and updates, or issue.ErrNotFound.
-func (t *Issues) Get(ctx context.Context, number int) (*issue.Issue, error) {
+func (s *Issues) Get(ctx context.Context, number int) (*issue.Issue, error) {
 	var out *issue.Issue
-	err := t.s.look(ctx, "read an issue", func() (err error) {
-		out, err = t.get(ctx, t.s.read, number)
+	err := s.store.withRetry(ctx, "read an issue", func() (err error) {
+		out, err = s.get(ctx, s.store.read, number)
 		return err
 	})
 	return out, err
 }
 
 // Update changes an issue, leaves the audit rows of the change, and returns the issue as it is then.
-func (t *Issues) Update(ctx context.Context, number int, c issue.Change) (*issue.Issue, error) {
-	return t.edit(ctx, "update an issue", number, func(tx *sql.Tx, r issueRow) error {
+func (s *Issues) Update(ctx context.Context, number int, c issue.Change) (*issue.Issue, error) {
+	return s.edit(ctx, "update an issue", number, func(tx *sql.Tx, r issueRow) error {
 		at := now()
 		next, said, err := c.Apply(r.Issue, at)
 		if err != nil || len(said) == 0 {
 			return err
 		}
-		if err := t.write(ctx, tx, next, at); err != nil {
+		if err := s.write(ctx, tx, next, at); err != nil {
 			return err
 		}
-		return t.say(ctx, tx, r.ID, at, said...)
+		return s.addUpdates(ctx, tx, r.ID, at, said...)
 	})
 }
 
 // Comment adds a comment to the audit trail.
-func (t *Issues) Comment(ctx context.Context, number int, comment, conversationID string) error {
+func (s *Issues) Comment(ctx context.Context, number int, comment, conversationID string) error {
 	if strings.TrimSpace(comment) == "" {
 		return fmt.Errorf("%w: a comment needs a text", issue.ErrInvalid)
 	}
-	_, err := t.edit(ctx, "comment on an issue", number, func(tx *sql.Tx, r issueRow) error {
-		return t.note(ctx, tx, r.ID, comment, conversationID)
+	_, err := s.edit(ctx, "comment on an issue", number, func(tx *sql.Tx, r issueRow) error {
+		return s.addComment(ctx, tx, r.ID, comment, conversationID)
 	})
 	return err
 }
 
 // AddSteps appends steps to the checklist and returns the issue.
-func (t *Issues) AddSteps(ctx context.Context, number int, descriptions []string, conversationID string) (*issue.Issue, error) {
+func (s *Issues) AddSteps(ctx context.Context, number int, descriptions []string, conversationID string) (*issue.Issue, error) {
 	if err := checkSteps(descriptions); err != nil {
 		return nil, err
 	}
-	return t.edit(ctx, "add to a checklist", number, func(tx *sql.Tx, r issueRow) error {
-		return t.addSteps(ctx, tx, r.ID, descriptions, conversationID)
+	return s.edit(ctx, "add to a checklist", number, func(tx *sql.Tx, r issueRow) error {
+		return s.addSteps(ctx, tx, r.ID, descriptions, conversationID)
 	})
 }
 
@@ -139,7 +139,7 @@ func checkSteps(descriptions []string) error {
 }
 
 // addSteps appends steps to the checklist of a row that is locked.
-func (t *Issues) addSteps(ctx context.Context, tx querier, id string, descriptions []string, by string) error {
+func (s *Issues) addSteps(ctx context.Context, tx querier, id string, descriptions []string, by string) error {
 	var last int
 	err := tx.QueryRowContext(ctx, `SELECT coalesce(max(step_number), 0) FROM exai_issue_checklist WHERE issue_id = $1`,
 		id).Scan(&last)
@@ -152,7 +152,7 @@ func (t *Issues) addSteps(ctx context.Context, tx querier, id string, descriptio
 		if _, err := tx.ExecContext(ctx, `INSERT INTO exai_issue_checklist
 				(issue_id, step_number, description, status, conversation_id, created_at, updated_at)
 			VALUES ($1, $2, $3, 'pending', $4, $5, $5)`,
-			id, n, text(d), t.thread(by), stamp(now())); err != nil {
+			id, n, text(d), s.conversationID(by), stamp(now())); err != nil {
 			return err
 		}
 		said = append(said, fmt.Sprintf("checklist step %d added: %s", n, d))
@@ -160,15 +160,15 @@ func (t *Issues) addSteps(ctx context.Context, tx querier, id string, descriptio
 	if len(said) == 0 {
 		return nil
 	}
-	return t.note(ctx, tx, id, strings.Join(said, "\n"), by)
+	return s.addComment(ctx, tx, id, strings.Join(said, "\n"), by)
 }
 
 // SetStep sets the status of a checklist step and returns the issue.
-func (t *Issues) SetStep(ctx context.Context, number, step int, status issue.StepStatus, conversationID string) (*issue.Issue, error) {
+func (s *Issues) SetStep(ctx context.Context, number, step int, status issue.StepStatus, conversationID string) (*issue.Issue, error) {
 	if !status.Valid() {
 		return nil, fmt.Errorf("%w: a step's status is one of %v, not %q", issue.ErrInvalid, issue.StepStatuses(), status)
 	}
-	return t.edit(ctx, "set a checklist step", number, func(tx *sql.Tx, r issueRow) error {
+	return s.edit(ctx, "set a checklist step", number, func(tx *sql.Tx, r issueRow) error {
 		var old issue.StepStatus
 		var what string
 		err := tx.QueryRowContext(ctx, `SELECT status, description FROM exai_issue_checklist
@@ -186,30 +186,30 @@ func (t *Issues) SetStep(ctx context.Context, number, step int, status issue.Ste
 		if _, err := tx.ExecContext(ctx, `UPDATE exai_issue_checklist SET status = $1, completed_at = $2, updated_at = $3,
 				conversation_id = coalesce($4, conversation_id)
 			WHERE issue_id = $5 AND step_number = $6`,
-			string(status), stamp(done), stamp(at), t.thread(conversationID), r.ID, step); err != nil {
+			string(status), stamp(done), stamp(at), s.conversationID(conversationID), r.ID, step); err != nil {
 			return err
 		}
-		return t.note(ctx, tx, r.ID, fmt.Sprintf("checklist step %d (%s): %s -> %s", step, what, old, status), conversationID)
+		return s.addComment(ctx, tx, r.ID, fmt.Sprintf("checklist step %d (%s): %s -> %s", step, what, old, status), conversationID)
 	})
 }
 
 // Link ties two issues together, on both of them. A link that is there already stays.
-func (t *Issues) Link(ctx context.Context, number int, kind issue.LinkKind, other int, conversationID string) error {
+func (s *Issues) Link(ctx context.Context, number int, kind issue.LinkKind, other int, conversationID string) error {
 	if !kind.Valid() {
 		return fmt.Errorf("%w: a link is one of %v, not %q", issue.ErrInvalid, issue.LinkKinds(), kind)
 	}
-	return t.s.change(ctx, "link issues", func(tx *sql.Tx) error {
-		return t.link(ctx, tx, number, kind, other, conversationID)
+	return s.store.inTx(ctx, "link issues", func(tx *sql.Tx) error {
+		return s.link(ctx, tx, number, kind, other, conversationID)
 	})
 }
 
-func (t *Issues) link(ctx context.Context, tx querier, number int, kind issue.LinkKind, other int, by string) error {
+func (s *Issues) link(ctx context.Context, tx querier, number int, kind issue.LinkKind, other int, by string) error {
 	if number == other {
 		return fmt.Errorf("%w: an issue cannot be linked to itself", issue.ErrInvalid)
 	}
 	rows := map[int]issueRow{}
 	for _, n := range []int{min(number, other), max(number, other)} { // everybody locks in this order
-		r, err := t.lock(ctx, tx, n)
+		r, err := s.lock(ctx, tx, n)
 		if err != nil {
 			return err
 		}
@@ -222,22 +222,22 @@ func (t *Issues) link(ctx context.Context, tx querier, number int, kind issue.Li
 	if slices.Contains(from.links(kind), to.ID) && slices.Contains(to.links(kind.Inverse()), from.ID) {
 		return nil
 	}
-	if err := t.addLink(ctx, tx, from, kind, to, by); err != nil {
+	if err := s.addLink(ctx, tx, from, kind, to, by); err != nil {
 		return err
 	}
-	return t.addLink(ctx, tx, to, kind.Inverse(), from, by)
+	return s.addLink(ctx, tx, to, kind.Inverse(), from, by)
 }
 
-func (t *Issues) addLink(ctx context.Context, tx querier, r issueRow, kind issue.LinkKind, to issueRow, by string) error {
+func (s *Issues) addLink(ctx context.Context, tx querier, r issueRow, kind issue.LinkKind, to issueRow, by string) error {
 	ids := r.links(kind)
 	if !slices.Contains(ids, to.ID) {
 		ids = append(ids, to.ID)
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE exai_issues SET `+linkColumn[kind]+` = $1 WHERE id = $2`,
-		t.s.d.array(ids), r.ID); err != nil {
+		s.store.d.array(ids), r.ID); err != nil {
 		return err
 	}
-	return t.note(ctx, tx, r.ID, fmt.Sprintf("%s issue %d", kind.Verb(), to.Number), by)
+	return s.addComment(ctx, tx, r.ID, fmt.Sprintf("%s issue %d", kind.Verb(), to.Number), by)
 }
 
 var linkColumn = map[issue.LinkKind]string{
@@ -246,15 +246,15 @@ var linkColumn = map[issue.LinkKind]string{
 
 // Capture records findings. One that is known gets an update instead of a second issue while somebody works on it, or when
 // it was decided not to fix it. One that came back after its fix is a new issue, related to the old one.
-func (t *Issues) Capture(ctx context.Context, findings []issue.Finding) ([]issue.Captured, error) {
+func (s *Issues) Capture(ctx context.Context, findings []issue.Finding) ([]issue.Captured, error) {
 	var out []issue.Captured
-	err := t.s.change(ctx, "record findings", func(tx *sql.Tx) error {
+	err := s.store.inTx(ctx, "record findings", func(tx *sql.Tx) error {
 		out = nil // the transaction may be run again
-		if err := locked(ctx, tx, t.s.d.lock, lockCapture); err != nil {
+		if err := takeLock(ctx, tx, s.store.d.lock, lockCapture); err != nil {
 			return err
 		}
 		for _, f := range findings {
-			c, err := t.capture(ctx, tx, f)
+			c, err := s.capture(ctx, tx, f)
 			if err != nil {
 				return err
 			}
@@ -265,13 +265,13 @@ func (t *Issues) Capture(ctx context.Context, findings []issue.Finding) ([]issue
 	return out, err
 }
 
-func (t *Issues) capture(ctx context.Context, tx querier, f issue.Finding) (issue.Captured, error) {
+func (s *Issues) capture(ctx context.Context, tx querier, f issue.Finding) (issue.Captured, error) {
 	i := f.Issue()
 	by := "found"
 	if f.Tool != "" {
 		by += " by " + f.Tool
 	}
-	known, err := knownAs(ctx, tx, i)
+	known, err := findKnown(ctx, tx, i)
 	if err != nil {
 		return issue.Captured{}, err
 	}
@@ -284,21 +284,21 @@ func (t *Issues) capture(ctx context.Context, tx querier, f issue.Finding) (issu
 			again += ": " + d
 		}
 		c := issue.Captured{Number: known.Number, Title: known.Title, Severity: known.Severity, Status: known.Status}
-		return c, t.note(ctx, tx, known.ID, again, f.ConversationID)
+		return c, s.addComment(ctx, tx, known.ID, again, f.ConversationID)
 	}
-	number, err := t.insert(ctx, tx, i, by)
+	number, err := s.insert(ctx, tx, i, by)
 	if err == nil && known != nil {
-		err = t.link(ctx, tx, number, issue.LinkRelated, known.Number, f.ConversationID)
+		err = s.link(ctx, tx, number, issue.LinkRelated, known.Number, f.ConversationID)
 	}
 	return issue.Captured{Number: number, Title: i.Title, Severity: i.Severity, Status: i.Status, New: true}, err
 }
 
-// knownAs is the issue that a finding was recorded as before: the first active one, else the latest of any status, nil for
+// findKnown is the issue that a finding was recorded as before: the first active one, else the latest of any status, nil for
 // none.
-func knownAs(ctx context.Context, tx querier, i issue.Issue) (*issue.Issue, error) {
+func findKnown(ctx context.Context, tx querier, i issue.Issue) (*issue.Issue, error) {
 	title := issue.NormalTitle(text(i.Title))
 	var known *issue.Issue
-	here, err := all(ctx, tx, func(r *sql.Rows) (k issue.Issue, err error) {
+	here, err := queryAll(ctx, tx, func(r *sql.Rows) (k issue.Issue, err error) {
 		err = r.Scan(&k.ID, &k.Number, &k.Title, into(&k.Description), into(&k.Severity), into(&k.Status))
 		return k, err
 	}, `SELECT id, issue_number, title, description, severity, status FROM exai_issues
@@ -315,37 +315,37 @@ func knownAs(ctx context.Context, tx querier, i issue.Issue) (*issue.Issue, erro
 }
 
 // edit runs fn in a transaction with an issue's row locked, and returns the issue as it is then.
-func (t *Issues) edit(ctx context.Context, op string, number int, fn func(tx *sql.Tx, r issueRow) error) (*issue.Issue, error) {
+func (s *Issues) edit(ctx context.Context, op string, number int, fn func(tx *sql.Tx, r issueRow) error) (*issue.Issue, error) {
 	var out *issue.Issue
-	err := t.s.change(ctx, op, func(tx *sql.Tx) error {
-		r, err := t.lock(ctx, tx, number)
+	err := s.store.inTx(ctx, op, func(tx *sql.Tx) error {
+		r, err := s.lock(ctx, tx, number)
 		if err != nil {
 			return err
 		}
 		if err := fn(tx, r); err != nil {
 			return err
 		}
-		out, err = t.get(ctx, tx, number)
+		out, err = s.get(ctx, tx, number)
 		return err
 	})
 	return out, err
 }
 
-// note leaves a comment as audit row and marks the issue as changed.
-func (t *Issues) note(ctx context.Context, tx querier, id, content, by string) error {
+// addComment leaves a comment as audit row and marks the issue as changed.
+func (s *Issues) addComment(ctx context.Context, tx querier, id, content, by string) error {
 	at := now()
 	if _, err := tx.ExecContext(ctx, `UPDATE exai_issues SET updated_at = $1 WHERE id = $2`, stamp(at), id); err != nil {
 		return err
 	}
-	return t.say(ctx, tx, id, at, issue.Update{Type: issue.CommentAdded, Content: content, ConversationID: by})
+	return s.addUpdates(ctx, tx, id, at, issue.Update{Type: issue.CommentAdded, Content: content, ConversationID: by})
 }
 
-// say stores audit rows, a microsecond apart, so that their times keep their order.
-func (t *Issues) say(ctx context.Context, tx querier, id string, at time.Time, said ...issue.Update) error {
+// addUpdates stores audit rows, a microsecond apart, so that their times keep their order.
+func (s *Issues) addUpdates(ctx context.Context, tx querier, id string, at time.Time, said ...issue.Update) error {
 	for i, u := range said {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO exai_issue_updates
 				(issue_id, update_type, content, conversation_id, created_at) VALUES ($1, $2, $3, $4, $5)`,
-			id, string(u.Type), text(u.Content), t.thread(u.ConversationID),
+			id, string(u.Type), text(u.Content), s.conversationID(u.ConversationID),
 			stamp(at.Add(time.Duration(i)*time.Microsecond))); err != nil {
 			return fmt.Errorf("audit row: %w", err)
 		}
@@ -353,9 +353,9 @@ func (t *Issues) say(ctx context.Context, tx querier, id string, at time.Time, s
 	return nil
 }
 
-// thread is a continuation id as the tables keep it. Where they were made for uuids, another id cannot be kept.
-func (t *Issues) thread(id string) any {
-	if t.s.uuidThreads {
+// conversationID is a continuation id as the tables keep it. Where they were made for uuids, another id cannot be kept.
+func (s *Issues) conversationID(id string) any {
+	if s.store.uuidConversationIDs {
 		if _, err := uuid.Parse(id); err != nil {
 			return nil
 		}

@@ -13,7 +13,7 @@ import (
 
 // List returns threads, the latest first. With a Text, Excerpt is where it was found.
 func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation.Summary, error) {
-	w := threadsThat(f)
+	w := conversationConditions(f)
 	page := `SELECT * FROM conversations` + w.clause() + ` ORDER BY updated_at DESC NULLS LAST, id ` + w.page(f.Limit, f.Offset)
 	// The latest row that another program added has no number; it is later than the numbered ones.
 	const live = `FROM messages m WHERE m.conversation_id = c.id AND m.dropped_at IS NULL`
@@ -27,8 +27,8 @@ func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation
 			` + w.match(f.Text, live) + `
 		FROM (` + page + `) c ORDER BY c.updated_at DESC NULLS LAST, c.id`
 	var out []conversation.Summary
-	err := s.look(ctx, "list conversations", func() (err error) {
-		out, err = all(ctx, s.read, func(r *sql.Rows) (conversation.Summary, error) {
+	err := s.withRetry(ctx, "list conversations", func() (err error) {
+		out, err = queryAll(ctx, s.read, func(r *sql.Rows) (conversation.Summary, error) {
 			var t conversation.Summary
 			var found string
 			err := r.Scan(&t.ID, into(&t.Title), into(&t.Tool), into(&t.Workspace), intoTime{&t.CreatedAt},
@@ -43,8 +43,8 @@ func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation
 	return out, err
 }
 
-// threadsThat turns a filter into conditions on conversations.
-func threadsThat(f conversation.Filter) *where {
+// conversationConditions turns a filter into conditions on conversations.
+func conversationConditions(f conversation.Filter) *where {
 	w := &where{}
 	oneOf(w, "continuation_id", f.IDs)
 	if f.Text != "" {
@@ -131,8 +131,8 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
 // remove deletes the conversations that conditions name, with their messages, links, files and contents.
 func (s *Store) remove(ctx context.Context, op string, w where) (int, error) {
 	var n int64
-	err := s.change(ctx, op, func(tx *sql.Tx) error {
-		if err := locked(ctx, tx, s.d.lock, lockBlobs); err != nil {
+	err := s.inTx(ctx, op, func(tx *sql.Tx) error {
+		if err := takeLock(ctx, tx, s.d.lock, lockBlobs); err != nil {
 			return err
 		}
 		done, err := tx.ExecContext(ctx, `DELETE FROM conversations`+w.clause(), w.args...)

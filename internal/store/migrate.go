@@ -27,7 +27,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err := s.checkTables(found); err != nil {
 		return err
 	}
-	s.uuidThreads = slices.ContainsFunc(found, func(c column) bool {
+	s.uuidConversationIDs = slices.ContainsFunc(found, func(c column) bool {
 		return strings.HasPrefix(c.table, "exai_issue") && strings.HasSuffix(c.name, "conversation_id") && c.kind == "uuid"
 	})
 	files, err := fs.Sub(migrations, "migrations/"+s.d.migrations)
@@ -91,7 +91,7 @@ var kinds = map[string][]string{
 	"time":   {"timestamptz", "timestamp", "date"},
 }
 
-// fits tells whether a column's type is what a shape wants.
+// fits reports whether a column's type is what a shape wants.
 func (s *Store) fits(want, found string) bool {
 	if s.d.migrations == "sqlite" {
 		switch want {

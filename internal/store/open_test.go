@@ -236,7 +236,7 @@ func TestWaitsForALock(t *testing.T) {
 		say(t, s, "t", user("x"))
 		tx, err := s.write.BeginTx(t.Context(), nil)
 		require.NoError(t, err)
-		_, err = lockThread(t.Context(), tx, conversation.NewTurns{ConversationID: "t"})
+		_, err = lockConversation(t.Context(), tx, conversation.NewTurns{ConversationID: "t"})
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, tired)
 		defer cancel()
@@ -339,7 +339,7 @@ func TestEmbeddedMigrationsMatch(t *testing.T) {
 // Every table that we make in PostgreSQL has row level security on, and the view passes none by.
 func TestRowLevelSecurity(t *testing.T) {
 	s := open(t, backends[2].fresh(t))
-	open, err := all(t.Context(), s.read, func(r *sql.Rows) (name string, err error) {
+	open, err := queryAll(t.Context(), s.read, func(r *sql.Rows) (name string, err error) {
 		err = r.Scan(&name)
 		return name, err
 	}, `SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -144,7 +144,7 @@ func greet(c net.Conn, client *pgproto3.Backend) bool {
 	}
 }
 
-// relay passes a server's answer on, and tells whether its transaction is over.
+// relay passes a server's answer on, and reports whether its transaction is over.
 func relay(server *pgconn.HijackedConn, client *pgproto3.Backend) (free bool, err error) {
 	if err := server.Frontend.Flush(); err != nil {
 		return false, err

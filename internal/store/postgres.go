@@ -51,7 +51,7 @@ func openPostgres(ctx context.Context, dsn config.Secret) (*Store, error) {
 		tables: postgresTables, array: postgresArray,
 	})
 	if err := s.migratePostgres(ctx); err != nil {
-		return nil, errors.Join(describePostgres(s.d.where, err), s.Close())
+		return nil, errors.Join(explainPostgres(s.d.where, err), s.Close())
 	}
 	return s, nil
 }
@@ -61,7 +61,7 @@ func openPostgres(ctx context.Context, dsn config.Secret) (*Store, error) {
 // take all of a pooler's connections, and the one that migrates needs two.
 func (s *Store) migratePostgres(ctx context.Context) error {
 	for mine := false; ; {
-		err := s.change(ctx, "prepare the database", func(tx *sql.Tx) error {
+		err := s.inTx(ctx, "prepare the database", func(tx *sql.Tx) error {
 			err := tx.QueryRowContext(ctx, `SELECT pg_try_advisory_xact_lock($1)`, lockMigrate).Scan(&mine)
 			if err != nil || !mine {
 				return err
@@ -110,10 +110,10 @@ func postgresBusy(err error) bool {
 	return false
 }
 
-// connectionLost tells whether the connection ended under work that certainly left nothing behind. Poolers end idle ones as
+// connectionLost reports whether the connection ended under work that certainly left nothing behind. Poolers end idle ones as
 // they like.
 func connectionLost(err error) bool {
-	var u *unsure
+	var u *commitError
 	if errors.As(err, &u) {
 		return false
 	}
@@ -129,9 +129,9 @@ func connectionLost(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// describePostgres says what to do about a database that cannot be reached. The driver's errors name user, host and
+// explainPostgres says what to do about a database that cannot be reached. The driver's errors name user, host and
 // database, never the password.
-func describePostgres(where string, err error) error {
+func explainPostgres(where string, err error) error {
 	var refused *pgconn.ConnectError
 	var e *pgconn.PgError
 	switch {
@@ -149,7 +149,7 @@ func describePostgres(where string, err error) error {
 
 // postgresTables reads the shape of the tables that are there.
 func postgresTables(ctx context.Context, q querier) ([]column, error) {
-	return all(ctx, q, func(r *sql.Rows) (c column, err error) {
+	return queryAll(ctx, q, func(r *sql.Rows) (c column, err error) {
 		err = r.Scan(&c.table, &c.relation, &c.name, &c.kind, &c.required)
 		return c, err
 	}, `SELECT c.relname, CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view'

@@ -35,7 +35,7 @@ func openSQLite(ctx context.Context, dir string) (*Store, error) {
 	}
 	unlock, err := lockFolder(ctx, dir)
 	if err != nil {
-		return nil, describeSQLite(path, err)
+		return nil, explainSQLite(path, err)
 	}
 	defer unlock()
 
@@ -50,7 +50,7 @@ func openSQLite(ctx context.Context, dir string) (*Store, error) {
 	s := newStore(write, read, dialect{
 		name: "sqlite", where: path, migrations: "sqlite", tables: sqliteTables, array: jsonArray,
 	})
-	err = s.look(ctx, "prepare "+path, func() error {
+	err = s.withRetry(ctx, "prepare "+path, func() error {
 		var mode string
 		if err := write.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
 			return err
@@ -61,7 +61,7 @@ func openSQLite(ctx context.Context, dir string) (*Store, error) {
 		return s.migrate(ctx)
 	})
 	if err != nil {
-		return nil, errors.Join(describeSQLite(path, err), s.Close())
+		return nil, errors.Join(explainSQLite(path, err), s.Close())
 	}
 	return s, nil
 }
@@ -92,7 +92,7 @@ func newStore(write, read *sql.DB, d dialect) *Store {
 	if read != write {
 		s.close = append(s.close, read.Close)
 	}
-	s.issues = &Issues{s: s}
+	s.issues = &Issues{store: s}
 	return s
 }
 
@@ -120,7 +120,7 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keepStatements(conn)
+	return cacheStatements(conn)
 }
 
 // Driver is the connections' driver.
@@ -162,7 +162,7 @@ func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 	db := sql.OpenDB(sqliteAt(fileURI(filepath.Join(dir, sqliteLock)) + "?_txlock=immediate&_busy_timeout=1000"))
 	s := &Store{write: db}
 	var tx *sql.Tx
-	err = s.look(ctx, "wait for another process to open the database", func() error {
+	err = s.withRetry(ctx, "wait for another process to open the database", func() error {
 		var err error
 		tx, err = db.BeginTx(ctx, nil)
 		return err
@@ -195,8 +195,8 @@ func sqliteBusy(err error) bool {
 	return code == lib.SQLITE_BUSY || code == lib.SQLITE_LOCKED
 }
 
-// describeSQLite says what to do about an error that comes with a number.
-func describeSQLite(path string, err error) error {
+// explainSQLite says what to do about an error that comes with a number.
+func explainSQLite(path string, err error) error {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return err
@@ -216,7 +216,7 @@ func describeSQLite(path string, err error) error {
 
 // sqliteTables reads the shape of the tables that are there.
 func sqliteTables(ctx context.Context, q querier) ([]column, error) {
-	return all(ctx, q, func(r *sql.Rows) (c column, err error) {
+	return queryAll(ctx, q, func(r *sql.Rows) (c column, err error) {
 		err = r.Scan(&c.table, &c.relation, &c.name, &c.kind, &c.required)
 		return c, err
 	}, `SELECT m.name, m.type, p.name, lower(p.type), p."notnull" AND p.dflt_value IS NULL AND p.pk = 0

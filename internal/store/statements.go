@@ -9,14 +9,14 @@ import (
 // maxIdleStatements bounds what one connection keeps: few texts come again and again, lists with filters have many.
 const maxIdleStatements = 32
 
-// keeping is an SQLite connection that keeps its statements instead of compiling them for each use, which takes longer than
+// cachingConn is an SQLite connection that keeps its statements instead of compiling them for each use, which takes longer than
 // running the short ones. database/sql prepares what it runs on a connection that can do nothing but prepare, and closes it
 // afterwards; here to close a statement is to lay it by. SQLite compiles one anew where the tables changed meanwhile.
 //
 // database/sql lets one goroutine at a time use a connection and its statements.
-type keeping struct {
+type cachingConn struct {
 	sqliteConn
-	idle map[string]*kept // by their text; none is here while it is in use
+	idle map[string]*cachedStmt // by their text; none is here while it is in use
 }
 
 // sqliteConn is what database/sql is to see of the driver's connection: not that it runs queries by itself.
@@ -29,16 +29,16 @@ type sqliteConn interface {
 	driver.Validator
 }
 
-func keepStatements(conn driver.Conn) (driver.Conn, error) {
+func cacheStatements(conn driver.Conn) (driver.Conn, error) {
 	c, ok := conn.(sqliteConn)
 	if !ok {
 		return nil, fmt.Errorf("the SQLite driver's %T lacks what database/sql offers", conn)
 	}
-	return &keeping{c, map[string]*kept{}}, nil
+	return &cachingConn{c, map[string]*cachedStmt{}}, nil
 }
 
 // PrepareContext takes up a statement that was laid by, or compiles one.
-func (c *keeping) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+func (c *cachingConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	if s, ok := c.idle[query]; ok {
 		delete(c.idle, query)
 		return s, nil
@@ -51,11 +51,11 @@ func (c *keeping) PrepareContext(ctx context.Context, query string) (driver.Stmt
 	if !ok {
 		return nil, fmt.Errorf("the SQLite driver's %T lacks what database/sql offers", s)
 	}
-	return &kept{compiled, c, query}, nil
+	return &cachedStmt{compiled, c, query}, nil
 }
 
 // Close gives up the statements and the connection.
-func (c *keeping) Close() error {
+func (c *cachingConn) Close() error {
 	for _, s := range c.idle {
 		_ = s.sqliteStmt.Close() // the connection's own error says more
 	}
@@ -69,15 +69,15 @@ type sqliteStmt interface {
 	driver.StmtQueryContext
 }
 
-// kept is a statement of a connection that keeps them.
-type kept struct {
+// cachedStmt is a statement of a connection that keeps them.
+type cachedStmt struct {
 	sqliteStmt
-	by    *keeping
+	by    *cachingConn
 	query string
 }
 
 // Close lays the statement by, in another's place where there are many.
-func (s *kept) Close() error {
+func (s *cachedStmt) Close() error {
 	if _, twice := s.by.idle[s.query]; twice || s.by.idle == nil {
 		return s.sqliteStmt.Close()
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // lone is a pool of one connection to a database file, and the connection.
-func lone(t *testing.T, path string) (*sql.Conn, func() *keeping) {
+func lone(t *testing.T, path string) (*sql.Conn, func() *cachingConn) {
 	t.Helper()
 	db := sql.OpenDB(sqliteAt(fileURI(path)))
 	t.Cleanup(func() { assert.NoError(t, db.Close()) })
@@ -20,9 +20,9 @@ func lone(t *testing.T, path string) (*sql.Conn, func() *keeping) {
 	conn, err := db.Conn(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, conn.Close()) })
-	return conn, func() (c *keeping) {
+	return conn, func() (c *cachingConn) {
 		require.NoError(t, conn.Raw(func(driverConn any) error {
-			c = driverConn.(*keeping)
+			c = driverConn.(*cachingConn)
 			return nil
 		}))
 		return c

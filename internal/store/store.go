@@ -30,8 +30,8 @@ type Store struct {
 	d      dialect
 	issues *Issues
 	close  []func() error
-	// uuidThreads: tables found here keep the continuation ids of issues as uuids.
-	uuidThreads bool
+	// uuidConversationIDs: tables found here keep the continuation ids of issues as uuids.
+	uuidConversationIDs bool
 }
 
 // dialect is what the databases do not have in common.
@@ -95,7 +95,7 @@ func (s *Store) Issues() *Issues { return s.issues }
 // Ping makes sure that the database answers.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
-	return s.look(ctx, "ping", func() error { return s.read.QueryRowContext(ctx, `SELECT 1`).Scan(&one) })
+	return s.withRetry(ctx, "ping", func() error { return s.read.QueryRowContext(ctx, `SELECT 1`).Scan(&one) })
 }
 
 // Close ends every connection. Calls under way fail.
@@ -108,9 +108,9 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// change runs fn in a transaction that may write, again and again while the database is busy with others, and commits it.
-func (s *Store) change(ctx context.Context, op string, fn func(tx *sql.Tx) error) error {
-	return s.look(ctx, op, func() error {
+// inTx runs fn in a transaction that may write, again and again while the database is busy with others, and commits it.
+func (s *Store) inTx(ctx context.Context, op string, fn func(tx *sql.Tx) error) error {
+	return s.withRetry(ctx, op, func() error {
 		tx, err := s.write.BeginTx(ctx, nil)
 		if err != nil {
 			return err
@@ -120,26 +120,26 @@ func (s *Store) change(ctx context.Context, op string, fn func(tx *sql.Tx) error
 			return err
 		}
 		if err := tx.Commit(); err != nil {
-			return &unsure{err}
+			return &commitError{err}
 		}
 		return nil
 	})
 }
 
-// unsure is a failed commit. Where the connection was lost, nobody knows whether it took place, so it is not done again.
-type unsure struct{ err error }
+// commitError is a failed commit. Where the connection was lost, nobody knows whether it took place, so it is not done again.
+type commitError struct{ err error }
 
-func (u *unsure) Error() string { return "commit: " + u.err.Error() }
-func (u *unsure) Unwrap() error { return u.err }
+func (u *commitError) Error() string { return "commit: " + u.err.Error() }
+func (u *commitError) Unwrap() error { return u.err }
 
 const (
-	busyPatience = time.Minute // how long a busy database is asked again when ctx sets no end
-	lostPatience = 9           // how many lost connections are replaced; a pool may hold several that died together
+	maxBusy            = time.Minute // how long a busy database is asked again when ctx sets no end
+	maxLostConnections = 9           // how many lost connections are replaced; a pool may hold several that died together
 )
 
-// look runs fn, again and again while the database is busy with others or a connection was lost, and names the operation
+// withRetry runs fn, again and again while the database is busy with others or a connection was lost, and names the operation
 // in its error.
-func (s *Store) look(ctx context.Context, op string, fn func() error) error {
+func (s *Store) withRetry(ctx context.Context, op string, fn func() error) error {
 	lost := 0
 	for start, wait := time.Now(), time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		err := fn()
@@ -147,12 +147,12 @@ func (s *Store) look(ctx context.Context, op string, fn func() error) error {
 			return nil
 		}
 		again := busy(err)
-		if again && time.Since(start) > busyPatience {
-			return fmt.Errorf("%s: another program has kept the database busy for %s: %w", op, busyPatience, err)
+		if again && time.Since(start) > maxBusy {
+			return fmt.Errorf("%s: another program has kept the database busy for %s: %w", op, maxBusy, err)
 		}
 		if connectionLost(err) {
 			lost++
-			again = lost <= lostPatience
+			again = lost <= maxLostConnections
 		}
 		if !again || ctx.Err() != nil {
 			return fmt.Errorf("%s: %w", op, withCause(ctx, err))
@@ -175,7 +175,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// busy tells whether another transaction was in the way and the same work may succeed when done again from its start.
+// busy reports whether another transaction was in the way and the same work may succeed when done again from its start.
 func busy(err error) bool { return sqliteBusy(err) || postgresBusy(err) }
 
 // withCause puts the reason of ctx's end in place of the driver's way of saying that it was interrupted.
@@ -191,8 +191,8 @@ func withCause(ctx context.Context, err error) error {
 	return context.Cause(ctx)
 }
 
-// locked takes a transaction lock where the database needs one.
-func locked(ctx context.Context, tx querier, statement string, key int64) error {
+// takeLock takes a transaction lock where the database needs one.
+func takeLock(ctx context.Context, tx querier, statement string, key int64) error {
 	if statement == "" {
 		return nil
 	}
@@ -202,8 +202,8 @@ func locked(ctx context.Context, tx querier, statement string, key int64) error 
 	return nil
 }
 
-// all reads every row of a query.
-func all[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+// queryAll reads every row of a query.
+func queryAll[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -254,8 +254,8 @@ func (w *where) clause() string {
 	return " WHERE " + strings.Join(w.conds, " AND ")
 }
 
-// marks is a list of n placeholders, "?,?,?".
-func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
+// placeholders is a list of n placeholders, "?,?,?".
+func placeholders(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
 
 // contains is a LIKE pattern, with ! as its escape character, that finds a text anywhere.
 func contains(text string) string {

@@ -108,7 +108,7 @@ func snapshot(t *testing.T, db *sql.DB, columns map[string]string) string {
 	t.Helper()
 	var b strings.Builder
 	add := func(query string, args ...any) {
-		rows, err := all(t.Context(), db, func(r *sql.Rows) (s string, err error) {
+		rows, err := queryAll(t.Context(), db, func(r *sql.Rows) (s string, err error) {
 			err = r.Scan(into(&s))
 			return s, err
 		}, query, args...)

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -217,4 +218,27 @@ func TestTrackedInARealStore(t *testing.T) {
 	assert.Equal(t, window, one.File)
 	assert.Equal(t, issue.Critical, one.Severity)
 	assert.Len(t, one.Updates, 3, "found, found again by the expert, found again by the review")
+}
+
+// An item without content, whoever sends it and with whatever severity, neither counts nor is recorded.
+func TestEmptyFindingsPassAReview(t *testing.T) {
+	for _, c := range []struct{ reported, found any }{
+		{[]any{""}, []any{}},
+		{[]any{" ", "N/A", "null", nil}, []any{}},
+		{[]any{dict{}, dict{"severity": ""}, dict{"severity": "critical"}}, []any{}},
+		{"no issues", []any{dict{}, ""}},
+		{nil, []any{dict{"severity": "none", "title": "no issues"}}},
+	} {
+		seen := &tracker{}
+		text, err := json.Marshal(dict{"status": "analysis_complete", "summary": "Fine.", "findings": c.found})
+		require.NoError(t, err)
+		l := newLab(t, asktest.Says(string(text)), withTracker(seen))
+		window := l.file("window.go", source)
+		done := l.call("codereview", l.step("codereview", 1, 1, "relevant_files", []string{window}, "issues_found", c.reported))
+		assert.Equal(t, "pass", done["verdict"], c)
+		assert.EqualValues(t, 0, at(done, "code_review_status", "issues_found"), c)
+		assert.Equal(t, []any{}, at(done, "expert_analysis", "findings"), c)
+		assert.NotContains(t, done, "tracked_issues", c)
+		assert.Empty(t, seen.titles(), c)
+	}
 }

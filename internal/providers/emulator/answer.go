@@ -144,6 +144,7 @@ func (in *inquiry) answer(r Reply) answer {
 	a := answer{
 		reasoning: r.Reasoning, content: r.Content, calls: r.ToolCalls, finish: r.FinishReason,
 		thinks: in.f.thinks(in.c), gap: r.Gap, objects: r.ObjectArguments,
+		countParts: r.CountParts,
 	}
 	if !r.scripted() {
 		in.own(&a)

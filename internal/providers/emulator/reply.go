@@ -22,6 +22,9 @@ type Reply struct {
 	// ObjectArguments sends the arguments of tool calls as a JSON object instead of a string, as Z.ai's API
 	// specification has it.
 	ObjectArguments bool
+	// CountParts counts choices[].index of a stream up with each part of the one answer (reasoning, text, each call, the
+	// end), as api.z.ai was recorded to do.
+	CountParts bool
 	// Hits are what a search finds: GLM's web_search endpoint, GLM's search inside a chat, Kimi's web-search formula.
 	Hits []Hit
 	// JSON is the whole body of a 200 answer, for operations other than a chat, and for a chat that must look otherwise.

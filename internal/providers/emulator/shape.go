@@ -33,6 +33,8 @@ type answer struct {
 	gap       time.Duration
 	hits      []Hit // GLM's search inside a chat, where its results were asked for
 	objects   bool  // arguments of calls as objects
+
+	countParts bool // the index of a choice counts the parts of the answer
 }
 
 type delta struct {
@@ -216,7 +218,32 @@ func (s shape) chunks(a answer, index int) []chunk {
 			out = out[:len(out)-1]
 		}
 	}
-	return append(out, last)
+	out = append(out, last)
+	if a.countParts {
+		countParts(out)
+	}
+	return out
+}
+
+// countParts gives every part of an answer (its reasoning, its text, each call, its end) an index of its own.
+func countParts(chunks []chunk) {
+	part := func(c chunk) string {
+		switch {
+		case c.finish != "":
+			return "end"
+		case len(c.delta.ToolCalls) > 0:
+			return fmt.Sprintf("call %d", c.delta.ToolCalls[0].Index)
+		case c.delta.Reasoning != nil:
+			return "reasoning"
+		}
+		return "text"
+	}
+	for i := 1; i < len(chunks); i++ {
+		chunks[i].index = chunks[i-1].index
+		if part(chunks[i]) != part(chunks[i-1]) {
+			chunks[i].index++
+		}
+	}
 }
 
 // split cuts a call into the pieces that a stream carries: the name first, then the arguments in parts of a few

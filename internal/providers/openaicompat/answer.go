@@ -26,7 +26,6 @@ type event struct {
 }
 
 type choice struct {
-	Index        count  `json:"index"`
 	Delta        *delta `json:"delta"`
 	Message      *delta `json:"message"`
 	FinishReason text   `json:"finish_reason"`
@@ -146,18 +145,8 @@ func (a *answer) event(raw []byte) error {
 		a.searches = append(a.searches, h.hit())
 	}
 	a.count(ev.Usage)
-	for _, ch := range ev.Choices {
-		a.choices = true
-		if ch.Index != 0 {
-			continue // we never ask for more than one
-		}
-		a.count(ch.Usage)
-		for _, d := range []*delta{ch.Delta, ch.Message} {
-			if d != nil {
-				a.take(d)
-			}
-		}
-		a.finish = cmp.Or(a.finish, string(ch.FinishReason))
+	if len(ev.Choices) > 0 {
+		a.choice(ev.Choices[0])
 	}
 	if !a.begun && !a.arrived && a.on != nil {
 		a.on(providers.Delta{})
@@ -170,6 +159,19 @@ func (a *answer) event(raw []byte) error {
 		return a.vendorNetwork()
 	}
 	return nil
+}
+
+// choice takes the first choice of an event in, whatever its index: api.z.ai was recorded to count the index up with each
+// part of one answer (0 reasoning, 1 text, 2 the end), and more than one answer is never asked for.
+func (a *answer) choice(ch choice) {
+	a.choices = true
+	a.count(ch.Usage)
+	for _, d := range []*delta{ch.Delta, ch.Message} {
+		if d != nil {
+			a.take(d)
+		}
+	}
+	a.finish = cmp.Or(a.finish, string(ch.FinishReason))
 }
 
 // vendorNetwork: GLM ends an answer with the finish reason network_error when its own inference broke off (Z.ai API

@@ -32,7 +32,7 @@ func TestChatGathersTheAnswer(t *testing.T) {
 			`data: {"choices":[{"index":0,"delta":{"reasoning_content":"see"}}]}`,
 			"event: message", "id: 7", "", "garbage that is no field",
 			`data:{"choices":[{"index":0,"delta":{"content":"six"}}]}`+"\r",
-			`data: {"choices":[{"index":1,"delta":{"content":"a second choice"}}]}`,
+			`data: {"choices":[{"index":0,"delta":{"content":""}},{"index":1,"delta":{"content":"a second choice"}}]}`,
 			`data:   {"choices":[{"index":0.0,"delta":{"content":[{"type":"text","text":"ty"}]}}],"created":1.7e9}`,
 			`data: {"choices":[{"index":0,"delta":{"content":"-two"},"finish_reason":"stop","usage":{"prompt_tokens":10.0,"completion_tokens":"5","cached_tokens":4}}]}`,
 			`data: {"choices":[],"web_search":[{"title":"T","link":"https://a.test","publish_date":20260814}]}`,
@@ -155,6 +155,41 @@ func TestChatToolCalls(t *testing.T) {
 			assert.Equal(t, len(tc.events)-1, pieces)
 		})
 	}
+}
+
+// Recorded at api.z.ai: the index of the only choice counts the parts of one answer.
+func TestChatIndexThatGrows(t *testing.T) {
+	part := func(index int, fields string) string {
+		return fmt.Sprintf(`data: {"id":"c1","model":"glm-x","choices":[{"index":%d,%s}]}`, index, fields)
+	}
+	t.Run("text", func(t *testing.T) {
+		c := serve(t, stream(
+			part(0, `"delta":{"role":"assistant","reasoning_content":"\nhm"}`),
+			part(1, `"delta":{"role":"assistant","content":"Hello"}`),
+			part(2, `"finish_reason":"stop","delta":{"role":"assistant","content":""},"usage":{"prompt_tokens":9,"completion_tokens":2}`),
+			done,
+		))
+		resp, err := c.Chat(t.Context(), question(), nil)
+		require.NoError(t, err)
+		assert.Equal(t, "Hello", resp.Content)
+		assert.Equal(t, "\nhm", resp.Reasoning)
+		assert.Equal(t, providers.FinishStop, resp.FinishReason)
+		assert.Equal(t, providers.Usage{InputTokens: 9, OutputTokens: 2}, resp.Usage)
+	})
+	t.Run("calls", func(t *testing.T) {
+		call := func(index int, id, name string) string {
+			return part(index, `"delta":{"tool_calls":[{"index":0,"id":"`+id+`","function":{"name":"`+name+`","arguments":"{}"}}]}`)
+		}
+		c := serve(t, stream(
+			part(0, `"delta":{"reasoning_content":"hm"}`), part(1, `"delta":{"content":"I look."}`),
+			call(2, "call_a", "f"), call(3, "call_b", "g"), part(4, `"delta":{},"finish_reason":"tool_calls"`), done,
+		))
+		resp, err := c.Chat(t.Context(), question(), nil)
+		require.NoError(t, err)
+		assert.Equal(t, "I look.", resp.Content)
+		assert.Equal(t, []providers.ToolCall{{ID: "call_a", Name: "f", Arguments: "{}"}, {ID: "call_b", Name: "g", Arguments: "{}"}}, resp.ToolCalls)
+		assert.Equal(t, providers.FinishToolCalls, resp.FinishReason)
+	})
 }
 
 func TestChatFinishReasons(t *testing.T) {

@@ -97,6 +97,19 @@ func (s suite) answers(t *testing.T) {
 		require.Len(t, resp.ToolCalls, 1)
 		assert.JSONEq(t, `{"city":"Bern"}`, resp.ToolCalls[0].Arguments)
 	})
+	s.test(t, "an index that counts the parts of the answer", func(t *testing.T, b bench) {
+		reply := emulator.Say("Let me ", "look.").Thinking("hm")
+		reply.ToolCalls = []emulator.ToolCall{{Name: "weather", Arguments: `{"city":"Bern"}`}, {Name: "weather", Arguments: `{}`}}
+		reply.CountParts = true
+		b.emulator.Script(reply)
+		req := b.ask(t, "weather?")
+		req.Functions = []providers.Function{weather}
+		resp, _ := b.chat(t, req)
+		assert.Equal(t, "hm", resp.Reasoning)
+		assert.Equal(t, "Let me look.", resp.Content)
+		require.Len(t, resp.ToolCalls, 2)
+		assert.Equal(t, `{"city":"Bern"}`, resp.ToolCalls[0].Arguments)
+	})
 	s.test(t, "one connection serves one request after the other", func(t *testing.T, b bench) {
 		for range 5 {
 			b.chat(t, b.ask(t, "hello"))

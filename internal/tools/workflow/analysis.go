@@ -25,15 +25,19 @@ func (f Finding) Severity() string {
 	return word
 }
 
-// Text is the value of the first of the keys that has one, "" where none has.
+// Text is the value of the first of the keys that has one, "" where none has. "null" and "N/A" are no values.
 func (f Finding) Text(keys ...string) string {
 	for _, key := range keys {
-		if text, _ := f[key].(string); strings.TrimSpace(text) != "" {
-			return strings.TrimSpace(text)
+		text, _ := f[key].(string)
+		if text = strings.TrimSpace(text); text != "" && !slices.Contains(absent, strings.ToLower(text)) {
+			return text
 		}
 	}
 	return ""
 }
+
+// absent are the words with which a model fills a key that it has no value for.
+var absent = []string{"null", "n/a", "undefined"}
 
 var (
 	lineAtEnd   = lazyregexp.New(`^(.+?):(\d{1,9})(?:[-:]\d+)?$`)
@@ -44,7 +48,7 @@ var (
 // several lines.
 func (f Finding) Place() (file string, line int) {
 	file = f.Text("file", "path", "file_path")
-	if slices.Contains([]string{"null", "none", "n/a", "-"}, strings.ToLower(file)) {
+	if slices.Contains([]string{"", "none", "-"}, strings.ToLower(file)) {
 		return "", 0
 	}
 	line = f.line()
@@ -70,7 +74,7 @@ func (f Finding) line() int {
 
 // Title is the finding in a line.
 func (f Finding) Title() string {
-	title, _, _ := strings.Cut(f.Text("title", "summary", "description", "issue"), "\n")
+	title, _, _ := strings.Cut(f.Text(titleKeys...), "\n")
 	return strings.TrimSpace(title)
 }
 
@@ -116,15 +120,19 @@ func Read(text string, asked bool) Analysis {
 	a := Analysis{Object: object}
 	list, ok := object["findings"].([]any)
 	a.Structured = ok && asked
-	for i, v := range list {
+	if !ok {
+		return a
+	}
+	kept := []any{}
+	for _, v := range list {
 		if title, ok := v.(string); ok {
 			v = map[string]any{"title": title}
-			list[i] = v
 		}
-		if f, ok := v.(map[string]any); ok {
-			a.Findings = append(a.Findings, f)
+		if f, ok := v.(map[string]any); ok && !Finding(f).Empty() {
+			kept, a.Findings = append(kept, f), append(a.Findings, f)
 		}
 	}
+	object["findings"] = kept
 	return a
 }
 

@@ -102,7 +102,7 @@ func TestFindingPlace(t *testing.T) {
 }
 
 func TestCite(t *testing.T) {
-	a := Read(`{"findings": [{"file": "a.go", "line": 3}, {"file": null}, {"title": "x"}]}`, true)
+	a := Read(`{"findings": [{"title": "t", "file": "a.go", "line": 3}, {"title": "t", "file": null}, {"title": "x"}]}`, true)
 	a.cite(func(file string, line int) workspace.Citation {
 		assert.Equal(t, "a.go", file)
 		assert.Equal(t, 3, line)
@@ -205,6 +205,7 @@ func FuzzRead(f *testing.F) {
 		})
 		for _, f := range a.Findings {
 			require.NotZero(t, rank(f.Severity()))
+			require.False(t, f.Empty())
 			f.Title()
 		}
 		wants, files := a.Wants()

@@ -156,7 +156,7 @@ func TestDecideWishesForAnExpert(t *testing.T) {
 	}{
 		{"a relevant file", plain, nil, step(1, 1, false, files("a")), on, AskExpert},
 		{"two findings", plain, []Facts{step(1, 2, true)}, step(2, 2, false), on, AskExpert},
-		{"an issue", plain, nil, step(1, 1, false, func(f *Facts) { f.IssuesFound = []map[string]any{{"severity": "high"}} }), on, AskExpert},
+		{"an issue", plain, nil, step(1, 1, false, func(f *Facts) { f.IssuesFound = []map[string]any{{"severity": "high", "description": "leaks"}} }), on, AskExpert},
 		{"nothing to judge", plain, nil, step(1, 1, false), on, SkipUnwarranted},
 		{"always", always, nil, step(1, 1, false), on, AskExpert},
 		{"never", never, nil, step(1, 1, false, files("a")), on, NoExpert},

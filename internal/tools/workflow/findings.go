@@ -29,7 +29,7 @@ type Hypothesis struct {
 }
 
 // Consolidate folds steps, in order, into what the run has come to. Lists keep the order of first mention; an issue that is
-// reported again word for word counts once.
+// reported again word for word counts once, and one without content does not count.
 func Consolidate(ladder Ladder, steps []Facts) Consolidated {
 	c := Consolidated{Confidence: ladder.Default, Steps: len(steps)}
 	for i, f := range steps {
@@ -88,7 +88,7 @@ func union(have, more []string) []string {
 
 func addIssues(have, more []map[string]any) []map[string]any {
 	for _, issue := range more {
-		if !slices.ContainsFunc(have, same(issue)) {
+		if !Finding(issue).Empty() && !slices.ContainsFunc(have, same(issue)) {
 			have = append(have, issue)
 		}
 	}

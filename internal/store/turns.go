@@ -17,7 +17,7 @@ import (
 // Rows that have the original's columns alone are complete turns, in the order of their creation, after the numbered ones.
 func (s *Store) Load(ctx context.Context, id string) (*conversation.Conversation, error) {
 	th := &conversation.Conversation{ID: text(id)}
-	err := s.look(ctx, "load a conversation", func() error {
+	err := s.withRetry(ctx, "load a conversation", func() error {
 		var row, meta string
 		err := s.read.QueryRowContext(ctx, `SELECT id, title, tool_name, workspace, created_at, updated_at, metadata
 			FROM conversations WHERE continuation_id = $1`, th.ID).
@@ -44,7 +44,7 @@ func (s *Store) Load(ctx context.Context, id string) (*conversation.Conversation
 // turns reads the turns of the conversation with this row id, dropped ones left out.
 func (s *Store) turns(ctx context.Context, row string) ([]conversation.Turn, error) {
 	var files [][]string // ids, for each turn
-	turns, err := all(ctx, s.read, func(r *sql.Rows) (conversation.Turn, error) {
+	turns, err := queryAll(ctx, s.read, func(r *sql.Rows) (conversation.Turn, error) {
 		t, ids, err := scanTurn(r)
 		files = append(files, ids)
 		return t, err
