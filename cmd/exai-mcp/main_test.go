@@ -123,7 +123,7 @@ func TestConfig(t *testing.T) {
 
 func TestCall(t *testing.T) {
 	s := newSite(t, "LOG_LEVEL=warn")
-	s.vendors.On(emulator.Match{Text: "name two"}, emulator.Say("(emulated) one, two"))
+	s.vendors.On(emulator.Match{Text: "name two"}, emulator.Say("(emulated) one, two").With(emulator.DelayHeaders(300*time.Millisecond)))
 	code, out, errs := s.run(`{"prompt":"name two"}`, "call", "chat", "-")
 	assert.Equal(t, exitOK, code)
 	assert.Contains(t, out, `"content": "(emulated) one, two"`)

@@ -26,7 +26,8 @@ func TestProgressComesBeforeTheResultInEveryRevision(t *testing.T) {
 	for _, version := range server.Revisions() {
 		t.Run(version, func(t *testing.T) {
 			s := newSite(t, "CONVERSATION_STORAGE_BACKEND=memory", "LOG_LEVEL=error", "GLM_MAX_INFLIGHT=100", "MAX_INFLIGHT=100")
-			s.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply { return emulator.Say("(emulated)") })
+			slow := emulator.Say("(emulated)").With(emulator.DelayHeaders(300 * time.Millisecond)) // faster calls send no progress
+			s.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply { return slow })
 			c := s.serve()
 			c.handshake(version)
 			window := make(chan bool, atOnce)

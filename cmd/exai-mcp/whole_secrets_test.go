@@ -297,7 +297,7 @@ func TestSecretsStayInside(t *testing.T) {
 		s.environ = append(good, "CONVERSATION_STORAGE_BACKEND=sqlite") // what there is to search is in the folder
 		e.search()
 	})
-	t.Run("a tool falls", func(t *testing.T) {
+	t.Run("a tool panics", func(t *testing.T) {
 		s := newVault(t)
 		e := s.watch()
 		a := &app{environ: s.environ}
@@ -306,10 +306,11 @@ func TestSecretsStayInside(t *testing.T) {
 		var log syncBuffer
 		p, err := a.assemble(cfg, &log)
 		require.NoError(t, err)
-		r := p.dispatch.Call(context.Background(), tools.Invocation{
-			ID: "1", Tool: "chat", Arguments: json.RawMessage(`{"prompt":"x"}`), Received: time.Now(),
-			Progress: func(string) { panic("with " + glmSecret + " and " + kimiSecret + " and " + dbSecret) },
+		faulty := tools.New("chat", func(context.Context, chatInput) (*tools.Result, error) {
+			panic("with " + glmSecret + " and " + kimiSecret + " and " + dbSecret)
 		})
+		d := tools.NewDispatcher(&tools.Deps{Config: cfg, Log: p.log, Activity: p.activity}, []tools.Tool{faulty})
+		r := d.Call(context.Background(), tools.Invocation{ID: "1", Tool: "chat", Arguments: json.RawMessage(`{"prompt":"x"}`)})
 		p.close(time.Now().Add(goneWithin))
 		text, err := r.JSON()
 		require.NoError(t, err)
@@ -318,4 +319,8 @@ func TestSecretsStayInside(t *testing.T) {
 		e.text["reply"], e.text["log"] = string(text), log.String()
 		e.search()
 	})
+}
+
+type chatInput struct {
+	Prompt string `json:"prompt"`
 }

@@ -14,12 +14,24 @@ const maxWaiting = 1 << 20
 // one in never waits for the client, so a client that stops reading holds up nobody's work.
 type outbox struct {
 	mu      sync.Mutex
-	lines   [][]byte
+	lines   []outLine
 	waiting int // bytes in lines
 	closed  bool
 	wake    chan struct{} // holds one token when there is something to do
 	broken  chan struct{} // closed when the client can't be written to any more
 	done    chan struct{} // closed when the writer has ended
+}
+
+// outLine is one line to the client, without its newline.
+type outLine struct {
+	text  []byte
+	proof *delivery // nil: nobody needs to know when it was written
+}
+
+// delivery says when a line was written.
+type delivery struct {
+	done chan struct{} // closed when the line has been written
+	at   time.Time     // when that was; valid once done is closed
 }
 
 func newOutbox(w io.Writer) *outbox {
@@ -35,25 +47,37 @@ func (o *outbox) send(line []byte) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.add(line)
+	o.addLocked(outLine{text: line})
 }
 
 // offer hands in a notification, which is left out when the client is far behind.
 func (o *outbox) offer(line []byte) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.waiting < maxWaiting {
-		o.add(line)
-	}
+	o.offerLine(outLine{text: line})
 }
 
-func (o *outbox) add(line []byte) {
+// offerTracked is offer for a notification whose time of writing matters. It returns nil when the line is left out.
+func (o *outbox) offerTracked(line []byte) *delivery {
+	d := &delivery{done: make(chan struct{})}
+	if !o.offerLine(outLine{text: line, proof: d}) {
+		return nil
+	}
+	return d
+}
+
+func (o *outbox) offerLine(line outLine) (taken bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.waiting < maxWaiting && o.addLocked(line)
+}
+
+func (o *outbox) addLocked(line outLine) (taken bool) {
 	if o.closed {
-		return
+		return false
 	}
 	o.lines = append(o.lines, line)
-	o.waiting += len(line)
+	o.waiting += len(line.text)
 	o.signal()
+	return true
 }
 
 func (o *outbox) signal() {
@@ -95,20 +119,31 @@ func (o *outbox) run(w io.Writer) {
 	}
 }
 
-func (o *outbox) take() (lines [][]byte, closed bool) {
+func (o *outbox) take() (lines []outLine, closed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	lines, o.lines, o.waiting = o.lines, nil, 0
 	return lines, o.closed
 }
 
-// write sends lines in as few writes as they fit in. A bufio.Writer keeps its first error, so the last call tells all.
-func write(w *bufio.Writer, lines [][]byte) bool {
+// write sends lines in as few writes as they fit in. A bufio.Writer keeps its first error, so checking the last call is
+// enough.
+func write(w *bufio.Writer, lines []outLine) bool {
 	for _, line := range lines {
-		_, _ = w.Write(line)
+		_, _ = w.Write(line.text)
 		_ = w.WriteByte('\n')
 	}
-	return w.Flush() == nil
+	if w.Flush() != nil {
+		return false
+	}
+	now := time.Now()
+	for _, line := range lines {
+		if line.proof != nil {
+			line.proof.at = now
+			close(line.proof.done)
+		}
+	}
+	return true
 }
 
 // abandon gives up on a client that can't be written to.

@@ -27,7 +27,7 @@ func TestWhatWaitsForAClient(t *testing.T) {
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			for _, line := range o.lines {
-				n += len(line)
+				n += len(line.text)
 			}
 			return n
 		}

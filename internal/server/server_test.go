@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -292,4 +293,99 @@ func TestLogMessagesOfARequest(t *testing.T) {
 	log.Error("after it", zap.String("request_id", `"a"`))
 	require.NoError(t, p.hangUp())
 	assert.Empty(t, p.rest())
+}
+
+// The official TypeScript SDK confuses a progress notification with the answer behind it when it reads both at once.
+func TestAnAnswerIsWrittenWellAfterItsLastProgress(t *testing.T) {
+	fakes := map[string]handler{
+		"noted": func(_ context.Context, inv tools.Invocation) *tools.Result {
+			inv.Progress("working")
+			time.Sleep(time.Second)
+			inv.Progress("storing")
+			return says("done")
+		},
+		"early": func(_ context.Context, inv tools.Invocation) *tools.Result {
+			inv.Progress("working")
+			time.Sleep(time.Second)
+			return says("done")
+		},
+		"silent": func(context.Context, tools.Invocation) *tools.Result {
+			time.Sleep(time.Second)
+			return says("done")
+		},
+		"straggler": func(_ context.Context, inv tools.Invocation) *tools.Result {
+			inv.Progress("working")
+			time.AfterFunc(2*time.Millisecond, func() { inv.Progress("after the answer was ready") })
+			return says("done")
+		},
+	}
+	for _, c := range []struct {
+		tool  string
+		notes int
+		took  time.Duration
+	}{
+		{"noted", 2, time.Second + noteGap},
+		{"early", 1, time.Second},
+		{"silent", 0, time.Second},
+		{"straggler", 1, noteGap},
+	} {
+		t.Run(c.tool, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := connect(t, serverOf(nil, nil, fakes))
+				p.handshake(newest, `{}`)
+				start := time.Now()
+				p.call(newest, `1`, c.tool, `{}`, `"t"`)
+				notes := 0
+				got := p.next()
+				for ; got.Method != ""; got = p.next() {
+					notes++
+				}
+				assert.Equal(t, c.took, time.Since(start))
+				assert.Equal(t, c.notes, notes)
+				assert.JSONEq(t, `{"content":"done"}`, got.content(t))
+				require.NoError(t, p.hangUp())
+				assert.Empty(t, p.rest())
+			})
+		})
+	}
+	t.Run("other calls don't wait", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := connect(t, serverOf(nil, nil, fakes))
+			p.handshake(newest, `{}`)
+			start := time.Now()
+			p.call(newest, `1`, "straggler", `{}`, `"t"`)
+			assert.Equal(t, "notifications/progress", p.next().Method)
+			p.send(`{"jsonrpc":"2.0","id":2,"method":"ping"}`)
+			assert.Equal(t, "2", string(p.next().ID))
+			assert.Zero(t, time.Since(start))
+			assert.Equal(t, "1", string(p.next().ID))
+			assert.Equal(t, noteGap, time.Since(start))
+		})
+	})
+	t.Run("counts from the writing, not from the handing in", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := dial(t, serverOf(nil, nil, fakes))
+			read := func() {
+				_, err := p.out.Read(make([]byte, 64<<10)) // a pipe hands over what one Write wrote
+				require.NoError(t, err)
+			}
+			p.call(newest, `1`, "straggler", `{}`, `"t"`)
+			time.Sleep(time.Minute) // and all that time the client reads nothing
+			start := time.Now()
+			read()
+			read()
+			assert.Equal(t, noteGap, time.Since(start))
+		})
+	})
+	t.Run("a call may be cancelled meanwhile", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := connect(t, serverOf(nil, nil, fakes))
+			p.handshake(newest, `{}`)
+			p.call(newest, `1`, "straggler", `{}`, `"t"`)
+			assert.Equal(t, "notifications/progress", p.next().Method)
+			p.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
+			require.NoError(t, p.hangUp())
+			assert.Empty(t, p.rest())
+		})
+	})
 }

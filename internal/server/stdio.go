@@ -61,7 +61,9 @@ type call struct {
 	cancel  context.CancelCauseFunc
 	fault   *lineFault // why it can't be served, where a handler knows better words than mcp-go
 	// These are guarded by the conn's mutex.
-	over     bool             // answered or cancelled: the client hears no more of it
+	over     bool             // answered or cancelled: nothing more about it is sent
+	answered bool             // its answer is ready: no more progress
+	lastNote *delivery        // its latest progress notification; nil: none
 	logLevel mcp.LoggingLevel // from which it hears of log entries; "" for none
 }
 
@@ -255,6 +257,7 @@ func (c *conn) serve(ctx context.Context, k *call) {
 	answer := c.answer(ctx, k)
 	c.log.Debug("request served", zap.String("method", k.message.method), zap.String(requestIDField, string(k.message.id)),
 		zap.Duration("took", time.Since(k.message.received)))
+	c.separate(ctx, k)
 	c.mu.Lock() // not before: logging to the client takes it, too
 	defer c.mu.Unlock()
 	if k.over {

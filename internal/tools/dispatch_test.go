@@ -310,7 +310,8 @@ func TestProgress(t *testing.T) {
 		time.Sleep(time.Minute)
 		id := r.Body.Get("content").(string)
 		require.NotEmpty(t, h.lines)
-		assert.Zero(t, h.times[0], "at once")
+		assert.GreaterOrEqual(t, h.times[0], 200*time.Millisecond, "most calls are over before")
+		assert.LessOrEqual(t, h.times[0], 250*time.Millisecond)
 		for i, line := range h.lines {
 			assert.True(t, strings.HasPrefix(line, "continuation_id="+id+" | "), line)
 			if i > 0 {
@@ -318,7 +319,7 @@ func TestProgress(t *testing.T) {
 			}
 		}
 		all := strings.Join(h.lines, "\n")
-		for _, part := range []string{"echo, 0 s", "glm-5.3 asking, 0 s", "glm-5.3 thinking, 12 s, 10 tokens", "glm-5.3 thinking, 16 s, 20 tokens", "glm-5.3 writing, 18 s, 400 tokens"} {
+		for _, part := range []string{"glm-5.3 asking, 0 s", "glm-5.3 thinking, 12 s, 10 tokens", "glm-5.3 thinking, 16 s, 20 tokens", "glm-5.3 writing, 18 s, 400 tokens"} {
 			assert.Contains(t, all, part)
 		}
 	})

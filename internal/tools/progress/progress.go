@@ -1,6 +1,5 @@
-// Package progress turns what a call is doing into the short messages that a waiting client sees.
-//
-// It knows no protocol: a message is a string, and who asked for it gave a function.
+// Package progress turns what a call is doing into the short messages that a waiting client sees. A message is a string,
+// sent by the function that the caller passes.
 package progress
 
 import (
@@ -13,32 +12,31 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
+// The pace of the messages: clients are promised none in the first 200 ms of a call, the first by 250 ms, at most one per
+// 100 ms, and one at least every 5 s.
 const (
-	// every is how often a call speaks that has nothing new to say; clients are promised a message every 5 s.
-	every = 4 * time.Second
-	// pace is the least time between two messages. What changes meanwhile waits, and only what has come of it is told: a
-	// panel of many models does not flood its client, and the last message does not come right before the result, where
-	// clients made with MCP's TypeScript SDK can't tell any more what it belongs to.
-	pace = 200 * time.Millisecond
-	// maxLine is the longest message, in characters.
-	maxLine = 199
+	first    = 205 * time.Millisecond // from the call's start to its first message: most calls are over before
+	pace     = 110 * time.Millisecond // the least time between two messages; changes meanwhile become one message
+	interval = 4 * time.Second        // between messages when nothing changes
 )
 
-// Reporter speaks for one call. All its methods are safe for concurrent use and do nothing on a nil Reporter.
-type Reporter struct {
-	send  func(string) // nil: nobody listens
-	heard func(providers.Event)
-	id    string
-	start time.Time
-	stop  chan struct{}
-	done  chan struct{}
+// maxLine is the longest message, in characters.
+const maxLine = 199
 
-	mu     sync.Mutex
-	phase  string
-	models []*line
-	spoken time.Time // when the last message went out
-	unsaid bool      // there is news since
-	closed bool
+// Reporter sends one call's progress messages. All its methods are safe for concurrent use and do nothing on a nil Reporter.
+type Reporter struct {
+	send    func(string) // nil: the client wants no progress
+	onEvent func(providers.Event)
+	id      string
+	start   time.Time
+
+	mu       sync.Mutex
+	phase    string
+	models   []*line
+	earliest time.Time   // when the next message may be sent
+	timer    *time.Timer // sends the next message; nil when send is nil
+	waiting  bool        // there is news that no message has reported yet
+	closed   bool
 }
 
 // line is what one model is doing.
@@ -48,17 +46,18 @@ type line struct {
 	tokens int
 }
 
-// Start begins to report: the first message goes out at once, another when something has changed, at most five a second,
-// and at least one every 5 s until Stop. continuationID, when the call has one, leads every message. heard is told every event of a model. Both
-// functions may be nil.
-func Start(send func(message string), heard func(providers.Event), continuationID, phase string, start time.Time) *Reporter {
-	r := &Reporter{send: send, heard: heard, id: continuationID, phase: phase, start: start}
+// Start begins to report a call that began at start: the first message is sent 205 ms later, another when something has
+// changed, at most one per 110 ms, and at least one every 4 s until Stop. continuationID, when the call has one, leads every
+// message. onEvent receives every event of a model. Both functions may be nil.
+func Start(send func(message string), onEvent func(providers.Event), continuationID, phase string, start time.Time) *Reporter {
+	r := &Reporter{send: send, onEvent: onEvent, id: continuationID, phase: phase, start: start, earliest: start.Add(first)}
 	if send == nil {
 		return r
 	}
-	r.stop, r.done = make(chan struct{}), make(chan struct{})
-	r.speak()
-	go r.tick()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting = true
+	r.timer = time.AfterFunc(time.Until(r.earliest), r.tick)
 	return r
 }
 
@@ -68,16 +67,14 @@ func (r *Reporter) Stop() {
 		return
 	}
 	r.mu.Lock()
-	already := r.closed
+	defer r.mu.Unlock()
 	r.closed = true
-	r.mu.Unlock()
-	if r.send != nil && !already {
-		close(r.stop)
-		<-r.done
+	if r.timer != nil {
+		r.timer.Stop()
 	}
 }
 
-// ContinuationID is the id of the conversation that this call works on or will begin, "" for a call without one.
+// ContinuationID returns the id of the conversation that this call continues or will begin, "" for a call without one.
 func (r *Reporter) ContinuationID() string {
 	if r == nil {
 		return ""
@@ -85,7 +82,7 @@ func (r *Reporter) ContinuationID() string {
 	return r.id
 }
 
-// Phase says what the tool itself is doing, "reading files". It stands until a model begins.
+// Phase sets what the tool itself is doing, "reading files". It is shown until a model begins.
 func (r *Reporter) Phase(text string) {
 	if r == nil {
 		return
@@ -94,19 +91,19 @@ func (r *Reporter) Phase(text string) {
 	defer r.mu.Unlock()
 	if r.phase != text || len(r.models) > 0 {
 		r.phase, r.models = text, nil
-		r.speak()
+		r.changedLocked()
 	}
 }
 
-// Model gives a function for providers.Call.On that reports one model's call; several may run at once.
+// Model returns a function for providers.Call.On that reports one model's call; several may run at once.
 func (r *Reporter) Model() func(providers.Event) {
 	if r == nil {
 		return nil
 	}
 	l := &line{}
 	return func(e providers.Event) {
-		if r.heard != nil {
-			r.heard(e)
+		if r.onEvent != nil {
+			r.onEvent(e)
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -126,7 +123,7 @@ func (r *Reporter) Model() func(providers.Event) {
 		if !known {
 			r.models = append(r.models, l)
 		}
-		r.speak()
+		r.changedLocked()
 	}
 }
 
@@ -140,37 +137,37 @@ func describe(e providers.Event) string {
 	return string(e.Phase)
 }
 
+// tick is what the timer runs.
 func (r *Reporter) tick() {
-	defer close(r.done)
-	t := time.NewTicker(pace / 2)
-	defer t.Stop()
-	for {
-		select {
-		case <-r.stop:
-			return
-		case <-t.C:
-			r.mu.Lock()
-			if r.unsaid || time.Since(r.spoken) >= every {
-				r.speak()
-			}
-			r.mu.Unlock()
-		}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.emitLocked()
 	}
 }
 
-// speak sends the present line, or leaves it to a later tick when one went out just now. The caller holds the lock, so
-// messages stay in order and none follows Stop.
-func (r *Reporter) speak() {
-	if r.send == nil || r.closed {
+// changedLocked reports news: now, or as soon as a message may be sent.
+func (r *Reporter) changedLocked() {
+	if r.send == nil || r.closed || r.waiting {
 		return
 	}
-	if r.unsaid = time.Since(r.spoken) < pace; r.unsaid {
+	if wait := time.Until(r.earliest); wait > 0 {
+		r.waiting = true
+		r.timer.Reset(wait)
 		return
 	}
-	r.spoken = time.Now()
+	r.emitLocked()
+}
+
+// emitLocked sends the present state. The lock keeps messages in order, and keeps any from following Stop.
+func (r *Reporter) emitLocked() {
+	r.waiting = false
+	r.earliest = time.Now().Add(pace)
+	r.timer.Reset(interval)
 	r.send(r.text())
 }
 
+// text is one message: the continuation_id, then what each model, or else the tool, is doing.
 func (r *Reporter) text() string {
 	var parts []string
 	if r.id != "" {
@@ -206,7 +203,7 @@ type key struct{}
 // With puts a reporter on the context.
 func With(ctx context.Context, r *Reporter) context.Context { return context.WithValue(ctx, key{}, r) }
 
-// From gives the call's reporter, nil where there is none.
+// From returns the call's reporter, nil where there is none.
 func From(ctx context.Context) *Reporter {
 	r, _ := ctx.Value(key{}).(*Reporter)
 	return r
