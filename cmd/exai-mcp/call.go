@@ -14,6 +14,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 func (a *app) callCommand() *cobra.Command {
@@ -52,10 +53,10 @@ func (a *app) callTool(ctx context.Context, args []string, limited bool) error {
 	}
 	defer func() { p.close(time.Now().Add(goneWithin)) }()
 	p.database.begin()
-	tool := args[0]
+	name := args[0]
 	call := func() *tools.Result {
-		return p.dispatch.Call(ctx, tools.Invocation{
-			ID: "call", Tool: tool, Arguments: arguments, Received: time.Now(), Client: "exai-mcp call",
+		return p.dispatch.Call(ctx, tool.Invocation{
+			ID: "call", Tool: name, Arguments: arguments, Received: time.Now(), Client: "exai-mcp call",
 			Progress: func(message string) { fmt.Fprintln(a.errw, message) },
 		})
 	}
@@ -65,7 +66,7 @@ func (a *app) callTool(ctx context.Context, args []string, limited bool) error {
 		if !o.partial() || !first && !o.goesOn(p.caller.Background()) || o.ID == "" && len(o.Pending) == 0 {
 			break
 		}
-		if tool, arguments, err = o.again(tool, arguments); err != nil {
+		if name, arguments, err = o.again(name, arguments); err != nil {
 			return failure{err}
 		}
 		reply = call()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated parts of the documents")
@@ -73,7 +74,7 @@ func wholeFile(t *testing.T, file, want string) {
 }
 
 // shownTools are what clients see by default, in the order of the documents.
-func shownTools(t *testing.T) []tools.Tool {
+func shownTools(t *testing.T) []tool.Tool {
 	t.Helper()
 	s := newSite(t)
 	a := &app{environ: s.environ}

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
-	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 // example is one call of a tool, as docs/tools.md shows it.
@@ -233,7 +233,7 @@ func parameterTexts(t *testing.T) texts {
 var investigations = [...]string{"debug", "analyze", "thinkdeep", "codereview", "refactor", "secaudit", "testgen", "precommit"}
 
 // parametersOf are a tool's parameters in its own order, with the names of those that it requires.
-func parametersOf(t *testing.T, tool tools.Tool) (parameters []member, required []string) {
+func parametersOf(t *testing.T, tool tool.Tool) (parameters []member, required []string) {
 	t.Helper()
 	var schema struct {
 		Properties json.RawMessage
@@ -244,7 +244,7 @@ func parametersOf(t *testing.T, tool tools.Tool) (parameters []member, required 
 }
 
 // common are the parameters that all investigations have in the same form.
-func common(t *testing.T, all []tools.Tool) []member {
+func common(t *testing.T, all []tool.Tool) []member {
 	t.Helper()
 	var shared []member
 	for _, tool := range all {
@@ -267,7 +267,7 @@ func holds(parameters []member, p member) bool {
 }
 
 // writeParameters writes a tool's parameters as a table, but for those that are described elsewhere.
-func writeParameters(t *testing.T, b *strings.Builder, tool tools.Tool, elsewhere []member, about texts) {
+func writeParameters(t *testing.T, b *strings.Builder, tool tool.Tool, elsewhere []member, about texts) {
 	t.Helper()
 	parameters, required := parametersOf(t, tool)
 	if slices.Contains(investigations[:], tool.Name) {

@@ -22,6 +22,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/server"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
@@ -39,41 +40,15 @@ type program struct {
 	files    *workspace.Workspace
 	threads  *ask.Conversations
 	uploads  *upload.Queue
-	tools    []tools.Tool // that are shown
-	dispatch *tools.Dispatcher
+	tools    []tool.Tool // that are shown
+	dispatch *tool.Dispatcher
 	reading  *tools.Resources
 	prompts  *tools.Prompts
 	warnings []string // about settings, for people
 }
 
-// beginning is what needs no settings. It is made beside the rest.
-type beginning struct {
-	deps  *tools.Deps // of the tools, filled in later: they look at it when they are called
-	tools []tools.Tool
-	made  chan struct{} // closed when the tools are there
-}
-
-// begin makes the beginning of a program, and after it the tools' schemas, which nobody waits for but a client.
-func begin() *beginning {
-	b := &beginning{deps: &tools.Deps{}, made: make(chan struct{})}
-	go calls.Prepare()
-	go func() {
-		b.tools = tools.Catalog(b.deps)
-		close(b.made)
-		for _, t := range b.tools {
-			t.Schema()
-		}
-	}()
-	return b
-}
-
 // assemble puts the parts together, from the settings up. The log goes to logw.
 func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
-	return a.complete(begin(), cfg, logw)
-}
-
-// complete is assemble where the beginning is made already.
-func (a *app) complete(begun *beginning, cfg *config.Config, logw io.Writer) (*program, error) {
 	p := &program{cfg: cfg, build: thisBuild(), client: &server.Client{}}
 	toClient := activity.NewRedactor(cfg.Secrets()...).Core(p.client.LogCore())
 	p.log = activity.NewLogger(cfg, logw).WithOptions(zap.WrapCore(func(toStderr zapcore.Core) zapcore.Core {
@@ -93,7 +68,7 @@ func (a *app) complete(begun *beginning, cfg *config.Config, logw io.Writer) (*p
 	if err != nil {
 		return nil, err
 	}
-	p.joinTools(begun)
+	p.wireTools()
 	return p, nil
 }
 
@@ -121,8 +96,8 @@ func (p *program) connectVendors() error {
 	return nil
 }
 
-// joinTools completes what the tools work with, and makes the one entrance to them.
-func (p *program) joinTools(begun *beginning) {
+// wireTools makes the tools and the one entrance to them.
+func (p *program) wireTools() {
 	conversations := func(ctx context.Context) (conversation.Store, error) {
 		s, err := p.database.get(ctx)
 		if err != nil {
@@ -144,16 +119,14 @@ func (p *program) joinTools(begun *beginning) {
 	p.uploads = upload.New(upload.Options{
 		Config: p.cfg, Registry: p.registry, Caller: p.caller, Files: p.files, Activity: p.activity, Log: p.log,
 	})
-	<-begun.made
-	deps := begun.deps
-	*deps = tools.Deps{
+	deps := &tools.Deps{
 		Config: p.cfg, Registry: p.registry, Caller: p.caller, Conversations: p.threads, Store: conversations, Issues: issues,
 		Workspace: p.files, Uploads: p.uploads, Activity: p.activity, Log: p.log,
 		Version: tools.Version{Number: p.build.version, Commit: p.build.commit, Date: p.build.date, Protocols: server.Revisions()},
 	}
-	shown, warnings := tools.Select(p.cfg.Tools, begun.tools)
+	shown, warnings := tools.Shown(deps)
 	p.tools, p.warnings = shown, append(slices.Clone(p.cfg.Warnings), warnings...)
-	p.dispatch = tools.NewDispatcher(deps, p.tools)
+	p.dispatch = deps.Dispatcher(p.tools)
 	p.reading, p.prompts = tools.NewResources(deps), tools.NewPrompts(deps, p.tools)
 }
 

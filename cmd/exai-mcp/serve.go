@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/server"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
@@ -39,14 +40,14 @@ they are cancelled and stored. SIGTERM and SIGINT cancel at once. Either way it 
 func (a *app) serve(ctx context.Context) error {
 	collect := debug.SetGCPercent(-1)
 	defer debug.SetGCPercent(collect)
-	begun := begin()
+	go calls.Prepare() // beside reading the settings
 	cfg, err := a.load()
 	if err != nil {
 		return err
 	}
 	log := newPatient(a.errw)
 	defer log.close(flushWithin)
-	p, err := a.complete(begun, cfg, log)
+	p, err := a.assemble(cfg, log)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 // The secrets of a careful operator. Each piece of one can be told wherever it turns up, however the rest was cut off.
@@ -306,11 +307,11 @@ func TestSecretsStayInside(t *testing.T) {
 		var log syncBuffer
 		p, err := a.assemble(cfg, &log)
 		require.NoError(t, err)
-		faulty := tools.New("chat", func(context.Context, chatInput) (*tools.Result, error) {
+		faulty := tool.New("chat", func(context.Context, chatInput) (*tools.Result, error) {
 			panic("with " + glmSecret + " and " + kimiSecret + " and " + dbSecret)
 		})
-		d := tools.NewDispatcher(&tools.Deps{Config: cfg, Log: p.log, Activity: p.activity}, []tools.Tool{faulty})
-		r := d.Call(context.Background(), tools.Invocation{ID: "1", Tool: "chat", Arguments: json.RawMessage(`{"prompt":"x"}`)})
+		d := tool.NewDispatcher(tool.Options{Config: cfg, Log: p.log, Activity: p.activity}, []tool.Tool{faulty})
+		r := d.Call(context.Background(), tool.Invocation{ID: "1", Tool: "chat", Arguments: json.RawMessage(`{"prompt":"x"}`)})
 		p.close(time.Now().Add(goneWithin))
 		text, err := r.JSON()
 		require.NoError(t, err)

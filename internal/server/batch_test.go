@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 const batching = "2025-03-26" // the one revision that has batches
@@ -19,7 +20,7 @@ const batching = "2025-03-26" // the one revision that has batches
 // not wait for it.
 func TestBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := connect(t, serverOf(nil, nil, map[string]handler{"slow": func(ctx context.Context, inv tools.Invocation) *tools.Result {
+		p := connect(t, serverOf(nil, nil, map[string]handler{"slow": func(ctx context.Context, inv tool.Invocation) *tools.Result {
 			inv.Progress("working")
 			return slow(time.Second)(ctx, inv)
 		}}))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 type fakeInput struct {
@@ -21,9 +22,8 @@ type fakeInput struct {
 // The server with the real entrance to the tools behind it, and fake tools behind that.
 func TestThroughTheDispatcher(t *testing.T) {
 	serve := func(t *testing.T, f func(ctx context.Context, in fakeInput) (*tools.Result, error)) *peer {
-		d := &tools.Deps{Config: config.Default()}
-		list := []tools.Tool{tools.New("chat", f)}
-		p := connect(t, New(Options{Name: "n", Version: "v", Tools: list, Call: tools.NewDispatcher(d, list).Call}))
+		list := []tool.Tool{tool.New("chat", f)}
+		p := connect(t, New(Options{Name: "n", Version: "v", Tools: list, Call: tool.NewDispatcher(tool.Options{Config: config.Default()}, list).Call}))
 		p.handshake(newest, `{}`)
 		return p
 	}

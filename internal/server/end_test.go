@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 func TestEndOfInput(t *testing.T) {
@@ -36,7 +37,7 @@ func TestEndOfInput(t *testing.T) {
 	t.Run("then they are cancelled, and may store", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			stored := false
-			p := connect(t, serverOf(nil, nil, map[string]handler{"slow": func(ctx context.Context, inv tools.Invocation) *tools.Result {
+			p := connect(t, serverOf(nil, nil, map[string]handler{"slow": func(ctx context.Context, inv tool.Invocation) *tools.Result {
 				r := slow(time.Hour)(ctx, inv)
 				time.Sleep(100 * time.Millisecond)
 				stored = true
@@ -56,7 +57,7 @@ func TestEndOfInput(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
 			defer close(release)
-			p := connect(t, serverOf(nil, nil, map[string]handler{"deaf": func(context.Context, tools.Invocation) *tools.Result {
+			p := connect(t, serverOf(nil, nil, map[string]handler{"deaf": func(context.Context, tool.Invocation) *tools.Result {
 				<-release
 				return says("too late")
 			}}))
@@ -84,7 +85,7 @@ func TestSignal(t *testing.T) {
 	})
 	t.Run("takes no more calls", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			p := connect(t, serverOf(nil, nil, map[string]handler{"storing": func(ctx context.Context, _ tools.Invocation) *tools.Result {
+			p := connect(t, serverOf(nil, nil, map[string]handler{"storing": func(ctx context.Context, _ tool.Invocation) *tools.Result {
 				<-ctx.Done()
 				time.Sleep(time.Second)
 				return says("stored")
@@ -116,7 +117,7 @@ func TestSignal(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
 			defer close(release)
-			p := connect(t, serverOf(nil, nil, map[string]handler{"deaf": func(context.Context, tools.Invocation) *tools.Result {
+			p := connect(t, serverOf(nil, nil, map[string]handler{"deaf": func(context.Context, tool.Invocation) *tools.Result {
 				<-release
 				return says("too late")
 			}}))
@@ -134,7 +135,7 @@ func TestSignal(t *testing.T) {
 func TestClientThatStopsReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var finished atomic.Int32
-		p := dial(t, serverOf(nil, nil, map[string]handler{"chatty": func(_ context.Context, inv tools.Invocation) *tools.Result {
+		p := dial(t, serverOf(nil, nil, map[string]handler{"chatty": func(_ context.Context, inv tool.Invocation) *tools.Result {
 			for range 20000 { // more than may wait
 				inv.Progress(strings.Repeat("x", 150))
 			}
@@ -168,7 +169,7 @@ func TestClientThatIsGone(t *testing.T) {
 // The same when it is gone while calls may finish.
 func TestClientThatIsGoneAfterItsInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := dial(t, serverOf(nil, nil, map[string]handler{"chatty": func(ctx context.Context, inv tools.Invocation) *tools.Result {
+		p := dial(t, serverOf(nil, nil, map[string]handler{"chatty": func(ctx context.Context, inv tool.Invocation) *tools.Result {
 			time.Sleep(100 * time.Millisecond)
 			inv.Progress("for nobody")
 			return slow(time.Hour)(ctx, inv)

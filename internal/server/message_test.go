@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 // FuzzParseMessage holds the cutting against encoding/json.
@@ -51,7 +52,7 @@ func FuzzParseMessage(f *testing.F) {
 
 // What is no UTF-8 is replaced wherever it would come back: a client that decodes strictly dies of one such byte.
 func TestInvalidUTF8NeverComesBack(t *testing.T) {
-	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": func(_ context.Context, inv tools.Invocation) *tools.Result {
+	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": func(_ context.Context, inv tool.Invocation) *tools.Result {
 		inv.Progress("now")
 		return says(string(inv.Arguments))
 	}}))

@@ -16,12 +16,13 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // handler is a fake tool.
-type handler func(ctx context.Context, inv tools.Invocation) *tools.Result
+type handler func(ctx context.Context, inv tool.Invocation) *tools.Result
 
 // says is a result with one key.
 func says(text string) *tools.Result {
@@ -35,19 +36,20 @@ func serverOf(log *zap.Logger, client *Client, fakes map[string]handler) *Server
 	return New(Options{
 		Name: "exai-mcp", Version: "1.2.3", Instructions: "Ask for a second opinion.", Client: client, Log: log,
 		Tools: toolsOf(fakes),
-		Call:  func(ctx context.Context, inv tools.Invocation) *tools.Result { return fakes[inv.Tool](ctx, inv) },
+		Call:  func(ctx context.Context, inv tool.Invocation) *tools.Result { return fakes[inv.Tool](ctx, inv) },
 	})
 }
 
-func toolsOf(fakes map[string]handler) (list []tools.Tool) {
+type countInput struct {
+	N int `json:"n,omitempty"`
+}
+
+func toolsOf(fakes map[string]handler) (list []tool.Tool) {
 	for name := range fakes {
-		list = append(list, tools.Tool{
-			Name: name, Title: "The " + name, Description: "Does <it> & more.",
-			Annotations: tools.Annotations{ReadOnly: true, OpenWorld: true},
-			Schema: func() json.RawMessage {
-				return json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer"}}}`)
-			},
-		})
+		t := tool.New("version", func(context.Context, countInput) (*tools.Result, error) { return nil, nil },
+			tool.Hints(tool.Annotations{ReadOnly: true, OpenWorld: true}))
+		t.Name, t.Title, t.Description = name, "The "+name, "Does <it> & more."
+		list = append(list, t)
 	}
 	return list
 }

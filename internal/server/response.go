@@ -10,7 +10,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	mcpserver "github.com/mark3labs/mcp-go/server"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 // encode writes a value as one line without its newline. Text stays as it is: code is full of < and &, and escaping them
@@ -99,7 +99,7 @@ type listedTool struct {
 }
 
 // ListTools is what tools/list answers a client of the newest revision with a handshake.
-func ListTools(list []tools.Tool) ([]byte, error) {
+func ListTools(list []tool.Tool) ([]byte, error) {
 	result := mcp.ListToolsResult{}
 	for _, t := range list {
 		result.Tools = append(result.Tools, toolOf(t))

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 // Options are what a Server is made of.
@@ -21,11 +22,11 @@ type Options struct {
 	Name         string // as clients show it
 	Version      string
 	Instructions string // what a client tells its model about the server, in the handshake
-	Tools        []tools.Tool
+	Tools        []tool.Tool
 	Resources    Resources // nil: none
 	Prompts      Prompts   // nil: none
-	// Call runs a tool within its limit and always returns a result; tools.Dispatcher.Call is one.
-	Call   func(ctx context.Context, inv tools.Invocation) *tools.Result
+	// Call runs a tool within its limit and always returns a result; tool.Dispatcher.Call is one.
+	Call   func(ctx context.Context, inv tool.Invocation) *tools.Result
 	Client *Client     // nil when nobody asks for it
 	Log    *zap.Logger // nil logs nothing
 }
@@ -33,8 +34,8 @@ type Options struct {
 // Server answers one MCP client. Make one with New and run it with Serve.
 type Server struct {
 	mcp       *mcpserver.MCPServer
-	call      func(ctx context.Context, inv tools.Invocation) *tools.Result
-	tools     map[string]tools.Tool
+	call      func(ctx context.Context, inv tool.Invocation) *tools.Result
+	tools     map[string]tool.Tool
 	resources Resources
 	prompts   Prompts
 	client    *Client
@@ -43,7 +44,7 @@ type Server struct {
 
 // New makes a server of its tools. It opens nothing.
 func New(o Options) *Server {
-	s := &Server{call: o.Call, tools: map[string]tools.Tool{}, resources: o.Resources, prompts: o.Prompts, client: o.Client, log: o.Log}
+	s := &Server{call: o.Call, tools: map[string]tool.Tool{}, resources: o.Resources, prompts: o.Prompts, client: o.Client, log: o.Log}
 	if s.client == nil {
 		s.client = &Client{}
 	}
@@ -70,7 +71,7 @@ func New(o Options) *Server {
 }
 
 // toolOf is a tool as the newest revision knows it.
-func toolOf(t tools.Tool) mcp.Tool {
+func toolOf(t tool.Tool) mcp.Tool {
 	return mcp.Tool{
 		Name: t.Name, Title: t.Title, Description: t.Description, RawInputSchema: t.Schema(),
 		Annotations: mcp.ToolAnnotation{
@@ -127,7 +128,7 @@ func (s *Server) callTool(ctx context.Context, _ mcp.CallToolRequest) (*mcp.Call
 	}
 	r, k := revisionOf(ctx), at.call
 	defer at.conn.listen(ctx, k)()
-	reply := s.call(ctx, tools.Invocation{
+	reply := s.call(ctx, tool.Invocation{
 		ID:        string(k.message.id),
 		Tool:      k.tool.name,
 		Arguments: k.tool.arguments,

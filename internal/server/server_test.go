@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 func TestRevisionsAreThoseThatAreTested(t *testing.T) {
@@ -84,7 +85,7 @@ func TestToolsListPerRevision(t *testing.T) {
 func TestResultPerRevision(t *testing.T) {
 	for _, version := range Revisions() {
 		t.Run(version, func(t *testing.T) {
-			p := connect(t, serverOf(nil, nil, map[string]handler{"fail": func(context.Context, tools.Invocation) *tools.Result {
+			p := connect(t, serverOf(nil, nil, map[string]handler{"fail": func(context.Context, tool.Invocation) *tools.Result {
 				r := says("a < b && c > d")
 				r.Body.Set("n", json.Number("9007199254740993"))
 				r.IsError = true
@@ -125,8 +126,8 @@ func TestWithoutAHandshake(t *testing.T) {
 func TestWhatAToolIsTold(t *testing.T) {
 	for version, client := range map[string]string{"2025-06-18": "probe 9", "2026-07-28": "modern 1"} {
 		t.Run(version, func(t *testing.T) {
-			heard := make(chan tools.Invocation, 1)
-			p := connect(t, serverOf(nil, nil, map[string]handler{"echo": func(_ context.Context, inv tools.Invocation) *tools.Result {
+			heard := make(chan tool.Invocation, 1)
+			p := connect(t, serverOf(nil, nil, map[string]handler{"echo": func(_ context.Context, inv tool.Invocation) *tools.Result {
 				heard <- inv
 				return says("")
 			}}))
@@ -154,7 +155,7 @@ func TestProgressComesBeforeTheResult(t *testing.T) {
 	for _, version := range Revisions() {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			p := connect(t, serverOf(nil, nil, map[string]handler{"busy": func(_ context.Context, inv tools.Invocation) *tools.Result {
+			p := connect(t, serverOf(nil, nil, map[string]handler{"busy": func(_ context.Context, inv tool.Invocation) *tools.Result {
 				inv.Progress("first")
 				inv.Progress(strings.Repeat("é", 300))
 				return says("done")
@@ -194,7 +195,7 @@ func TestProgressComesBeforeTheResult(t *testing.T) {
 }
 
 func TestProgressTokens(t *testing.T) {
-	p := connect(t, serverOf(nil, nil, map[string]handler{"busy": func(_ context.Context, inv tools.Invocation) *tools.Result {
+	p := connect(t, serverOf(nil, nil, map[string]handler{"busy": func(_ context.Context, inv tool.Invocation) *tools.Result {
 		if inv.Progress == nil {
 			return says("no token")
 		}
@@ -272,7 +273,7 @@ func TestLogMessages(t *testing.T) {
 func TestLogMessagesOfARequest(t *testing.T) {
 	client := &Client{}
 	log := zap.New(client.LogCore())
-	p := connect(t, serverOf(nil, client, map[string]handler{"fail": func(_ context.Context, inv tools.Invocation) *tools.Result {
+	p := connect(t, serverOf(nil, client, map[string]handler{"fail": func(_ context.Context, inv tool.Invocation) *tools.Result {
 		log.Warn("about it", zap.String("request_id", inv.ID))
 		log.Info("below its level", zap.String("request_id", inv.ID))
 		log.Error("about another", zap.String("request_id", `"other"`))
@@ -298,22 +299,22 @@ func TestLogMessagesOfARequest(t *testing.T) {
 // The official TypeScript SDK confuses a progress notification with the answer behind it when it reads both at once.
 func TestAnAnswerIsWrittenWellAfterItsLastProgress(t *testing.T) {
 	fakes := map[string]handler{
-		"noted": func(_ context.Context, inv tools.Invocation) *tools.Result {
+		"noted": func(_ context.Context, inv tool.Invocation) *tools.Result {
 			inv.Progress("working")
 			time.Sleep(time.Second)
 			inv.Progress("storing")
 			return says("done")
 		},
-		"early": func(_ context.Context, inv tools.Invocation) *tools.Result {
+		"early": func(_ context.Context, inv tool.Invocation) *tools.Result {
 			inv.Progress("working")
 			time.Sleep(time.Second)
 			return says("done")
 		},
-		"silent": func(context.Context, tools.Invocation) *tools.Result {
+		"silent": func(context.Context, tool.Invocation) *tools.Result {
 			time.Sleep(time.Second)
 			return says("done")
 		},
-		"straggler": func(_ context.Context, inv tools.Invocation) *tools.Result {
+		"straggler": func(_ context.Context, inv tool.Invocation) *tools.Result {
 			inv.Progress("working")
 			time.AfterFunc(2*time.Millisecond, func() { inv.Progress("after the answer was ready") })
 			return says("done")

@@ -17,7 +17,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"go.uber.org/zap"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 // Why a call's context ended, by context.Cause.
@@ -212,7 +212,7 @@ func (c *conn) takeToolCall(k *call) (err error) {
 	}
 	if _, known := c.server.tools[k.tool.name]; !known {
 		meant := ";"
-		if near := tools.Nearest(k.tool.name, slices.Sorted(maps.Keys(c.server.tools))); len(near) > 0 {
+		if near := tool.Nearest(k.tool.name, slices.Sorted(maps.Keys(c.server.tools))); len(near) > 0 {
 			meant = "; did you mean " + strings.Join(near, " or ") + "?"
 		}
 		return errors.New("there is no tool " + quote(k.tool.name) + meant + " tools/list names those that there are")

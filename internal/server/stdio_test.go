@@ -19,13 +19,14 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 const newest = "2025-11-25" // the newest revision with a handshake
 
 // slow works for a time, or until it is told to stop.
 func slow(d time.Duration) handler {
-	return func(ctx context.Context, _ tools.Invocation) *tools.Result {
+	return func(ctx context.Context, _ tool.Invocation) *tools.Result {
 		select {
 		case <-time.After(d):
 			return says("done")
@@ -36,7 +37,7 @@ func slow(d time.Duration) handler {
 }
 
 func TestIDsComeBackByteForByte(t *testing.T) {
-	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": func(_ context.Context, inv tools.Invocation) *tools.Result {
+	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": func(_ context.Context, inv tool.Invocation) *tools.Result {
 		return says(string(inv.Arguments))
 	}}))
 	for _, id := range []string{`1`, `0`, `-7`, `9007199254740993`, `18446744073709551615`, `1.50`, `""`, `"a"`, `"q\"uo\u00e9"`, `"<&>"`} {
@@ -58,7 +59,7 @@ func TestIDsComeBackByteForByte(t *testing.T) {
 }
 
 func TestMembersMayComeInAnyOrder(t *testing.T) {
-	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": func(_ context.Context, inv tools.Invocation) *tools.Result {
+	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": func(_ context.Context, inv tool.Invocation) *tools.Result {
 		return says(string(inv.Arguments))
 	}}))
 	p.send(`{"params":{"_meta":{},"arguments":{"id":"inner","method":"x"},"name":"echo"},"method":"tools/call","ID":"no","id":5,"jsonrpc":"2.0"}`)
@@ -204,7 +205,7 @@ func TestCancelledCallsAreStoppedAndNotAnswered(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			causes := make(chan error, 1)
 			var late func(string)
-			p := connect(t, serverOf(nil, nil, map[string]handler{"slow": func(ctx context.Context, inv tools.Invocation) *tools.Result {
+			p := connect(t, serverOf(nil, nil, map[string]handler{"slow": func(ctx context.Context, inv tool.Invocation) *tools.Result {
 				inv.Progress("working")
 				late = inv.Progress
 				<-ctx.Done()
@@ -233,7 +234,7 @@ func TestCancelRightAfterTheCall(t *testing.T) {
 	const n = 500
 	var stopped sync.WaitGroup
 	stopped.Add(n)
-	p := connect(t, serverOf(nil, nil, map[string]handler{"slow": func(ctx context.Context, _ tools.Invocation) *tools.Result {
+	p := connect(t, serverOf(nil, nil, map[string]handler{"slow": func(ctx context.Context, _ tool.Invocation) *tools.Result {
 		<-ctx.Done()
 		if errors.Is(context.Cause(ctx), ErrCancelledByClient) {
 			stopped.Done()
@@ -253,7 +254,7 @@ func TestCancelRightAfterTheCall(t *testing.T) {
 func TestDuplicateIDsAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int32
-		p := connect(t, serverOf(nil, nil, map[string]handler{"slow": func(ctx context.Context, inv tools.Invocation) *tools.Result {
+		p := connect(t, serverOf(nil, nil, map[string]handler{"slow": func(ctx context.Context, inv tool.Invocation) *tools.Result {
 			calls.Add(1)
 			return slow(time.Second)(ctx, inv)
 		}}))
@@ -276,8 +277,8 @@ func TestDuplicateIDsAreRefused(t *testing.T) {
 func TestPanicsAreHidden(t *testing.T) {
 	core, logged := observer.New(zap.DebugLevel)
 	p := connect(t, serverOf(zap.New(core), nil, map[string]handler{
-		"boom": func(context.Context, tools.Invocation) *tools.Result { panic("boom: the secret") },
-		"nil":  func(context.Context, tools.Invocation) *tools.Result { return nil },
+		"boom": func(context.Context, tool.Invocation) *tools.Result { panic("boom: the secret") },
+		"nil":  func(context.Context, tool.Invocation) *tools.Result { return nil },
 	}))
 	p.handshake(newest, `{}`)
 	for _, tool := range []string{"boom", "nil"} {
@@ -294,7 +295,7 @@ func TestPanicsAreHidden(t *testing.T) {
 }
 
 func TestLongLines(t *testing.T) {
-	p := connect(t, serverOf(nil, nil, map[string]handler{"len": func(_ context.Context, inv tools.Invocation) *tools.Result {
+	p := connect(t, serverOf(nil, nil, map[string]handler{"len": func(_ context.Context, inv tool.Invocation) *tools.Result {
 		var args struct{ Text string }
 		if err := json.Unmarshal(inv.Arguments, &args); err != nil {
 			return says(err.Error())

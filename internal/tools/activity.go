@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
@@ -33,8 +35,8 @@ type activityInput struct {
 	Images         []string `json:"images,omitempty"`
 }
 
-func activityTool(d *Deps) Tool {
-	return New("activity", d.activity, Hints(Annotations{ReadOnly: true, Idempotent: true}))
+func activityTool(d *Deps) tool.Tool {
+	return tool.New("activity", d.activity, tool.Hints(tool.Annotations{ReadOnly: true, Idempotent: true}))
 }
 
 // activity shows what is going on (calls, and answers that go on behind them) and the end of the activity log.
@@ -85,7 +87,7 @@ func (in activityInput) query(m *Metadata) (q activity.Query, err error) {
 	}
 	if in.Filter != "" {
 		if q.Filter, err = regexp.Compile(in.Filter); err != nil {
-			return q, reply.Refuse("It takes RE2's syntax: no lookaheads and no backreferences. (?i) ignores case.", "filter is no regular expression: %s.", cut(in.Filter))
+			return q, reply.Refuse("It takes RE2's syntax: no lookaheads and no backreferences. (?i) ignores case.", "filter is no regular expression: %s.", reply.Clip(in.Filter))
 		}
 	}
 	if q.Since, err = timeOf("since", in.Since); err != nil {
@@ -124,7 +126,7 @@ func timeOf(name, text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, reply.Refuse("Write it like 2026-11-23T12:00:00Z.", "%s is no time: %s.", name, show(text))
+	return time.Time{}, reply.Refuse("Write it like 2026-11-23T12:00:00Z.", "%s is no time: %s.", name, reply.Quote(text))
 }
 
 // running is the work in progress but for the call that asks, of one conversation where one is named.
@@ -134,7 +136,7 @@ func (d *Deps) running(ctx context.Context, continuationID string) []activity.Ru
 		return list
 	}
 	for _, w := range d.Activity.Running() {
-		if w.ID != callOf(ctx).ID && (continuationID == "" || w.ContinuationID == continuationID) {
+		if w.ID != tool.CallFrom(ctx).ID && (continuationID == "" || w.ContinuationID == continuationID) {
 			list = append(list, w)
 		}
 	}

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 
@@ -21,7 +22,7 @@ func (in analyzeInput) Facts() workflow.Facts {
 }
 
 // analyze assesses code: the caller reads it, an expert judges.
-func analyze(d *Deps) Tool {
+func analyze(d *Deps) tool.Tool {
 	return investigator[analyzeInput](d, analyzeSpec, nil)
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
@@ -13,8 +15,8 @@ type capabilitiesInput struct {
 	InvalidateCache bool `json:"invalidate_cache,omitempty"`
 }
 
-func providerCapabilities(d *Deps) Tool {
-	return New("provider_capabilities", d.capabilities, Hints(Annotations{ReadOnly: true, Idempotent: true, OpenWorld: true}))
+func providerCapabilities(d *Deps) tool.Tool {
+	return tool.New("provider_capabilities", d.capabilities, tool.Hints(tool.Annotations{ReadOnly: true, Idempotent: true, OpenWorld: true}))
 }
 
 // advancedTools are for those who look into the server itself.

@@ -1,9 +1,12 @@
+// Package tools holds the 29 tools, one short file each, and what clients read and pick besides: resources, prompts,
+// completions. It knows no protocol: the server maps its values to MCP.
 package tools
 
-// Catalog is every tool there is, in the order of the documents. Which of them are shown is Shown's business. A tool looks
-// at d when it is called, not before, so that the parts of the program can be made side by side.
-func Catalog(d *Deps) []Tool {
-	return []Tool{
+import "github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
+// Catalog is every tool there is, in the order of the documents. Which of them are shown is Shown's business.
+func Catalog(d *Deps) []tool.Tool {
+	return []tool.Tool{
 		// A model's opinion
 		chat(d),
 		challenge(d),

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -44,7 +46,7 @@ func indented(t *testing.T, text []byte) []byte {
 	return b.Bytes()
 }
 
-func everyTool() []Tool { return Catalog(&Deps{Config: config.Default()}) }
+func everyTool() []tool.Tool { return Catalog(&Deps{Config: config.Default()}) }
 
 func TestSchemas(t *testing.T) {
 	for _, tool := range everyTool() {
@@ -103,7 +105,7 @@ type listed struct {
 	Title       string          `json:"title"`
 }
 
-func listSize(t *testing.T, tools []Tool) int {
+func listSize(t *testing.T, tools []tool.Tool) int {
 	t.Helper()
 	list := []listed{}
 	for _, tool := range tools {
@@ -259,7 +261,7 @@ func TestOriginalSchemasAreTheFloor(t *testing.T) {
 				t.Helper()
 				text, err := json.Marshal(args)
 				require.NoError(t, err)
-				_, err = tool.prepare(text, cfg)
+				_, _, err = tool.Check(text, cfg)
 				assert.NoError(t, err, "%s", text)
 			}
 			accept(minimal)
@@ -332,5 +334,13 @@ func TestInstructions(t *testing.T) {
 			continue
 		}
 		assert.Contains(t, text, name, fmt.Sprintf("the instructions say when to use %s", name))
+	}
+}
+
+// Some clients turn schemas into dialects that know neither a list of types nor null.
+func TestSchemasNameOneTypeEach(t *testing.T) {
+	for _, tool := range everyTool() {
+		assert.NotContains(t, string(tool.Schema()), `"type":[`, tool.Name)
+		assert.NotContains(t, string(tool.Schema()), `"null"`, tool.Name)
 	}
 }

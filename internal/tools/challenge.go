@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
@@ -15,8 +17,8 @@ type challengeInput struct {
 	Prompt string `json:"prompt" jsonschema:"The statement or objection, word for word."`
 }
 
-func challenge(d *Deps) Tool {
-	return New("challenge", d.challenge, Hints(Annotations{ReadOnly: true}), Threaded())
+func challenge(d *Deps) tool.Tool {
+	return tool.New("challenge", d.challenge, tool.Hints(tool.Annotations{ReadOnly: true}), tool.Threaded())
 }
 
 // challenge puts a statement into a frame that makes its reader judge it afresh. No model is asked: the reader is the

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
@@ -25,8 +27,8 @@ type chatInput struct {
 	Offset         *int     `json:"offset,omitempty" minimum:"0" jsonschema:"With a blank prompt: more.next_offset."`
 }
 
-func chat(d *Deps) Tool {
-	return New("chat", d.chat, Hints(Annotations{ReadOnly: true, OpenWorld: true}), Threaded())
+func chat(d *Deps) tool.Tool {
+	return tool.New("chat", d.chat, tool.Hints(tool.Annotations{ReadOnly: true, OpenWorld: true}), tool.Threaded())
 }
 
 func (d *Deps) chat(ctx context.Context, in chatInput) (*Result, error) {

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -26,7 +28,7 @@ import (
 
 // house is the whole of the tools over stub vendors, a store in a map and a folder.
 type house struct {
-	*Dispatcher
+	*tool.Dispatcher
 	t        testing.TB
 	deps     *Deps
 	store    *asktest.Store
@@ -55,7 +57,7 @@ func newHouse(t testing.TB, glm asktest.Chat, set ...func(*config.Config)) *hous
 		Version: Version{Number: "1.2.3", Commit: "abcdef0", Date: "2026-11-23", Protocols: []string{"2025-11-25"}},
 	}
 	shown, _ := Shown(h.deps)
-	h.Dispatcher = NewDispatcher(h.deps, shown)
+	h.Dispatcher = h.deps.Dispatcher(shown)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -74,11 +76,11 @@ func (h *house) file(name, text string) string {
 }
 
 // call calls a tool and gives its reply as a client reads it.
-func (h *house) call(tool string, args map[string]any) (map[string]any, string) {
+func (h *house) call(name string, args map[string]any) (map[string]any, string) {
 	h.t.Helper()
 	text, err := json.Marshal(args)
 	require.NoError(h.t, err)
-	r := h.Call(h.t.Context(), Invocation{Tool: tool, Arguments: text, Client: "test 1"})
+	r := h.Call(h.t.Context(), tool.Invocation{Tool: name, Arguments: text, Client: "test 1"})
 	text, err = r.JSON()
 	require.NoError(h.t, err)
 	var object map[string]any
@@ -302,13 +304,12 @@ func TestChatPartialAndFetch(t *testing.T) {
 			pieces = append(pieces, providers.Delta{Content: "x"})
 		}
 		h := newHouse(t, asktest.Drips(time.Second, pieces...))
-		var hear heard
-		r := h.Call(t.Context(), Invocation{Tool: "chat", Arguments: json.RawMessage(`{"prompt":"count"}`), Progress: hear.progress(t)})
-		hear.end()
+		var lines []string // sent by turns
+		r := h.Call(t.Context(), tool.Invocation{Tool: "chat", Arguments: json.RawMessage(`{"prompt":"count"}`), Progress: func(line string) { lines = append(lines, line) }})
 		assert.Equal(t, "partial", r.Body.Get("status"))
 		id := r.Body.Get("continuation_offer").(*Object).Get("continuation_id").(string)
-		assert.True(t, strings.HasPrefix(hear.lines[0], "continuation_id="+id), "the first message names the thread")
-		assert.Contains(t, strings.Join(hear.lines, "\n"), "glm-5.3-flash writing")
+		assert.True(t, strings.HasPrefix(lines[0], "continuation_id="+id), "the first message names the thread")
+		assert.Contains(t, strings.Join(lines, "\n"), "glm-5.3-flash writing")
 		object, _ := h.call("chat", map[string]any{"prompt": " ", "continuation_id": id})
 		assert.Equal(t, "continuation_available", object["status"])
 		assert.Equal(t, strings.Repeat("x", 35), object["content"])

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 
@@ -28,7 +29,7 @@ func (in codereviewInput) Facts() workflow.Facts {
 }
 
 // codereview reviews code: the caller reads it, an expert checks, a verdict ends it.
-func codereview(d *Deps) Tool {
+func codereview(d *Deps) tool.Tool {
 	return investigator[codereviewInput](d, codereviewSpec, nil)
 }
 

@@ -3,6 +3,8 @@ package tools
 import (
 	"context"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
@@ -33,7 +35,7 @@ var consensusSpec = workflow.Spec{Tool: "consensus"}
 
 // consensus asks several models at once, each blind to the others. A caller that goes on with steps 2 and later gets the
 // same answers one by one.
-func consensus(d *Deps) Tool {
+func consensus(d *Deps) tool.Tool {
 	return stepper(d, consensusSpec, func(ctx context.Context, step workflow.Step, in consensusInput) (*Result, error) {
 		engine := d.engine()
 		if in.StepNumber > 1 && step.Facts.ContinuationID != "" {
@@ -48,5 +50,5 @@ func consensus(d *Deps) Tool {
 			result.Metadata.Note(notes...)
 		}
 		return result, err
-	}, Hints(Annotations{ReadOnly: true, OpenWorld: true}), Class(config.ClassExpert))
+	}, tool.Hints(tool.Annotations{ReadOnly: true, OpenWorld: true}), tool.Class(config.ClassExpert))
 }

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 
@@ -18,7 +19,7 @@ func (in debugInput) Facts() workflow.Facts {
 }
 
 // debug finds a bug's root cause: the caller investigates, an expert checks.
-func debug(d *Deps) Tool {
+func debug(d *Deps) tool.Tool {
 	return investigator[debugInput](d, debugSpec, nil)
 }
 

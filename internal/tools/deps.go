@@ -11,6 +11,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
@@ -37,6 +38,11 @@ type Version struct {
 	Commit    string   // short, "" when unknown
 	Date      string   // of the commit, YYYY-MM-DD, "" when unknown
 	Protocols []string // MCP revisions that the server speaks, the newest first
+}
+
+// Dispatcher returns the one entrance to these tools.
+func (d *Deps) Dispatcher(shown []tool.Tool) *tool.Dispatcher {
+	return tool.NewDispatcher(tool.Options{Config: d.Config, Activity: d.Activity, Log: d.Log}, shown)
 }
 
 func (d *Deps) log() *zap.Logger {

@@ -3,6 +3,8 @@ package tools
 import (
 	"strconv"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 
@@ -29,7 +31,7 @@ func (in docgenInput) Facts() workflow.Facts {
 }
 
 // docgen guides the caller through documenting files, one a step, and ends only when all are done. It calls no model.
-func docgen(d *Deps) Tool {
+func docgen(d *Deps) tool.Tool {
 	return local(d, docgenSpec, docgenReply)
 }
 

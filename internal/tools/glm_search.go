@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
@@ -21,8 +23,8 @@ type glmSearchInput struct {
 	UserID    *string `json:"user_id,omitempty" types:"string,null"`
 }
 
-func glmWebSearch(d *Deps) Tool {
-	return New("glm_web_search", d.glmSearch, Hints(Annotations{ReadOnly: true, OpenWorld: true}))
+func glmWebSearch(d *Deps) tool.Tool {
+	return tool.New("glm_web_search", d.glmSearch, tool.Hints(tool.Annotations{ReadOnly: true, OpenWorld: true}))
 }
 
 // glmSearch searches the web by Z.ai's endpoint, which calls no model, and gives the vendor's reply as it is.

@@ -3,6 +3,8 @@ package tools
 import (
 	"context"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
 )
@@ -12,8 +14,8 @@ type glmUploadInput struct {
 	Purpose string `json:"purpose,omitempty" enum:"agent" default:"agent"`
 }
 
-func glmUploadFile(d *Deps) Tool {
-	return New("glm_upload_file", d.glmUpload, Hints(Annotations{OpenWorld: true}), Class(config.ClassFile))
+func glmUploadFile(d *Deps) tool.Tool {
+	return tool.New("glm_upload_file", d.glmUpload, tool.Hints(tool.Annotations{OpenWorld: true}), tool.Class(config.ClassFile))
 }
 
 // glmUpload stores a file at Z.ai.

@@ -3,6 +3,8 @@ package tools
 import (
 	"context"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
@@ -11,8 +13,8 @@ type healthInput struct {
 	TailLines int `json:"tail_lines,omitempty" default:"50"`
 }
 
-func health(d *Deps) Tool {
-	return New("health", d.health, Hints(Annotations{ReadOnly: true, Idempotent: true}))
+func health(d *Deps) tool.Tool {
+	return tool.New("health", d.health, tool.Hints(tool.Annotations{ReadOnly: true, Idempotent: true}))
 }
 
 // metrics are the lines of the activity log that tell of requests to vendors and of what ended them.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
@@ -45,7 +47,7 @@ type issuesInput struct {
 	Offset          int      `json:"offset,omitempty" minimum:"0"`
 }
 
-func issues(d *Deps) Tool { return New("issues", d.issues) }
+func issues(d *Deps) tool.Tool { return tool.New("issues", d.issues) }
 
 // issueAction is what one action needs, what else it takes, and what it does.
 type issueAction struct {

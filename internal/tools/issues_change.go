@@ -49,7 +49,7 @@ func fixDate(text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, reply.Refuse("Send 2026-01-31, or with a time, 2026-01-31T15:04:05Z.", "fix_date %q is no date.", cut(text))
+	return time.Time{}, reply.Refuse("Send 2026-01-31, or with a time, 2026-01-31T15:04:05Z.", "fix_date %q is no date.", reply.Clip(text))
 }
 
 // change is what the arguments ask to change.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
@@ -13,8 +15,8 @@ type extractInput struct {
 	Purpose string   `json:"purpose,omitempty" enum:"file-extract,assistants"`
 }
 
-func kimiUploadAndExtract(d *Deps) Tool {
-	return New("kimi_upload_and_extract", d.extract, Hints(Annotations{Idempotent: true, OpenWorld: true}), Class(config.ClassFile))
+func kimiUploadAndExtract(d *Deps) tool.Tool {
+	return tool.New("kimi_upload_and_extract", d.extract, tool.Hints(tool.Annotations{Idempotent: true, OpenWorld: true}), tool.Class(config.ClassFile))
 }
 
 // extract gives the text of files as the system messages that Kimi's models take them in.

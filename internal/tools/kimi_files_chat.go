@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -24,8 +26,8 @@ type filesChatInput struct {
 	Temperature *float64 `json:"temperature,omitempty" default:"0.3"`
 }
 
-func kimiMultiFileChat(d *Deps) Tool {
-	return New("kimi_multi_file_chat", d.filesChat, Hints(Annotations{OpenWorld: true}), Threaded(), Class(config.ClassFile))
+func kimiMultiFileChat(d *Deps) tool.Tool {
+	return tool.New("kimi_multi_file_chat", d.filesChat, tool.Hints(tool.Annotations{OpenWorld: true}), tool.Threaded(), tool.Class(config.ClassFile))
 }
 
 // filesChat asks a Kimi model about files: each goes to it as a system message of its own, with the text that Kimi

@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
 type headersInput struct {
@@ -23,8 +26,8 @@ type headersInput struct {
 	ToolName    string   `json:"tool_name,omitempty" default:"kimi_capture_headers"`
 }
 
-func kimiCaptureHeaders(d *Deps) Tool {
-	return New("kimi_capture_headers", d.captureHeaders, Hints(Annotations{ReadOnly: true, OpenWorld: true}))
+func kimiCaptureHeaders(d *Deps) tool.Tool {
+	return tool.New("kimi_capture_headers", d.captureHeaders, tool.Hints(tool.Annotations{ReadOnly: true, OpenWorld: true}))
 }
 
 // captureHeaders makes one chat and shows what the vendor said around the answer: ids to trace it by, and its cache.
@@ -40,7 +43,7 @@ func (d *Deps) captureHeaders(ctx context.Context, in headersInput) (*Result, er
 	session, callKey := orEmpty(in.SessionID), orEmpty(in.CallKey)
 	cacheKey := ""
 	if session != "" {
-		cacheKey = cut(session) + ":" + cut(in.ToolName)
+		cacheKey = reply.Clip(session) + ":" + reply.Clip(in.ToolName)
 	}
 	out, err := d.Caller.Call(ctx, calls.Call{
 		Model: in.Model, Provider: "kimi", Category: providers.CategoryFast, On: progress.From(ctx).Model(),

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
@@ -20,8 +22,8 @@ type intentInput struct {
 	UseWebsearch *bool  `json:"use_websearch,omitempty"`
 }
 
-func kimiIntentAnalysis(d *Deps) Tool {
-	return New("kimi_intent_analysis", d.intentAnalysis, Hints(Annotations{ReadOnly: true, OpenWorld: true}))
+func kimiIntentAnalysis(d *Deps) tool.Tool {
+	return tool.New("kimi_intent_analysis", d.intentAnalysis, tool.Hints(tool.Annotations{ReadOnly: true, OpenWorld: true}))
 }
 
 // intent is what a request needs, in the model's judgement.

@@ -81,7 +81,7 @@ func (w wireMessage) message() (providers.Message, *badMessage) {
 		m.Role = providers.RoleSystem
 	case providers.RoleSystem, providers.RoleUser, providers.RoleAssistant, providers.RoleTool:
 	default:
-		return m, &badMessage{fmt.Sprintf("has the role %s", show(w.Role)), messageHint}
+		return m, &badMessage{fmt.Sprintf("has the role %s", reply.Quote(w.Role)), messageHint}
 	}
 	if m.Role == providers.RoleTool && m.ToolCallID == "" {
 		return m, &badMessage{"answers no call", "Give it the tool_call_id of the call that it answers."}
@@ -134,7 +134,7 @@ func readContent(raw json.RawMessage, m *providers.Message) *badMessage {
 			}
 			m.Images = append(m.Images, image)
 		default:
-			return &badMessage{fmt.Sprintf("has a part of type %s", show(p.Type)), "Send text and image_url parts."}
+			return &badMessage{fmt.Sprintf("has a part of type %s", reply.Quote(p.Type)), "Send text and image_url parts."}
 		}
 	}
 	m.Content = strings.Join(texts, "\n")
@@ -174,7 +174,7 @@ func paired(messages []providers.Message) error {
 			at := slices.Index(open, m.ToolCallID)
 			if at < 0 {
 				return reply.Refuse("Send the assistant message with its tool_calls before the tool messages that answer them.",
-					"messages[%d] answers the call %s, which no message before it makes.", i, show(m.ToolCallID))
+					"messages[%d] answers the call %s, which no message before it makes.", i, reply.Quote(m.ToolCallID))
 			}
 			open = slices.Delete(open, at, at+1)
 			continue

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
@@ -25,8 +27,8 @@ type toolsChatInput struct {
 	UseWebsearch bool            `json:"use_websearch,omitempty"`
 }
 
-func kimiChatWithTools(d *Deps) Tool {
-	return New("kimi_chat_with_tools", d.toolsChat, Hints(Annotations{ReadOnly: true, OpenWorld: true}))
+func kimiChatWithTools(d *Deps) tool.Tool {
+	return tool.New("kimi_chat_with_tools", d.toolsChat, tool.Hints(tool.Annotations{ReadOnly: true, OpenWorld: true}))
 }
 
 // toolsChat lets a Kimi model call functions of the caller, who runs them, and Kimi's own web search, which runs here.
@@ -92,7 +94,7 @@ func (d *Deps) handOver(r *Result, sent, added []providers.Message) {
 		"and call kimi_chat_with_tools again with %s and the same tools."
 	fits := func(list []any) bool {
 		text, err := json.Marshal(list)
-		return err == nil && (d.Config.Files.MaxOutputTokens <= 0 || outputTokens(string(text)) < d.Config.Files.MaxOutputTokens*2/3)
+		return err == nil && (d.Config.Files.MaxOutputTokens <= 0 || tool.EstimateTokens(string(text)) < d.Config.Files.MaxOutputTokens*2/3)
 	}
 	whole, fresh := writeMessages(slices.Concat(sent, added)), writeMessages(added)
 	switch {
@@ -181,7 +183,7 @@ func readTools(list []loose) (tools []calls.Tool, search bool, err error) {
 		case name == "$web_search":
 			search = true
 		case strings.HasPrefix(name, "$"):
-			return nil, false, reply.Refuse(hint, "tools[%d]: Kimi has no built-in function %s.", i, show(name))
+			return nil, false, reply.Refuse(hint, "tools[%d]: Kimi has no built-in function %s.", i, reply.Quote(name))
 		default:
 			tools = append(tools, calls.Tool{Function: t.Function})
 		}

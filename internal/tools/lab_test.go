@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -27,7 +29,7 @@ import (
 
 // lab runs workflows: every tool over stub vendors, a store in a map and a folder. It can be restarted.
 type lab struct {
-	*Dispatcher
+	*tool.Dispatcher
 	t     testing.TB
 	deps  *Deps
 	cfg   *config.Config
@@ -79,7 +81,7 @@ func (l *lab) start() {
 	if l.tracker != nil {
 		l.deps.Issues = func(context.Context) (issue.Store, error) { return l.tracker, nil }
 	}
-	l.Dispatcher = NewDispatcher(l.deps, Catalog(l.deps))
+	l.Dispatcher = l.deps.Dispatcher(Catalog(l.deps))
 	l.close = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -153,10 +155,22 @@ func (l *lab) try(ctx context.Context, tool string, args dict) (reply dict, text
 	return l.send(ctx, tool, sent)
 }
 
-func (l *lab) send(ctx context.Context, tool string, args json.RawMessage) (reply dict, text string) {
+// schemaOf is the schema of a tool.
+func schemaOf(t testing.TB, name string) json.RawMessage {
+	t.Helper()
+	for _, one := range everyTool() {
+		if one.Name == name {
+			return one.Schema()
+		}
+	}
+	t.Fatalf("no tool %s", name)
+	return nil
+}
+
+func (l *lab) send(ctx context.Context, name string, args json.RawMessage) (reply dict, text string) {
 	l.t.Helper()
 	start := time.Now()
-	r := l.Call(ctx, Invocation{Tool: tool, Arguments: args, Client: "test 1"})
+	r := l.Call(ctx, tool.Invocation{Tool: name, Arguments: args, Client: "test 1"})
 	raw, err := r.JSON()
 	require.NoError(l.t, err)
 	require.NoError(l.t, json.Unmarshal(raw, &reply))

@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-func listmodels(d *Deps) Tool {
-	return New("listmodels", d.listmodels, Hints(Annotations{ReadOnly: true, Idempotent: true}))
+func listmodels(d *Deps) tool.Tool {
+	return tool.New("listmodels", d.listmodels, tool.Hints(tool.Annotations{ReadOnly: true, Idempotent: true}))
 }
 
 func (d *Deps) listmodels(ctx context.Context, _ modelInput) (*Result, error) {

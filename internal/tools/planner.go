@@ -3,6 +3,8 @@ package tools
 import (
 	"fmt"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 
@@ -23,7 +25,7 @@ func (in plannerInput) Facts() workflow.Facts {
 }
 
 // planner keeps a plan that the caller writes, with its branches and revisions. It calls no model.
-func planner(d *Deps) Tool {
+func planner(d *Deps) tool.Tool {
 	return local(d, plannerSpec, plannerReply)
 }
 

@@ -3,6 +3,8 @@ package tools
 import (
 	"strconv"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
@@ -45,7 +47,7 @@ const (
 )
 
 // precommit reviews changes before they are committed: the server reads them itself, an expert reviews, a verdict ends it.
-func precommit(d *Deps) Tool {
+func precommit(d *Deps) tool.Tool {
 	return investigator(d, precommitSpec, func(step *workflow.Step, _ precommitInput) { step.Evidence = d.changes })
 }
 

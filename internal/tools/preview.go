@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
@@ -41,8 +43,8 @@ func (t *previewFunction) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-func glmPayloadPreview(d *Deps) Tool {
-	return New("glm_payload_preview", d.preview, Hints(Annotations{ReadOnly: true, Idempotent: true}))
+func glmPayloadPreview(d *Deps) tool.Tool {
+	return tool.New("glm_payload_preview", d.preview, tool.Hints(tool.Annotations{ReadOnly: true, Idempotent: true}))
 }
 
 // preview shows the request that a chat with these arguments would send to GLM. Nothing is sent.

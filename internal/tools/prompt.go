@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
@@ -33,12 +35,12 @@ type PromptArgument struct {
 // Prompts are one for each tool that is shown, and one to go on with a conversation.
 type Prompts struct {
 	deps     *Deps
-	tools    []Tool
+	tools    []tool.Tool
 	redactor *activity.Redactor
 }
 
 // NewPrompts makes the prompts of these tools.
-func NewPrompts(d *Deps, shown []Tool) *Prompts {
+func NewPrompts(d *Deps, shown []tool.Tool) *Prompts {
 	return &Prompts{deps: d, tools: shown, redactor: activity.NewRedactor(d.Config.Secrets()...)}
 }
 
@@ -69,7 +71,7 @@ func (p *Prompts) List() []Prompt {
 		},
 	}}
 	for _, t := range p.tools {
-		list = append(list, Prompt{Name: t.Name, Title: t.Title, Description: t.Description, Arguments: t.asked(about)})
+		list = append(list, Prompt{Name: t.Name, Title: t.Title, Description: t.Description, Arguments: asked(t, about)})
 	}
 	return list
 }
@@ -94,29 +96,23 @@ func argumentWords() map[string]string {
 
 // asked are the parameters that a person is asked for: the required ones that the agent can't fill, then those that are
 // spoken of in words/prompt.md. Whatever else the tool takes is taken, too, when a client sends it.
-func (t Tool) asked(about map[string]string) []PromptArgument {
+func asked(t tool.Tool, about map[string]string) []PromptArgument {
 	var required, optional []PromptArgument
-	for _, p := range t.shape().params {
-		text, spoken := about[p.name]
+	for _, p := range t.Params() {
+		text, spoken := about[p.Name]
 		switch {
-		case p.required && !slices.Contains(agentsOwn[:], p.name) && (p.fill == nil || spoken):
-			required = append(required, PromptArgument{Name: p.name, Description: text, Required: true})
-		case !spoken, p.name == "model" && t.has("models"), !t.Annotations.OpenWorld && slices.Contains(modelOnly[:], p.name):
+		case p.Required && !slices.Contains(agentsOwn[:], p.Name) && (p.Default == nil || spoken):
+			required = append(required, PromptArgument{Name: p.Name, Description: text, Required: true})
+		case !spoken, p.Name == "model" && t.Has("models"), !t.Annotations.OpenWorld && slices.Contains(modelOnly[:], p.Name):
 		default:
-			optional = append(optional, PromptArgument{Name: p.name, Description: text})
+			optional = append(optional, PromptArgument{Name: p.Name, Description: text})
 		}
 	}
 	return append(required, optional...)
 }
 
-func (t Tool) has(name string) bool {
-	return slices.ContainsFunc(t.shape().params, func(p param) bool { return p.name == name })
-}
-
-// workflow tells whether the tool goes step by step.
-func (t Tool) workflow() bool {
-	return slices.ContainsFunc(t.shape().params, func(p param) bool { return p.required && p.name == "next_step_required" })
-}
+// isWorkflow reports whether the tool goes step by step.
+func isWorkflow(t tool.Tool) bool { return t.Has("next_step_required") }
 
 // Get gives what a prompt says to the agent. ErrNoPrompt says that there is none of that name; any other error may be shown
 // to a client by way of reply.Of.
@@ -124,7 +120,7 @@ func (p *Prompts) Get(ctx context.Context, name string, given map[string]string)
 	if name == "continue" {
 		text, err = p.resume(ctx, strings.TrimSpace(given["continuation_id"]), strings.TrimSpace(given["prompt"]))
 	} else {
-		k := slices.IndexFunc(p.tools, func(t Tool) bool { return t.Name == name })
+		k := slices.IndexFunc(p.tools, func(t tool.Tool) bool { return t.Name == name })
 		if k < 0 {
 			return "", ErrNoPrompt
 		}
@@ -144,14 +140,14 @@ type promptData struct {
 }
 
 // call is the text that has the agent call a tool.
-func (p *Prompts) call(t Tool, given map[string]string) (string, error) {
-	args, err := t.filledIn(given)
+func (p *Prompts) call(t tool.Tool, given map[string]string) (string, error) {
+	args, err := filledIn(t, given)
 	if err != nil {
 		return "", err
 	}
 	data := promptData{
 		Server: p.deps.Config.Server.Name, Tool: t.Name,
-		Asks: t.has("prompt") || t.has("messages"), Expert: t.Annotations.OpenWorld && p.deps.Config.Expert.Enabled, Files: t.has("relevant_files"),
+		Asks: t.Has("prompt") || t.Has("messages"), Expert: t.Annotations.OpenWorld && p.deps.Config.Expert.Enabled, Files: t.Has("relevant_files"),
 	}
 	if len(args.Keys()) > 0 {
 		if data.Arguments, err = jsonBlock(args); err != nil {
@@ -166,7 +162,7 @@ func (p *Prompts) call(t Tool, given map[string]string) (string, error) {
 		return own.Render("picked", data)
 	}
 	section := "call"
-	if t.workflow() {
+	if isWorkflow(t) {
 		section = "workflow"
 	}
 	w, err := words.For("prompt")
@@ -178,37 +174,40 @@ func (p *Prompts) call(t Tool, given map[string]string) (string, error) {
 
 // filledIn makes a call's arguments of what a person gave as texts, read as leniently as the tool reads its own, and of the
 // step that a workflow begins with.
-func (t Tool) filledIn(given map[string]string) (*Object, error) {
-	m, args := &mender{}, &Object{}
-	var missing []string
-	for _, p := range t.shape().params {
-		text := given[p.name]
+func filledIn(t tool.Tool, given map[string]string) (*Object, error) {
+	args := &Object{}
+	var missing, faults []string
+	for _, p := range t.Params() {
+		text := given[p.Name]
 		if strings.TrimSpace(text) == "" {
 			switch {
-			case !p.required:
-			case slices.Contains(agentsOwn[:], p.name):
-				args.Set(p.name, t.begin(p.name))
-			case p.fill == nil || p.name == "prompt":
-				missing = append(missing, p.name)
+			case !p.Required:
+			case slices.Contains(agentsOwn[:], p.Name):
+				args.Set(p.Name, beginning(t, p.Name))
+			case p.Default == nil || p.Name == "prompt":
+				missing = append(missing, p.Name)
 			}
 			continue
 		}
-		if value, ok := m.value(p.typed(text), p.typ, p.rules, p.name); ok {
-			args.Set(p.name, value)
+		switch value, err := p.Parse(text); {
+		case err != nil:
+			faults = append(faults, err.Error())
+		case value != nil:
+			args.Set(p.Name, value)
 		}
 	}
 	if len(missing) > 0 {
-		m.fail("", "Required and missing: %s", strings.Join(missing, ", "))
+		faults = append(faults, "Required and missing: "+strings.Join(missing, ", "))
 	}
-	if len(m.faults) > 0 {
-		return nil, reply.Refuse("Fill the prompt's arguments in anew.", "%s.", strings.Join(m.faults, "; "))
+	if len(faults) > 0 {
+		return nil, reply.Refuse("Fill in the prompt's arguments again.", "%s.", strings.Join(faults, "; "))
 	}
 	return args, nil
 }
 
 // begin is what the agent's own arguments are in a first step. A consensus has but one.
-func (t Tool) begin(name string) any {
-	single := t.has("models")
+func beginning(t tool.Tool, name string) any {
+	single := t.Has("models")
 	switch {
 	case name == "step_number", name == "total_steps" && single:
 		return 1
@@ -218,32 +217,6 @@ func (t Tool) begin(name string) any {
 		return !single
 	}
 	return "(what you found so far)"
-}
-
-// typed turns a text into what the parameter takes, where a text alone won't do: lists are divided by commas and line
-// breaks, or written as JSON.
-func (p param) typed(text string) any {
-	schema, err := p.schema()
-	if err != nil {
-		return text
-	}
-	kind, _ := schema.Get("type").(string)
-	if kind != "array" && kind != "object" {
-		return text
-	}
-	if value, err := parse(text); err == nil && typeOf(value) == kind {
-		return value
-	}
-	if kind == "object" {
-		return text
-	}
-	var items []any
-	for item := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' }) {
-		if item = strings.TrimSpace(item); item != "" {
-			items = append(items, item)
-		}
-	}
-	return items
 }
 
 // jsonBlock is an object as a block of code, which nothing inside can end.
@@ -261,7 +234,7 @@ func jsonBlock(o *Object) (string, error) {
 
 // Complete offers values for a prompt's argument. A prompt that is not there is ErrNoPrompt.
 func (p *Prompts) Complete(ctx context.Context, name, argument, typed string) (Completion, error) {
-	k := slices.IndexFunc(p.tools, func(t Tool) bool { return t.Name == name })
+	k := slices.IndexFunc(p.tools, func(t tool.Tool) bool { return t.Name == name })
 	switch {
 	case k < 0 && name != "continue":
 		return Completion{}, ErrNoPrompt
@@ -274,23 +247,11 @@ func (p *Prompts) Complete(ctx context.Context, name, argument, typed string) (C
 	case argument == "models":
 		return p.deps.completeModels(name, typed), nil
 	case k >= 0:
-		for _, param := range p.tools[k].shape().params {
-			if param.name == argument {
-				return completion(param.words(), typed), nil
+		for _, param := range p.tools[k].Params() {
+			if param.Name == argument {
+				return completion(param.Words(), typed), nil
 			}
 		}
 	}
 	return Completion{}, nil
-}
-
-// words are the values that a parameter takes, where they are few.
-func (p param) words() []string {
-	schema, err := p.schema()
-	if err != nil {
-		return nil
-	}
-	if schema.Get("type") == "boolean" {
-		return []string{"true", "false"}
-	}
-	return p.rules.enum
 }

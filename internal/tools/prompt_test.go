@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -27,13 +29,13 @@ func newPrompts(t testing.TB, h *house) *Prompts {
 }
 
 // sample is a value that a person may give for an argument.
-func sample(t Tool, name string) string {
-	for _, p := range t.shape().params {
-		if p.name == name {
-			if words := p.words(); len(words) > 0 {
+func sample(t tool.Tool, name string) string {
+	for _, p := range t.Params() {
+		if p.Name == name {
+			if words := p.Words(); len(words) > 0 {
 				return words[0]
 			}
-			if schema, err := p.schema(); err == nil && schema.Get("type") == "integer" {
+			if p.Kind() == "integer" {
 				return "7"
 			}
 		}
@@ -60,7 +62,7 @@ func TestEveryToolHasItsPrompt(t *testing.T) {
 			least, all := map[string]string{}, map[string]string{}
 			optional := false
 			for _, a := range prompt.Arguments {
-				assert.True(t, tool.has(a.Name), a.Name)
+				assert.True(t, tool.Has(a.Name), a.Name)
 				assert.NotEmpty(t, a.Description, a.Name)
 				all[a.Name] = sample(tool, a.Name)
 				if a.Required {
@@ -79,7 +81,7 @@ func TestEveryToolHasItsPrompt(t *testing.T) {
 					assert.Empty(t, given, text)
 					continue
 				}
-				_, err = tool.prepare(json.RawMessage(block[2]), h.deps.Config)
+				_, _, err = tool.Check(json.RawMessage(block[2]), h.deps.Config)
 				assert.NoError(t, err, "the call is valid as it stands: %s", block[2])
 				var args map[string]any
 				require.NoError(t, json.Unmarshal([]byte(block[2]), &args))

@@ -3,6 +3,8 @@ package tools
 import (
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
@@ -39,7 +41,7 @@ func (in refactorInput) Facts() workflow.Facts {
 }
 
 // refactor plans a refactoring: the caller finds opportunities, an expert orders them.
-func refactor(d *Deps) Tool {
+func refactor(d *Deps) tool.Tool {
 	return investigator[refactorInput](d, refactorSpec, nil)
 }
 

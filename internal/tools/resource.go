@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	stack "runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -254,7 +255,7 @@ func look[T any](ctx context.Context, wait time.Duration, f func(context.Context
 		var s seen
 		defer func() {
 			if fell := recover(); fell != nil {
-				s.err = panicked(fell)
+				s.err = fmt.Errorf("panic: %v\n%s", fell, stack.Stack())
 			}
 			done <- s
 		}()

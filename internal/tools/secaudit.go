@@ -3,6 +3,8 @@ package tools
 import (
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
@@ -32,7 +34,7 @@ func (in secauditInput) Facts() workflow.Facts {
 }
 
 // secaudit audits security in six steps: the caller walks the syllabus, an expert attacks, a verdict ends it.
-func secaudit(d *Deps) Tool {
+func secaudit(d *Deps) tool.Tool {
 	return investigator[secauditInput](d, secauditSpec, nil)
 }
 

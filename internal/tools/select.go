@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
 // leanTools are what LEAN_MODE shows when LEAN_TOOLS is empty.
@@ -17,10 +19,8 @@ var leanExtras = [...]string{"version", "listmodels"}
 // Shown are the tools that a client sees, with warnings about names in the settings that no tool has: LEAN_MODE,
 // LEAN_TOOLS and STRICT_LEAN narrow the catalogue, DIAGNOSTICS adds self-check and ISSUE_TRACKER_TOOL adds issues, and
 // DISABLED_TOOLS takes away.
-func Shown(d *Deps) (shown []Tool, warnings []string) { return Select(d.Config.Tools, Catalog(d)) }
-
-// Select is Shown of tools that are made already.
-func Select(c config.Tools, all []Tool) (shown []Tool, warnings []string) {
+func Shown(d *Deps) (shown []tool.Tool, warnings []string) {
+	c, all := d.Config.Tools, Catalog(d)
 	lean := lowered(c.LeanTools)
 	disabled := lowered(c.Disabled)
 	warnings = append(strange("LEAN_TOOLS", lean, all), strange("DISABLED_TOOLS", disabled, all)...)
@@ -55,7 +55,7 @@ func lowered(names []string) []string {
 	return out
 }
 
-func strange(variable string, names []string, all []Tool) []string {
+func strange(variable string, names []string, all []tool.Tool) []string {
 	var known, warnings []string
 	for _, t := range all {
 		known = append(known, t.Name)
@@ -65,8 +65,8 @@ func strange(variable string, names []string, all []Tool) []string {
 			continue
 		}
 		w := fmt.Sprintf("%s: there is no tool %q.", variable, n)
-		if near := Nearest(n, known); len(near) > 0 {
-			w += " Did you mean " + either(near) + "?"
+		if near := tool.Nearest(n, known); len(near) > 0 {
+			w += " Did you mean " + reply.Either(near) + "?"
 		}
 		warnings = append(warnings, w)
 	}

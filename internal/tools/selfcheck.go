@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 )
 
@@ -13,8 +15,8 @@ type selfCheckInput struct {
 	LogLines *int `json:"log_lines,omitempty" minimum:"0" maximum:"500"`
 }
 
-func selfCheck(d *Deps) Tool {
-	return New("self-check", d.selfCheck, Hints(Annotations{ReadOnly: true, Idempotent: true}))
+func selfCheck(d *Deps) tool.Tool {
+	return tool.New("self-check", d.selfCheck, tool.Hints(tool.Annotations{ReadOnly: true, Idempotent: true}))
 }
 
 const standardLogLines = 40

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -22,8 +24,8 @@ type statusInput struct {
 	Probe        bool `json:"probe,omitempty" jsonschema:"Also ask each for a short answer."`
 }
 
-func status(d *Deps) Tool {
-	return New("status", d.status, Hints(Annotations{ReadOnly: true, Idempotent: true, OpenWorld: true}))
+func status(d *Deps) tool.Tool {
+	return tool.New("status", d.status, tool.Hints(tool.Annotations{ReadOnly: true, Idempotent: true, OpenWorld: true}))
 }
 
 // storeLook is how long status waits for the store: it is to say that the store hangs, not to hang with it.

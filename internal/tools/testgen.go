@@ -2,6 +2,7 @@ package tools
 
 import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 
@@ -18,7 +19,7 @@ func (in testgenInput) Facts() workflow.Facts {
 }
 
 // testgen writes tests: the caller studies the code, an expert writes them.
-func testgen(d *Deps) Tool {
+func testgen(d *Deps) tool.Tool {
 	return investigator[testgenInput](d, testgenSpec, nil)
 }
 

@@ -3,6 +3,8 @@ package tools
 import (
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
@@ -26,7 +28,7 @@ func (in thinkdeepInput) Facts() workflow.Facts {
 const focusSetting = "focus areas"
 
 // thinkdeep thinks a question through: the caller reasons, an expert challenges.
-func thinkdeep(d *Deps) Tool {
+func thinkdeep(d *Deps) tool.Tool {
 	return investigator[thinkdeepInput](d, thinkdeepSpec, nil)
 }
 

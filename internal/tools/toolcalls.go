@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
@@ -16,8 +18,8 @@ type toolCallsInput struct {
 	Path string `json:"path,omitempty" jsonschema:"Another log in the log folder."`
 }
 
-func toolCallLogTail(d *Deps) Tool {
-	return New("toolcall_log_tail", d.toolCalls, Hints(Annotations{ReadOnly: true, Idempotent: true}))
+func toolCallLogTail(d *Deps) tool.Tool {
+	return tool.New("toolcall_log_tail", d.toolCalls, tool.Hints(tool.Annotations{ReadOnly: true, Idempotent: true}))
 }
 
 const (
@@ -57,7 +59,7 @@ func (d *Deps) toolCalls(ctx context.Context, in toolCallsInput) (*Result, error
 	case errors.Is(err, activity.ErrOutside):
 		return nil, &reply.Error{
 			Code: reply.PathDenied, Err: err,
-			Message: fmt.Sprintf("%s is no log of the log folder.", show(in.Path)),
+			Message: fmt.Sprintf("%s is no log of the log folder.", reply.Quote(in.Path)),
 			Hint:    "Name a .jsonl or .log file beside the server's own logs, or leave path out. EX_TOOLCALL_LOG_PATH says where they are.",
 		}
 	case err != nil:

@@ -1,6 +1,9 @@
 package tools
 
-import "github.com/exai-mcp/exai-mcp/internal/tools/workflow"
+import (
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
+)
 
 type tracerInput struct {
 	workflow.StepInput
@@ -24,7 +27,7 @@ func (in tracerInput) Facts() workflow.Facts {
 }
 
 // tracer guides the caller through code by hand and says how to draw what it found. It calls no model.
-func tracer(d *Deps) Tool {
+func tracer(d *Deps) tool.Tool {
 	return local(d, tracerSpec, tracerReply)
 }
 

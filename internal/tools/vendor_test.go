@@ -24,6 +24,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
@@ -31,7 +32,7 @@ import (
 // rig is the whole of the tools over both emulated vendors: from the arguments down to the bytes, over pipes, so that a
 // test may run under a fake clock.
 type rig struct {
-	*tools.Dispatcher
+	*tool.Dispatcher
 	*emulator.Emulator
 	t     *testing.T
 	cfg   *config.Config
@@ -80,7 +81,7 @@ func newRig(t *testing.T, set ...func(*config.Config)) *rig {
 		Version: tools.Version{Number: "1.2.3"},
 	}
 	shown, _ := tools.Shown(deps)
-	r.Dispatcher = tools.NewDispatcher(deps, shown)
+	r.Dispatcher = deps.Dispatcher(shown)
 	r.close = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -113,11 +114,11 @@ func (r *rig) call(tool string, args any) object {
 	return r.callWith(r.t.Context(), tool, args)
 }
 
-func (r *rig) callWith(ctx context.Context, tool string, args any) object {
+func (r *rig) callWith(ctx context.Context, name string, args any) object {
 	r.t.Helper()
 	text, err := json.Marshal(args)
 	require.NoError(r.t, err)
-	result := r.Call(ctx, tools.Invocation{ID: "1", Tool: tool, Arguments: text, Client: "test 1", Progress: func(string) {}})
+	result := r.Call(ctx, tool.Invocation{ID: "1", Tool: name, Arguments: text, Client: "test 1", Progress: func(string) {}})
 	text, err = result.JSON()
 	require.NoError(r.t, err)
 	for _, secret := range []string{emulator.GLMKey, emulator.KimiKey} {
@@ -126,7 +127,7 @@ func (r *rig) callWith(ctx context.Context, tool string, args any) object {
 	var o object
 	require.NoError(r.t, json.Unmarshal(text, &o))
 	assert.Equal(r.t, result.IsError, o["status"] == "error")
-	assert.Equal(r.t, tool, o["metadata"].(object)["tool_name"])
+	assert.Equal(r.t, name, o["metadata"].(object)["tool_name"])
 	return o
 }
 

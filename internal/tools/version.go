@@ -6,6 +6,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 // modelInput is the argument that the original's tools of this kind take, although no model is asked.
@@ -13,8 +15,8 @@ type modelInput struct {
 	Model string `json:"model,omitempty"`
 }
 
-func version(d *Deps) Tool {
-	return New("version", d.version, Hints(Annotations{ReadOnly: true, Idempotent: true}))
+func version(d *Deps) tool.Tool {
+	return tool.New("version", d.version, tool.Hints(tool.Annotations{ReadOnly: true, Idempotent: true}))
 }
 
 func (d *Deps) version(ctx context.Context, _ modelInput) (*Result, error) {
@@ -30,7 +32,7 @@ func (d *Deps) version(ctx context.Context, _ modelInput) (*Result, error) {
 	line("Commit", strings.TrimSpace(v.Commit+" "+v.Date))
 	line("Go", runtime.Version()+" on "+platform)
 	line("Protocol revisions", strings.Join(v.Protocols, ", "))
-	line("Client", callOf(ctx).Client)
+	line("Client", tool.CallFrom(ctx).Client)
 	if program, err := os.Executable(); err == nil {
 		line("Program", program)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
@@ -27,8 +29,8 @@ type investigation interface {
 }
 
 // stepper makes a workflow tool of what it does with a step.
-func stepper[In stepped](d *Deps, s workflow.Spec, run func(ctx context.Context, step workflow.Step, in In) (*Result, error), opts ...Option) Tool {
-	return New(s.Tool, func(ctx context.Context, in In) (*Result, error) {
+func stepper[In stepped](d *Deps, s workflow.Spec, run func(ctx context.Context, step workflow.Step, in In) (*Result, error), opts ...tool.Option) tool.Tool {
+	return tool.New(s.Tool, func(ctx context.Context, in In) (*Result, error) {
 		step, err := stepOf(d.Config, s.Tool, in)
 		if err != nil {
 			return nil, err
@@ -40,28 +42,28 @@ func stepper[In stepped](d *Deps, s workflow.Spec, run func(ctx context.Context,
 			return r, nil
 		}
 		return run(ctx, step, in)
-	}, append(opts, Threaded())...)
+	}, append(opts, tool.Threaded())...)
 }
 
 // investigator makes a workflow tool of its spec. adjust, which may be nil, adds what the spec can't say to a step.
-func investigator[In investigation](d *Deps, s workflow.Spec, adjust func(step *workflow.Step, in In)) Tool {
+func investigator[In investigation](d *Deps, s workflow.Spec, adjust func(step *workflow.Step, in In)) tool.Tool {
 	return stepper(d, s, func(ctx context.Context, step workflow.Step, in In) (*Result, error) {
 		if adjust != nil {
 			adjust(&step, in)
 		}
 		return d.engine().Run(ctx, s, step)
-	}, Hints(Annotations{ReadOnly: true, OpenWorld: true}), Limited(func(in In, cfg *config.Config) (config.Class, config.Limit) {
+	}, tool.Hints(tool.Annotations{ReadOnly: true, OpenWorld: true}), tool.Limited(func(in In, cfg *config.Config) (config.Class, config.Limit) {
 		return stepLimit(cfg, s, in.Facts(), thinking(cfg, s.Tool, in.Base().ThinkingMode))
 	}))
 }
 
 // local makes a workflow tool that calls no model of the reply that it makes.
-func local[In stepped](d *Deps, s workflow.Spec, reply func(l workflow.Local, in In, meta *Metadata) (func(id string) *Object, error)) Tool {
+func local[In stepped](d *Deps, s workflow.Spec, reply func(l workflow.Local, in In, meta *Metadata) (func(id string) *Object, error)) tool.Tool {
 	return stepper(d, s, func(ctx context.Context, step workflow.Step, in In) (*Result, error) {
 		return d.engine().RunLocal(ctx, s, step, func(l workflow.Local, meta *Metadata) (func(string) *Object, error) {
 			return reply(l, in, meta)
 		})
-	}, Hints(Annotations{ReadOnly: true}), Class(config.ClassWorkflow))
+	}, tool.Hints(tool.Annotations{ReadOnly: true}), tool.Class(config.ClassWorkflow))
 }
 
 // engine is the workflow engine over the same parts that the tools have.

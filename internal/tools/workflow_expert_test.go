@@ -83,7 +83,7 @@ func TestExpertIsToldEveryParameter(t *testing.T) {
 				Enum []string
 			}
 		}
-		require.NoError(t, json.Unmarshal(l.tools[tool].Schema(), &schema))
+		require.NoError(t, json.Unmarshal(schemaOf(t, tool), &schema))
 		args := l.step(tool, 1, 1, "relevant_files", []string{"window.go"})
 		var marks []string
 		for name, property := range schema.Properties {

@@ -52,9 +52,9 @@ func TestStepLimits(t *testing.T) {
 			require.NoError(t, err)
 			for _, tool := range everyTool() {
 				if tool.Name == c.tool {
-					p, err := tool.prepare(text, cfg)
+					_, limit, err := tool.Check(text, cfg)
 					require.NoError(t, err)
-					assert.Equal(t, c.want, p.limit.Name)
+					assert.Equal(t, c.want, limit.Name)
 				}
 			}
 		})

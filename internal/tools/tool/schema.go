@@ -1,4 +1,4 @@
-package tools
+package tool
 
 import (
 	"encoding/json"
@@ -7,8 +7,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-
-	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
 // shape is an input struct as a client and the decoder see it.
@@ -53,15 +51,11 @@ func shapeOf[In any]() (*shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	object, err := schemaOf(params, true)
+	object, err := schemaOf(params)
 	if err != nil {
 		return nil, err
 	}
-	text, err := (&Result{Body: *object}).JSON()
-	if err != nil {
-		return nil, err
-	}
-	return &shape{params: params, schema: text}, nil
+	return &shape{params: params, schema: object.append(nil)}, nil
 }
 
 // paramsOf lists a struct's properties in the order of its fields, those of embedded structs in their place.
@@ -137,119 +131,191 @@ func (r *rules) read(tag reflect.StructTag) error {
 	return errors.Join(errs[:]...)
 }
 
-// schemaOf writes the parameters' JSON Schema, compact and in their order: every client pays for it in every session. A
-// library would take most of the start's time for it.
-func schemaOf(params []param, closed bool) (*reply.Object, error) {
-	properties, required := &reply.Object{}, []string{}
+// schema is a JSON Schema as far as arguments need one. A library, or encoding/json, would take a good part of the program's
+// start for it: this one is written in one pass.
+type schema struct {
+	kind       string   // JSON type, "" for any
+	enum       []string // of a string
+	items      *schema  // of an array
+	anyOf      []*schema
+	properties []property // of an object
+	rules      rules
+	about      string
+	fill       json.RawMessage
+}
+
+type property struct {
+	name     string
+	required bool
+	*schema
+}
+
+// schemaOf is the schema of an object with these parameters, in their order.
+func schemaOf(params []param) (*schema, error) {
+	o := &schema{kind: "object", properties: []property{}} // a tool without parameters says so, too
 	for _, p := range params {
-		property, err := p.schema()
+		s, err := p.schema()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
-		properties.Set(p.name, property)
-		if p.required {
-			required = append(required, p.name)
-		}
-	}
-	o := (&reply.Object{}).Set("type", "object").Set("properties", properties)
-	if len(required) > 0 {
-		o.Set("required", required)
-	}
-	if closed {
-		o.Set("additionalProperties", false)
+		o.properties = append(o.properties, property{p.name, p.required, s})
 	}
 	return o, nil
 }
 
 // schema is one property's.
-func (p param) schema() (*reply.Object, error) {
-	o, err := typeSchema(p.typ, p.rules)
+func (p param) schema() (*schema, error) {
+	s, err := typeSchema(p.typ, p.rules)
 	if err != nil {
 		return nil, err
 	}
-	if p.about != "" {
-		o.Set("description", p.about)
-	}
-	if p.rules.minimum != nil {
-		o.Set("minimum", *p.rules.minimum)
-	}
-	if p.rules.maximum != nil {
-		o.Set("maximum", *p.rules.maximum)
-	}
+	s.about = p.about
+	s.rules.minimum, s.rules.maximum = p.rules.minimum, p.rules.maximum
 	if p.fill != nil && string(p.fill) != `""` && string(p.fill) != "[]" {
-		o.Set("default", p.fill)
+		s.fill = p.fill
 	}
-	return o, nil
+	return s, nil
 }
 
-// typeSchema is what a Go type takes. null is never named: an argument that is null counts as omitted everywhere. The keys
-// of objects inside of arguments are left open, as the original left them.
-func typeSchema(t reflect.Type, r rules) (*reply.Object, error) {
+// typeSchema is what a Go type takes. null is never named: an argument that is null counts as omitted everywhere.
+func typeSchema(t reflect.Type, r rules) (*schema, error) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	o := &reply.Object{}
 	switch {
 	case len(r.types) > 0:
 		return oneOf(r.types, r.items), nil
 	case t == rawType || t.Kind() == reflect.Interface:
-		return o, nil
+		return &schema{}, nil
 	case custom(t):
-		return o.Set("type", "object"), nil
+		return &schema{kind: "object"}, nil
 	}
 	switch t.Kind() {
 	case reflect.String:
-		o.Set("type", "string")
-		if len(r.enum) > 0 {
-			o.Set("enum", r.enum)
-		}
+		return &schema{kind: "string", enum: r.enum}, nil
 	case reflect.Bool:
-		o.Set("type", "boolean")
+		return &schema{kind: "boolean"}, nil
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		o.Set("type", "integer")
+		return &schema{kind: "integer"}, nil
 	case reflect.Float32, reflect.Float64:
-		o.Set("type", "number")
+		return &schema{kind: "number"}, nil
 	case reflect.Slice:
 		items, err := typeSchema(t.Elem(), rules{enum: r.enum})
-		if err != nil {
-			return nil, err
-		}
-		o.Set("type", "array").Set("items", items)
+		return &schema{kind: "array", items: items}, err
 	case reflect.Map:
-		o.Set("type", "object")
+		return &schema{kind: "object"}, nil
 	case reflect.Struct:
 		params, err := paramsOf(t)
 		if err != nil {
 			return nil, err
 		}
-		return schemaOf(params, false)
-	default:
-		return nil, fmt.Errorf("arguments can't be %s", t)
+		return schemaOf(params)
 	}
-	return o, nil
+	return nil, fmt.Errorf("arguments can't be %s", t)
 }
 
 // oneOf is the schema of a value of one of several types; items are those of a list's items. Clients that turn schemas into
 // another dialect know a type that is one word, and branches; a list of types many of them don't.
-func oneOf(types, items []string) *reply.Object {
-	var branches []*reply.Object
+func oneOf(types, items []string) *schema {
+	var branches []*schema
 	for _, t := range types {
 		if t == "null" {
 			continue
 		}
-		branch := (&reply.Object{}).Set("type", t)
+		branch := &schema{kind: t}
 		if t == "array" && len(items) > 0 {
-			branch.Set("items", oneOf(items, nil))
+			branch.items = oneOf(items, nil)
 		}
 		branches = append(branches, branch)
 	}
 	if len(branches) == 1 {
 		return branches[0]
 	}
-	return (&reply.Object{}).Set("anyOf", branches)
+	return &schema{anyOf: branches}
 }
 
-// custom tells whether a type reads its JSON itself.
+// append writes the schema compactly: every client pays for it in every session. It sets no additionalProperties:
+// google-genai's MCP support fails on it, and the decoder judges unknown arguments itself.
+func (s *schema) append(b []byte) []byte {
+	b = append(b, '{')
+	key := func(name string) {
+		if b[len(b)-1] != '{' {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, name), ':')
+	}
+	if s.kind != "" {
+		key("type")
+		b = appendString(b, s.kind)
+	}
+	if len(s.anyOf) > 0 {
+		key("anyOf")
+		b = appendList(b, s.anyOf, func(b []byte, branch *schema) []byte { return branch.append(b) })
+	}
+	if len(s.enum) > 0 {
+		key("enum")
+		b = appendList(b, s.enum, appendString)
+	}
+	if s.items != nil {
+		key("items")
+		b = s.items.append(b)
+	}
+	if s.properties != nil {
+		key("properties")
+		b = append(b, '{')
+		for i, p := range s.properties {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = p.append(append(appendString(b, p.name), ':'))
+		}
+		b = append(b, '}')
+	}
+	var required []string
+	for _, p := range s.properties {
+		if p.required {
+			required = append(required, p.name)
+		}
+	}
+	if len(required) > 0 {
+		key("required")
+		b = appendList(b, required, appendString)
+	}
+	if s.about != "" {
+		key("description")
+		b = appendString(b, s.about)
+	}
+	if s.rules.minimum != nil {
+		key("minimum")
+		b = strconv.AppendFloat(b, *s.rules.minimum, 'f', -1, 64)
+	}
+	if s.rules.maximum != nil {
+		key("maximum")
+		b = strconv.AppendFloat(b, *s.rules.maximum, 'f', -1, 64)
+	}
+	if s.fill != nil {
+		key("default")
+		b = append(b, s.fill...)
+	}
+	return append(b, '}')
+}
+
+func appendList[T any](b []byte, list []T, item func([]byte, T) []byte) []byte {
+	b = append(b, '[')
+	for i, one := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = item(b, one)
+	}
+	return append(b, ']')
+}
+
+// appendString writes a string of ours. Schemas hold none with control characters, which strconv would write in Go's way; a
+// test compares every schema with what encoding/json reads.
+func appendString(b []byte, s string) []byte { return strconv.AppendQuote(b, s) }
+
+// custom reports whether a type reads its JSON itself.
 func custom(t reflect.Type) bool {
 	return t == rawType || t.Kind() == reflect.Interface || reflect.PointerTo(t).Implements(unmarshalerType)
 }

@@ -1,4 +1,4 @@
-package tools
+package tool
 
 import (
 	"encoding/json"
@@ -12,8 +12,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-func answered(text string, offset int) *Result {
-	r := &Result{Metadata: Metadata{ToolName: "chat"}}
+func answered(text string, offset int) *reply.Result {
+	r := &reply.Result{Metadata: reply.Metadata{ToolName: "chat"}}
 	r.Body.Set("status", "continuation_available").Set("content", text)
 	r.Answer = &reply.Answer{
 		Text: text, Offset: offset, URI: "exai://conversations/t/turns/2", ContinuationID: "t",
@@ -49,7 +49,7 @@ func TestFitCutsAnswersAtParagraphs(t *testing.T) {
 				fit(r, limit)
 				text, err := r.JSON()
 				require.NoError(t, err)
-				assert.LessOrEqual(t, outputTokens(string(text)), limit)
+				assert.LessOrEqual(t, EstimateTokens(string(text)), limit)
 				head := r.Body.Get("content").(string)
 				got += head
 				more, cut := r.Body.Get("more").(reply.More)
@@ -87,7 +87,7 @@ func TestFitOfAnAnswerThatWasNotStored(t *testing.T) {
 
 // A long answer in a long reply: what is small stays whole, the rest is shortened, and the note says so.
 func TestFitShortensOtherReplies(t *testing.T) {
-	r := &Result{Metadata: Metadata{ToolName: "glm_web_search"}}
+	r := &reply.Result{Metadata: reply.Metadata{ToolName: "glm_web_search"}}
 	var hits []map[string]any
 	for range 50 {
 		hits = append(hits, map[string]any{"title": "t", "content": strings.Repeat("long text ", 400)})
@@ -96,7 +96,7 @@ func TestFitShortensOtherReplies(t *testing.T) {
 	fit(r, 2000)
 	text, err := r.JSON()
 	require.NoError(t, err)
-	assert.LessOrEqual(t, outputTokens(string(text)), 2000)
+	assert.LessOrEqual(t, EstimateTokens(string(text)), 2000)
 	var back map[string]any
 	require.NoError(t, json.Unmarshal(text, &back))
 	assert.Equal(t, "success", back["status"])
@@ -108,7 +108,7 @@ func TestFitShortensOtherReplies(t *testing.T) {
 }
 
 func TestFitOfWhatIsNoJSON(t *testing.T) {
-	r := &Result{}
+	r := &reply.Result{}
 	r.Body.Set("status", "success").Set("f", func() {})
 	fit(r, 1000)
 	assert.True(t, r.IsError)

@@ -1,4 +1,4 @@
-package tools
+package tool
 
 import (
 	"bytes"
@@ -25,37 +25,37 @@ func (s *shape) decode(args json.RawMessage, in any) (*decoded, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mender{}
+	c := &coercer{}
 	clean := make(map[string]any, len(object))
 	var absent, missing []string // required ones: not given, and not to be filled either
 	for _, p := range s.params {
 		value, given := object[p.name]
 		if given && value != nil {
-			if value, given = m.value(value, p.typ, p.rules, p.name); given {
+			if value, given = c.value(value, p.typ, p.rules, p.name); given {
 				clean[p.name] = value
 				continue
 			}
 		}
 		switch {
-		case m.failed(p.name):
+		case c.failed(p.name):
 		case p.fill != nil:
 			clean[p.name] = p.fill
 			if p.required {
 				absent = append(absent, p.name)
-				m.note("%s was missing: took %s.", p.name, p.fill)
+				c.note("%s was missing: took %s.", p.name, p.fill)
 			}
 		case p.required:
 			absent, missing = append(absent, p.name), append(missing, p.name)
 		}
 	}
-	if err := s.unknown(object, absent, m); err != nil {
+	if err := s.unknown(object, absent, c); err != nil {
 		return nil, err
 	}
 	if len(missing) > 0 {
-		m.fail("", "Required and missing: %s", strings.Join(missing, ", "))
+		c.fail("", "Required and missing: %s", strings.Join(missing, ", "))
 	}
-	if len(m.faults) > 0 {
-		return nil, reply.Refuse(s.usage(), "%s.", strings.Join(m.faults, "; "))
+	if len(c.faults) > 0 {
+		return nil, reply.Refuse(s.usage(), "%s.", strings.Join(c.faults, "; "))
 	}
 	text, err := json.Marshal(clean)
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *shape) decode(args json.RawMessage, in any) (*decoded, error) {
 		return nil, refusedByType(err, s.usage())
 	}
 	id, _ := clean["continuation_id"].(string)
-	return &decoded{notes: m.notes, continuationID: strings.TrimSpace(id)}, nil
+	return &decoded{notes: c.notes, continuationID: strings.TrimSpace(id)}, nil
 }
 
 // arguments reads the argument object, numbers as they are written, so that large ones stay exact.
@@ -91,7 +91,7 @@ func arguments(args json.RawMessage) (map[string]any, error) {
 	case map[string]any:
 		return object, nil
 	}
-	return nil, reply.Refuse(hint, "The arguments are no JSON object but %s.", show(value))
+	return nil, reply.Refuse(hint, "The arguments are no JSON object but %s.", reply.Quote(value))
 }
 
 // parse reads one JSON value and nothing after it.
@@ -110,7 +110,7 @@ func parse(text string) (any, error) {
 
 // unknown judges arguments that the tool does not have. One that looks like a typing error is refused, and so is any when
 // something required is missing, which it may have been meant for. The others are ignored: some hosts add their own.
-func (s *shape) unknown(object map[string]any, absent []string, m *mender) error {
+func (s *shape) unknown(object map[string]any, absent []string, c *coercer) error {
 	var strange, ignored []string
 	suggestions := map[string]string{}
 	for name := range object {
@@ -133,15 +133,15 @@ func (s *shape) unknown(object map[string]any, absent []string, m *mender) error
 	slices.Sort(strange)
 	slices.Sort(ignored)
 	for _, name := range ignored {
-		m.note("Ignored the unknown argument %s.", cut(name))
+		c.note("Ignored the unknown argument %s.", reply.Clip(name))
 	}
 	if len(strange) == 0 {
 		return nil
 	}
-	message := "There is no argument " + cut(strings.Join(strange, ", "))
+	message := "There is no argument " + reply.Clip(strings.Join(strange, ", "))
 	for _, name := range strange {
 		if meant := suggestions[name]; meant != "" {
-			message += fmt.Sprintf("; %s may have been meant for %s", cut(name), meant)
+			message += fmt.Sprintf("; %s may have been meant for %s", reply.Clip(name), meant)
 		}
 	}
 	if len(absent) > 0 {

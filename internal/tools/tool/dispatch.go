@@ -1,4 +1,4 @@
-package tools
+package tool
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/activity"
+	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
@@ -32,17 +33,27 @@ type Invocation struct {
 	Progress func(message string)
 }
 
+// Options are what a Dispatcher works with.
+type Options struct {
+	Config   *config.Config
+	Activity *activity.Log // nil records nothing
+	Log      *zap.Logger   // nil logs nothing
+}
+
 // Dispatcher is the one entrance to the tools, for the server and the command line alike.
 type Dispatcher struct {
-	deps  *Deps
+	o     Options
 	tools map[string]Tool
 	names []string
 	keys  *activity.Redactor // the vendors' keys, which nobody means to send
 }
 
-// NewDispatcher makes the entrance to these tools.
-func NewDispatcher(d *Deps, tools []Tool) *Dispatcher {
-	x := &Dispatcher{deps: d, tools: map[string]Tool{}, keys: activity.NewRedactor(d.Config.GLM.APIKey.Reveal(), d.Config.Kimi.APIKey.Reveal())}
+// NewDispatcher returns the entrance to these tools.
+func NewDispatcher(o Options, tools []Tool) *Dispatcher {
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	x := &Dispatcher{o: o, tools: map[string]Tool{}, keys: activity.NewRedactor(o.Config.GLM.APIKey.Reveal(), o.Config.Kimi.APIKey.Reveal())}
 	for _, t := range tools {
 		x.tools[t.Name] = t
 		x.names = append(x.names, t.Name)
@@ -56,7 +67,7 @@ const cancelWait = 1600 * time.Millisecond
 
 // Call runs a tool within its limit and always returns a reply: a panic, a passed limit or bad arguments are error
 // results. It returns at the latest when the limit has passed, whatever the tool does.
-func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *Result) {
+func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result) {
 	if inv.Received.IsZero() {
 		inv.Received = time.Now()
 	}
@@ -103,13 +114,13 @@ func (x *Dispatcher) prepare(inv Invocation) (Tool, *prepared, error) {
 	if !ok {
 		hint := "tools/list names the tools."
 		if near := Nearest(inv.Tool, x.names); len(near) > 0 {
-			hint = "Did you mean " + either(near) + "? " + hint
+			hint = "Did you mean " + reply.Either(near) + "? " + hint
 		} else {
 			hint = "The tools are " + strings.Join(slices.Sorted(slices.Values(x.names)), ", ") + "."
 		}
-		return Tool{}, nil, reply.Refuse(hint, "There is no tool %q.", cut(inv.Tool))
+		return Tool{}, nil, reply.Refuse(hint, "There is no tool %q.", reply.Clip(inv.Tool))
 	}
-	p, err := t.prepare(inv.Arguments, x.deps.Config)
+	p, err := t.prepare(inv.Arguments, x.o.Config)
 	return t, p, err
 }
 
@@ -123,13 +134,13 @@ type call struct {
 }
 
 func (c *call) begin() {
-	if c.deps.Activity != nil {
-		c.work = c.deps.Activity.Start(c.about)
+	if c.o.Activity != nil {
+		c.work = c.o.Activity.Start(c.about)
 	}
 }
 
 // run gives the handler its context and waits for it, but not longer than the limit.
-func (c *call) run(ctx context.Context, p *prepared) *Result {
+func (c *call) run(ctx context.Context, p *prepared) *reply.Result {
 	cause := reply.TimedOut(p.limit)
 	budget := providers.Budget{Limit: p.limit, Class: p.class, Start: c.inv.Received, Tool: c.inv.Tool, ContinuationID: c.about.ContinuationID}
 	ctx, cancel := context.WithDeadlineCause(ctx, budget.Deadline(), cause)
@@ -165,7 +176,7 @@ func (c *call) run(ctx context.Context, p *prepared) *Result {
 
 // handled is what a handler returned, or how it fell.
 type handled struct {
-	result *Result
+	result *reply.Result
 	err    error
 }
 
@@ -184,7 +195,7 @@ func handle(ctx context.Context, p *prepared) (h handled) {
 
 func panicked(fell any) error { return fmt.Errorf("panic: %v\n%s", fell, stack.Stack()) }
 
-func (c *call) result(ctx context.Context, h handled) *Result {
+func (c *call) result(ctx context.Context, h handled) *reply.Result {
 	if h.err != nil {
 		return c.failed(ctx, h.err)
 	}
@@ -192,7 +203,7 @@ func (c *call) result(ctx context.Context, h handled) *Result {
 }
 
 // failed renders an error and keeps it for the log.
-func (c *call) failed(ctx context.Context, err error) *Result {
+func (c *call) failed(ctx context.Context, err error) *reply.Result {
 	e := *reply.Of(ctx, err)
 	if e.Limit != nil && e.Elapsed == 0 {
 		e.Elapsed = time.Since(c.inv.Received)
@@ -202,25 +213,25 @@ func (c *call) failed(ctx context.Context, err error) *Result {
 }
 
 // end completes the metadata and fits the reply to the client.
-func (c *call) end(r *Result, notes []string) *Result {
+func (c *call) end(r *reply.Result, notes []string) *reply.Result {
 	m := &r.Metadata
 	m.ToolName = c.inv.Tool
 	m.Notes = slices.Concat(notes, m.Notes)
 	m.DurationMS = time.Since(c.inv.Received).Milliseconds()
-	fit(r, c.deps.Config.Files.MaxOutputTokens)
+	fit(r, c.o.Config.Files.MaxOutputTokens)
 	c.finish(r)
 	return r
 }
 
 // finish records what the call came to.
-func (c *call) finish(r *Result) {
+func (c *call) finish(r *reply.Result) {
 	m := &r.Metadata
 	end := activity.End{Provider: m.ProviderUsed, Model: m.ModelUsed, Attempts: m.Attempts, Fallback: m.Fallback}
 	end.Status, _ = r.Body.Get("status").(string)
 	if m.Usage != nil {
 		end.Usage = *m.Usage
 	}
-	var e *Error
+	var e *reply.Error
 	if errors.As(c.err, &e) {
 		end.ErrorCode = string(e.Code)
 		if end.Provider, end.Model = e.Provider, e.Model; e.Provider == "" {
@@ -232,7 +243,7 @@ func (c *call) finish(r *Result) {
 }
 
 // logFailure is the one place where a failed call is logged, with its cause.
-func (c *call) logFailure(e *Error) {
+func (c *call) logFailure(e *reply.Error) {
 	fields := []zap.Field{
 		zap.String("tool", c.inv.Tool), zap.String("request_id", c.inv.ID),
 		zap.String("code", string(e.Code)), zap.Duration("elapsed", time.Since(c.inv.Received)), zap.Error(e),
@@ -242,11 +253,11 @@ func (c *call) logFailure(e *Error) {
 	}
 	switch e.Code {
 	case reply.Internal:
-		c.deps.log().Error("tool failed", fields...)
+		c.o.Log.Error("tool failed", fields...)
 	case reply.InvalidRequest, reply.Cancelled:
-		c.deps.log().Info("tool call refused", fields...)
+		c.o.Log.Info("tool call refused", fields...)
 	default:
-		c.deps.log().Warn("tool failed", fields...)
+		c.o.Log.Warn("tool failed", fields...)
 	}
 }
 
@@ -256,8 +267,8 @@ func withCall(ctx context.Context, c activity.Call) context.Context {
 	return context.WithValue(ctx, callKey{}, c)
 }
 
-// callOf is the tool call that a handler works on, the zero Call outside of one.
-func callOf(ctx context.Context) activity.Call {
+// CallFrom returns the tool call that a handler works on, the zero Call outside of one.
+func CallFrom(ctx context.Context) activity.Call {
 	c, _ := ctx.Value(callKey{}).(activity.Call)
 	return c
 }

@@ -1,8 +1,8 @@
-// Package tools holds the 29 tools, one short file each, and what they share: the typed Tool, the strict decoding of
-// arguments, and the dispatch that bounds, records and renders every call.
+// Package tool is what makes a function a tool: its schema from the input struct, the strict decoding of arguments with
+// coercions, and the dispatch that limits, records and renders every call.
 //
-// It knows no protocol: no MCP, no wire format. The server maps its values to MCP.
-package tools
+// It knows no protocol and none of the 29 tools.
+package tool
 
 import (
 	"context"
@@ -11,20 +11,18 @@ import (
 	"sync"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
 
-// Tool is one entry of the catalogue: a value without memory.
+// Tool is one entry of the catalogue. It is stateless.
 type Tool struct {
 	Name        string
 	Title       string
 	Description string
 	Annotations Annotations
-	// Schema is the JSON Schema of the arguments, an object. It is made when it is first asked for: those of all tools take a
-	// good part of the time in which the program starts.
-	Schema func() json.RawMessage
 
-	shape    func() *shape
+	shape    func() *shape // computed once, on first use
 	threaded bool
 	prepare  func(args json.RawMessage, cfg *config.Config) (*prepared, error)
 }
@@ -37,16 +35,16 @@ type Annotations struct {
 	OpenWorld   bool // reaches beyond this machine
 }
 
-// prepared is a call whose arguments are understood.
+// prepared is a call whose arguments are decoded.
 type prepared struct {
 	class          config.Class
 	limit          config.Limit
 	continuationID string // as the caller gave it
 	notes          []string
-	run            func(ctx context.Context) (*Result, error)
+	run            func(ctx context.Context) (*reply.Result, error)
 }
 
-// Option is what a tool says about itself besides its words.
+// Option is what a tool declares besides its words.
 type Option func(*options)
 
 type options struct {
@@ -59,35 +57,36 @@ type options struct {
 // Hints sets the tool's annotations. Without it all four are false.
 func Hints(a Annotations) Option { return func(o *options) { o.hints = a } }
 
-// Class says which limit governs every call of the tool. Without it, that is config.ClassSimple.
+// Class sets the limit of every call of the tool. Without it, that is config.ClassSimple.
 func Class(c config.Class) Option { return func(o *options) { o.class = c } }
 
-// Limited says which limit governs a call that depends on its arguments. In is the tool's input type.
+// Limited sets the limit of a call from its arguments. In is the tool's input type.
 func Limited[In any](f func(in In, cfg *config.Config) (config.Class, config.Limit)) Option {
 	return func(o *options) {
 		o.limit = func(in any, cfg *config.Config) (config.Class, config.Limit) { return f(in.(In), cfg) }
 	}
 }
 
-// Threaded says that the tool works on a conversation: its calls name their continuation_id in the first progress
+// Threaded declares that the tool works on a conversation: its calls name their continuation_id in the first progress
 // message, a new one where the caller gave none.
 func Threaded() Option { return func(o *options) { o.threaded = true } }
 
-// New makes a tool of a handler. The input struct is the schema: a property for each field with a json name, required
+// New returns a tool that runs a handler. The input struct is the schema: a property for each field with a json name, required
 // without omitempty; the field tags are
 //
 //	jsonschema:"text"          the property's description, for what agents get wrong
-//	enum:"a,b"                 the words that a string (or each string of a list) takes; case and separators are mended
-//	also:"c,d"                 words that are taken, too, but not published
+//	enum:"a,b"                 the words that a string (or each string of a list) takes, in any case and with any separators
+//	also:"c,d"                 words that are accepted, too, but not published
 //	minimum:"1" maximum:"50"   the range of a number
 //	default:"true"             stands in for an omitted argument; a required one that is missing is then filled and noted
 //	types:"string,object,null" the JSON types of a free-form field (json.RawMessage or any)
 //	items:"string,object"      the JSON types of its items, where one of them is array
 //	text:"description"         the key under which a plain text becomes an object, in a list of objects
+//	join:"lines"               a list of texts is accepted as the lines of one
 //
 // Title and description come from words/<name>.md. New panics when the words are missing, and Schema when the struct can't be
 // a schema: the catalogue is compiled in, and its tests build every tool.
-func New[In any](name string, h func(context.Context, In) (*Result, error), opts ...Option) Tool {
+func New[In any](name string, h func(context.Context, In) (*reply.Result, error), opts ...Option) Tool {
 	var o options
 	for _, set := range opts {
 		set(&o)
@@ -105,7 +104,6 @@ func New[In any](name string, h func(context.Context, In) (*Result, error), opts
 	})
 	return Tool{
 		Name: name, Title: w.Title, Description: w.Description, Annotations: o.hints, shape: shape, threaded: o.threaded,
-		Schema: func() json.RawMessage { return shape().schema },
 		prepare: func(args json.RawMessage, cfg *config.Config) (*prepared, error) {
 			var in In
 			got, err := shape().decode(args, &in)
@@ -118,8 +116,21 @@ func New[In any](name string, h func(context.Context, In) (*Result, error), opts
 			} else {
 				p.limit = cfg.Timeouts.For(o.class)
 			}
-			p.run = func(ctx context.Context) (*Result, error) { return h(ctx, in) }
+			p.run = func(ctx context.Context) (*reply.Result, error) { return h(ctx, in) }
 			return p, nil
 		},
 	}
+}
+
+// Schema returns the JSON Schema of the arguments, an object. It is computed on first use, from the input type alone.
+func (t Tool) Schema() json.RawMessage { return t.shape().schema }
+
+// Check decodes arguments as a call would, and returns the limit that such a call would have. Its error is the one that the
+// call would answer with.
+func (t Tool) Check(args json.RawMessage, cfg *config.Config) (config.Class, config.Limit, error) {
+	p, err := t.prepare(args, cfg)
+	if err != nil {
+		return 0, config.Limit{}, err
+	}
+	return p.class, p.limit, nil
 }

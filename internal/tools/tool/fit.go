@@ -1,4 +1,4 @@
-package tools
+package tool
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ const (
 //
 // A model's answer is cut at a paragraph's end, with `more` telling where to go on. Where that is not enough, the longest
 // texts and lists are shortened, with a note.
-func fit(r *Result, tokens int) int {
+func fit(r *reply.Result, tokens int) int {
 	limit := int(float64(tokens) * fitShare)
 	size, bytes := measure(r)
 	if tokens <= 0 || size <= limit {
@@ -30,7 +30,7 @@ func fit(r *Result, tokens int) int {
 	if a := r.Answer; a != nil {
 		a.Put(a.Text) // as it is, where it stood in another form
 		size, _ = measure(r)
-		rest := size - outputTokens(quoted(a.Text))
+		rest := size - EstimateTokens(quoted(a.Text))
 		if room := limit - rest - moreTokens; room > 0 {
 			cutAnswer(r, room)
 		}
@@ -42,7 +42,7 @@ func fit(r *Result, tokens int) int {
 	measure(r) // the metadata with its note
 	if text, err := r.JSON(); err == nil {
 		if whole, err := reply.Ordered(text); err == nil {
-			r.Body = *shorten(whole, limit).(*Object)
+			r.Body = *shorten(whole, limit).(*reply.Object)
 		}
 	}
 	text, _ := r.JSON() // marshalled before
@@ -51,24 +51,24 @@ func fit(r *Result, tokens int) int {
 
 // measure puts the metadata last and estimates the reply's tokens. What can't be written as JSON is our fault: the reply
 // becomes an error.
-func measure(r *Result) (tokens, bytes int) {
+func measure(r *reply.Result) (tokens, bytes int) {
 	r.Body.Delete("metadata")
 	r.Body.Set("metadata", r.Metadata)
 	text, err := r.JSON()
 	if err != nil {
 		m := r.Metadata
-		m.Own = Object{}
-		*r = *(&Error{Code: reply.Internal, Message: "The tool's reply can't be written as JSON.", Hint: "Please report it."}).Result()
+		m.Own = reply.Object{}
+		*r = *(&reply.Error{Code: reply.Internal, Message: "The tool's reply can't be written as JSON.", Hint: "Please report it."}).Result()
 		r.Metadata = m
 		r.Body.Set("metadata", m)
 		text, _ = r.JSON()
 	}
-	return outputTokens(string(text)), len(text)
+	return EstimateTokens(string(text)), len(text)
 }
 
-// outputTokens estimates a reply's tokens as clients count them, on the high side: 3.5 bytes of Latin text or code a
+// EstimateTokens estimates a reply's tokens as clients count them, on the high side: 3.5 bytes of Latin text or code a
 // token, one for every other character.
-func outputTokens(text string) int {
+func EstimateTokens(text string) int {
 	ascii, other := 0, 0
 	for i := range len(text) {
 		switch b := text[i]; {
@@ -91,7 +91,7 @@ func quoted(text string) string {
 }
 
 // cutAnswer leaves of the answer what fits, up to a paragraph's end, and says where it goes on.
-func cutAnswer(r *Result, room int) {
+func cutAnswer(r *reply.Result, room int) {
 	a := r.Answer
 	head := headOf(a.Text, room)
 	if len(head) == len(a.Text) {
@@ -151,7 +151,7 @@ func runeLen(s string) int {
 // shorten brings a value down to about so many tokens. What is small stays whole; what is large shares the room equally.
 func shorten(v any, tokens int) any {
 	text, err := json.Marshal(v)
-	if err != nil || outputTokens(string(text)) <= tokens {
+	if err != nil || EstimateTokens(string(text)) <= tokens {
 		return v
 	}
 	switch v := v.(type) {
@@ -165,11 +165,11 @@ func shorten(v any, tokens int) any {
 			list[i] = shorten(list[i], room)
 		}
 		return list
-	case *Object:
+	case *reply.Object:
 		var values []any
 		for _, k := range v.Keys() {
 			values = append(values, v.Get(k))
-			tokens -= outputTokens(quoted(k)) + 1
+			tokens -= EstimateTokens(quoted(k)) + 1
 		}
 		for i, room := range shares(values, tokens) {
 			v.Set(v.Keys()[i], shorten(values[i], room))
@@ -185,7 +185,7 @@ func shares(values []any, tokens int) []int {
 	open := len(values)
 	for i, v := range values {
 		text, _ := json.Marshal(v) // came from JSON
-		needs[i] = outputTokens(string(text)) + 1
+		needs[i] = EstimateTokens(string(text)) + 1
 		rooms[i] = -1
 	}
 	for settled := true; settled && open > 0; {

@@ -1,4 +1,4 @@
-package tools
+package tool
 
 import (
 	"encoding/json"
@@ -9,69 +9,71 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-// mender brings values into the form that a type takes, where that leaves no doubt, and says what it did.
-type mender struct {
+// coercer brings values into the form that a type takes, where that leaves no doubt, and says what it did.
+type coercer struct {
 	notes  []string
 	faults []string
 	bad    []string // names of the arguments with a fault
 }
 
-func (m *mender) note(format string, args ...any) {
-	m.notes = append(m.notes, fmt.Sprintf(format, args...))
+func (c *coercer) note(format string, args ...any) {
+	c.notes = append(c.notes, fmt.Sprintf(format, args...))
 }
 
-func (m *mender) fail(name, format string, args ...any) {
-	m.faults = append(m.faults, fmt.Sprintf(format, args...))
-	m.bad = append(m.bad, name)
+func (c *coercer) fail(name, format string, args ...any) {
+	c.faults = append(c.faults, fmt.Sprintf(format, args...))
+	c.bad = append(c.bad, name)
 }
 
-func (m *mender) failed(name string) bool {
-	return slices.ContainsFunc(m.bad, func(bad string) bool {
+func (c *coercer) failed(name string) bool {
+	return slices.ContainsFunc(c.bad, func(bad string) bool {
 		return bad == name || strings.HasPrefix(bad, name+"[") || strings.HasPrefix(bad, name+".")
 	})
 }
 
 // value brings one value into a type's form. It is false when the value counts as omitted, or has a fault that was noted.
 // name is the argument's, as faults and notes speak of it.
-func (m *mender) value(v any, t reflect.Type, r rules, name string) (any, bool) {
+func (c *coercer) value(v any, t reflect.Type, r rules, name string) (any, bool) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	if custom(t) {
-		return m.free(v, r, name)
+		return c.free(v, r, name)
 	}
 	switch t.Kind() {
 	case reflect.String:
-		return m.text(v, r, name)
+		return c.text(v, r, name)
 	case reflect.Bool:
-		return m.truth(v, name)
+		return c.truth(v, name)
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return m.whole(v, r, name)
+		return c.whole(v, r, name)
 	case reflect.Float32, reflect.Float64:
-		return m.number(v, r, name)
+		return c.number(v, r, name)
 	case reflect.Slice:
-		return m.list(v, t.Elem(), r, name)
+		return c.list(v, t.Elem(), r, name)
 	case reflect.Map, reflect.Struct:
-		return m.object(v, t, name)
+		return c.object(v, t, name)
 	}
-	m.fail(name, "%s has a type that arguments can't have", name)
+	c.fail(name, "%s has a type that arguments can't have", name)
 	return nil, false
 }
 
 // free lets a free-form value pass if it is of a type that is taken. JSON in a string is unpacked where a string is not.
-func (m *mender) free(v any, r rules, name string) (any, bool) {
+func (c *coercer) free(v any, r rules, name string) (any, bool) {
 	if len(r.types) == 0 || slices.Contains(r.types, typeOf(v)) {
 		return v, true
 	}
 	if text, ok := v.(string); ok {
 		if inner, err := parse(text); err == nil && slices.Contains(r.types, typeOf(inner)) {
-			m.note("%s: unpacked the JSON in the string.", name)
+			c.note("%s: unpacked the JSON in the string.", name)
 			return inner, true
 		}
 	}
-	m.fail(name, "%s is %s; it takes %s", name, show(v), either(r.types))
+	c.fail(name, "%s is %s; it takes %s", name, reply.Quote(v), reply.Either(r.types))
 	return nil, false
 }
 
@@ -91,7 +93,7 @@ func typeOf(v any) string {
 	return "object"
 }
 
-func (m *mender) text(v any, r rules, name string) (any, bool) {
+func (c *coercer) text(v any, r rules, name string) (any, bool) {
 	text, ok := v.(string)
 	if !ok {
 		switch given := v.(type) {
@@ -101,19 +103,19 @@ func (m *mender) text(v any, r rules, name string) (any, bool) {
 			text = strconv.FormatBool(given)
 		case []any:
 			if len(given) == 1 {
-				m.note("%s: took the one item of the list.", name)
-				return m.text(given[0], r, name)
+				c.note("%s: took the one item of the list.", name)
+				return c.text(given[0], r, name)
 			}
 			if lines, ok := texts(given); ok && r.lines {
-				m.note("%s: took the list as %d lines.", name, len(given))
+				c.note("%s: took the list as %d lines.", name, len(given))
 				return lines, true
 			}
 		}
 		if text == "" {
-			m.fail(name, "%s is %s; it takes a text", name, show(v))
+			c.fail(name, "%s is %s; it takes a text", name, reply.Quote(v))
 			return nil, false
 		}
-		m.note("%s: took %s as text.", name, text)
+		c.note("%s: took %s as text.", name, text)
 	}
 	if len(r.enum) == 0 {
 		return text, true
@@ -128,11 +130,11 @@ func (m *mender) text(v any, r rules, name string) (any, bool) {
 	}
 	for _, word := range slices.Concat(r.enum, r.also) {
 		if plain(word) == plain(text) {
-			m.note("%s: took %s as %s.", name, show(text), word)
+			c.note("%s: took %s as %s.", name, reply.Quote(text), word)
 			return word, true
 		}
 	}
-	m.fail(name, "%s is %s; it takes %s", name, show(text), either(r.enum))
+	c.fail(name, "%s is %s; it takes %s", name, reply.Quote(text), reply.Either(r.enum))
 	return nil, false
 }
 
@@ -154,7 +156,7 @@ func plain(word string) string {
 	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(strings.TrimSpace(word)))
 }
 
-func (m *mender) truth(v any, name string) (any, bool) {
+func (c *coercer) truth(v any, name string) (any, bool) {
 	word := ""
 	switch given := v.(type) {
 	case bool:
@@ -166,29 +168,29 @@ func (m *mender) truth(v any, name string) (any, bool) {
 	}
 	switch word {
 	case "true", "yes", "on", "1":
-		m.note("%s: took %s as true.", name, show(v))
+		c.note("%s: took %s as true.", name, reply.Quote(v))
 		return true, true
 	case "false", "no", "off", "0":
-		m.note("%s: took %s as false.", name, show(v))
+		c.note("%s: took %s as false.", name, reply.Quote(v))
 		return false, true
 	}
-	m.fail(name, "%s is %s; it takes true or false", name, show(v))
+	c.fail(name, "%s is %s; it takes true or false", name, reply.Quote(v))
 	return nil, false
 }
 
 // whole takes a whole number, exactly, however it is written.
-func (m *mender) whole(v any, r rules, name string) (any, bool) {
-	literal, mended := numeral(v)
+func (c *coercer) whole(v any, r rules, name string) (any, bool) {
+	literal, coerced := numeral(v)
 	n, ok := wholeNumber(literal)
 	if !ok {
-		m.fail(name, "%s is %s; it takes a whole number", name, show(v))
+		c.fail(name, "%s is %s; it takes a whole number", name, reply.Quote(v))
 		return nil, false
 	}
-	if !m.inRange(float64(n), r, name, v) {
+	if !c.inRange(float64(n), r, name, v) {
 		return nil, false
 	}
-	if mended {
-		m.note("%s: took %s as %d.", name, show(v), n)
+	if coerced {
+		c.note("%s: took %s as %d.", name, reply.Quote(v), n)
 	}
 	return n, true
 }
@@ -211,25 +213,25 @@ func wholeNumber(literal string) (int64, bool) {
 	return exact.Num().Int64(), true
 }
 
-func (m *mender) number(v any, r rules, name string) (any, bool) {
-	literal, mended := numeral(v)
+func (c *coercer) number(v any, r rules, name string) (any, bool) {
+	literal, coerced := numeral(v)
 	f, err := strconv.ParseFloat(literal, 64)
 	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-		m.fail(name, "%s is %s; it takes a number", name, show(v))
+		c.fail(name, "%s is %s; it takes a number", name, reply.Quote(v))
 		return nil, false
 	}
-	if !m.inRange(f, r, name, v) {
+	if !c.inRange(f, r, name, v) {
 		return nil, false
 	}
-	if mended {
-		m.note("%s: took %s as %s.", name, show(v), literal)
+	if coerced {
+		c.note("%s: took %s as %s.", name, reply.Quote(v), literal)
 		return f, true
 	}
 	return json.Number(literal), true
 }
 
 // numeral is a number as it is written, also when it stands in a string.
-func numeral(v any) (literal string, mended bool) {
+func numeral(v any) (literal string, coerced bool) {
 	switch given := v.(type) {
 	case json.Number:
 		return given.String(), false
@@ -239,7 +241,7 @@ func numeral(v any) (literal string, mended bool) {
 	return "", false
 }
 
-func (m *mender) inRange(f float64, r rules, name string, v any) bool {
+func (c *coercer) inRange(f float64, r rules, name string, v any) bool {
 	if (r.minimum == nil || f >= *r.minimum) && (r.maximum == nil || f <= *r.maximum) {
 		return true
 	}
@@ -252,12 +254,12 @@ func (m *mender) inRange(f float64, r rules, name string, v any) bool {
 	default:
 		accepted = fmt.Sprintf("at most %g", *r.maximum)
 	}
-	m.fail(name, "%s is %s; it takes %s", name, show(v), accepted)
+	c.fail(name, "%s is %s; it takes %s", name, reply.Quote(v), accepted)
 	return false
 }
 
-// list takes a list; one item alone, or a list as JSON in a string, is mended.
-func (m *mender) list(v any, item reflect.Type, r rules, name string) (any, bool) {
+// list takes a list; one item alone, or a list as JSON in a string, is coerced.
+func (c *coercer) list(v any, item reflect.Type, r rules, name string) (any, bool) {
 	items, ok := v.([]any)
 	if text, isText := v.(string); isText {
 		trimmed := strings.TrimSpace(text)
@@ -266,15 +268,15 @@ func (m *mender) list(v any, item reflect.Type, r rules, name string) (any, bool
 		}
 		if inner, err := parse(trimmed); err == nil {
 			if items, ok = inner.([]any); ok {
-				m.note("%s: unpacked the list in the string.", name)
+				c.note("%s: unpacked the list in the string.", name)
 			}
 		}
 	}
 	if !ok {
 		items = []any{v}
-		m.note("%s: took one item as a list.", name)
+		c.note("%s: took one item as a list.", name)
 	}
-	mended := make([]any, 0, len(items))
+	coerced := make([]any, 0, len(items))
 	for i, one := range items {
 		if one == nil {
 			continue
@@ -282,29 +284,29 @@ func (m *mender) list(v any, item reflect.Type, r rules, name string) (any, bool
 		at := fmt.Sprintf("%s[%d]", name, i)
 		if text, isText := one.(string); isText && r.text != "" {
 			if inner, err := parse(text); err != nil || typeOf(inner) != "object" {
-				m.note("%s: took the text as its %s.", at, r.text)
+				c.note("%s: took the text as its %s.", at, r.text)
 				one = map[string]any{r.text: text}
 			}
 		}
-		if value, good := m.value(one, item, r, at); good {
-			mended = append(mended, value)
+		if value, good := c.value(one, item, r, at); good {
+			coerced = append(coerced, value)
 		}
 	}
-	return mended, !m.failed(name)
+	return coerced, !c.failed(name)
 }
 
 // object takes an object, also as JSON in a string. Keys that a struct does not have are left out: the original took them.
-func (m *mender) object(v any, t reflect.Type, name string) (any, bool) {
+func (c *coercer) object(v any, t reflect.Type, name string) (any, bool) {
 	object, ok := v.(map[string]any)
 	if text, isText := v.(string); isText {
 		if inner, err := parse(text); err == nil {
 			if object, ok = inner.(map[string]any); ok {
-				m.note("%s: unpacked the object in the string.", name)
+				c.note("%s: unpacked the object in the string.", name)
 			}
 		}
 	}
 	if !ok {
-		m.fail(name, "%s is %s; it takes an object", name, show(v))
+		c.fail(name, "%s is %s; it takes an object", name, reply.Quote(v))
 		return nil, false
 	}
 	if t.Kind() == reflect.Map {
@@ -312,7 +314,7 @@ func (m *mender) object(v any, t reflect.Type, name string) (any, bool) {
 	}
 	params, err := paramsOf(t)
 	if err != nil { // shapeOf has seen this type
-		m.fail(name, "%s can't be read", name)
+		c.fail(name, "%s can't be read", name)
 		return nil, false
 	}
 	clean := map[string]any{}
@@ -320,43 +322,18 @@ func (m *mender) object(v any, t reflect.Type, name string) (any, bool) {
 		at := name + "." + p.name
 		value, given := object[p.name]
 		if given && value != nil {
-			if value, given = m.value(value, p.typ, p.rules, at); given {
+			if value, given = c.value(value, p.typ, p.rules, at); given {
 				clean[p.name] = value
 				continue
 			}
 		}
 		switch {
-		case m.failed(at):
+		case c.failed(at):
 		case p.fill != nil:
 			clean[p.name] = p.fill
 		case p.required:
-			m.fail(at, "%s is missing", at)
+			c.fail(at, "%s is missing", at)
 		}
 	}
-	return clean, !m.failed(name)
-}
-
-// show is a value as a message quotes it: short.
-func show(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return "unreadable"
-	}
-	return cut(string(text))
-}
-
-func cut(text string) string {
-	const most = 60
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most]) + "…"
-	}
-	return text
-}
-
-// either lists words as a choice.
-func either(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+	return clean, !c.failed(name)
 }

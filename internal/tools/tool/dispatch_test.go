@@ -1,4 +1,4 @@
-package tools
+package tool
 
 import (
 	"context"
@@ -36,24 +36,24 @@ type echoInput struct {
 }
 
 // echo is a tool of a test. It has the words of version.
-func echo(h func(context.Context, echoInput) (*Result, error), opts ...Option) Tool {
+func echo(h func(context.Context, echoInput) (*reply.Result, error), opts ...Option) Tool {
 	t := New("version", h, opts...)
 	t.Name = "echo"
 	return t
 }
 
-func said(text string) *Result {
-	r := &Result{}
+func said(text string) *reply.Result {
+	r := &reply.Result{}
 	r.Body.Set("status", "success").Set("content", text)
 	return r
 }
 
-func errorOf(t *testing.T, r *Result) *Object {
+func errorOf(t *testing.T, r *reply.Result) *reply.Object {
 	t.Helper()
 	require.True(t, r.IsError)
 	assert.Equal(t, "error", r.Body.Get("status"))
 	assert.Equal(t, "text", r.Body.Get("content_type"))
-	e, ok := r.Body.Get("error").(*Object)
+	e, ok := r.Body.Get("error").(*reply.Object)
 	require.True(t, ok)
 	assert.Equal(t, r.Body.Get("content"), e.Get("message"))
 	keys := r.Body.Keys()
@@ -63,7 +63,7 @@ func errorOf(t *testing.T, r *Result) *Object {
 
 func TestCallAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := NewDispatcher(&Deps{Config: config.Default()}, []Tool{echo(func(ctx context.Context, in echoInput) (*Result, error) {
+		x := NewDispatcher(Options{Config: config.Default()}, []Tool{echo(func(ctx context.Context, in echoInput) (*reply.Result, error) {
 			time.Sleep(1500 * time.Millisecond)
 			b, ok := providers.BudgetFrom(ctx)
 			assert.True(t, ok)
@@ -82,12 +82,17 @@ func TestCallAnswers(t *testing.T) {
 }
 
 func TestUnknownTool(t *testing.T) {
-	x := NewDispatcher(&Deps{Config: config.Default()}, everyTool())
+	named := func(name string) Tool {
+		t := echo(nil)
+		t.Name = name
+		return t
+	}
+	x := NewDispatcher(Options{Config: config.Default()}, []Tool{named("challenge"), named("chat")})
 	e := errorOf(t, x.Call(t.Context(), Invocation{Tool: "chalenge"}))
 	assert.Equal(t, reply.InvalidRequest, e.Get("code"))
-	assert.Contains(t, e.Get("hint"), "challenge")
+	assert.Contains(t, e.Get("hint"), "Did you mean challenge?")
 	e = errorOf(t, x.Call(t.Context(), Invocation{Tool: "zzzzzzzz"}))
-	assert.Contains(t, e.Get("hint"), "chat, ")
+	assert.Contains(t, e.Get("hint"), "challenge, chat.")
 }
 
 // A tool that heeds its context, one that does not, and one whose limit depends on its arguments: the answer is there
@@ -112,7 +117,7 @@ func TestLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				release := make(chan struct{})
-				x := NewDispatcher(&Deps{Config: config.Default()}, []Tool{echo(func(ctx context.Context, _ echoInput) (*Result, error) {
+				x := NewDispatcher(Options{Config: config.Default()}, []Tool{echo(func(ctx context.Context, _ echoInput) (*reply.Result, error) {
 					if c.heeds {
 						<-ctx.Done()
 						return nil, fmt.Errorf("reading: %w", ctx.Err())
@@ -137,7 +142,7 @@ func TestLimits(t *testing.T) {
 // A call that arrives with its limit already over is answered at once.
 func TestLimitAlreadyOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := NewDispatcher(&Deps{Config: config.Default()}, []Tool{echo(func(ctx context.Context, _ echoInput) (*Result, error) {
+		x := NewDispatcher(Options{Config: config.Default()}, []Tool{echo(func(ctx context.Context, _ echoInput) (*reply.Result, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		})})
@@ -150,7 +155,7 @@ func TestLimitAlreadyOver(t *testing.T) {
 
 func TestPanicIsInternal(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
-	x := NewDispatcher(&Deps{Config: config.Default(), Log: zap.New(core)}, []Tool{echo(func(context.Context, echoInput) (*Result, error) {
+	x := NewDispatcher(Options{Config: config.Default(), Log: zap.New(core)}, []Tool{echo(func(context.Context, echoInput) (*reply.Result, error) {
 		panic("secret detail")
 	})})
 	r := x.Call(t.Context(), Invocation{Tool: "echo"})
@@ -168,7 +173,7 @@ func TestPanicIsInternal(t *testing.T) {
 // A fall while arguments are read, or while the reply is written, is no more than a failed call either.
 func TestPanicOutsideOfTheHandler(t *testing.T) {
 	reading := Limited(func(echoInput, *config.Config) (config.Class, config.Limit) { panic("reading") })
-	writing := func(context.Context, echoInput) (*Result, error) {
+	writing := func(context.Context, echoInput) (*reply.Result, error) {
 		r := said("x")
 		r.Body.Set("z", falls{})
 		return r, nil
@@ -176,7 +181,7 @@ func TestPanicOutsideOfTheHandler(t *testing.T) {
 	log := activity.Open(config.Default(), nil)
 	defer log.Close()
 	for _, tool := range []Tool{echo(writing, reading), echo(writing)} {
-		x := NewDispatcher(&Deps{Config: config.Default(), Activity: log}, []Tool{tool})
+		x := NewDispatcher(Options{Config: config.Default(), Activity: log}, []Tool{tool})
 		e := errorOf(t, x.Call(t.Context(), Invocation{Tool: "echo"}))
 		assert.Equal(t, reply.Internal, e.Get("code"))
 	}
@@ -188,7 +193,7 @@ type falls struct{}
 func (falls) MarshalJSON() ([]byte, error) { panic("writing") }
 
 func TestNeitherResultNorError(t *testing.T) {
-	x := NewDispatcher(&Deps{Config: config.Default()}, []Tool{echo(func(context.Context, echoInput) (*Result, error) { return nil, nil })})
+	x := NewDispatcher(Options{Config: config.Default()}, []Tool{echo(func(context.Context, echoInput) (*reply.Result, error) { return nil, nil })})
 	assert.Equal(t, reply.Internal, errorOf(t, x.Call(t.Context(), Invocation{Tool: "echo"})).Get("code"))
 }
 
@@ -224,7 +229,7 @@ func TestErrorCodes(t *testing.T) {
 		{reply.Refuse("h", "bad %d", 1), `{"code":"invalid_request","message":"bad 1","hint":"h","retryable":false}`},
 		{errors.New("nobody foresaw this"), `"internal"`},
 	} {
-		x := NewDispatcher(&Deps{Config: config.Default()}, []Tool{echo(func(context.Context, echoInput) (*Result, error) { return nil, c.err })})
+		x := NewDispatcher(Options{Config: config.Default()}, []Tool{echo(func(context.Context, echoInput) (*reply.Result, error) { return nil, c.err })})
 		r := x.Call(t.Context(), Invocation{Tool: "echo"})
 		text, err := errorOf(t, r).MarshalJSON()
 		require.NoError(t, err)
@@ -246,7 +251,7 @@ func TestCancellation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				x := NewDispatcher(&Deps{Config: config.Default()}, []Tool{echo(func(ctx context.Context, _ echoInput) (*Result, error) {
+				x := NewDispatcher(Options{Config: config.Default()}, []Tool{echo(func(ctx context.Context, _ echoInput) (*reply.Result, error) {
 					<-ctx.Done()
 					time.Sleep(c.ends)
 					return nil, context.Cause(ctx)
@@ -293,7 +298,7 @@ func (h *heard) end() {
 func TestProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h heard
-		x := NewDispatcher(&Deps{Config: config.Default()}, []Tool{echo(func(ctx context.Context, _ echoInput) (*Result, error) {
+		x := NewDispatcher(Options{Config: config.Default()}, []Tool{echo(func(ctx context.Context, _ echoInput) (*reply.Result, error) {
 			id := progress.From(ctx).ContinuationID()
 			assert.NotEmpty(t, id)
 			on := progress.From(ctx).Model()
@@ -355,14 +360,14 @@ func TestActivityHearsOfCalls(t *testing.T) {
 	cfg := config.Default()
 	log := activity.Open(cfg, nil)
 	defer log.Close()
-	x := NewDispatcher(&Deps{Config: cfg, Activity: log}, []Tool{echo(func(ctx context.Context, in echoInput) (*Result, error) {
+	x := NewDispatcher(Options{Config: cfg, Activity: log}, []Tool{echo(func(ctx context.Context, in echoInput) (*reply.Result, error) {
 		running := log.Running()
 		if assert.Len(t, running, 1) {
 			assert.Equal(t, "echo", running[0].Tool)
 			assert.Equal(t, "t1", running[0].ContinuationID)
 			assert.Equal(t, "7", running[0].RequestID)
 		}
-		assert.Equal(t, "client 1.0", callOf(ctx).Client)
+		assert.Equal(t, "client 1.0", CallFrom(ctx).Client)
 		if in.Slow {
 			return nil, errors.New("no")
 		}
