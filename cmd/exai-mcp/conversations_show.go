@@ -100,7 +100,7 @@ func (a *app) printThread(ctx context.Context, s *store.Store, t *conversation.C
 	if err != nil {
 		return err
 	}
-	page := conversation.Page{Conversation: *t, Now: time.Now()}
+	page := conversation.Page{Conversation: *t}
 	for _, i := range issues {
 		page.Issues = append(page.Issues, fmt.Sprintf("#%d %s (%s, %s)", i.Number, i.Title, i.Severity, i.Status))
 	}
@@ -197,7 +197,7 @@ func threadJSON(t *conversation.Conversation, whole bool) ([]byte, error) {
 	}
 	for _, turn := range t.Turns {
 		r := turnRecord{
-			N: turn.N, ID: turn.ID, Role: turn.Role, Status: string(turn.Settled(time.Now())), FinishReason: turn.FinishReason,
+			N: turn.N, ID: turn.ID, Role: turn.Role, Status: string(turn.Settled()), FinishReason: turn.FinishReason,
 			Tool: turn.Tool, Model: turn.Model, Provider: turn.Provider, CreatedAt: turn.CreatedAt, Content: turn.Content,
 			Reasoning: turn.Reasoning, Meta: turn.Meta,
 		}

@@ -334,9 +334,7 @@ func TestKilledServersLeaveWhatWentOnBehindThem(t *testing.T) {
 		p.kill()
 
 		turn := s.lastTurn(db, id)
-		assert.Equal(t, conversation.TurnRunning, turn.Status)
-		assert.Equal(t, conversation.TurnRunning, turn.Settled(turn.SavedAt.Add(9*time.Second)))
-		assert.Equal(t, conversation.TurnPartial, turn.Settled(turn.SavedAt.Add(10*time.Second+time.Millisecond)))
+		assert.Equal(t, conversation.TurnRunning, turn.Settled(), "nobody knows yet")
 
 		// Ten seconds later.
 		before := `saved_at - interval '11 seconds'`

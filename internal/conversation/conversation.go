@@ -26,7 +26,8 @@ type Conversation struct {
 	Workspace string // the first allowed root when it began, as the host names it
 	CreatedAt time.Time
 	UpdatedAt time.Time
-	Turns     []Turn // oldest first, dropped ones left out
+	ReadAt    time.Time // when Load read it, by the Store's clock
+	Turns     []Turn    // oldest first, dropped ones left out
 }
 
 // TurnStatus says whether a turn is whole.
@@ -42,6 +43,14 @@ const (
 // HeartbeatLost is how old a running turn's SavedAt must be for its process to count as dead; the turn is then a
 // finished partial.
 const HeartbeatLost = 10 * time.Second
+
+// Alive reports whether a process whose last heartbeat was at savedAt counts as alive at now. Both times must be from the
+// clock of the store, since processes of other machines, whose clocks differ, write there too. A heartbeat from the future
+// was written before the clock was set back, so nothing is known of its process; one that lives soon writes the next.
+func Alive(savedAt, now time.Time) bool {
+	age := now.Sub(savedAt)
+	return age >= 0 && age <= HeartbeatLost
+}
 
 // Turn is one message of a conversation, or one workflow step (a user turn with Step, and the expert's answer as the
 // assistant turn after it).
@@ -61,15 +70,16 @@ type Turn struct {
 	Step         *Step
 	Meta         json.RawMessage // whatever else a tool needs back; an object or nil
 	CreatedAt    time.Time
-	SavedAt      time.Time // the last save; a heartbeat while running
+	SavedAt      time.Time // the last save, by the Store's clock; a heartbeat while running
+	Orphaned     bool      // Load found it running and its process not Alive
 }
 
 // Settled is the turn's status as a reader must take it: a running turn whose process died is a partial one.
-func (t Turn) Settled(now time.Time) TurnStatus {
+func (t Turn) Settled() TurnStatus {
 	switch {
 	case t.Status == "":
 		return TurnComplete
-	case t.Status == TurnRunning && now.Sub(t.SavedAt) > HeartbeatLost:
+	case t.Status == TurnRunning && t.Orphaned:
 		return TurnPartial
 	}
 	return t.Status
@@ -142,11 +152,11 @@ type Filter struct {
 type Store interface {
 	// Load returns a conversation with its turns and attachments, or ErrNotFound.
 	Load(ctx context.Context, id string) (*Conversation, error)
-	// Append stores turns at a conversation's end and returns them with N, ID and times filled in; a CreatedAt or SavedAt that is
-	// set is kept. Roles are user, assistant and system: a tool loop's messages go into Meta.
+	// Append stores turns at a conversation's end and returns them with N, ID and times filled in; a CreatedAt that is set is
+	// kept, SavedAt is the Store's clock. Roles are user, assistant and system: a tool loop's messages go into Meta.
 	Append(ctx context.Context, n NewTurns) ([]Turn, error)
 	// Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta and Step anew, Model and Provider
-	// where they are set, and the current time as SavedAt. It is how a background answer grows and ends. ErrNotFound when
+	// where they are set, and the Store's clock as SavedAt. It is how a background answer grows and ends. ErrNotFound when
 	// the turn was deleted or dropped meanwhile.
 	Save(ctx context.Context, conversationID string, t Turn) error
 	// List returns conversations, the latest first.

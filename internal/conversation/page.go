@@ -13,8 +13,7 @@ import (
 // Page is a conversation with what a reader wants to see beside it.
 type Page struct {
 	Conversation Conversation
-	Now          time.Time // tells a turn that is being written from one whose process died
-	Issues       []string  // of the conversation, a line each, where they are known
+	Issues       []string // of the conversation, a line each, where they are known
 	// Limit bounds the turns' texts, in characters: beyond it, long ones are cut alike, and URI says where the whole is.
 	// 0 is no limit.
 	Limit int
@@ -51,7 +50,7 @@ func (p Page) Markdown() string {
 }
 
 func (p Page) turn(b *strings.Builder, t Turn, share int) {
-	fmt.Fprintf(b, "\n## Turn %d: %s\n\n", t.N, t.heading(p.Now))
+	fmt.Fprintf(b, "\n## Turn %d: %s\n\n", t.N, t.heading())
 	for _, a := range t.Attachments {
 		fmt.Fprintf(b, "- Attached: %s (%s, %d bytes)\n", Printable(cmp.Or(a.Path, "pasted")), line(a.MIME), a.Size)
 	}
@@ -77,7 +76,7 @@ func (p Page) turn(b *strings.Builder, t Turn, share int) {
 }
 
 // heading says who spoke, when, and whether all is there.
-func (t Turn) heading(now time.Time) string {
+func (t Turn) heading() string {
 	parts := []string{string(t.Role)}
 	if t.Role == providers.RoleAssistant {
 		parts[0] = "answer"
@@ -95,7 +94,7 @@ func (t Turn) heading(now time.Time) string {
 		parts = append(parts, line(t.Tool))
 	}
 	parts = append(parts, clock(t.CreatedAt))
-	switch t.Settled(now) {
+	switch t.Settled() {
 	case TurnRunning:
 		parts = append(parts, "still being written")
 	case TurnPartial:

@@ -16,7 +16,6 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 func TestPage(t *testing.T) {
 	page := Page{
-		Now: noon,
 		Conversation: Conversation{
 			ID: "6f1c", Title: "Why is\nit slow?", Tool: "debug", Workspace: "/repo", CreatedAt: noon, UpdatedAt: noon.Add(time.Minute),
 			Turns: []Turn{
@@ -73,7 +72,7 @@ Nothing of this answer has arrived.
 > Half
 `, page.Markdown())
 
-	page.Now = noon.Add(2 * HeartbeatLost)
+	page.Conversation.Turns[3].Orphaned = true
 	assert.Contains(t, page.Markdown(), "## Turn 5: answer by kimi-k3, only a part arrived\n", "its process died")
 	assert.Contains(t, Page{}.Markdown(), "# Conversation\n\n- Turns: 0\n")
 }

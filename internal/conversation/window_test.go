@@ -112,17 +112,27 @@ func TestUnsent(t *testing.T) {
 }
 
 func TestSettled(t *testing.T) {
-	now := time.Now()
 	for _, c := range []struct {
 		turn Turn
 		want TurnStatus
 	}{
 		{Turn{}, TurnComplete},
 		{Turn{Status: TurnPartial}, TurnPartial},
-		{Turn{Status: TurnRunning, SavedAt: now.Add(-9 * time.Second)}, TurnRunning},
-		{Turn{Status: TurnRunning, SavedAt: now.Add(-11 * time.Second)}, TurnPartial},
+		{Turn{Status: TurnRunning}, TurnRunning},
+		{Turn{Status: TurnRunning, Orphaned: true}, TurnPartial},
+		{Turn{Status: TurnComplete, Orphaned: true}, TurnComplete},
 	} {
-		assert.Equal(t, c.want, c.turn.Settled(now))
+		assert.Equal(t, c.want, c.turn.Settled())
+	}
+}
+
+func TestAlive(t *testing.T) {
+	now := time.Now()
+	for ago, want := range map[time.Duration]bool{
+		0: true, 9 * time.Second: true, HeartbeatLost: true, HeartbeatLost + 1: false, time.Hour: false,
+		-time.Microsecond: false, -time.Hour: false,
+	} {
+		assert.Equal(t, want, Alive(now.Add(-ago), now), "a heartbeat %s ago", ago)
 	}
 }
 

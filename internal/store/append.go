@@ -17,7 +17,7 @@ import (
 )
 
 // Append stores turns at a thread's end, in one transaction, and returns them with N, ID and times filled in. A CreatedAt
-// or SavedAt that is set is kept.
+// that is set is kept; SavedAt is the database's clock.
 func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversation.Turn, error) {
 	if n.ConversationID == "" {
 		return nil, errors.New("append turns: no thread id")
@@ -33,7 +33,7 @@ func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversa
 				return err
 			}
 		}
-		row, err := lockConversation(ctx, tx, n)
+		row, at, err := lockConversation(ctx, tx, n)
 		if err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversa
 			return err
 		}
 		for i := range turns {
-			turns[i].N = last + 1 + i
+			turns[i].N, turns[i].SavedAt = last+1+i, at
 		}
 		for some := range slices.Chunk(turns, maxInsert) {
 			if err := insertTurns(ctx, tx, row, text(n.ConversationID), some); err != nil {
@@ -87,7 +87,6 @@ func prepareTurns(in []conversation.Turn) ([]conversation.Turn, error) {
 		}
 		// A microsecond apart, so that the order of creation is the order of the turns.
 		t.CreatedAt = timeOr(t.CreatedAt, at.Add(time.Duration(i)*time.Microsecond))
-		t.SavedAt = timeOr(t.SavedAt, at)
 		t.Attachments = slices.Clone(t.Attachments)
 		for j := range t.Attachments {
 			if err := fillAttachment(&t.Attachments[j]); err != nil {
@@ -105,10 +104,10 @@ func timeOr(t, or time.Time) time.Time {
 	return t.UTC().Truncate(time.Microsecond)
 }
 
-// lockConversation makes a thread that is not there yet, keeps other writers off it until the transaction ends, and returns its
-// row id. What a thread found here lacks is filled in. A thread that must be there and is not is ErrNotFound; the
+// lockConversation makes a thread that is not there yet, keeps other writers off it until the transaction ends, and returns
+// its row id and the database's clock. What a thread found here lacks is filled in. A thread that must be there and is not is ErrNotFound; the
 // transaction, and with it the row, is then to be given up.
-func lockConversation(ctx context.Context, tx querier, n conversation.NewTurns) (row string, err error) {
+func lockConversation(ctx context.Context, tx querier, n conversation.NewTurns) (row string, at time.Time, err error) {
 	id := uuid.NewString()
 	err = tx.QueryRowContext(ctx, `INSERT INTO conversations
 			(id, continuation_id, title, tool_name, workspace, metadata, created_at, updated_at)
@@ -117,12 +116,12 @@ func lockConversation(ctx context.Context, tx querier, n conversation.NewTurns) 
 			title = coalesce(conversations.title, excluded.title),
 			tool_name = coalesce(conversations.tool_name, excluded.tool_name),
 			workspace = coalesce(conversations.workspace, excluded.workspace)
-		RETURNING id`,
-		id, text(n.ConversationID), textOrNull(n.Title), textOrNull(n.Tool), textOrNull(n.Workspace), stamp(now())).Scan(&row)
+		RETURNING id, clock_timestamp()`,
+		id, text(n.ConversationID), textOrNull(n.Title), textOrNull(n.Tool), textOrNull(n.Workspace), stamp(now())).Scan(&row, intoTime{&at})
 	if err == nil && n.Existing && row == id {
 		err = conversation.ErrNotFound
 	}
-	return row, err
+	return row, at, err
 }
 
 // numberRows numbers the rows that another program added, and returns the thread's last number.
@@ -254,7 +253,7 @@ func savedColumns(t conversation.Turn) (v saved, err error) {
 }
 
 // Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta and Step anew, Model and Provider where
-// they are set, and the current time as SavedAt.
+// they are set, and the database's clock as SavedAt.
 func (s *Store) Save(ctx context.Context, threadID string, t conversation.Turn) error {
 	if t.Status == "" {
 		t.Status = conversation.TurnComplete
@@ -268,19 +267,18 @@ func (s *Store) Save(ctx context.Context, threadID string, t conversation.Turn) 
 		return fmt.Errorf("save a turn: %w", conversation.ErrNotFound)
 	}
 	return s.inTx(ctx, "save a turn", func(tx *sql.Tx) error {
-		at := stamp(now())
 		if _, err := tx.ExecContext(ctx, `UPDATE conversations SET updated_at = $1 WHERE continuation_id = $2`,
-			at, text(threadID)); err != nil {
+			stamp(now()), text(threadID)); err != nil {
 			return err
 		}
 		done, err := tx.ExecContext(ctx, `UPDATE messages SET content = $1, reasoning = $2, turn_status = $3,
 				finish_reason = $4, input_tokens = $5, cached_tokens = $6, output_tokens = $7, reasoning_tokens = $8,
 				cost_usd = $9, turn_meta = $10, step_tool = $11, step_number = $12, step_input = $13, step_reply = $14,
-				model_used = coalesce($15, model_used), provider_used = coalesce($16, provider_used), saved_at = $17
-			WHERE id = $18 AND dropped_at IS NULL
-				AND conversation_id = (SELECT id FROM conversations WHERE continuation_id = $19)`,
+				model_used = coalesce($15, model_used), provider_used = coalesce($16, provider_used), saved_at = clock_timestamp()
+			WHERE id = $17 AND dropped_at IS NULL
+				AND conversation_id = (SELECT id FROM conversations WHERE continuation_id = $18)`,
 			v.content, v.reasoning, v.status, v.finish, v.input, v.cached, v.output, v.thought, v.cost, v.meta, v.stepTool,
-			v.stepNumber, v.stepInput, v.stepReply, v.model, v.provider, at, id.String(), text(threadID))
+			v.stepNumber, v.stepInput, v.stepReply, v.model, v.provider, id.String(), text(threadID))
 		if err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ func fillBench(b *testing.B, s *Store) {
 	tx, err := s.write.BeginTx(b.Context(), nil)
 	require.NoError(b, err)
 	for i := range 10_000 {
-		row, err := lockConversation(b.Context(), tx, conversation.NewTurns{ConversationID: fmt.Sprint("thread ", i), Title: "short"})
+		row, _, err := lockConversation(b.Context(), tx, conversation.NewTurns{ConversationID: fmt.Sprint("thread ", i), Title: "short"})
 		require.NoError(b, err)
 		turns, err := prepareTurns([]conversation.Turn{user("Hello"), assistant("Hi there")})
 		require.NoError(b, err)

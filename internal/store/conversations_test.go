@@ -3,11 +3,13 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -38,7 +41,6 @@ func TestRoundTrip(t *testing.T) {
 		full.Usage = providers.Usage{InputTokens: 10, CachedTokens: 3, OutputTokens: 5, ReasoningTokens: 2, CostUSD: 0.00125}
 		full.Meta = json.RawMessage(`{"b": [1, 2], "a": "é \u0000 \ud800", "n": 12345678901234567890}`)
 		full.CreatedAt = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
-		full.SavedAt = full.CreatedAt.Add(time.Hour)
 		before := now()
 		got, err := s.Append(t.Context(), conversation.NewTurns{
 			ConversationID: id, Title: "A title", Tool: "debug", Workspace: "/home/me/project",
@@ -55,7 +57,7 @@ func TestRoundTrip(t *testing.T) {
 		if diff := cmp.Diff(got, th.Turns); diff != "" {
 			t.Errorf("loaded turns differ from what Append returned:\n%s", diff)
 		}
-		full.N = 2
+		full.N, full.SavedAt = 2, got[1].SavedAt
 		if diff := cmp.Diff(full, th.Turns[1]); diff != "" {
 			t.Errorf("a turn changed on its way:\n%s", diff)
 		}
@@ -170,14 +172,18 @@ func TestSave(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		running := assistant("")
 		running.Status = conversation.TurnRunning
-		running.SavedAt = now().Add(-time.Hour)
+		running.SavedAt = now().Add(-time.Hour) // by a clock that does not count
 		turn := say(t, s, "t", user("q"), running)[1]
-		assert.Equal(t, conversation.TurnPartial, turn.Settled(now()), "its process died long ago")
+		assert.Equal(t, conversation.TurnRunning, load(t, s, "t").Turns[1].Settled())
+		for _, age := range []time.Duration{conversation.HeartbeatLost + time.Second, -time.Hour} {
+			heartbeat(t, s, age)
+			assert.Equal(t, conversation.TurnPartial, load(t, s, "t").Turns[1].Settled(), "the last heartbeat was %s ago", age)
+		}
 
 		turn.Content, turn.Reasoning = "half", "hm"
 		require.NoError(t, s.Save(t.Context(), "t", turn))
 		got := load(t, s, "t").Turns[1]
-		assert.Equal(t, conversation.TurnRunning, got.Settled(now()), "the save was a heartbeat")
+		assert.Equal(t, conversation.TurnRunning, got.Settled(), "the save was a heartbeat")
 		assert.Equal(t, "half", got.Content)
 
 		turn.Content, turn.Reasoning, turn.Status = "whole", "", ""
@@ -202,6 +208,54 @@ func TestSave(t *testing.T) {
 		require.NoError(t, s.Delete(t.Context(), "t"))
 		require.ErrorIs(t, s.Save(t.Context(), "t", turn), conversation.ErrNotFound)
 	})
+}
+
+// A database whose clock differs from ours judges heartbeats by its own.
+func TestHeartbeatsByTheDatabasesClock(t *testing.T) {
+	for _, ahead := range []string{"30 seconds", "-30 seconds"} {
+		t.Run(ahead, func(t *testing.T) {
+			u, err := url.Parse(schemaURL(t, postgresURL(t)))
+			require.NoError(t, err)
+			q := u.Query()
+			q.Set("search_path", q.Get("search_path")+",pg_catalog") // which is the first where it is not named
+			u.RawQuery = q.Encode()
+			dsn := u.String()
+			db, err := sql.Open("pgx", dsn)
+			require.NoError(t, err)
+			defer db.Close()
+			_, err = db.ExecContext(t.Context(), `CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
+				$$ SELECT pg_catalog.clock_timestamp() + interval '`+ahead+`' $$`)
+			require.NoError(t, err)
+			s := open(t, config.Conversations{Backend: "postgres", DatabaseURL: config.Secret(dsn)})
+			running := assistant("so far")
+			running.Status = conversation.TurnRunning
+			turn := say(t, s, "t", user("q"), running)[1]
+			alive := func() []bool {
+				list, err := s.List(t.Context(), conversation.Filter{})
+				require.NoError(t, err)
+				return []bool{load(t, s, "t").Turns[1].Settled() == conversation.TurnRunning, list[0].Running}
+			}
+			assert.Equal(t, []bool{true, true}, alive(), "begun just now")
+			heartbeat(t, s, 11*time.Second)
+			assert.Equal(t, []bool{false, false}, alive(), "dead")
+			require.NoError(t, s.Save(t.Context(), "t", turn))
+			assert.Equal(t, []bool{true, true}, alive(), "saved just now")
+			assert.WithinDuration(t, load(t, s, "t").ReadAt, clock(t, s), 10*time.Second)
+		})
+	}
+}
+
+// clock is the database's.
+func clock(t testing.TB, s *Store) (at time.Time) {
+	t.Helper()
+	require.NoError(t, s.write.QueryRowContext(t.Context(), `SELECT clock_timestamp()`).Scan(intoTime{&at}))
+	return at
+}
+
+// heartbeat moves the last heartbeat of every running turn.
+func heartbeat(t testing.TB, s *Store, ago time.Duration) {
+	t.Helper()
+	raw(t, s, `UPDATE messages SET saved_at = $1 WHERE turn_status = 'running'`, stamp(clock(t, s).Add(-ago)))
 }
 
 func TestDropSteps(t *testing.T) {
@@ -371,8 +425,9 @@ func TestList(t *testing.T) {
 		running.Status, running.Model = conversation.TurnRunning, "kimi-k3"
 		say(t, s, "c", user("1000 of the-cases"), running)
 		dead := running
-		dead.SavedAt = now().Add(-2 * conversation.HeartbeatLost)
 		say(t, s, "d", user("x"), dead)
+		raw(t, s, `UPDATE messages SET saved_at = $1 WHERE turn_status = 'running' AND conversation_id =
+			(SELECT id FROM conversations WHERE continuation_id = 'd')`, stamp(clock(t, s).Add(-2*conversation.HeartbeatLost)))
 		mid := load(t, s, "b").UpdatedAt
 
 		cases := []struct {

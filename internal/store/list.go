@@ -20,8 +20,7 @@ func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation
 	query := `SELECT c.continuation_id, c.title, coalesce(c.tool_name, c.metadata ->> 'tool_name'), c.workspace,
 			c.created_at, c.updated_at,
 			(SELECT count(*) ` + live + `),
-			EXISTS (SELECT 1 ` + live + ` AND m.turn_status = 'running' AND m.saved_at >= ` +
-		w.fill(`?`, stamp(now().Add(-conversation.HeartbeatLost))) + `),
+			(SELECT max(m.saved_at) ` + live + ` AND m.turn_status = 'running'), clock_timestamp(),
 			(SELECT coalesce(m.model_used, m.metadata ->> 'model_used', m.metadata -> 'model_metadata' ->> 'model_name') ` + live +
 		` AND m.role = 'assistant' ORDER BY m.turn_number DESC NULLS FIRST, m.created_at DESC LIMIT 1),
 			` + w.match(f.Text, live) + `
@@ -31,8 +30,10 @@ func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation
 		out, err = queryAll(ctx, s.read, func(r *sql.Rows) (conversation.Summary, error) {
 			var t conversation.Summary
 			var found string
+			var heartbeat, readAt time.Time
 			err := r.Scan(&t.ID, into(&t.Title), into(&t.Tool), into(&t.Workspace), intoTime{&t.CreatedAt},
-				intoTime{&t.UpdatedAt}, &t.Turns, &t.Running, into(&t.Model), into(&found))
+				intoTime{&t.UpdatedAt}, &t.Turns, intoTime{&heartbeat}, intoTime{&readAt}, into(&t.Model), into(&found))
+			t.Running = conversation.Alive(heartbeat, readAt)
 			if f.Text != "" {
 				t.Excerpt = excerpt(cmp.Or(found, t.Title), f.Text)
 			}

@@ -236,7 +236,7 @@ func TestWaitsForALock(t *testing.T) {
 		say(t, s, "t", user("x"))
 		tx, err := s.write.BeginTx(t.Context(), nil)
 		require.NoError(t, err)
-		_, err = lockConversation(t.Context(), tx, conversation.NewTurns{ConversationID: "t"})
+		_, _, err = lockConversation(t.Context(), tx, conversation.NewTurns{ConversationID: "t"})
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, tired)
 		defer cancel()
@@ -301,12 +301,12 @@ func TestMemoryUnderFakeTime(t *testing.T) {
 		running.Status = conversation.TurnRunning
 		turn := say(t, s, "t", user("q"), running)[1]
 		time.Sleep(conversation.HeartbeatLost + time.Millisecond)
-		assert.Equal(t, conversation.TurnPartial, load(t, s, "t").Turns[1].Settled(time.Now()))
+		assert.Equal(t, conversation.TurnPartial, load(t, s, "t").Turns[1].Settled())
 		list, err := s.List(t.Context(), conversation.Filter{})
 		require.NoError(t, err)
 		assert.False(t, list[0].Running)
 		require.NoError(t, s.Save(t.Context(), "t", turn))
-		assert.Equal(t, conversation.TurnRunning, load(t, s, "t").Turns[1].Settled(time.Now()))
+		assert.Equal(t, conversation.TurnRunning, load(t, s, "t").Turns[1].Settled())
 		assert.Equal(t, time.Now(), load(t, s, "t").UpdatedAt.Local())
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

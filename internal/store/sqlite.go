@@ -102,7 +102,8 @@ type connector struct {
 	dsn string
 }
 
-// sqliteAt makes lower() fold every letter, as PostgreSQL's does; SQLite's own folds ASCII alone.
+// sqliteAt adds what PostgreSQL has: a lower() that folds every letter, where SQLite's own folds ASCII alone, and
+// clock_timestamp(), the time now.
 func sqliteAt(dsn string) connector {
 	d := &sqlite.Driver{}
 	d.MustRegisterDeterministicScalarFunction("lower", 1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
@@ -110,6 +111,9 @@ func sqliteAt(dsn string) connector {
 			return strings.ToLower(s), nil
 		}
 		return args[0], nil
+	})
+	d.MustRegisterScalarFunction("clock_timestamp", 0, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
+		return stamp(now()).Value()
 	})
 	return connector{d, dsn}
 }

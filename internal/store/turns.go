@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 )
@@ -19,10 +20,10 @@ func (s *Store) Load(ctx context.Context, id string) (*conversation.Conversation
 	th := &conversation.Conversation{ID: text(id)}
 	err := s.withRetry(ctx, "load a conversation", func() error {
 		var row, meta string
-		err := s.read.QueryRowContext(ctx, `SELECT id, title, tool_name, workspace, created_at, updated_at, metadata
-			FROM conversations WHERE continuation_id = $1`, th.ID).
+		err := s.read.QueryRowContext(ctx, `SELECT id, title, tool_name, workspace, created_at, updated_at, metadata,
+				clock_timestamp() FROM conversations WHERE continuation_id = $1`, th.ID).
 			Scan(&row, into(&th.Title), into(&th.Tool), into(&th.Workspace), intoTime{&th.CreatedAt}, intoTime{&th.UpdatedAt},
-				into(&meta))
+				into(&meta), intoTime{&th.ReadAt})
 		if errors.Is(err, sql.ErrNoRows) {
 			return conversation.ErrNotFound
 		}
@@ -50,7 +51,8 @@ func (s *Store) turns(ctx context.Context, row string) ([]conversation.Turn, err
 		return t, err
 	}, `SELECT id, role, content, metadata, created_at, turn_number, turn_status, tool_name, model_used, provider_used,
 			finish_reason, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost_usd, reasoning, step_tool,
-			step_number, step_input, step_reply, turn_meta, saved_at
+			step_number, step_input, step_reply, turn_meta, saved_at,
+			CASE turn_status WHEN 'running' THEN clock_timestamp() END
 		FROM messages WHERE conversation_id = $1 AND dropped_at IS NULL ORDER BY turn_number`, row)
 	if err != nil {
 		return nil, err
@@ -107,14 +109,16 @@ func cmpCreated(a, b conversation.Turn) int {
 func scanTurn(r *sql.Rows) (t conversation.Turn, files []string, err error) {
 	var meta string
 	var step conversation.Step
+	var readAt time.Time // of a running turn alone
 	err = r.Scan(&t.ID, &t.Role, &t.Content, into(&meta), intoTime{&t.CreatedAt}, into(&t.N), into(&t.Status),
 		into(&t.Tool), into(&t.Model), into(&t.Provider), into(&t.FinishReason), into(&t.Usage.InputTokens),
 		into(&t.Usage.CachedTokens), into(&t.Usage.OutputTokens), into(&t.Usage.ReasoningTokens), into(&t.Usage.CostUSD),
 		into(&t.Reasoning), into(&step.Tool), into(&step.Number), intoJSON{&step.Input}, intoJSON{&step.Reply}, intoJSON{&t.Meta},
-		intoTime{&t.SavedAt})
+		intoTime{&t.SavedAt}, intoTime{&readAt})
 	if err != nil {
 		return t, nil, err
 	}
+	t.Orphaned = t.Status == conversation.TurnRunning && !conversation.Alive(t.SavedAt, readAt)
 	if step.Tool != "" {
 		t.Step = &step
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -99,7 +98,7 @@ func (p *Prompts) standing(ctx context.Context, data *continueData) (section str
 		return "continue-chat", nil
 	}
 	last := thread.Turns[len(thread.Turns)-1]
-	if status := last.Settled(time.Now()); last.Role == providers.RoleAssistant && status != conversation.TurnComplete {
+	if status := last.Settled(); last.Role == providers.RoleAssistant && status != conversation.TurnComplete {
 		data.Running = status == conversation.TurnRunning
 		return "continue-fetch", nil
 	}

@@ -123,7 +123,7 @@ func (r *Resources) threadPage(ctx context.Context, id string) (Document, error)
 		return Document{}, err
 	}
 	page := conversation.Page{
-		Conversation: *thread, Now: time.Now(), Limit: pageLimit,
+		Conversation: *thread, Limit: pageLimit,
 		URI: func(turn int) string { return turnURI(id, turn) },
 	}
 	issues, err := r.deps.issueList(ctx, issue.Filter{ConversationID: id})

@@ -128,7 +128,7 @@ func (h *Lease) Running() *conversation.Turn {
 		if turn.Role != providers.RoleAssistant {
 			continue
 		}
-		if turn.Status == conversation.TurnRunning && (h.t.following(h.ID) != nil || turn.Settled(h.t.now()) == conversation.TurnRunning) {
+		if turn.Status == conversation.TurnRunning && (h.t.following(h.ID) != nil || turn.Settled() == conversation.TurnRunning) {
 			return turn
 		}
 		return nil

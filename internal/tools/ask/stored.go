@@ -117,7 +117,7 @@ func (h *Lease) lastAnswer(offset int) (*StoredAnswer, error) {
 	} else if running {
 		thinking = "The model is still thinking; nothing of the answer has arrived yet."
 	}
-	s.Partial, s.Pending = turn.Settled(h.t.now()) != conversation.TurnComplete, running
+	s.Partial, s.Pending = turn.Settled() != conversation.TurnComplete, running
 	s.Metadata = MetadataOf(*turn)
 	switch {
 	case running:

@@ -77,8 +77,8 @@ func (r *run) await(ctx context.Context, turn conversation.Turn) (conversation.T
 		}
 		k := keptOf(turn)
 		answer := r.answerOf(k)
-		now := r.Conversations.Now()
-		if k.Expert != expertPartial || answer == nil || answer.Settled(now) != conversation.TurnComplete || now.Sub(answer.SavedAt) > conversation.HeartbeatLost {
+		if k.Expert != expertPartial || answer == nil || answer.Settled() != conversation.TurnComplete ||
+			r.lease.ReadAt.Sub(answer.SavedAt) > conversation.HeartbeatLost {
 			return turn, k, nil
 		}
 		tick := time.NewTimer(lookAgain)
@@ -113,7 +113,7 @@ func (r *run) fetch(ctx context.Context, turn conversation.Turn, k kept) (*reply
 		}
 		return r.result(body(r.lease.ID, true), soFar), nil
 	}
-	if answer.Settled(r.Conversations.Now()) != conversation.TurnComplete {
+	if answer.Settled() != conversation.TurnComplete {
 		return r.reconsult(ctx, turn, k)
 	}
 	r.read(ctx, &o, answer.Content, false, false)
@@ -204,7 +204,7 @@ func (r *run) finished(ctx context.Context, answer conversation.Turn) {
 	k := keptOf(turn)
 	late := &run{Engine: r.Engine, spec: r.spec, step: r.step, lease: r.lease, past: r.past, facts: r.facts, d: r.d, c: r.c}
 	o := opinion{files: k.fileContext(), sent: k.Sent, served: k.Served}
-	whole := answer.Settled(r.Conversations.Now()) == conversation.TurnComplete
+	whole := answer.Settled() == conversation.TurnComplete
 	late.read(ctx, &o, answer.Content, !whole, false)
 	if _, err := late.complete(ctx, &turn, o, k); err != nil {
 		late.Log.Warn("finishing a step", zap.String("continuation_id", r.lease.ID), zap.Error(err))

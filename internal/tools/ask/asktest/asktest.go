@@ -51,7 +51,10 @@ func (s *Store) Load(ctx context.Context, id string) (*conversation.Conversation
 		return nil, conversation.ErrNotFound
 	}
 	out := *t
-	out.Turns = slices.Clone(t.Turns)
+	out.Turns, out.ReadAt = slices.Clone(t.Turns), time.Now()
+	for i, turn := range out.Turns {
+		out.Turns[i].Orphaned = turn.Status == conversation.TurnRunning && !conversation.Alive(turn.SavedAt, out.ReadAt)
+	}
 	return &out, nil
 }
 
