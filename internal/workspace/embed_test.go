@@ -204,7 +204,7 @@ func TestExpandWithoutGit(t *testing.T) {
 	link(t, "/etc/passwd", dir, "a/passwd")
 	link(t, "nothing", dir, "a/dangling")
 	w := newWorkspace(t, dir)
-	w.git = ""
+	w.git.Program = ""
 	files, left, err := w.Expand(t.Context(), []string{dir, "b.go", dir + "/a"})
 	require.NoError(t, err)
 	var got []string

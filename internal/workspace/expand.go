@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
 
 // item is a file on its way to a model.
@@ -187,14 +189,26 @@ func (x *expansion) skip(name string) {
 // list names the files in a folder, relative to it with slashes: by git where it can, else by walking. The flag is false
 // when there are more than it names.
 func (w *Workspace) list(ctx context.Context, roots []root, dir place) ([]string, bool, error) {
-	names, whole, err := w.gitList(ctx, roots, dir)
+	names, whole, err := w.listByGit(ctx, roots, dir)
 	if err == nil {
 		return names, whole, nil
 	}
-	if !errors.Is(err, errNoRepository) {
+	if !errors.Is(err, git.ErrNoRepository) {
 		w.log.Info("git could not list a folder, so it is walked", zap.String("folder", dir.host), zap.Error(err))
 	}
 	return w.walk(ctx, dir)
+}
+
+// listByGit lists the files of a folder that git does not ignore.
+func (w *Workspace) listByGit(ctx context.Context, roots []root, dir place) (names []string, whole bool, err error) {
+	ctx, cancel := w.gitContext(ctx)
+	defer cancel()
+	r, err := w.git.Open(ctx, dir.real, w.inRoots(roots))
+	if err != nil {
+		return nil, false, err
+	}
+	defer r.Close()
+	return r.Files(ctx, dir.real)
 }
 
 // walk lists a folder without git. It follows no links.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io/fs"
 	"os"
+
+	"github.com/exai-mcp/exai-mcp/internal/workspace/realpath"
 )
 
 // open opens a checked path, a regular file, for reading. It goes down from the root one name
@@ -26,7 +28,7 @@ func (at place) open() (*os.File, fs.FileInfo, error) {
 	if err := at.wants(before, false); err != nil {
 		return nil, nil, err
 	}
-	f, err := dir.OpenFile(name, openFlags, 0)
+	f, err := dir.OpenFile(name, realpath.OpenFlags, 0)
 	if err != nil {
 		return nil, nil, systemError(at.asked, err)
 	}

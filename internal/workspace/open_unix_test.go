@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/workspace/realpath"
 )
 
 // within fails the test when f hangs, instead of the whole run.
@@ -85,7 +87,7 @@ func TestStepIntoFIFO(t *testing.T) {
 	within(t, func() {
 		_, err := root.OpenRoot("d/.")
 		assert.Error(t, err)
-		f, err := root.OpenFile("d", openFlags, 0)
+		f, err := root.OpenFile("d", realpath.OpenFlags, 0)
 		if assert.NoError(t, err) {
 			f.Close()
 		}

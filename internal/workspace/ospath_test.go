@@ -182,15 +182,6 @@ func TestPathMap(t *testing.T) {
 	assert.Empty(t, none)
 }
 
-func TestGitPlaces(t *testing.T) {
-	for _, on := range []system{linux, darwin, windows} {
-		assert.NotEmpty(t, gitPlaces(on, "/home/me"))
-	}
-	assert.True(t, isDeveloperStub(darwin, "/usr/bin/git"))
-	assert.False(t, isDeveloperStub(linux, "/usr/bin/git"))
-	assert.NotContains(t, gitPlaces(darwin, ""), "/usr/bin/git", "it may only ask for the developer tools")
-}
-
 // Whatever is written, a parsed path has no ".." left, and reads the same when it is parsed again.
 func TestParsePathIsStable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/workspace/realpath"
 )
 
 // place is a path that passed every check: where it really is, and the root that it is opened below.
@@ -96,8 +98,7 @@ func (w *Workspace) locate(roots []root, asked string, p path) (place, error) {
 	if !knownShare(roots, p) {
 		return place{}, outside(roots, asked)
 	}
-	resolved, _ := resolve(p.String())
-	real, err := parsePath(resolved, w.system)
+	real, err := parsePath(realpath.Resolve(p.String()), w.system)
 	if err != nil {
 		return place{}, &Error{Code: CodeInvalid, Path: asked, Message: "The path " + quoted(asked) + " can't be read.", Err: err}
 	}
@@ -131,32 +132,4 @@ func exampleMap(p path) string {
 		return p.volume + `\code=/work`
 	}
 	return `/home/me/code=C:\code`
-}
-
-// resolve follows every link in the existing part of a path and keeps the rest as it is. A link that leads nowhere is
-// followed too, so that where it would lead is what gets checked. The flag tells whether the whole path exists.
-func resolve(name string) (string, bool) {
-	links := 40
-	return resolveWithin(name, &links)
-}
-
-func resolveWithin(name string, links *int) (string, bool) {
-	if real, err := filepath.EvalSymlinks(name); err == nil {
-		return real, true
-	}
-	dir := filepath.Dir(name)
-	if dir == name {
-		return name, false
-	}
-	parent, _ := resolveWithin(dir, links)
-	full := filepath.Join(parent, filepath.Base(name))
-	target, err := os.Readlink(full)
-	if err != nil || *links == 0 {
-		return full, false
-	}
-	*links--
-	if !filepath.IsAbs(target) {
-		target = filepath.Join(parent, target)
-	}
-	return resolveWithin(target, links)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/realpath"
 )
 
 func TestFindInsideAndOutside(t *testing.T) {
@@ -236,7 +237,7 @@ func FuzzFind(f *testing.F) {
 			require.NotEmpty(t, e.Hint)
 			return
 		}
-		real, _ := resolve(at.real)
+		real := realpath.Resolve(at.real)
 		require.Equal(t, at.real, real, "it is fully resolved")
 		require.True(t, strings.HasPrefix(real+"/", dir+"/a/") || strings.HasPrefix(real+"/", dir+"/b/"), "%q is outside", real)
 		require.Equal(t, real, filepath.Join(append([]string{at.root}, at.names...)...))

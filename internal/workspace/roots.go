@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
 
 // The sources that a root can come from, as messages name them.
@@ -214,7 +216,7 @@ func mayBeRoot(cwd, home string) bool {
 			return true
 		}
 	}
-	_, ok := workTree(real)
+	_, ok := git.WorkTree(real)
 	return ok
 }
 

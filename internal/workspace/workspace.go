@@ -17,6 +17,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/realpath"
 )
 
 // ClientRoots is whoever knows the folders that the client works in.
@@ -30,7 +32,6 @@ type ClientRoots interface {
 const (
 	rootsWait     = 2 * time.Second  // for the client's roots
 	gitTimeout    = 10 * time.Second // for all git commands of one method call
-	gitOutput     = 16 << 20         // bytes read from one git command
 	maxFiles      = 5000             // that a folder expands to
 	maxWalked     = 100_000          // folder entries looked at without git
 	maxTextBytes  = 16 << 20         // of one file read as text
@@ -48,12 +49,10 @@ type Workspace struct {
 	cwd    string
 	home   string
 
-	stateDir string
-
 	paths   pathMap
 	fixed   []candidate // roots that don't depend on the client
 	own     []path      // our own state and logs
-	git     string      // the git program, "" when there is none
+	git     git.Git
 	gitTime time.Duration
 
 	mu       sync.Mutex
@@ -73,8 +72,8 @@ func New(cfg config.Files, stateDir, cwd, home string, client ClientRoots, log *
 		return nil, err
 	}
 	w := &Workspace{
-		system: native(), client: client, log: log, cwd: cwd, home: home, stateDir: stateDir, paths: paths,
-		git: findGit(native(), home), gitTime: gitTimeout,
+		system: native(), client: client, log: log, cwd: cwd, home: home, paths: paths,
+		gitTime: gitTimeout, git: git.Git{Program: git.Find(home), Home: home, StateDir: stateDir},
 	}
 	for _, name := range cfg.AllowedRoots {
 		w.fixed = append(w.fixed, candidate{name, SourceAllowedRoots})
@@ -102,8 +101,7 @@ func (w *Workspace) protect(name string) error {
 	if err != nil {
 		return fmt.Errorf("make %q absolute: %w", name, err)
 	}
-	real, _ := resolve(abs)
-	for _, n := range []string{abs, real} {
+	for _, n := range []string{abs, realpath.Resolve(abs)} {
 		p, err := parsePath(n, w.system)
 		if err != nil {
 			return fmt.Errorf("read the path %q: %w", n, err)
@@ -146,3 +144,6 @@ func (w *Workspace) host(local string) string {
 
 // HostPath names one of the server's absolute paths as the agent's host does (EXAI_PATH_MAP).
 func (w *Workspace) HostPath(local string) string { return w.host(local) }
+
+// Git is the git program that is used, "" when none was found.
+func (w *Workspace) Git() string { return w.git.Program }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
 
 // PartUntracked is the Part of a manifest's entry for a file that git does not know yet.
@@ -19,7 +20,7 @@ const mostUntracked = 200
 
 // untracked sets aside what a commit of everything would add: each new file as the diff that git would make of it. Links
 // are not followed, as git does not.
-func (i *inspection) untracked(ctx context.Context, s *session, changes []Change) error {
+func (i *inspection) untracked(ctx context.Context, s *git.Repository, changes []Change) error {
 	var found []newFile
 	more := 0
 	for _, c := range newFirst(changes) {
@@ -40,11 +41,11 @@ func (i *inspection) untracked(ctx context.Context, s *session, changes []Change
 		found = append(found, f)
 	}
 	if more > 0 {
-		i.leave(Entry{Path: i.w.host(s.top), Part: PartUntracked, Reason: fmt.Sprintf("there are %d more new files; have git ignore those that are not meant", more)})
+		i.leave(Entry{Path: i.w.host(s.Top), Part: PartUntracked, Reason: fmt.Sprintf("there are %d more new files; have git ignore those that are not meant", more)})
 	}
 	var sizes []int
 	for _, f := range found {
-		sizes = append(sizes, int(min(f.size, diffPartBytes)))
+		sizes = append(sizes, int(min(f.size, git.MaxPartBytes)))
 	}
 	for n, granted := range allot(sizes, i.query.Tokens*bytesPerToken, smallestShare(i.query.Tokens)*bytesPerToken) {
 		if err := context.Cause(ctx); err != nil {
@@ -78,12 +79,12 @@ type newFile struct {
 	size int64
 }
 
-func (i *inspection) newFile(s *session, name string) (newFile, error) {
-	host, err := i.w.admits(i.roots, s.top, name)
+func (i *inspection) newFile(s *git.Repository, name string) (newFile, error) {
+	host, err := i.w.admits(i.roots, s.Top, name)
 	if err != nil {
 		return newFile{}, err
 	}
-	full := filepath.Join(s.top, filepath.FromSlash(name))
+	full := filepath.Join(s.Top, filepath.FromSlash(name))
 	info, err := os.Lstat(full)
 	if err != nil {
 		return newFile{}, systemError(host, err)
@@ -125,8 +126,8 @@ func (i *inspection) readNew(f newFile, granted int) {
 		i.leave(entry)
 	default:
 		i.parts = append(i.parts, repoPart{
-			diffPart: diffPart{name: f.name, text: added(f, t), cut: t.Cut},
-			repo:     len(i.report.Repositories) - 1, of: PartUntracked, host: f.at.host, size: t.Size,
+			name: f.name, text: added(f, t), cut: t.Cut,
+			repo: len(i.report.Repositories) - 1, of: PartUntracked, host: f.at.host, size: t.Size,
 		})
 	}
 }

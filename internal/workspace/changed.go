@@ -5,40 +5,28 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
-	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
 
-// Change is one line of a repository's status.
-type Change struct {
-	Path string `json:"path"`           // as the host names it
-	From string `json:"from,omitempty"` // where a renamed or copied file came from
-	// State is git's two letters: the index against HEAD, the work tree against the index ("M ", " M", "??", "UU" ...).
-	State string `json:"state"`
+// errGitTime is the cause of a context that ended since git took too long.
+var errGitTime = errors.New("git took too long")
 
-	name, from string // relative to the work tree's top, with slashes
+// gitContext bounds all git commands of one method call.
+func (w *Workspace) gitContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, w.gitTime, errGitTime)
 }
 
-// status lists what is changed, untracked files included, at most so many bytes of it; whole is false beyond that.
-func (s *session) status(ctx context.Context, below string) (changes []Change, whole bool, err error) {
-	out, cut, err := s.guest.output(ctx, gitOutput, "status", "--porcelain=v1", "-z", "--untracked-files=all",
-		"--ignore-submodules=dirty", "--", below)
-	if err != nil {
-		return nil, false, err
-	}
-	fields := strings.Split(string(out), "\x00")
-	fields = fields[:len(fields)-1]
-	for i := 0; i < len(fields); i++ {
-		if len(fields[i]) < 4 {
-			continue
+// inRoots is the rule for what of a repository lies elsewhere than in its own folders.
+func (w *Workspace) inRoots(roots []root) git.Allowed {
+	return func(real string) bool {
+		p, err := parsePath(real, w.system)
+		if err != nil {
+			return false
 		}
-		c := Change{State: fields[i][:2], name: fields[i][3:]}
-		if strings.ContainsAny(c.State, "RC") && i+1 < len(fields) {
-			i++
-			c.from = fields[i]
-		}
-		changes = append(changes, c)
+		_, _, ok := w.containing(roots, p)
+		return ok
 	}
-	return changes, !cut, nil
 }
 
 // admits tells whether a file of a work tree may be shown, by where it lies and what it is called; the reason if not. Git
@@ -74,26 +62,26 @@ func (w *Workspace) ChangedFiles(ctx context.Context, path string) ([]string, er
 	limited, cancel := w.gitContext(ctx)
 	defer cancel()
 	roots := w.roots(ctx)
-	s, err := w.openRepository(limited, roots, at)
+	s, err := w.git.Open(limited, at.real, w.inRoots(roots))
 	if err != nil {
 		return nil, w.gitError(ctx, at, err)
 	}
-	defer s.close()
-	below, err := filepath.Rel(s.top, at.real)
+	defer s.Close()
+	below, err := filepath.Rel(s.Top, at.real)
 	if err != nil {
 		return nil, systemError(at.asked, err)
 	}
-	changes, _, err := s.status(limited, filepath.ToSlash(below))
+	changes, _, err := s.Status(limited, filepath.ToSlash(below))
 	if err != nil {
 		return nil, w.gitError(ctx, at, err)
 	}
 	var files []string
 	for _, c := range changes {
-		host, err := w.admits(roots, s.top, c.name)
+		host, err := w.admits(roots, s.Top, c.Name)
 		if err != nil {
 			continue
 		}
-		p, err := parsePath(filepath.Join(s.top, filepath.FromSlash(c.name)), w.system)
+		p, err := parsePath(filepath.Join(s.Top, filepath.FromSlash(c.Name)), w.system)
 		if err != nil {
 			continue
 		}
@@ -137,18 +125,6 @@ func (w *Workspace) folder(ctx context.Context, path string) (place, error) {
 	return at, nil
 }
 
-// openRepository makes the repository around a folder ready.
-func (w *Workspace) openRepository(ctx context.Context, roots []root, at place) (*session, error) {
-	if w.git == "" {
-		return nil, ErrNoGit
-	}
-	r, err := w.repository(ctx, roots, at.real)
-	if err != nil {
-		return nil, err
-	}
-	return w.session(ctx, r)
-}
-
 // gitError turns a failure of git into an Error. The caller's own end stays what it is.
 func (w *Workspace) gitError(ctx context.Context, at place, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
@@ -158,13 +134,24 @@ func (w *Workspace) gitError(ctx context.Context, at place, err error) error {
 		return err
 	}
 	e := &Error{Code: CodeInvalid, Path: at.host, Err: err}
+	var outside *git.OutsideError
 	switch {
-	case errors.Is(err, ErrNoGit):
+	case errors.As(err, &outside):
+		link := w.host(outside.Link)
+		e.Code, e.Path, e.Err = CodeDenied, link, nil
+		e.Message = "The repository at " + quoted(w.host(outside.Top)) + " is refused: " + quoted(link) +
+			" leads out of the folders that may be read."
+		e.Hint = "Add the folder that it leads to to EXAI_ALLOWED_ROOTS, or remove it."
+	case errors.Is(err, git.ErrNoProgram):
 		e.Message = "No git program was found, so changes can't be inspected."
 		e.Hint = "Install git, or add its folder to the PATH of the server."
-	case errors.Is(err, errNoRepository):
+	case errors.Is(err, git.ErrNoRepository):
 		e.Message = quoted(at.host) + " is not in a git work tree."
 		e.Hint = "Name a folder of a git repository under path, or name the files to look at."
+	case errors.Is(err, git.ErrTooLarge):
+		e.Code = CodeTooLarge
+		e.Message = "The repository at " + quoted(at.host) + " has a larger index or more objects than can be inspected."
+		e.Hint = "Name the files to look at, or run `git gc` there."
 	case errors.Is(err, errGitTime):
 		e.Code = CodeTooLarge
 		e.Message = "The repository at " + quoted(at.host) + " is too large to inspect in " + w.gitTime.String() + "."

@@ -14,10 +14,11 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
 
-// git runs git as a user would, apart from the settings of whoever runs the tests.
-func git(t testing.TB, dir string, args ...string) string {
+// runGit runs git as a user would, apart from the settings of whoever runs the tests.
+func runGit(t testing.TB, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
@@ -38,12 +39,12 @@ func newRepo(t testing.TB, dir string, files map[string]string) {
 		t.Skip("no git here")
 	}
 	require.NoError(t, os.MkdirAll(dir, 0o755))
-	git(t, dir, "init", "-q", "-b", "main")
+	runGit(t, dir, "init", "-q", "-b", "main")
 	for name, content := range files {
 		write(t, content, dir, name)
 	}
-	git(t, dir, "add", "-A", "-f")
-	git(t, dir, "commit", "-q", "--allow-empty", "-m", "first")
+	runGit(t, dir, "add", "-A", "-f")
+	runGit(t, dir, "commit", "-q", "--allow-empty", "-m", "first")
 }
 
 // inspect looks at everything in a folder and fails the test on an error.
@@ -123,9 +124,9 @@ func TestExpandFollowsSubmodulesAndWorkTrees(t *testing.T) {
 	dir := tempDir(t)
 	newRepo(t, dir+"/lib", map[string]string{"lib.go": "x"})
 	newRepo(t, dir+"/main", map[string]string{"main.go": "x"})
-	git(t, dir+"/main", "-c", "protocol.file.allow=always", "submodule", "add", "-q", dir+"/lib", "sub")
-	git(t, dir+"/main", "commit", "-q", "-m", "sub")
-	git(t, dir+"/main", "worktree", "add", "-q", dir+"/linked", "-b", "side")
+	runGit(t, dir+"/main", "-c", "protocol.file.allow=always", "submodule", "add", "-q", dir+"/lib", "sub")
+	runGit(t, dir+"/main", "commit", "-q", "-m", "sub")
+	runGit(t, dir+"/main", "worktree", "add", "-q", dir+"/linked", "-b", "side")
 	write(t, "x", dir, "linked/new.go")
 	write(t, "x", dir, "main/sub/new.go")
 	w := newWorkspace(t, dir+"/main", dir+"/linked")
@@ -149,15 +150,15 @@ func TestInspect(t *testing.T) {
 		".env": "KEY=SECRET1\n", "keys/a.pem": "SECRET2\n", ".env.example": "KEY=\n", "latin.txt": "caf\xe9\n",
 	})
 	write(t, strings.Replace(lines(40), "line 20 of", "LINE 20 of", 1), repo, "edit.go")
-	git(t, repo, "mv", "old name.go", "new\tname.go")
+	runGit(t, repo, "mv", "old name.go", "new\tname.go")
 	require.NoError(t, os.Remove(repo+"/gone.go"))
 	write(t, "2\n", repo, "both.go")
-	git(t, repo, "add", "both.go")
+	runGit(t, repo, "add", "both.go")
 	write(t, "3\n", repo, "both.go")
 	write(t, "\x89PNG\r\n\x1a\n\x00changed", repo, "pic.png")
 	write(t, "KEY=SECRET3\n", repo, ".env")
 	write(t, "KEY=example\n", repo, ".env.example")
-	git(t, repo, "mv", "keys/a.pem", "keys/innocent.txt")
+	runGit(t, repo, "mv", "keys/a.pem", "keys/innocent.txt")
 	write(t, "th\xe9\n", repo, "latin.txt")
 	write(t, "SECRET4\n", repo, ".env.local")
 	write(t, "fresh\n", repo, "untracked \"1\".go")
@@ -168,7 +169,7 @@ func TestInspect(t *testing.T) {
 	r := report.Repositories[0]
 	assert.Equal(t, repo, r.Path)
 	assert.Equal(t, "main", r.Branch)
-	assert.Equal(t, git(t, repo, "rev-parse", "HEAD"), r.Head)
+	assert.Equal(t, runGit(t, repo, "rev-parse", "HEAD"), r.Head)
 	states := map[string]string{}
 	for _, c := range r.Changes {
 		states[strings.TrimPrefix(c.Path, repo+"/")] = c.State
@@ -250,30 +251,30 @@ func TestInspectWritesNothing(t *testing.T) {
 	left, _ := filepath.Glob(filepath.Join(os.TempDir(), "exai-git-*", "HEAD"))
 	for _, name := range left {
 		text, _ := os.ReadFile(name)
-		assert.NotEqual(t, git(t, dir, "rev-parse", "HEAD"), strings.TrimSpace(string(text)), "the stand-in is gone")
+		assert.NotEqual(t, runGit(t, dir, "rev-parse", "HEAD"), strings.TrimSpace(string(text)), "the stand-in is gone")
 	}
 }
 
 func TestCompareTo(t *testing.T) {
 	dir := tempDir(t)
 	newRepo(t, dir, map[string]string{"a.go": "1\n"})
-	git(t, dir, "checkout", "-q", "-b", "side")
+	runGit(t, dir, "checkout", "-q", "-b", "side")
 	write(t, "side\n", dir, "side.go")
-	git(t, dir, "add", ".")
-	git(t, dir, "commit", "-q", "-m", "side")
-	git(t, dir, "checkout", "-q", "main")
+	runGit(t, dir, "add", ".")
+	runGit(t, dir, "commit", "-q", "-m", "side")
+	runGit(t, dir, "checkout", "-q", "main")
 	write(t, "main went on\n", dir, "main.go")
-	git(t, dir, "add", ".")
-	git(t, dir, "commit", "-q", "-m", "main")
-	git(t, dir, "checkout", "-q", "side")
+	runGit(t, dir, "add", ".")
+	runGit(t, dir, "commit", "-q", "-m", "main")
+	runGit(t, dir, "checkout", "-q", "side")
 	write(t, "staged\n", dir, "staged.go")
-	git(t, dir, "add", ".")
+	runGit(t, dir, "add", ".")
 	write(t, "2\n", dir, "a.go")
 	w := newWorkspace(t, dir)
 
 	report := inspect(t, w, GitQuery{CompareTo: "main", Staged: true, Unstaged: true})
 	text := reportText(report)
-	assert.Equal(t, git(t, dir, "merge-base", "main", "side"), report.Repositories[0].Base)
+	assert.Equal(t, runGit(t, dir, "merge-base", "main", "side"), report.Repositories[0].Base)
 	for _, want := range []string{"+side\n", "+staged\n", "+2\n"} {
 		assert.Contains(t, text, want)
 	}
@@ -318,7 +319,7 @@ func TestInspectFindsRepositories(t *testing.T) {
 	_, err := w.Inspect(t.Context(), GitQuery{Path: dir, CompareTo: "nothing", Tokens: 1000})
 	requireCode(t, CodeInvalid, err)
 
-	git(t, dir+"/one", "tag", "known")
+	runGit(t, dir+"/one", "tag", "known")
 	report = inspect(t, w, GitQuery{Path: dir, CompareTo: "known", Unstaged: true})
 	assert.Contains(t, reportText(report), "+changed in one")
 	assert.Contains(t, report.Repositories[0].Problem, "compare_to", "one that does not know the name says so")
@@ -340,9 +341,9 @@ func TestInspectOnlyBelowThePath(t *testing.T) {
 func TestInspectBeforeTheFirstCommit(t *testing.T) {
 	dir := tempDir(t)
 	newRepo(t, dir+"/r", nil)
-	git(t, dir+"/r", "checkout", "-q", "--orphan", "fresh")
+	runGit(t, dir+"/r", "checkout", "-q", "--orphan", "fresh")
 	write(t, "hello\n", dir, "r/a.go")
-	git(t, dir+"/r", "add", ".")
+	runGit(t, dir+"/r", "add", ".")
 	write(t, "untracked\n", dir, "r/b.go")
 	w := newWorkspace(t, dir)
 	report := inspect(t, w, GitQuery{Path: "r"})
@@ -357,12 +358,12 @@ func TestInspectDuringAConflict(t *testing.T) {
 	dir := tempDir(t)
 	newRepo(t, dir, map[string]string{"a.go": "1\n", "id_rsa": "SECRET0\n"})
 	for branch, content := range map[string]string{"x": "x", "y": "y"} {
-		git(t, dir, "checkout", "-q", "-b", branch, "main")
+		runGit(t, dir, "checkout", "-q", "-b", branch, "main")
 		write(t, content+"\n", dir, "a.go")
 		write(t, "SECRET"+content+"\n", dir, "id_rsa")
-		git(t, dir, "commit", "-q", "-am", branch)
+		runGit(t, dir, "commit", "-q", "-am", branch)
 	}
-	git(t, dir, "checkout", "-q", "x")
+	runGit(t, dir, "checkout", "-q", "x")
 	cmd := exec.Command("git", "-c", "user.name=a", "-c", "user.email=a@example.com", "merge", "-q", "y")
 	cmd.Dir = dir
 	require.Error(t, cmd.Run(), "it conflicts")
@@ -423,12 +424,12 @@ func TestGitErrors(t *testing.T) {
 		func() error { _, err := w.Inspect(t.Context(), GitQuery{Unstaged: true, Tokens: 10}); return err },
 		func() error { _, err := w.ChangedFiles(t.Context(), ""); return err },
 	} {
-		w.git = findGit(native(), "")
+		w.git.Program = git.Find("")
 		e := requireCode(t, CodeInvalid, inspect())
 		assert.Contains(t, e.Message, "not in a git work tree")
-		w.git = ""
+		w.git.Program = ""
 		e = requireCode(t, CodeInvalid, inspect())
-		assert.ErrorIs(t, e, ErrNoGit)
+		assert.ErrorIs(t, e, git.ErrNoProgram)
 		assert.Contains(t, e.Hint, "PATH")
 	}
 	_, err := w.Inspect(t.Context(), GitQuery{Path: "/etc", Tokens: 10})
@@ -445,22 +446,4 @@ func TestGitErrors(t *testing.T) {
 	cancel(assert.AnError)
 	_, err = w.Inspect(ctx, GitQuery{Unstaged: true, Tokens: 10})
 	assert.ErrorIs(t, err, assert.AnError)
-}
-
-func TestUnquoteAndHeaders(t *testing.T) {
-	for in, want := range map[string]string{
-		"diff --git a/x b/x": "x", "diff --git a/a b/c b/a b/c": "a b/c", `diff --git "a/t\tab" "b/t\tab"`: "t\tab",
-		`diff --git "a/\303\244\"" "b/\303\244\""`: "ä\"", "diff --git a/x b/y": "", "diff --git a/x": "", "diff --cc un/merged": "un/merged",
-		`diff --combined "a\nb"`: "a\nb", "something else": "", "diff --git": "",
-	} {
-		assert.Equal(t, want, headerName(in), "%q", in)
-	}
-	parts, last := splitDiff([]byte("diff --git a/x b/y\nsimilarity index 100%\nrename from x\nrename to y\ndiff --git a/m b/m\nold mode 100644\nnew mode 100755\n" +
-		"diff --git a/new b/new\nnew file mode 100644\nindex 0..1\n--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+diff --git a/fake b/fake\ndiff --git a/half b/"))
-	var names []string
-	for _, p := range parts {
-		names = append(names, p.from+">"+p.name)
-	}
-	assert.Equal(t, []string{"x>y", ">m", ">new"}, names)
-	assert.False(t, last, "the last one is cut within its header")
 }

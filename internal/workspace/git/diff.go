@@ -1,4 +1,4 @@
-package workspace
+package git
 
 import (
 	"bytes"
@@ -14,31 +14,32 @@ const (
 	diffTotal  = 48 << 20 // bytes read
 	diffRounds = 64       // commands
 
-	diffPartBytes = 1 << 20 // kept of one file's part
+	// MaxPartBytes is how much is kept of one file's part of a diff, in bytes.
+	MaxPartBytes = 1 << 20
 )
 
 // modeSubmodule is git's file mode of a submodule: a commit of another repository.
 const modeSubmodule = "160000"
 
-// diffPart is one file's part of a diff.
-type diffPart struct {
-	name, from string // relative to the work tree's top; from is the old name of a renamed file
-	text       string
-	cut        bool // more than could be read
-	binary     bool
-	submodule  bool // the new side is another repository's commit
+// Part is one file's part of a diff.
+type Part struct {
+	Name, From string // relative to the work tree's top; From is the old name of a renamed file
+	Text       []byte // as git writes it, the file's bytes in it unchanged
+	Cut        bool   // more than could be read
+	Binary     bool
+	Submodule  bool // the new side is another repository's commit
 }
 
-// diffOf is one of the diffs of a repository.
-type diffOf struct {
-	part string   // staged, unstaged or the name compared with
-	args []string // what tells git diff so
+// Diff is one of the diffs of a repository.
+type Diff struct {
+	Name string   // staged, unstaged or what is compared with
+	Args []string // the arguments of git diff that select it
 }
 
-// changedNames lists the names in a diff, with git's letter for each.
-func (s *session) changedNames(ctx context.Context, d diffOf, below string) (names []diffPart, whole bool, err error) {
-	args := append([]string{"diff", "--raw", "-z", "--no-ext-diff", "--no-textconv", "-M", "--ignore-submodules=dirty"}, d.args...)
-	out, cut, err := s.guest.output(ctx, gitOutput, append(args, "--", below)...)
+// Names lists the files of a diff, below a folder of the work tree. Whole is false when there are more than were read.
+func (r *Repository) Names(ctx context.Context, d Diff, below string) (names []Part, whole bool, err error) {
+	args := append([]string{"diff", "--raw", "-z", "--no-ext-diff", "--no-textconv", "-M", "--ignore-submodules=dirty"}, d.Args...)
+	out, cut, err := r.guest.output(ctx, maxOutput, append(args, "--", below)...)
 	if err != nil {
 		return nil, false, err
 	}
@@ -50,36 +51,36 @@ func (s *session) changedNames(ctx context.Context, d diffOf, below string) (nam
 			continue
 		}
 		i++
-		p := diffPart{name: fields[i], submodule: len(info) > 1 && info[1] == modeSubmodule}
+		p := Part{Name: fields[i], Submodule: len(info) > 1 && info[1] == modeSubmodule}
 		if letter := info[len(info)-1]; (letter[0] == 'R' || letter[0] == 'C') && i+1 < len(fields) {
 			i++
-			p.from, p.name = p.name, fields[i]
+			p.From, p.Name = p.Name, fields[i]
 		}
 		names = append(names, p)
 	}
 	return names, !cut, nil
 }
 
-// diff reads the parts of a diff that belong to the given names, in bounded pieces. A name whose part did not come stays
+// Diff reads the parts of a diff that belong to the given names, in bounded pieces. A name whose part did not come stays
 // out of the result.
-func (s *session) diff(ctx context.Context, d diffOf, names []diffPart) (parts []diffPart, err error) {
+func (r *Repository) Diff(ctx context.Context, d Diff, names []Part) (parts []Part, err error) {
 	read := 0
 	for rounds := 0; len(names) > 0 && read < diffTotal && rounds < diffRounds; rounds++ {
 		args := append([]string{
 			"diff", "--patch", "--no-color", "--no-ext-diff", "--no-textconv", "-M",
 			"--ignore-submodules=dirty", "--submodule=short", "--src-prefix=a/", "--dst-prefix=b/",
-		}, d.args...)
+		}, d.Args...)
 		args = append(args, "--")
 		length, n := 0, 0
-		for n < len(names) && n < diffNames && (n == 0 || length+len(names[n].name)+len(names[n].from) < diffArgs) {
-			length += len(names[n].name) + len(names[n].from) + 2
-			args = append(args, names[n].name)
-			if names[n].from != "" {
-				args = append(args, names[n].from)
+		for n < len(names) && n < diffNames && (n == 0 || length+len(names[n].Name)+len(names[n].From) < diffArgs) {
+			length += len(names[n].Name) + len(names[n].From) + 2
+			args = append(args, names[n].Name)
+			if names[n].From != "" {
+				args = append(args, names[n].From)
 			}
 			n++
 		}
-		out, cut, err := s.guest.output(ctx, int64(min(gitOutput, diffTotal-read)), args...)
+		out, cut, err := r.guest.output(ctx, int64(min(maxOutput, diffTotal-read)), args...)
 		if err != nil {
 			return parts, err
 		}
@@ -95,17 +96,17 @@ func (s *session) diff(ctx context.Context, d diffOf, names []diffPart) (parts [
 		}
 		// The output stops within its last part. What comes after it is asked for again.
 		if ends {
-			parts[len(parts)-1].cut = true
+			parts[len(parts)-1].Cut = true
 		}
-		names = after(names, got[len(got)-1].name)
+		names = after(names, got[len(got)-1].Name)
 	}
 	return parts, nil
 }
 
 // after is what follows a name in a list, nothing when it is not there.
-func after(names []diffPart, name string) []diffPart {
+func after(names []Part, name string) []Part {
 	for i, n := range names {
-		if n.name == name {
+		if n.Name == name {
 			return names[i+1:]
 		}
 	}
@@ -114,13 +115,13 @@ func after(names []diffPart, name string) []diffPart {
 
 // splitDiff takes a diff apart by file. A part whose names can't be told is dropped, since it could not be checked; last
 // tells whether the last part is among the parts.
-func splitDiff(out []byte) (parts []diffPart, last bool) {
+func splitDiff(out []byte) (parts []Part, last bool) {
 	var block []byte
 	flush := func() {
 		if len(block) == 0 {
 			return
 		}
-		var p diffPart
+		var p Part
 		if p, last = parsePart(block); last {
 			parts = append(parts, p)
 		}
@@ -138,38 +139,37 @@ func splitDiff(out []byte) (parts []diffPart, last bool) {
 }
 
 // parsePart reads one file's part of a diff.
-func parsePart(block []byte) (diffPart, bool) {
-	text, _ := decode(block, true)
-	p := diffPart{text: text}
-	if len(text) > diffPartBytes {
-		p.text, p.cut = text[:strings.LastIndexByte(text[:diffPartBytes], '\n')+1], true
+func parsePart(block []byte) (Part, bool) {
+	p := Part{Text: block}
+	if len(block) > MaxPartBytes {
+		p.Text, p.Cut = block[:bytes.LastIndexByte(block[:MaxPartBytes], '\n')+1], true
 	}
 	for i, line := range bytes.Split(block, []byte("\n")) {
 		text := string(line)
 		switch {
 		case i == 0:
-			p.name = headerName(text)
+			p.Name = headerName(text)
 		case strings.HasPrefix(text, "@@"):
-			return p, p.name != ""
+			return p, p.Name != ""
 		case strings.HasPrefix(text, "Binary files "), text == "GIT binary patch":
-			p.binary = true
-			return p, p.name != ""
+			p.Binary = true
+			return p, p.Name != ""
 		case strings.HasPrefix(text, "rename from "):
-			p.from = unquoteName(text[len("rename from "):])
+			p.From = unquoteName(text[len("rename from "):])
 		case strings.HasPrefix(text, "copy from "):
-			p.from = unquoteName(text[len("copy from "):])
+			p.From = unquoteName(text[len("copy from "):])
 		case strings.HasPrefix(text, "rename to "):
-			p.name = unquoteName(text[len("rename to "):])
+			p.Name = unquoteName(text[len("rename to "):])
 		case strings.HasPrefix(text, "copy to "):
-			p.name = unquoteName(text[len("copy to "):])
+			p.Name = unquoteName(text[len("copy to "):])
 		case strings.HasPrefix(text, "--- "), strings.HasPrefix(text, "+++ "):
 			name := unquoteName(strings.TrimSuffix(text[4:], "\t"))
 			if len(name) > 2 && (name[:2] == "a/" || name[:2] == "b/") { // and not /dev/null
-				p.name = name[2:]
+				p.Name = name[2:]
 			}
 		}
 	}
-	return p, p.name != ""
+	return p, p.Name != ""
 }
 
 // headerName reads the name from a part's first line, where old and new name are the same; "" where they are not, or the

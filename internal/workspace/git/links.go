@@ -1,12 +1,15 @@
-package workspace
+package git
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"unicode"
+
+	"github.com/exai-mcp/exai-mcp/internal/workspace/realpath"
 )
 
 // repoPartsRead are the parts of a git folder that git follows links in when it resolves names and reads objects. Links
@@ -23,31 +26,28 @@ const maxRepoEntries = 1_000_000
 // linkSearch looks for the first link or alternate of a repository that leads to a place which may not be read.
 type linkSearch struct {
 	ctx     context.Context //nolint:containedctx // of one search, which is one call
-	allowed func(real string) bool
+	allowed Allowed
 	seen    map[string]bool // folders, by their real path
 	entries int
 }
 
 // foreignLink returns the first link or alternate in a repository that leads out of what allowed accepts, "" when there is
 // none. It follows allowed links and alternates, since they may hold links of their own.
-func foreignLink(ctx context.Context, r repo, allowed func(real string) bool) (string, error) {
+func foreignLink(ctx context.Context, l location, allowed Allowed) (string, error) {
 	s := &linkSearch{ctx: ctx, allowed: allowed, seen: map[string]bool{}}
-	for _, dir := range []string{r.gitDir, r.common} {
+	for _, dir := range []string{l.gitDir, l.common} {
 		for _, name := range repoPartsRead {
 			found, err := s.check(filepath.Join(dir, name))
 			if found != "" || err != nil {
 				return found, err
 			}
 		}
-		shared, _ := filepath.Glob(filepath.Join(globEscape(dir), "sharedindex.*"))
-		for _, name := range shared {
-			found, err := s.check(name)
-			if found != "" || err != nil {
-				return found, err
-			}
+		found, err := s.shared(dir)
+		if found != "" || err != nil {
+			return found, err
 		}
 	}
-	return s.alternates(filepath.Join(r.common, "objects"))
+	return s.alternates(filepath.Join(l.common, "objects"))
 }
 
 // check looks at a file or folder and everything below it. What does not exist leads nowhere.
@@ -67,7 +67,7 @@ func (s *linkSearch) check(name string) (string, error) {
 
 // follow checks where a link leads, and what is there.
 func (s *linkSearch) follow(name string) (string, error) {
-	real, _ := resolve(name)
+	real := realpath.Resolve(name)
 	if !s.allowed(real) {
 		return name, nil
 	}
@@ -79,34 +79,58 @@ func (s *linkSearch) follow(name string) (string, error) {
 
 // folder checks everything in a folder.
 func (s *linkSearch) folder(dir string) (string, error) {
-	if real, _ := resolve(dir); s.seen[real] {
+	real := realpath.Resolve(dir)
+	if s.seen[real] {
 		return "", nil
-	} else {
-		s.seen[real] = true
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", nil //nolint:nilerr // git can't read it either
-	}
-	if s.entries += len(entries); s.entries > maxRepoEntries {
-		return "", errGitTime
-	}
-	for _, e := range entries {
-		if err := context.Cause(s.ctx); err != nil {
-			return "", err
-		}
-		name, found := filepath.Join(dir, e.Name()), ""
+	s.seen[real] = true
+	return s.each(dir, func(name string, e fs.DirEntry) (string, error) {
 		switch {
 		case e.Type()&fs.ModeSymlink != 0:
-			found, err = s.follow(name)
+			return s.follow(name)
 		case e.IsDir():
-			found, err = s.folder(name)
+			return s.folder(name)
 		}
-		if found != "" || err != nil {
-			return found, err
+		return "", nil
+	})
+}
+
+// shared checks the shared indexes of a git folder.
+func (s *linkSearch) shared(dir string) (string, error) {
+	return s.each(dir, func(name string, e fs.DirEntry) (string, error) {
+		if e.Type()&fs.ModeSymlink != 0 && strings.HasPrefix(e.Name(), sharedIndexPrefix) {
+			return s.follow(name)
+		}
+		return "", nil
+	})
+}
+
+// each calls a function with every entry of a folder, until it finds something. What can't be read holds nothing that git
+// could read.
+func (s *linkSearch) each(dir string, look func(name string, e fs.DirEntry) (string, error)) (string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return "", nil //nolint:nilerr // see above
+	}
+	defer f.Close()
+	for {
+		const batch = 512
+		entries, end := f.ReadDir(batch)
+		for _, e := range entries {
+			if err := context.Cause(s.ctx); err != nil {
+				return "", err
+			}
+			if s.entries++; s.entries > maxRepoEntries {
+				return "", ErrTooLarge
+			}
+			if found, err := look(filepath.Join(dir, e.Name()), e); found != "" || err != nil {
+				return found, err
+			}
+		}
+		if end != nil {
+			return "", nil //nolint:nilerr // see above
 		}
 	}
-	return "", nil
 }
 
 // maxAlternates is how deep alternates of alternates are followed; git stops at 5.
@@ -124,7 +148,7 @@ func (s *linkSearch) alternates(objects string) (string, error) {
 				return list, nil
 			}
 			for _, name := range named {
-				real, _ := resolve(name)
+				real := realpath.Resolve(name)
 				if !s.allowed(real) {
 					return list, nil
 				}
@@ -143,22 +167,21 @@ func (s *linkSearch) alternates(objects string) (string, error) {
 // relative to the objects folder. It returns false for a file that git may read in another way than we do: a quoted or
 // unusual name, or a file that is not small and regular.
 func readAlternates(objects, list string) (named []string, ok bool) {
-	info, err := os.Stat(list)
-	if err != nil {
+	text, err := realpath.ReadSmall(list, maxSmallFile)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, true
 	}
-	text, err := readSmall(list)
-	if err != nil || int64(len(text)) != info.Size() {
+	if err != nil {
 		return nil, false
 	}
-	real, _ := resolve(objects)
+	real := realpath.Resolve(objects)
 	for line := range strings.SplitSeq(text, "\n") {
 		switch {
 		case line == "" || line[0] == '#':
 		case line[0] == '"' || strings.ContainsFunc(line, unicode.IsControl) || strings.TrimSpace(line) != line:
 			return nil, false
 		default:
-			named = append(named, below(real, line))
+			named = append(named, absolute(real, line))
 		}
 	}
 	return named, true

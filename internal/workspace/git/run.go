@@ -1,28 +1,20 @@
-package workspace
+package git
 
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
-var (
-	errNoRepository = errors.New("not in a git work tree")
-	errNoCommit     = errors.New("no such commit")
-	errGitTime      = errors.New("git took too long")
-	// ErrNoGit is what an Error wraps when no git program was found.
-	ErrNoGit = errors.New("no git program was found")
-)
-
-// gitCommand is how git is run: the program, where, and with which environment. Nothing of our own environment is passed
+// command is how git is run: the program, where, and with which environment. Nothing of our own environment is passed
 // on.
-type gitCommand struct {
+type command struct {
 	program string
 	dir     string
 	env     []string
@@ -31,7 +23,7 @@ type gitCommand struct {
 // commonEnv holds for every git command: no prompt, no pager, no editor, no network, no lock that is not needed.
 func commonEnv(program string) []string {
 	return []string{
-		"PATH=" + filepath.Dir(program) + string(os.PathListSeparator) + systemPath(native()),
+		"PATH=" + filepath.Dir(program) + string(os.PathListSeparator) + systemPath(),
 		"LC_ALL=C",
 		"GIT_TERMINAL_PROMPT=0",
 		"GIT_ASKPASS=",
@@ -47,21 +39,21 @@ func commonEnv(program string) []string {
 	}
 }
 
-func systemPath(on system) string {
-	if on == windows {
+func systemPath() string {
+	if runtime.GOOS == "windows" {
 		return `C:\Windows\System32`
 	}
 	return "/usr/bin" + string(os.PathListSeparator) + "/bin"
 }
 
-// output runs git and returns what it writes, at most so many bytes; cut tells that there was more, and that git was
+// output runs git and returns what it writes, at most so many bytes; cut reports that there was more, and that git was
 // stopped.
-func (g gitCommand) output(ctx context.Context, most int64, args ...string) (out []byte, cut bool, err error) {
+func (c command) output(ctx context.Context, most int64, args ...string) (out []byte, cut bool, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	args = append([]string{"--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull}, args...)
-	cmd := exec.CommandContext(ctx, g.program, args...)
-	cmd.Dir, cmd.Env = g.dir, g.env
+	cmd := exec.CommandContext(ctx, c.program, args...)
+	cmd.Dir, cmd.Env = c.dir, c.env
 	cmd.WaitDelay = 500 * time.Millisecond
 	var stderr limitedBuffer
 	cmd.Stderr = &stderr
@@ -92,8 +84,8 @@ func (g gitCommand) output(ctx context.Context, most int64, args ...string) (out
 }
 
 // line runs git and returns its output without the line's end.
-func (g gitCommand) line(ctx context.Context, args ...string) (string, error) {
-	out, _, err := g.output(ctx, 64<<10, args...)
+func (c command) line(ctx context.Context, args ...string) (string, error) {
+	out, _, err := c.output(ctx, 64<<10, args...)
 	return string(bytes.TrimRight(out, "\r\n")), err
 }
 
@@ -104,9 +96,4 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	const most = 4 << 10
 	b.Buffer.Write(p[:min(len(p), max(most-b.Len(), 0))])
 	return len(p), nil
-}
-
-// gitContext bounds all git commands of one method call.
-func (w *Workspace) gitContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, w.gitTime, errGitTime)
 }

@@ -78,8 +78,8 @@ func TestNewFilesAreShownAsGitDoes(t *testing.T) {
 	write(t, "package a\n\nvar B = 1", dir, "new.go")
 	write(t, "a\nb\n", dir, "two.txt")
 	_, ours, _ := strings.Cut(reportText(inspect(t, newWorkspace(t, dir), GitQuery{})), "Diff, untracked:\n")
-	git(t, dir, "add", "-N", ".")
-	theirs := git(t, dir, "diff") + "\n"
+	runGit(t, dir, "add", "-N", ".")
+	theirs := runGit(t, dir, "diff") + "\n"
 	for line := range strings.Lines(theirs) {
 		if strings.HasPrefix(line, "index ") {
 			theirs = strings.Replace(theirs, line, "", 1)

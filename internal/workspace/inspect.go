@@ -12,6 +12,8 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/realpath"
 )
 
 // GitQuery says what Inspect looks at.
@@ -42,6 +44,16 @@ type Repository struct {
 	Problem     string   `json:"problem,omitempty"`      // why there is no diff
 }
 
+// Change is one line of a repository's status.
+type Change struct {
+	Path string `json:"path"`           // as the host names it
+	From string `json:"from,omitempty"` // where a renamed or copied file came from
+	// State is git's two letters: the index against HEAD, the work tree against the index ("M ", " M", "??", "UU" ...).
+	State string `json:"state"`
+
+	name string // relative to the work tree's top, with slashes
+}
+
 const (
 	mostRepos   = 20
 	reposDepth  = 5
@@ -58,8 +70,8 @@ func (w *Workspace) Inspect(ctx context.Context, q GitQuery) (*GitReport, error)
 	if err != nil {
 		return nil, err
 	}
-	if w.git == "" {
-		return nil, w.gitError(ctx, at, ErrNoGit)
+	if w.git.Program == "" {
+		return nil, w.gitError(ctx, at, git.ErrNoProgram)
 	}
 	limited, cancel := w.gitContext(ctx)
 	defer cancel()
@@ -94,7 +106,7 @@ func anyInspected(repos []Repository) bool {
 // findRepositories finds the work trees of a folder, by any folder in each: the folder itself for the one around it.
 func (w *Workspace) findRepositories(ctx context.Context, at place) ([]string, error) {
 	var found []string
-	if _, ok := workTree(at.real); ok {
+	if _, ok := git.WorkTree(at.real); ok {
 		found = append(found, at.real)
 	}
 	dir, err := at.openRoot()
@@ -117,7 +129,7 @@ func (w *Workspace) findRepositories(ctx context.Context, at place) ([]string, e
 			return fs.SkipAll
 		}
 		full := filepath.Join(at.real, filepath.FromSlash(name))
-		if top, ok := workTree(full); ok && top == full {
+		if top, ok := git.WorkTree(full); ok && top == full {
 			found = append(found, full)
 		}
 		if skipped(entry.Name()) || strings.Count(name, "/")+1 >= reposDepth {
@@ -129,7 +141,7 @@ func (w *Workspace) findRepositories(ctx context.Context, at place) ([]string, e
 		return nil, err
 	}
 	if len(found) == 0 {
-		return nil, errNoRepository
+		return nil, git.ErrNoRepository
 	}
 	return found, nil
 }
@@ -145,8 +157,10 @@ type inspection struct {
 
 // repoPart is a part of a repository's diff that waits for its share of the budget.
 type repoPart struct {
-	diffPart
-	repo int // index in the report
+	name string // relative to the work tree's top
+	text string
+	cut  bool // text is only the beginning
+	repo int  // index in the report
 	of   string
 	host string
 	size int64 // of the whole, where text is only its beginning
@@ -154,36 +168,32 @@ type repoPart struct {
 
 // look inspects one repository.
 func (i *inspection) look(ctx context.Context, dir string, at place) error {
-	r, err := i.w.repository(ctx, i.roots, dir)
+	s, err := i.w.git.Open(ctx, dir, i.w.inRoots(i.roots))
 	if err != nil {
 		return err
 	}
-	s, err := i.w.session(ctx, r)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	below, err := filepath.Rel(s.top, at.real)
+	defer s.Close()
+	below, err := filepath.Rel(s.Top, at.real)
 	if err != nil || !filepath.IsLocal(below) {
 		below = "." // the repository lies below the folder that was asked for
 	}
 	below = filepath.ToSlash(below)
-	found := Repository{Path: i.w.host(s.top), Branch: s.branch, Head: s.head}
+	found := Repository{Path: i.w.host(s.Top), Branch: s.Branch, Head: s.Head}
 	diffs, err := i.diffs(ctx, s, &found)
 	if err != nil {
 		return err
 	}
-	changes, whole, err := s.status(ctx, below)
+	changes, whole, err := s.Status(ctx, below)
 	if err != nil {
 		return err
 	}
 	found.MoreChanges = !whole
 	for _, c := range changes {
-		c.Path = i.w.host(filepath.Join(s.top, filepath.FromSlash(c.name)))
-		if c.from != "" {
-			c.From = i.w.host(filepath.Join(s.top, filepath.FromSlash(c.from)))
+		shown := Change{Path: i.w.host(filepath.Join(s.Top, filepath.FromSlash(c.Name))), State: c.State, name: c.Name}
+		if c.From != "" {
+			shown.From = i.w.host(filepath.Join(s.Top, filepath.FromSlash(c.From)))
 		}
-		found.Changes = append(found.Changes, c)
+		found.Changes = append(found.Changes, shown)
 	}
 	i.report.Repositories = append(i.report.Repositories, found)
 	for _, d := range diffs {
@@ -198,70 +208,64 @@ func (i *inspection) look(ctx context.Context, dir string, at place) error {
 }
 
 // diffs says which diffs the query means in a repository.
-func (i *inspection) diffs(ctx context.Context, s *session, found *Repository) ([]diffOf, error) {
+func (i *inspection) diffs(ctx context.Context, s *git.Repository, found *Repository) ([]git.Diff, error) {
 	q := i.query
 	if q.CompareTo == "" {
-		var diffs []diffOf
+		var diffs []git.Diff
 		if q.Staged {
-			diffs = append(diffs, diffOf{part: "staged", args: []string{"--cached"}})
+			diffs = append(diffs, git.Diff{Name: "staged", Args: []string{"--cached"}})
 		}
 		if q.Unstaged {
-			diffs = append(diffs, diffOf{part: "unstaged"})
+			diffs = append(diffs, git.Diff{Name: "unstaged"})
 		}
 		return diffs, nil
 	}
-	commit, err := "", errNoCommit
-	if !strings.ContainsAny(q.CompareTo, "\x00\n") {
-		commit, err = s.commit(ctx, q.CompareTo)
-	}
-	if err != nil || s.head == "" {
+	commit, err := s.Commit(ctx, q.CompareTo)
+	if err != nil || s.Head == "" {
 		return nil, &Error{
 			Code: CodeInvalid, Path: found.Path, Err: err,
 			Message: "compare_to " + quoted(q.CompareTo) + " names no commit in " + quoted(found.Path) + ".",
 			Hint:    "Give a branch, a tag or a commit of that repository, or leave compare_to out.",
 		}
 	}
-	found.CompareTo, found.Base = q.CompareTo, commit
-	if base, err := s.plain.line(ctx, "merge-base", commit, s.head); err == nil && commitID().MatchString(base) {
-		found.Base = base
-	}
-	d := diffOf{part: "against " + q.CompareTo, args: []string{found.Base}}
+	found.CompareTo, found.Base = q.CompareTo, s.MergeBase(ctx, commit, s.Head)
+	d := git.Diff{Name: "against " + q.CompareTo, Args: []string{found.Base}}
 	switch {
 	case q.Unstaged: // against the work tree, which holds what is staged too
 	case q.Staged:
-		d.args = []string{"--cached", found.Base}
+		d.Args = []string{"--cached", found.Base}
 	default:
-		d.args = []string{found.Base, s.head}
+		d.Args = []string{found.Base, s.Head}
 	}
-	return []diffOf{d}, nil
+	return []git.Diff{d}, nil
 }
 
 // collect reads one diff and sets aside what may not be shown.
-func (i *inspection) collect(ctx context.Context, s *session, d diffOf, below string) error {
-	names, whole, err := s.changedNames(ctx, d, below)
+func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff, below string) error {
+	names, whole, err := s.Names(ctx, d, below)
 	if err != nil {
 		return err
 	}
 	if !whole {
-		i.leave(Entry{Path: i.w.host(s.top), Part: d.part, Reason: "there are more changed files than can be listed"})
+		i.leave(Entry{Path: i.w.host(s.Top), Part: d.Name, Reason: "there are more changed files than can be listed"})
 	}
 	wanted := map[string]bool{}
-	var allowed []diffPart
+	var allowed []git.Part
 	for _, p := range names {
 		host, err := i.admits(s, p)
-		if err == nil && p.submodule {
-			err = i.admitsSubmodule(ctx, s, p.name)
+		if err == nil && p.Submodule {
+			err = i.admitsSubmodule(ctx, s, p.Name)
 		}
 		if err != nil {
 			e := failed(host, err)
-			e.Part = d.part
+			e.Part = d.Name
 			i.leave(e)
-		} else if !wanted[p.name] {
-			wanted[p.name] = true
+		} else if !wanted[p.Name] {
+			wanted[p.Name] = true
 			allowed = append(allowed, p)
 		}
 	}
-	parts, err := s.diff(ctx, d, allowed)
+	parts, err := s.Diff(ctx, d, allowed)
 	if err != nil {
 		return err
 	}
@@ -272,38 +276,41 @@ func (i *inspection) collect(ctx context.Context, s *session, d diffOf, below st
 		if err != nil {
 			continue
 		}
-		delete(wanted, p.name)
-		if p.binary {
-			i.leave(Entry{Path: host, Part: d.part, Reason: "binary"})
+		delete(wanted, p.Name)
+		if p.Binary {
+			i.leave(Entry{Path: host, Part: d.Name, Reason: "binary"})
 			continue
 		}
-		i.parts = append(i.parts, repoPart{diffPart: p, repo: repo, of: d.part, host: host})
+		text, _ := decode(p.Text, true)
+		i.parts = append(i.parts, repoPart{name: p.Name, text: text, cut: p.Cut, repo: repo, of: d.Name, host: host})
 	}
 	for _, p := range allowed {
-		if wanted[p.name] {
-			i.leave(Entry{Path: i.w.host(filepath.Join(s.top, filepath.FromSlash(p.name))), Part: d.part, Reason: "its diff could not be read, or is empty"})
+		if wanted[p.Name] {
+			i.leave(Entry{Path: i.w.host(filepath.Join(s.Top, filepath.FromSlash(p.Name))), Part: d.Name, Reason: "its diff could not be read, or is empty"})
 		}
 	}
 	return nil
 }
 
 // admits checks both names of a part.
-func (i *inspection) admits(s *session, p diffPart) (host string, err error) {
-	host, err = i.w.admits(i.roots, s.top, p.name)
-	if err == nil && p.from != "" {
-		_, err = i.w.admits(i.roots, s.top, p.from)
+func (i *inspection) admits(s *git.Repository, p git.Part) (host string, err error) {
+	host, err = i.w.admits(i.roots, s.Top, p.Name)
+	if err == nil && p.From != "" {
+		_, err = i.w.admits(i.roots, s.Top, p.From)
 	}
 	return host, err
 }
 
 // admitsSubmodule checks the repository behind a submodule that is checked out: git shows the commit of its HEAD.
-func (i *inspection) admitsSubmodule(ctx context.Context, s *session, name string) error {
-	dir, _ := resolve(filepath.Join(s.top, filepath.FromSlash(name)))
-	if top, ok := workTree(dir); !ok || top != dir {
+func (i *inspection) admitsSubmodule(ctx context.Context, s *git.Repository, name string) error {
+	dir := realpath.Resolve(filepath.Join(s.Top, filepath.FromSlash(name)))
+	if top, ok := git.WorkTree(dir); !ok || top != dir {
 		return nil
 	}
-	_, err := i.w.repository(ctx, i.roots, dir)
-	return err
+	if err := i.w.git.Check(ctx, dir, i.w.inRoots(i.roots)); err != nil {
+		return i.w.gitError(ctx, place{host: i.w.host(dir)}, err)
+	}
+	return nil
 }
 
 func (i *inspection) leave(e Entry) {

@@ -72,7 +72,7 @@ func TestHostileConfigRunsNothing(t *testing.T) {
 		},
 		{name: "a submodule's own config", bait: []string{"status"}, works: runs, lay: func(t *testing.T, repo, prog string) {
 			newRepo(t, repo+"/sub", map[string]string{"s.go": "1\n"})
-			git(t, repo, "add", "sub")
+			runGit(t, repo, "add", "sub")
 			setConfig(t, repo+"/sub", "[core]\nfsmonitor = "+prog+"\n")
 		}},
 		{
@@ -87,8 +87,8 @@ func TestHostileConfigRunsNothing(t *testing.T) {
 			repo, marker := dir+"/repo", dir+"/marker"
 			prog := script(t, "touch "+marker, dir+"/prog")
 			newRepo(t, repo, map[string]string{"a.go": "1\n", ".gitattributes": c.attrs})
-			base := git(t, repo, "rev-parse", "HEAD")
-			git(t, repo, "commit", "-q", "--allow-empty", "-m", "second")
+			base := runGit(t, repo, "rev-parse", "HEAD")
+			runGit(t, repo, "commit", "-q", "--allow-empty", "-m", "second")
 			write(t, "changed\n", repo, "a.go")
 			if c.config != "" && !strings.Contains(c.config, "HOOKS") {
 				setConfig(t, repo, strings.ReplaceAll(c.config, "PROG", prog))
@@ -303,7 +303,7 @@ func TestGitThatMisbehaves(t *testing.T) {
 	w := newWorkspace(t, dir+"/repo")
 	w.gitTime = 300 * time.Millisecond
 	for i, command := range []string{"exec yes", "exec sleep 60", "echo nonsense", "exit 1", "sleep 60 & echo x", "exec cat /dev/zero"} {
-		w.git = script(t, command, fmt.Sprintf("%s/git%d", dir, i))
+		w.git.Program = script(t, command, fmt.Sprintf("%s/git%d", dir, i))
 		within(t, func() {
 			files := expandNames(t, w, dir+"/repo", dir+"/repo")
 			assert.Subset(t, []string{"a.go"}, files)
@@ -320,7 +320,7 @@ func TestGitTooSlow(t *testing.T) {
 	newRepo(t, dir+"/repo", map[string]string{"a.go": "1\n"})
 	w := newWorkspace(t, dir+"/repo")
 	w.gitTime = 100 * time.Millisecond
-	w.git = script(t, "exec sleep 60", dir+"/git")
+	w.git.Program = script(t, "exec sleep 60", dir+"/git")
 	_, err := w.ChangedFiles(t.Context(), "")
 	e := requireCode(t, CodeTooLarge, err)
 	assert.ErrorIs(t, e, errGitTime)
@@ -330,7 +330,7 @@ func TestGitTooSlow(t *testing.T) {
 func TestSplitIndex(t *testing.T) {
 	dir := tempDir(t)
 	newRepo(t, dir, map[string]string{"a.go": "1\n", "b.go": "1\n"})
-	git(t, dir, "update-index", "--split-index")
+	runGit(t, dir, "update-index", "--split-index")
 	shared, _ := filepath.Glob(dir + "/.git/sharedindex.*")
 	require.NotEmpty(t, shared)
 	write(t, "2\n", dir, "a.go")
@@ -365,8 +365,8 @@ func TestSHA256Repository(t *testing.T) {
 		t.Skip("this git knows no SHA-256")
 	}
 	write(t, "1\n", dir, "a.go")
-	git(t, dir, "add", ".")
-	git(t, dir, "commit", "-q", "-m", "first")
+	runGit(t, dir, "add", ".")
+	runGit(t, dir, "commit", "-q", "-m", "first")
 	write(t, "2\n", dir, "a.go")
 	report := inspect(t, newWorkspace(t, dir), GitQuery{CompareTo: "HEAD", Unstaged: true})
 	assert.Contains(t, reportText(report), "-1\n+2\n")
