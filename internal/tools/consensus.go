@@ -39,11 +39,11 @@ func consensus(d *Deps) tool.Tool {
 	return stepper(d, consensusSpec, func(ctx context.Context, step workflow.Step, in consensusInput) (*Result, error) {
 		engine := d.engine()
 		if in.StepNumber > 1 && step.Facts.ContinuationID != "" {
-			return engine.Later(ctx, consensusSpec, step)
+			return engine.NextAnswer(ctx, consensusSpec, step)
 		}
 		var notes []string
-		result, err := engine.RunPanel(ctx, consensusSpec, step, func(before []workflow.Opinion) (panel []workflow.Panelist, err error) {
-			panel, notes, err = d.panel(in.Models, before, len(in.Images) > 0)
+		result, err := engine.RunPanel(ctx, consensusSpec, step, func(before []workflow.PanelAnswer) (panel []workflow.Panelist, err error) {
+			panel, notes, err = d.panelFor(in.Models, before, len(in.Images) > 0)
 			return panel, err
 		})
 		if err == nil {

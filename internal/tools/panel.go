@@ -12,9 +12,9 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 
-// panel is who a consensus asks: the caller's models, else those that were asked before, else one of each vendor. A model
+// panelFor is who a consensus asks: the caller's models, else those that were asked before, else one of each vendor. A model
 // that does not exist, or can't take what is sent, is refused before any is asked.
-func (d *Deps) panel(models []consensusModel, before []workflow.Opinion, images bool) (panel []workflow.Panelist, notes []string, err error) {
+func (d *Deps) panelFor(models []consensusModel, before []workflow.PanelAnswer, images bool) (panel []workflow.Panelist, notes []string, err error) {
 	if len(models) == 0 {
 		for _, o := range before {
 			models = append(models, consensusModel{Model: o.Model, Stance: o.Stance})
@@ -39,7 +39,7 @@ func (d *Deps) panel(models []consensusModel, before []workflow.Opinion, images 
 		p := workflow.Panelist{
 			Model: cmp.Or(strings.TrimSpace(m.Model), "auto"), Stance: cmp.Or(m.Stance, "neutral"),
 		}
-		name, err := d.seated(p.Model, images)
+		name, err := d.resolveName(p.Model, images)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -47,7 +47,7 @@ func (d *Deps) panel(models []consensusModel, before []workflow.Opinion, images 
 			return nil, nil, reply.Refuse("Give each model another stance, or name it once.", "models names %s with the stance %s twice.", name, p.Stance)
 		}
 		seen[name+":"+p.Stance] = true
-		if p.System, err = stanced(w, p.Stance, m.StancePrompt); err != nil {
+		if p.System, err = stancePrompt(w, p.Stance, m.StancePrompt); err != nil {
 			return nil, nil, err
 		}
 		panel = append(panel, p)
@@ -55,9 +55,9 @@ func (d *Deps) panel(models []consensusModel, before []workflow.Opinion, images 
 	return panel, notes, nil
 }
 
-// seated is the model that a name means. Bad names are errors; a vendor without a key is not: its answer is then listed as
+// resolveName is the model that a name means. Bad names are errors; a vendor without a key is not: its answer is then listed as
 // failed, and the others stand.
-func (d *Deps) seated(model string, images bool) (string, error) {
+func (d *Deps) resolveName(model string, images bool) (string, error) {
 	if !calls.Named(model) {
 		return model, nil
 	}
@@ -72,8 +72,8 @@ func (d *Deps) seated(model string, images bool) (string, error) {
 	return strings.ToLower(model), nil
 }
 
-// stanced is the system prompt with a stance; the caller's own words for it take the place of ours.
-func stanced(w words.Words, stance, own string) (string, error) {
+// stancePrompt is the system prompt with a stance; the caller's own words for it take the place of ours.
+func stancePrompt(w words.Words, stance, own string) (string, error) {
 	system, err := w.Render("system", nil)
 	if err != nil {
 		return "", err

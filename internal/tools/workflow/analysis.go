@@ -136,9 +136,9 @@ func Read(text string, asked bool) Analysis {
 	return a
 }
 
-// mostBraces is how many places of an answer are tried as the beginning of its object: a model may write a few words, or
+// maxBraces is how many places of an answer are tried as the beginning of its object: a model may write a few words, or
 // a line of code, in front of it.
-const mostBraces = 20
+const maxBraces = 20
 
 // objectIn finds the JSON object that an answer is, alone or with words or a fence around it, nil when there is none.
 func objectIn(text string, asked bool) map[string]any {
@@ -146,14 +146,14 @@ func objectIn(text string, asked bool) map[string]any {
 	if !asked && !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "```") {
 		return nil
 	}
-	for range mostBraces {
+	for range maxBraces {
 		at := strings.IndexByte(text, '{')
 		if at < 0 {
 			return nil
 		}
 		text = text[at:]
 		var object map[string]any
-		if json.NewDecoder(strings.NewReader(text)).Decode(&object) == nil && meant(object, asked) {
+		if json.NewDecoder(strings.NewReader(text)).Decode(&object) == nil && isAnalysis(object, asked) {
 			return object
 		}
 		text = text[1:]
@@ -161,8 +161,8 @@ func objectIn(text string, asked bool) map[string]any {
 	return nil
 }
 
-// meant tells an answer from some other object that stands in it.
-func meant(object map[string]any, asked bool) bool {
+// isAnalysis tells an answer from some other object that stands in it.
+func isAnalysis(object map[string]any, asked bool) bool {
 	status, _ := object["status"].(string)
 	_, findings := object["findings"].([]any)
 	return asksForFiles(status) || asked && (status != "" || findings)

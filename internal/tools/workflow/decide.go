@@ -9,8 +9,8 @@ import (
 
 // Decision is what is to be done with a step: nothing of it depends on time, files or a model.
 type Decision struct {
-	// Again is the index in the past of the same step with equal arguments, -1 when the step is new.
-	Again int
+	// Repeats is the index in the past of the same step with equal arguments, -1 when the step is new.
+	Repeats int
 	// DropFrom drops the stored steps with this number or a higher one before the step is stored; 0 drops none.
 	DropFrom int
 	// Steps are the run's steps as they will be, this one in its place.
@@ -22,22 +22,22 @@ type Decision struct {
 	// Early says why the run ends although the caller wanted another step; "" when it did not.
 	Early string
 	// Expert says whether an expert is to be asked at the end, or why not.
-	Expert Wish
+	Expert ExpertChoice
 	// Notes tell the caller what was taken differently than sent.
 	Notes []string
 }
 
-// Wish says what Decide wants of an expert.
-type Wish int
+// ExpertChoice says what Decide wants of an expert.
+type ExpertChoice int
 
 // The wishes.
 const (
-	NoExpert        Wish = iota // the run goes on, or the tool never asks one
-	AskExpert                   // ask
-	SkipConfident               // the caller is certain
-	SkipRefused                 // the caller said use_assistant_model=false
-	SkipOff                     // EXPERT_ANALYSIS_ENABLED=false
-	SkipUnwarranted             // there is nothing for an expert to judge
+	NoExpert        ExpertChoice = iota // the run goes on, or the tool never asks one
+	AskExpert                           // ask
+	SkipConfident                       // the caller is certain
+	SkipRefused                         // the caller said use_assistant_model=false
+	SkipOff                             // EXPERT_ANALYSIS_ENABLED=false
+	SkipUnwarranted                     // there is nothing for an expert to judge
 )
 
 // Options are what Decide must know besides the steps.
@@ -56,7 +56,7 @@ const (
 
 // Decide judges a step against the past steps of its run, which are in order of their numbers.
 func Decide(s Spec, past []Facts, in Facts, o Options) Decision {
-	d := Decision{Again: -1, Step: in}
+	d := Decision{Repeats: -1, Step: in}
 	if d.Step.TotalSteps < d.Step.StepNumber {
 		d.Step.TotalSteps = d.Step.StepNumber
 		if in.TotalSteps > 0 {
@@ -65,7 +65,7 @@ func Decide(s Spec, past []Facts, in Facts, o Options) Decision {
 	}
 	if i := slices.IndexFunc(past, func(p Facts) bool { return p.StepNumber == in.StepNumber }); i >= 0 {
 		if o.Same != nil && o.Same(i) {
-			d.Again, d.Steps = i, past[:i+1]
+			d.Repeats, d.Steps = i, past[:i+1]
 			d.Step = past[i]
 			return judge(s, d, o)
 		}
@@ -122,7 +122,7 @@ func judge(s Spec, d Decision, o Options) Decision {
 		d.Done = d.Early != ""
 	}
 	if d.Done {
-		d.Expert = wish(s, c, d.Step, o)
+		d.Expert = chooseExpert(s, c, d.Step, o)
 	}
 	return d
 }
@@ -141,7 +141,7 @@ func early(s Spec, f Facts) string {
 	return ""
 }
 
-func wish(s Spec, c Consolidated, f Facts, o Options) Wish {
+func chooseExpert(s Spec, c Consolidated, f Facts, o Options) ExpertChoice {
 	use := o.UseExpert
 	if f.UseAssistantModel != nil {
 		use = *f.UseAssistantModel

@@ -58,7 +58,7 @@ func TestDecidePlacesSteps(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := Decide(plain, past, c.in, Options{Same: func(int) bool { return c.same }})
-			assert.Equal(t, c.again, d.Again)
+			assert.Equal(t, c.again, d.Repeats)
 			assert.Equal(t, c.dropFrom, d.DropFrom)
 			assert.Equal(t, c.steps, numbers(d.Steps))
 			assert.Equal(t, []int{1, 2, 4}, numbers(past), "the past must not be changed")
@@ -152,7 +152,7 @@ func TestDecideWishesForAnExpert(t *testing.T) {
 		past []Facts
 		in   Facts
 		o    Options
-		want Wish
+		want ExpertChoice
 	}{
 		{"a relevant file", plain, nil, step(1, 1, false, files("a")), on, AskExpert},
 		{"two findings", plain, []Facts{step(1, 2, true)}, step(2, 2, false), on, AskExpert},

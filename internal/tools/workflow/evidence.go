@@ -27,16 +27,16 @@ type Evidence struct {
 // How much of a run's files the expert is sent: two fifths of its model's window, and no more than can be read and
 // answered while a client waits.
 const (
-	windowShare    = 2.0 / 5
-	mostFileTokens = 120_000
+	windowShare   = 2.0 / 5
+	maxFileTokens = 120_000
 )
 
-// room is how many tokens the files for a question may take.
-func (r *run) room(q ask.Question) int {
+// fileTokens is how many tokens the files for a question may take.
+func (r *run) fileTokens(q ask.Question) int {
 	if r.Window == nil {
-		return mostFileTokens
+		return maxFileTokens
 	}
-	return min(int(float64(r.Window(q, len(r.c.Images) > 0))*windowShare), mostFileTokens)
+	return min(int(float64(r.Window(q, len(r.sum.Images) > 0))*windowShare), maxFileTokens)
 }
 
 // working bounds what is done before a model is asked, so that a passed limit leaves time to store and answer.
@@ -54,7 +54,7 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 	defer cancel()
 	paths = r.Files.Named(ctx, paths...)
 	if r.step.Evidence != nil {
-		if e, err = r.step.Evidence(ctx, r.c, tokens); err != nil {
+		if e, err = r.step.Evidence(ctx, r.sum, tokens); err != nil {
 			return e, err
 		}
 		tokens = max(tokens-e.Manifest.Tokens, tokens/4)
@@ -63,7 +63,7 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 	if e, err = r.embed(ctx, e, paths, tokens, held); err != nil {
 		return e, err
 	}
-	for _, ref := range r.c.Images {
+	for _, ref := range r.sum.Images {
 		picture, err := r.Files.Image(ctx, ref)
 		switch {
 		case err == nil:
@@ -123,7 +123,7 @@ func (r *run) fileContext(e Evidence) FileContext {
 		f.Manifest = raw(m.Limit(manifestLines))
 	}
 	switch {
-	case !r.Config.Expert.IncludeFiles && len(r.c.RelevantFiles) > 0:
+	case !r.Config.Expert.IncludeFiles && len(r.sum.RelevantFiles) > 0:
 		f.Type, f.Note = "reference_only", "The relevant files were only named to the expert (EXPERT_ANALYSIS_INCLUDE_FILES=false)."
 	case f.FilesEmbedded == 0:
 		f.Type, f.Note = "reference_only", "No file's text was sent to the expert."

@@ -18,11 +18,11 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
-// opinion is what became of the expert: its state, what the reply says of it, and what it was given.
-type opinion struct {
+// expertOutcome is what became of the expert: its state, what the reply says of it, and what it was given.
+type expertOutcome struct {
 	state    string
 	analysis Analysis
-	said     Expert
+	reply    Expert
 	pending  bool // the answer goes on in the background
 	served   bool // it was given the files that it asked for
 	files    FileContext
@@ -31,17 +31,37 @@ type opinion struct {
 	answer   *ask.Answer // nil when no text arrived
 }
 
-// consult asks the expert, with the run's files and more that it is known to want. One that asks for files gets them once,
-// within the same limit. An error means that the call itself is at fault, or was cancelled; an expert's failure is an
-// opinion.
-func (r *run) consult(ctx context.Context, more ...string) (opinion, error) {
+// consult asks the expert. The one of a stored step gets the files that it had asked for.
+func (r *run) consult(ctx context.Context) error {
+	var more []string
+	if r.stored != nil {
+		answer := r.answerOf(r.stored.meta)
+		if answer != nil && (r.stored.meta.Expert == expertWants || r.storedAnswer() == answerRequests) {
+			_, more = Read(answer.Content, r.spec.Findings).Wants()
+			r.meta.Note("This step was sent before with the same arguments: its expert was asked again, with the files that it had asked for.")
+		} else {
+			r.meta.Note("This step was sent before with the same arguments, and its expert had not finished: only the expert was asked again.")
+		}
+	}
+	o, err := r.askExpert(ctx, more...)
+	if err != nil {
+		return err
+	}
+	r.expert = &o
+	return nil
+}
+
+// askExpert asks the expert, with the run's files and more that it is known to want. One that asks for files gets them
+// once, within the same limit. An error means that the call itself is at fault, or was cancelled; an expert's failure is an
+// outcome.
+func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, error) {
 	progress.From(ctx).Phase("reading files")
 	q, err := r.question()
 	if err != nil {
-		return opinion{}, err
+		return expertOutcome{}, err
 	}
 	held := conversation.Held(q.History)
-	given, err := r.gather(ctx, union(slices.Clone(r.c.RelevantFiles), more), r.room(q), held)
+	given, err := r.gather(ctx, union(slices.Clone(r.sum.RelevantFiles), more), r.fileTokens(q), held)
 	if err != nil {
 		return r.failed(ctx, err, given)
 	}
@@ -55,12 +75,12 @@ func (r *run) consult(ctx context.Context, more ...string) (opinion, error) {
 	}
 	q.Attachments = given.Attachments
 	prompt := q.Prompt
-	q.Prompt = paragraphs(prompt, given.Note, missing(given.Manifest), r.told("closing"))
+	q.Prompt = paragraphs(prompt, given.Note, missing(given.Manifest), r.expertText("closing"))
 	a, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
 		return r.failed(ctx, err, given)
 	}
-	o := r.opinion(ctx, a, given)
+	o := r.outcome(ctx, a, given)
 	if o.served = len(more) > 0; o.served || o.state != expertWants || len(o.wants) == 0 {
 		return o, nil
 	}
@@ -69,8 +89,8 @@ func (r *run) consult(ctx context.Context, more ...string) (opinion, error) {
 }
 
 // serve gives an expert the files that it asked for, and asks it again.
-func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o opinion) opinion {
-	refused := func(why string) opinion {
+func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o expertOutcome) expertOutcome {
+	refused := func(why string) expertOutcome {
 		r.meta.Note("The expert asked for files (" + strings.Join(o.wants, ", ") + "), but " + why)
 		o.served = true
 		return o
@@ -82,7 +102,7 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o opini
 	limited, cancel := working(ctx)
 	defer cancel()
 	had := len(given.Manifest.Sent) + len(given.Manifest.Cut)
-	all, err := r.embed(limited, Evidence{Manifest: given.Manifest}, r.Files.Named(limited, o.wants...), r.room(q)/2, held)
+	all, err := r.embed(limited, Evidence{Manifest: given.Manifest}, r.Files.Named(limited, o.wants...), r.fileTokens(q)/2, held)
 	if err != nil || len(all.Manifest.Sent)+len(all.Manifest.Cut) == had {
 		return refused("there is none among them that could be given and that it did not have.")
 	}
@@ -92,7 +112,7 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o opini
 			q.Attachments = append(q.Attachments, a)
 		}
 	}
-	q.Prompt = paragraphs(q.Prompt, given.Note, missing(given.Manifest), r.told("served"), r.told("closing"))
+	q.Prompt = paragraphs(q.Prompt, given.Note, missing(given.Manifest), r.expertText("served"), r.expertText("closing"))
 	b, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
 		return refused("asking it again with them failed: " + reply.Of(ctx, err).Message)
@@ -104,13 +124,13 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o opini
 	} else {
 		b.Outcome.Response.Usage = b.Outcome.Response.Usage.Plus(first.Response.Usage)
 	}
-	again := r.opinion(ctx, b, given)
+	again := r.outcome(ctx, b, given)
 	again.served = true
 	return again
 }
 
-// told is a sentence for the expert; the one about its answer's form is for those that are asked for an object.
-func (r *run) told(section string) string {
+// expertText is a sentence for the expert; the one about its answer's form is for those that are asked for an object.
+func (r *run) expertText(section string) string {
 	if section == "closing" && !r.spec.Findings {
 		return ""
 	}
@@ -138,7 +158,7 @@ func (r *run) question() (ask.Question, error) {
 	q := r.step.Ask
 	q.Tool, q.Key, q.Background = r.spec.Tool, r.lease.ID, true
 	q.Category = providers.CategoryReasoning
-	q.System, q.Prompt, q.JSONObject = system, Prompt(r.c), r.spec.Findings
+	q.System, q.Prompt, q.JSONObject = system, Prompt(r.sum), r.spec.Findings
 	q.Prefer = r.lease.Model()
 	q.History = r.history()
 	q.Finished = r.finished
@@ -151,14 +171,14 @@ func (r *run) history() (turns []conversation.Turn) {
 	answers := map[string]bool{}
 	for _, turn := range r.past {
 		n := turn.Step.Number
-		if k := keptOf(turn); k.Answer != "" && n != r.d.Step.StepNumber && (r.d.DropFrom == 0 || n < r.d.DropFrom) {
+		if k := stepMetaOf(turn); k.Answer != "" && n != r.decision.Step.StepNumber && (r.decision.DropFrom == 0 || n < r.decision.DropFrom) {
 			answers[k.Answer] = true
 		}
 	}
 	shown := true
 	for i, t := range r.lease.Turns {
 		if t.Role != providers.RoleAssistant {
-			ours := t.Step != nil && t.Step.Tool == r.key() || t.Tool == r.spec.Tool && keptOf(t).Of > 0
+			ours := t.Step != nil && t.Step.Tool == r.key() || t.Tool == r.spec.Tool && stepMetaOf(t).Of > 0
 			shown = !ours || i+1 < len(r.lease.Turns) && answers[r.lease.Turns[i+1].ID]
 		}
 		if shown {
@@ -193,42 +213,42 @@ func (r *run) system() (string, error) {
 	return strings.Join(parts, "\n\n"), nil
 }
 
-// opinion reads an answer.
-func (r *run) opinion(ctx context.Context, a *ask.Answer, given Evidence) opinion {
-	o := opinion{answer: a, files: r.fileContext(given), sent: sentIn(given.Manifest)}
+// outcome reads an answer.
+func (r *run) outcome(ctx context.Context, a *ask.Answer, given Evidence) expertOutcome {
+	o := expertOutcome{answer: a, files: r.fileContext(given), sent: sentIn(given.Manifest)}
 	r.read(ctx, &o, a.Text, a.Partial, a.Pending)
 	return o
 }
 
 // read fills in what an answer's text amounts to.
-func (r *run) read(ctx context.Context, o *opinion, text string, partial, pending bool) {
+func (r *run) read(ctx context.Context, o *expertOutcome, text string, partial, pending bool) {
 	if partial {
 		o.state, o.pending = expertPartial, pending
-		o.said = Expert{Analysis: (&reply.Object{}).Set("status", "partial").Set("content", text)}
+		o.reply = Expert{Analysis: (&reply.Object{}).Set("status", "partial").Set("content", text)}
 		return
 	}
 	o.analysis = Read(text, r.spec.Findings)
 	if status, files := o.analysis.Wants(); status != "" {
 		o.state, o.wants = expertWants, files
-		o.said = Expert{Wants: status, Content: text}
+		o.reply = Expert{Wants: status, Content: text}
 		return
 	}
 	o.state = expertAnswered
 	o.analysis.cite(func(file string, line int) workspace.Citation { return r.Files.Verify(ctx, file, line, o.sent...) })
-	o.said = Expert{Analysis: readable(o.analysis.Object)}
+	o.reply = Expert{Analysis: readable(o.analysis.Object)}
 }
 
-// unasked is the opinion where no expert was asked.
-func unasked(status, reason string) opinion {
-	return opinion{
+// unasked is the outcome where no expert was asked.
+func unasked(status, reason string) expertOutcome {
+	return expertOutcome{
 		state: expertSkipped, files: FileContext{Type: "reference_only", Note: "No model was asked, so no file was sent."},
-		said: Expert{Analysis: (&reply.Object{}).Set("status", status).Set("reason", reason)},
+		reply: Expert{Analysis: (&reply.Object{}).Set("status", status).Set("reason", reason)},
 	}
 }
 
-// failed is the opinion when nothing of an answer arrived: the step stands, the expert's part says why. An argument that
+// failed is the outcome when nothing of an answer arrived: the step stands, the expert's part says why. An argument that
 // can't be used, and a cancelled call, are errors of the call instead.
-func (r *run) failed(ctx context.Context, err error, given Evidence) (opinion, error) {
+func (r *run) failed(ctx context.Context, err error, given Evidence) (expertOutcome, error) {
 	e := reply.Of(ctx, err)
 	status := "analysis_error"
 	var vendor *providers.Error
@@ -237,23 +257,23 @@ func (r *run) failed(ctx context.Context, err error, given Evidence) (opinion, e
 	case reply.Timeout:
 		status = "analysis_timeout"
 	case reply.Cancelled, reply.PathDenied, reply.FileNotFound:
-		return opinion{}, err
+		return expertOutcome{}, err
 	case reply.ModelNotFound:
 		if calls.Named(r.step.Ask.Model) {
-			return opinion{}, err
+			return expertOutcome{}, err
 		}
 	case reply.InvalidRequest, reply.TooLarge:
 		if !theirs { // what a vendor refuses is no fault of the caller's arguments
-			return opinion{}, err
+			return expertOutcome{}, err
 		}
 	}
 	r.Log.Info("expert failed", zap.String("tool", r.spec.Tool), zap.Error(err))
 	if e.Asked != nil {
-		r.take(*e.Asked)
+		r.mergeMetadata(*e.Asked)
 	}
-	o := opinion{state: expertFailed, files: FileContext{
+	o := expertOutcome{state: expertFailed, files: FileContext{
 		Type: "reference_only", Note: "The expert did not answer, so no file counts as read.", Repositories: raw(given.Repositories),
 	}}
-	o.said.Analysis = (&reply.Object{}).Set("status", status).Set("error", e.Object())
+	o.reply.Analysis = (&reply.Object{}).Set("status", status).Set("error", e.Object())
 	return o, nil
 }

@@ -9,41 +9,63 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
 
-// finish ends a run: the expert is asked where it is due, what was found is recorded, the step is stored.
-func (r *run) finish(ctx context.Context) (*reply.Result, error) {
-	o := r.skipped()
-	if r.d.Expert == AskExpert {
-		var err error
-		if o, err = r.consult(ctx); err != nil {
+// pause stores a step that another one follows, and asks for it.
+func (r *run) pause(ctx context.Context) (*reply.Result, error) {
+	files := FileContext{Type: "reference_only", Note: "Files are only named until the last step; they are sent to the expert then."}
+	if r.step.Evidence != nil && len(r.past) == 0 {
+		limited, cancel := working(ctx)
+		seen, err := r.step.Evidence(limited, r.sum, 0)
+		cancel()
+		if err != nil {
 			return nil, err
 		}
+		files.Repositories = raw(seen.Repositories)
+		r.meta.Note(seen.Notes...)
+	}
+	w, err := r.words("next", r.spec.Ladder.Actions(r.decision.Step))
+	if err != nil {
+		return nil, err
+	}
+	return r.keep(ctx, r.stepTurn(), stepMeta{Files: &files}, nil, func(id string, _ bool) *reply.Object {
+		return PauseReply(r.spec, Pause{Step: r.decision.Step, Run: r.sum, ID: id, Files: files, Next: r.next(id), Words: w})
+	}), nil
+}
+
+// keepStep stores a new step and replies: with a request for the next one, or with what the run has come to.
+func (r *run) keepStep(ctx context.Context) (*reply.Result, error) {
+	if !r.decision.Done {
+		return r.pause(ctx)
+	}
+	o := r.skipped()
+	if r.expert != nil {
+		o = *r.expert
 	}
 	turn := r.stepTurn()
 	if o.answer != nil {
 		turn = o.answer.Asked
 	}
-	k := kept{Expert: o.state, Served: o.served, Files: &o.files, Sent: o.sent}
-	r.record(ctx, o, &k)
-	body, err := r.render(ctx, o, k.Tracked)
+	m := stepMeta{Expert: o.state, Served: o.served, Files: &o.files, Sent: o.sent}
+	r.record(ctx, o, &m)
+	body, err := r.render(ctx, o, m.Tracked)
 	if err != nil {
 		return nil, err
 	}
-	return r.keep(ctx, turn, k, o.answer, body), nil
+	return r.keep(ctx, turn, m, o.answer, body), nil
 }
 
-// take makes an answer's metadata the reply's, with the notes that are already there in front of its own.
-func (r *run) take(m reply.Metadata) {
+// mergeMetadata makes an answer's metadata the reply's, with the notes that are already there in front of its own.
+func (r *run) mergeMetadata(m reply.Metadata) {
 	notes, own := r.meta.Notes, m.Notes
 	r.meta, r.meta.Notes = m, nil
 	r.meta.Note(notes...)
 	r.meta.Note(own...)
 }
 
-// skipped is the opinion of a run that ends without an expert.
-func (r *run) skipped() opinion {
-	switch r.d.Expert {
+// skipped is the outcome of a run that ends without an expert.
+func (r *run) skipped() expertOutcome {
+	switch r.decision.Expert {
 	case SkipConfident:
-		return unasked(r.spec.Statuses.Skipped, fmt.Sprintf("The caller's confidence is %q, so no second opinion was asked for.", r.c.Confidence))
+		return unasked(r.spec.Statuses.Skipped, fmt.Sprintf("The caller's confidence is %q, so no second opinion was asked for.", r.sum.Confidence))
 	case SkipOff:
 		return unasked("skipped", "Expert analysis is switched off (EXPERT_ANALYSIS_ENABLED=false).")
 	case SkipRefused:
@@ -55,12 +77,12 @@ func (r *run) skipped() opinion {
 
 // render prepares the reply to a step that ends its run, or whose expert asks for more. The function that it returns makes
 // the reply for a continuation id; stored is false when the step could not be stored, so that nothing goes on.
-func (r *run) render(ctx context.Context, o opinion, tracked []Tracked) (func(id string, stored bool) *reply.Object, error) {
+func (r *run) render(ctx context.Context, o expertOutcome, tracked []Tracked) (func(id string, stored bool) *reply.Object, error) {
 	expert, err := words.For("expert")
 	if err != nil {
 		return nil, err
 	}
-	if o.said.Wants != "" {
+	if o.reply.Wants != "" {
 		return r.renderWants(ctx, o, expert)
 	}
 	w, err := r.words("done", "")
@@ -72,11 +94,11 @@ func (r *run) render(ctx context.Context, o opinion, tracked []Tracked) (func(id
 			return nil, err
 		}
 	}
-	f := Final{Decision: r.d, Run: r.c, Shown: r.c.Issues, Files: o.files, Expert: o.said, Words: w, Tracked: tracked}
+	f := Final{Decision: r.decision, Run: r.sum, Shown: r.sum.Issues, Files: o.files, Expert: o.reply, Words: w, Tracked: tracked}
 	if r.spec.Verdict {
-		f.Verdict = verdict(o.state, o.analysis, r.c.Issues, o.files.FilesEmbedded > 0)
+		f.Verdict = verdict(o.state, o.analysis, r.sum.Issues, o.files.FilesEmbedded > 0)
 	}
-	r.hide(&f, o)
+	r.filterSeverity(&f, o)
 	notes := map[string]string{}
 	for _, section := range []string{"pending", "ended", "anew", "tracked"} {
 		if notes[section], err = expert.Render(section, map[string]any{"IssuesTool": r.Config.Tools.IssueTracker}); err != nil {
@@ -85,7 +107,7 @@ func (r *run) render(ctx context.Context, o opinion, tracked []Tracked) (func(id
 	}
 	return func(id string, stored bool) *reply.Object {
 		f.ID, f.Closing = id, notes["tracked"]
-		if part, ok := o.said.Analysis.(*reply.Object); ok && (o.state == expertPartial || o.state == expertFailed) {
+		if part, ok := o.reply.Analysis.(*reply.Object); ok && (o.state == expertPartial || o.state == expertFailed) {
 			part.Delete("note") // it may be that of a reply that could not be stored
 			switch {
 			case o.state == expertPartial && o.pending && stored:
@@ -103,10 +125,10 @@ func (r *run) render(ctx context.Context, o opinion, tracked []Tracked) (func(id
 }
 
 // renderWants is render where the expert asks for more: the run is not over, and the call to go on with asks it again.
-func (r *run) renderWants(ctx context.Context, o opinion, expert words.Words) (func(id string, stored bool) *reply.Object, error) {
+func (r *run) renderWants(ctx context.Context, o expertOutcome, expert words.Words) (func(id string, stored bool) *reply.Object, error) {
 	w := Words{}
 	var err error
-	if w.NextSteps, err = expert.Render("wants", map[string]any{"Next": r.d.Step.StepNumber + 1}); err != nil {
+	if w.NextSteps, err = expert.Render("wants", map[string]any{"Next": r.decision.Step.StepNumber + 1}); err != nil {
 		return nil, err
 	}
 	if w.Actions, err = expert.Lines("supply", nil); err != nil {
@@ -118,7 +140,7 @@ func (r *run) renderWants(ctx context.Context, o opinion, expert words.Words) (f
 			files = append(files, path)
 		}
 	}
-	files = union(append([]string(nil), r.d.Step.RelevantFiles...), files)
+	files = union(append([]string(nil), r.decision.Step.RelevantFiles...), files)
 	return func(id string, _ bool) *reply.Object {
 		next := r.next(id)
 		next.Arguments.Set("next_step_required", false)
@@ -126,15 +148,15 @@ func (r *run) renderWants(ctx context.Context, o opinion, expert words.Words) (f
 			next.Arguments.Set("relevant_files", files)
 		}
 		return PauseReply(r.spec, Pause{
-			Status: o.said.Wants, Content: o.said.Content, Step: r.d.Step, Run: r.c, ID: id, Files: o.files, Next: next, Words: w,
+			Status: o.reply.Wants, Content: o.reply.Content, Step: r.decision.Step, Run: r.sum, ID: id, Files: o.files, Next: next, Words: w,
 		})
 	}, nil
 }
 
-// hide applies the severity filter to what is shown; what is counted, judged and recorded stays whole.
-func (r *run) hide(f *Final, o opinion) {
+// filterSeverity applies the severity filter to what is shown; what is counted, judged and recorded stays whole.
+func (r *run) filterSeverity(f *Final, o expertOutcome) {
 	least := ""
-	for _, s := range r.c.Settings {
+	for _, s := range r.sum.Settings {
 		if s.Name == SeveritySetting {
 			least = s.Value
 		}
@@ -142,7 +164,7 @@ func (r *run) hide(f *Final, o opinion) {
 	if rank(least) == 0 {
 		return // "all", or none
 	}
-	shown, hidden := atLeast(r.c.Issues, least)
+	shown, hidden := atLeast(r.sum.Issues, least)
 	f.Shown = shown
 	if o.state == expertAnswered && o.analysis.Structured {
 		found, more := atLeast(o.analysis.Findings, least)

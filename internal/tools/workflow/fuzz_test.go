@@ -29,13 +29,13 @@ func FuzzDecide(f *testing.F) {
 			require.True(t, slices.ContainsFunc(d.Steps, func(s Facts) bool { return s.StepNumber == in.StepNumber }), "the step is part of its run")
 			require.Equal(t, d.Done, !in.NextStepRequired || d.Early != "", "a run ends when asked to, or early with a reason")
 			require.Equal(t, d.Expert == NoExpert, !d.Done, "an expert is considered exactly at the end")
-			if d.Again < 0 && d.DropFrom == 0 {
+			if d.Repeats < 0 && d.DropFrom == 0 {
 				require.GreaterOrEqual(t, len(after.RelevantFiles), len(before.RelevantFiles), "counts never shrink without a backtrack")
 				require.GreaterOrEqual(t, len(after.Issues), len(before.Issues))
 				require.GreaterOrEqual(t, after.Steps, before.Steps)
 			}
 			requireNext(t, in, d)
-			if d.Again < 0 {
+			if d.Repeats < 0 {
 				past, args = remember(past, args, d, key)
 			}
 		}
@@ -48,7 +48,7 @@ func requireNext(t *testing.T, in Facts, d Decision) {
 		StepInput: in.StepInput, Findings: in.Findings, RelevantFiles: in.RelevantFiles, IssuesFound: in.IssuesFound, BacktrackFromStep: in.BacktrackFromStep,
 	})
 	require.NoError(t, err)
-	next := (&run{spec: plain, step: Step{Args: args}, d: d}).next("id-1")
+	next := (&run{spec: plain, step: Step{Args: args}, state: state{decision: d}}).next("id-1")
 	text, err := next.Arguments.MarshalJSON()
 	require.NoError(t, err)
 	var call Investigation

@@ -16,9 +16,9 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-// kept is what a step's turn keeps besides its arguments and its reply: enough to make the reply anew when the expert's
+// stepMeta is what a step's turn keeps besides its arguments and its reply: enough to make the reply anew when the expert's
 // answer is finished later.
-type kept struct {
+type stepMeta struct {
 	Expert string          `json:"expert,omitempty"` // "", answered, wants, skipped, partial or failed
 	Answer string          `json:"answer,omitempty"` // the id of the expert's turn
 	Served bool            `json:"served,omitempty"` // the expert was given the files that it asked for
@@ -43,16 +43,16 @@ const (
 	expertFailed   = "failed"
 )
 
-// keptOf reads what a step's turn keeps.
-func keptOf(turn conversation.Turn) kept {
-	var k kept
+// stepMetaOf reads what a step's turn keeps.
+func stepMetaOf(turn conversation.Turn) stepMeta {
+	var k stepMeta
 	_ = json.Unmarshal(turn.Meta, &k) // a turn of another making keeps nothing
 	return k
 }
 
 // stepTurn is the step as a message of the conversation.
 func (r *run) stepTurn() conversation.Turn {
-	f := r.d.Step
+	f := r.decision.Step
 	text := fmt.Sprintf("%s, step %d of %d: %s", r.spec.Tool, f.StepNumber, f.TotalSteps, f.Step)
 	if strings.TrimSpace(f.Findings) != "" {
 		text += "\n\nFindings: " + f.Findings
@@ -62,21 +62,21 @@ func (r *run) stepTurn() conversation.Turn {
 
 // keep stores the step with its reply, and the expert's answer when there is one. body makes the reply for a
 // continuation id, "" when the run is not stored at all; stored is false when this step is not.
-func (r *run) keep(ctx context.Context, turn conversation.Turn, k kept, a *ask.Answer, body func(id string, stored bool) *reply.Object) *reply.Result {
+func (r *run) keep(ctx context.Context, turn conversation.Turn, k stepMeta, a *ask.Answer, body func(id string, stored bool) *reply.Object) *reply.Result {
 	turns := []conversation.Turn{turn}
 	if a != nil {
 		turns = append(turns, answerTurn(a, &k))
 	}
-	k.Filled = r.fill
+	k.Filled = r.filled
 	object := body(r.lease.ID, true)
 	r.fillStep(&turns[0], object, k)
-	n := conversation.NewTurns{Tool: r.spec.Tool, Title: ask.Title(r.c.Initial), Turns: turns}
-	if r.d.DropFrom > 0 {
-		n.DropStepsTool, n.DropStepsFrom = r.key(), r.d.DropFrom
+	n := conversation.NewTurns{Tool: r.spec.Tool, Title: ask.Title(r.sum.Initial), Turns: turns}
+	if r.decision.DropFrom > 0 {
+		n.DropStepsTool, n.DropStepsFrom = r.key(), r.decision.DropFrom
 	}
 	stored, err := r.lease.Append(ctx, n, a)
 	if a != nil {
-		r.take(a.Metadata())
+		r.mergeMetadata(a.Metadata())
 	}
 	if err != nil {
 		return r.notKept("this step is not kept: repeat its findings in the next one.", body)
@@ -97,7 +97,7 @@ func (r *run) notKept(so string, body func(id string, stored bool) *reply.Object
 }
 
 // fileContext is what the expert was given, as far as it is known.
-func (k kept) fileContext() FileContext {
+func (k stepMeta) fileContext() FileContext {
 	if k.Files == nil {
 		return FileContext{Type: "reference_only"}
 	}
@@ -105,7 +105,7 @@ func (k kept) fileContext() FileContext {
 }
 
 // answerTurn is an expert's answer as a turn to keep.
-func answerTurn(a *ask.Answer, k *kept) conversation.Turn {
+func answerTurn(a *ask.Answer, k *stepMeta) conversation.Turn {
 	turn := a.Turn()
 	turn.ID = uuid.NewString()
 	k.Answer = turn.ID
@@ -113,11 +113,11 @@ func answerTurn(a *ask.Answer, k *kept) conversation.Turn {
 }
 
 // fillStep puts the step and its reply into its turn.
-func (r *run) fillStep(turn *conversation.Turn, object *reply.Object, k kept) {
+func (r *run) fillStep(turn *conversation.Turn, object *reply.Object, k stepMeta) {
 	if own, err := r.meta.Own.MarshalJSON(); err == nil && len(r.meta.Own.Keys()) > 0 {
 		k.Own = own
 	}
-	step := conversation.Step{Tool: r.key(), Number: r.d.Step.StepNumber, Input: r.step.Args}
+	step := conversation.Step{Tool: r.key(), Number: r.decision.Step.StepNumber, Input: r.step.Args}
 	if rendered, err := object.MarshalJSON(); err == nil { // a reply is made of types that marshal
 		step.Reply = rendered
 	}

@@ -34,15 +34,14 @@ func (e *Engine) RunLocal(ctx context.Context, s Spec, step Step, body func(l Lo
 		return nil, err
 	}
 	defer r.lease.Release()
-	if r.d.Again >= 0 {
-		turn := r.past[r.d.Again]
-		return r.stored(turn, keptOf(turn))
+	if r.stored != nil {
+		return r.replay()
 	}
-	object, err := body(Local{Decision: r.d, Consolidated: r.c, Lines: r.lines(), run: r}, &r.meta)
+	object, err := body(Local{Decision: r.decision, Consolidated: r.sum, Lines: r.lines(), run: r}, &r.meta)
 	if err != nil {
 		return nil, err
 	}
-	return r.keep(ctx, r.stepTurn(), kept{}, nil, func(id string, _ bool) *reply.Object { return object(id) }), nil
+	return r.keep(ctx, r.stepTurn(), stepMeta{}, nil, func(id string, _ bool) *reply.Object { return object(id) }), nil
 }
 
 // lines are the run's steps that remain with this one, in the order in which they were stored.
@@ -50,11 +49,11 @@ func (r *run) lines() []Line {
 	var lines []Line
 	for _, turn := range r.lease.Turns {
 		line, ok := r.lineOf(turn)
-		if dropped := ok && turn.Step.Tool == r.key() && r.d.DropFrom > 0 && line.Number >= r.d.DropFrom; ok && !dropped {
+		if dropped := ok && turn.Step.Tool == r.key() && r.decision.DropFrom > 0 && line.Number >= r.decision.DropFrom; ok && !dropped {
 			lines = append(lines, line)
 		}
 	}
-	return append(lines, Line{Number: r.d.Step.StepNumber, Branch: r.d.Step.Branch, Args: r.step.Args})
+	return append(lines, Line{Number: r.decision.Step.StepNumber, Branch: r.decision.Step.Branch, Args: r.step.Args})
 }
 
 func (r *run) lineOf(turn conversation.Turn) (Line, bool) {

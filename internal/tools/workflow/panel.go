@@ -27,8 +27,8 @@ type Panelist struct {
 // Label names a panelist as replies do.
 func (p Panelist) Label() string { return p.Model + ":" + p.Stance }
 
-// Opinion is what one panelist answered.
-type Opinion struct {
+// PanelAnswer is what one panelist answered.
+type PanelAnswer struct {
 	Model   string          `json:"model"`
 	Stance  string          `json:"stance"`
 	Status  string          `json:"status"`
@@ -46,7 +46,7 @@ const (
 	opinionFailed  = "error"
 )
 
-func (o Opinion) label() string { return o.Model + ":" + o.Stance }
+func (o PanelAnswer) label() string { return o.Model + ":" + o.Stance }
 
 // Source says who really answered.
 type Source struct {
@@ -63,40 +63,39 @@ type Source struct {
 type Panel struct {
 	Step     Facts
 	Question string
-	Opinions []Opinion
+	Opinions []PanelAnswer
 	Files    FileContext
 	// WhenAll and ForMore are the prose of next_steps: when all have answered, and when another answer follows.
 	WhenAll, ForMore string
 }
 
-// panelKept is what a consensus keeps beside its reply.
-type panelKept struct {
-	Opinions []Opinion   `json:"opinions"`
-	Files    FileContext `json:"files"`
+// panelMeta is what a consensus keeps beside its reply.
+type panelMeta struct {
+	Opinions []PanelAnswer `json:"opinions"`
+	Files    FileContext   `json:"files"`
 }
 
 // RunPanel asks all panelists at once, each blind to the others, to the conversation and to the caller's own view. One that
 // fails or is cut is listed as such; it is an error when no panelist said anything. A call that was made before with equal
 // arguments asks only those that have not answered in full; seat gives the panel, and is told who was asked before.
-func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(before []Opinion) ([]Panelist, error)) (*reply.Result, error) {
+func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(before []PanelAnswer) ([]Panelist, error)) (*reply.Result, error) {
 	r, err := e.begin(ctx, s, step)
 	if err != nil {
 		return nil, err
 	}
 	defer r.lease.Release()
-	if r.d.Again < 0 {
-		if err := r.settle(ctx); err != nil {
+	if r.stored == nil && r.lease.Running() != nil {
+		if err := r.wait(ctx); err != nil {
 			return nil, err
 		}
 	}
-	var k panelKept
-	if r.d.Again >= 0 {
-		turn := r.past[r.d.Again]
-		if err := json.Unmarshal(turn.Meta, &k); err != nil {
+	var k panelMeta
+	if r.stored != nil {
+		if err := json.Unmarshal(r.stored.turn.Meta, &k); err != nil {
 			return nil, fmt.Errorf("reading the consensus of %s: %w", r.lease.ID, err)
 		}
-		if !missed(k.Opinions) {
-			return r.storedPanel(turn, k)
+		if !anyIncomplete(k.Opinions) {
+			return r.storedPanel(r.stored.turn, k)
 		}
 		r.meta.Note("This question was asked before with the same arguments: only the models that had not answered in full were asked again.")
 	}
@@ -104,54 +103,54 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(befo
 	if err != nil {
 		return nil, err
 	}
-	p := Panel{Step: r.d.Step, Question: r.d.Step.Step}
+	p := Panel{Step: r.decision.Step, Question: r.decision.Step.Step}
 	progress.From(ctx).Phase("reading files")
-	given, err := r.gather(ctx, r.c.RelevantFiles, r.smallest(panel), nil)
+	given, err := r.gather(ctx, r.sum.RelevantFiles, r.panelFileTokens(panel), nil)
 	if err != nil {
 		return nil, err
 	}
 	r.meta.Note(given.Notes...)
 	p.Files = r.fileContext(given)
-	p.Opinions = r.poll(ctx, panel, given, k.Opinions)
-	if err := nobody(ctx, p.Opinions); err != nil {
+	p.Opinions = r.askPanel(ctx, panel, given, k.Opinions)
+	if err := allFailed(ctx, p.Opinions); err != nil {
 		return nil, err
 	}
 	if p.WhenAll, err = whenAll(step.Words, p.Opinions); err != nil {
 		return nil, err
 	}
-	r.tally(p.Opinions)
+	r.addTotals(p.Opinions)
 	return r.keepPanel(ctx, p, given.Attachments), nil
 }
 
-// missed tells whether a model has not answered in full.
-func missed(opinions []Opinion) bool {
-	return slices.ContainsFunc(opinions, func(o Opinion) bool { return o.Status != opinionWhole })
+// anyIncomplete tells whether a model has not answered in full.
+func anyIncomplete(opinions []PanelAnswer) bool {
+	return slices.ContainsFunc(opinions, func(o PanelAnswer) bool { return o.Status != opinionWhole })
 }
 
 // whenAll is what to do with the answers.
-func whenAll(w words.Words, opinions []Opinion) (string, error) {
-	return w.Render("done", map[string]any{"Missing": missed(opinions)})
+func whenAll(w words.Words, opinions []PanelAnswer) (string, error) {
+	return w.Render("done", map[string]any{"Missing": anyIncomplete(opinions)})
 }
 
-// smallest is the room for files that every panelist has.
-func (r *run) smallest(panel []Panelist) int {
-	room := mostFileTokens
+// panelFileTokens is the room for files that every panelist has.
+func (r *run) panelFileTokens(panel []Panelist) int {
+	room := maxFileTokens
 	for _, p := range panel {
 		q := r.step.Ask
 		q.Model, q.Category = p.Model, providers.CategoryReasoning
-		room = min(room, r.room(q))
+		room = min(room, r.fileTokens(q))
 	}
 	return room
 }
 
 // storedPanel is the reply of a consensus as it was given.
-func (r *run) storedPanel(turn conversation.Turn, k panelKept) (*reply.Result, error) {
+func (r *run) storedPanel(turn conversation.Turn, k panelMeta) (*reply.Result, error) {
 	body, err := reply.ParseObject(turn.Step.Reply)
 	if err != nil {
 		return nil, fmt.Errorf("the stored reply of %s: %w", r.lease.ID, err)
 	}
 	r.meta.Note("This question was asked before with the same arguments: these are the stored answers, and no model was asked.")
-	r.tally(k.Opinions)
+	r.addTotals(k.Opinions)
 	i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID })
 	if i+1 < len(r.lease.Turns) {
 		return r.panelResult(body, k.Opinions, r.lease.Turns[i+1]), nil
@@ -159,18 +158,18 @@ func (r *run) storedPanel(turn conversation.Turn, k panelKept) (*reply.Result, e
 	return &reply.Result{Body: *body, Metadata: r.meta}, nil
 }
 
-// poll asks every panelist that has not answered in full before. What it said then in part stays if it now says less.
-func (r *run) poll(ctx context.Context, panel []Panelist, given Evidence, before []Opinion) []Opinion {
-	opinions := make([]Opinion, len(panel))
+// askPanel asks every panelist that has not answered in full before. What it said then in part stays if it now says less.
+func (r *run) askPanel(ctx context.Context, panel []Panelist, given Evidence, before []PanelAnswer) []PanelAnswer {
+	opinions := make([]PanelAnswer, len(panel))
 	var group sync.WaitGroup
 	for i, p := range panel {
-		at := slices.IndexFunc(before, func(o Opinion) bool { return o.label() == p.Label() })
+		at := slices.IndexFunc(before, func(o PanelAnswer) bool { return o.label() == p.Label() })
 		if at >= 0 && before[at].Status == opinionWhole {
 			opinions[i] = before[at]
 			continue
 		}
 		group.Go(func() {
-			opinions[i] = r.opinionOf(ctx, p, given)
+			opinions[i] = r.askPanelist(ctx, p, given)
 			if at >= 0 && before[at].Status == opinionPartial && opinions[i].Status != opinionWhole && len(before[at].Verdict) > len(opinions[i].Verdict) {
 				opinions[i] = before[at]
 			}
@@ -180,12 +179,12 @@ func (r *run) poll(ctx context.Context, panel []Panelist, given Evidence, before
 	return opinions
 }
 
-func (r *run) opinionOf(ctx context.Context, p Panelist, given Evidence) (o Opinion) {
+func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence) (o PanelAnswer) {
 	q := r.step.Ask
 	q.Tool, q.System, q.Attachments = r.spec.Tool, p.System, given.Attachments
-	q.Prompt = paragraphs(r.d.Step.Step, missing(given.Manifest))
+	q.Prompt = paragraphs(r.decision.Step.Step, missing(given.Manifest))
 	q.Model, q.Category = p.Model, providers.CategoryReasoning
-	o = Opinion{Model: p.Model, Stance: p.Stance}
+	o = PanelAnswer{Model: p.Model, Stance: p.Stance}
 	a, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
 		e := reply.Of(ctx, err)
@@ -209,8 +208,8 @@ func (r *run) opinionOf(ctx context.Context, p Panelist, given Evidence) (o Opin
 	return o
 }
 
-// nobody is the error when no panelist said anything: the first one's, with what befell the others.
-func nobody(ctx context.Context, opinions []Opinion) error {
+// allFailed is the error when no panelist said anything: the first one's, with what befell the others.
+func allFailed(ctx context.Context, opinions []PanelAnswer) error {
 	var first *reply.Error
 	var said []string
 	asked, usage := reply.Metadata{}, providers.Usage{}
@@ -237,8 +236,8 @@ func nobody(ctx context.Context, opinions []Opinion) error {
 	return &all
 }
 
-// tally puts who answered, and what all of it cost, into the reply's metadata.
-func (r *run) tally(opinions []Opinion) {
+// addTotals puts who answered, and what all of it cost, into the reply's metadata.
+func (r *run) addTotals(opinions []PanelAnswer) {
 	var models, vendors []string
 	usage := providers.Usage{}
 	for _, o := range opinions {
@@ -258,32 +257,32 @@ func (r *run) tally(opinions []Opinion) {
 // keepPanel stores the question and the answers, the latter as one turn, so that a later question in the conversation finds
 // them.
 func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attachment) *reply.Result {
-	object := Together(p, r.lease.ID)
+	object := combinedReply(p, r.lease.ID)
 	asked := r.stepTurn()
 	asked.Attachments = files
-	r.fillStep(&asked, object, kept{})
-	asked.Meta, _ = json.Marshal(panelKept{Opinions: p.Opinions, Files: p.Files}) // made of types that marshal
+	r.fillStep(&asked, object, stepMeta{})
+	asked.Meta, _ = json.Marshal(panelMeta{Opinions: p.Opinions, Files: p.Files}) // made of types that marshal
 	answer := conversation.Turn{
 		Role: providers.RoleAssistant, Tool: r.spec.Tool, Status: conversation.TurnComplete, Content: digest(p.Opinions),
 		FinishReason: providers.FinishStop, Usage: *r.meta.Usage,
 	}
 	n := conversation.NewTurns{Tool: r.spec.Tool, Title: ask.Title(p.Question), Turns: []conversation.Turn{asked, answer}}
-	if n.DropStepsFrom = r.d.DropFrom; r.d.Again >= 0 {
-		n.DropStepsFrom = r.d.Step.StepNumber
+	if n.DropStepsFrom = r.decision.DropFrom; r.stored != nil {
+		n.DropStepsFrom = r.decision.Step.StepNumber
 	}
 	if n.DropStepsFrom > 0 {
 		n.DropStepsTool = r.key()
 	}
 	stored, err := r.lease.Append(ctx, n, nil)
 	if err != nil {
-		return r.notKept("these answers are not kept.", func(id string, _ bool) *reply.Object { return Together(p, id) })
+		return r.notKept("these answers are not kept.", func(id string, _ bool) *reply.Object { return combinedReply(p, id) })
 	}
 	return r.panelResult(object, p.Opinions, stored[1])
 }
 
 // panelResult is a reply whose answers, where they are too long for the client, give way to the beginning of their
 // digest; the rest is then read by chat.
-func (r *run) panelResult(object *reply.Object, opinions []Opinion, answers conversation.Turn) *reply.Result {
+func (r *run) panelResult(object *reply.Object, opinions []PanelAnswer, answers conversation.Turn) *reply.Result {
 	out := &reply.Result{Body: *object, Metadata: r.meta}
 	s := ask.StoredAnswer{ContinuationID: r.lease.ID, N: answers.N}
 	out.Answer = &reply.Answer{
@@ -300,7 +299,7 @@ func (r *run) panelResult(object *reply.Object, opinions []Opinion, answers conv
 }
 
 // digest is the answers as one text.
-func digest(opinions []Opinion) string {
+func digest(opinions []PanelAnswer) string {
 	var b strings.Builder
 	for _, o := range opinions {
 		fmt.Fprintf(&b, "## %s (%s)\n", o.Model, o.Stance)
@@ -313,8 +312,8 @@ func digest(opinions []Opinion) string {
 	return strings.TrimSpace(b.String())
 }
 
-// Later answers a step behind the first of a consensus: one of the answers that the first step got.
-func (e *Engine) Later(ctx context.Context, s Spec, step Step) (*reply.Result, error) {
+// NextAnswer answers a step behind the first of a consensus: one of the answers that the first step got.
+func (e *Engine) NextAnswer(ctx context.Context, s Spec, step Step) (*reply.Result, error) {
 	hold, err := e.Conversations.Lease(ctx, step.Facts.ContinuationID)
 	if err != nil {
 		return nil, err
@@ -324,7 +323,7 @@ func (e *Engine) Later(ctx context.Context, s Spec, step Step) (*reply.Result, e
 		if turn.Step == nil || turn.Step.Tool != s.Tool {
 			continue
 		}
-		var k panelKept
+		var k panelMeta
 		asked, err := step.Read(turn.Step.Input)
 		if err != nil || json.Unmarshal(turn.Meta, &k) != nil || len(k.Opinions) == 0 {
 			return nil, fmt.Errorf("the stored consensus of %s can't be read", hold.ID)
@@ -336,7 +335,7 @@ func (e *Engine) Later(ctx context.Context, s Spec, step Step) (*reply.Result, e
 		if p.ForMore, err = step.Words.Render("more", map[string]any{"Next": step.Facts.StepNumber + 1, "Total": len(p.Opinions)}); err != nil {
 			return nil, err
 		}
-		object, err := OneByOne(p, hold.ID)
+		object, err := singleReply(p, hold.ID)
 		if err != nil {
 			return nil, err
 		}

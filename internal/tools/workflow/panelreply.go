@@ -4,16 +4,16 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-// Together is the reply with all answers.
-func Together(p Panel, id string) *reply.Object {
+// combinedReply is the reply with all answers.
+func combinedReply(p Panel, id string) *reply.Object {
 	return consensusReply(p, id, "consensus_workflow_complete", 0, len(p.Opinions)).
 		Set("agent_analysis", (&reply.Object{}).Set("initial_analysis", p.Step.Step).Set("findings", p.Step.Findings)).
 		Set("consensus_complete", true).Set("complete_consensus", finishedConsensus(p)).
 		Set("next_steps", p.WhenAll)
 }
 
-// OneByOne is the reply with the answer that a step's number stands for.
-func OneByOne(p Panel, id string) (*reply.Object, error) {
+// singleReply is the reply with the answer that a step's number stands for.
+func singleReply(p Panel, id string) (*reply.Object, error) {
 	n, total := p.Step.StepNumber, len(p.Opinions)
 	if n > total {
 		return nil, reply.Refuse("Begin a new consensus with step_number 1 and without continuation_id.",

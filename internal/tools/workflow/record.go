@@ -74,7 +74,7 @@ func foundIn[F ~map[string]any](findings []F) []Found {
 
 // record hands what a run has found to the issue tracker, each part once: the caller's issues when the run ends, the
 // expert's findings when its answer is whole. A failure costs the record, never the step.
-func (r *run) record(ctx context.Context, o opinion, k *kept) {
+func (r *run) record(ctx context.Context, o expertOutcome, k *stepMeta) {
 	if r.Capture == nil || o.state == expertWants || ctx.Err() != nil {
 		return
 	}
@@ -104,13 +104,13 @@ func (r *run) record(ctx context.Context, o opinion, k *kept) {
 func (r *run) newIssues() []map[string]any {
 	var known []Facts
 	for i, turn := range r.past {
-		if turn.Step.Number < r.d.Step.StepNumber && keptOf(turn).IssuesRecorded {
+		if turn.Step.Number < r.decision.Step.StepNumber && stepMetaOf(turn).IssuesRecorded {
 			known = r.facts[:i+1]
 		}
 	}
 	before := Consolidate(r.spec.Ladder, known).Issues
 	var issues []map[string]any
-	for _, issue := range r.c.Issues {
+	for _, issue := range r.sum.Issues {
 		if !slices.ContainsFunc(before, same(issue)) {
 			issues = append(issues, issue)
 		}

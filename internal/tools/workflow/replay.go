@@ -1,0 +1,140 @@
+package workflow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+// replay replies with the stored reply of a step that was sent before with equal arguments.
+func (r *run) replay() (*reply.Result, error) {
+	turn, m := r.stored.turn, r.stored.meta
+	body, err := reply.ParseObject(turn.Step.Reply)
+	if err != nil {
+		return nil, fmt.Errorf("the stored reply of step %d: %w", turn.Step.Number, err)
+	}
+	if own, err := reply.ParseObject(m.Own); err == nil {
+		r.meta.Own = *own
+	}
+	r.meta.Note("This step was sent before with the same arguments: this is its stored reply, and no model was asked.")
+	if answer := r.answerOf(m); answer != nil {
+		r.mergeMetadata(ask.MetadataOf(*answer))
+		return r.result(body, *answer), nil
+	}
+	return r.result(body, turn), nil
+}
+
+// reportProgress replies with what the stored step's expert has written so far.
+func (r *run) reportProgress(ctx context.Context) (*reply.Result, error) {
+	soFar, text := r.lease.SoFar(*r.answerOf(r.stored.meta))
+	o := r.stored.outcome()
+	r.read(ctx, &o, text, true, true)
+	r.mergeMetadata(ask.MetadataOf(soFar))
+	r.meta.Note("The expert is still writing in the background.")
+	body, err := r.render(ctx, o, r.stored.meta.Tracked)
+	if err != nil {
+		return nil, err
+	}
+	return r.result(body(r.lease.ID, true), soFar), nil
+}
+
+// completeStep gives the stored step a new reply: with the answer that its expert got in this call, or with the one that
+// was finished since.
+func (r *run) completeStep(ctx context.Context) (*reply.Result, error) {
+	if r.expert != nil {
+		return r.completeAsked(ctx, *r.expert)
+	}
+	answer := *r.answerOf(r.stored.meta)
+	o := r.stored.outcome()
+	r.read(ctx, &o, answer.Content, false, false)
+	r.mergeMetadata(ask.MetadataOf(answer))
+	object, err := r.renderStored(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.save(ctx, r.stored.turn); err != nil {
+		no := false
+		r.meta.Stored = &no
+	}
+	return r.result(object, answer), nil
+}
+
+// completeAsked stores the outcome of an expert that was asked again. The step is saved first, without the answer's id:
+// should the answer then not be stored, the step's next caller has it asked again.
+func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result, error) {
+	r.stored.meta.Answer = ""
+	var turns []conversation.Turn
+	if o.answer != nil {
+		asked := o.answer.Asked
+		asked.Meta, _ = json.Marshal(stepMeta{Of: r.stored.turn.Step.Number}) // a number marshals
+		turns = []conversation.Turn{asked, answerTurn(o.answer, &r.stored.meta)}
+	}
+	object, err := r.renderStored(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	last := r.stored.turn
+	if err = r.save(ctx, last); err == nil && turns != nil {
+		var stored []conversation.Turn
+		if stored, err = r.lease.Append(ctx, conversation.NewTurns{Tool: r.spec.Tool, Turns: turns}, o.answer); err == nil {
+			last = stored[1]
+		}
+	} else if o.answer != nil && o.answer.Outcome.Live != nil {
+		o.answer.Outcome.Live.Stop() // nobody could fetch it
+	}
+	if o.answer != nil {
+		r.mergeMetadata(o.answer.Metadata())
+	}
+	if err != nil {
+		no := false
+		r.meta.Stored = &no
+		r.meta.Note(ask.NotConfirmed + "this answer is not kept.")
+	}
+	return r.result(object, last), nil
+}
+
+// renderStored puts an outcome into the stored step and returns its new reply.
+func (r *run) renderStored(ctx context.Context, o expertOutcome) (*reply.Object, error) {
+	m := &r.stored.meta
+	m.Expert, m.Served, m.Files, m.Sent = o.state, o.served, &o.files, o.sent
+	r.record(ctx, o, m)
+	body, err := r.render(ctx, o, m.Tracked)
+	if err != nil {
+		return nil, err
+	}
+	object := body(r.lease.ID, true)
+	r.fillStep(&r.stored.turn, object, *m)
+	return object, nil
+}
+
+// outcome is what the step's expert was given, before anything of its answer is known.
+func (s *storedStep) outcome() expertOutcome {
+	return expertOutcome{files: s.meta.fileContext(), sent: s.meta.Sent, served: s.meta.Served}
+}
+
+// finished completes the stored reply when an expert that went on in the background has ended, so that whoever reads the
+// conversation, and the issue tracker, have its findings even if nobody asks again. It runs when the call is long over.
+func (r *run) finished(ctx context.Context, answer conversation.Turn) {
+	i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.Step != nil && stepMetaOf(t).Answer == answer.ID })
+	if i < 0 {
+		return // its step could not be stored
+	}
+	turn := r.lease.Turns[i]
+	late := &run{Engine: r.Engine, spec: r.spec, step: r.step, lease: r.lease, state: r.state}
+	late.stored = &storedStep{turn: turn, meta: stepMetaOf(turn)}
+	o := late.stored.outcome()
+	whole := answer.Settled() == conversation.TurnComplete
+	late.read(ctx, &o, answer.Content, !whole, false)
+	if _, err := late.renderStored(ctx, o); err != nil {
+		late.Log.Warn("completing a step", zap.String("continuation_id", r.lease.ID), zap.Error(err))
+		return
+	}
+	_ = late.save(ctx, late.stored.turn) // logged there; the step's next caller completes it
+}
