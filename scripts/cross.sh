@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles the program for every released platform. It runs nothing; docs/not-tested.md lists what was never run.
+# Compiles the program for every released platform. It runs nothing; docs/not-tested.md lists the untested platforms.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-$(mktemp -d)}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A throw-away PostgreSQL for tests, on a free loopback port, from Debian's package.
+# A temporary PostgreSQL for tests, on a free loopback port, from Debian's package.
 #
 #   scripts/postgres.sh start [DIR]      start it (again) in DIR and print its URL
 #   scripts/postgres.sh stop [DIR]       stop it and delete DIR

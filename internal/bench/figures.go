@@ -242,7 +242,7 @@ func (b *bench) parallel() ([]figure, error) {
 		fmt.Sprintf("the longest of %d rounds, to the last answer; limits raised to 64", rounds))}, nil
 }
 
-// together makes n calls, at most so many at once, and returns the first error.
+// together makes n calls, at most atOnce at a time, and returns the first error.
 func together(n, atOnce int, call func(i int) error) error {
 	errs := make([]error, n)
 	slots := make(chan struct{}, atOnce)

@@ -71,7 +71,7 @@ func shown(d time.Duration) string {
 	return fmt.Sprintf("%.2f ms", d.Seconds()*1e3)
 }
 
-// run measures everything, prints it, and tells whether every bound holds.
+// run measures everything, prints it, and reports whether every bound holds.
 func run(w io.Writer, only string, write bool) (bool, error) {
 	dir, err := os.MkdirTemp("", "exai-mcp-bench-")
 	if err != nil {

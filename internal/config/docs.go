@@ -25,7 +25,7 @@ func (c *Config) Settings() []Setting {
 	return out
 }
 
-// Source tells where a variable's value comes from, in the words of Setting.Source.
+// Source returns where a variable's value comes from, in the form of Setting.Source.
 func (c *Config) Source(name string) string { return sourceOf(c.sources, name) }
 
 func texts(c *Config) map[string]string {
@@ -44,10 +44,10 @@ func sourceOf(sources map[string]string, name string) string {
 func derivedFrom(name string) string { return "derived from " + name }
 
 const exampleHead = `# Settings of exai-mcp. Every variable is listed, commented out with its default.
-# Give this file to exai-mcp as --env-file or ENV_FILE, put it at ~/.config/exai-mcp/.env, or hand it to
+# Pass this file to exai-mcp with --env-file or ENV_FILE, save it as ~/.config/exai-mcp/.env, or use it with
 # docker run --env-file or compose. The process environment wins over it. An empty value counts as unset.
-# Comments have lines of their own, and values need no quotes; only one with a $ goes in single quotes, since compose
-# would take it for a variable.
+# Put comments on their own lines. Values need no quotes, except that one with a $ needs single quotes, because
+# compose would read it as a variable.
 `
 
 // EnvExample is the text of .env.example.

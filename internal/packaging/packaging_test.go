@@ -18,7 +18,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 )
 
-var update = flag.Bool("update", false, "write server.json anew")
+var update = flag.Bool("update", false, "rewrite server.json")
 
 const serverFile = "../../server.json"
 
