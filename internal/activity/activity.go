@@ -68,7 +68,7 @@ const (
 	ToolCancelled      Kind = "tool_cancelled"
 	ModelAttempt       Kind = "model_attempt"
 	ModelFallback      Kind = "fallback"
-	LimitPassed        Kind = "limit_passed"
+	LimitExceeded      Kind = "limit_passed"
 	BackgroundStarted  Kind = "background_started"
 	BackgroundFinished Kind = "background_finished"
 	Conversation       Kind = "conversation"

@@ -191,8 +191,8 @@ func TestPassedLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, seen := open(t, settings(t))
 		limit := config.Limit{Name: "GLM_TIMEOUT_SECS", Value: 30 * time.Second}
-		l.LimitPassed(providers.LimitPassed{Limit: limit, Provider: "glm", Model: "glm-5.3", RequestID: "r-1", Elapsed: 30 * time.Second, Tool: "chat", ContinuationID: "c-1"})
-		l.LimitPassed(providers.LimitPassed{Limit: limit, Provider: "glm"})
+		l.LimitExceeded(providers.LimitExceeded{Limit: limit, Provider: "glm", Model: "glm-5.3", RequestID: "r-1", Elapsed: 30 * time.Second, Tool: "chat", ContinuationID: "c-1"})
+		l.LimitExceeded(providers.LimitExceeded{Limit: limit, Provider: "glm"})
 		w := l.Start(Call{ID: "1", RequestID: "r-2", Tool: "precommit"})
 		time.Sleep(67500 * time.Millisecond)
 		w.Finish(End{Status: "error", ErrorCode: "timeout", Limit: &config.Limit{Name: "WORKFLOW_TOOL_TIMEOUT_SECS", Value: 67500 * time.Millisecond, Factor: 1.5}})
@@ -354,7 +354,7 @@ func TestConcurrentUse(t *testing.T) {
 				w := l.Start(Call{ID: string(rune('a'+i)) + string(rune('0'+j)), Tool: "chat", Arguments: []byte(`{"a":1}`)})
 				w.Heard(providers.Event{Phase: providers.PhaseAsking, Model: "m", Tokens: j})
 				l.Attempt(providers.Attempt{Provider: "glm", Op: "chat", Duration: time.Second})
-				l.LimitPassed(providers.LimitPassed{Limit: config.Limit{Name: "X"}})
+				l.LimitExceeded(providers.LimitExceeded{Limit: config.Limit{Name: "X"}})
 				l.Running()
 				l.Stats()
 				w.Finish(End{Status: "success"})

@@ -136,8 +136,8 @@ func attemptRecord(a providers.Attempt) Record {
 	return r
 }
 
-// LimitPassed takes down a limit that ended a request.
-func (l *Log) LimitPassed(p providers.LimitPassed) {
+// LimitExceeded takes down a limit that ended a request.
+func (l *Log) LimitExceeded(p providers.LimitExceeded) {
 	r := Record{Provider: p.Provider, Model: p.Model, RequestID: p.RequestID, Tool: p.Tool, ContinuationID: p.ContinuationID}
 	l.passed(p.Limit, r, p.Elapsed)
 }

@@ -311,7 +311,7 @@ func (l *Log) passed(limit config.Limit, r Record, elapsed time.Duration) {
 		zap.String("provider", r.Provider), zap.String("model", r.Model), zap.String("tool", r.Tool),
 		zap.String("request_id", r.RequestID), zap.String("continuation_id", r.ContinuationID),
 		zap.Float64("elapsed_secs", elapsed.Seconds()))
-	r.Kind, r.Level = LimitPassed, levelWarning
+	r.Kind, r.Level = LimitExceeded, levelWarning
 	r.Message = fmt.Sprintf("LIMIT_PASSED: %s %s after %.1fs", limit, who, elapsed.Seconds())
 	if r.RequestID != "" {
 		r.Message += " req_id=" + r.RequestID

@@ -43,8 +43,8 @@ type Fallback struct {
 type Observer interface {
 	// Attempt is told of every request sent, when it has ended.
 	Attempt(Attempt)
-	// LimitPassed is told of every limit that ended something.
-	LimitPassed(LimitPassed)
+	// LimitExceeded is told of every limit that ended something.
+	LimitExceeded(LimitExceeded)
 }
 
 // Attempt is one request sent to a vendor.
@@ -60,8 +60,8 @@ type Attempt struct {
 	Err        *Error // nil when it succeeded
 }
 
-// LimitPassed is one limit that fired.
-type LimitPassed struct {
+// LimitExceeded is one limit that fired.
+type LimitExceeded struct {
 	Limit     config.Limit
 	Provider  string
 	Model     string

@@ -101,6 +101,6 @@ func (d *Deps) goOn(ctx context.Context, r *Result, vendor string, pending []upl
 	r.Metadata.Note(fmt.Sprintf("%s passed before every file was through. The uploads go on in the background (%s for each): send the same call again to wait for them.",
 		b.Limit, d.Config.Timeouts.Upload(vendor)))
 	if d.Activity != nil {
-		d.Activity.LimitPassed(providers.LimitPassed{Limit: b.Limit, Provider: vendor, Elapsed: time.Since(b.Start), Tool: b.Tool, ContinuationID: b.ContinuationID})
+		d.Activity.LimitExceeded(providers.LimitExceeded{Limit: b.Limit, Provider: vendor, Elapsed: time.Since(b.Start), Tool: b.Tool, ContinuationID: b.ContinuationID})
 	}
 }

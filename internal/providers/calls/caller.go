@@ -25,12 +25,12 @@ type Caller struct {
 	slots  *slots
 	jitter func(time.Duration) time.Duration
 
-	mu       sync.Mutex
-	closed   bool
-	running  map[*Generation]bool // every answer being made
-	behind   []*Generation        // those of them that go on in the background, the oldest first
-	finished sync.WaitGroup
-	refused  map[string][]string // provider and model to wire parameters that the vendor refused
+	mu         sync.Mutex
+	closed     bool
+	running    map[*Generation]bool // every answer being made
+	background []*Generation        // those of them that go on in the background, the oldest first
+	finished   sync.WaitGroup
+	refused    map[string][]string // provider and model to wire parameters that the vendor refused
 }
 
 // NewCaller makes the path. obs may be nil.
@@ -48,17 +48,17 @@ func NewCaller(reg *Registry, cfg *config.Config, obs providers.Observer) *Calle
 // known without an answer (Model, Attempts, Notes ...). When ctx is cancelled, the outcome is what had arrived
 // (FinishCancelled), or the error has KindCancelled. No event is sent after Call has returned.
 func (c *Caller) Call(ctx context.Context, call Call) (*Outcome, error) {
-	f := frameOf(ctx)
+	d := deadlineOf(ctx)
 	list, err := c.reg.Resolve(call.query())
 	if err != nil {
-		return nil, elapsed(err, f.start)
+		return nil, elapsed(err, d.start)
 	}
-	g := newGeneration(ctx, c, call, f)
-	if !c.begin(g) {
-		return nil, &providers.Error{Kind: providers.KindCancelled, Message: "The server is stopping.", Elapsed: time.Since(f.start)}
+	g := newGeneration(ctx, c, call, d)
+	if !c.register(g) {
+		return nil, &providers.Error{Kind: providers.KindCancelled, Message: "The server is stopping.", Elapsed: time.Since(d.start)}
 	}
 	if ctx.Err() != nil {
-		g.stop(callerGone(ctx)) // before anything is sent
+		g.stop(callerCause(ctx)) // before anything is sent
 	}
 	go g.run(list)
 	return g.await(ctx)
@@ -99,7 +99,7 @@ func (c *Caller) Preview(ctx context.Context, call Call) (*Preview, error) {
 			Message: fmt.Sprintf("A request to %s cannot be previewed.", titleOf(m.Provider)),
 		}
 	}
-	job, err := c.prepare(call, m, frameOf(ctx))
+	job, err := c.prepare(call, m, deadlineOf(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (c *Caller) RefreshModels(ctx context.Context) {
 func (c *Caller) Background() []*Generation {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.behind)
+	return slices.Clone(c.background)
 }
 
 // Close stops every answer that is being made and waits for them to end, or for ctx. Later calls fail.
@@ -167,8 +167,8 @@ func (c *Caller) Close(ctx context.Context) error {
 	}
 }
 
-// begin counts an answer in, and is false when the caller is closed.
-func (c *Caller) begin(g *Generation) bool {
+// register adds an answer to those being made, and is false when the caller is closed.
+func (c *Caller) register(g *Generation) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -179,35 +179,35 @@ func (c *Caller) begin(g *Generation) bool {
 	return true
 }
 
-// end counts an answer out.
-func (c *Caller) end(g *Generation) {
+// unregister removes an answer that has ended.
+func (c *Caller) unregister(g *Generation) {
 	c.mu.Lock()
 	delete(c.running, g)
-	c.behind = slices.DeleteFunc(c.behind, func(b *Generation) bool { return b == g })
+	c.background = slices.DeleteFunc(c.background, func(b *Generation) bool { return b == g })
 	c.mu.Unlock()
 	c.finished.Done()
 }
 
-// maxBehind is how many answers of one vendor may go on in the background.
-const maxBehind = 2
+// maxBackground is how many answers of one vendor may go on in the background.
+const maxBackground = 2
 
-// keep lists an answer as one that goes on in the background. The oldest of the vendor's gives way to a third.
-func (c *Caller) keep(g *Generation, provider string) {
+// trackBackground lists an answer as one that goes on in the background. A third one evicts the vendor's oldest.
+func (c *Caller) trackBackground(g *Generation, provider string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.behind = append(c.behind, g)
+	c.background = append(c.background, g)
 	var same []*Generation
-	for _, b := range c.behind {
+	for _, b := range c.background {
 		if b.provider() == provider && b.ctx.Err() == nil {
 			same = append(same, b)
 		}
 	}
-	for _, old := range same[:max(0, len(same)-maxBehind)] {
+	for _, old := range same[:max(0, len(same)-maxBackground)] {
 		old.stop(errStopped)
 	}
 }
 
-func (c *Caller) attempted(a providers.Attempt) {
+func (c *Caller) reportAttempt(a providers.Attempt) {
 	if c.obs != nil {
 		a.Duration = time.Since(a.Start)
 		if a.Err != nil && a.RequestID == "" {
@@ -217,11 +217,11 @@ func (c *Caller) attempted(a providers.Attempt) {
 	}
 }
 
-// limitPassed tells the observer of a limit that ended something in a call.
-func (c *Caller) limitPassed(l providers.LimitPassed, of providers.Budget) {
+// reportLimit reports a limit that ended something in a call.
+func (c *Caller) reportLimit(l providers.LimitExceeded, of providers.Budget) {
 	if c.obs != nil {
 		l.Tool, l.ContinuationID = of.Tool, of.ContinuationID
-		c.obs.LimitPassed(l)
+		c.obs.LimitExceeded(l)
 	}
 }
 
@@ -233,8 +233,8 @@ func (c *Caller) dropped(m providers.Model) []string {
 	return slices.Clone(c.refused[m.Provider+" "+m.ID])
 }
 
-// drop remembers parameters without which a request was no longer refused.
-func (c *Caller) drop(m providers.Model, params []string) {
+// rememberDropped keeps parameters without which a request was no longer refused.
+func (c *Caller) rememberDropped(m providers.Model, params []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := m.Provider + " " + m.ID

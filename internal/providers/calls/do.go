@@ -31,9 +31,9 @@ func Do[T any](ctx context.Context, c *Caller, provider, op string, limit config
 }
 
 func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Limit, send func(context.Context) (providers.Usage, error)) error {
-	f, began := frameOf(ctx), time.Now()
-	fires, at := f.first(limit, began)
-	mine := &passed{fires}
+	d, began := deadlineOf(ctx), time.Now()
+	fires, at := d.firstLimit(limit, began)
+	mine := &limitError{fires}
 	ctx, cancel := context.WithDeadlineCause(ctx, at, mine)
 	defer cancel()
 
@@ -51,10 +51,10 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 		left: func() time.Duration { return time.Until(at) },
 	}
 	err := loop.run(ctx, func() *providers.Error {
-		release, err := c.slots.take(ctx, provider, nil, func() {})
+		release, err := c.slots.acquire(ctx, provider, nil, func() {})
 		if err != nil {
 			if errors.Is(context.Cause(ctx), mine) {
-				return noSlot(provider, fires)
+				return noSlotError(provider, fires)
 			}
 			return ended()
 		}
@@ -62,14 +62,14 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 		a := providers.Attempt{Provider: provider, Op: op, Start: time.Now()}
 		a.Usage, err = send(providers.OnRequestID(ctx, func(id string) { a.RequestID = id }))
 		a.Err = c.failure(ctx, err, provider, ended)
-		c.attempted(a)
+		c.reportAttempt(a)
 		return a.Err
 	})
 	if err == nil {
 		return nil
 	}
-	err = located(err, provider, "", f.start)
-	c.reportLimit(err, f.budget)
+	err = located(err, provider, "", d.start)
+	c.reportFailedLimit(err, d.budget)
 	return err
 }
 
@@ -90,7 +90,7 @@ func (c *Caller) failure(ctx context.Context, err error, provider string, ended 
 		return byUs
 	}
 	if e.Concurrency {
-		c.slots.slow(provider)
+		c.slots.slowDown(provider)
 	}
 	return e
 }
@@ -108,16 +108,16 @@ func located(e *providers.Error, provider, model string, start time.Time) *provi
 	return &filled
 }
 
-// reportLimit tells the observer of a limit that ended a request.
-func (c *Caller) reportLimit(e *providers.Error, of providers.Budget) {
+// reportFailedLimit reports a limit that ended a request.
+func (c *Caller) reportFailedLimit(e *providers.Error, of providers.Budget) {
 	if e.Kind == providers.KindTimeout && e.Limit != nil {
-		c.limitPassed(providers.LimitPassed{Limit: *e.Limit, Provider: e.Provider, Model: e.Model, RequestID: e.RequestID, Elapsed: e.Elapsed}, of)
+		c.reportLimit(providers.LimitExceeded{Limit: *e.Limit, Provider: e.Provider, Model: e.Model, RequestID: e.RequestID, Elapsed: e.Elapsed}, of)
 	}
 }
 
 func timeoutError(limit config.Limit, message string) *providers.Error {
 	return &providers.Error{
-		Kind: providers.KindTimeout, Limit: &limit, Message: message, Err: &passed{limit},
+		Kind: providers.KindTimeout, Limit: &limit, Message: message, Err: &limitError{limit},
 		Hint: fmt.Sprintf("Send it again, ask for less, or raise %s in the server's environment.", limit.Name),
 	}
 }

@@ -25,7 +25,7 @@ func (g *Generation) callTools(j *job, resp *providers.ChatResponse) (replies []
 		switch {
 		case ours && tool.Run != nil:
 			if call.Name == searchFunction {
-				g.tell(providers.PhaseSearching, 0)
+				g.emit(providers.PhaseSearching, 0)
 			}
 			all.Go(func() { results[i], faults[i] = runTool(g.ctx, tool, call) })
 		case offered:

@@ -99,7 +99,7 @@ func TestAnotherModelThanWasAskedForIsNoted(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, "glm-5.3", out.Model.ID, "what a thread goes on with")
 			if noted {
-				assert.Equal(t, []string{"GLM (Z.ai) says that the model which answered is " + said + "."}, out.Notes)
+				assert.Equal(t, []string{"GLM (Z.ai) reports that " + said + " answered."}, out.Notes)
 			} else {
 				assert.Empty(t, out.Notes, said)
 			}

@@ -2,10 +2,8 @@ package calls
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,369 +12,336 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// Generation is an answer being made. It outlives its call when a limit of ours ends the call while the vendor's stream
-// is alive.
+// Generation is the making of one answer: a goroutine that can outlive the call that started it.
+//
+//	   no slot is free
+//	queued <---------- waiting <-----------------+ the request has ended: a function runs, a retry waits
+//	  |  ------------>  |    \                   |
+//	  |     a slot      |     +--------------> streaming
+//	  |                 |      first event       |
+//	  +-----------------+------------------------+-------------> ended: answer, failure, Stop, or a limit that
+//	                    |                                        does not detach
+//	                    |  the call's time is over, a delta has arrived (in this request or an earlier one), the call
+//	                    v  allows a background, and the answer was not told to stop
+//	                detached ----------------------------------> ended: answer, failure, Stop, a first event that is
+//	                                                             late, an idle stream, BACKGROUND_MAX_SECS
+//
+// All of it is one state, changed in update alone; control.next is the table of the arrows. The call's time is over at
+// its budget's AnswerBy or, in a simple tool, when the vendor's limit of a request that has begun to answer is.
+//
+// The work is nested in four levels, and only withRetries repeats a request:
+//
+//	tryCandidates   one model after the other. It falls back when mayFallBack says so.
+//	runToolRounds   one model: request, run its functions, request again, until there is text (rounds.go).
+//	withRetries     one request within its vendor's limit. It sends again when mayRetry says so (retry.go has the waits).
+//	attempt         one HTTP exchange: slot, stream, usage, report to the observer (attempt.go).
 type Generation struct {
-	c     *Caller
-	call  Call
-	frame frame
-	ctx   context.Context // of the answer; ended, with the reason as its cause, by a limit, the caller or Stop
-	stop  context.CancelCauseFunc
-	done  chan struct{}
-	// behind is closed when the answer goes on in the background: the call is over, its limits no longer count, and
-	// no slot is held.
-	behind chan struct{}
+	c        *Caller
+	call     Call
+	deadline callDeadline
+	ctx      context.Context // of the answer; its cause says which limit, or who, ended it
+	cancel   context.CancelCauseFunc
+	done     chan struct{} // closed when the answer has ended
+	detached chan struct{} // closed when the answer goes on in the background: no limit of the call counts any longer
+	events   events
 
-	listening sync.Mutex
-	silent    bool // the call has returned, so nobody listens any more
-
-	mu         sync.Mutex
-	out        Outcome // Usage, Attempts, Notes ... as they grow; Content and Reasoning are in text and thought
-	text       strings.Builder
-	thought    strings.Builder
-	received   providers.TokenTally // over all requests of this answer
-	spoken     bool                 // any delta has arrived
-	answering  bool                 // the request that runs now has sent an event
-	delivering bool                 // ... and a delta
-	asked      asking               // the request that runs now
-	detached   bool
-	broken     bool // a stream died after it had begun
-	guessed    bool // the usage is partly an estimate
-	ended      bool
-	limit      *config.Limit // that ended the call
-	err        error
-	panicked   string
-	release    func() // gives back the slot of the request that runs now
-
-	onCall, onWait, onIdle, onBehind *time.Timer
+	mu    sync.Mutex
+	state state // changed in update alone
+	timer *time.Timer
+	armed time.Time // when timer fires; zero when it does not
 }
 
-// asking is the request that runs now.
-type asking struct {
-	limit     config.Limit // the vendor's
-	since     time.Time    // queueing and retries included
-	input     int          // estimated tokens
-	requestID string
-	queued    bool // it waits for a slot
+// phase is where a generation is.
+type phase int
+
+const (
+	waiting   phase = iota // for the first event of a request, for a retry or for a function
+	queued                 // for a slot of the vendor
+	streaming              // events of the request arrive
+	detached               // the call is over; the same goes on in the background, without a slot
+	ended
+)
+
+// control is the part of the state that decides about the call and the answer.
+type control struct {
+	phase      phase
+	begun      bool // the request in progress has sent its first event: what streaming is while attached
+	arrived    bool // a delta has arrived, reasoning included, in this request or an earlier one
+	stopping   bool // the answer was told to end
+	whole      bool // the vendor's limit bounds a whole request, not only the wait for its first event
+	background bool // the call and BACKGROUND_COMPLETION allow the answer to go on behind the call
 }
 
-func newGeneration(ctx context.Context, c *Caller, call Call, f frame) *Generation {
-	g := &Generation{c: c, call: call, frame: f, done: make(chan struct{}), behind: make(chan struct{}), release: func() {}}
+// event is something that happens to a generation.
+type event int
+
+const (
+	noSlotFree event = iota
+	requestSent
+	firstEvent
+	deltaArrived
+	requestEnded
+	callLimit       // the call's time is over, its reserve excepted
+	requestLimit    // the vendor's limit of the request is over, queueing and retries included
+	idleLimit       // STREAM_IDLE_TIMEOUT_SECS without a delta
+	backgroundLimit // BACKGROUND_MAX_SECS since the answer was detached
+	stopAsked       // by the caller, by a third background answer, by Close, by MAX_ANSWER_BYTES
+	answerEnded
+)
+
+// action is what follows from an event beside the new phase.
+type action int
+
+const (
+	nothing action = iota
+	detach         // the call returns now, and the answer goes on
+	stop           // the answer's context ends; what has arrived is kept
+)
+
+// next is the whole of a generation's logic in time.
+func (c control) next(e event) (control, action) {
+	attached := c.phase != detached
+	switch {
+	case c.phase == ended:
+		return c, nothing
+	case e == answerEnded:
+		c.phase = ended
+	case e == noSlotFree && attached:
+		c.phase = queued
+	case e == requestSent && attached:
+		c.phase = waiting
+	case e == firstEvent:
+		c.begun = true
+		if attached {
+			c.phase = streaming
+		}
+	case e == deltaArrived:
+		c.arrived = true
+	case e == requestEnded:
+		c.begun = false
+		if attached {
+			c.phase = waiting
+		}
+	case e == callLimit && attached, e == requestLimit && attached && c.begun && c.whole:
+		if c.arrived && c.background && !c.stopping {
+			c.phase = detached
+			return c, detach
+		}
+		c.stopping = true
+		return c, stop
+	case e == requestLimit && !c.begun, e == idleLimit, e == backgroundLimit, e == stopAsked:
+		c.stopping = true
+		return c, stop
+	}
+	return c, nothing
+}
+
+// mayRetry reports whether a request that failed is sent again: the vendor documents the failure as worth it (attempt
+// clears that once a delta has arrived), an attempt is left, and it was no silence, which has had its time. Whether the
+// wait fits into what is left of the request's limit is decided with the wait, in retrying.run.
+func mayRetry(e *providers.Error, sent, attempts int) bool {
+	return e.Retry && e.Kind != providers.KindTimeout && sent < attempts
+}
+
+// mayFallBack reports whether the next candidate is asked after a failure; a model that the caller named is the only
+// candidate. The failure must be a retryable one or an overload, and no exceeded limit; nothing of an answer may have
+// arrived; and the call must have time for an attempt.
+func (g *Generation) mayFallBack(e *providers.Error) bool {
+	return g.c.cfg.Calls.FallbackOnFailure &&
+		(e.Retry || e.Kind == providers.KindOverloaded) && e.Kind != providers.KindTimeout &&
+		!g.view().arrived && g.ctx.Err() == nil &&
+		(!g.deadline.bounded || time.Until(g.deadline.answerBy) > minAttempt)
+}
+
+// state is everything about a generation that changes. Beside control, nothing in it decides.
+type state struct {
+	control
+	request request // that is in progress, or was last
+	// The answer as it grows. Content and reasoning are in text and thought until it has ended.
+	out           Outcome
+	text, thought strings.Builder
+	received      providers.TokenTally // over all requests of this answer
+	interrupted   bool                 // a stream died after its first delta
+	estimated     bool                 // the usage is partly an estimate
+	limit         *config.Limit        // that ended the call
+	detachedAt    time.Time
+	release       func() // gives back the slot that is held; nil when none is
+	err           error
+	panicked      string
+}
+
+// request is one request to a vendor, its retries included.
+type request struct {
+	limit      config.Limit // the vendor's; zero when no request is in progress
+	since      time.Time
+	expired    bool      // the limit is over; the first event came before
+	input      int       // estimated tokens
+	id         string    // the vendor's, of the latest attempt
+	delivering bool      // the attempt has sent a delta
+	lastDelta  time.Time // of the attempt, or its first event
+}
+
+func newGeneration(ctx context.Context, c *Caller, call Call, d callDeadline) *Generation {
+	g := &Generation{c: c, call: call, deadline: d, done: make(chan struct{}), detached: make(chan struct{}), events: events{on: call.On}}
+	g.state.whole = d.simple()
+	g.state.background = call.Background && c.cfg.Calls.BackgroundCompletion
 	// What a tool's function does inside this answer is bounded by the answer, not by the budget, which a background
 	// answer outlives.
-	g.ctx, g.stop = context.WithCancelCause(providers.WithoutBudget(context.WithoutCancel(ctx)))
+	g.ctx, g.cancel = context.WithCancelCause(providers.WithoutBudget(context.WithoutCancel(ctx)))
 	return g
 }
 
-// Done is closed when the answer has ended, well or not.
-func (g *Generation) Done() <-chan struct{} { return g.done }
+// update is the only place where the state changes. It makes the change, handles every limit that is over by then,
+// checks the invariants and sets the timer for the next limit; a call that has become detached is then let go.
+func (g *Generation) update(change func(*state)) {
+	if g.updateState(change) {
+		g.announceDetached()
+	}
+}
 
-// Key is the Call's Key.
-func (g *Generation) Key() string { return g.call.Key }
-
-// Snapshot is what the generation has come to so far. After Done it is final.
-func (g *Generation) Snapshot() Outcome {
+func (g *Generation) updateState(change func(*state)) (becameDetached bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.snapshot()
+	s := &g.state
+	before := s.phase
+	change(s)
+	g.handleLimitsLocked()
+	if s.phase >= detached && s.release != nil {
+		s.release()
+		s.release = nil
+	}
+	if fault := s.invalid(); fault != "" && s.panicked == "" {
+		panic("generation: " + fault)
+	}
+	g.armLocked()
+	return before != detached && s.phase == detached
 }
 
-func (g *Generation) snapshot() Outcome {
-	out := g.out
-	out.Notes, out.Messages = slices.Clone(out.Notes), slices.Clone(out.Messages)
-	if g.ended {
-		return out
-	}
-	out.Partial, out.Limit = true, g.limit
-	out.Response.Content, out.Response.Reasoning = g.text.String(), g.thought.String()
-	out.Response.FinishReason = providers.FinishTimeout
-	if g.delivering {
-		u := g.estimate()
-		u.CostUSD = out.Model.Price.Cost(u)
-		out.Response.Usage = out.Response.Usage.Plus(u)
-	}
-	if g.detached {
-		out.Live = g
-	}
-	out.Elapsed = time.Since(g.frame.start)
-	return out
-}
-
-// Stop ends the generation at once; what arrived stays in Snapshot.
-func (g *Generation) Stop() { g.stop(errStopped) }
-
-// Tokens is the estimated number of tokens received so far, reasoning included.
-func (g *Generation) Tokens() int {
+// view is a copy of what decides.
+func (g *Generation) view() control {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.received.Tokens()
+	return g.state.control
 }
 
-// abandonAfter is how long an answer that was told to end may take to do so before its call returns without it.
-const abandonAfter = 100 * time.Millisecond
-
-// await waits for the answer, for the background, or for the caller to go.
-func (g *Generation) await(ctx context.Context) (*Outcome, error) {
-	select {
-	case <-g.done:
-	case <-g.behind:
-	case <-ctx.Done():
-		g.stop(callerGone(ctx))
-		g.awaitEnd()
-	case <-g.ctx.Done():
-		g.awaitEnd()
-	}
-	g.hush()
-	g.mu.Lock()
-	abandoned := !g.ended && !g.detached // a provider or a tool's function does not heed its context
-	g.mu.Unlock()
-	if abandoned {
-		g.finish(nil, g.ending())
-	}
-	g.mu.Lock()
-	panicked, out, err := g.panicked, g.snapshot(), g.err
-	g.mu.Unlock()
-	if panicked != "" {
-		panic(panicked) // in the caller's goroutine, where somebody recovers
-	}
-	return &out, err
+// stop ends the answer for a reason; what has arrived is kept.
+func (g *Generation) stop(cause error) {
+	g.update(func(s *state) {
+		s.control, _ = s.next(stopAsked)
+		g.cancel(cause)
+	})
 }
 
-// hush sends no more events, after a last one when the answer goes on in the background.
-func (g *Generation) hush() {
-	g.mu.Lock()
-	detached, last := g.detached, g.event(providers.PhaseBackground)
-	g.mu.Unlock()
-	g.listening.Lock()
-	defer g.listening.Unlock()
-	g.silent = true
-	if detached && g.call.On != nil {
-		g.call.On(last)
+// invalid names the invariant that the state breaks, "" when it breaks none.
+func (s *state) invalid() string {
+	switch {
+	case s.phase == streaming && !s.begun, (s.phase == waiting || s.phase == queued) && s.begun:
+		return "the phase and the request's first event disagree"
+	case s.request.delivering && !s.arrived:
+		return "a request delivers what has not arrived"
+	case s.phase == detached && (s.limit == nil || !s.arrived):
+		return "detached without a limit or without a delta"
+	case s.phase >= detached && s.release != nil:
+		return "a slot is held behind the call"
 	}
+	return ""
 }
 
-func (g *Generation) awaitEnd() {
-	t := time.NewTimer(abandonAfter)
-	defer t.Stop()
-	select {
-	case <-g.done:
-	case <-t.C:
-	}
+// announceDetached reports the limit that ended the call, and lets the call return.
+func (g *Generation) announceDetached() {
+	g.mu.Lock()
+	m, limit, id := g.state.out.Model, *g.state.limit, g.state.request.id
+	g.mu.Unlock()
+	g.c.reportLimit(providers.LimitExceeded{
+		Limit: limit, Provider: m.Provider, Model: m.ID, RequestID: id, Elapsed: time.Since(g.deadline.start),
+	}, g.deadline.budget)
+	g.c.trackBackground(g, m.Provider)
+	close(g.detached)
 }
 
 // run makes the answer.
 func (g *Generation) run(list []Candidate) {
-	defer g.c.end(g)
+	defer g.c.unregister(g)
 	defer close(g.done)
-	defer g.stop(nil)
-	defer func() {
-		if p := recover(); p != nil {
-			g.mu.Lock()
-			g.panicked = fmt.Sprintf("%v\n%s", p, debug.Stack())
-			g.mu.Unlock()
-			g.finish(nil, &providers.Error{Kind: providers.KindProviderError, Message: "The answer ended by a fault of ours."})
+	defer g.cancel(nil)
+	defer g.recoverPanic()
+	g.update(func(*state) {}) // a call that is over already asks nobody
+	g.finish(g.tryCandidates(list))
+}
+
+// recoverPanic ends an answer that a bug has interrupted; await panics with it where somebody recovers.
+func (g *Generation) recoverPanic() {
+	if p := recover(); p != nil {
+		stack := debug.Stack()
+		g.update(func(s *state) { s.panicked = fmt.Sprintf("%v\n%s", p, stack) })
+		g.cancel(errStopped)
+		g.finish(nil, &providers.Error{Kind: providers.KindProviderError, Message: "Internal error while answering."})
+	}
+}
+
+// tryCandidates asks the first candidate and, after a failure, the next where mayFallBack allows it.
+func (g *Generation) tryCandidates(list []Candidate) (*providers.ChatResponse, error) {
+	for {
+		c := list[0]
+		resp, err := g.runToolRounds(c)
+		failure := asError(err)
+		if err == nil || failure != nil { // else it is Build's, and no vendor was asked
+			g.c.reg.recordResult(c.Model.Provider, g.vendorFailure(failure))
 		}
-	}()
-	g.start()
-	resp, err := g.answer(list)
-	g.finish(resp, err)
-}
-
-// start sets the clock that ends the call when its budget does; one that is over already asks nobody.
-func (g *Generation) start() {
-	if !g.frame.bounded {
-		return
-	}
-	left := time.Until(g.frame.answerBy)
-	if left <= 0 {
-		g.callOver()
-		return
-	}
-	g.mu.Lock()
-	g.onCall = time.AfterFunc(left, g.callOver)
-	g.mu.Unlock()
-}
-
-// callOver is called when the call's budget ends.
-func (g *Generation) callOver() {
-	g.mu.Lock()
-	limit := g.frame.budget.Limit
-	if waits := !g.answering || g.frame.simple(); waits && g.asked.limit.Value > 0 {
-		limit = g.frame.cut(g.asked.limit, g.asked.since)
-	}
-	g.mu.Unlock()
-	g.leave(limit)
-}
-
-// requestOver is called when the vendor's limit of a request ends: without a first event the vendor is silent; an
-// answer that has begun is bounded by it in a simple tool alone.
-func (g *Generation) requestOver() {
-	g.mu.Lock()
-	limit, answering, bound := g.asked.limit, g.answering, g.frame.simple() && !g.detached
-	g.mu.Unlock()
-	switch {
-	case !answering:
-		g.stop(&passed{limit})
-	case bound:
-		g.leave(limit)
+		if len(list) < 2 || failure == nil || !g.mayFallBack(failure) {
+			return resp, err
+		}
+		list = list[1:]
+		g.update(func(s *state) {
+			s.out.Fallback = &providers.Fallback{From: c.Model.ID, To: list[0].Model.ID, Reason: string(failure.Kind)}
+		})
+		g.emit(providers.PhaseFallback, 0)
 	}
 }
 
-// leave ends the call at a limit of ours: the answer goes on in the background if anything of it has arrived and it
-// may, else it ends too.
-func (g *Generation) leave(limit config.Limit) {
-	g.mu.Lock()
-	if g.ended || g.detached {
-		g.mu.Unlock()
-		return
+// vendorFailure is the failure as far as it is the vendor's: a limit of ours that ended an answer in the middle is not.
+func (g *Generation) vendorFailure(e *providers.Error) *providers.Error {
+	if e != nil && e.Kind == providers.KindTimeout && g.view().arrived {
+		return nil
 	}
-	if !g.spoken || !g.call.Background || !g.c.cfg.Calls.BackgroundCompletion || g.ctx.Err() != nil {
-		g.mu.Unlock()
-		g.stop(&passed{limit})
-		return
-	}
-	g.detached, g.limit = true, &limit
-	g.release()
-	most := g.c.cfg.Timeouts.BackgroundLimit()
-	g.onBehind = time.AfterFunc(most.Value, func() { g.stop(&passed{most}) })
-	model, requestID := g.out.Model, g.asked.requestID
-	g.mu.Unlock()
-
-	g.c.limitPassed(providers.LimitPassed{Limit: limit, Provider: model.Provider, Model: model.ID, RequestID: requestID, Elapsed: time.Since(g.frame.start)}, g.frame.budget)
-	g.c.keep(g, model.Provider)
-	close(g.behind)
-}
-
-// tell sends an event to whoever called, as long as the call runs.
-func (g *Generation) tell(phase providers.Phase, wait time.Duration) {
-	if g.call.On == nil {
-		return
-	}
-	g.mu.Lock()
-	e := g.event(phase)
-	g.mu.Unlock()
-	e.Wait = wait
-	g.listening.Lock()
-	defer g.listening.Unlock()
-	if !g.silent {
-		g.call.On(e)
-	}
-}
-
-// event is a sign of life as things stand. The lock is held.
-func (g *Generation) event(phase providers.Phase) providers.Event {
-	return providers.Event{
-		Phase: phase, Provider: g.out.Model.Provider, Model: g.out.Model.ID,
-		Tokens: g.received.Tokens(), Attempt: g.out.Attempts,
-	}
-}
-
-// ending is the error that the end of the answer's context is.
-func (g *Generation) ending() *providers.Error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	cause, model := context.Cause(g.ctx), g.out.Model
-	var p *passed
-	switch {
-	case errors.As(cause, &p) && g.asked.queued:
-		return noSlot(model.Provider, p.limit)
-	case errors.As(cause, &p) && !g.spoken && p.limit == g.c.cfg.Timeouts.Idle():
-		return timeoutError(p.limit, fmt.Sprintf("%s began to answer, and then sent nothing within %s.", model.ID, p.limit))
-	case errors.As(cause, &p) && !g.spoken:
-		return timeoutError(p.limit, fmt.Sprintf("%s sent nothing within %s.", model.ID, p.limit))
-	case errors.As(cause, &p):
-		return timeoutError(p.limit, fmt.Sprintf("%s did not finish its answer within %s.", model.ID, p.limit))
-	case errors.Is(cause, context.DeadlineExceeded):
-		return &providers.Error{Kind: providers.KindTimeout, Message: fmt.Sprintf("%s did not answer in the caller's time.", model.ID), Err: cause}
-	case errors.Is(cause, errTooLong):
-		return &providers.Error{Kind: providers.KindTooLarge, Message: fmt.Sprintf("%s wrote more than MAX_ANSWER_BYTES=%d.", model.ID, g.c.cfg.Calls.MaxAnswerBytes), Err: cause}
-	}
-	return &providers.Error{Kind: providers.KindCancelled, Message: "The call was cancelled.", Err: cause}
-}
-
-// noSlot is the error of a request that waited in the queue until its time was over.
-func noSlot(provider string, limit config.Limit) *providers.Error {
-	e := timeoutError(limit, fmt.Sprintf("No slot for a request to %s became free within %s.", titleOf(provider), limit))
-	e.Hint = fmt.Sprintf("Send it again later, or raise %s_MAX_INFLIGHT in the server's environment.", strings.ToUpper(provider))
 	return e
 }
 
-// finish settles what the answer has come to, once, and tells the observer of a limit that ended it.
-func (g *Generation) finish(resp *providers.ChatResponse, err error) {
-	g.mu.Lock()
-	if g.ended {
-		g.mu.Unlock()
-		return
+// withRetries sends one request until it is answered, may not be sent again, or its vendor's limit is over.
+func (g *Generation) withRetries(p providers.Provider, j *job) (*providers.ChatResponse, *providers.Error) {
+	limit, since := g.c.cfg.Timeouts.Vendor(p.Name()), time.Now()
+	g.update(func(s *state) {
+		s.request = request{limit: limit, since: since, input: providers.EstimateRequest(j.req)}
+	})
+	defer g.update(func(s *state) { s.request.limit = config.Limit{} })
+
+	loop := retrying{
+		attempts: 1 + g.c.cfg.Calls.MaxRetries,
+		left:     func() time.Duration { return g.timeLeft(limit.Value, since) },
+		ended:    g.contextError,
+		correct:  func(e *providers.Error) bool { return g.dropParameter(j, e) },
+		waiting:  func(wait time.Duration) { g.emit(providers.PhaseRetrying, wait) },
+		jitter:   g.c.jitter,
 	}
-	g.ended = true
-	g.release()
-	for _, t := range []*time.Timer{g.onCall, g.onWait, g.onIdle, g.onBehind} {
-		if t != nil {
-			t.Stop()
-		}
+	var resp *providers.ChatResponse
+	err := loop.run(g.ctx, func() (err *providers.Error) {
+		resp, err = g.attempt(p, j.req)
+		return err
+	})
+	if err == nil || err.Kind != providers.KindInvalidRequest { // else it was not the parameters, and later requests keep them
+		g.c.rememberDropped(j.req.Model, j.req.Drop)
 	}
-	g.out.Elapsed = time.Since(g.frame.start)
-	failure := asError(err)
-	if failure != nil {
-		failure = located(failure, g.out.Model.Provider, g.out.Model.ID, g.frame.start)
-		if failure.RequestID == "" {
-			failure.RequestID = g.asked.requestID
-		}
+	if err != nil && err.Kind == providers.KindModelNotFound {
+		err.Hint = g.c.reg.suggest(j.req.Model.ID)
 	}
-	g.conclude(resp, err, failure)
-	g.mu.Unlock()
-	if failure != nil {
-		g.c.reportLimit(failure, g.frame.budget)
-	}
+	return resp, err
 }
 
-// conclude makes the outcome: an answer, a partial one, or the error. The lock is held.
-func (g *Generation) conclude(resp *providers.ChatResponse, err error, failure *providers.Error) {
-	out := &g.out
-	usage, searches := out.Response.Usage, out.Response.Searches
-	switch {
-	case err == nil:
-		out.Response = *resp
-		out.Partial = resp.FinishReason == providers.FinishLength || resp.FinishReason == providers.FinishContentFilter
-		searches = append(searches, resp.Searches...)
-	case failure == nil:
-		g.err = err // Build's own
-	case g.spoken && (g.broken || g.detached || g.ctx.Err() != nil):
-		out.Partial, out.Cut = true, failure
-		out.Response.Content, out.Response.Reasoning = g.text.String(), g.thought.String()
-		out.Response.FinishReason, out.Limit = g.cutBy(failure)
-		if resp != nil && (resp.FinishReason == providers.FinishLength || resp.FinishReason == providers.FinishContentFilter) {
-			out.Response.FinishReason = resp.FinishReason // it ended before any text, behind a call that promised some
-		}
-		out.Response.RequestID = failure.RequestID
-	default:
-		g.err = failure
-		out.Response.RequestID = failure.RequestID
+// timeLeft is what is left of a request's time. Once the answer is detached, the call's limit no longer counts.
+func (g *Generation) timeLeft(limit time.Duration, since time.Time) time.Duration {
+	left := limit - time.Since(since)
+	if g.deadline.bounded && g.view().phase != detached {
+		left = min(left, time.Until(g.deadline.answerBy))
 	}
-	out.Response.Usage, out.Response.UsageKnown, out.Response.Searches = usage, !g.guessed && usage != providers.Usage{}, searches
-}
-
-// cutBy says what ended a partial answer, and the limit if it was one.
-func (g *Generation) cutBy(e *providers.Error) (providers.FinishReason, *config.Limit) {
-	switch e.Kind {
-	case providers.KindTimeout:
-		return providers.FinishTimeout, e.Limit
-	case providers.KindCancelled:
-		if g.detached { // it gave way to another one; what ended its call stays the reason
-			return providers.FinishTimeout, g.limit
-		}
-		return providers.FinishCancelled, nil
-	case providers.KindTooLarge:
-		return providers.FinishLength, nil
-	case providers.KindContentFiltered:
-		return providers.FinishContentFilter, nil
-	}
-	return providers.FinishNetwork, nil
-}
-
-// provider is the vendor that is asked.
-func (g *Generation) provider() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.out.Model.Provider
+	return left
 }

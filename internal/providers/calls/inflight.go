@@ -9,8 +9,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 )
 
-// slowDown is how long a vendor gets half as many requests after it refused one for too many at once.
-const slowDown = time.Minute
+// slowPeriod is how long a vendor gets half as many requests after it refused one for too many at once.
+const slowPeriod = time.Minute
 
 // slots bounds how many requests run at once, at each vendor and overall. Whoever finds no slot waits in one queue, first
 // come first served, but a request whose vendor is busy doesn't hold up another vendor's.
@@ -40,9 +40,9 @@ func newSlots(cfg *config.Config) *slots {
 	return s
 }
 
-// take waits for a slot and returns what gives it back, which may be called more than once. It calls queued when it has
+// acquire waits for a slot and returns what gives it back, which may be called more than once. It calls queued when it has
 // to wait. It fails when ctx ends; when skip is closed it goes on without a slot.
-func (s *slots) take(ctx context.Context, vendor string, skip <-chan struct{}, queued func()) (release func(), err error) {
+func (s *slots) acquire(ctx context.Context, vendor string, skip <-chan struct{}, queued func()) (release func(), err error) {
 	select {
 	case <-skip:
 		return func() {}, nil
@@ -59,9 +59,9 @@ func (s *slots) take(ctx context.Context, vendor string, skip <-chan struct{}, q
 	}
 	w := &waiter{lane: l, ready: make(chan struct{})}
 	s.queue = append(s.queue, w)
-	s.grant()
+	s.grantLocked()
 	s.mu.Unlock()
-	release = sync.OnceFunc(func() { s.giveBack(w) })
+	release = sync.OnceFunc(func() { s.releaseSlot(w) })
 
 	select {
 	case <-w.ready:
@@ -81,22 +81,22 @@ func (s *slots) take(ctx context.Context, vendor string, skip <-chan struct{}, q
 	}
 }
 
-// giveBack frees a waiter's slot, or takes it out of the queue when it has none yet.
-func (s *slots) giveBack(w *waiter) {
+// releaseSlot frees a waiter's slot, or takes it out of the queue when it has none yet.
+func (s *slots) releaseSlot(w *waiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
 	case <-w.ready:
 		s.running--
 		w.lane.running--
-		s.grant()
+		s.grantLocked()
 	default:
 		s.queue = slices.DeleteFunc(s.queue, func(q *waiter) bool { return q == w })
 	}
 }
 
-// grant hands out the slots that are free, in the order of the queue. The lock is held.
-func (s *slots) grant() {
+// grantLocked hands out the free slots in the order of the queue.
+func (s *slots) grantLocked() {
 	now := time.Now()
 	s.queue = slices.DeleteFunc(s.queue, func(w *waiter) bool {
 		if s.max > 0 && s.running >= s.max || !w.lane.free(now) {
@@ -120,16 +120,16 @@ func (l *lane) free(now time.Time) bool {
 	return l.running < limit
 }
 
-// slow halves a vendor's slots for a minute.
-func (s *slots) slow(vendor string) {
+// slowDown halves a vendor's slots for a minute.
+func (s *slots) slowDown(vendor string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l := s.lanes[vendor]; l != nil {
-		l.slowUntil = time.Now().Add(slowDown)
-		time.AfterFunc(slowDown, func() {
+		l.slowUntil = time.Now().Add(slowPeriod)
+		time.AfterFunc(slowPeriod, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.grant()
+			s.grantLocked()
 		})
 	}
 }

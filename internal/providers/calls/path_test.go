@@ -114,7 +114,7 @@ func overloaded() *providers.Error {
 type recorder struct {
 	mu       sync.Mutex
 	attempts []providers.Attempt
-	limits   []providers.LimitPassed
+	limits   []providers.LimitExceeded
 }
 
 func (r *recorder) Attempt(a providers.Attempt) {
@@ -123,7 +123,7 @@ func (r *recorder) Attempt(a providers.Attempt) {
 	r.attempts = append(r.attempts, a)
 }
 
-func (r *recorder) LimitPassed(l providers.LimitPassed) {
+func (r *recorder) LimitExceeded(l providers.LimitExceeded) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.limits = append(r.limits, l)

@@ -13,8 +13,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// failedLately is how long a vendor whose last call failed is tried second.
-const failedLately = time.Minute
+// failureWindow is how long a vendor whose last call failed is tried second.
+const failureWindow = time.Minute
 
 // Registry holds the vendors that are configured and knows which models of theirs may be used. It owns the providers:
 // Close closes those that can be closed. It is safe for concurrent use.
@@ -99,7 +99,7 @@ func (r *Registry) Catalog() *Catalog { return r.catalog }
 func (r *Registry) Models() []providers.Model {
 	var usable []providers.Model
 	for _, m := range r.catalog.Models("") {
-		if !r.catalog.Retired(m) && r.barred(m) == nil && r.usable(m.Provider) == nil {
+		if !r.catalog.Retired(m) && r.disallowed(m) == nil && r.usable(m.Provider) == nil {
 			usable = append(usable, m)
 		}
 	}
@@ -174,9 +174,9 @@ func (r *Registry) disabled(name string) string {
 	return ""
 }
 
-// barred tells why a model may not be used although its vendor may, nil when it may. A list may name a model by an
+// disallowed tells why a model may not be used although its vendor may, nil when it may. A list may name a model by an
 // alias, or by a retired name whose replacement then counts as named.
-func (r *Registry) barred(m providers.Model) *providers.Error {
+func (r *Registry) disallowed(m providers.Model) *providers.Error {
 	v, ok := vendorNamed(m.Provider)
 	if !ok {
 		return nil
@@ -205,9 +205,9 @@ func (r *Registry) barred(m providers.Model) *providers.Error {
 	}
 }
 
-// note remembers how a vendor's last call went; err nil means well. Failures that are the request's own fault say
+// recordResult remembers how a vendor's last call went; err nil means well. Failures that are the request's own fault say
 // nothing about the vendor.
-func (r *Registry) note(provider string, err *providers.Error) {
+func (r *Registry) recordResult(provider string, err *providers.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
@@ -221,12 +221,12 @@ func (r *Registry) note(provider string, err *providers.Error) {
 	}
 }
 
-// ailing tells whether a vendor's last call failed within the past minute.
-func (r *Registry) ailing(provider string) bool {
+// failedRecently reports whether a vendor's last call failed within the past minute.
+func (r *Registry) failedRecently(provider string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at, ok := r.failed[provider]
-	return ok && r.now().Sub(at) < failedLately
+	return ok && r.now().Sub(at) < failureWindow
 }
 
 // Close closes the providers that can be closed, with their transports.

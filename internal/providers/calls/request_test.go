@@ -56,10 +56,10 @@ func TestBoundedKeepsTheCapInTheWindow(t *testing.T) {
 		{"room enough", providers.Model{ContextWindow: 131_072, MaxOutput: 16_384}, 1_000, 8_192, 8_192},
 		{"the model's own maximum", providers.Model{ContextWindow: 131_072, MaxOutput: 4_096}, 1_000, 8_192, 4_096},
 		{"what the window leaves", providers.Model{ContextWindow: 8_192}, 4_000, 8_192, 8_192 - providers.Planned(4_000+providers.TokensPerMessage)},
-		{"a full window", providers.Model{ContextWindow: 8_192}, 9_000, 8_192, leastOutput},
+		{"a full window", providers.Model{ContextWindow: 8_192}, 9_000, 8_192, minOutput},
 		{"unknown", providers.Model{}, 9_000, 8_192, 8_192},
 	} {
-		got := bounded(c.ask, providers.ChatRequest{Model: c.model, Messages: text(c.input)})
+		got := clampOutput(c.ask, providers.ChatRequest{Model: c.model, Messages: text(c.input)})
 		assert.InDelta(t, c.want, got, 1, c.name)
 	}
 }

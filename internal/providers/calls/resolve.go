@@ -85,7 +85,7 @@ func (r *Registry) named(name, provider string, keyless bool) (Candidate, *provi
 		err.Model = current.ID
 		return Candidate{}, err
 	}
-	if err := r.barred(current); err != nil {
+	if err := r.disallowed(current); err != nil {
 		return Candidate{}, err
 	}
 	return Candidate{Model: current, Notes: notes}, nil
@@ -143,7 +143,7 @@ func (r *Registry) automatic(q Query) []Candidate {
 		}
 	}
 	slices.SortStableFunc(chosen[wanted:], func(a, b Candidate) int {
-		switch x, y := r.ailing(a.Model.Provider), r.ailing(b.Model.Provider); {
+		switch x, y := r.failedRecently(a.Model.Provider), r.failedRecently(b.Model.Provider); {
 		case x == y:
 			return 0
 		case y:

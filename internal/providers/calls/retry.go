@@ -27,7 +27,7 @@ type retrying struct {
 	attempts int                         // at most so many, the first included
 	left     func() time.Duration        // what is left of the request's time
 	ended    func() *providers.Error     // why the context ended
-	mend     func(*providers.Error) bool // changes the request so that this refusal cannot come again; may be nil
+	correct  func(*providers.Error) bool // changes the request so that this refusal cannot come again; may be nil
 	waiting  func(wait time.Duration)    // hears of every wait; may be nil
 	jitter   func(time.Duration) time.Duration
 }
@@ -44,11 +44,11 @@ func (r retrying) run(ctx context.Context, send func() *providers.Error) *provid
 		if ctx.Err() != nil {
 			return withEarlier(err, last)
 		}
-		if r.mend != nil && r.mend(err) {
+		if r.correct != nil && r.correct(err) {
 			n--
 			continue
 		}
-		if !err.Retry || err.Kind == providers.KindTimeout || n >= r.attempts { // who was silent once has had its time
+		if !mayRetry(err, n, r.attempts) {
 			return withEarlier(err, last)
 		}
 		wait := err.RetryAfter
@@ -71,7 +71,7 @@ func (r retrying) run(ctx context.Context, send func() *providers.Error) *provid
 	}
 }
 
-// sleep waits and tells whether the context outlived the wait.
+// sleep waits, and reports whether the context outlived the wait.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -83,7 +83,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// withEarlier joins what an earlier attempt failed with, so that a passed limit does not hide what the vendor said.
+// withEarlier joins what an earlier attempt failed with, so that an exceeded limit does not hide what the vendor said.
 func withEarlier(e, earlier *providers.Error) *providers.Error {
 	if earlier == nil || earlier == e {
 		return e

@@ -131,7 +131,7 @@ func slotsOf(glm, kimi, all int) *slots {
 
 func take(t *testing.T, s *slots, vendor string) func() {
 	t.Helper()
-	release, err := s.take(t.Context(), vendor, nil, func() {})
+	release, err := s.acquire(t.Context(), vendor, nil, func() {})
 	require.NoError(t, err)
 	return release
 }
@@ -144,7 +144,7 @@ func TestSlotsAreServedInOrder(t *testing.T) {
 		queued := 0
 		for i := range 5 {
 			go func() {
-				give, err := s.take(t.Context(), "glm", nil, func() { queued++ })
+				give, err := s.acquire(t.Context(), "glm", nil, func() { queued++ })
 				if err == nil {
 					order = append(order, i)
 					time.Sleep(time.Second)
@@ -170,7 +170,7 @@ func TestSlotsOverall(t *testing.T) {
 		first, second := take(t, s, "glm"), take(t, s, "kimi")
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("enough"))
 		defer cancel()
-		_, err := s.take(ctx, "kimi", nil, func() {})
+		_, err := s.acquire(ctx, "kimi", nil, func() {})
 		require.EqualError(t, err, "enough")
 		first()
 		take(t, s, "kimi")()
@@ -186,11 +186,11 @@ func TestSlotsGoneIntoTheBackground(t *testing.T) {
 		release := take(t, s, "glm")
 		behind := make(chan struct{})
 		time.AfterFunc(time.Second, func() { close(behind) })
-		free, err := s.take(t.Context(), "glm", behind, func() {})
+		free, err := s.acquire(t.Context(), "glm", behind, func() {})
 		require.NoError(t, err)
 		assert.Equal(t, 1, s.running, "a background answer holds none")
 		free()
-		_, err = s.take(t.Context(), "glm", behind, func() {})
+		_, err = s.acquire(t.Context(), "glm", behind, func() {})
 		require.NoError(t, err)
 		release()
 		assert.Zero(t, s.running)
@@ -201,13 +201,13 @@ func TestSlotsGoneIntoTheBackground(t *testing.T) {
 func TestSlotsAreHalvedForAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := slotsOf(3, 6, 24)
-		s.slow("glm")
+		s.slowDown("glm")
 		start := time.Now()
 		take(t, s, "glm") // 3 / 2 is 1
 		take(t, s, "kimi")
 		take(t, s, "glm")
-		assert.Equal(t, slowDown, time.Since(start), "the second waits until the minute is over")
+		assert.Equal(t, slowPeriod, time.Since(start), "the second waits until the minute is over")
 		take(t, s, "glm")
-		assert.Equal(t, slowDown, time.Since(start))
+		assert.Equal(t, slowPeriod, time.Since(start))
 	})
 }

@@ -41,7 +41,7 @@ func (c *Caller) attachSearch(j *job) {
 	}
 	for _, p := range c.reg.Providers() {
 		if s, can := p.(providers.Searcher); can {
-			j.offer(c.searchTool(j, p.Name(), s, c.cfg.Timeouts.Search(m.Provider)))
+			j.addTool(c.searchTool(j, p.Name(), s, c.cfg.Timeouts.Search(m.Provider)))
 			return
 		}
 	}

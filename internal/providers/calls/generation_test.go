@@ -1,0 +1,148 @@
+package calls
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// TestTransitions is every arrow of the diagram in generation.go, and every event that leads nowhere.
+func TestTransitions(t *testing.T) {
+	at := func(p phase, set ...func(*control)) control {
+		c := control{phase: p, begun: p == streaming}
+		for _, s := range set {
+			s(&c)
+		}
+		return c
+	}
+	begun := func(c *control) { c.begun = true }
+	arrived := func(c *control) { c.arrived = true }
+	background := func(c *control) { c.background = true }
+	whole := func(c *control) { c.whole = true }
+	stopping := func(c *control) { c.stopping = true }
+
+	for _, c := range []struct {
+		name string
+		from control
+		on   event
+		to   control
+		do   action
+	}{
+		{"no slot is free", at(waiting), noSlotFree, at(queued), nothing},
+		{"a slot comes", at(queued), requestSent, at(waiting), nothing},
+		{"the stream begins", at(waiting), firstEvent, at(streaming), nothing},
+		{"a delta", at(streaming), deltaArrived, at(streaming, arrived), nothing},
+		{"the request ends, and a function runs", at(streaming, arrived), requestEnded, at(waiting, arrived), nothing},
+		{"the answer", at(waiting, arrived), answerEnded, at(ended, arrived), nothing},
+		{"nothing changes what has ended", at(ended), stopAsked, at(ended), nothing},
+		{"nor does a late delta", at(ended), deltaArrived, at(ended), nothing},
+
+		{"the call ends without a delta", at(waiting, background), callLimit, at(waiting, background, stopping), stop},
+		{"the call ends in the queue", at(queued, background), callLimit, at(queued, background, stopping), stop},
+		{"the call ends, and the answer goes on", at(streaming, arrived, background), callLimit, at(detached, begun, arrived, background), detach},
+		{"... also while a function runs", at(waiting, arrived, background), callLimit, at(detached, arrived, background), detach},
+		{"... and in the queue for a later round", at(queued, arrived, background), callLimit, at(detached, arrived, background), detach},
+		{"the call allows no background", at(streaming, arrived), callLimit, at(streaming, arrived, stopping), stop},
+		{"a stopped answer does not go on", at(streaming, arrived, background, stopping), callLimit, at(streaming, arrived, background, stopping), stop},
+		{"a detached answer has no call", at(detached, begun, arrived, background), callLimit, at(detached, begun, arrived, background), nothing},
+
+		{"no first event in the vendor's time", at(waiting, background), requestLimit, at(waiting, background, stopping), stop},
+		{"... of a later round", at(waiting, arrived, background), requestLimit, at(waiting, arrived, background, stopping), stop},
+		{"... in the background", at(detached, arrived, background), requestLimit, at(detached, arrived, background, stopping), stop},
+		{"a stream outlasts the vendor's limit", at(streaming, arrived, background), requestLimit, at(streaming, arrived, background), nothing},
+		{"... but not in a simple tool", at(streaming, arrived, background, whole), requestLimit, at(detached, begun, arrived, background, whole), detach},
+		{"... which is stopped where no background is allowed", at(streaming, arrived, whole), requestLimit, at(streaming, arrived, whole, stopping), stop},
+		{"... nor detached twice", at(detached, begun, arrived, background, whole), requestLimit, at(detached, begun, arrived, background, whole), nothing},
+
+		{"an idle stream", at(streaming, arrived, background), idleLimit, at(streaming, arrived, background, stopping), stop},
+		{"... in the background", at(detached, begun, arrived, background), idleLimit, at(detached, begun, arrived, background, stopping), stop},
+		{"BACKGROUND_MAX_SECS", at(detached, begun, arrived, background), backgroundLimit, at(detached, begun, arrived, background, stopping), stop},
+		{"Stop", at(queued), stopAsked, at(queued, stopping), stop},
+
+		{"requests of a background answer: sent", at(detached, arrived), requestSent, at(detached, arrived), nothing},
+		{"... without a queue", at(detached, arrived), noSlotFree, at(detached, arrived), nothing},
+		{"... begun", at(detached, arrived), firstEvent, at(detached, arrived, begun), nothing},
+		{"... ended", at(detached, arrived, begun), requestEnded, at(detached, arrived), nothing},
+	} {
+		to, do := c.from.next(c.on)
+		assert.Equal(t, c.to, to, c.name)
+		assert.Equal(t, c.do, do, c.name)
+	}
+}
+
+func TestNextLimit(t *testing.T) {
+	start := time.Now()
+	cfg := config.Default()
+	second := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
+	limit := config.Limit{Name: "GLM_TIMEOUT_SECS", Value: 30 * time.Second}
+	bounded := callDeadline{start: start, bounded: true, answerBy: second(53)}
+	for _, c := range []struct {
+		name string
+		s    state
+		d    callDeadline
+		at   time.Time
+		e    event
+	}{
+		{"nothing runs, nothing bounds", state{}, callDeadline{}, time.Time{}, 0},
+		{"between requests the call's", state{}, bounded, second(53), callLimit},
+		{"the vendor's comes first", state{request: request{limit: limit, since: start}}, bounded, second(30), requestLimit},
+		{"of two at once the call's", state{request: request{limit: limit, since: second(23)}}, bounded, second(53), callLimit},
+		{"the vendor's is over", state{request: request{limit: limit, since: start, expired: true}}, bounded, second(53), callLimit},
+		{
+			"silence", state{control: control{phase: streaming, begun: true}, request: request{limit: limit, since: start, lastDelta: second(3)}},
+			bounded, second(28), idleLimit,
+		},
+		{"silence counts from the first event", state{control: control{phase: waiting}, request: request{lastDelta: second(3)}}, bounded, second(53), callLimit},
+		{"in the background", state{control: control{phase: detached}, detachedAt: second(53)}, bounded, second(653), backgroundLimit},
+		{"stopping", state{control: control{stopping: true}}, bounded, time.Time{}, 0},
+		{"ended", state{control: control{phase: ended}}, bounded, time.Time{}, 0},
+	} {
+		at, e := c.s.nextLimit(c.d, cfg)
+		assert.Equal(t, c.at, at, c.name)
+		assert.Equal(t, c.e, e, c.name)
+	}
+}
+
+func TestInvalidStates(t *testing.T) {
+	valid := []state{
+		{},
+		{control: control{phase: streaming, begun: true}},
+		{control: control{phase: detached, arrived: true}, limit: &config.Limit{}},
+		{control: control{phase: ended, begun: true}},
+	}
+	for _, s := range valid {
+		assert.Empty(t, s.invalid(), "%+v", s.control)
+	}
+	for _, s := range []state{
+		{control: control{phase: streaming}},
+		{control: control{phase: waiting, begun: true}},
+		{control: control{phase: queued, begun: true}},
+		{request: request{delivering: true}},
+		{control: control{phase: detached, arrived: true}},
+		{control: control{phase: detached}, limit: &config.Limit{}},
+		{control: control{phase: ended}, release: func() {}},
+	} {
+		assert.NotEmpty(t, s.invalid(), "%+v", s.control)
+	}
+}
+
+func TestMayRetry(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		e    providers.Error
+		sent int
+		want bool
+	}{
+		{"retryable", providers.Error{Retry: true, Kind: providers.KindOverloaded}, 1, true},
+		{"the last attempt but one", providers.Error{Retry: true, Kind: providers.KindNetwork}, 4, true},
+		{"no attempt is left", providers.Error{Retry: true, Kind: providers.KindNetwork}, 5, false},
+		{"not worth it", providers.Error{Kind: providers.KindAuth}, 1, false},
+		{"a silence has had its time", providers.Error{Retry: true, Kind: providers.KindTimeout}, 1, false},
+	} {
+		assert.Equal(t, c.want, mayRetry(&c.e, c.sent, 5), c.name)
+	}
+}
