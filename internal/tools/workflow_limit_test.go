@@ -18,20 +18,20 @@ func TestStepLimits(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		tool string
-		args dict
+		args map[string]any
 		set  func(cfg *config.Config)
 		want string
 	}{
-		{"a step that another one follows", "debug", dict{"next_step_required": true}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
+		{"a step that another one follows", "debug", map[string]any{"next_step_required": true}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
 		{"the last step", "debug", nil, nil, "EXPERT_ANALYSIS_TIMEOUT_SECS"},
-		{"one that ends early", "debug", dict{"next_step_required": true, "step_number": 2, "total_steps": 3, "confidence": "very_high", "findings": long, "relevant_files": []string{"a"}}, nil, "EXPERT_ANALYSIS_TIMEOUT_SECS"},
-		{"a certain one", "debug", dict{"confidence": "certain"}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
-		{"a refactoring that is complete", "refactor", dict{"confidence": "complete"}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
-		{"a certain analysis", "analyze", dict{"confidence": "certain"}, nil, "EXPERT_ANALYSIS_TIMEOUT_SECS"},
-		{"without an expert", "debug", dict{"use_assistant_model": false}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
+		{"one that ends early", "debug", map[string]any{"next_step_required": true, "step_number": 2, "total_steps": 3, "confidence": "very_high", "findings": long, "relevant_files": []string{"a"}}, nil, "EXPERT_ANALYSIS_TIMEOUT_SECS"},
+		{"a certain one", "debug", map[string]any{"confidence": "certain"}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
+		{"a refactoring that is complete", "refactor", map[string]any{"confidence": "complete"}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
+		{"a certain analysis", "analyze", map[string]any{"confidence": "certain"}, nil, "EXPERT_ANALYSIS_TIMEOUT_SECS"},
+		{"without an expert", "debug", map[string]any{"use_assistant_model": false}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
 		{"experts are off", "debug", nil, func(cfg *config.Config) { cfg.Expert.Enabled = false }, "WORKFLOW_TOOL_TIMEOUT_SECS"},
 		{"off unless asked for", "debug", nil, func(cfg *config.Config) { cfg.Expert.UseAssistantModel = false }, "WORKFLOW_TOOL_TIMEOUT_SECS"},
-		{"asked for", "debug", dict{"use_assistant_model": true}, func(cfg *config.Config) { cfg.Expert.UseAssistantModel = false }, "EXPERT_ANALYSIS_TIMEOUT_SECS"},
+		{"asked for", "debug", map[string]any{"use_assistant_model": true}, func(cfg *config.Config) { cfg.Expert.UseAssistantModel = false }, "EXPERT_ANALYSIS_TIMEOUT_SECS"},
 		{"a tool that calls no model", "planner", nil, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
 		{"a consensus", "consensus", nil, nil, "EXPERT_ANALYSIS_TIMEOUT_SECS"},
 	} {
@@ -41,7 +41,7 @@ func TestStepLimits(t *testing.T) {
 			if c.set != nil {
 				c.set(cfg)
 			}
-			args := dict{"step": "s", "step_number": 1, "total_steps": 1, "next_step_required": false, "findings": "f"}
+			args := map[string]any{"step": "s", "step_number": 1, "total_steps": 1, "next_step_required": false, "findings": "f"}
 			if c.tool == "planner" || c.tool == "consensus" {
 				delete(args, "findings")
 			}

@@ -1,4 +1,4 @@
-package tools
+package workflow_test
 
 import (
 	"fmt"
@@ -436,26 +436,6 @@ func TestMissingFilesAreNoted(t *testing.T) {
 		assert.Equal(t, "reference_only", at(done, "file_context", "type"))
 		assert.Contains(t, l.prompt(), "gone0.go: not given")
 	})
-}
-
-// A step beyond MCP_PROMPT_SIZE_LIMIT is a normal result that says how to send it.
-func TestStepTooLong(t *testing.T) {
-	for _, tool := range workflows {
-		t.Run(tool, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, asktest.Says("x"), func(l *lab) { l.cfg.Files.PromptSizeLimit = 100 })
-				args := minimalArgs(t, tool)
-				args["step"] = strings.Repeat("é", 100)
-				reply, text := l.try(t.Context(), tool, args)
-				assert.NotEqual(t, "resend_prompt", reply["status"], text)
-				args["step"] = strings.Repeat("é", 101)
-				reply = l.call(tool, args)
-				assert.Equal(t, "resend_prompt", reply["status"])
-				assert.Contains(t, reply["content"], "step has 101 characters")
-				assert.EqualValues(t, 100, at(reply, "metadata", "limit"))
-			})
-		})
-	}
 }
 
 func TestSeverityFilter(t *testing.T) {

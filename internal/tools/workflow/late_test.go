@@ -1,4 +1,4 @@
-package tools
+package workflow_test
 
 import (
 	"context"

@@ -1,10 +1,18 @@
-package tools
+package workflow_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -23,7 +31,7 @@ func (r replies) keep(scene, tool string, args dict) dict {
 	reply, text := r.l.try(r.t.Context(), tool, args)
 	text = estimates.ReplaceAllString(r.l.stable(text), `"input_tokens":0$1"cost_usd":0`)
 	text = prose.ReplaceAllString(text, `"$1":"..."`)
-	golden(r.t, "reply/"+r.name+"-"+scene+".json", indented(r.t, []byte(text)))
+	golden(r.t, r.name+"-"+scene+".json", text)
 	return reply
 }
 
@@ -77,7 +85,7 @@ func TestGoldenPrecommit(t *testing.T) {
 		reply, text := l.try(t.Context(), "precommit", args)
 		text = commits.ReplaceAllString(l.stable(text), `"0000000000000000000000000000000000000000"`)
 		text = regexp.MustCompile(`"duration_ms":\d+`).ReplaceAllString(text, `"duration_ms":0`)
-		golden(t, "reply/precommit-"+scene+".json", indented(t, []byte(text)))
+		golden(t, "precommit-"+scene+".json", text)
 		return reply
 	}
 	first := keep("pause", l.step("precommit", 1, 2))
@@ -85,3 +93,21 @@ func TestGoldenPrecommit(t *testing.T) {
 }
 
 var _ issue.Store = (*tracker)(nil)
+
+var update = flag.Bool("update", false, "update the golden files")
+
+// golden compares a reply with the file that holds it.
+func golden(t *testing.T, name string, text string) {
+	t.Helper()
+	path := filepath.Join("testdata", "reply", name)
+	var got bytes.Buffer
+	require.NoError(t, json.Indent(&got, []byte(text), "", "  "))
+	got.WriteByte('\n')
+	if *update {
+		require.NoError(t, os.WriteFile(path, got.Bytes(), 0o644))
+		return
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err, "run go test ./internal/tools/workflow -update and read the diff")
+	assert.Equal(t, string(want), got.String())
+}

@@ -1,4 +1,4 @@
-package tools
+package workflow_test
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
@@ -31,7 +33,7 @@ import (
 type lab struct {
 	*tool.Dispatcher
 	t     testing.TB
-	deps  *Deps
+	deps  *tools.Deps
 	cfg   *config.Config
 	store *asktest.Store
 	dir   string
@@ -77,11 +79,11 @@ func (l *lab) start() {
 	ws, err := workspace.New(l.cfg.Files, "", "", "", nil, nil)
 	require.NoError(l.t, err)
 	threads := ask.New(ask.Options{Config: l.cfg, Caller: caller, Store: l.openStore})
-	l.deps = &Deps{Config: l.cfg, Registry: reg, Caller: caller, Conversations: threads, Store: l.openStore, Workspace: ws}
+	l.deps = &tools.Deps{Config: l.cfg, Registry: reg, Caller: caller, Conversations: threads, Store: l.openStore, Workspace: ws}
 	if l.tracker != nil {
 		l.deps.Issues = func(context.Context) (issue.Store, error) { return l.tracker, nil }
 	}
-	l.Dispatcher = l.deps.Dispatcher(Catalog(l.deps))
+	l.Dispatcher = l.deps.Dispatcher(tools.Catalog(l.deps))
 	l.close = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -145,6 +147,11 @@ func (l *lab) file(name, text string) string {
 	return path
 }
 
+// onePixel is an image that is given inline.
+const onePixel = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+var uuids = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+
 type dict = map[string]any
 
 // try calls a tool and gives its reply as a client reads it.
@@ -158,7 +165,7 @@ func (l *lab) try(ctx context.Context, tool string, args dict) (reply dict, text
 // schemaOf is the schema of a tool.
 func schemaOf(t testing.TB, name string) json.RawMessage {
 	t.Helper()
-	for _, one := range everyTool() {
+	for _, one := range tools.Catalog(&tools.Deps{Config: config.Default()}) {
 		if one.Name == name {
 			return one.Schema()
 		}
@@ -244,7 +251,7 @@ func with(args dict, more ...any) dict {
 // schemas compiles every published schema once.
 var schemas = sync.OnceValue(func() map[string]*jsonschema.Schema {
 	out := map[string]*jsonschema.Schema{}
-	for _, tool := range everyTool() {
+	for _, tool := range tools.Catalog(&tools.Deps{Config: config.Default()}) {
 		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(tool.Schema()))
 		if err != nil {
 			panic(err)
