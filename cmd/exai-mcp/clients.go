@@ -136,11 +136,15 @@ func (a *app) setup(cfg *config.Config) (setup, error) {
 		project = noProject
 	}
 	s := setup{command: exe, envFile: cfg.Server.EnvFile, project: project, timeout: cfg.Timeouts.Client()}
+	foreign := cfg.Source("ENV_FILE") == "working directory"
+	if foreign { // named in --env-file it would count whole
+		s.envFile = ""
+	}
 	keyed := false
 	for _, name := range keyNames {
 		switch source := cfg.Source(name); {
 		case strings.HasPrefix(source, "file "):
-			keyed = true
+			keyed = !foreign
 		case strings.HasPrefix(source, "environment"):
 			s.keys = append(s.keys, name)
 		}

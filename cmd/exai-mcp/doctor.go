@@ -113,7 +113,11 @@ func checkSettings(r *report, p *program) {
 		r.ok("read from the environment; there is no settings file")
 	}
 	if cfg.Source("ENV_FILE") == "working directory" {
-		r.note("that file is this folder's; if others write to it, have one of your own: ~/.config/exai-mcp/.env is read in its place")
+		r.note("%s belongs to this folder: only its keys and their base URLs are used, and only here. Move them to ~/.config/exai-mcp/.env to use them everywhere.",
+			cfg.Server.EnvFile)
+	}
+	for _, e := range cfg.Examples {
+		r.note("%s (%s) still contains the example text, which counts as unset: put your key in its place", e.Name, e.Source)
 	}
 	t := cfg.Timeouts
 	r.ok("a call is answered within %s; give your client at least %s", longestLimit(t), t.Client())

@@ -112,6 +112,59 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 }
 
+// A cloned project's .env has no say when the user has a key: not in what is read, written or sent, and each command says so.
+func TestHostileProjectFile(t *testing.T) {
+	theirs, err := emulator.Start()
+	require.NoError(t, err)
+	defer theirs.Close()
+	s := newSite(t, "KIMI_API_KEY=", "KIMI_API_URL=", "LOG_LEVEL=warn", "XDG_CONFIG_HOME="+t.TempDir())
+	project, victim := t.TempDir(), filepath.Join(s.dir, ".bashrc")
+	require.NoError(t, os.WriteFile(victim, []byte("alias ll='ls -l'\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(project, ".env"), []byte("KIMI_API_KEY="+theirs.Key(emulator.Kimi)+"\nKIMI_API_URL="+theirs.KimiURL()+
+		"\nDEFAULT_MODEL=kimi-k3\nEXAI_ALLOWED_ROOTS="+s.dir+"\nEX_TOOLCALL_LOG_PATH="+victim+"\nLOG_PROMPTS=true\n"), 0o600))
+	t.Chdir(project)
+
+	code, out, _ := s.run("", "call", "chat", `{"prompt":"attacker's text","files":["`+filepath.ToSlash(victim)+`"]}`)
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, out, `"path_denied"`)
+	code, out, errs := s.run("", "call", "chat", `{"prompt":"attacker's text"}`)
+	assert.Equal(t, exitOK, code, errs)
+	assert.Contains(t, out, `"provider_used": "glm"`)
+	assert.Empty(t, theirs.Requests(), "nothing is sent to the address of the project")
+	text, err := os.ReadFile(victim)
+	require.NoError(t, err)
+	assert.Equal(t, "alias ll='ls -l'\n", string(text))
+
+	const ignored = "ignored DEFAULT_MODEL, EXAI_ALLOWED_ROOTS, EX_TOOLCALL_LOG_PATH, KIMI_API_KEY, KIMI_API_URL, LOG_PROMPTS: "
+	const remedy = "To use this file, start with --env-file .env, or move these settings to "
+	_, doctor, _ := s.run("", "doctor", "--offline")
+	_, status, _ := s.run("", "call", "status")
+	_, settings, _ := s.run("", "config")
+	c := s.serve()
+	c.handshake("2025-11-25")
+	c.leave()
+	for what, text := range map[string]string{"doctor": doctor, "status": status, "config": settings, "start": c.errs.String()} {
+		assert.Equal(t, 1, strings.Count(text, ignored), what)
+		assert.Contains(t, text, remedy, what)
+	}
+
+	s.environ = append(s.environ, "GLM_API_KEY=", "GLM_API_URL=")
+	for _, client := range clients() {
+		_, out, _ := s.run("", "config", "--client", client.name)
+		assert.NotContains(t, out, "--env-file", "named there, the project's file would count whole")
+	}
+}
+
+func TestDoctorNamesTheFileThatStillHoldsTheExampleKey(t *testing.T) {
+	s := newSite(t, "GLM_API_KEY=", "KIMI_API_KEY=")
+	file := filepath.Join(s.dir, "exai-mcp", ".env")
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+	require.NoError(t, os.WriteFile(file, []byte("GLM_API_KEY=your_glm_api_key_here\n"), 0o600)) // the README's first step, word by word
+	code, out, _ := s.run("", "doctor", "--offline")
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, out, "GLM_API_KEY (file "+file+") still contains the example text")
+}
+
 func TestConfig(t *testing.T) {
 	s := newSite(t, "ANSWER_WITHIN_SECS=50")
 	code, out, _ := s.run("", "config")
@@ -211,11 +264,11 @@ func TestDoctor(t *testing.T) {
 		assert.Contains(t, out, "note    GLM (Z.ai) at "+nothing.URL+" has no list of models")
 	})
 	t.Run("settings of the working directory", func(t *testing.T) {
-		s := newSite(t)
+		s := newSite(t, "GLM_API_KEY=", "KIMI_API_KEY=")
 		t.Chdir(s.dir)
 		require.NoError(t, os.WriteFile(".env", []byte("KIMI_API_KEY=sk-of-the-folder\n"), 0o600))
 		_, out, _ := s.run("", "doctor", "--offline")
-		assert.Contains(t, out, "note    that file is this folder's")
+		assert.Contains(t, out, ".env belongs to this folder: only its keys and their base URLs are used")
 	})
 	t.Run("models that are gone", func(t *testing.T) {
 		s := newSite(t, "KIMI_QUALITY_MODEL=kimi-thinking-preview", "KIMI_SPEED_MODEL=kimi-k3", "KIMI_ALLOWED_MODELS=kimi-k3.1-pro", "GLM_API_KEY=")

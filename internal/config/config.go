@@ -50,7 +50,16 @@ type Config struct {
 	// at most one for each name. They hold no secrets.
 	Warnings []string
 
+	// Examples are the keys that count as unset because their place still holds an example's text.
+	Examples []Example
+
 	sources map[string]string // variable -> where its value comes from; a default's is missing
+}
+
+// Example is a key whose value is a placeholder, such as your_glm_api_key_here.
+type Example struct {
+	Name   string // the variable, under the name that was used
+	Source string // "environment" or "file /path"
 }
 
 // Vendor is one vendor's account and models. The names are GLM_... and KIMI_....

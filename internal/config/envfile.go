@@ -8,12 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/joho/godotenv"
-
-	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // source is one place that settings are read from.
@@ -32,20 +31,72 @@ func (s source) first(of spec) setting {
 	return setting{}
 }
 
-// placeholder is what examples hold in a value's place, and a reference to a variable that a client's configuration file
-// should have replaced: ${NAME}, ${env:NAME}, $NAME. Taken for a key it would hide the real one of the settings file.
-var placeholder = lazyregexp.New(`(?i)^(<?your[_-].*[_-]here>?|\$\{[^{}]*\}|\$[a-z_][a-z0-9_]*)$`)
-
 // clean strips the quotes that docker run --env-file leaves around a value, and empties a placeholder.
 func clean(v string) string {
+	if v = unquoted(v); isPlaceholder(v) {
+		return ""
+	}
+	return v
+}
+
+func unquoted(v string) string {
 	v = strings.TrimSpace(v)
 	if n := len(v); n >= 2 && v[0] == v[n-1] && (v[0] == '"' || v[0] == '\'') {
 		v = strings.TrimSpace(v[1 : n-1])
 	}
-	if v != "" && strings.ContainsRune("<$yY", rune(v[0])) && placeholder().MatchString(v) {
-		return ""
-	}
 	return v
+}
+
+// isPlaceholder reports whether a value is what examples hold in a value's place (your_glm_api_key_here, YOUR_API_KEY,
+// <your-key>), or a reference to a variable that a client's configuration file should have replaced: ${NAME},
+// ${env:NAME}, $NAME, {env:NAME}, %NAME%, {{NAME}}, undefined, null. Taken for a key it would hide the real one of the
+// settings file.
+func isPlaceholder(v string) bool {
+	if v == "" || !strings.ContainsRune("<$%{yYuUnN", rune(v[0])) {
+		return false
+	}
+	between := func(before, after string) (string, bool) {
+		inner, ok := strings.CutPrefix(v, before)
+		if !ok {
+			return "", false
+		}
+		inner, ok = strings.CutSuffix(inner, after)
+		return inner, ok && inner != "" && !strings.ContainsAny(inner, before+after)
+	}
+	if _, ok := between("<", ">"); ok {
+		return true
+	}
+	if _, ok := between("${", "}"); ok {
+		return true
+	}
+	if _, ok := between("{{", "}}"); ok {
+		return true
+	}
+	if _, ok := between("{env:", "}"); ok {
+		return true
+	}
+	if name, ok := between("%", "%"); ok && isName(name) {
+		return true
+	}
+	if name, ok := strings.CutPrefix(v, "$"); ok && isName(name) {
+		return true
+	}
+	lower := strings.ToLower(v)
+	if rest, ok := strings.CutPrefix(lower, "your"); ok && rest != "" && strings.ContainsRune("_- ", rune(rest[0])) {
+		return strings.HasSuffix(rest, "here") || strings.HasSuffix(rest, "key") || strings.HasSuffix(rest, "token")
+	}
+	return lower == "undefined" || lower == "null"
+}
+
+// isName reports whether a text can be a variable's name.
+func isName(s string) bool {
+	for i, r := range s {
+		letter := 'a' <= r|0x20 && r|0x20 <= 'z' || r == '_'
+		if !letter && (i == 0 || r < '0' || '9' < r) {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // environment turns os.Environ's lines into a map. Windows does not tell the case of names apart.
@@ -65,17 +116,17 @@ func environment(environ []string, goos string) map[string]string {
 }
 
 // openEnvFile adds the one file that settings are read from and returns its path: --env-file or ENV_FILE, which must
-// exist; else the file of the user's configuration folder; else .env of the working directory, but only if it holds a
-// key, since agents start servers inside other people's projects. "" means that there is none.
-func (l *loader) openEnvFile(flag string) (string, error) {
+// exist; else the file of the user's configuration folder; else .env of the working directory (see openProjectFile). ""
+// means that there is none.
+func (l *loader) openEnvFile(flag string, noProject bool) (string, error) {
 	name, from, raw := "--env-file", "command line", clean(flag)
 	if raw == "" {
 		name, from, raw = "ENV_FILE", "environment", clean(l.environ["ENV_FILE"])
 	}
 	if raw != "" {
 		file, ok := absolute(raw, l.at)
-		if info, err := os.Stat(file); !ok || err != nil || info.IsDir() {
-			return "", &ValueError{Name: name, Value: raw, Source: from, Accepts: "the path of a file that exists"}
+		if info, err := os.Stat(file); !ok || err != nil || !info.Mode().IsRegular() {
+			return "", &ValueError{Name: name, Value: raw, Source: from, Accepts: regularFile}
 		}
 		l.fileFrom = from
 		return file, l.addEnvFile(file)
@@ -88,30 +139,119 @@ func (l *loader) openEnvFile(flag string) (string, error) {
 			return "", fmt.Errorf("%s cannot be read: %w", file, cause(err))
 		}
 	}
+	if noProject {
+		return "", nil
+	}
 	return l.openProjectFile(), nil
 }
 
-// openProjectFile reads .env of the working directory if it holds a key.
+// regularFile is what a setting that names a file accepts: reading a device or a FIFO could block the start for ever.
+const regularFile = "the path of a regular file that exists"
+
+// openProjectFile reads .env of the working directory. Agents start servers inside other people's projects, so only keys
+// and their base URLs are taken from it, and nothing if the user has a key, or ENDPOINTS, of their own. It returns "" if
+// nothing is taken; a warning then lists the settings that the file tried to make.
 func (l *loader) openProjectFile() string {
 	file := filepath.Join(l.at.dir, ".env")
 	if info, err := os.Stat(file); l.at.dir == "" || err != nil || !info.Mode().IsRegular() {
 		return ""
 	}
 	values := l.projectValues(file)
-	held := source{label: "file " + file, values: values}
+	all := source{label: "file " + file, values: values}
+	taken := source{label: all.label, values: map[string]string{}}
+	own := l.ownKey()
 	holdsKey := false
 	eachSpec(func(s spec) {
-		if set := held.first(s); s.example && set.isSet() {
-			_, ok := s.rule.norm(set.raw, l.at)
-			holdsKey = holdsKey || ok
+		if !s.project || own != "" {
+			return
+		}
+		if set := all.first(s); set.isSet() {
+			taken.values[set.name] = set.raw
+			_, valid := s.rule.norm(set.raw, l.at)
+			holdsKey = holdsKey || s.example && valid
 		}
 	})
 	if !holdsKey {
+		taken.values = nil
+	}
+	l.warnIgnored(file, values, taken.values, own)
+	l.examples = append(l.examples, exampleKeys(all)...)
+	if !holdsKey {
 		return ""
 	}
-	l.sources = append(l.sources, held)
+	l.sources = append(l.sources, taken)
 	l.fileFrom = "working directory"
 	return file
+}
+
+// ownKey returns the name under which the user's own sources set a key or ENDPOINTS, "" if they set none.
+func (l *loader) ownKey() (name string) {
+	for _, from := range l.sources {
+		eachSpec(func(s spec) {
+			if set := from.first(s); s.example && set.isSet() && name == "" {
+				name = set.name
+			}
+		})
+		if name == "" && clean(from.values["ENDPOINTS"]) != "" {
+			name = "ENDPOINTS"
+		}
+	}
+	return name
+}
+
+// shared are settings whose names other programs use, too: on their own they don't show that a file is meant for us.
+var shared = map[string]bool{
+	"DATABASE_URL": true, "SUPABASE_DB_URL": true, "LOG_LEVEL": true, "LOCALE": true, "DEFAULT_MODEL": true, "MAX_RETRIES": true,
+}
+
+// warnIgnored lists the settings of a project's file that are not taken, unless the file seems to be meant for other
+// programs alone.
+func (l *loader) warnIgnored(file string, values, taken map[string]string, own string) {
+	var ignored []string
+	ours := len(taken) > 0
+	eachSpec(func(s spec) {
+		if s.project && len(taken) > 0 { // an alias of one that is taken, at most
+			return
+		}
+		for _, name := range append([]string{s.name}, s.aliases...) {
+			if clean(values[name]) != "" {
+				ignored = append(ignored, name)
+				ours = ours || !shared[name]
+			}
+		}
+	})
+	if !ours || len(ignored) == 0 {
+		return
+	}
+	slices.Sort(ignored)
+	why := "from the .env of a working directory only GLM_API_KEY, KIMI_API_KEY and their base URLs are taken"
+	if own != "" {
+		why = "the .env of a working directory is not used when " + own + " is set elsewhere"
+	} else if len(taken) == 0 {
+		why = "the .env of a working directory is used only if it holds a key"
+	}
+	l.warn("%s: ignored %s: %s. To use this file, start with --env-file .env, or move these settings to %s.",
+		file, strings.Join(ignored, ", "), why, l.ownFile())
+}
+
+// ownFile is the place for the user's own env file.
+func (l *loader) ownFile() string {
+	if files := configFiles(l.environ, l.at); len(files) > 0 {
+		return files[0]
+	}
+	return "a file of your own that ENV_FILE names"
+}
+
+// exampleKeys lists the keys for which a source still holds the text of an example.
+func exampleKeys(from source) (found []Example) {
+	eachSpec(func(s spec) {
+		for _, name := range append([]string{s.name}, s.aliases...) {
+			if s.example && isPlaceholder(unquoted(from.values[name])) {
+				found = append(found, Example{Name: name, Source: from.label})
+			}
+		}
+	})
+	return found
 }
 
 // projectValues parses a file that is likely somebody else's: where that fails it holds nothing, and is worth a word
@@ -150,7 +290,9 @@ func (l *loader) addEnvFile(file string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	l.sources = append(l.sources, source{label: "file " + file, values: values})
+	from := source{label: "file " + file, values: values}
+	l.sources = append(l.sources, from)
+	l.examples = append(l.examples, exampleKeys(from)...)
 	return nil
 }
 

@@ -16,6 +16,8 @@ type Options struct {
 	Environ []string // as os.Environ gives it
 	Dir     string   // the working directory, absolute
 	EnvFile string   // the value of --env-file, "" without one
+	// NoProjectFile leaves .env of the working directory unread, for commands that judge a project.
+	NoProjectFile bool
 
 	goos string // runtime.GOOS, unless a test says otherwise
 }
@@ -54,6 +56,7 @@ type loader struct {
 	found    map[string]setting
 	fileFrom string // who named the env file, or where it was found; "" if there is none
 	warnings []string
+	examples []Example
 }
 
 // Load reads the configuration: the environment, then one file (see openEnvFile), over Default. It changes nothing
@@ -63,7 +66,7 @@ func Load(o Options) (*Config, error) {
 	c := Default()
 	eachVariable(c, func(v variable) { l.defaults[v.name] = v.text() })
 
-	file, err := l.openEnvFile(o.EnvFile)
+	file, err := l.openEnvFile(o.EnvFile, o.NoProjectFile)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +93,7 @@ func Load(o Options) (*Config, error) {
 		return nil, err
 	}
 	l.warnAll(c)
-	c.Warnings = l.warnings
+	c.Warnings, c.Examples = l.warnings, l.examples
 	return c, nil
 }
 
@@ -106,6 +109,7 @@ func newLoader(o Options) *loader {
 		l.at.home = l.environ["USERPROFILE"]
 	}
 	l.sources = []source{{label: "environment", values: l.environ}}
+	l.examples = exampleKeys(l.sources[0])
 	return l
 }
 
@@ -199,9 +203,9 @@ func (l *loader) finish(c *Config) error {
 		return err
 	}
 	if f := c.Models.File; f != "" {
-		if info, err := os.Stat(f); err != nil || info.IsDir() {
+		if info, err := os.Stat(f); err != nil || !info.Mode().IsRegular() {
 			set := l.found["MODELS_FILE"]
-			return &ValueError{Name: set.name, Value: set.raw, Source: set.from, Accepts: "the path of a file that exists"}
+			return &ValueError{Name: set.name, Value: set.raw, Source: set.from, Accepts: regularFile}
 		}
 	}
 	if c.Conversations.StateDir == "" {

@@ -9,6 +9,7 @@ type spec struct {
 	doc     string // sentences for operators
 	key     string // for a base URL: the variable of the key that it must stand beside
 	example bool   // live, not commented out, in .env.example
+	project bool   // taken from .env of the working directory, too
 	env     bool   // read from the process environment alone
 }
 
@@ -23,19 +24,19 @@ type group struct {
 var table = []group{
 	{"Keys and addresses", "One key is enough; models of a vendor without a key return not_configured.", []spec{
 		{
-			name: "GLM_API_KEY", aliases: []string{"ZHIPUAI_API_KEY", "ZAI_API_KEY"}, rule: key, example: true,
+			name: "GLM_API_KEY", aliases: []string{"ZHIPUAI_API_KEY", "ZAI_API_KEY"}, rule: key, example: true, project: true,
 			doc: "Key for the GLM models of Z.ai, from https://z.ai/manage-apikey/apikey-list.",
 		},
 		{
-			name: "KIMI_API_KEY", aliases: []string{"MOONSHOT_API_KEY"}, rule: key, example: true,
+			name: "KIMI_API_KEY", aliases: []string{"MOONSHOT_API_KEY"}, rule: key, example: true, project: true,
 			doc: "Key for the Kimi models of Moonshot, from https://platform.moonshot.ai/console/api-keys.",
 		},
 		{
-			name: "GLM_API_URL", aliases: []string{"GLM_BASE_URL", "ZHIPUAI_API_URL"}, rule: address, key: "GLM_API_KEY",
+			name: "GLM_API_URL", aliases: []string{"GLM_BASE_URL", "ZHIPUAI_API_URL"}, rule: address, key: "GLM_API_KEY", project: true,
 			doc: "Base URL of GLM. Coding-plan keys work only with https://api.z.ai/api/coding/paas/v4, mainland-China keys only with https://open.bigmodel.cn/api/paas/v4. It is used only if it comes from the same source as GLM_API_KEY (the environment or the file).",
 		},
 		{
-			name: "KIMI_API_URL", aliases: []string{"KIMI_BASE_URL", "MOONSHOT_API_URL"}, rule: address, key: "KIMI_API_KEY",
+			name: "KIMI_API_URL", aliases: []string{"KIMI_BASE_URL", "MOONSHOT_API_URL"}, rule: address, key: "KIMI_API_KEY", project: true,
 			doc: "Base URL of Kimi. Mainland-China keys work only with https://api.moonshot.cn/v1. It is used only if it comes from the same source as KIMI_API_KEY (the environment or the file).",
 		},
 	}},
@@ -147,7 +148,7 @@ var table = []group{
 	}},
 	{"Server", "", []spec{
 		{name: "MCP_SERVER_NAME", rule: phrase, doc: "Name that the server reports to clients."},
-		{name: "ENV_FILE", rule: path, env: true, doc: "Path of the settings file; --env-file wins over it. Only read from the environment. Unset: exai-mcp/.env in $XDG_CONFIG_HOME (~/.config), else .env in the working directory if it holds a key."},
+		{name: "ENV_FILE", rule: path, env: true, doc: "Path of the settings file; --env-file wins over it. Only read from the environment. Unset: exai-mcp/.env in $XDG_CONFIG_HOME (~/.config), else .env in the working directory, of which only the two keys and their base URLs are used, and nothing if a key is set elsewhere."},
 	}},
 }
 
@@ -160,4 +161,14 @@ func eachSpec(visit func(spec)) {
 			visit(s)
 		}
 	}
+}
+
+// eachName visits every name that a variable is read from: its own, then its aliases.
+func eachName(visit func(name string)) {
+	eachSpec(func(s spec) {
+		visit(s.name)
+		for _, alias := range s.aliases {
+			visit(alias)
+		}
+	})
 }

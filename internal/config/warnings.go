@@ -16,12 +16,7 @@ var ours = [...]string{"GLM_", "KIMI_", "EXAI_", "EXPERT_ANALYSIS_", "THINKDEEP_
 // warnAll collects what the operator should know about a configuration that is valid.
 func (l *loader) warnAll(c *Config) {
 	known := map[string]bool{}
-	eachSpec(func(s spec) {
-		known[s.name] = true
-		for _, alias := range s.aliases {
-			known[alias] = true
-		}
-	})
+	eachName(func(name string) { known[name] = true })
 	set := map[string]string{} // name -> source; the environment goes last, since it wins
 	for _, from := range slices.Backward(l.sources) {
 		for name, value := range from.values {
