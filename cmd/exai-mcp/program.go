@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
+
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -135,17 +137,14 @@ func (p *program) wireTools() {
 func (p *program) close(deadline time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	closed := make(chan error, 1)
-	go func() {
-		closed <- errors.Join(p.threads.Close(ctx), p.uploads.Close(ctx), p.caller.Close(ctx), p.registry.Close(), p.database.close(), p.activity.Close())
-	}()
-	select {
-	case err := <-closed:
-		if err != nil {
-			p.log.Warn("not everything was closed in good order", zap.Error(err))
-		}
-	case <-ctx.Done():
-		p.log.Warn("the time to close was not enough")
+	err := bounded.Do(ctx, func(ctx context.Context) error {
+		return errors.Join(p.threads.Close(ctx), p.uploads.Close(ctx), p.caller.Close(ctx), p.registry.Close(), p.database.close(), p.activity.Close())
+	})
+	switch {
+	case ctx.Err() != nil:
+		p.log.Warn("shutdown timed out", zap.Error(err))
+	case err != nil:
+		p.log.Warn("some components failed to close", zap.Error(err))
 	}
 	_ = p.log.Sync() // stderr may be a pipe that can't be synced
 }

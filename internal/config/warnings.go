@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/typo"
+
 	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
@@ -98,39 +100,18 @@ func (l *loader) supabaseHint() string {
 
 var supabaseHost = lazyregexp.New(`^[a-z0-9-]+\.supabase\.co$`)
 
-// nearest finds the known name that a misspelt one of ours was meant for, "" if none is within two slips.
+// nearest finds the known name that a misspelt one of ours was meant for, "" if none is within two typing errors.
 func nearest(name string, known map[string]bool) string {
 	if !slices.ContainsFunc(ours[:], func(beginning string) bool { return strings.HasPrefix(name, beginning) }) {
 		return ""
 	}
-	best, least := "", 3
+	best, errors := "", 3
 	for _, candidate := range slices.Sorted(maps.Keys(known)) {
-		if d := distance(name, candidate); d < least {
-			best, least = candidate, d
+		if d := typo.Distance(name, candidate); d < errors {
+			best, errors = candidate, d
 		}
 	}
 	return best
-}
-
-// distance counts the letters that must be put in, taken out or changed to make one name of the other.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // loopback tells whether a host is this machine.

@@ -59,13 +59,3 @@ func TestWarnings(t *testing.T) {
 		assert.NotContains(t, err.Error(), "secret-word")
 	})
 }
-
-func TestDistance(t *testing.T) {
-	for _, tc := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"abc", "", 3}, {"", "ab", 2}, {"kitten", "sitting", 3}, {"GLM_API_KYE", "GLM_API_KEY", 2}} {
-		assert.Equal(t, tc.want, distance(tc.a, tc.b), tc)
-		assert.Equal(t, tc.want, distance(tc.b, tc.a), tc)
-	}
-}

@@ -14,10 +14,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
+	"github.com/exai-mcp/exai-mcp/internal/typo"
+
 	"github.com/mark3labs/mcp-go/mcp"
 	"go.uber.org/zap"
-
-	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 // Why a call's context ended, by context.Cause.
@@ -113,12 +114,7 @@ func (c *conn) stop() <-chan struct{} {
 	c.mu.Lock()
 	c.stopped = true // before Wait, since begin must not add to a WaitGroup that is waited on
 	c.mu.Unlock()
-	idle := make(chan struct{})
-	go func() {
-		c.inflight.Wait()
-		close(idle)
-	}()
-	return idle
+	return bounded.Done(&c.inflight)
 }
 
 // read serves line after line until the input ends.
@@ -212,7 +208,7 @@ func (c *conn) takeToolCall(k *call) (err error) {
 	}
 	if _, known := c.server.tools[k.tool.name]; !known {
 		meant := ";"
-		if near := tool.Nearest(k.tool.name, slices.Sorted(maps.Keys(c.server.tools))); len(near) > 0 {
+		if near := typo.Nearest(k.tool.name, slices.Sorted(maps.Keys(c.server.tools))); len(near) > 0 {
 			meant = "; did you mean " + strings.Join(near, " or ") + "?"
 		}
 		return errors.New("there is no tool " + quote(k.tool.name) + meant + " tools/list names those that there are")

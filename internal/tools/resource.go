@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	stack "runtime/debug"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/activity"
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
@@ -246,28 +246,7 @@ func counted(text string) (int, bool) {
 func look[T any](ctx context.Context, wait time.Duration, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("no answer within %s", wait))
 	defer cancel()
-	type seen struct {
-		value T
-		err   error
-	}
-	done := make(chan seen, 1)
-	go func() {
-		var s seen
-		defer func() {
-			if fell := recover(); fell != nil {
-				s.err = fmt.Errorf("panic: %v\n%s", fell, stack.Stack())
-			}
-			done <- s
-		}()
-		s.value, s.err = f(ctx)
-	}()
-	select {
-	case s := <-done:
-		return s.value, s.err
-	case <-ctx.Done():
-		var none T
-		return none, context.Cause(ctx)
-	}
+	return bounded.Run(ctx, f)
 }
 
 func (d *Deps) threadList(ctx context.Context, f conversation.Filter) ([]conversation.Summary, error) {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/typo"
+
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
@@ -65,7 +67,7 @@ func strange(variable string, names []string, all []tool.Tool) []string {
 			continue
 		}
 		w := fmt.Sprintf("%s: there is no tool %q.", variable, n)
-		if near := tool.Nearest(n, known); len(near) > 0 {
+		if near := typo.Nearest(n, known); len(near) > 0 {
 			w += " Did you mean " + reply.Either(near) + "?"
 		}
 		warnings = append(warnings, w)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
+
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 
 	"github.com/exai-mcp/exai-mcp/internal/activity"
@@ -89,24 +91,22 @@ func (d *Deps) lastErrors(ctx context.Context, lines int) []string {
 // storeState says where conversations live and whether they can be reached.
 func (d *Deps) storeState(ctx context.Context) *Object {
 	o := (&Object{}).Set("backend", d.Config.Conversations.Backend)
-	look, cancel := context.WithTimeoutCause(ctx, storeLook, fmt.Errorf("no answer within %s", storeLook))
+	within, cancel := context.WithTimeout(ctx, storeLook)
 	defer cancel()
-	answered := make(chan error, 1)
-	go func() {
-		store, err := d.Store(look)
+	err := bounded.Do(within, func(ctx context.Context) error {
+		store, err := d.Store(ctx)
 		if err == nil {
-			_, err = store.List(look, conversation.Filter{Limit: 1})
+			_, err = store.List(ctx, conversation.Filter{Limit: 1})
 		}
-		answered <- err
-	}()
-	select {
-	case err := <-answered:
-		if err == nil {
-			return o.Set("state", "ready")
-		}
+		return err
+	})
+	switch {
+	case err == nil:
+		return o.Set("state", "ready")
+	case within.Err() == nil:
 		d.log().Sugar().Warnw("status: the store failed", "error", err)
 		return o.Set("state", "failed").Set("hint", "exai-mcp doctor and the server's log say more.")
-	case <-look.Done():
+	default:
 		return o.Set("state", "not answering").Set("hint", "It is still being opened, or the database hangs. Answers are given all the same, but can't be continued.")
 	}
 }

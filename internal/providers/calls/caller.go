@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
+
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
@@ -154,17 +156,10 @@ func (c *Caller) Close(ctx context.Context) error {
 		g.stop(errStopped)
 	}
 	c.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		c.finished.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("stopping model calls: %w", context.Cause(ctx))
+	if err := bounded.Wait(ctx, &c.finished); err != nil {
+		return fmt.Errorf("stopping model calls: %w", err)
 	}
+	return nil
 }
 
 // register adds an answer to those being made, and is false when the caller is closed.

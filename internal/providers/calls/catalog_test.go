@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -200,32 +199,6 @@ func TestLearnAddsWhatIsUnknown(t *testing.T) {
 	}, m)
 	m, ok := catalog.Lookup("oddly-named")
 	assert.True(t, ok && m.Unlisted && m.Provider == "kimi")
-}
-
-func TestNearest(t *testing.T) {
-	names := []string{"glm-5.3", "glm-5.3-flash", "glm-4.6", "kimi-k3", "kimi-k3.1-pro", "moonshot-v1-8k"}
-	for meant, want := range map[string]string{
-		"glm5.3":        "glm-5.3",
-		"glm-5.3-falsh": "glm-5.3-flash",
-		"kimi-k3-pro":   "kimi-k3.1-pro",
-		"k3":            "kimi-k3",
-		"gpt-4":         "",
-		"":              "",
-	} {
-		got := nearest(meant, names)
-		assert.LessOrEqual(t, len(got), 3)
-		assert.True(t, strings.HasPrefix(strings.Join(got, " "), want) && (want != "" || len(got) == 0), "%q: %v", meant, got)
-	}
-}
-
-func TestEditDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"a", "", 1}, {"", "abc", 3}, {"kitten", "sitting", 3}, {"flash", "falsh", 2}, {"same", "same", 0}} {
-		assert.Equal(t, c.want, editDistance(c.a, c.b), "%s %s", c.a, c.b)
-		assert.Equal(t, c.want, editDistance(c.b, c.a), "%s %s", c.b, c.a)
-	}
 }
 
 func TestCost(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/typo"
+
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
@@ -262,7 +264,7 @@ func (r *Registry) suggest(name string) string {
 			names = append(names, m.Aliases...)
 		}
 	}
-	if near := nearest(name, names); len(near) > 0 {
+	if near := typo.Similar(name, names); len(near) > 0 {
 		return "Did you mean " + strings.Join(near, " or ") + "? listmodels shows every name."
 	}
 	return "listmodels shows every name; leave the model out to have one chosen."

@@ -2,8 +2,6 @@ package ask
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -38,35 +36,4 @@ func (t *Conversations) storing(ctx context.Context) (context.Context, context.C
 		}
 	}
 	return context.WithDeadline(context.WithoutCancel(ctx), end)
-}
-
-// within runs f, and gives up on it when ctx ends, whether f heeds ctx or not. A panic of f is an error.
-func within[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		var r result
-		defer func() {
-			if p := recover(); p != nil {
-				r.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-			}
-			done <- r
-		}()
-		r.value, r.err = f(ctx)
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-	}
-	select {
-	case r := <-done:
-		return r.value, r.err
-	default:
-		var none T
-		return none, context.Cause(ctx)
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
+
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
@@ -48,7 +50,7 @@ func (h *Lease) Append(ctx context.Context, n conversation.NewTurns, a *Answer) 
 	}
 	limited, cancel := t.storing(ctx)
 	defer cancel()
-	stored, err := within(limited, func(ctx context.Context) ([]conversation.Turn, error) {
+	stored, err := bounded.Run(limited, func(ctx context.Context) ([]conversation.Turn, error) {
 		store, err := t.open(ctx)
 		if err != nil {
 			return nil, err
@@ -101,14 +103,13 @@ func (h *Lease) Save(ctx context.Context, turn conversation.Turn) error {
 
 func (t *Conversations) save(ctx context.Context, conversationID string, turn conversation.Turn) error {
 	turn.SavedAt = t.now()
-	_, err := within(ctx, func(ctx context.Context) (struct{}, error) {
+	return bounded.Do(ctx, func(ctx context.Context) error {
 		store, err := t.open(ctx)
 		if err != nil {
-			return struct{}{}, err
+			return err
 		}
-		return struct{}{}, store.Save(ctx, conversationID, turn)
+		return store.Save(ctx, conversationID, turn)
 	})
-	return err
 }
 
 // follower saves an answer that goes on after its call, until it has ended.
@@ -218,7 +219,7 @@ func (t *Conversations) finish(id string, turn conversation.Turn, out calls.Outc
 	}
 	after, stop := context.WithTimeout(context.Background(), finishTime)
 	defer stop()
-	if _, err := within(after, func(ctx context.Context) (struct{}, error) { finished(ctx, turn); return struct{}{}, nil }); err != nil {
+	if err := bounded.Do(after, func(ctx context.Context) error { finished(ctx, turn); return nil }); err != nil {
 		t.log.Warn("after a background answer", zap.String("continuation_id", id), zap.Error(err))
 	}
 }
@@ -232,8 +233,7 @@ func (t *Conversations) Close(ctx context.Context) error {
 		f.generation.Stop()
 	}
 	t.mu.Unlock()
-	_, err := within(ctx, func(context.Context) (struct{}, error) { t.followers.Wait(); return struct{}{}, nil })
-	if err != nil {
+	if err := bounded.Wait(ctx, &t.followers); err != nil {
 		return fmt.Errorf("storing background answers: %w", err)
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
+
 	"github.com/google/uuid"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
@@ -103,7 +105,7 @@ func (t *Conversations) acquire(ctx context.Context, id string) error {
 func (t *Conversations) load(ctx context.Context, id string) (*conversation.Conversation, error) {
 	wait, cancel := working(ctx)
 	defer cancel()
-	loaded, err := within(wait, func(ctx context.Context) (*conversation.Conversation, error) {
+	loaded, err := bounded.Run(wait, func(ctx context.Context) (*conversation.Conversation, error) {
 		store, err := t.open(ctx)
 		if err != nil {
 			return nil, err

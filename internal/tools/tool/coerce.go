@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/typo"
+
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
@@ -129,7 +131,7 @@ func (c *coercer) text(v any, r rules, name string) (any, bool) {
 		}
 	}
 	for _, word := range slices.Concat(r.enum, r.also) {
-		if plain(word) == plain(text) {
+		if typo.Plain(word) == typo.Plain(text) {
 			c.note("%s: took %s as %s.", name, reply.Quote(text), word)
 			return word, true
 		}
@@ -149,11 +151,6 @@ func texts(list []any) (string, bool) {
 		lines[i] = text
 	}
 	return strings.Join(lines, "\n"), true
-}
-
-// plain is a word without case and separators.
-func plain(word string) string {
-	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(strings.TrimSpace(word)))
 }
 
 func (c *coercer) truth(v any, name string) (any, bool) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/typo"
+
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
@@ -117,7 +119,7 @@ func (s *shape) unknown(object map[string]any, absent []string, c *coercer) erro
 		if slices.ContainsFunc(s.params, func(p param) bool { return p.name == name }) {
 			continue
 		}
-		near := Nearest(name, s.names())
+		near := typo.Nearest(name, s.names())
 		switch {
 		case strings.HasPrefix(name, "_"): // never one of ours
 			ignored = append(ignored, name)

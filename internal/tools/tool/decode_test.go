@@ -203,17 +203,6 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"prompt", "files", "images", "model", "use_websearch", "thinking_mode", "continuation_id", "step", "offset"}
-	for meant, want := range map[string][]string{
-		"file": {"files"}, "flies": {"files"}, "Prompt": {"prompt"}, "promt": {"prompt"}, "websearch": {"use_websearch"},
-		"thinkingMode": {"thinking_mode"}, "continuationId": {"continuation_id"}, "stpe": {"step"}, "explanation": nil, "id": nil, "": nil,
-		strings.Repeat("x", 10_000): nil,
-	} {
-		assert.Equal(t, want, Nearest(meant, names), meant)
-	}
-}
-
 // Every call decodes its arguments.
 func BenchmarkDecode(b *testing.B) {
 	s := sampleShape(b)

@@ -5,11 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	stack "runtime/debug"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
+	"github.com/exai-mcp/exai-mcp/internal/typo"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -86,7 +87,7 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result)
 			if c.work == nil {
 				c.begin()
 			}
-			r = c.failed(ctx, panicked(fell))
+			r = c.failed(ctx, bounded.Panic(fell))
 			r.Metadata.ToolName, r.Metadata.DurationMS = inv.Tool, time.Since(inv.Received).Milliseconds()
 			r.Body.Set("metadata", r.Metadata)
 			c.finish(r)
@@ -113,7 +114,7 @@ func (x *Dispatcher) prepare(inv Invocation) (Tool, *prepared, error) {
 	t, ok := x.tools[inv.Tool]
 	if !ok {
 		hint := "tools/list names the tools."
-		if near := Nearest(inv.Tool, x.names); len(near) > 0 {
+		if near := typo.Nearest(inv.Tool, x.names); len(near) > 0 {
 			hint = "Did you mean " + reply.Either(near) + "? " + hint
 		} else {
 			hint = "The tools are " + strings.Join(slices.Sorted(slices.Values(x.names)), ", ") + "."
@@ -148,58 +149,23 @@ func (c *call) run(ctx context.Context, p *prepared) *reply.Result {
 	reporter := progress.Start(c.inv.Progress, c.work.Heard, c.about.ContinuationID, c.inv.Tool, c.inv.Received)
 	defer reporter.Stop()
 
-	done := make(chan handled, 1) // so that a handler that nobody waits for any more can end
 	work := progress.With(withCall(providers.WithBudget(ctx, budget), c.about), reporter)
-	go func() { done <- handle(work, p) }()
-	select {
-	case h := <-done:
-		return c.result(ctx, h)
-	case <-ctx.Done():
+	done := bounded.Go(work, p.run)
+	h, ok := bounded.Await(ctx, done)
+	if !ok && !errors.Is(context.Cause(ctx), cause) { // the client cancelled: what had arrived may still be stored
+		wait, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelWait)
+		defer stop()
+		h, ok = bounded.Await(wait, done)
 	}
-	if errors.Is(context.Cause(ctx), cause) { // the limit: the reply goes out now
-		select {
-		case h := <-done:
-			return c.result(ctx, h)
-		default:
-			return c.failed(ctx, cause)
-		}
-	}
-	wait := time.NewTimer(cancelWait)
-	defer wait.Stop()
-	select {
-	case h := <-done:
-		return c.result(ctx, h)
-	case <-wait.C:
+	switch {
+	case !ok:
 		return c.failed(ctx, context.Cause(ctx))
+	case h.Err != nil:
+		return c.failed(ctx, h.Err)
+	case h.Value == nil:
+		return c.failed(ctx, errors.New("the tool returned neither a result nor an error"))
 	}
-}
-
-// handled is what a handler returned, or how it fell.
-type handled struct {
-	result *reply.Result
-	err    error
-}
-
-func handle(ctx context.Context, p *prepared) (h handled) {
-	defer func() {
-		if fell := recover(); fell != nil {
-			h = handled{err: panicked(fell)}
-		}
-	}()
-	result, err := p.run(ctx)
-	if err == nil && result == nil {
-		err = errors.New("the tool returned neither a result nor an error")
-	}
-	return handled{result, err}
-}
-
-func panicked(fell any) error { return fmt.Errorf("panic: %v\n%s", fell, stack.Stack()) }
-
-func (c *call) result(ctx context.Context, h handled) *reply.Result {
-	if h.err != nil {
-		return c.failed(ctx, h.err)
-	}
-	return h.result
+	return h.Value
 }
 
 // failed renders an error and keeps it for the log.

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
+
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/activity"
@@ -170,17 +172,10 @@ func (q *Queue) Close(ctx context.Context) error {
 	q.mu.Unlock()
 	q.stop(errStopped)
 	defer q.hurry()
-	done := make(chan struct{})
-	go func() {
-		q.active.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("stopping uploads: %w", context.Cause(ctx))
+	if err := bounded.Wait(ctx, &q.active); err != nil {
+		return fmt.Errorf("stopping uploads: %w", err)
 	}
+	return nil
 }
 
 // keepResult is how long a result that nobody waited for is kept for the call that comes back for it.

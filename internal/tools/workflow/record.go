@@ -2,11 +2,11 @@ package workflow
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
 
 	"go.uber.org/zap"
 
@@ -131,25 +131,5 @@ func (r *run) capture(ctx context.Context, f Finished) ([]Tracked, error) {
 	}
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	type result struct {
-		tracked []Tracked
-		err     error
-	}
-	done := make(chan result, 1)
-	go func() {
-		var got result
-		defer func() {
-			if p := recover(); p != nil {
-				got.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-			}
-			done <- got
-		}()
-		got.tracked, got.err = r.Capture(ctx, f)
-	}()
-	select {
-	case got := <-done:
-		return got.tracked, got.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	return bounded.Run(ctx, func(ctx context.Context) ([]Tracked, error) { return r.Capture(ctx, f) })
 }
