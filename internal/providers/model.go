@@ -28,6 +28,9 @@ type Model struct {
 	JSONObject   bool     `json:"json_object,omitempty"`
 	Price        *Price   `json:"price,omitempty"`    // USD; nil when unknown
 	Unlisted     bool     `json:"unlisted,omitempty"` // not in the catalogue: capabilities are cautious guesses
+	// Unavailable: the vendor's own list for this key lacks the model, or the vendor has just answered that there is none.
+	// "auto" skips it; a caller may still name it.
+	Unavailable bool `json:"unavailable,omitempty"`
 }
 
 // Status is a model's standing at its vendor.

@@ -469,3 +469,81 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// notFound is a vendor's answer that there is no such model for this key.
+func notFound() *providers.Error {
+	return &providers.Error{Kind: providers.KindModelNotFound, HTTPStatus: 404, Message: "no such model"}
+}
+
+// lacks answers as a vendor whose key has none of these models.
+func lacks(then chatFunc, asked *[]string, ids ...string) chatFunc {
+	return func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		*asked = append(*asked, req.Model.ID)
+		if slices.Contains(ids, req.Model.ID) {
+			return nil, notFound()
+		}
+		return then(ctx, req, on)
+	}
+}
+
+func TestAModelThatTheVendorRefusesIsReplaced(t *testing.T) {
+	files := func() calls.Call {
+		call := ask("")
+		call.Category = providers.CategoryFiles
+		return call
+	}
+	t.Run("by the next one of that vendor, and skipped from then on", func(t *testing.T) {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			var asked []string
+			b.kimi.ChatFunc = lacks(answers("yes"), &asked, "kimi-k3.1-pro")
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassFile), files())
+			require.NoError(t, err)
+			assert.Equal(t, "kimi-k3", out.Model.ID)
+			assert.Nil(t, out.Fallback, "it is the same vendor")
+			assert.Equal(t, 2, out.Attempts)
+			assert.Equal(t, []string{"kimi-k3.1-pro is not available with this API key; kimi-k3 answers."}, out.Notes)
+			out, err = b.caller.Call(b.inClass(t.Context(), config.ClassFile), files())
+			require.NoError(t, err)
+			assert.Equal(t, 1, out.Attempts)
+			assert.Equal(t, []string{"kimi-k3.1-pro is not available with this API key; kimi-k3 answers."}, out.Notes)
+			assert.Equal(t, []string{"kimi-k3.1-pro", "kimi-k3", "kimi-k3"}, asked)
+		})
+	})
+	t.Run("by another vendor's where it has none", func(t *testing.T) {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			var asked []string
+			var ids []string
+			for _, m := range b.reg.Catalog().Models("kimi") {
+				ids = append(ids, m.ID)
+			}
+			b.kimi.ChatFunc = lacks(answers("yes"), &asked, ids...)
+			b.glm.ChatFunc = answers("GLM's")
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassFile), files())
+			require.NoError(t, err)
+			assert.Equal(t, "GLM's", out.Response.Content)
+			assert.Equal(t, "model_not_found", out.Fallback.Reason)
+			assert.Equal(t, "glm-5.3", out.Fallback.To)
+			assert.Equal(t, slices.Compact(slices.Clone(asked)), asked, "no model is asked twice")
+		})
+	})
+	t.Run("not by another vendor's where fallback is off", func(t *testing.T) {
+		inBubble(t, func(c *config.Config) { c.Calls.FallbackOnFailure = false }, func(t *testing.T, b *bench) {
+			b.kimi.ChatFunc = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+				return nil, notFound()
+			}
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassFile), files())
+			assert.Equal(t, providers.KindModelNotFound, failure(t, err).Kind)
+			assert.Equal(t, "kimi", out.Model.Provider)
+			assert.Nil(t, out.Fallback)
+		})
+	})
+	t.Run("never where the caller named it", func(t *testing.T) {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			var asked []string
+			b.kimi.ChatFunc = lacks(answers("yes"), &asked, "kimi-k3.1-pro")
+			_, err := b.caller.Call(b.inClass(t.Context(), config.ClassFile), ask("kimi-k3.1-pro"))
+			assert.Equal(t, providers.KindModelNotFound, failure(t, err).Kind)
+			assert.Equal(t, []string{"kimi-k3.1-pro"}, asked)
+		})
+	})
+}

@@ -32,6 +32,8 @@ type Catalog struct {
 	mu     sync.RWMutex
 	models []providers.Model // in the order of the file, additions last
 	byName map[string]int    // lower-case id or alias to index
+	// refused are the ids that a vendor has answered not to have, whatever its list says.
+	refused map[string]bool
 }
 
 // NewCatalog reads the embedded rows and lays the rows of a MODELS_FILE over them; file "" means none. A row with a
@@ -85,7 +87,7 @@ func readModels(text []byte) (models []providers.Model, err error) {
 
 // catalogOf makes a catalogue of models.
 func catalogOf(models []providers.Model) (*Catalog, error) {
-	c := &Catalog{now: time.Now, byName: map[string]int{}}
+	c := &Catalog{now: time.Now, byName: map[string]int{}, refused: map[string]bool{}}
 	for _, m := range models {
 		if err := c.add(m); err != nil {
 			return nil, fmt.Errorf("model %q: %w", m.ID, err)
@@ -237,13 +239,22 @@ func unlisted(provider, id string) providers.Model {
 	}
 }
 
-// Learn adds what a vendor's own model list says: an id that the catalogue lacks becomes an Unlisted model with what
-// the list tells about it. Known rows stay as they are, since lists tell less than the catalogue.
+// Learn takes what a vendor's own model list says. An id that the catalogue lacks becomes an Unlisted model with what the
+// list says about it; known rows keep their facts, since lists say less than the catalogue. A known model that the list
+// lacks is marked Unavailable; an empty list (a vendor without one) says nothing.
 func (c *Catalog) Learn(provider string, listed []providers.Model) {
+	if len(listed) == 0 {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	seen := map[int]bool{}
 	for _, l := range listed {
-		if _, known := c.byName[strings.ToLower(l.ID)]; known || l.ID == "" {
+		if l.ID == "" {
+			continue
+		}
+		if i, known := c.byName[strings.ToLower(l.ID)]; known {
+			seen[i] = true
 			continue
 		}
 		m := unlisted(provider, l.ID)
@@ -254,7 +265,37 @@ func (c *Catalog) Learn(provider string, listed []providers.Model) {
 			m.MaxOutput = l.MaxOutput
 		}
 		m.Images, m.Functions, m.Thinking = l.Images, l.Functions, l.Thinking
+		seen[len(c.models)] = true
 		_ = c.add(m) // the name is free: it was looked up under this lock
+	}
+	for i := range c.models {
+		if m := &c.models[i]; m.Provider == provider {
+			m.Unavailable = !seen[i] || c.refused[m.ID]
+		}
+	}
+}
+
+// MarkRefused marks a model that the vendor has just answered not to have.
+func (c *Catalog) MarkRefused(m providers.Model) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused[m.ID] = true
+	if i, known := c.byName[strings.ToLower(m.ID)]; known {
+		c.models[i].Unavailable = true
+	}
+}
+
+// MarkServed takes the marks from a model that has just answered.
+func (c *Catalog) MarkServed(m providers.Model) {
+	c.mu.RLock()
+	i, known := c.byName[strings.ToLower(m.ID)]
+	marked := known && c.models[i].Unavailable
+	c.mu.RUnlock()
+	if marked {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.refused, m.ID)
+		c.models[i].Unavailable = false
 	}
 }
 

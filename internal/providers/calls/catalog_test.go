@@ -99,15 +99,10 @@ func TestCurrentFollowsRetirements(t *testing.T) {
 		{"2026-06-01", "glm-5.3", "glm-5.3", nil},
 		{"2026-06-01", "kimi-k2.6", "kimi-k2.6", nil},
 		{"2026-11-23", "kimi-k2.6", "kimi-k2.6", []string{"kimi-k2.6 retires on 2026-12-31; use kimi-k3.1-pro instead."}},
-		{"2026-11-23", "kimi-k2.5", "kimi-k2.6", []string{
-			"kimi-k2.5 was retired on 2026-08-31; kimi-k2.6 answers in its place.",
-			"kimi-k2.6 retires on 2026-12-31; use kimi-k3.1-pro instead.",
-		}},
 		{"2026-12-31", "kimi-k2.6", "kimi-k3.1-pro", []string{"kimi-k2.6 was retired on 2026-12-31; kimi-k3.1-pro answers in its place."}},
-		{"2027-01-15", "kimi-k2", "kimi-k3.1-pro", []string{
-			"kimi-k2-0905-preview was retired on 2026-05-25; kimi-k2.6 answers in its place.",
-			"kimi-k2.6 was retired on 2026-12-31; kimi-k3.1-pro answers in its place.",
-		}},
+		{"2026-11-23", "kimi-k2.5", "kimi-k3", []string{"kimi-k2.5 was retired on 2026-08-31; kimi-k3 answers in its place."}},
+		{"2026-11-23", "moonshot-v1-8k", "kimi-k3", []string{"moonshot-v1-8k was retired on 2026-08-31; kimi-k3 answers in its place."}},
+		{"2026-11-23", "kimi-latest-128k", "kimi-k3", []string{"kimi-latest was retired on 2026-01-28; kimi-k3 answers in its place."}},
 	} {
 		catalog, err := NewCatalog("")
 		require.NoError(t, err)
@@ -118,6 +113,19 @@ func TestCurrentFollowsRetirements(t *testing.T) {
 		assert.Equal(t, c.want, current.ID, "%s on %s", c.name, c.today)
 		assert.Equal(t, c.notes, notes, "%s on %s", c.name, c.today)
 	}
+}
+
+func TestCurrentFollowsAChainOfRetirements(t *testing.T) {
+	catalog, err := NewCatalog(write(t, `[{"id":"kimi-k2.5","replacement":"kimi-k2.6"}]`))
+	require.NoError(t, err)
+	catalog.SetNow(at("2027-01-15"))
+	m, _ := catalog.Lookup("kimi-k2.5")
+	current, notes := catalog.Current(m)
+	assert.Equal(t, "kimi-k3.1-pro", current.ID)
+	assert.Equal(t, []string{
+		"kimi-k2.5 was retired on 2026-08-31; kimi-k2.6 answers in its place.",
+		"kimi-k2.6 was retired on 2026-12-31; kimi-k3.1-pro answers in its place.",
+	}, notes)
 }
 
 func TestRetiring(t *testing.T) {
@@ -199,6 +207,36 @@ func TestLearnAddsWhatIsUnknown(t *testing.T) {
 	}, m)
 	m, ok := catalog.Lookup("oddly-named")
 	assert.True(t, ok && m.Unlisted && m.Provider == "kimi")
+}
+
+func TestAListMarksWhatItLacks(t *testing.T) {
+	catalog, err := NewCatalog("")
+	require.NoError(t, err)
+	unavailable := func(name string) bool {
+		m, ok := catalog.Lookup(name)
+		require.True(t, ok)
+		return m.Unavailable
+	}
+	catalog.Learn("kimi", nil)
+	assert.False(t, unavailable("kimi-k3"), "a vendor without a list says nothing")
+	catalog.Learn("kimi", []providers.Model{{ID: "Kimi-K3"}, {ID: "kimi-k4"}})
+	assert.True(t, unavailable("kimi-k3.1-pro"))
+	assert.False(t, unavailable("kimi-k3"))
+	assert.False(t, unavailable("kimi-k4"))
+	assert.False(t, unavailable("glm-5.3"), "another vendor's list")
+	catalog.Learn("kimi", []providers.Model{{ID: "kimi-k3.1-pro"}})
+	assert.False(t, unavailable("kimi-k3.1-pro"), "a later list decides again")
+
+	pro, _ := catalog.Lookup("kimi-k3.1-pro")
+	catalog.MarkRefused(pro)
+	catalog.Learn("kimi", []providers.Model{{ID: "kimi-k3.1-pro"}})
+	assert.True(t, unavailable("kimi-k3.1-pro"), "what the vendor answered counts more than its list")
+	catalog.MarkServed(pro)
+	assert.False(t, unavailable("kimi-k3.1-pro"))
+	catalog.Learn("kimi", []providers.Model{{ID: "kimi-k3.1-pro"}})
+	assert.False(t, unavailable("kimi-k3.1-pro"))
+	catalog.MarkRefused(providers.Model{ID: "kimi-unheard-of"}) // a name that a caller gave
+	catalog.MarkServed(providers.Model{ID: "kimi-unheard-of"})
 }
 
 func TestCost(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -143,14 +144,18 @@ func mayRetry(e *providers.Error, sent, attempts int) bool {
 	return e.Retry && e.Kind != providers.KindTimeout && sent < attempts
 }
 
-// mayFallBack reports whether the next candidate is asked after a failure; a model that the caller named is the only
-// candidate. The failure must be a retryable one or an overload, and no exceeded limit; nothing of an answer may have
-// arrived; and the call must have time for an attempt.
+// mayFallBack reports whether another candidate is asked after a failure; a model that the caller named is the only
+// candidate. Nothing of an answer may have arrived, and the call must have time for an attempt. A model that the vendor
+// does not have is always replaced, if only by another of that vendor; any other failure must be a retryable one or an
+// overload, and no exceeded limit.
 func (g *Generation) mayFallBack(e *providers.Error) bool {
-	return g.c.cfg.Calls.FallbackOnFailure &&
-		(e.Retry || e.Kind == providers.KindOverloaded) && e.Kind != providers.KindTimeout &&
-		!g.view().arrived && g.ctx.Err() == nil &&
-		(!g.deadline.bounded || time.Until(g.deadline.answerBy) > minAttempt)
+	if g.view().arrived || g.ctx.Err() != nil || g.deadline.bounded && time.Until(g.deadline.answerBy) <= minAttempt {
+		return false
+	}
+	if e.Kind == providers.KindModelNotFound {
+		return !Named(g.call.Model)
+	}
+	return g.c.cfg.Calls.FallbackOnFailure && (e.Retry || e.Kind == providers.KindOverloaded) && e.Kind != providers.KindTimeout
 }
 
 // state is everything about a generation that changes. Beside control, nothing in it decides.
@@ -281,22 +286,44 @@ func (g *Generation) recoverPanic() {
 
 // tryCandidates asks the first candidate and, after a failure, the next where mayFallBack allows it.
 func (g *Generation) tryCandidates(list []Candidate) (*providers.ChatResponse, error) {
+	tried := map[string]bool{}
 	for {
 		c := list[0]
+		tried[c.Model.ID] = true
 		resp, err := g.runToolRounds(c)
 		failure := asError(err)
 		if err == nil || failure != nil { // else it is Build's, and no vendor was asked
-			g.c.reg.recordResult(c.Model.Provider, g.vendorFailure(failure))
+			g.c.reg.recordResult(c.Model, g.vendorFailure(failure))
 		}
-		if len(list) < 2 || failure == nil || !g.mayFallBack(failure) {
+		if failure == nil || !g.mayFallBack(failure) {
 			return resp, err
 		}
-		list = list[1:]
-		g.update(func(s *state) {
-			s.out.Fallback = &providers.Fallback{From: c.Model.ID, To: list[0].Model.ID, Reason: string(failure.Kind)}
-		})
-		g.emit(providers.PhaseFallback, 0)
+		list = g.remaining(list[1:], c, failure, tried)
+		if len(list) == 0 {
+			return resp, err
+		}
+		if list[0].Model.Provider != c.Model.Provider {
+			g.update(func(s *state) {
+				s.out.Fallback = &providers.Fallback{From: c.Model.ID, To: list[0].Model.ID, Reason: string(failure.Kind)}
+			})
+			g.emit(providers.PhaseFallback, 0)
+		}
 	}
+}
+
+// remaining lists the candidates after one that failed. Where the vendor does not have the model, who may answer is
+// decided again, since that vendor may have another.
+func (g *Generation) remaining(list []Candidate, failed Candidate, e *providers.Error, tried map[string]bool) []Candidate {
+	if e.Kind != providers.KindModelNotFound {
+		return list
+	}
+	list, err := g.c.reg.Resolve(g.call.query())
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(list, func(c Candidate) bool {
+		return tried[c.Model.ID] || c.Model.Provider != failed.Model.Provider && !g.c.cfg.Calls.FallbackOnFailure
+	})
 }
 
 // vendorFailure is the failure as far as it is the vendor's: a limit of ours that ended an answer in the middle is not.

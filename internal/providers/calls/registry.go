@@ -206,18 +206,25 @@ func (r *Registry) disallowed(m providers.Model) *providers.Error {
 }
 
 // recordResult remembers how a vendor's last call went; err nil means well. Failures that are the request's own fault say
-// nothing about the vendor.
-func (r *Registry) recordResult(provider string, err *providers.Error) {
+// nothing about the vendor, and a refused model only about the model.
+func (r *Registry) recordResult(m providers.Model, err *providers.Error) {
+	switch {
+	case err == nil:
+		r.catalog.MarkServed(m)
+	case err.Kind == providers.KindModelNotFound:
+		r.catalog.MarkRefused(m)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
-		delete(r.failed, provider)
+		delete(r.failed, m.Provider)
 		return
 	}
 	switch err.Kind {
-	case providers.KindInvalidRequest, providers.KindContextLength, providers.KindContentFiltered, providers.KindModelNotFound, providers.KindTooLarge, providers.KindCancelled:
+	case providers.KindInvalidRequest, providers.KindContextLength, providers.KindContentFiltered, providers.KindModelNotFound,
+		providers.KindTooLarge, providers.KindCancelled:
 	default:
-		r.failed[provider] = r.now()
+		r.failed[m.Provider] = r.now()
 	}
 }
 

@@ -81,10 +81,22 @@ func TestResolve(t *testing.T) {
 			[]string{"glm-5.3-flash", "kimi-k3.1-pro"},
 			[]string{"glm-4.6, which answered before, cannot take this request; glm-5.3-flash answers."},
 		},
+		{
+			"too long for the fast model: the other category's", func(c *config.Config) { c.GLM.SpeedModel, c.GLM.QualityModel = "glm-4.6", "glm-5.2" },
+			calls.Query{Provider: "glm", Category: providers.CategoryFast, Needs: providers.Needs{Tokens: 300_000}},
+			[]string{"glm-5.2"},
+			nil,
+		},
+		{
+			"images for the quality model: the other category's", func(c *config.Config) { c.GLM.SpeedModel = "glm-4.6v" },
+			calls.Query{Provider: "glm", Category: providers.CategoryReasoning, Needs: providers.Needs{Images: true}},
+			[]string{"glm-4.6v"},
+			nil,
+		},
 		{"a named model is alone", nil, calls.Query{Model: "GLM-4.6", Prefer: "kimi-k3"}, []string{"glm-4.6"}, nil},
-		{"an alias of a retired name", nil, calls.Query{Model: "kimi-k2"}, []string{"kimi-k2.6"}, []string{
-			"kimi-k2 is another name of kimi-k2-0905-preview.",
-			"kimi-k2-0905-preview was retired on 2026-05-25; kimi-k2.6 answers in its place.",
+		{"an alias of a retired name", nil, calls.Query{Model: "kimi-k2"}, []string{"kimi-k3"}, []string{
+			"kimi-k2 is an alias of kimi-k2-0905-preview.",
+			"kimi-k2-0905-preview was retired on 2026-05-25; kimi-k3 answers in its place.",
 		}},
 		{
 			"a name that nobody listed", nil,
@@ -95,7 +107,7 @@ func TestResolve(t *testing.T) {
 		{
 			"allowed by an alias of its predecessor", func(c *config.Config) { c.Kimi.AllowedModels = []string{"kimi-k2"} },
 			calls.Query{Provider: "kimi"},
-			[]string{"kimi-k2.6"},
+			[]string{"kimi-k3"},
 			nil,
 		},
 	} {
@@ -112,6 +124,55 @@ func TestResolve(t *testing.T) {
 			if c.name != "allowed by an alias of its predecessor" {
 				assert.Equal(t, c.notes, list[0].Notes)
 			}
+		})
+	}
+}
+
+// TestAutoSkipsWhatTheKeyLacks: a key without the newest model works.
+func TestAutoSkipsWhatTheKeyLacks(t *testing.T) {
+	listed := func(ids ...string) (list []providers.Model) {
+		for _, id := range ids {
+			list = append(list, providers.Model{ID: id, Thinking: providers.Thinking{Always: id == "k3"}})
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name  string
+		kimi  []providers.Model // its list
+		query calls.Query
+		want  []string
+		note  string // of the Kimi model
+	}{
+		{
+			"the next model of that vendor", listed("kimi-k3", "kimi-k2.6"), calls.Query{Category: providers.CategoryFiles},
+			[]string{"kimi-k3", "glm-5.3"}, "kimi-k3.1-pro is not available with this API key; kimi-k3 answers.",
+		},
+		{
+			"one that fits", listed("glm-4.6", "kimi-k2.6"), calls.Query{Provider: "kimi", Needs: providers.Needs{Tokens: 200_000}},
+			[]string{"kimi-k2.6"}, "kimi-k3.1-pro is not available with this API key; kimi-k2.6 answers.",
+		},
+		{
+			"what only the list has, where it thinks", listed("text-embedding", "k3"), calls.Query{Provider: "kimi"},
+			[]string{"k3"}, "kimi-k3.1-pro is not available with this API key; k3 answers.",
+		},
+		{"nothing at all: the vendor is left out", listed("text-embedding"), calls.Query{Category: providers.CategoryFiles}, []string{"glm-5.3"}, ""},
+		{"... but not where it is the only one", listed("text-embedding"), calls.Query{Provider: "kimi"}, []string{"kimi-k3.1-pro"}, ""},
+		{"a named model is asked all the same", listed("kimi-k3"), calls.Query{Model: "kimi-k3.1-pro"}, []string{"kimi-k3.1-pro"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := setUp(t, nil)
+			b.reg.Catalog().SetNow(on("2026-10-01"))
+			b.reg.Catalog().Learn("kimi", c.kimi)
+			list, err := b.reg.Resolve(c.query)
+			require.NoError(t, err)
+			var ids []string
+			for _, candidate := range list {
+				ids = append(ids, candidate.Model.ID)
+				if c.note != "" && candidate.Model.Provider == "kimi" {
+					assert.Contains(t, candidate.Notes, c.note)
+				}
+			}
+			assert.Equal(t, c.want, ids)
 		})
 	}
 }
@@ -135,7 +196,7 @@ func TestResolveRefusals(t *testing.T) {
 		{"a slip", nil, calls.Query{Model: "gml-5.3"}, providers.KindModelNotFound, []string{"gml-5.3", "Did you mean glm-5.3"}},
 		{"a model that is not allowed", func(c *config.Config) { c.GLM.AllowedModels = []string{"glm-4.6"} }, calls.Query{Model: "glm-5"}, providers.KindModelNotFound, []string{"GLM_ALLOWED_MODELS", "glm-4.6"}},
 		{"a blind model and images", nil, calls.Query{Model: "glm-5.3", Needs: providers.Needs{Images: true}}, providers.KindInvalidRequest, []string{"glm-5.3 cannot see images"}},
-		{"the other vendor's model", nil, calls.Query{Model: "glm-5.3", Provider: "kimi"}, providers.KindInvalidRequest, []string{"glm-5.3 is no model of Kimi"}},
+		{"the other vendor's model", nil, calls.Query{Model: "glm-5.3", Provider: "kimi"}, providers.KindInvalidRequest, []string{"glm-5.3 is not a Kimi"}},
 		{"no model sees", func(c *config.Config) { c.Kimi.APIKey, c.GLM.AllowedModels = "", []string{"glm-4.6"} }, calls.Query{Needs: providers.Needs{Images: true}}, providers.KindInvalidRequest, []string{"see images"}},
 		{"no window is that wide", nil, calls.Query{Needs: providers.Needs{Tokens: 5_000_000}}, providers.KindInvalidRequest, []string{"5000000 tokens"}},
 		{"no such provider", nil, calls.Query{Provider: "openai"}, providers.KindInvalidRequest, []string{"openai"}},

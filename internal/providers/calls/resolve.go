@@ -70,7 +70,7 @@ func (r *Registry) named(name, provider string, keyless bool) (Candidate, *provi
 	}
 	current, notes := r.catalog.Current(m)
 	if !strings.EqualFold(strings.TrimSpace(name), m.ID) {
-		notes = append([]string{fmt.Sprintf("%s is another name of %s.", strings.TrimSpace(name), m.ID)}, notes...)
+		notes = append([]string{fmt.Sprintf("%s is an alias of %s.", strings.TrimSpace(name), m.ID)}, notes...)
 	}
 	if current.Unlisted {
 		notes = append(notes, fmt.Sprintf("%s is not in the catalogue: what it can do is guessed cautiously.", current.ID))
@@ -79,7 +79,7 @@ func (r *Registry) named(name, provider string, keyless bool) (Candidate, *provi
 		v, _ := vendorNamed(provider)
 		return Candidate{}, &providers.Error{
 			Kind: providers.KindInvalidRequest, Provider: provider, Model: current.ID,
-			Message: fmt.Sprintf("%s is no model of %s, whose tool this is.", current.ID, v.title),
+			Message: fmt.Sprintf("%s is not a %s model, and this tool asks only those.", current.ID, v.title),
 			Hint:    "Leave the model out, or name one of that vendor's.",
 		}
 	}
@@ -111,15 +111,24 @@ func unfit(m providers.Model, n providers.Needs) *providers.Error {
 // vendor the first that fits stays. Of those that are chosen by category, a vendor whose last call failed lately comes
 // second.
 func (r *Registry) automatic(q Query) []Candidate {
-	var chosen []Candidate
+	var chosen, lacking []Candidate
 	pick := func(name string) {
 		c, err := r.named(name, "", q.keyless)
 		if err != nil || q.Provider != "" && c.Model.Provider != q.Provider || !fits(c.Model, q.Needs) {
 			return
 		}
-		if !slices.ContainsFunc(chosen, func(have Candidate) bool { return have.Model.Provider == c.Model.Provider }) {
-			chosen = append(chosen, c)
+		if slices.ContainsFunc(chosen, func(have Candidate) bool { return have.Model.Provider == c.Model.Provider }) {
+			return
 		}
+		if c.Model.Unavailable {
+			other, found := r.substitute(c.Model, q)
+			if !found {
+				lacking = append(lacking, c)
+				return
+			}
+			c = other
+		}
+		chosen = append(chosen, c)
 	}
 	if Named(q.Prefer) {
 		pick(q.Prefer)
@@ -153,10 +162,25 @@ func (r *Registry) automatic(q Query) []Candidate {
 		}
 		return 1
 	})
+	if len(chosen) == 0 && len(lacking) > 0 {
+		chosen = lacking[:1] // nothing better is known, and a vendor's list may be incomplete
+	}
 	if replaced && len(chosen) > 0 {
 		chosen[0].Notes = append(chosen[0].Notes, fmt.Sprintf("%s, which answered before, cannot take this request; %s answers.", q.Prefer, chosen[0].Model.ID))
 	}
 	return chosen
+}
+
+// substitute is the next model of the same vendor that its key has and that fits, for one that it lacks.
+func (r *Registry) substitute(lacking providers.Model, q Query) (Candidate, bool) {
+	for _, name := range r.others() {
+		c, err := r.named(name, lacking.Provider, q.keyless)
+		if err == nil && !c.Model.Unavailable && fits(c.Model, q.Needs) {
+			c.Notes = append([]string{fmt.Sprintf("%s is not available with this API key; %s answers.", lacking.ID, c.Model.ID)}, c.Notes...)
+			return c, true
+		}
+	}
+	return Candidate{}, false
 }
 
 // configured lists the vendors' models for a category, in the order in which they are tried. A tool that is bound to
@@ -184,15 +208,19 @@ func otherCategory(c providers.Category) providers.Category {
 	return providers.CategoryFast
 }
 
-// others lists what else may answer: the models that the operator allowed, in his order, then those that are known to be
-// served and fit for general work, in the catalogue's order, the ones that end soon last.
+// others lists what else may answer: the models that the operator allowed, in that order; then those that are known to be
+// served and fit for general work, in the catalogue's order; then those that retire soon; then what only the vendor's own
+// list has.
 func (r *Registry) others() []string {
-	var allowed, active, retiring []string
+	var allowed, active, retiring, learned []string
 	for _, v := range vendors() {
 		allowed = append(allowed, v.settings(r.cfg).AllowedModels...)
 	}
 	for _, m := range r.catalog.Models("") {
 		switch {
+		case m.Unlisted && m.Thinking.Thinks(): // lists name other models than chat models too, but those don't think
+
+			learned = append(learned, m.ID)
 		case !m.Functions || r.catalog.Retired(m):
 		case m.Status == providers.StatusActive:
 			active = append(active, m.ID)
@@ -200,7 +228,7 @@ func (r *Registry) others() []string {
 			retiring = append(retiring, m.ID)
 		}
 	}
-	return slices.Concat(allowed, active, retiring)
+	return slices.Concat(allowed, active, retiring, learned)
 }
 
 // fits tells whether a model that is chosen for the caller can take the request. What is unknown counts as missing.
