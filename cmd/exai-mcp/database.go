@@ -55,13 +55,16 @@ func (d *database) begin() *opening {
 	d.latest = o
 	d.attempts.Go(func() {
 		start := time.Now()
-		o.store, o.err = store.Open(d.ctx, d.settings)
+		o.store, o.err = store.OpenOrRemember(d.ctx, d.settings)
 		o.ended = time.Now()
 		close(o.done)
 		switch {
 		case o.err == nil:
 			d.log.Info("database open", zap.String("kind", o.store.Backend()), zap.String("where", o.store.Location()),
-				zap.Duration("took", o.ended.Sub(start)))
+				zap.Float64("took_secs", o.ended.Sub(start).Seconds()))
+			for _, warning := range o.store.Warnings() {
+				d.log.Warn(warning)
+			}
 		case d.ctx.Err() == nil: // else it was ended by close, which is no failure
 			d.log.Error("the database could not be opened; the next call that needs it tries again", zap.Error(o.err))
 		}

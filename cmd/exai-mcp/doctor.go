@@ -239,6 +239,9 @@ func checkDatabase(ctx context.Context, r *report, p *program) {
 		r.fail("until it opens, nothing is remembered from one call to the next", "database: %v", err)
 	} else {
 		r.ok("database %s at %s (%s)", s.Backend(), s.Location(), time.Since(start).Round(time.Millisecond))
+		for _, warning := range s.Warnings() {
+			r.note("database: %s", warning)
+		}
 	}
 }
 

@@ -147,6 +147,20 @@ type Filter struct {
 	Offset int
 }
 
+// Temporary is an ability of a Store that may end with its process although the configuration asks for a database.
+type Temporary interface {
+	// Temporary says why everything in the Store ends with the process; "" where that is not so, or was asked for.
+	Temporary() string
+}
+
+// TemporaryReason says why a Store is temporary; "" where it is not.
+func TemporaryReason(s Store) string {
+	if t, ok := s.(Temporary); ok {
+		return t.Temporary()
+	}
+	return ""
+}
+
 // Store keeps conversations. Implementations are safe for concurrent use, also by several processes on one database; every
 // method gives up when ctx ends.
 type Store interface {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pressly/goose/v3"
@@ -20,16 +21,10 @@ const migrationsTable = "exai_migrations"
 
 // migrate checks that the tables found are ours and brings them up to date. The caller keeps other processes out.
 func (s *Store) migrate(ctx context.Context) error {
-	found, err := s.d.tables(ctx, s.write)
-	if err != nil {
-		return fmt.Errorf("read the tables: %w", err)
-	}
-	if err := s.checkTables(found); err != nil {
+	ready, err := s.inspect(ctx)
+	if err != nil || ready {
 		return err
 	}
-	s.uuidConversationIDs = slices.ContainsFunc(found, func(c column) bool {
-		return strings.HasPrefix(c.table, "exai_issue") && strings.HasSuffix(c.name, "conversation_id") && c.kind == "uuid"
-	})
 	files, err := fs.Sub(migrations, "migrations/"+s.d.migrations)
 	if err != nil {
 		return fmt.Errorf("embedded migrations: %w", err)
@@ -46,6 +41,46 @@ func (s *Store) migrate(ctx context.Context) error {
 		return fmt.Errorf("bring the tables up to date: %w", err)
 	}
 	return nil
+}
+
+// inspect checks that the tables found are ours, and reports whether they are as new as this program needs them. Newer ones
+// are used too, since later migrations only add to them.
+func (s *Store) inspect(ctx context.Context) (ready bool, err error) {
+	found, err := s.d.tables(ctx, s.write)
+	if err != nil {
+		return false, fmt.Errorf("read the tables: %w", err)
+	}
+	if err := s.checkTables(found); err != nil {
+		return false, err
+	}
+	s.uuidConversationIDs = slices.ContainsFunc(found, func(c column) bool {
+		return strings.HasPrefix(c.table, "exai_issue") && strings.HasSuffix(c.name, "conversation_id") && c.kind == "uuid"
+	})
+	if !slices.ContainsFunc(found, func(c column) bool { return c.table == migrationsTable }) {
+		return false, nil
+	}
+	var version int
+	if err := s.write.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM `+migrationsTable).Scan(&version); err != nil {
+		return false, fmt.Errorf("read the tables' version: %w", err)
+	}
+	latest, err := latestMigration(s.d.migrations)
+	if err != nil {
+		return false, err
+	}
+	if version > latest {
+		s.warn("the tables at %s are of a newer exai-mcp (version %d, this one knows %d); update this one", s.d.where, version, latest)
+	}
+	return version >= latest, nil
+}
+
+// latestMigration is the version that the last file of a migrations folder leads to.
+func latestMigration(folder string) (int, error) {
+	files, err := fs.ReadDir(migrations, "migrations/"+folder)
+	if err != nil || len(files) == 0 {
+		return 0, fmt.Errorf("embedded migrations in %s: %w", folder, err)
+	}
+	number, _, _ := strings.Cut(files[len(files)-1].Name(), "_")
+	return strconv.Atoi(number)
 }
 
 // column is one column of a table that is there.

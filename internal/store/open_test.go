@@ -74,7 +74,7 @@ func TestOpenRefusals(t *testing.T) {
 	}
 	sqlite := func(t *testing.T, statements ...string) config.Conversations {
 		return folder(t, func(dir string) {
-			db := sql.OpenDB(sqliteAt(fileURI(filepath.Join(dir, "exai.db"))))
+			db := sql.OpenDB(sqliteAt(fileURI(filepath.Join(dir, "exai.db")), nil))
 			defer db.Close()
 			for _, st := range statements {
 				_, err := db.ExecContext(t.Context(), st)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,19 +43,48 @@ func openPostgres(ctx context.Context, dsn config.Secret) (*Store, error) {
 	if _, ok := c.RuntimeParams["application_name"]; !ok {
 		c.RuntimeParams["application_name"] = "exai-mcp"
 	}
+	dropped := dropClientSettings(c.RuntimeParams)
 	db := stdlib.OpenDB(*c)
-	db.SetMaxOpenConns(8) // Supabase's smallest pools have 15 for everybody
-	db.SetMaxIdleConns(4)
-	db.SetConnMaxIdleTime(time.Minute)
+	// The smallest databases take 15 connections from everybody, and every agent's window has its own server. So one that
+	// idles gives its connections back.
+	db.SetMaxOpenConns(4)
+	db.SetMaxIdleConns(0) // until it is open: many servers begin at once
+	db.SetConnMaxIdleTime(maxIdleConnection)
 	s := newStore(db, db, dialect{
 		name: "postgres", where: fmt.Sprintf("%s:%d/%s", c.Host, c.Port, c.Database), migrations: "postgres",
 		lock: `SELECT pg_advisory_xact_lock($1)`, share: `SELECT pg_advisory_xact_lock_shared($1)`,
 		tables: postgresTables, array: postgresArray,
 	})
+	if len(dropped) > 0 {
+		s.warn("DATABASE_URL has settings of other programs, which were left out: %s", strings.Join(dropped, ", "))
+	}
 	if err := s.migratePostgres(ctx); err != nil {
 		return nil, errors.Join(explainPostgres(s.d.where, err), s.Close())
 	}
+	db.SetMaxIdleConns(2)
 	return s, nil
+}
+
+// maxIdleConnection is how long a connection stays open after use: over the calls of one tool call, not longer.
+const maxIdleConnection = 2 * time.Second
+
+// clientSettings are URL parameters of ORMs and connection pools, which the server refuses as unknown. pool_ begins those
+// of pgx's own pool, which is not used here.
+var clientSettings = []string{
+	"pgbouncer", "supa", "schema", "connection_limit", "pool_timeout", "sslaccept", "socket_timeout", "statement_cache_size",
+	"workaround", "uselibpqcompat",
+}
+
+// dropClientSettings removes what only a client understands from the settings for the server, and names it.
+func dropClientSettings(params map[string]string) (dropped []string) {
+	for name := range params {
+		if slices.Contains(clientSettings, strings.ToLower(name)) || strings.HasPrefix(name, "pool_") {
+			delete(params, name)
+			dropped = append(dropped, name)
+		}
+	}
+	slices.Sort(dropped)
+	return dropped
 }
 
 // migratePostgres migrates while a transaction of its own holds a lock. The lock is the transaction's, not the session's,
@@ -61,12 +92,20 @@ func openPostgres(ctx context.Context, dsn config.Secret) (*Store, error) {
 // take all of a pooler's connections, and the one that migrates needs two.
 func (s *Store) migratePostgres(ctx context.Context) error {
 	for mine := false; ; {
-		err := s.inTx(ctx, "prepare the database", func(tx *sql.Tx) error {
-			err := tx.QueryRowContext(ctx, `SELECT pg_try_advisory_xact_lock($1)`, lockMigrate).Scan(&mine)
-			if err != nil || !mine {
+		var ready bool
+		err := s.withRetry(ctx, "prepare the database", func() (err error) {
+			if err := checkUnique(ctx, s.write); err != nil {
 				return err
 			}
-			if err := checkUnique(ctx, tx); err != nil {
+			ready, err = s.inspect(ctx)
+			return err
+		})
+		if err != nil || ready {
+			return err
+		}
+		err = s.inTx(ctx, "prepare the database", func(tx *sql.Tx) error {
+			err := tx.QueryRowContext(ctx, `SELECT pg_try_advisory_xact_lock($1)`, lockMigrate).Scan(&mine)
+			if err != nil || !mine {
 				return err
 			}
 			return s.migrate(ctx)
@@ -74,7 +113,7 @@ func (s *Store) migratePostgres(ctx context.Context) error {
 		if err != nil || mine {
 			return err
 		}
-		if err := pause(ctx, time.Duration(10+rand.IntN(40))*time.Millisecond); err != nil {
+		if err := pause(ctx, time.Duration(20+rand.IntN(200))*time.Millisecond); err != nil {
 			return fmt.Errorf("wait for another process to prepare the database: %w", err)
 		}
 	}
@@ -110,6 +149,22 @@ func postgresBusy(err error) bool {
 	return false
 }
 
+// connectionRefused reports whether the server takes no connection just now: it has as many as it may, is starting or
+// stopping, or is being started again.
+func connectionRefused(err error) bool {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		switch e.Code {
+		case "53300", "57P03": // too many connections, cannot connect now
+			return true
+		}
+		// Poolers have no code of their own for it: Supabase's says XX000, PgBouncer 08P01.
+		text := strings.ToLower(e.Message)
+		return strings.Contains(text, "max clients") || strings.Contains(text, "no more connections allowed")
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
 // connectionLost reports whether the connection ended under work that certainly left nothing behind. Poolers end idle ones as
 // they like.
 func connectionLost(err error) bool {
@@ -141,6 +196,8 @@ func explainPostgres(where string, err error) error {
 		return fmt.Errorf("the server at %s has no such database: %s", where, e.Message)
 	case errors.As(err, &e) && e.Code == "42501":
 		return fmt.Errorf("the user of DATABASE_URL may not do this at %s: %s; use the tables' owner (%w)", where, e.Message, err)
+	case connectionRefused(err) && !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("the database at %s takes no more connections; close some, or raise its limit (%w)", where, err)
 	case errors.As(err, &refused):
 		return fmt.Errorf("the database at %s cannot be reached; check DATABASE_URL and the network (%w)", where, refused.Unwrap())
 	}

@@ -22,6 +22,10 @@ import (
 const (
 	sqliteFile = "exai.db"
 	sqliteLock = "exai.lock"
+
+	commonOptions = "_busy_timeout=5000&_foreign_keys=1&_synchronous=NORMAL"
+	writeOptions  = "?_txlock=immediate&_journal_mode=WAL&" + commonOptions
+	readOptions   = "?_query_only=1&" + commonOptions
 )
 
 // openSQLite opens exai.db in a folder, which it makes when it is missing.
@@ -29,39 +33,23 @@ const (
 // Every connection runs in WAL mode, so that readers and the one writer do not wait for each other. synchronous=NORMAL
 // keeps every acknowledged commit when the process is killed at any moment; a power cut may cost the last ones.
 func openSQLite(ctx context.Context, dir string) (*Store, error) {
-	path, err := prepareFolder(dir)
-	if err != nil {
-		return nil, err
+	if dir == "" {
+		return nil, folderError{errors.New("no state folder: set EXAI_STATE_DIR")}
 	}
-	unlock, err := lockFolder(ctx, dir)
-	if err != nil {
-		return nil, explainSQLite(path, err)
-	}
-	defer unlock()
-
-	const common = "_busy_timeout=5000&_foreign_keys=1&_synchronous=NORMAL"
-	write := sql.OpenDB(sqliteAt(fileURI(path) + "?_txlock=immediate&_journal_mode=WAL&" + common))
+	file := &databaseFile{path: filepath.Join(dir, sqliteFile)}
+	write := sql.OpenDB(sqliteAt(fileURI(file.path)+writeOptions, file))
 	write.SetMaxOpenConns(1) // SQLite has one writer; a queue here is fairer than one in the file's lock
 	write.SetMaxIdleConns(1)
-	read := sql.OpenDB(sqliteAt(fileURI(path) + "?_query_only=1&" + common))
+	read := sql.OpenDB(sqliteAt(fileURI(file.path)+readOptions, file))
 	read.SetMaxOpenConns(4) // each keeps up to 2 MB of pages
 	read.SetMaxIdleConns(2)
 	read.SetConnMaxIdleTime(time.Minute)
 	s := newStore(write, read, dialect{
-		name: "sqlite", where: path, migrations: "sqlite", tables: sqliteTables, array: jsonArray,
+		name: "sqlite", where: file.path, migrations: "sqlite", tables: sqliteTables, array: jsonArray,
 	})
-	err = s.withRetry(ctx, "prepare "+path, func() error {
-		var mode string
-		if err := write.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
-			return err
-		}
-		if mode != "wal" {
-			return fmt.Errorf("its file system cannot share memory between processes (journal mode %s); %s", mode, elsewhere)
-		}
-		return s.migrate(ctx)
-	})
-	if err != nil {
-		return nil, errors.Join(explainSQLite(path, err), s.Close())
+	s.file = file
+	if err := file.open(ctx, s); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
@@ -70,7 +58,7 @@ func openSQLite(ctx context.Context, dir string) (*Store, error) {
 func openMemory(ctx context.Context) (*Store, error) {
 	// The memdb file system shares one database between the connections that name it, and frees it with the last of them:
 	// the anchor keeps it when the pool gives up a connection, as it does after a cancelled query.
-	at := sqliteAt("file:/" + uuid.NewString() + "?vfs=memdb&_txlock=immediate&_foreign_keys=1&_busy_timeout=5000")
+	at := sqliteAt("file:/"+uuid.NewString()+"?vfs=memdb&_txlock=immediate&_foreign_keys=1&_busy_timeout=5000", nil)
 	anchor, err := at.Connect(ctx)
 	if err != nil {
 		return nil, err
@@ -98,13 +86,14 @@ func newStore(write, read *sql.DB, d dialect) *Store {
 
 // connector makes SQLite connections with a driver of our own, so that nothing is registered for the whole process.
 type connector struct {
-	d   *sqlite.Driver
-	dsn string
+	d    *sqlite.Driver
+	dsn  string
+	file *databaseFile // nil: it is not watched
 }
 
 // sqliteAt adds what PostgreSQL has: a lower() that folds every letter, where SQLite's own folds ASCII alone, and
 // clock_timestamp(), the time now.
-func sqliteAt(dsn string) connector {
+func sqliteAt(dsn string, file *databaseFile) connector {
 	d := &sqlite.Driver{}
 	d.MustRegisterDeterministicScalarFunction("lower", 1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
 		if s, ok := args[0].(string); ok {
@@ -115,16 +104,19 @@ func sqliteAt(dsn string) connector {
 	d.MustRegisterScalarFunction("clock_timestamp", 0, func(*sqlite.FunctionContext, []driver.Value) (driver.Value, error) {
 		return stamp(now()).Value()
 	})
-	return connector{d, dsn}
+	return connector{d, dsn, file}
 }
 
 // Connect opens one connection.
 func (c connector) Connect(context.Context) (driver.Conn, error) {
+	if err := c.file.check(); err != nil {
+		return nil, err
+	}
 	conn, err := c.d.Open(c.dsn)
 	if err != nil {
 		return nil, err
 	}
-	return cacheStatements(conn)
+	return cacheStatements(conn, c.file)
 }
 
 // Driver is the connections' driver.
@@ -134,20 +126,17 @@ const elsewhere = "set EXAI_STATE_DIR to a folder on a local disk, or use CONVER
 
 // prepareFolder makes the state folder and the database's file, both for this user alone, and returns the file's path.
 func prepareFolder(dir string) (string, error) {
-	if dir == "" {
-		return "", errors.New("no state folder: set EXAI_STATE_DIR")
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("the state folder cannot be made: %w; %s", err, elsewhere)
+		return "", folderError{fmt.Errorf("the state folder cannot be made: %w; %s", err, elsewhere)}
 	}
 	if kind := networkFS(dir); kind != "" {
-		return "", fmt.Errorf("%s is on a network file system (%s), where SQLite's locks are not safe; %s", dir, kind, elsewhere)
+		return "", folderError{fmt.Errorf("%s is on a network file system (%s), where SQLite's locks are not safe; %s", dir, kind, elsewhere)}
 	}
 	for _, name := range []string{sqliteLock, sqliteFile} {
 		path := filepath.Join(dir, name)
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
-			return "", fmt.Errorf("%s cannot be written: %w; %s", path, err, elsewhere)
+			return "", folderError{fmt.Errorf("%s cannot be written: %w; %s", path, err, elsewhere)}
 		}
 		info, err := f.Stat()
 		if err == nil && info.Mode().Perm()&0o077 != 0 {
@@ -163,7 +152,7 @@ func prepareFolder(dir string) (string, error) {
 // lockFolder keeps other processes from opening the database until unlock: switching to WAL mode and migrating are not
 // safe side by side. SQLite's own lock on an empty file of its own is used, since it works on every system.
 func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
-	db := sql.OpenDB(sqliteAt(fileURI(filepath.Join(dir, sqliteLock)) + "?_txlock=immediate&_busy_timeout=1000"))
+	db := sql.OpenDB(sqliteAt(fileURI(filepath.Join(dir, sqliteLock))+"?_txlock=immediate&_busy_timeout=1000", nil))
 	s := &Store{write: db}
 	var tx *sql.Tx
 	err = s.withRetry(ctx, "wait for another process to open the database", func() error {
@@ -209,7 +198,7 @@ func explainSQLite(path string, err error) error {
 	case lib.SQLITE_NOTADB, lib.SQLITE_CORRUPT:
 		return fmt.Errorf("%s is not a usable SQLite database: move it away, a new one is made then (%w)", path, err)
 	case lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN, lib.SQLITE_PERM:
-		return fmt.Errorf("%s cannot be written; %s (%w)", path, elsewhere, err)
+		return folderError{fmt.Errorf("%s cannot be written; %s (%w)", path, elsewhere, err)}
 	case lib.SQLITE_FULL:
 		return fmt.Errorf("the disk that holds %s is full (%w)", path, err)
 	case lib.SQLITE_IOERR:

@@ -17,6 +17,7 @@ const maxIdleStatements = 32
 type cachingConn struct {
 	sqliteConn
 	idle map[string]*cachedStmt // by their text; none is here while it is in use
+	file *databaseFile          // that it was opened on; nil: it is not watched
 }
 
 // sqliteConn is what database/sql is to see of the driver's connection: not that it runs queries by itself.
@@ -29,12 +30,12 @@ type sqliteConn interface {
 	driver.Validator
 }
 
-func cacheStatements(conn driver.Conn) (driver.Conn, error) {
+func cacheStatements(conn driver.Conn, file *databaseFile) (driver.Conn, error) {
 	c, ok := conn.(sqliteConn)
 	if !ok {
 		return nil, fmt.Errorf("the SQLite driver's %T lacks what database/sql offers", conn)
 	}
-	return &cachingConn{c, map[string]*cachedStmt{}}, nil
+	return &cachingConn{c, map[string]*cachedStmt{}, file}, nil
 }
 
 // PrepareContext takes up a statement that was laid by, or compiles one.
@@ -52,6 +53,14 @@ func (c *cachingConn) PrepareContext(ctx context.Context, query string) (driver.
 		return nil, fmt.Errorf("the SQLite driver's %T lacks what database/sql offers", s)
 	}
 	return &cachedStmt{compiled, c, query}, nil
+}
+
+// ResetSession is called when the connection is taken from its pool, which then closes a connection to a file that is gone.
+func (c *cachingConn) ResetSession(ctx context.Context) error {
+	if c.file.check() != nil {
+		return driver.ErrBadConn
+	}
+	return c.sqliteConn.ResetSession(ctx)
 }
 
 // Close gives up the statements and the connection.

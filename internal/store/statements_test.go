@@ -14,7 +14,7 @@ import (
 // lone is a pool of one connection to a database file, and the connection.
 func lone(t *testing.T, path string) (*sql.Conn, func() *cachingConn) {
 	t.Helper()
-	db := sql.OpenDB(sqliteAt(fileURI(path)))
+	db := sql.OpenDB(sqliteAt(fileURI(path), nil))
 	t.Cleanup(func() { assert.NoError(t, db.Close()) })
 	db.SetMaxOpenConns(1)
 	conn, err := db.Conn(t.Context())

@@ -10,7 +10,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
@@ -19,8 +23,9 @@ import (
 )
 
 var (
-	_ conversation.Store = (*Store)(nil)
-	_ issue.Store        = (*Issues)(nil)
+	_ conversation.Store     = (*Store)(nil)
+	_ conversation.Temporary = (*Store)(nil)
+	_ issue.Store            = (*Issues)(nil)
 )
 
 // Store is an open database. It is a conversation.Store; Issues gives its issue.Store.
@@ -29,9 +34,37 @@ type Store struct {
 	read   *sql.DB // the same as write but for SQLite files
 	d      dialect
 	issues *Issues
+	file   *databaseFile // SQLite's; nil where there is none
 	close  []func() error
 	// uuidConversationIDs: tables found here keep the continuation ids of issues as uuids.
 	uuidConversationIDs bool
+	warnings            warningList
+	lost                string // why nothing outlives this process, although it was to; "" where that is not so
+}
+
+// warningList is what people should know about an open database.
+type warningList struct {
+	mu   sync.Mutex
+	list []string
+}
+
+// Warnings says what people should know about the open database, a sentence each.
+func (s *Store) Warnings() []string {
+	s.warnings.mu.Lock()
+	defer s.warnings.mu.Unlock()
+	return slices.Clone(s.warnings.list)
+}
+
+func (s *Store) setWarnings(list []string) {
+	s.warnings.mu.Lock()
+	defer s.warnings.mu.Unlock()
+	s.warnings.list = list
+}
+
+func (s *Store) warn(format string, args ...any) {
+	s.warnings.mu.Lock()
+	defer s.warnings.mu.Unlock()
+	s.warnings.list = append(s.warnings.list, fmt.Sprintf(format, args...))
 }
 
 // dialect is what the databases do not have in common.
@@ -83,6 +116,25 @@ func Open(ctx context.Context, c config.Conversations) (*Store, error) {
 	return s, nil
 }
 
+// OpenOrRemember is Open, but where the state folder cannot be used, the store is in memory, and Temporary says why.
+func OpenOrRemember(ctx context.Context, c config.Conversations) (*Store, error) {
+	s, err := Open(ctx, c)
+	var folder folderError
+	if !errors.As(err, &folder) {
+		return s, err
+	}
+	if s, err = openMemory(ctx); err != nil {
+		return nil, fmt.Errorf("open the store: %w", withCause(ctx, err))
+	}
+	s.lost = folder.Error()
+	s.warn("conversations and issues are kept in memory and end with this process: %s", s.lost)
+	return s, nil
+}
+
+// Temporary says why everything here ends with this process, although the configuration asks for a database; "" where that
+// is not so.
+func (s *Store) Temporary() string { return s.lost }
+
 // Backend is the kind of database: sqlite, postgres or memory.
 func (s *Store) Backend() string { return s.d.name }
 
@@ -122,7 +174,7 @@ func (s *Store) inTx(ctx context.Context, op string, fn func(tx *sql.Tx) error) 
 		if err := tx.Commit(); err != nil {
 			return &commitError{err}
 		}
-		return nil
+		return s.file.check()
 	})
 }
 
@@ -133,8 +185,10 @@ func (u *commitError) Error() string { return "commit: " + u.err.Error() }
 func (u *commitError) Unwrap() error { return u.err }
 
 const (
-	maxBusy            = time.Minute // how long a busy database is asked again when ctx sets no end
-	maxLostConnections = 9           // how many lost connections are replaced; a pool may hold several that died together
+	maxBusy            = time.Minute      // how long a busy database is asked again when ctx sets no end
+	maxRefused         = 2 * time.Second  // how long an address where nothing listens is asked again
+	maxFull            = 10 * time.Second // how long a server that takes no more connections is asked again
+	maxLostConnections = 9                // how many lost connections are replaced; a pool may hold several that died together
 )
 
 // withRetry runs fn, again and again while the database is busy with others or a connection was lost, and names the operation
@@ -146,9 +200,21 @@ func (s *Store) withRetry(ctx context.Context, op string, fn func() error) error
 		if err == nil {
 			return nil
 		}
+		if errors.Is(err, errReplaced) && ctx.Err() == nil {
+			if err = s.file.open(ctx, s); err == nil {
+				continue
+			}
+		}
 		again := busy(err)
 		if again && time.Since(start) > maxBusy {
 			return fmt.Errorf("%s: another program has kept the database busy for %s: %w", op, maxBusy, err)
+		}
+		if connectionRefused(err) {
+			longest := maxFull
+			if errors.Is(err, syscall.ECONNREFUSED) {
+				longest = maxRefused
+			}
+			again, wait = time.Since(start) < longest, time.Duration(20+rand.IntN(100))*time.Millisecond
 		}
 		if connectionLost(err) {
 			lost++
