@@ -212,7 +212,7 @@ func hintOf(err error) string {
 func checkFolders(ctx context.Context, r *report, p *program) {
 	r.section("Folders and database")
 	state := p.cfg.Conversations.StateDir
-	usable := state == "" || checkWritable(r, "state folder", state, "set EXAI_STATE_DIR to a folder that you may write to")
+	usable := state == "" || checkWritable(r, "state folder", state, "set EXAI_STATE_DIR to a folder that you may write to; until then conversations end with the server")
 	checked := ""
 	for _, log := range []struct{ path, variable string }{
 		{p.cfg.Logs.ToolCallPath, "EX_TOOLCALL_LOG_PATH"}, {p.cfg.Logs.ActivityPath, "EX_ACTIVITY_LOG_PATH"},

@@ -24,14 +24,22 @@ type databaseFile struct {
 	known   os.FileInfo
 }
 
-// check returns errReplaced when the path leads to another file than the one that was prepared, or to none.
-func (f *databaseFile) check() error {
+// prepared is the file that was prepared last, or errReplaced when the path leads to another one or to none.
+func (f *databaseFile) prepared() (os.FileInfo, error) {
 	if f == nil {
-		return nil
+		return nil, nil
 	}
 	f.mu.Lock()
 	known := f.known
 	f.mu.Unlock()
+	return known, f.check(known)
+}
+
+// check returns errReplaced when the path leads to another file than this one, or to none.
+func (f *databaseFile) check(known os.FileInfo) error {
+	if f == nil {
+		return nil
+	}
 	if found, err := os.Stat(f.path); err != nil || !os.SameFile(known, found) {
 		return errReplaced
 	}
@@ -42,7 +50,7 @@ func (f *databaseFile) check() error {
 func (f *databaseFile) open(ctx context.Context, s *Store) error {
 	f.prepare.Lock()
 	defer f.prepare.Unlock()
-	if f.known != nil && f.check() == nil {
+	if _, err := f.prepared(); err == nil {
 		return nil // another goroutine did it meanwhile
 	}
 	dir := filepath.Dir(f.path)

@@ -52,6 +52,8 @@ func TestDatabaseFileTakenAway(t *testing.T) {
 
 			_, err := s.Append(t.Context(), conversation.NewTurns{ConversationID: "old", Existing: true, Turns: []conversation.Turn{user("z")}})
 			require.ErrorIs(t, err, conversation.ErrNotFound, "it is gone, so nothing is said to be stored")
+			_, err = s.Load(t.Context(), "old")
+			require.ErrorIs(t, err, conversation.ErrNotFound)
 			say(t, s, "new", user("z"))
 			_, err = s.Issues().Capture(t.Context(), []issue.Finding{{Title: "x"}})
 			require.NoError(t, err)
@@ -76,10 +78,13 @@ func TestDatabaseFileTakenAwayInATransaction(t *testing.T) {
 	}
 	dir := t.TempDir()
 	s := open(t, config.Conversations{StateDir: dir})
+	say(t, s, "t", user("x"))
 	times := 0
 	err := s.inTx(t.Context(), "test", func(tx *sql.Tx) error {
 		if times++; times == 1 {
 			require.NoError(t, os.Remove(filepath.Join(dir, "exai.db")))
+			_, err := s.Load(t.Context(), "t") // so that another makes the new file before this one ends
+			require.ErrorIs(t, err, conversation.ErrNotFound)
 		}
 		_, err := tx.ExecContext(t.Context(), `INSERT INTO schema_version (version) VALUES (77)`)
 		return err

@@ -109,14 +109,15 @@ func sqliteAt(dsn string, file *databaseFile) connector {
 
 // Connect opens one connection.
 func (c connector) Connect(context.Context) (driver.Conn, error) {
-	if err := c.file.check(); err != nil {
+	opened, err := c.file.prepared()
+	if err != nil {
 		return nil, err
 	}
 	conn, err := c.d.Open(c.dsn)
 	if err != nil {
 		return nil, err
 	}
-	return cacheStatements(conn, c.file)
+	return cacheStatements(conn, c.file, opened)
 }
 
 // Driver is the connections' driver.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"os"
 )
 
 // maxIdleStatements bounds what one connection keeps: few texts come again and again, lists with filters have many.
@@ -16,8 +17,9 @@ const maxIdleStatements = 32
 // database/sql lets one goroutine at a time use a connection and its statements.
 type cachingConn struct {
 	sqliteConn
-	idle map[string]*cachedStmt // by their text; none is here while it is in use
-	file *databaseFile          // that it was opened on; nil: it is not watched
+	idle   map[string]*cachedStmt // by their text; none is here while it is in use
+	file   *databaseFile          // nil: it is not watched
+	opened os.FileInfo            // the file that the connection reads and writes, whatever its path leads to now
 }
 
 // sqliteConn is what database/sql is to see of the driver's connection: not that it runs queries by itself.
@@ -30,12 +32,12 @@ type sqliteConn interface {
 	driver.Validator
 }
 
-func cacheStatements(conn driver.Conn, file *databaseFile) (driver.Conn, error) {
+func cacheStatements(conn driver.Conn, file *databaseFile, opened os.FileInfo) (driver.Conn, error) {
 	c, ok := conn.(sqliteConn)
 	if !ok {
 		return nil, fmt.Errorf("the SQLite driver's %T lacks what database/sql offers", conn)
 	}
-	return &cachingConn{c, map[string]*cachedStmt{}, file}, nil
+	return &cachingConn{c, map[string]*cachedStmt{}, file, opened}, nil
 }
 
 // PrepareContext takes up a statement that was laid by, or compiles one.
@@ -57,10 +59,31 @@ func (c *cachingConn) PrepareContext(ctx context.Context, query string) (driver.
 
 // ResetSession is called when the connection is taken from its pool, which then closes a connection to a file that is gone.
 func (c *cachingConn) ResetSession(ctx context.Context) error {
-	if c.file.check() != nil {
+	if c.file.check(c.opened) != nil {
 		return driver.ErrBadConn
 	}
 	return c.sqliteConn.ResetSession(ctx)
+}
+
+// BeginTx begins a transaction whose Commit fails with errReplaced when the file was taken away meanwhile.
+func (c *cachingConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.sqliteConn.BeginTx(ctx, o)
+	if err != nil || c.file == nil {
+		return tx, err
+	}
+	return watchedTx{tx, c}, nil
+}
+
+type watchedTx struct {
+	driver.Tx
+	conn *cachingConn
+}
+
+func (t watchedTx) Commit() error {
+	if err := t.Tx.Commit(); err != nil {
+		return err
+	}
+	return t.conn.file.check(t.conn.opened)
 }
 
 // Close gives up the statements and the connection.

@@ -174,7 +174,7 @@ func (s *Store) inTx(ctx context.Context, op string, fn func(tx *sql.Tx) error) 
 		if err := tx.Commit(); err != nil {
 			return &commitError{err}
 		}
-		return s.file.check()
+		return nil
 	})
 }
 

@@ -62,6 +62,7 @@ func (d *Deps) challenge(ctx context.Context, in challengeInput) (*Result, error
 		r.Metadata.Stored = &no
 		r.Metadata.Note(ask.NotConfirmed + "there is no conversation to continue.")
 	}
+	r.Metadata.InMemory(h.Temporary)
 	status := "success"
 	if len(stored) > 0 {
 		status = "continuation_available"

@@ -93,14 +93,17 @@ func (d *Deps) storeState(ctx context.Context) *Object {
 	o := (&Object{}).Set("backend", d.Config.Conversations.Backend)
 	within, cancel := context.WithTimeout(ctx, storeLook)
 	defer cancel()
-	err := bounded.Do(within, func(ctx context.Context) error {
+	temporary, err := bounded.Run(within, func(ctx context.Context) (temporary string, err error) {
 		store, err := d.Store(ctx)
 		if err == nil {
+			temporary = conversation.TemporaryReason(store)
 			_, err = store.List(ctx, conversation.Filter{Limit: 1})
 		}
-		return err
+		return temporary, err
 	})
 	switch {
+	case err == nil && temporary != "":
+		return o.Set("state", "in memory").Set("hint", "Conversations end with this server: "+temporary)
 	case err == nil:
 		return o.Set("state", "ready")
 	case within.Err() == nil:

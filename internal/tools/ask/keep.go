@@ -50,11 +50,13 @@ func (h *Lease) Append(ctx context.Context, n conversation.NewTurns, a *Answer) 
 	}
 	limited, cancel := t.storing(ctx)
 	defer cancel()
+	var temporary string
 	stored, err := bounded.Run(limited, func(ctx context.Context) ([]conversation.Turn, error) {
 		store, err := t.open(ctx)
 		if err != nil {
 			return nil, err
 		}
+		temporary = conversation.TemporaryReason(store)
 		return store.Append(ctx, n)
 	})
 	if err == nil && len(stored) != len(n.Turns) {
@@ -69,7 +71,7 @@ func (h *Lease) Append(ctx context.Context, n conversation.NewTurns, a *Answer) 
 		}
 		return nil, fmt.Errorf("storing turns: %w", err)
 	}
-	h.Turns = append(h.Turns, stored...)
+	h.Turns, h.Temporary = append(h.Turns, stored...), temporary
 	if a != nil && a.Outcome.Live != nil {
 		t.follow(h.ID, stored[len(stored)-1], a)
 	}

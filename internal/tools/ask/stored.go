@@ -60,6 +60,7 @@ func (h *Lease) storeAnswer(ctx context.Context, a *Answer) *StoredAnswer {
 		return s
 	}
 	s.N, s.Remaining = stored[len(stored)-1].N, h.Remaining(0)
+	s.Metadata.InMemory(h.Temporary)
 	return s
 }
 

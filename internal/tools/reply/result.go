@@ -55,6 +55,16 @@ type Metadata struct {
 	Notes        []string            `json:"-"` // written last
 }
 
+// InMemory says in the metadata that what the reply reports is kept by this process alone, and why; "" says nothing.
+func (m *Metadata) InMemory(reason string) {
+	if reason == "" {
+		return
+	}
+	no := false
+	m.Stored = &no
+	m.Note("Kept in memory until this server ends, not in a database: " + reason)
+}
+
 // Note adds notes that are not there yet.
 func (m *Metadata) Note(notes ...string) {
 	for _, n := range notes {

@@ -81,6 +81,7 @@ func (r *run) keep(ctx context.Context, turn conversation.Turn, k stepMeta, a *a
 	if err != nil {
 		return r.notKept("this step is not kept: repeat its findings in the next one.", body)
 	}
+	r.meta.InMemory(r.lease.Temporary)
 	return r.result(object, stored[len(stored)-1])
 }
 
