@@ -35,15 +35,21 @@ func (f *databaseFile) prepared() (os.FileInfo, error) {
 	return known, f.check(known)
 }
 
-// check returns errReplaced when the path leads to another file than this one, or to none.
+// check returns errReplaced when the path leads to another file than this one, or to none. The file is then forgotten: when
+// its last connection is closed, the file system may give its number to the next file.
 func (f *databaseFile) check(known os.FileInfo) error {
 	if f == nil {
 		return nil
 	}
-	if found, err := os.Stat(f.path); err != nil || !os.SameFile(known, found) {
-		return errReplaced
+	if found, err := os.Stat(f.path); err == nil && os.SameFile(known, found) {
+		return nil
 	}
-	return nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.known == known {
+		f.known = nil
+	}
+	return errReplaced
 }
 
 // open makes the folder, the file and the tables as far as they are missing, and remembers which file it is.
