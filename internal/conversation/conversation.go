@@ -114,6 +114,8 @@ type NewTurns struct {
 	Title          string // of a new conversation
 	Tool           string // of a new conversation
 	Workspace      string // of a new conversation
+	Host           string // where a new conversation is begun
+	User           string // by whom a new conversation is begun
 	// DropSteps drops, before appending, the turns of Tool's steps with a number >= DropStepsFrom and every turn that came
 	// with them (their expert answers). 0 drops none.
 	DropStepsTool string
@@ -137,14 +139,17 @@ type Summary struct {
 
 // Filter narrows a list. Zero fields do not narrow.
 type Filter struct {
-	IDs    []string // of these conversations
-	Text   string   // case-insensitive, in title or content
-	Tool   string
-	Path   string // a file that was attached
-	Since  time.Time
-	Before time.Time
-	Limit  int // 0 means 50
-	Offset int
+	IDs       []string // of these conversations
+	Text      string   // case-insensitive, in title or content
+	Tool      string
+	Path      string // a file that was attached
+	Workspace string // where it was begun, as Conversation has it
+	Host      string // the host where it was begun
+	User      string // the user who began it
+	Since     time.Time
+	Before    time.Time
+	Limit     int // 0 means 50
+	Offset    int
 }
 
 // Temporary is an ability of a Store that may end with its process although the configuration asks for a database.

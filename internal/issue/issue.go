@@ -60,6 +60,7 @@ type Issue struct {
 	Blocks            []int           `json:"blocks_issues,omitempty"`
 	BlockedBy         []int           `json:"blocked_by_issues,omitempty"`
 	Workspace         string          `json:"workspace,omitempty"` // the first allowed root when it was found, as the host names it
+	Quote             string          `json:"quote,omitempty"`     // the line of code that proves it
 	CreatedAt         time.Time       `json:"created_at,omitzero"`
 	UpdatedAt         time.Time       `json:"updated_at,omitzero"`
 	CompletedSteps    int             `json:"completed_steps"` // of the checklist
@@ -123,12 +124,14 @@ type Change struct {
 	By                string // the continuation_id of the conversation that makes the change; "" is FixConversationID's, or none
 }
 
-// Finding is what a finished workflow reports. One finding is one workspace, file and normalised title.
+// Finding is what a finished workflow reports. One finding is one workspace and file with the same NormalTitle, or the same
+// NormalQuote.
 type Finding struct {
 	Workspace      string
 	File           string
 	Line           int // 0 when unknown
 	Title          string
+	Quote          string // the line of code that proves it, "" for none
 	Description    string
 	RecommendedFix string
 	Severity       Severity // "" means Medium
@@ -142,11 +145,9 @@ func (f Finding) Issue() Issue {
 	i := Issue{
 		Title: strings.TrimSpace(f.Title), Description: f.Description, Severity: f.Severity, Category: f.Category,
 		Status: Open, File: f.File, LineStart: max(f.Line, 0), ConversationID: f.ConversationID,
-		RecommendedFix: f.RecommendedFix, Workspace: f.Workspace,
+		RecommendedFix: f.RecommendedFix, Workspace: f.Workspace, Quote: strings.TrimSpace(f.Quote),
 	}
-	if !i.Severity.Valid() {
-		i.Severity = Medium
-	}
+	i.Severity, _ = ParseSeverity(string(f.Severity))
 	if !i.Category.Valid() {
 		i.Category = Other
 	}

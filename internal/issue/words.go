@@ -25,6 +25,45 @@ func Severities() []Severity { return []Severity{Critical, High, Medium, Low} }
 // Valid reports whether it is one of the severities.
 func (s Severity) Valid() bool { return slices.Contains(Severities(), s) }
 
+// severityWords are other words for the severities, as vendors' models, issue trackers, linters and scanners use them.
+var severityWords = map[Severity][]string{
+	Critical: {
+		"critical", "crit", "blocker", "blocking", "fatal", "severe", "emergency", "catastrophic", "showstopper", "p0", "s0", "s1", "sev0", "sev1",
+		"致命", "严重", "嚴重", "紧急", "緊急", "危急", "阻塞", "阻断", "灾难",
+	},
+	High: {
+		"high", "major", "error", "err", "important", "serious", "urgent", "p1", "s2", "sev2",
+		"高", "高危", "高级", "重大", "重要", "主要", "错误", "錯誤",
+	},
+	Medium: {
+		"medium", "med", "moderate", "mid", "middle", "normal", "warning", "warn", "average", "p2", "s3", "sev3",
+		"中", "中危", "中等", "中级", "一般", "普通", "警告",
+	},
+	Low: {
+		"low", "minor", "info", "information", "informational", "note", "notice", "nit", "nits", "nitpick", "trivial", "suggestion", "hint",
+		"style", "cosmetic", "optional", "negligible", "enhancement", "none", "p3", "p4", "p5", "s4", "s5", "sev4", "sev5",
+		"低", "低危", "低级", "轻微", "輕微", "次要", "信息", "資訊", "提示", "建议", "建議", "琐碎", "细节", "可选", "无", "無",
+	},
+}
+
+// ParseSeverity reads a severity in anybody's words: "blocker", "P1", "Warning", "high severity", "严重". Where several
+// stand in it, the worst counts. ok is false when none does; the severity is then Medium.
+func ParseSeverity(text string) (s Severity, ok bool) {
+	parts := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	words := []string{strings.Join(parts, "")} // "p-1", "sev 2"
+	for _, part := range parts {
+		words = append(words, part, strings.TrimRight(part, "级級度性风险問题问题"))
+	}
+	for _, s := range Severities() {
+		for _, word := range words {
+			if slices.Contains(severityWords[s], word) {
+				return s, true
+			}
+		}
+	}
+	return Medium, false
+}
+
 // AtLeast reports whether the severity is as bad as t or worse. Unknown words are not.
 func (s Severity) AtLeast(t Severity) bool {
 	i := slices.Index(Severities(), s)
@@ -217,6 +256,28 @@ func NormalTitle(title string) string {
 		return strings.TrimSpace(title)
 	}
 	return strings.Join(fields, " ")
+}
+
+// minQuote is how many letters and digits a quote has at least to stand for one place of a file.
+const minQuote = 6
+
+// NormalQuote is a quoted line of code as findings are compared by it: runs of white space as one space, without a line
+// number in front. It is "" where the quote is too short to tell one defect from another, as "return" or "}" is.
+func NormalQuote(quote string) string {
+	line := strings.Join(strings.Fields(quote), " ")
+	if rest := strings.TrimLeft(line, "0123456789"); rest != line && strings.IndexAny(rest, " :|") == 0 {
+		line = strings.TrimLeft(rest, " :|")
+	}
+	n := 0
+	for _, r := range line {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			n++
+		}
+	}
+	if n < minQuote {
+		return ""
+	}
+	return line
 }
 
 func invalid(format string, args ...any) error {

@@ -110,14 +110,15 @@ func timeOr(t, or time.Time) time.Time {
 func lockConversation(ctx context.Context, tx querier, n conversation.NewTurns) (row string, at time.Time, err error) {
 	id := uuid.NewString()
 	err = tx.QueryRowContext(ctx, `INSERT INTO conversations
-			(id, continuation_id, title, tool_name, workspace, metadata, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, '{}', $6, $6)
+			(id, continuation_id, title, tool_name, workspace, host, user_name, metadata, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $7, $8, '{}', $6, $6)
 		ON CONFLICT (continuation_id) DO UPDATE SET updated_at = excluded.updated_at,
 			title = coalesce(conversations.title, excluded.title),
 			tool_name = coalesce(conversations.tool_name, excluded.tool_name),
 			workspace = coalesce(conversations.workspace, excluded.workspace)
 		RETURNING id, clock_timestamp()`,
-		id, text(n.ConversationID), textOrNull(n.Title), textOrNull(n.Tool), textOrNull(n.Workspace), stamp(now())).Scan(&row, intoTime{&at})
+		id, text(n.ConversationID), textOrNull(n.Title), textOrNull(n.Tool), textOrNull(n.Workspace), stamp(now()),
+		textOrNull(n.Host), textOrNull(n.User)).Scan(&row, intoTime{&at})
 	if err == nil && n.Existing && row == id {
 		err = conversation.ErrNotFound
 	}

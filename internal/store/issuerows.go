@@ -33,7 +33,7 @@ func (r issueRow) links(k issue.LinkKind) []string {
 
 const issueColumns = `id, issue_number, title, description, severity, category, status, file_path, line_start, line_end,
 	affected_components, conversation_id, fix_conversation_id, root_cause, impact_description, recommended_fix, actual_fix,
-	fix_date, related_issues, blocks_issues, blocked_by_issues, workspace, created_at, updated_at,
+	fix_date, related_issues, blocks_issues, blocked_by_issues, workspace, quote, created_at, updated_at,
 	(SELECT count(*) FROM exai_issue_checklist k WHERE k.issue_id = exai_issues.id),
 	(SELECT count(*) FROM exai_issue_checklist k WHERE k.issue_id = exai_issues.id AND k.status = 'complete')`
 
@@ -41,7 +41,7 @@ func scanIssue(r *sql.Rows) (i issueRow, err error) {
 	err = r.Scan(&i.ID, &i.Number, &i.Title, into(&i.Description), into(&i.Severity), into(&i.Category), into(&i.Status),
 		into(&i.File), into(&i.LineStart), into(&i.LineEnd), intoList{&i.Components}, into(&i.ConversationID),
 		into(&i.FixConversationID), into(&i.RootCause), into(&i.Impact), into(&i.RecommendedFix), into(&i.ActualFix),
-		intoTime{&i.FixDate}, intoList{&i.related}, intoList{&i.blocks}, intoList{&i.blockedBy}, into(&i.Workspace),
+		intoTime{&i.FixDate}, intoList{&i.related}, intoList{&i.blocks}, intoList{&i.blockedBy}, into(&i.Workspace), into(&i.Quote),
 		intoTime{&i.CreatedAt}, intoTime{&i.UpdatedAt}, &i.TotalSteps, &i.CompletedSteps)
 	return i, err
 }
@@ -101,14 +101,14 @@ func (s *Issues) insert(ctx context.Context, tx querier, i issue.Issue, said str
 	}
 	err = tx.QueryRowContext(ctx, `INSERT INTO exai_issues (id, title, description, severity, category, status, file_path,
 			line_start, line_end, affected_components, conversation_id, fix_conversation_id, root_cause, impact_description,
-			recommended_fix, actual_fix, fix_date, workspace, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19)
+			recommended_fix, actual_fix, fix_date, workspace, quote, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $20, $19, $19)
 		RETURNING issue_number`,
 		id, text(i.Title), textOrNull(i.Description), string(i.Severity), string(i.Category), string(i.Status),
 		textOrNull(i.File), orNull(i.LineStart), orNull(i.LineEnd), s.store.d.array(texts(i.Components)),
 		s.conversationID(i.ConversationID), s.conversationID(i.FixConversationID), textOrNull(i.RootCause), textOrNull(i.Impact),
 		textOrNull(i.RecommendedFix), textOrNull(i.ActualFix), stamp(i.FixDate), textOrNull(i.Workspace),
-		stamp(at)).Scan(&number)
+		stamp(at), textOrNull(i.Quote)).Scan(&number)
 	if err != nil {
 		return 0, err
 	}

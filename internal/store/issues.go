@@ -280,6 +280,9 @@ func (s *Issues) capture(ctx context.Context, tx querier, f issue.Finding) (issu
 		if i.LineStart > 0 {
 			again += fmt.Sprintf(", at line %d", i.LineStart)
 		}
+		if issue.NormalTitle(i.Title) != issue.NormalTitle(known.Title) {
+			again += fmt.Sprintf(", as %q", i.Title)
+		}
 		if d := strings.TrimSpace(i.Description); d != "" && d != strings.TrimSpace(known.Description) {
 			again += ": " + d
 		}
@@ -296,15 +299,15 @@ func (s *Issues) capture(ctx context.Context, tx querier, f issue.Finding) (issu
 // findKnown is the issue that a finding was recorded as before: the first active one, else the latest of any status, nil for
 // none.
 func findKnown(ctx context.Context, tx querier, i issue.Issue) (*issue.Issue, error) {
-	title := issue.NormalTitle(text(i.Title))
+	title, quote := issue.NormalTitle(text(i.Title)), issue.NormalQuote(text(i.Quote))
 	var known *issue.Issue
 	here, err := queryAll(ctx, tx, func(r *sql.Rows) (k issue.Issue, err error) {
-		err = r.Scan(&k.ID, &k.Number, &k.Title, into(&k.Description), into(&k.Severity), into(&k.Status))
+		err = r.Scan(&k.ID, &k.Number, &k.Title, into(&k.Description), into(&k.Severity), into(&k.Status), into(&k.Quote))
 		return k, err
-	}, `SELECT id, issue_number, title, description, severity, status FROM exai_issues
+	}, `SELECT id, issue_number, title, description, severity, status, quote FROM exai_issues
 		WHERE coalesce(file_path, '') = $1 AND coalesce(workspace, '') = $2 ORDER BY issue_number`, text(i.File), text(i.Workspace))
 	for _, k := range here {
-		if issue.NormalTitle(k.Title) != title {
+		if issue.NormalTitle(k.Title) != title && (quote == "" || i.File == "" || issue.NormalQuote(k.Quote) != quote) {
 			continue
 		}
 		if known = &k; k.Status.Active() {

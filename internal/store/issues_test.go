@@ -211,6 +211,33 @@ func TestLinks(t *testing.T) {
 	})
 }
 
+// One defect in other words is known by the line that proves it.
+func TestCaptureKnowsAQuote(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		track := s.Issues()
+		loop := issue.Finding{Workspace: "/w", File: "a.go", Line: 4, Title: "Loop ends too soon", Quote: "\tfor i := 0; i < len(n)-1; i++ {", Severity: issue.High}
+		other, moved, elsewhere, short, shortToo := loop, loop, loop, loop, loop
+		other.Title = "The last element is never summed"
+		moved.Title, moved.Quote, moved.Line = "Off by one", "5: for i := 0;  i < len(n)-1; i++ {", 5
+		elsewhere.Title, elsewhere.File = "Off by one there", "b.go"
+		short.Title, short.Quote = "Brace", "}"
+		shortToo.Title, shortToo.Quote = "Another brace", "}"
+		nowhere := issue.Finding{Workspace: "/w", Title: "No file", Quote: loop.Quote}
+		nowhereToo := issue.Finding{Workspace: "/w", Title: "No file either", Quote: loop.Quote}
+		got, err := track.Capture(t.Context(), []issue.Finding{loop, other, moved, elsewhere, short, shortToo, nowhere, nowhereToo})
+		require.NoError(t, err)
+		var numbers []int
+		for _, c := range got {
+			numbers = append(numbers, c.Number)
+		}
+		assert.Equal(t, []int{1, 1, 1, 2, 3, 4, 5, 6}, numbers)
+		i, err := track.Get(t.Context(), 1)
+		require.NoError(t, err)
+		assert.Equal(t, "for i := 0; i < len(n)-1; i++ {", i.Quote)
+		assert.Equal(t, `comment found again, high, at line 4, as "The last element is never summed"`, said(i)[1])
+	})
+}
+
 func TestCapture(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		track := s.Issues()

@@ -56,6 +56,15 @@ func conversationConditions(f conversation.Filter) *where {
 	if f.Tool != "" {
 		w.and(`coalesce(tool_name, metadata ->> 'tool_name') = ?`, text(f.Tool))
 	}
+	if f.Workspace != "" {
+		w.and(`workspace = ?`, text(f.Workspace))
+	}
+	if f.Host != "" {
+		w.and(`host = ?`, text(f.Host))
+	}
+	if f.User != "" {
+		w.and(`user_name = ?`, text(f.User))
+	}
 	if f.Path != "" {
 		p := text(f.Path)
 		w.and(`id IN (SELECT cf.conversation_id FROM conversation_files cf JOIN files f ON f.id = cf.file_id

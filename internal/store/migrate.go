@@ -96,7 +96,7 @@ type column struct {
 // column that we add; tables found may lack it. Where the original's documents leave a type open, every fitting one does.
 var shapes = map[string]string{
 	"conversations": `id uuid, continuation_id text, title text, metadata jsonb, created_at timestamptz,
-		updated_at timestamptz, +tool_name text, +workspace text`,
+		updated_at timestamptz, +tool_name text, +workspace text, +host text, +user_name text`,
 	"messages": `id uuid, conversation_id uuid, role message_role, content text, metadata jsonb, created_at timestamptz,
 		+turn_number int4, +turn_status text, +tool_name text, +model_used text, +provider_used text, +finish_reason text,
 		+input_tokens int4, +cached_tokens int4, +output_tokens int4, +reasoning_tokens int4, +cost_usd float8,
@@ -111,7 +111,7 @@ var shapes = map[string]string{
 		file_path string, line_start int, line_end int, affected_components _text, conversation_id thread,
 		fix_conversation_id thread, root_cause string, impact_description string, recommended_fix string, actual_fix string,
 		fix_date time, related_issues _uuid, blocks_issues _uuid, blocked_by_issues _uuid,
-		+created_at time, +updated_at time, +workspace string`,
+		+created_at time, +updated_at time, +workspace string, +quote string`,
 	"exai_issue_updates": `issue_id uuid, update_type word, content string, conversation_id thread, +created_at time`,
 	"exai_issue_checklist": `issue_id uuid, step_number int, description string, status word, conversation_id thread,
 		completed_at time, +created_at time, +updated_at time`,

@@ -18,8 +18,8 @@ func (d *Deps) track(ctx context.Context, run workflow.Finished) ([]workflow.Tra
 	var findings []issue.Finding
 	for _, f := range run.Found {
 		findings = append(findings, issue.Finding{
-			Workspace: workspace, File: d.hostFile(ctx, f.File), Line: f.Line, Title: f.Title, Description: f.Evidence,
-			RecommendedFix: f.Recommendation, Severity: issue.Severity(f.Severity), Category: category(run.Tool, f.Category),
+			Workspace: workspace, File: d.hostFile(ctx, f.File), Line: f.Line, Title: f.Title, Quote: f.Quote, Description: f.Evidence,
+			RecommendedFix: f.Recommendation, Severity: f.Severity, Category: category(run.Tool, f.Category),
 			ConversationID: run.ContinuationID, Tool: run.Tool,
 		})
 	}

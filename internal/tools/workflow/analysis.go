@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
@@ -16,13 +17,10 @@ import (
 // Finding is one finding, an expert's or a caller's: an object as it was written. The keys that we rely on have accessors.
 type Finding map[string]any
 
-// Severity is the finding's severity, "medium" where it names none of ours.
-func (f Finding) Severity() string {
-	word := strings.ToLower(f.Text("severity"))
-	if rank(word) == 0 {
-		return "medium"
-	}
-	return word
+// Severity is the finding's severity in our words, medium where it names none.
+func (f Finding) Severity() issue.Severity {
+	severity, _ := issue.ParseSeverity(f.Text("severity", "priority", "level"))
+	return severity
 }
 
 // Text is the value of the first of the keys that has one, "" where none has. "null" and "N/A" are no values.
@@ -78,21 +76,6 @@ func (f Finding) Title() string {
 	return strings.TrimSpace(title)
 }
 
-// rank orders severities, 0 for a word that is none.
-func rank(severity string) int {
-	switch severity {
-	case "critical":
-		return 4
-	case "high":
-		return 3
-	case "medium":
-		return 2
-	case "low":
-		return 1
-	}
-	return 0
-}
-
 // Analysis is an expert's answer, read.
 type Analysis struct {
 	// Object is the answer as a JSON object; text that is none stands under raw_analysis.
@@ -129,6 +112,9 @@ func Read(text string, asked bool) Analysis {
 			v = map[string]any{"title": title}
 		}
 		if f, ok := v.(map[string]any); ok && !Finding(f).Empty() {
+			if _, named := f["severity"]; named {
+				f["severity"] = string(Finding(f).Severity())
+			}
 			kept, a.Findings = append(kept, f), append(a.Findings, f)
 		}
 	}
@@ -267,10 +253,10 @@ func shorter(analysis any, head string) map[string]any {
 	return short
 }
 
-// atLeast leaves out what is below a severity, and tells how many that were. A word that is no severity leaves out none.
-func atLeast[F ~map[string]any](findings []F, least string) (shown []F, hidden int) {
+// atLeast returns the findings of a severity or worse, and the number of the others.
+func atLeast[F ~map[string]any](findings []F, least issue.Severity) (shown []F, hidden int) {
 	for _, f := range findings {
-		if rank(Finding(f).Severity()) >= rank(least) {
+		if Finding(f).Severity().AtLeast(least) {
 			shown = append(shown, f)
 		} else {
 			hidden++
@@ -292,8 +278,8 @@ func verdict(expert string, a Analysis, issues []map[string]any, read bool) stri
 	if expert != expertAnswered || !a.Structured || !read {
 		return VerdictInconclusive
 	}
-	serious, _ := atLeast(a.Findings, "medium")
-	reported, _ := atLeast(issues, "medium")
+	serious, _ := atLeast(a.Findings, issue.Medium)
+	reported, _ := atLeast(issues, issue.Medium)
 	if len(serious)+len(reported) > 0 {
 		return VerdictChanges
 	}

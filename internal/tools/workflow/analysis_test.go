@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
@@ -122,7 +123,7 @@ func TestVerdict(t *testing.T) {
 		}
 		return a
 	}
-	issue := func(severity string) []map[string]any { return []map[string]any{{"severity": severity}} }
+	reports := func(severity string) []map[string]any { return []map[string]any{{"severity": severity}} }
 	for _, c := range []struct {
 		name   string
 		expert string
@@ -132,15 +133,17 @@ func TestVerdict(t *testing.T) {
 		want   string
 	}{
 		{"nothing found", expertAnswered, structured(), nil, true, VerdictPass},
-		{"low alone", expertAnswered, structured("low", "LOW"), issue("low"), true, VerdictPass},
+		{"low alone", expertAnswered, structured("low", "LOW"), reports("low"), true, VerdictPass},
 		{"medium", expertAnswered, structured("low", "Medium"), nil, true, VerdictChanges},
 		{"critical", expertAnswered, structured("critical"), nil, true, VerdictChanges},
-		{"a word that is none counts as medium", expertAnswered, structured("annoying"), nil, true, VerdictChanges},
+		{"other words for low", expertAnswered, structured("nit", "P3", "info", "建议"), reports("trivial"), true, VerdictPass},
+		{"other words for worse", expertAnswered, structured("P2"), nil, true, VerdictChanges},
+		{"an unknown word counts as medium", expertAnswered, structured("annoying"), nil, true, VerdictChanges},
 		{"none counts as medium", expertAnswered, structured(""), nil, true, VerdictChanges},
-		{"the caller's own", expertAnswered, structured(), issue("high"), true, VerdictChanges},
+		{"the caller's own", expertAnswered, structured(), reports("high"), true, VerdictChanges},
 		{"nothing was read", expertAnswered, structured(), nil, false, VerdictInconclusive},
 		{"prose", expertAnswered, Analysis{}, nil, true, VerdictInconclusive},
-		{"failed", expertFailed, structured("critical"), issue("critical"), true, VerdictInconclusive},
+		{"failed", expertFailed, structured("critical"), reports("critical"), true, VerdictInconclusive},
 		{"partial", expertPartial, structured("critical"), nil, true, VerdictInconclusive},
 		{"skipped", expertSkipped, Analysis{}, nil, true, VerdictInconclusive},
 	} {
@@ -152,7 +155,7 @@ func TestVerdict(t *testing.T) {
 
 func TestAtLeast(t *testing.T) {
 	all := []Finding{{"severity": "low"}, {"severity": "high"}, {}, {"severity": "critical"}}
-	for least, shown := range map[string]int{"low": 4, "medium": 3, "high": 2, "critical": 1, "all": 4, "": 4} {
+	for least, shown := range map[issue.Severity]int{issue.Low: 4, issue.Medium: 3, issue.High: 2, issue.Critical: 1} {
 		list, hidden := atLeast(all, least)
 		assert.Len(t, list, shown, least)
 		assert.Equal(t, len(all)-shown, hidden, least)
@@ -162,14 +165,14 @@ func TestAtLeast(t *testing.T) {
 func TestFoundIn(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	found := foundIn([]map[string]any{
-		{"severity": "HIGH", "title": "T", "file": "a.go:3", "evidence": "e", "recommendation": "r", "category": "CWE-79"},
+		{"severity": "P1", "title": "T", "quote": "x := nil", "file": "a.go:3", "evidence": "e", "recommendation": "r", "category": "CWE-79"},
 		{"severity": "low", "title": "not worth it"},
 		{"description": "first line\nsecond", "type": "codesmells", "fix": "f"},
 		{"severity": "high"},
 		{"title": long},
 	})
 	assert.Equal(t, []Found{
-		{Severity: "high", File: "a.go", Line: 3, Title: "T", Evidence: "e", Recommendation: "r", Category: "CWE-79"},
+		{Severity: "high", File: "a.go", Line: 3, Title: "T", Quote: "x := nil", Evidence: "e", Recommendation: "r", Category: "CWE-79"},
 		{Severity: "medium", Title: "first line", Evidence: "first line\nsecond", Recommendation: "f", Category: "codesmells"},
 		{Severity: "medium", Title: long[:159] + "…"},
 	}, found)
@@ -204,7 +207,7 @@ func FuzzRead(f *testing.F) {
 			return workspace.CitationNotFound
 		})
 		for _, f := range a.Findings {
-			require.NotZero(t, rank(f.Severity()))
+			require.True(t, f.Severity().Valid())
 			require.False(t, f.Empty())
 			f.Title()
 		}
@@ -220,4 +223,14 @@ func FuzzRead(f *testing.F) {
 			require.True(t, v == VerdictInconclusive || read && a.Structured)
 		}
 	})
+}
+
+// An expert's severities are shown in our words, whatever words it used.
+func TestReadMapsSeverities(t *testing.T) {
+	a := Read(`{"findings": [{"title": "a", "severity": "Blocker"}, {"title": "b", "severity": "nit"}, {"title": "c", "severity": 3}, {"title": "d"}]}`, true)
+	var got []any
+	for _, f := range a.Object["findings"].([]any) {
+		got = append(got, f.(map[string]any)["severity"])
+	}
+	assert.Equal(t, []any{"critical", "low", "medium", nil}, got)
 }

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,24 +56,20 @@ func Consolidate(ladder Ladder, steps []Facts) Consolidated {
 	return c
 }
 
-// BySeverity counts the issues under each severity that occurs; an issue without one counts as "medium".
+// BySeverity counts the issues under each severity that occurs, in our words.
 func (c Consolidated) BySeverity() map[string]int {
-	return countBy(c.Issues, "severity", "medium")
-}
-
-// ByType counts the issues under each type that occurs; an issue without one counts as "unspecified".
-func (c Consolidated) ByType() map[string]int {
-	return countBy(c.Issues, "type", "unspecified")
-}
-
-func countBy(issues []map[string]any, key, without string) map[string]int {
 	counts := map[string]int{}
-	for _, issue := range issues {
-		word, _ := issue[key].(string)
-		if word = strings.ToLower(strings.TrimSpace(word)); word == "" {
-			word = without
-		}
-		counts[word]++
+	for _, one := range c.Issues {
+		counts[string(Finding(one).Severity())]++
+	}
+	return counts
+}
+
+// ByType counts the issues under each type that occurs, in lower case; an issue without one counts as "unspecified".
+func (c Consolidated) ByType() map[string]int {
+	counts := map[string]int{}
+	for _, one := range c.Issues {
+		counts[strings.ToLower(cmp.Or(Finding(one).Text("type"), "unspecified"))]++
 	}
 	return counts
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
@@ -155,13 +156,13 @@ func (r *run) renderWants(ctx context.Context, o expertOutcome, expert words.Wor
 
 // filterSeverity applies the severity filter to what is shown; what is counted, judged and recorded stays whole.
 func (r *run) filterSeverity(f *Final, o expertOutcome) {
-	least := ""
+	var least issue.Severity
 	for _, s := range r.sum.Settings {
 		if s.Name == SeveritySetting {
-			least = s.Value
+			least = issue.Severity(s.Value)
 		}
 	}
-	if rank(least) == 0 {
+	if !least.Valid() {
 		return // "all", or none
 	}
 	shown, hidden := atLeast(r.sum.Issues, least)

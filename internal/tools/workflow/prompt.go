@@ -27,7 +27,7 @@ func Prompt(c Consolidated) string {
 	block("Relevant context", bulleted(c.RelevantContext)...)
 	var issues []string
 	for _, issue := range c.Issues {
-		issues = append(issues, fmt.Sprintf("[%s] %s", strings.ToUpper(Finding(issue).Severity()), plainText(issue)))
+		issues = append(issues, fmt.Sprintf("[%s] %s", strings.ToUpper(string(Finding(issue).Severity())), plainText(issue)))
 	}
 	block("Issues that the agent reports", bulleted(issues)...)
 	var hypotheses []string

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
@@ -23,10 +24,11 @@ type Finished struct {
 
 // Found is one finding of medium severity or above, the caller's or the expert's.
 type Found struct {
-	Severity       string // critical, high or medium
-	File           string // as it was cited, "" for none
-	Line           int    // 0 for none
-	Title          string // one line
+	Severity       issue.Severity // critical, high or medium
+	File           string         // as it was cited, "" for none
+	Line           int            // 0 for none
+	Title          string         // one line
+	Quote          string         // the line of code that proves it, "" for none
 	Evidence       string
 	Recommendation string
 	Category       string // as it was written, "" for none
@@ -46,12 +48,12 @@ const longestTitle = 160
 
 // foundIn picks the findings that are worth recording.
 func foundIn[F ~map[string]any](findings []F) []Found {
-	serious, _ := atLeast(findings, "medium")
+	serious, _ := atLeast(findings, issue.Medium)
 	var found []Found
 	for _, one := range serious {
 		f := Finding(one)
 		n := Found{
-			Severity: f.Severity(), Title: f.Title(), Evidence: f.Text("evidence", "description", "details"),
+			Severity: f.Severity(), Title: f.Title(), Quote: f.Text("quote"), Evidence: f.Text("evidence", "description", "details"),
 			Recommendation: f.Text("recommendation", "fix", "suggestion"), Category: f.Text("category", "type"),
 		}
 		if n.Title == "" {
@@ -110,9 +112,9 @@ func (r *run) newIssues() []map[string]any {
 	}
 	before := Consolidate(r.spec.Ladder, known).Issues
 	var issues []map[string]any
-	for _, issue := range r.sum.Issues {
-		if !slices.ContainsFunc(before, same(issue)) {
-			issues = append(issues, issue)
+	for _, one := range r.sum.Issues {
+		if !slices.ContainsFunc(before, same(one)) {
+			issues = append(issues, one)
 		}
 	}
 	return issues
