@@ -119,7 +119,7 @@ func (p *program) wireTools() {
 		Workspace: func() string { return p.files.FirstRoot(context.Background()) },
 	})
 	p.uploads = upload.New(upload.Options{
-		Config: p.cfg, Registry: p.registry, Caller: p.caller, Files: p.files, Activity: p.activity, Log: p.log,
+		Config: p.cfg, Registry: p.registry, Caller: p.caller, Activity: p.activity, Log: p.log,
 	})
 	deps := &tools.Deps{
 		Config: p.cfg, Registry: p.registry, Caller: p.caller, Conversations: p.threads, Store: conversations, Issues: issues,

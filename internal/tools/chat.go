@@ -95,7 +95,11 @@ func (d *Deps) promptFile(ctx context.Context, files []string, prompt *string) (
 			rest = append(rest, name)
 			continue
 		}
-		text, err := d.Workspace.ReadText(ctx, name, 0)
+		refs, problems := d.Workspace.Resolve(ctx, []string{name})
+		if len(problems) > 0 {
+			return nil, problems[0].Err
+		}
+		text, err := refs[0].ReadText(0)
 		if err != nil {
 			return nil, err
 		}

@@ -20,8 +20,12 @@ func glmUploadFile(d *Deps) tool.Tool {
 
 // glmUpload stores a file at Z.ai.
 func (d *Deps) glmUpload(ctx context.Context, in glmUploadInput) (*Result, error) {
+	refs, problems := d.Workspace.Resolve(ctx, []string{in.File})
+	if len(problems) > 0 {
+		return nil, problems[0].Err
+	}
 	files, err := d.handIn(ctx, upload.Request{
-		Tool: "glm_upload_file", Vendor: "glm", Purpose: in.Purpose, Paths: []string{in.File},
+		Tool: "glm_upload_file", Vendor: "glm", Purpose: in.Purpose, Files: refs[:1],
 		Largest: upload.Largest{Setting: "GLM_FILES_MAX_SIZE_MB", MB: d.Config.GLMFiles.MaxSizeMB},
 	})
 	if err != nil {

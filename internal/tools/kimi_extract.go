@@ -21,7 +21,8 @@ func kimiUploadAndExtract(d *Deps) tool.Tool {
 
 // extract gives the text of files as the system messages that Kimi's models take them in.
 func (d *Deps) extract(ctx context.Context, in extractInput) (*Result, error) {
-	files, err := d.read(ctx, "kimi_upload_and_extract", d.Workspace.Named(ctx, in.Files...))
+	refs, problems := d.Workspace.Resolve(ctx, in.Files)
+	files, err := d.read(ctx, "kimi_upload_and_extract", refs, problems)
 	if err != nil {
 		return nil, err
 	}

@@ -44,11 +44,11 @@ func (d *Deps) filesChat(ctx context.Context, in filesChatInput) (*Result, error
 		return r, nil
 	}
 	// A path that can't be used is the caller's slip: better to say so than to answer about the rest.
-	in.Files = d.Workspace.Named(ctx, in.Files...)
-	if err := d.Workspace.Check(ctx, in.Files...); err != nil {
-		return nil, err
+	refs, problems := d.Workspace.Resolve(ctx, in.Files)
+	if len(problems) > 0 {
+		return nil, problems[0].Err
 	}
-	files, err := d.read(ctx, w.Name, in.Files)
+	files, err := d.read(ctx, w.Name, refs, nil)
 	if err != nil {
 		return nil, err
 	}

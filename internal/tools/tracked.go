@@ -40,12 +40,11 @@ func (d *Deps) hostFile(ctx context.Context, cited string) string {
 	if cited == "" {
 		return ""
 	}
-	f, err := d.Workspace.Open(ctx, cited)
-	if err != nil {
+	refs, problems := d.Workspace.Resolve(ctx, []string{cited})
+	if len(problems) > 0 || len(refs) != 1 || refs[0].IsFolder() {
 		return cited
 	}
-	f.Close()
-	return f.Path
+	return refs[0].Path()
 }
 
 // category is what a finding is about: as it says itself, else as its tool is about.

@@ -10,6 +10,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 // documents are the user's files on their way through Kimi, which reads PDF, Office files, pictures and much more.
@@ -19,18 +20,21 @@ type documents struct {
 }
 
 // read has Kimi extract the text of files, within the call's limit.
-func (d *Deps) read(ctx context.Context, tool string, paths []string) (*documents, error) {
-	if len(paths) == 0 {
+func (d *Deps) read(ctx context.Context, tool string, refs []workspace.Ref, problems []workspace.Problem) (*documents, error) {
+	if len(refs)+len(problems) == 0 {
 		return nil, reply.Refuse("Name the files to read.", "files is empty.")
 	}
 	out := &documents{}
 	set := d.Config.KimiFiles
-	if most := set.MaxCount; most > 0 && len(paths) > most {
-		out.notes = append(out.notes, fmt.Sprintf("Only the first %d files were read (KIMI_FILES_MAX_COUNT=%d); left out: %s.", most, most, strings.Join(paths[most:], ", ")))
-		paths = paths[:most]
+	for _, p := range problems {
+		out.failed = append(out.failed, upload.File{Path: p.Path, Err: p.Err})
+	}
+	if most := set.MaxCount; most > 0 && len(refs) > most {
+		out.notes = append(out.notes, fmt.Sprintf("Only the first %d files were read (KIMI_FILES_MAX_COUNT=%d); left out: %s.", most, most, strings.Join(pathsOf(refs[most:]), ", ")))
+		refs = refs[:most]
 	}
 	files, err := d.handIn(ctx, upload.Request{
-		Tool: tool, Vendor: "kimi", Purpose: "file-extract", Paths: paths, Extract: true,
+		Tool: tool, Vendor: "kimi", Purpose: "file-extract", Files: refs, Extract: true,
 		Largest: upload.Largest{Setting: "KIMI_FILES_MAX_SIZE_MB", MB: set.MaxSizeMB, Refuse: set.OnOversize == "fail"},
 	})
 	if err != nil {
@@ -50,6 +54,13 @@ func (d *Deps) read(ctx context.Context, tool string, paths []string) (*document
 		return nil, noneThrough(ctx, out.failed)
 	}
 	return out, nil
+}
+
+func pathsOf(refs []workspace.Ref) (paths []string) {
+	for _, r := range refs {
+		paths = append(paths, r.Path())
+	}
+	return paths
 }
 
 func (d *Deps) handIn(ctx context.Context, r upload.Request) ([]upload.File, error) {

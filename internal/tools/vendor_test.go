@@ -74,7 +74,7 @@ func newRig(t *testing.T, set ...func(*config.Config)) *rig {
 	ws, err := workspace.New(cfg.Files, r.state, "", "", nil, nil)
 	require.NoError(t, err)
 	threads := ask.New(ask.Options{Config: cfg, Caller: caller, Store: r.store.Open, Activity: r.log})
-	uploads := upload.New(upload.Options{Config: cfg, Registry: reg, Caller: caller, Files: ws, Activity: r.log})
+	uploads := upload.New(upload.Options{Config: cfg, Registry: reg, Caller: caller, Activity: r.log})
 	deps := &tools.Deps{
 		Config: cfg, Registry: reg, Caller: caller, Conversations: threads, Store: r.store.Open, Workspace: ws, Uploads: uploads, Activity: r.log,
 		Issues:  func(context.Context) (issue.Store, error) { return nil, issue.ErrNotFound },

@@ -75,13 +75,11 @@ func (d *Deps) engine() *workflow.Engine {
 	return e
 }
 
-// window is the context window of the model that a question will go to.
+// window is the context window, in tokens, of the model that a question will go to; 0 when it is not known.
 func (d *Deps) window(q ask.Question, images bool) int {
-	list, err := d.Registry.Resolve(calls.Query{
-		Model: q.Model, Prefer: q.Prefer, Provider: q.Provider, Category: q.Category, Needs: providers.Needs{Images: images},
-	})
-	if err != nil || list[0].Model.ContextWindow == 0 {
-		return unknownWindow
+	list, err := d.Registry.Resolve(calls.Query{Model: q.Model, Prefer: q.Prefer, Provider: q.Provider, Category: q.Category, Needs: providers.Needs{Images: images}})
+	if err != nil || len(list) == 0 {
+		return 0
 	}
 	return list[0].Model.ContextWindow
 }

@@ -61,6 +61,7 @@ func newSteps(t *testing.T, answer string) *steps {
 		require.NoError(t, err, "%s", out)
 	}
 	require.NoError(t, os.WriteFile(file, []byte("package window\n\nvar n int\n"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "text"), []byte("what the arguments call a file\n"), 0o644))
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
@@ -51,10 +52,10 @@ func (w *Workspace) admits(roots []root, top, name string) (host string, err err
 	return host, nil
 }
 
-// ChangedFiles names the files that differ from the last commit, untracked ones included, deleted ones not, in the work
+// ChangedFiles returns the files that differ from the last commit, untracked ones included, deleted ones not, in the work
 // tree that a folder lies in and below that folder, sorted. An empty path means the first root. Files that may not be
 // read are left out.
-func (w *Workspace) ChangedFiles(ctx context.Context, path string) ([]string, error) {
+func (w *Workspace) ChangedFiles(ctx context.Context, path string) ([]Ref, error) {
 	at, err := w.folder(ctx, path)
 	if err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func (w *Workspace) ChangedFiles(ctx context.Context, path string) ([]string, er
 	if err != nil {
 		return nil, w.gitError(ctx, at, err)
 	}
-	var files []string
+	var files []Ref
 	for _, c := range changes {
 		host, err := w.admits(roots, s.Top, c.Name)
 		if err != nil {
@@ -89,12 +90,12 @@ func (w *Workspace) ChangedFiles(ctx context.Context, path string) ([]string, er
 		if err != nil {
 			continue
 		}
-		if info, err := file.stat(); err == nil && info.Mode().IsRegular() {
-			files = append(files, host)
+		if r, err := file.ref(); err == nil && !r.IsFolder() {
+			files = append(files, r)
 		}
 	}
-	slices.Sort(files)
-	return slices.Compact(files), nil
+	slices.SortFunc(files, func(a, b Ref) int { return strings.Compare(a.at.host, b.at.host) })
+	return slices.CompactFunc(files, func(a, b Ref) bool { return a.at.host == b.at.host }), nil
 }
 
 // folder checks a folder that a caller named; "" is the first root. A file stands for the folder that it is in.
@@ -115,7 +116,7 @@ func (w *Workspace) folder(ctx context.Context, path string) (place, error) {
 		return place{}, err
 	}
 	if !info.IsDir() && len(at.names) > 0 {
-		if err := at.wants(info, false); err != nil {
+		if err := at.requireKind(info, false); err != nil {
 			return place{}, err
 		}
 		at.names = at.names[:len(at.names)-1]

@@ -27,11 +27,11 @@ const (
 const mimeText = "text/plain"
 
 // Embed reads files and folders for a model, within a budget: files that the caller named before those found in folders,
-// whole ones as long as there is room, the large ones cut at a line with a mark. already holds what the thread has, by
+// whole ones as long as there is room, the large ones cut at a line with a mark. already holds what the conversation has, by
 // path: what is still the same is not sent again. The manifest says what became of each file. Embed fails only when ctx
 // ends.
-func (w *Workspace) Embed(ctx context.Context, paths []string, budget Budget, already map[string]conversation.Attachment) ([]conversation.Attachment, Manifest, error) {
-	items, left, err := w.expand(ctx, paths, maxFiles)
+func (w *Workspace) Embed(ctx context.Context, refs []Ref, budget Budget, already map[string]conversation.Attachment) ([]conversation.Attachment, Manifest, error) {
+	items, left, err := w.expand(ctx, refs, maxFiles)
 	if err != nil {
 		return nil, Manifest{}, err
 	}

@@ -46,7 +46,7 @@ func TestEmbedSendsWholeFilesFirst(t *testing.T) {
 	write(t, lines(20_000), dir, "big2.log")
 	write(t, "small z\n", dir, "z.go")
 	w := newWorkspace(t, dir)
-	sent, m, err := w.Embed(t.Context(), []string{dir}, Budget{Tokens: 5000}, nil)
+	sent, m, err := w.embedPaths(t.Context(), []string{dir}, Budget{Tokens: 5000}, nil)
 	require.NoError(t, err)
 	got := attached(dir, sent)
 	assert.Equal(t, "small a\n", got["a.go"])
@@ -77,7 +77,7 @@ func TestEmbedNamesWhatItLeavesOut(t *testing.T) {
 	write(t, "SECRET\n", dir, ".env")
 	write(t, "\x89PNG\r\n\x1a\n\x00\x00", dir, "p.go")
 	w := newWorkspace(t, dir)
-	sent, m, err := w.Embed(t.Context(), []string{"a.go", ".env", "p.go", "missing.go", "/etc/passwd", "a.go"}, Budget{Tokens: 1000}, nil)
+	sent, m, err := w.embedPaths(t.Context(), []string{"a.go", ".env", "p.go", "missing.go", "/etc/passwd", "a.go"}, Budget{Tokens: 1000}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"a.go": "package a\n"}, attached(dir, sent))
 	reasons := map[string]Entry{}
@@ -100,13 +100,13 @@ func TestEmbedPrefersWhatIsNamed(t *testing.T) {
 	write(t, lines(500), dir, "folder/a.txt")
 	write(t, lines(500), dir, "named.txt")
 	w := newWorkspace(t, dir)
-	sent, m, err := w.Embed(t.Context(), []string{"folder", "named.txt"}, Budget{Tokens: providers.EstimateTokens(lines(500)) + fileOverhead + 600}, nil)
+	sent, m, err := w.embedPaths(t.Context(), []string{"folder", "named.txt"}, Budget{Tokens: providers.EstimateTokens(lines(500)) + fileOverhead + 600}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"named.txt"}, entryPaths(dir, m.Sent))
 	assert.Equal(t, []string{"folder/a.txt"}, entryPaths(dir, m.Cut))
 	assert.Equal(t, 2, len(sent))
 
-	_, m, err = w.Embed(t.Context(), []string{"folder", "named.txt"}, Budget{Tokens: 100_000, MaxFiles: 1}, nil)
+	_, m, err = w.embedPaths(t.Context(), []string{"folder", "named.txt"}, Budget{Tokens: 100_000, MaxFiles: 1}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"named.txt"}, entryPaths(dir, m.Sent))
 	assert.Contains(t, m.LeftOut[0].Reason, "at most 1 files")
@@ -116,25 +116,25 @@ func TestEmbedLimits(t *testing.T) {
 	dir := tempDir(t)
 	write(t, lines(1000), dir, "a.txt")
 	w := newWorkspace(t, dir)
-	sent, m, err := w.Embed(t.Context(), []string{"a.txt"}, Budget{Tokens: 100_000, MaxFileBytes: 2000}, nil)
+	sent, m, err := w.embedPaths(t.Context(), []string{"a.txt"}, Budget{Tokens: 100_000, MaxFileBytes: 2000}, nil)
 	require.NoError(t, err)
 	require.Len(t, m.Cut, 1)
 	assert.Less(t, len(sent[0].Data), 2200)
 	assert.Equal(t, int64(len(lines(1000))), sent[0].Size)
 
-	sent, m, err = w.Embed(t.Context(), []string{"a.txt"}, Budget{Tokens: 200}, nil)
+	sent, m, err = w.embedPaths(t.Context(), []string{"a.txt"}, Budget{Tokens: 200}, nil)
 	require.NoError(t, err)
 	require.Len(t, m.Cut, 1, "a single file gets what there is")
 	assert.LessOrEqual(t, m.Tokens, 200)
 	assert.True(t, strings.HasPrefix(string(sent[0].Data), "line 1 of a long file\n"))
 
-	sent, m, err = w.Embed(t.Context(), []string{"a.txt"}, Budget{}, nil)
+	sent, m, err = w.embedPaths(t.Context(), []string{"a.txt"}, Budget{}, nil)
 	require.NoError(t, err)
 	assert.Empty(t, sent)
 	assert.True(t, m.Empty())
 	assert.Contains(t, m.LeftOut[0].Reason, "no room")
 
-	sent, _, err = w.Embed(t.Context(), []string{"a.txt"}, Budget{Tokens: 100_000, LineNumbers: true}, nil)
+	sent, _, err = w.embedPaths(t.Context(), []string{"a.txt"}, Budget{Tokens: 100_000, LineNumbers: true}, nil)
 	require.NoError(t, err)
 	assert.True(t, strings.HasPrefix(string(sent[0].Data), "   1| line 1 of a long file\n   2| "))
 }
@@ -145,7 +145,7 @@ func TestEmbedSendsAFileOncePerThread(t *testing.T) {
 	write(t, lines(5000), dir, "big.txt")
 	w := newWorkspace(t, dir)
 	embed := func(tokens int, numbers bool, already map[string]conversation.Attachment) ([]conversation.Attachment, Manifest) {
-		sent, m, err := w.Embed(t.Context(), []string{"a.txt", "big.txt"}, Budget{Tokens: tokens, LineNumbers: numbers}, already)
+		sent, m, err := w.embedPaths(t.Context(), []string{"a.txt", "big.txt"}, Budget{Tokens: tokens, LineNumbers: numbers}, already)
 		require.NoError(t, err)
 		return sent, m
 	}
@@ -185,9 +185,9 @@ func TestEmbedEndsWithTheCall(t *testing.T) {
 	w := newWorkspace(t, dir)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(assert.AnError)
-	_, _, err := w.Embed(ctx, []string{dir}, Budget{Tokens: 10}, nil)
+	_, _, err := w.embedPaths(ctx, []string{dir}, Budget{Tokens: 10}, nil)
 	assert.ErrorIs(t, err, assert.AnError)
-	_, _, err = w.Expand(ctx, []string{dir})
+	_, _, err = w.expandPaths(ctx, []string{dir})
 	assert.ErrorIs(t, err, assert.AnError)
 }
 
@@ -205,7 +205,7 @@ func TestExpandWithoutGit(t *testing.T) {
 	link(t, "nothing", dir, "a/dangling")
 	w := newWorkspace(t, dir)
 	w.git.Program = ""
-	files, left, err := w.Expand(t.Context(), []string{dir, "b.go", dir + "/a"})
+	files, left, err := w.expandPaths(t.Context(), []string{dir, "b.go", dir + "/a"})
 	require.NoError(t, err)
 	var got []string
 	for _, f := range files {
@@ -221,7 +221,8 @@ func TestExpandIsBounded(t *testing.T) {
 		write(t, "x", dir, fmt.Sprintf("f%02d", i))
 	}
 	w := newWorkspace(t, dir)
-	items, left, err := w.expand(t.Context(), []string{dir}, 10)
+	refs, _ := w.Resolve(t.Context(), []string{dir})
+	items, left, err := w.expand(t.Context(), refs, 10)
 	require.NoError(t, err)
 	assert.Len(t, items, 10)
 	require.Len(t, left, 1)
@@ -246,7 +247,7 @@ func TestEmbedUnreadableFolder(t *testing.T) {
 	write(t, "x", dir, "closed/f")
 	require.NoError(t, os.Chmod(dir+"/closed", 0))
 	t.Cleanup(func() { _ = os.Chmod(dir+"/closed", 0o755) })
-	_, m, err := newWorkspace(t, dir).Embed(t.Context(), []string{"closed"}, Budget{Tokens: 100}, nil)
+	_, m, err := newWorkspace(t, dir).embedPaths(t.Context(), []string{"closed"}, Budget{Tokens: 100}, nil)
 	require.NoError(t, err)
 	require.Len(t, m.LeftOut, 1)
 	assert.Equal(t, CodeDenied, m.LeftOut[0].Code)

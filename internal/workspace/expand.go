@@ -24,35 +24,17 @@ type item struct {
 // nestedRepos is how many repositories deep a folder is expanded: git lists a repository inside another as a folder.
 const nestedRepos = 4
 
-// Expand names the text files behind paths, as the host does: files stand for themselves, folders for what git does not
-// ignore in them, sorted. What can't be used is listed with the reason. It fails only when ctx ends.
-func (w *Workspace) Expand(ctx context.Context, paths []string) ([]string, []Entry, error) {
-	items, left, err := w.expand(ctx, paths, maxFiles)
-	if err != nil {
+// expand finds the files that refs stand for, each once, at most so many: files stand for themselves, folders for what
+// git does not ignore in them, sorted. What can't be used is listed with the reason. It fails only when ctx ends.
+func (w *Workspace) expand(ctx context.Context, refs []Ref, most int) (items []item, left []Entry, err error) {
+	x := expansion{w: w, roots: w.roots(ctx), most: most, seen: map[string]bool{}}
+	if err := context.Cause(ctx); err != nil {
 		return nil, nil, err
 	}
-	var files []string
-	for _, it := range items {
-		if err := context.Cause(ctx); err != nil {
-			return nil, nil, err
-		}
-		head, _, _, err := it.at.readBytes(sniffBytes)
-		if err != nil {
-			left = append(left, failed(it.at.host, err))
-		} else if kind := binaryKind(head); kind != "" {
-			left = append(left, Entry{Path: it.at.host, Reason: "binary: " + kind, Bytes: it.size})
-		} else {
-			files = append(files, it.at.host)
-		}
-	}
-	return files, left, nil
-}
-
-// expand finds the files behind paths, each once, at most so many.
-func (w *Workspace) expand(ctx context.Context, paths []string, most int) (items []item, left []Entry, err error) {
-	x := expansion{w: w, roots: w.roots(ctx), most: most, seen: map[string]bool{}}
-	for _, name := range paths {
-		if err := x.add(ctx, name); err != nil {
+	for _, r := range refs {
+		if !r.IsFolder() {
+			x.take(r, true)
+		} else if err := x.addFolder(ctx, r.at, 0); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -75,30 +57,6 @@ type expansion struct {
 	left      []Entry
 	over      int
 	firstOver string
-}
-
-// add expands one path of the caller's.
-func (x *expansion) add(ctx context.Context, name string) error {
-	at, err := x.w.find(ctx, name)
-	if err == nil {
-		var info fs.FileInfo
-		if info, err = at.stat(); err == nil && info.IsDir() {
-			return x.addFolder(ctx, at, 0)
-		}
-		if err == nil {
-			err = at.wants(info, false)
-		}
-		if err == nil {
-			x.take(at, info.Size(), true)
-		}
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	if err != nil {
-		x.left = append(x.left, failed(strings.ToValidUTF8(name, "\uFFFD"), err))
-	}
-	return nil
 }
 
 // addFolder adds what is listed in a folder, sorted by name.
@@ -143,14 +101,14 @@ func (x *expansion) addListed(ctx context.Context, dir place, name string, depth
 		x.left = append(x.left, failed(shown, err))
 		return nil
 	}
-	info, err := at.stat()
+	r, err := at.ref()
 	switch {
 	case codeOf(err) == CodeNotFound: // deleted, but still in git's index; or a link to nothing
 		return nil
 	case err != nil:
 		x.left = append(x.left, failed(shown, err))
 		return nil
-	case info.IsDir():
+	case r.IsFolder():
 		// A repository in this one, or a submodule. A link to a folder is not followed: what it leads to is expanded
 		// where it is, or lies elsewhere on purpose.
 		if at.real == p.String() && depth < nestedRepos {
@@ -158,16 +116,13 @@ func (x *expansion) addListed(ctx context.Context, dir place, name string, depth
 		}
 		return nil
 	}
-	if err := at.wants(info, false); err != nil {
-		x.left = append(x.left, failed(shown, err))
-		return nil
-	}
-	x.take(at, info.Size(), false)
+	x.take(r, false)
 	return nil
 }
 
 // take adds a file unless it is there already.
-func (x *expansion) take(at place, size int64, named bool) {
+func (x *expansion) take(r Ref, named bool) {
+	at := r.at
 	if x.seen[at.real] {
 		return
 	}
@@ -176,7 +131,7 @@ func (x *expansion) take(at place, size int64, named bool) {
 		x.skip(at.host)
 		return
 	}
-	x.items = append(x.items, item{at: at, size: size, named: named})
+	x.items = append(x.items, item{at: at, size: r.info.Size(), named: named})
 }
 
 // skip counts a file beyond the limit.

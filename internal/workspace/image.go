@@ -31,10 +31,11 @@ func (w *Workspace) Image(ctx context.Context, ref string) (conversation.Attachm
 	if strings.Contains(ref, "://") && !strings.HasPrefix(strings.ToLower(ref), "file:") {
 		return conversation.Attachment{}, invalid(shortened(ref), "Images at web addresses are not fetched.", "Save the picture to a file and name that, or give it as a data: URL.")
 	}
-	at, err := w.find(ctx, ref)
+	r, err := w.ref(ctx, ref)
 	if err != nil {
 		return conversation.Attachment{}, err
 	}
+	at := r.at
 	f, info, err := at.open()
 	if err != nil {
 		return conversation.Attachment{}, err

@@ -120,7 +120,7 @@ func TestHostileConfigRunsNothing(t *testing.T) {
 					assert.Contains(t, reportText(report), "a.go")
 				}
 			}
-			_, err := w.ChangedFiles(t.Context(), repo)
+			_, err := w.changedPaths(t.Context(), repo)
 			assert.NoError(t, err)
 			assert.Contains(t, expandNames(t, w, repo, repo), "a.go")
 			assert.NoFileExists(t, marker)
@@ -233,7 +233,7 @@ func TestGitFolderThatLeadsOut(t *testing.T) {
 			_, err := w.Inspect(t.Context(), GitQuery{Staged: true, Unstaged: true, Tokens: 1000})
 			e := requireCode(t, CodeDenied, err)
 			assert.Contains(t, e.Hint, "EXAI_ALLOWED_ROOTS")
-			_, err = w.ChangedFiles(t.Context(), "")
+			_, err = w.changedPaths(t.Context(), "")
 			requireCode(t, CodeDenied, err)
 			assert.Contains(t, expandNames(t, w, root, root), "a.go", "listing goes on without git")
 
@@ -321,7 +321,7 @@ func TestGitTooSlow(t *testing.T) {
 	w := newWorkspace(t, dir+"/repo")
 	w.gitTime = 100 * time.Millisecond
 	w.git.Program = script(t, "exec sleep 60", dir+"/git")
-	_, err := w.ChangedFiles(t.Context(), "")
+	_, err := w.changedPaths(t.Context(), "")
 	e := requireCode(t, CodeTooLarge, err)
 	assert.ErrorIs(t, e, errGitTime)
 }

@@ -43,7 +43,7 @@ func reads(t *testing.T, w *Workspace) (string, error) {
 			first = err
 		}
 	}
-	_, err := w.ChangedFiles(t.Context(), "")
+	_, err := w.changedPaths(t.Context(), "")
 	if first == nil {
 		first = err
 	}
@@ -213,12 +213,12 @@ func TestWorkTreesWithTheirGitFolderElsewhere(t *testing.T) {
 	}
 	// A folder that claims another work tree's git folder is not named by it.
 	require.NoError(t, os.Rename(dir+"/stolen", dir+"/thief"))
-	_, err := newWorkspace(t, dir+"/thief").ChangedFiles(t.Context(), "")
+	_, err := newWorkspace(t, dir+"/thief").changedPaths(t.Context(), "")
 	e := requireCode(t, CodeDenied, err)
 	assert.Equal(t, dir+"/thief/.git", e.Path)
 	// A link out of a linked work tree's common folder is refused as in any other.
 	link(t, dir+"/lib/.git/refs/heads/main", dir, "main/.git/refs/heads/p")
-	_, err = newWorkspace(t, dir+"/linked").ChangedFiles(t.Context(), "")
+	_, err = newWorkspace(t, dir+"/linked").changedPaths(t.Context(), "")
 	assert.Equal(t, dir+"/main/.git/refs/heads/p", requireCode(t, CodeDenied, err).Path)
 }
 

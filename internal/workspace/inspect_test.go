@@ -71,7 +71,7 @@ func reportText(r *GitReport) string {
 
 func expandNames(t testing.TB, w *Workspace, dir string, paths ...string) []string {
 	t.Helper()
-	files, _, err := w.Expand(t.Context(), paths)
+	files, _, err := w.expandPaths(t.Context(), paths)
 	require.NoError(t, err)
 	var got []string
 	for _, f := range files {
@@ -134,7 +134,7 @@ func TestExpandFollowsSubmodulesAndWorkTrees(t *testing.T) {
 
 	for _, root := range []string{dir + "/linked", dir + "/main/sub"} {
 		alone := newWorkspace(t, root)
-		changed, err := alone.ChangedFiles(t.Context(), "")
+		changed, err := alone.changedPaths(t.Context(), "")
 		require.NoError(t, err, "its git folder lies outside of the roots, but knows it: %s", root)
 		assert.Equal(t, []string{root + "/new.go"}, changed)
 	}
@@ -214,7 +214,7 @@ func TestInspect(t *testing.T) {
 	assert.NotContains(t, unstaged, "\n-1\n+2\n")
 	assert.Contains(t, unstaged, "LINE 20")
 
-	changed, err := w.ChangedFiles(t.Context(), "")
+	changed, err := w.changedPaths(t.Context(), "")
 	require.NoError(t, err)
 	var names []string
 	for _, c := range changed {
@@ -333,7 +333,7 @@ func TestInspectOnlyBelowThePath(t *testing.T) {
 	report := inspect(t, newWorkspace(t, dir+"/sub"), GitQuery{})
 	assert.Equal(t, []string{"sub/a.go"}, entryPaths(dir, report.Manifest.Sent))
 	assert.NotContains(t, reportText(report), "other")
-	changed, err := newWorkspace(t, dir+"/sub").ChangedFiles(t.Context(), "")
+	changed, err := newWorkspace(t, dir+"/sub").changedPaths(t.Context(), "")
 	require.NoError(t, err)
 	assert.Equal(t, []string{dir + "/sub/a.go"}, changed)
 }
@@ -422,7 +422,7 @@ func TestGitErrors(t *testing.T) {
 	w := newWorkspace(t, dir)
 	for _, inspect := range []func() error{
 		func() error { _, err := w.Inspect(t.Context(), GitQuery{Unstaged: true, Tokens: 10}); return err },
-		func() error { _, err := w.ChangedFiles(t.Context(), ""); return err },
+		func() error { _, err := w.changedPaths(t.Context(), ""); return err },
 	} {
 		w.git.Program = git.Find("")
 		e := requireCode(t, CodeInvalid, inspect())
@@ -434,10 +434,10 @@ func TestGitErrors(t *testing.T) {
 	}
 	_, err := w.Inspect(t.Context(), GitQuery{Path: "/etc", Tokens: 10})
 	requireCode(t, CodeDenied, err)
-	_, err = w.ChangedFiles(t.Context(), "missing")
+	_, err = w.changedPaths(t.Context(), "missing")
 	requireCode(t, CodeNotFound, err)
 	none := newWorkspace(t)
-	_, err = none.ChangedFiles(t.Context(), "")
+	_, err = none.changedPaths(t.Context(), "")
 	requireCode(t, CodeDenied, err)
 
 	newRepo(t, dir, nil)

@@ -1,9 +1,10 @@
 package workspace
 
 import (
-	"context"
 	"io/fs"
 	"os"
+
+	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/workspace/realpath"
 )
@@ -25,9 +26,10 @@ func (at place) open() (*os.File, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, systemError(at.asked, err)
 	}
-	if err := at.wants(before, false); err != nil {
+	if err := at.requireKind(before, false); err != nil {
 		return nil, nil, err
 	}
+	at.log.Debug("file opened", zap.String("path", at.host))
 	f, err := dir.OpenFile(name, realpath.OpenFlags, 0)
 	if err != nil {
 		return nil, nil, systemError(at.asked, err)
@@ -38,7 +40,7 @@ func (at place) open() (*os.File, fs.FileInfo, error) {
 	} else if err != nil {
 		err = systemError(at.asked, err)
 	} else {
-		err = at.wants(after, false)
+		err = at.requireKind(after, false)
 	}
 	if err != nil {
 		f.Close()
@@ -111,8 +113,8 @@ func step(dir *os.Root, name string) (*os.Root, error) {
 	return next, nil
 }
 
-// wants refuses whatever is neither a regular file nor, with folder set, a folder.
-func (at place) wants(info fs.FileInfo, folder bool) error {
+// requireKind refuses whatever is not a regular file or, with folder set, a folder.
+func (at place) requireKind(info fs.FileInfo, folder bool) error {
 	mode := info.Mode()
 	switch {
 	case mode.IsDir() && folder, mode.IsRegular() && !folder:
@@ -174,33 +176,10 @@ type File struct {
 }
 
 // Open opens a regular file of any content for reading, for uploads. The caller closes it.
-func (w *Workspace) Open(ctx context.Context, path string) (*File, error) {
-	at, err := w.find(ctx, path)
+func (r Ref) Open() (*File, error) {
+	f, info, err := r.at.open()
 	if err != nil {
 		return nil, err
 	}
-	f, info, err := at.open()
-	if err != nil {
-		return nil, err
-	}
-	return &File{File: f, Path: at.host, Size: info.Size()}, nil
-}
-
-// Check tells whether every path may be used and exists, files and folders alike, without reading them: nil, or the first
-// one's *Error.
-func (w *Workspace) Check(ctx context.Context, paths ...string) error {
-	for _, name := range paths {
-		at, err := w.find(ctx, name)
-		if err != nil {
-			return err
-		}
-		info, err := at.stat()
-		if err != nil {
-			return err
-		}
-		if err := at.wants(info, info.IsDir()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return &File{File: f, Path: r.at.host, Size: info.Size()}, nil
 }

@@ -77,7 +77,7 @@ func TestSwapRace(t *testing.T) {
 		}
 	})
 	for range 3000 {
-		text, err := w.ReadText(t.Context(), "d/f", 0)
+		text, err := w.readPath(t.Context(), "d/f", 0)
 		if err != nil {
 			if !assert.NotEmpty(t, codeOf(err), "%v", err) {
 				break
@@ -95,7 +95,7 @@ func TestSwapRace(t *testing.T) {
 func TestOpenGivesTheFile(t *testing.T) {
 	dir := tempDir(t)
 	write(t, "\x00\x01binary", dir, "f.bin")
-	f, err := newWorkspace(t, dir).Open(t.Context(), "f.bin")
+	f, err := newWorkspace(t, dir).openPath(t.Context(), "f.bin")
 	require.NoError(t, err)
 	defer f.Close()
 	data, err := io.ReadAll(f)
@@ -109,6 +109,6 @@ func TestCheckTakesFoldersToo(t *testing.T) {
 	dir := tempDir(t)
 	write(t, "x", dir, "sub/f")
 	w := newWorkspace(t, dir)
-	assert.NoError(t, w.Check(t.Context(), "sub", "sub/f", dir))
-	requireCode(t, CodeNotFound, w.Check(t.Context(), "sub", "nothing"))
+	assert.NoError(t, w.checkPaths(t.Context(), "sub", "sub/f", dir))
+	requireCode(t, CodeNotFound, w.checkPaths(t.Context(), "sub", "nothing"))
 }

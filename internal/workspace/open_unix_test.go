@@ -40,19 +40,19 @@ func TestSpecialFilesAreNeverOpened(t *testing.T) {
 	wide := newWorkspace(t, "/")
 	within(t, func() {
 		for _, name := range []string{"fifo", "sock", "toFifo", "toZero"} {
-			_, err := w.ReadText(t.Context(), name, 0)
+			_, err := w.readPath(t.Context(), name, 0)
 			requireCode(t, CodeDenied, err)
-			_, err = w.Open(t.Context(), name)
+			_, err = w.openPath(t.Context(), name)
 			requireCode(t, CodeDenied, err)
 			_, err = w.Image(t.Context(), name)
 			requireCode(t, CodeDenied, err)
-			assert.Equal(t, CitationNotFound, w.Verify(t.Context(), name, 0))
-			requireCode(t, CodeDenied, w.Check(t.Context(), name))
+			assert.Equal(t, CitationNotFound, w.verifyPath(t.Context(), name, 0))
+			requireCode(t, CodeDenied, w.checkPaths(t.Context(), name))
 		}
 		for _, name := range []string{"/dev/zero", "/dev/null", "/dev/stdin", "/proc/self/environ", "/proc/self/fd/0", "/sys", "/dev/tty"} {
-			requireCode(t, CodeDenied, wide.Check(t.Context(), name))
+			requireCode(t, CodeDenied, wide.checkPaths(t.Context(), name))
 		}
-		files, left, err := w.Expand(t.Context(), []string{dir, "fifo"})
+		files, left, err := w.expandPaths(t.Context(), []string{dir, "fifo"})
 		require.NoError(t, err)
 		assert.Empty(t, files)
 		assert.NotEmpty(t, left)
@@ -103,9 +103,9 @@ func TestSparseFile(t *testing.T) {
 	}
 	w := newWorkspace(t, dir)
 	within(t, func() {
-		_, err := w.ReadText(t.Context(), name, 0)
+		_, err := w.readPath(t.Context(), name, 0)
 		requireCode(t, CodeInvalid, err)
-		sent, m, err := w.Embed(t.Context(), []string{dir}, Budget{Tokens: 1000}, nil)
+		sent, m, err := w.embedPaths(t.Context(), []string{dir}, Budget{Tokens: 1000}, nil)
 		require.NoError(t, err)
 		assert.Empty(t, sent)
 		require.Len(t, m.LeftOut, 1)
@@ -113,7 +113,7 @@ func TestSparseFile(t *testing.T) {
 		assert.Equal(t, int64(1<<40), m.LeftOut[0].Bytes)
 		_, err = w.Image(t.Context(), name)
 		requireCode(t, CodeTooLarge, err)
-		assert.Equal(t, CitationVerified, w.Verify(t.Context(), name, 1))
-		assert.Equal(t, CitationNotFound, w.Verify(t.Context(), name, 5))
+		assert.Equal(t, CitationVerified, w.verifyPath(t.Context(), name, 1))
+		assert.Equal(t, CitationNotFound, w.verifyPath(t.Context(), name, 5))
 	})
 }

@@ -1,7 +1,6 @@
 package workspace
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -24,21 +23,17 @@ type Text struct {
 
 // ReadText reads a text file, of a long one the first maxChars characters (0: the first 16 MiB). A binary file is
 // invalid_request.
-func (w *Workspace) ReadText(ctx context.Context, path string, maxChars int) (*Text, error) {
-	at, err := w.find(ctx, path)
-	if err != nil {
-		return nil, err
-	}
+func (r Ref) ReadText(maxChars int) (*Text, error) {
 	limit := int64(maxTextBytes)
 	if maxChars > 0 {
 		limit = min(limit, 4*int64(maxChars)+4) // no character takes more bytes in any of the encodings
 	}
-	t, kind, err := at.readText(limit)
+	t, kind, err := r.at.readText(limit)
 	if err != nil {
 		return nil, err
 	}
 	if kind != "" {
-		return nil, invalid(path, quoted(path)+" is no text file but "+kind+".", "Name a text file, or give a picture under images.")
+		return nil, invalid(r.at.asked, quoted(r.at.asked)+" is not a text file but "+kind+".", "Name a text file, or give a picture under images.")
 	}
 	if maxChars > 0 {
 		if head, cut := firstChars(t.Content, maxChars); cut {

@@ -40,7 +40,7 @@ func TestEncodings(t *testing.T) {
 		{"late NUL", strings.Repeat("x", sniffBytes) + "\x00", strings.Repeat("x", sniffBytes) + "\uFFFD", "utf-8"},
 		{"colours", "\x1b[31mred\x1b[0m\n", "\x1b[31mred\x1b[0m\n", "utf-8"},
 	} {
-		got, err := w.ReadText(t.Context(), write(t, c.raw, dir, c.name), 0)
+		got, err := w.readPath(t.Context(), write(t, c.raw, dir, c.name), 0)
 		require.NoError(t, err, c.name)
 		assert.Equal(t, c.want, got.Content, c.name)
 		assert.Equal(t, c.encoding, got.Encoding, c.name)
@@ -52,7 +52,7 @@ func TestEncodings(t *testing.T) {
 		"png": "\x89PNG\r\n\x1a\n....", "nul": "a\x00b", "pdf": "%PDF-1.7\nplain text follows", "zip": "PK\x03\x04\x14\x00",
 		"utf-32": "\xff\xfe\x00\x00a\x00\x00\x00", "controls": "\x01\x02\x03\x04abc",
 	} {
-		_, err := w.ReadText(t.Context(), write(t, raw, dir, name), 0)
+		_, err := w.readPath(t.Context(), write(t, raw, dir, name), 0)
 		requireCode(t, CodeInvalid, err)
 	}
 }
@@ -65,14 +65,14 @@ func TestReadTextCutsAtCharacters(t *testing.T) {
 	} {
 		full := write(t, raw, dir, name)
 		for _, n := range []int{1, 2, 7, 999} {
-			got, err := w.ReadText(t.Context(), full, n)
+			got, err := w.readPath(t.Context(), full, n)
 			require.NoError(t, err)
 			assert.Equal(t, n, len([]rune(got.Content)), "%s %d", name, n)
 			assert.NotContains(t, got.Content, "\uFFFD")
 			assert.True(t, got.Cut)
 			assert.Equal(t, hashOf(got.Content), got.SHA256)
 		}
-		got, err := w.ReadText(t.Context(), full, 10_000)
+		got, err := w.readPath(t.Context(), full, 10_000)
 		require.NoError(t, err)
 		assert.False(t, got.Cut)
 		assert.Equal(t, 5000, got.Lines)
@@ -121,7 +121,7 @@ func TestFileThatChanges(t *testing.T) {
 		}
 	}()
 	for range 50 {
-		got, err := w.ReadText(t.Context(), name, 0)
+		got, err := w.readPath(t.Context(), name, 0)
 		require.NoError(t, err)
 		assert.True(t, strings.HasPrefix(got.Content, "a\n"))
 		assert.GreaterOrEqual(t, got.Size, int64(len(got.Content)))
@@ -129,7 +129,7 @@ func TestFileThatChanges(t *testing.T) {
 	close(stop)
 	<-stopped
 	require.NoError(t, os.Chtimes(name, time.Now(), time.Now()))
-	got, err := w.ReadText(t.Context(), name, 0)
+	got, err := w.readPath(t.Context(), name, 0)
 	require.NoError(t, err)
 	assert.False(t, got.Changed)
 }
@@ -180,6 +180,6 @@ func TestVerify(t *testing.T) {
 		{"passwd", 1, []string{"/etc/passwd"}, CitationNotFound},
 		{"go", 1, []string{a}, CitationNotFound},
 	} {
-		assert.Equal(t, c.want, w.Verify(t.Context(), c.file, c.line, c.among...), "%q:%d", c.file, c.line)
+		assert.Equal(t, c.want, w.verifyPath(t.Context(), c.file, c.line, c.among...), "%q:%d", c.file, c.line)
 	}
 }

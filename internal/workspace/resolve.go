@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"github.com/exai-mcp/exai-mcp/internal/workspace/realpath"
 )
 
@@ -18,6 +20,7 @@ type place struct {
 	real  string   // absolute, without links
 	root  string   // the root's real path
 	names []string // from the root to the file; none for the root itself
+	log   *zap.Logger
 }
 
 // find checks a path that a caller wrote. What it names need not exist.
@@ -109,7 +112,7 @@ func (w *Workspace) locate(roots []root, asked string, p path) (place, error) {
 	if why := w.forbids(real); why != "" {
 		return place{}, refused(asked, why)
 	}
-	return place{asked: asked, host: w.host(real.String()), real: real.String(), root: r.real, names: names}, nil
+	return place{asked: asked, host: w.host(real.String()), real: real.String(), root: r.real, names: names, log: w.log}, nil
 }
 
 // knownShare is false for a path on a Windows share that no root is on: merely looking at such a path makes Windows log in

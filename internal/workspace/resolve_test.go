@@ -24,7 +24,7 @@ func TestFindInsideAndOutside(t *testing.T) {
 		dir + "/root/sub/in.txt", dir + "/root/sub/../sub/./in.txt", dir + "//root///sub/in.txt", "sub/in.txt", "./sub/in.txt",
 		"sub/../sub/in.txt", "file://" + dir + "/root/sub/in.txt", dir + "/out/../root/sub/in.txt", "../root/sub/in.txt", `sub\in.txt`,
 	} {
-		text, err := w.ReadText(t.Context(), ok, 0)
+		text, err := w.readPath(t.Context(), ok, 0)
 		require.NoError(t, err, "%q", ok)
 		assert.Equal(t, "in", text.Content)
 		assert.Equal(t, dir+"/root/sub/in.txt", text.Path)
@@ -34,22 +34,22 @@ func TestFindInsideAndOutside(t *testing.T) {
 		dir, dir + "/root-twin/x.txt", dir + "/out/missing.txt", "../../../../../../../../etc/passwd", "file:///etc/passwd",
 		"/proc/self/environ", "/proc/self/root/etc/passwd", "/sys/kernel/version", "/PROC/self/environ", "/dev/null",
 	} {
-		_, err := w.ReadText(t.Context(), no, 0)
+		_, err := w.readPath(t.Context(), no, 0)
 		e := requireCode(t, CodeDenied, err)
 		assert.Contains(t, e.Hint, "EXAI_ALLOWED_ROOTS", "%q", no)
 	}
-	_, err := w.ReadText(t.Context(), dir+"/root/missing.txt", 0)
+	_, err := w.readPath(t.Context(), dir+"/root/missing.txt", 0)
 	requireCode(t, CodeNotFound, err)
-	_, err = w.ReadText(t.Context(), "missing.txt", 0)
+	_, err = w.readPath(t.Context(), "missing.txt", 0)
 	e := requireCode(t, CodeNotFound, err)
 	assert.Contains(t, e.Hint, dir+"/root")
-	_, err = w.ReadText(t.Context(), "sub/in.txt/below", 0)
+	_, err = w.readPath(t.Context(), "sub/in.txt/below", 0)
 	requireCode(t, CodeNotFound, err)
 	for _, bad := range []string{"", "a\x00b"} {
-		_, err = w.ReadText(t.Context(), bad, 0)
+		_, err = w.readPath(t.Context(), bad, 0)
 		requireCode(t, CodeInvalid, err)
 	}
-	_, err = w.ReadText(t.Context(), "sub", 0)
+	_, err = w.readPath(t.Context(), "sub", 0)
 	requireCode(t, CodeInvalid, err)
 }
 
@@ -60,7 +60,7 @@ func TestRelativeNamesAreLookedUpInTheRootsInOrder(t *testing.T) {
 	write(t, "only", dir, "b/only.txt")
 	w := newWorkspace(t, dir+"/a", dir+"/b")
 	for name, want := range map[string]string{"both.txt": "first", "only.txt": "only"} {
-		text, err := w.ReadText(t.Context(), name, 0)
+		text, err := w.readPath(t.Context(), name, 0)
 		require.NoError(t, err)
 		assert.Equal(t, want, text.Content)
 	}
@@ -90,11 +90,11 @@ func TestLinks(t *testing.T) {
 		if c.want == "" {
 			continue
 		}
-		text, err := w.ReadText(t.Context(), name, 0)
+		text, err := w.readPath(t.Context(), name, 0)
 		require.NoError(t, err, c.name)
 		assert.Equal(t, c.want, text.Content, c.name)
 	}
-	text, err := w.ReadText(t.Context(), "folder/other.txt", 0)
+	text, err := w.readPath(t.Context(), "folder/other.txt", 0)
 	require.NoError(t, err)
 	assert.Equal(t, dir+"/b/other.txt", text.Path, "a link's target is what is named")
 
@@ -109,15 +109,15 @@ func TestLinks(t *testing.T) {
 		"a/leak", "a/leakAbsolute", "a/leakFolder/secret.txt", "a/leakFolder", "a/leakChain", "a/harmless.txt", "a/toEnvAbsolute",
 		"a/etc/passwd", "a/dangling", "a/danglingFar", "a/self/environ", "a/toKeys/x.txt", "a/leakFolder/missing",
 	} {
-		_, err := w.ReadText(t.Context(), filepath.Join(dir, no), 0)
+		_, err := w.readPath(t.Context(), filepath.Join(dir, no), 0)
 		requireCode(t, CodeDenied, err)
 	}
 	link(t, "loop2", dir, "a/loop1")
 	link(t, "loop1", dir, "a/loop2")
-	_, err = w.ReadText(t.Context(), "loop1", 0)
+	_, err = w.readPath(t.Context(), "loop1", 0)
 	requireCode(t, CodeNotFound, err)
 	link(t, "missing", dir, "a/danglingInside")
-	_, err = w.ReadText(t.Context(), "danglingInside", 0)
+	_, err = w.readPath(t.Context(), "danglingInside", 0)
 	requireCode(t, CodeNotFound, err)
 }
 
@@ -129,7 +129,7 @@ func TestNestedAndLinkedRoots(t *testing.T) {
 	at, err := w.find(t.Context(), dir+"/a/b/c.txt")
 	require.NoError(t, err)
 	assert.Equal(t, dir+"/a/b", at.root, "the longest root")
-	text, err := w.ReadText(t.Context(), dir+"/linked/b/c.txt", 0)
+	text, err := w.readPath(t.Context(), dir+"/linked/b/c.txt", 0)
 	require.NoError(t, err)
 	assert.Equal(t, dir+"/a/b/c.txt", text.Path)
 }
@@ -141,18 +141,18 @@ func TestSecretsAreRefusedInsideOfRoots(t *testing.T) {
 		".env", ".ENV", ".Env", "sub/.env.local", ".ssh/id", ".docker/config.json", "a.pem", "b.KEY", "id_rsa", ".npmrc", ".aws/credentials",
 	} {
 		full := write(t, "SECRET", dir, name)
-		_, err := w.ReadText(t.Context(), full, 0)
+		_, err := w.readPath(t.Context(), full, 0)
 		requireCode(t, CodeDenied, err)
-		_, err = w.Open(t.Context(), name)
+		_, err = w.openPath(t.Context(), name)
 		requireCode(t, CodeDenied, err)
 		_, err = w.Image(t.Context(), name)
 		requireCode(t, CodeDenied, err)
-		assert.Equal(t, CitationNotFound, w.Verify(t.Context(), name, 1))
+		assert.Equal(t, CitationNotFound, w.verifyPath(t.Context(), name, 1))
 	}
-	_, err := w.ReadText(t.Context(), "nowhere/.env", 0)
+	_, err := w.readPath(t.Context(), "nowhere/.env", 0)
 	requireCode(t, CodeDenied, err)
 	for _, name := range []string{".env.example", ".env.sample", ".env.template", "id_rsa.pub"} {
-		text, err := w.ReadText(t.Context(), write(t, "fine", dir, name), 0)
+		text, err := w.readPath(t.Context(), write(t, "fine", dir, name), 0)
 		require.NoError(t, err)
 		assert.Equal(t, "fine", text.Content)
 	}
@@ -174,10 +174,10 @@ func TestOwnStateIsRefused(t *testing.T) {
 	for _, no := range []string{
 		"state/exai.db", "state", "door/exai.db", "logs/calls.jsonl", "logs/calls.jsonl.0", "logs/calls.jsonl.5", "keys.conf",
 	} {
-		e := requireCode(t, CodeDenied, w.Check(t.Context(), no))
+		e := requireCode(t, CodeDenied, w.checkPaths(t.Context(), no))
 		assert.NotContains(t, e.Message, "outside", no)
 	}
-	assert.NoError(t, w.Check(t.Context(), "logs/calls.txt", "logs/recalls.jsonl", "logs/calls.jsonl.txt", "logs/notes.1"))
+	assert.NoError(t, w.checkPaths(t.Context(), "logs/calls.txt", "logs/recalls.jsonl", "logs/calls.jsonl.txt", "logs/notes.1"))
 }
 
 func TestUnreadable(t *testing.T) {
@@ -187,7 +187,7 @@ func TestUnreadable(t *testing.T) {
 	dir := tempDir(t)
 	name := write(t, "x", dir, "closed")
 	require.NoError(t, os.Chmod(name, 0))
-	_, err := newWorkspace(t, dir).ReadText(t.Context(), name, 0)
+	_, err := newWorkspace(t, dir).readPath(t.Context(), name, 0)
 	requireCode(t, CodeDenied, err)
 }
 
@@ -198,11 +198,11 @@ func TestStrangeNames(t *testing.T) {
 	dir := tempDir(t)
 	w := newWorkspace(t, dir)
 	for _, name := range []string{"line\nbreak.go", "quote\".go", "tab\t.go", " blank .go", "-rf", "*.go", "文件.go", "bad\xff.go", `back\slash.go`} {
-		text, err := w.ReadText(t.Context(), write(t, "x", dir, name), 0)
+		text, err := w.readPath(t.Context(), write(t, "x", dir, name), 0)
 		require.NoError(t, err, "%q", name)
 		assert.Equal(t, strings.ToValidUTF8(dir+"/"+name, "\uFFFD"), text.Path)
 	}
-	_, err := w.ReadText(t.Context(), "no such\nfile", 0)
+	_, err := w.readPath(t.Context(), "no such\nfile", 0)
 	e := requireCode(t, CodeNotFound, err)
 	assert.NotContains(t, e.Message, "\n")
 }
@@ -244,7 +244,7 @@ func FuzzFind(f *testing.F) {
 		p, err := parsePath(real, linux)
 		require.NoError(t, err)
 		require.Empty(t, refusal(p, linux))
-		if text, err := w.ReadText(t.Context(), in, 0); err == nil {
+		if text, err := w.readPath(t.Context(), in, 0); err == nil {
 			require.NotContains(t, text.Content, "SECRET")
 		}
 	})

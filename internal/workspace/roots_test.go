@@ -48,10 +48,10 @@ func TestRootsComeFromEverySourceInOrder(t *testing.T) {
 func TestMissingRootAppears(t *testing.T) {
 	dir := tempDir(t)
 	w := newWorkspace(t, dir+"/later")
-	_, err := w.ReadText(t.Context(), dir+"/later/a", 0)
+	_, err := w.readPath(t.Context(), dir+"/later/a", 0)
 	requireCode(t, CodeDenied, err)
 	write(t, "x", dir, "later/a")
-	_, err = w.ReadText(t.Context(), dir+"/later/a", 0)
+	_, err = w.readPath(t.Context(), dir+"/later/a", 0)
 	assert.NoError(t, err)
 }
 
@@ -61,13 +61,13 @@ func TestRootsFollowTheClient(t *testing.T) {
 	current := []string{dir + "/a"}
 	w, err := New(config.Files{}, "", "", "", rootsFunc(func(context.Context) ([]string, bool) { return current, current != nil }), nil)
 	require.NoError(t, err)
-	assert.NoError(t, w.Check(t.Context(), a))
-	requireCode(t, CodeDenied, w.Check(t.Context(), b))
+	assert.NoError(t, w.checkPaths(t.Context(), a))
+	requireCode(t, CodeDenied, w.checkPaths(t.Context(), b))
 	current = []string{dir + "/b"}
-	assert.NoError(t, w.Check(t.Context(), b))
-	requireCode(t, CodeDenied, w.Check(t.Context(), a))
+	assert.NoError(t, w.checkPaths(t.Context(), b))
+	requireCode(t, CodeDenied, w.checkPaths(t.Context(), a))
 	current = nil
-	requireCode(t, CodeDenied, w.Check(t.Context(), b))
+	requireCode(t, CodeDenied, w.checkPaths(t.Context(), b))
 }
 
 // A client that never answers costs a file call two seconds, and the other roots go on.
@@ -79,7 +79,7 @@ func TestSilentClient(t *testing.T) {
 		w, err := New(config.Files{AllowedRoots: []string{dir}}, "", "", "", silent, nil)
 		require.NoError(t, err)
 		start := time.Now()
-		assert.NoError(t, w.Check(t.Context(), name))
+		assert.NoError(t, w.checkPaths(t.Context(), name))
 		assert.Equal(t, 2*time.Second, time.Since(start))
 	})
 }
@@ -93,7 +93,7 @@ func TestWaitForClientEndsWithTheCall(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, gone)
 		defer cancel()
 		start := time.Now()
-		assert.ErrorIs(t, w.Check(ctx, "/x"), gone)
+		assert.ErrorIs(t, w.checkPaths(ctx, "/x"), gone)
 		assert.Equal(t, time.Second, time.Since(start))
 	})
 }
@@ -130,13 +130,13 @@ func TestRootsOfTheHost(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []Root{{Path: `C:\code`, Source: SourceClient}}, w.Roots(t.Context()))
 	for _, in := range []string{`C:\code\sub\a.go`, `c:/CODE/sub/a.go`, "file:///c:/code/sub/a.go", `sub\a.go`, "sub/a.go", name} {
-		text, err := w.ReadText(t.Context(), in, 0)
+		text, err := w.readPath(t.Context(), in, 0)
 		require.NoError(t, err, "%q", in)
 		assert.Equal(t, `C:\code\sub\a.go`, text.Path)
 	}
-	e := requireCode(t, CodeDenied, w.Check(t.Context(), `D:\elsewhere\x`))
+	e := requireCode(t, CodeDenied, w.checkPaths(t.Context(), `D:\elsewhere\x`))
 	assert.Contains(t, e.Hint, "EXAI_PATH_MAP")
-	e = requireCode(t, CodeDenied, w.Check(t.Context(), "/etc/passwd"))
+	e = requireCode(t, CodeDenied, w.checkPaths(t.Context(), "/etc/passwd"))
 	assert.Contains(t, e.Hint, `C:\\code`)
 	assert.Equal(t, `C:\code\x`, w.HostPath(filepath.Join(dir, "x")))
 }
@@ -152,7 +152,7 @@ func TestRootsThatAreRefused(t *testing.T) {
 		assert.NotEmpty(t, r.Problem, "%+v", r)
 	}
 	assert.Empty(t, w.FirstRoot(t.Context()))
-	e := requireCode(t, CodeDenied, w.Check(t.Context(), "file"))
+	e := requireCode(t, CodeDenied, w.checkPaths(t.Context(), "file"))
 	assert.Contains(t, e.Hint, "EXAI_ALLOWED_ROOTS")
 }
 
@@ -169,5 +169,5 @@ func TestRootsAreMadeAbsolute(t *testing.T) {
 	w, err := New(config.Files{AllowedRoots: []string{"sub", "~/code"}}, "", dir+"/cwd", dir+"/home", nil, nil)
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{dir + "/cwd/sub": SourceAllowedRoots, dir + "/home/code": SourceAllowedRoots}, sources(w.Roots(t.Context())))
-	assert.NoError(t, w.Check(t.Context(), "~/code/f"))
+	assert.NoError(t, w.checkPaths(t.Context(), "~/code/f"))
 }

@@ -16,53 +16,67 @@ const (
 	CitationNotFound Citation = "not_found"
 )
 
-// Verify tells whether a file exists in the workspace and has a line of that number (0: any). A name that is not found in
-// the roots may also be the end of exactly one of the paths in among, which are files that the model was given.
-func (w *Workspace) Verify(ctx context.Context, file string, line int, among ...string) Citation {
+// Verify reports whether a file exists in the workspace and has a line of that number (0: any). It may be one of the known
+// files, by its host's name or as it was asked for; else a path of its own, or the end of exactly one of the paths in
+// among, which are files that the model was given.
+func (w *Workspace) Verify(ctx context.Context, file string, line int, known []Ref, among []string) Citation {
 	file = strings.TrimSpace(file)
-	if w.hasLine(ctx, file, line) {
-		return CitationVerified
+	if file == "" || line < 0 {
+		return CitationNotFound
+	}
+	r, ok := w.citedAmong(ctx, file, known, among)
+	if !ok || r.IsFolder() {
+		return CitationNotFound
+	}
+	f, err := r.Open()
+	if err != nil {
+		return CitationNotFound
+	}
+	defer f.Close()
+	if line > 0 && !atLeastLines(ctx, io.LimitReader(f, maxCiteBytes), line) {
+		return CitationNotFound
+	}
+	return CitationVerified
+}
+
+// citedAmong finds the file that a citation means.
+func (w *Workspace) citedAmong(ctx context.Context, file string, known []Ref, among []string) (Ref, bool) {
+	named := func(name string) (Ref, bool) {
+		for _, r := range known {
+			if name == r.at.host || name == r.at.asked {
+				return r, true
+			}
+		}
+		r, err := w.ref(ctx, name)
+		return r, err == nil
+	}
+	if r, ok := named(file); ok {
+		return r, true
 	}
 	match := ""
-	for _, known := range among {
-		if !endsInPath(known, file) || known == match {
+	for _, path := range among {
+		if !endsInPath(path, file) || path == match {
 			continue
 		}
 		if match != "" {
-			return CitationNotFound
+			return Ref{}, false
 		}
-		match = known
+		match = path
 	}
-	if match != "" && w.hasLine(ctx, match, line) {
-		return CitationVerified
+	if match == "" {
+		return Ref{}, false
 	}
-	return CitationNotFound
+	return named(match)
 }
 
-// endsInPath tells whether a path ends in the names of another.
+// endsInPath reports whether a path ends in the names of another.
 func endsInPath(known, end string) bool {
 	end = strings.TrimPrefix(strings.ReplaceAll(end, `\`, "/"), "./")
 	known = strings.ReplaceAll(known, `\`, "/")
 	return end != "" && (known == end || strings.HasSuffix(known, "/"+strings.TrimPrefix(end, "/")))
 }
 
-func (w *Workspace) hasLine(ctx context.Context, file string, line int) bool {
-	if file == "" || line < 0 {
-		return false
-	}
-	at, err := w.find(ctx, file)
-	if err != nil {
-		return false
-	}
-	f, _, err := at.open()
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	return line == 0 || atLeastLines(ctx, io.LimitReader(f, maxCiteBytes), line)
-}
-
-// atLeastLines tells whether a text has so many lines; a last one without an end counts too.
+// atLeastLines reports whether a text has so many lines; a last one without an end counts too.
 func atLeastLines(ctx context.Context, r io.Reader, line int) bool {
 	buf := make([]byte, 64<<10)
 	ends := 0

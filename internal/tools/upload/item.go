@@ -19,6 +19,7 @@ import (
 // item is one of a request's files on its way.
 type item struct {
 	File
+	ref     workspace.Ref
 	changed time.Time // the file's, when it was looked at
 	sum     string    // of its content
 	job     *job
@@ -27,12 +28,12 @@ type item struct {
 // look finds out about every file, before any of them is sent.
 func (q *Queue) look(ctx context.Context, r Request) []*item {
 	progress.From(ctx).Phase("looking at the files")
-	list := make([]*item, len(r.Paths))
-	for i, path := range r.Paths {
-		it := &item{File: File{Path: path, Name: nameOf(path)}}
+	list := make([]*item, len(r.Files))
+	for i, ref := range r.Files {
+		it := &item{File: File{Path: ref.Path(), Name: nameOf(ref.Path())}, ref: ref}
 		list[i] = it
-		it.Err = q.with(ctx, path, func(f *workspace.File, info fs.FileInfo) error {
-			it.Path, it.Name, it.Size, it.changed = f.Path, nameOf(f.Path), info.Size(), info.ModTime()
+		it.Err = it.with(func(_ *workspace.File, info fs.FileInfo) error {
+			it.Size, it.changed = info.Size(), info.ModTime()
 			return r.Largest.check(it.File)
 		})
 		if ctx.Err() != nil {
@@ -43,15 +44,15 @@ func (q *Queue) look(ctx context.Context, r Request) []*item {
 }
 
 // with opens a file for as long as use takes.
-func (q *Queue) with(ctx context.Context, path string, use func(*workspace.File, fs.FileInfo) error) error {
-	f, err := q.files.Open(ctx, path)
+func (it *item) with(use func(*workspace.File, fs.FileInfo) error) error {
+	f, err := it.ref.Open()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return unreadable(path, err)
+		return unreadable(it.Path, err)
 	}
 	return use(f, info)
 }
@@ -78,7 +79,7 @@ func (l Largest) check(f File) error {
 
 // hand finds a file's text among those that are kept, or has it carried to the vendor.
 func (q *Queue) hand(ctx context.Context, r Request, it *item) {
-	err := q.with(ctx, it.Path, func(f *workspace.File, info fs.FileInfo) (err error) {
+	err := it.with(func(f *workspace.File, info fs.FileInfo) (err error) {
 		if !it.same(info) {
 			return changed(it.Path)
 		}

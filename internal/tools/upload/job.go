@@ -163,7 +163,7 @@ func (q *Queue) send(j *job, p providers.Provider) error {
 		return errNoUploads
 	}
 	it, vendor := &j.file, j.request.Vendor
-	return q.with(j.ctx, it.Path, func(f *workspace.File, _ fs.FileInfo) error {
+	return it.with(func(f *workspace.File, _ fs.FileInfo) error {
 		if !it.still(j.ctx, f) {
 			return changed(it.Path)
 		}

@@ -26,17 +26,11 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
-// Files opens the user's files; *workspace.Workspace does.
-type Files interface {
-	Open(ctx context.Context, path string) (*workspace.File, error)
-}
-
 // Options are what a Queue needs.
 type Options struct {
 	Config   *config.Config
 	Registry *calls.Registry
 	Caller   *calls.Caller
-	Files    Files
 	Activity *activity.Log // hears of what goes on behind its call; nil: nobody does
 	Log      *zap.Logger   // nil logs nothing
 }
@@ -46,7 +40,6 @@ type Queue struct {
 	cfg      *config.Config
 	registry *calls.Registry
 	caller   *calls.Caller
-	files    Files
 	events   *activity.Log
 	log      *zap.Logger
 	texts    *texts
@@ -69,7 +62,7 @@ const glmAtOnce = 2
 // New makes the service.
 func New(o Options) *Queue {
 	q := &Queue{
-		cfg: o.Config, registry: o.Registry, caller: o.Caller, files: o.Files, events: o.Activity, log: o.Log,
+		cfg: o.Config, registry: o.Registry, caller: o.Caller, events: o.Activity, log: o.Log,
 		slots: map[string]chan struct{}{
 			"glm": make(chan struct{}, glmAtOnce), "kimi": make(chan struct{}, max(o.Config.KimiFiles.MaxParallel, 1)),
 		},
@@ -89,7 +82,7 @@ type Request struct {
 	Tool    string
 	Vendor  string // "glm" or "kimi"
 	Purpose string // the vendor's word for it
-	Paths   []string
+	Files   []workspace.Ref
 	Extract bool // the text is wanted, not the file: it is deleted at the vendor afterwards, unless KIMI_FILES_KEEP
 	Largest Largest
 }
@@ -118,7 +111,7 @@ var (
 	errAbandoned = errors.New("the call was cancelled")
 )
 
-// HandIn sends files to a vendor and waits for them until the call's reserve. The result is in the order of the paths,
+// HandIn sends files to a vendor and waits for them until the call's reserve. The result is in the order of the files,
 // and a file that fails does not fail the others. An error means that nothing became of the whole: the vendor is not
 // configured, a file is too large where that is refused, or the call was cancelled, which stops its uploads.
 func (q *Queue) HandIn(ctx context.Context, r Request) ([]File, error) {

@@ -76,7 +76,7 @@ func (b *bench) start() {
 	b.files, err = workspace.New(b.cfg.Files, b.cfg.Conversations.StateDir, "", "", nil, nil)
 	require.NoError(b.t, err)
 	q := upload.New(upload.Options{
-		Config: b.cfg, Registry: reg, Caller: calls.NewCaller(reg, b.cfg, b.log), Files: b.files, Activity: b.log,
+		Config: b.cfg, Registry: reg, Caller: calls.NewCaller(reg, b.cfg, b.log), Activity: b.log,
 	})
 	log := b.log
 	b.Queue = q
@@ -151,8 +151,18 @@ func (b *bench) call() context.Context {
 	return providers.WithBudget(ctx, budget)
 }
 
-func read(paths ...string) upload.Request {
-	return upload.Request{Tool: "t", Vendor: "kimi", Purpose: "file-extract", Paths: paths, Extract: true}
+func (b *bench) read(paths ...string) upload.Request {
+	return upload.Request{Tool: "t", Vendor: "kimi", Purpose: "file-extract", Files: b.refs(paths...), Extract: true}
+}
+
+// refs resolves paths, each by itself, so that one may come twice.
+func (b *bench) refs(paths ...string) (refs []workspace.Ref) {
+	for _, path := range paths {
+		found, problems := b.files.Resolve(b.t.Context(), []string{path})
+		require.Empty(b.t, problems)
+		refs = append(refs, found...)
+	}
+	return refs
 }
 
 func (b *bench) hand(r upload.Request) []upload.File {
@@ -170,7 +180,7 @@ func TestFilesGoAtOnceAndComeInOrder(t *testing.T) {
 			paths = append(paths, b.file(fmt.Sprintf("%d.txt", i), fmt.Sprintf("%ds", 8-i)))
 		}
 		start := time.Now()
-		files := b.hand(read(paths...))
+		files := b.hand(b.read(paths...))
 		assert.Less(t, time.Since(start), 20*time.Second, "36 s one after the other")
 		for i, f := range files {
 			assert.Equal(t, upload.File{
@@ -186,7 +196,8 @@ func TestFilesGoAtOnceAndComeInOrder(t *testing.T) {
 func TestOneFailureIsItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		r := read(b.file("a", "1s"), b.file("b", "fail"), filepath.Join(b.dir, "missing"), b.file("large", "11111111111s"), b.file("c", "1s"))
+		r := b.read(b.file("a", "1s"), b.file("b", "fail"), b.file("missing", "1s"), b.file("large", "11111111111s"), b.file("c", "1s"))
+		require.NoError(t, os.Remove(filepath.Join(b.dir, "missing")))
 		r.Largest = upload.Largest{Setting: "KIMI_FILES_MAX_SIZE_MB", MB: 10.0 / (1 << 20)}
 		files := b.hand(r)
 		var codes []reply.Code
@@ -214,7 +225,7 @@ func TestUploadsGoOnBehindTheCall(t *testing.T) {
 		b := newBench(t)
 		quick, slow := b.file("quick", "1s"), b.file("slow", "80s")
 		start := time.Now()
-		files := b.hand(read(quick, slow))
+		files := b.hand(b.read(quick, slow))
 		assert.InDelta(t, 53, time.Since(start).Seconds(), 1, "FILE_TOOL_TIMEOUT_SECS less its reserve")
 		assert.Equal(t, "text of id-quick", files[0].Text)
 		assert.Equal(t, upload.File{Path: slow, Name: "slow", Size: 3, Pending: true, Sent: 1}, files[1], "half of it is sent")
@@ -225,7 +236,7 @@ func TestUploadsGoOnBehindTheCall(t *testing.T) {
 
 		// Written anew with the same content: it is the same file.
 		b.file("slow", "80s")
-		files = b.hand(read(quick, slow))
+		files = b.hand(b.read(quick, slow))
 		assert.InDelta(t, 80, time.Since(start).Seconds(), 1)
 		assert.Equal(t, "text of id-slow", files[1].Text)
 		assert.Equal(t, "text of id-quick", files[0].Text)
@@ -236,20 +247,20 @@ func TestUploadsGoOnBehindTheCall(t *testing.T) {
 }
 
 func TestAResultThatNobodyWaitedForIsKept(t *testing.T) {
-	store := func(paths ...string) upload.Request {
-		return upload.Request{Tool: "t", Vendor: "glm", Purpose: "agent", Paths: paths}
+	store := func(b *bench, paths ...string) upload.Request {
+		return upload.Request{Tool: "t", Vendor: "glm", Purpose: "agent", Files: b.refs(paths...)}
 	}
 	t.Run("an id", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			path := b.file("a", "70s")
-			assert.True(t, b.hand(store(path))[0].Pending)
+			assert.True(t, b.hand(store(b, path))[0].Pending)
 			time.Sleep(5 * time.Minute)
 			start := time.Now()
-			assert.Equal(t, "id-a", b.hand(store(path))[0].ID)
+			assert.Equal(t, "id-a", b.hand(store(b, path))[0].ID)
 			assert.Zero(t, time.Since(start))
 			assert.Len(t, b.noted(&b.uploads), 1)
-			assert.True(t, b.hand(store(path))[0].Pending, "after that, it is another upload")
+			assert.True(t, b.hand(store(b, path))[0].Pending, "after that, it is another upload")
 			assert.Len(t, b.noted(&b.uploads), 2)
 		})
 	})
@@ -257,9 +268,9 @@ func TestAResultThatNobodyWaitedForIsKept(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			path := b.file("a", "70s")
-			b.hand(store(path))
+			b.hand(store(b, path))
 			time.Sleep(15 * time.Minute)
-			b.hand(store(path))
+			b.hand(store(b, path))
 			assert.Len(t, b.noted(&b.uploads), 2)
 		})
 	})
@@ -267,9 +278,9 @@ func TestAResultThatNobodyWaitedForIsKept(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t, func(c *config.Config) { c.Logs.ActivityPath = filepath.Join(t.TempDir(), "activity.jsonl") })
 			path := b.file("a", "100s")
-			assert.True(t, b.hand(read(path))[0].Pending)
+			assert.True(t, b.hand(b.read(path))[0].Pending)
 			time.Sleep(time.Minute)
-			err := b.hand(read(path))[0].Err
+			err := b.hand(b.read(path))[0].Err
 			e := reply.Of(t.Context(), err)
 			assert.Equal(t, reply.Timeout, e.Code)
 			require.NotNil(t, e.Limit)
@@ -279,7 +290,7 @@ func TestAResultThatNobodyWaitedForIsKept(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, passed, 1)
 			assert.Contains(t, passed[0], `"tool":"t"`)
-			assert.True(t, b.hand(read(path))[0].Pending, "the next call tries anew")
+			assert.True(t, b.hand(b.read(path))[0].Pending, "the next call tries anew")
 		})
 	})
 }
@@ -292,7 +303,7 @@ func TestCancellingStopsUploads(t *testing.T) {
 		gone := errors.New("gone")
 		time.AfterFunc(10*time.Second, func() { cancel(gone) })
 		start := time.Now()
-		_, err := b.HandIn(ctx, read(path))
+		_, err := b.HandIn(ctx, b.read(path))
 		assert.ErrorIs(t, err, gone)
 		assert.Equal(t, 10*time.Second, time.Since(start))
 		synctest.Wait()
@@ -303,11 +314,11 @@ func TestCancellingStopsUploads(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			other, _ = b.HandIn(b.call(), read(path))
+			other, _ = b.HandIn(b.call(), b.read(path))
 		}()
 		ctx, cancel = context.WithCancelCause(b.call())
 		time.AfterFunc(10*time.Second, func() { cancel(gone) })
-		_, err = b.HandIn(ctx, read(path))
+		_, err = b.HandIn(ctx, b.read(path))
 		assert.ErrorIs(t, err, gone)
 		<-done
 		assert.Equal(t, "text of id-a", other[0].Text)
@@ -319,12 +330,12 @@ func TestCloseStopsWhatGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		path := b.file("a", "80s")
-		assert.True(t, b.hand(read(path))[0].Pending)
+		assert.True(t, b.hand(b.read(path))[0].Pending)
 		start := time.Now()
 		require.NoError(t, b.Close(t.Context()))
 		assert.Zero(t, time.Since(start))
 		assert.Zero(t, b.atOnce)
-		files, err := b.HandIn(b.call(), read(path))
+		files, err := b.HandIn(b.call(), b.read(path))
 		require.NoError(t, err)
 		assert.Error(t, files[0].Err)
 	})
@@ -334,15 +345,15 @@ func TestTextsAreKept(t *testing.T) {
 	t.Run("over restarts, by content", func(t *testing.T) {
 		b := newBench(t)
 		path := b.file("a.txt", "0s")
-		first := b.hand(read(path))
+		first := b.hand(b.read(path))
 		b.start()
-		assert.Equal(t, first, b.hand(read(path)))
+		assert.Equal(t, first, b.hand(b.read(path)))
 		copied := b.file("elsewhere/a.txt", "0s")
-		assert.Equal(t, "text of id-a.txt", b.hand(read(copied))[0].Text, "another place")
+		assert.Equal(t, "text of id-a.txt", b.hand(b.read(copied))[0].Text, "another place")
 		assert.Len(t, b.noted(&b.uploads), 1)
-		b.hand(read(b.file("b.txt", "0s")))
+		b.hand(b.read(b.file("b.txt", "0s")))
 		assert.Len(t, b.noted(&b.uploads), 2, "another name: the vendor's text holds it")
-		b.hand(read(b.file("a.txt", "1ns")))
+		b.hand(b.read(b.file("a.txt", "1ns")))
 		assert.Len(t, b.noted(&b.uploads), 3, "another content")
 
 		kept, err := filepath.Glob(filepath.Join(b.cfg.Conversations.StateDir, "extracted", "*"))
@@ -361,14 +372,14 @@ func TestTextsAreKept(t *testing.T) {
 		for _, name := range kept {
 			require.NoError(t, os.WriteFile(name, []byte("{"), 0o600))
 		}
-		b.hand(read(copied))
+		b.hand(b.read(copied))
 		assert.Len(t, b.noted(&b.uploads), 4)
 	})
 	t.Run("in memory where nothing is to be written", func(t *testing.T) {
 		b := newBench(t, func(c *config.Config) { c.Conversations.Backend = "memory" })
 		path := b.file("a.txt", "0s")
-		b.hand(read(path))
-		b.hand(read(path))
+		b.hand(b.read(path))
+		b.hand(b.read(path))
 		assert.Len(t, b.noted(&b.uploads), 1)
 		left, err := os.ReadDir(b.cfg.Conversations.StateDir)
 		require.NoError(t, err)
@@ -378,9 +389,9 @@ func TestTextsAreKept(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			path := b.file("a.txt", "0s")
-			b.hand(read(path))
+			b.hand(b.read(path))
 			time.Sleep(31 * 24 * time.Hour)
-			b.hand(read(path))
+			b.hand(b.read(path))
 			assert.Len(t, b.noted(&b.uploads), 2)
 		})
 	})
@@ -413,7 +424,7 @@ func TestTextIsFetchedAgain(t *testing.T) {
 					return "text", nil
 				}
 				start := time.Now()
-				f := b.hand(read(b.file("a", "0s")))[0]
+				f := b.hand(b.read(b.file("a", "0s")))[0]
 				assert.Equal(t, c.tries, tries)
 				assert.Equal(t, c.took, time.Since(start))
 				assert.Equal(t, c.ok, f.Err == nil)
@@ -427,7 +438,7 @@ func TestTextIsFetchedAgain(t *testing.T) {
 func TestKeepLeavesTheFileAtTheVendor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(c *config.Config) { c.KimiFiles.Keep = true })
-		b.hand(read(b.file("a", "0s")))
+		b.hand(b.read(b.file("a", "0s")))
 		synctest.Wait()
 		assert.Empty(t, b.noted(&b.deletes))
 	})
@@ -446,13 +457,13 @@ func TestDeletingHoldsUpNobody(t *testing.T) {
 			return context.Cause(ctx)
 		}
 		start := time.Now()
-		b.hand(read(b.file("a", "1s")))
+		b.hand(b.read(b.file("a", "1s")))
 		assert.Equal(t, time.Second, time.Since(start))
 		require.NoError(t, b.Close(t.Context()))
 		assert.Equal(t, []string{"id-a"}, b.noted(&b.deletes))
 
 		b.start()
-		b.hand(read(b.file("b", "1s")))
+		b.hand(b.read(b.file("b", "1s")))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		assert.Error(t, b.Close(ctx), "but not for ever")
@@ -470,7 +481,7 @@ func TestFileThatChangesMeanwhile(t *testing.T) {
 			time.Sleep(5 * time.Second)
 			b.file("a", "20s")
 		}()
-		f := b.hand(read(path))[0]
+		f := b.hand(b.read(path))[0]
 		require.Error(t, f.Err)
 		assert.Contains(t, f.Err.Error(), "changed")
 		synctest.Wait()
@@ -482,7 +493,7 @@ func TestPanicOfAVendorIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.kimi.UploadFunc = func(context.Context, providers.File) (providers.FileRef, error) { panic("secret") }
-		f := b.hand(read(b.file("a", "1s")))[0]
+		f := b.hand(b.read(b.file("a", "1s")))[0]
 		require.Error(t, f.Err)
 		assert.Equal(t, reply.Internal, reply.Of(t.Context(), f.Err).Code)
 	})
@@ -492,7 +503,7 @@ func TestSameFileTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		path := b.file("a", "1s")
-		files := b.hand(read(path, path))
+		files := b.hand(b.read(path, path))
 		assert.Equal(t, files[0], files[1])
 		assert.Equal(t, "text of id-a", files[1].Text)
 		assert.Len(t, b.noted(&b.uploads), 1)

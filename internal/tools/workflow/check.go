@@ -14,19 +14,21 @@ import (
 // maxNamed is how many files a note names.
 const maxNamed = 10
 
-// check refuses files and pictures that may not be read. A file that is not there is only noted, since a caller may well
-// name one that it has deleted.
+// check refuses files and pictures that may not be read; of relevant_files, which may be many, only where none can be used.
+// A file that is not there is only noted, since a caller may well name one that it has deleted.
 func (r *run) check(ctx context.Context) error {
 	f := r.step.Facts
+	relevant, unsendable := r.resolve(ctx, f.RelevantFiles)
+	_, strict := r.resolve(ctx, slices.Concat(f.FilesChecked, f.Paths))
 	var gone []string
-	for _, path := range slices.Concat(r.Files.Named(ctx, slices.Concat(f.FilesChecked, f.RelevantFiles)...), f.Paths) {
-		err := r.Files.Check(ctx, path)
-		switch {
-		case err == nil:
-		case reply.Of(ctx, err).Code == reply.FileNotFound:
-			gone = union(gone, []string{path})
+	for i, p := range slices.Concat(strict, unsendable) {
+		switch e := reply.Of(ctx, p.Err); {
+		case e.Code == reply.FileNotFound:
+			gone = union(gone, []string{p.Path})
+		case i < len(strict) || len(relevant) == 0:
+			return p.Err
 		default:
-			return err
+			r.meta.Note("Not sent: " + e.Message)
 		}
 	}
 	for _, ref := range f.Images {
@@ -67,7 +69,11 @@ func (r *run) fillIn(ctx context.Context) error {
 	if n := len(changed); n > maxFilled {
 		changed, of = changed[:maxFilled], fmt.Sprintf(" of %d", n)
 	}
-	r.filled, f.RelevantFiles = changed, changed
+	for _, ref := range changed {
+		r.refs.add(ref.Path(), ref)
+	}
+	r.filled = pathsOf(changed)
+	f.RelevantFiles = r.filled
 	r.meta.Note(fmt.Sprintf("No relevant_files were named, so the changed files of the first root were taken: %d%s.", len(changed), of))
 	return r.judge()
 }

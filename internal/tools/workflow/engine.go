@@ -17,13 +17,12 @@ import (
 
 // Files is what the engine needs of the workspace.
 type Files interface {
-	Check(ctx context.Context, paths ...string) error
-	Named(ctx context.Context, paths ...string) []string
-	Embed(ctx context.Context, paths []string, b workspace.Budget, already map[string]conversation.Attachment) ([]conversation.Attachment, workspace.Manifest, error)
+	ask.Embedder
+	Resolve(ctx context.Context, paths []string) ([]workspace.Ref, []workspace.Problem)
 	Image(ctx context.Context, ref string) (conversation.Attachment, error)
-	Verify(ctx context.Context, file string, line int, among ...string) workspace.Citation
-	// ChangedFiles lists the files with uncommitted changes; path "" means the first root.
-	ChangedFiles(ctx context.Context, path string) ([]string, error)
+	Verify(ctx context.Context, file string, line int, known []workspace.Ref, among []string) workspace.Citation
+	// ChangedFiles returns the files with uncommitted changes; path "" means the first root.
+	ChangedFiles(ctx context.Context, path string) ([]workspace.Ref, error)
 }
 
 // Engine runs the steps of the workflow tools. It has no memory: the state of a run is a fold over the steps that the

@@ -24,19 +24,12 @@ type Evidence struct {
 	Nothing string
 }
 
-// How much of a run's files the expert is sent: two fifths of its model's window, and no more than can be read and
-// answered while a client waits.
-const (
-	windowShare   = 2.0 / 5
-	maxFileTokens = 120_000
-)
-
 // fileTokens is how many tokens the files for a question may take.
 func (r *run) fileTokens(q ask.Question) int {
 	if r.Window == nil {
-		return maxFileTokens
+		return ask.MaxFileTokens
 	}
-	return min(int(float64(r.Window(q, len(r.sum.Images) > 0))*windowShare), maxFileTokens)
+	return ask.FileTokens(r.Window(q, len(r.sum.Images) > 0))
 }
 
 // working bounds what is done before a model is asked, so that a passed limit leaves time to store and answer.
@@ -52,16 +45,21 @@ func working(ctx context.Context) (context.Context, context.CancelFunc) {
 func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[string]conversation.Attachment) (e Evidence, err error) {
 	ctx, cancel := working(ctx)
 	defer cancel()
-	paths = r.Files.Named(ctx, paths...)
+	refs, problems := r.resolve(ctx, paths)
 	if r.step.Evidence != nil {
 		if e, err = r.step.Evidence(ctx, r.sum, tokens); err != nil {
 			return e, err
 		}
 		tokens = max(tokens-e.Manifest.Tokens, tokens/4)
-		paths = slices.DeleteFunc(paths, func(path string) bool { return shownWhole(e.Manifest, path) })
+		refs = slices.DeleteFunc(refs, func(ref workspace.Ref) bool { return shownWhole(e.Manifest, ref.Path()) })
 	}
-	if e, err = r.embed(ctx, e, paths, tokens, held); err != nil {
+	if e, err = r.embed(ctx, e, refs, problems, tokens, held); err != nil {
 		return e, err
+	}
+	if r.Config.Expert.IncludeFiles && len(r.filled) == 0 && len(r.step.Facts.RelevantFiles) > 0 {
+		if err := ask.NothingSent(e.Manifest); err != nil {
+			return e, err
+		}
 	}
 	for _, ref := range r.sum.Images {
 		picture, err := r.Files.Image(ctx, ref)
@@ -82,24 +80,22 @@ func shownWhole(m workspace.Manifest, path string) bool {
 	return slices.ContainsFunc(m.Sent, func(e workspace.Entry) bool { return e.Part == workspace.PartUntracked && e.Path == path })
 }
 
-// embed adds the text of files to the evidence. What the history shows already is attached again, since older turns may
-// be left out of it; the question then only names what its model does see.
-func (r *run) embed(ctx context.Context, e Evidence, paths []string, tokens int, held map[string]conversation.Attachment) (Evidence, error) {
+// embed adds the text of files to the evidence.
+func (r *run) embed(ctx context.Context, e Evidence, refs []workspace.Ref, problems []workspace.Problem, tokens int, held map[string]conversation.Attachment) (Evidence, error) {
 	x := r.Config.Expert
-	if !x.IncludeFiles || len(paths) == 0 {
+	if !x.IncludeFiles || len(refs)+len(problems) == 0 {
 		return e, nil
 	}
-	b := workspace.Budget{Tokens: tokens, MaxFiles: x.MaxFileCount, MaxFileBytes: x.MaxFileSizeKB << 10, LineNumbers: true}
-	found, m, err := r.Files.Embed(ctx, paths, b, held)
+	b := workspace.Budget{Tokens: tokens, MaxFiles: x.MaxFileCount, MaxFileBytes: x.MaxFileSizeKB << 10}
+	found, m, err := ask.Attach(ctx, r.Files, refs, problems, b, held)
 	if err != nil {
 		return e, err
 	}
-	for _, same := range m.Unchanged {
-		if have, ok := held[same.Path]; ok {
-			found = append(found, have)
-		}
-	}
 	e.Attachments, e.Manifest = append(e.Attachments, found...), merge(e.Manifest, m)
+	// What is missing or refused was noted when its step was checked.
+	if left := slices.DeleteFunc(slices.Clone(m.LeftOut), func(x workspace.Entry) bool { return x.Code != "" }); len(left) > 0 {
+		e.Notes = append(e.Notes, ask.NotSent(workspace.Manifest{LeftOut: left}))
+	}
 	return e, nil
 }
 

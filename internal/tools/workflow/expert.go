@@ -102,7 +102,8 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o exper
 	limited, cancel := working(ctx)
 	defer cancel()
 	had := len(given.Manifest.Sent) + len(given.Manifest.Cut)
-	all, err := r.embed(limited, Evidence{Manifest: given.Manifest}, r.Files.Named(limited, o.wants...), r.fileTokens(q)/2, held)
+	refs, problems := r.resolve(limited, o.wants)
+	all, err := r.embed(limited, Evidence{Manifest: given.Manifest}, refs, problems, r.fileTokens(q)/2, held)
 	if err != nil || len(all.Manifest.Sent)+len(all.Manifest.Cut) == had {
 		return refused("there is none among them that could be given and that it did not have.")
 	}
@@ -234,7 +235,9 @@ func (r *run) read(ctx context.Context, o *expertOutcome, text string, partial, 
 		return
 	}
 	o.state = expertAnswered
-	o.analysis.cite(func(file string, line int) workspace.Citation { return r.Files.Verify(ctx, file, line, o.sent...) })
+	o.analysis.cite(func(file string, line int) workspace.Citation {
+		return r.Files.Verify(ctx, file, line, r.refs.known, o.sent)
+	})
 	o.reply = Expert{Analysis: readable(o.analysis.Object)}
 }
 

@@ -135,13 +135,8 @@ func (r *run) renderWants(ctx context.Context, o expertOutcome, expert words.Wor
 	if w.Actions, err = expert.Lines("supply", nil); err != nil {
 		return nil, err
 	}
-	var files []string
-	for _, path := range r.Files.Named(ctx, o.wants...) {
-		if r.Files.Check(ctx, path) == nil {
-			files = append(files, path)
-		}
-	}
-	files = union(append([]string(nil), r.decision.Step.RelevantFiles...), files)
+	wanted, _ := r.resolve(ctx, o.wants)
+	files := union(append([]string(nil), r.decision.Step.RelevantFiles...), pathsOf(wanted))
 	return func(id string, _ bool) *reply.Object {
 		next := r.next(id)
 		next.Arguments.Set("next_step_required", false)

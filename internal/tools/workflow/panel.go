@@ -134,7 +134,7 @@ func whenAll(w words.Words, opinions []PanelAnswer) (string, error) {
 
 // panelFileTokens is the room for files that every panelist has.
 func (r *run) panelFileTokens(panel []Panelist) int {
-	room := maxFileTokens
+	room := ask.MaxFileTokens
 	for _, p := range panel {
 		q := r.step.Ask
 		q.Model, q.Category = p.Model, providers.CategoryReasoning

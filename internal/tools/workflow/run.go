@@ -21,6 +21,7 @@ type run struct {
 	step  Step
 	lease *ask.Lease
 	state
+	refs refs
 	meta reply.Metadata
 }
 

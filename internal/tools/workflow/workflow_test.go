@@ -10,10 +10,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 // promised is what clients of the original know of a workflow tool: its words and keys, written down once more, so that a
@@ -432,9 +435,69 @@ func TestMissingFilesAreNoted(t *testing.T) {
 		r := l.call("debug", l.step("debug", 1, 2, "files_checked", gone))
 		assert.True(t, noteIn(r, "Not found: gone0.go"))
 		assert.True(t, noteIn(r, "and 20 more"))
-		done := l.call("debug", l.step("debug", 2, 2, "continuation_id", r["continuation_id"], "relevant_files", []string{"gone0.go"}))
-		assert.Equal(t, "reference_only", at(done, "file_context", "type"))
+		done := l.call("debug", l.step("debug", 2, 2, "continuation_id", r["continuation_id"], "relevant_files", []string{"gone0.go", l.file("a.go", source)}))
+		assert.Equal(t, "partially_embedded", at(done, "file_context", "type"))
 		assert.Contains(t, l.prompt(), "gone0.go: not given")
+	})
+}
+
+// A model is not paid for an answer about nothing: where none of the named files can be sent, the call fails. Where some
+// can, a note lists the others and the tool that reads them.
+func TestNamedFilesThatCannotBeSent(t *testing.T) {
+	for _, tool := range []string{"chat", "codereview", "debug", "precommit", "consensus"} {
+		t.Run(tool, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, asktest.Says("x"))
+				good, report := l.file("a.go", source), l.file("report.pdf", "%PDF-1.7\n\x00\x01")
+				key := l.file(".env", "KEY=1")
+				args := func(files ...string) dict {
+					if tool == "chat" {
+						return dict{"prompt": "Look at this.", "files": files}
+					}
+					return l.step(tool, 1, 1, "relevant_files", files)
+				}
+				for code, files := range map[string][]string{
+					"file_not_found": {"nope.py"}, "invalid_request": {report}, "path_denied": {key, "nope.py"},
+				} {
+					reply, text := l.try(t.Context(), tool, args(files...))
+					assert.Equal(t, "error", reply["status"], text)
+					assert.Equal(t, code, at(reply, "error", "code"), text)
+				}
+				assert.Zero(t, l.asked())
+				_, text := l.try(t.Context(), tool, args(report))
+				assert.Contains(t, text, "kimi_multi_file_chat reads PDF and Office files.")
+				reply, text := l.try(t.Context(), tool, args(good, report, key, "nope.py"))
+				require.NotEqual(t, "error", reply["status"], text)
+				assert.NotZero(t, l.asked())
+				for _, name := range []string{"report.pdf", ".env", "nope.py", "kimi_multi_file_chat"} {
+					assert.Contains(t, text, name)
+				}
+				assert.NotContains(t, l.prompt(), "KEY=1")
+			})
+		})
+	}
+}
+
+// A file that several arguments and a finding name is resolved and opened once, but for a second look at a cited line.
+func TestNamedFilesAreResolvedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.DebugLevel)
+		l := newLab(t, asktest.Says(expertSays()))
+		l.file("window.go", source)
+		count := func(tool string, args dict) (resolved, opened int) {
+			w, err := workspace.New(l.cfg.Files, "", "", "", nil, zap.New(core))
+			require.NoError(t, err)
+			l.deps.Workspace = w
+			logs.TakeAll()
+			l.call(tool, args)
+			return logs.FilterMessage("path resolved").Len(), logs.FilterMessage("file opened").Len()
+		}
+		resolved, opened := count("chat", dict{"prompt": "Look at this.", "files": []string{"window.go"}})
+		assert.Equal(t, 1, resolved)
+		assert.Equal(t, 1, opened)
+		resolved, opened = count("debug", l.step("debug", 1, 1, "files_checked", []string{"window.go"}, "relevant_files", []string{"window.go"}))
+		assert.LessOrEqual(t, resolved, 2, "window.go is cited too, and gone.go is not there")
+		assert.LessOrEqual(t, opened, 2)
 	})
 }
 
