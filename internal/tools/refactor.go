@@ -32,6 +32,7 @@ func (in refactorInput) Facts() workflow.Facts {
 		f.Confidence = "complete"
 	}
 	f.RelevantFiles = append(f.RelevantFiles[:len(f.RelevantFiles):len(f.RelevantFiles)], in.StyleGuideExamples...)
+	f.Paths = append(f.Paths, in.StyleGuideExamples...)
 	f.Settings = []workflow.Setting{
 		{Name: "refactor type", Value: in.RefactorType},
 		{Name: "focus areas", Value: strings.Join(in.FocusAreas, ", ")},

@@ -53,7 +53,7 @@ type Facts struct {
 	Confidence        string // "" when the step names none
 	Images            []string
 	Branch            string    // the line of a plan that the step belongs to, "" for the main one
-	Paths             []string  // whatever else names a file or folder
+	Paths             []string  // other arguments that name files or folders: one that is refused fails the step
 	Settings          []Setting // the tool's own parameters, for the expert
 }
 
