@@ -132,6 +132,15 @@ func (p *program) wireTools() {
 	p.reading, p.prompts = tools.NewResources(deps), tools.NewPrompts(deps, p.tools)
 }
 
+// toolNames lists the names of the tools that are shown.
+func (p *program) toolNames() []string {
+	names := make([]string, len(p.tools))
+	for i, t := range p.tools {
+		names[i] = t.Name
+	}
+	return names
+}
+
 // close ends what goes on in the background, has it stored, and closes what is open. It returns by the deadline, whatever
 // the parts do.
 func (p *program) close(deadline time.Time) {

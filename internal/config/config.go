@@ -167,7 +167,6 @@ type GLMFiles struct {
 type Tools struct {
 	LeanMode     bool     `env:"LEAN_MODE"`
 	LeanTools    []string `env:"LEAN_TOOLS"`
-	StrictLean   bool     `env:"STRICT_LEAN"`
 	Disabled     []string `env:"DISABLED_TOOLS"`
 	Diagnostics  bool     `env:"DIAGNOSTICS"`
 	IssueTracker bool     `env:"ISSUE_TRACKER_TOOL"`

@@ -331,7 +331,7 @@ func TestBaseURLStandsBesideItsKey(t *testing.T) {
 
 func TestValuesAsPeopleWriteThem(t *testing.T) {
 	c := newMachine(t).mustLoad(
-		"GLM_API_KEY=\"quoted.key\"", "KIMI_API_KEY= 'sk-1' ", "LOG_LEVEL=WARNING", "LEAN_MODE=Yes", "STRICT_LEAN=0", "DIAGNOSTICS=on",
+		"GLM_API_KEY=\"quoted.key\"", "KIMI_API_KEY= 'sk-1' ", "LOG_LEVEL=WARNING", "LEAN_MODE=Yes", "DIAGNOSTICS=on",
 		"EXPERT_ANALYSIS_ENABLED=OFF", "GLM_WEBSEARCH_RECENCY=all", "DISABLED_TOOLS=Chat, tracer;docgen", "LEAN_TOOLS=,",
 		"ALLOWED_PROVIDERS=KIMI, Zai", "GLM_ALLOWED_MODELS=glm-5.3,  glm-5.3-flash", "DEFAULT_MODEL=AUTO",
 		"STREAM_IDLE_TIMEOUT_SECS=1.5", "BACKGROUND_MAX_SECS=20m", "KIMI_FILES_FETCH_INITIAL_DELAY=0",
@@ -340,7 +340,7 @@ func TestValuesAsPeopleWriteThem(t *testing.T) {
 	assert.Equal(t, "quoted.key", c.GLM.APIKey.Reveal(), "docker run --env-file leaves quotes in place")
 	assert.Equal(t, "sk-1", c.Kimi.APIKey.Reveal())
 	assert.Equal(t, "warn", c.Logs.Level)
-	assert.Equal(t, []bool{true, false, true, false}, []bool{c.Tools.LeanMode, c.Tools.StrictLean, c.Tools.Diagnostics, c.Expert.Enabled})
+	assert.Equal(t, []bool{true, true, false}, []bool{c.Tools.LeanMode, c.Tools.Diagnostics, c.Expert.Enabled})
 	assert.Equal(t, "noLimit", c.GLMSearch.Recency)
 	assert.Equal(t, []string{"chat", "tracer", "docgen"}, c.Tools.Disabled)
 	assert.Empty(t, c.Tools.LeanTools)

@@ -185,12 +185,13 @@ var retired = map[string]string{
 	"JWT_*":                        "there is no network port to protect; clients start exai-mcp over stdio",
 
 	// Tools and logs.
-	"CLIENT_TOOL_ALLOWLIST":              "use LEAN_MODE with LEAN_TOOLS and STRICT_LEAN",
+	"STRICT_LEAN":                        "LEAN_TOOLS shows exactly the tools that it names",
+	"CLIENT_TOOL_ALLOWLIST":              "use LEAN_TOOLS",
 	"CLIENT_TOOL_DENYLIST":               "use DISABLED_TOOLS",
-	"CLAUDE_TOOL_ALLOWLIST":              "use LEAN_MODE with LEAN_TOOLS and STRICT_LEAN",
+	"CLAUDE_TOOL_ALLOWLIST":              "use LEAN_TOOLS",
 	"CLAUDE_TOOL_DENYLIST":               "use DISABLED_TOOLS",
 	"TOOL_PROFILE":                       "use LEAN_MODE",
-	"ENABLED_TOOLS":                      "use LEAN_MODE with LEAN_TOOLS and STRICT_LEAN",
+	"ENABLED_TOOLS":                      "use LEAN_TOOLS",
 	"STREAM_PROGRESS":                    "progress is sent to every client that asks for it",
 	"ACTIVITY_SINCE_UNTIL_ENABLED":       "the tool activity always takes since and until",
 	"ACTIVITY_STRUCTURED_OUTPUT_ENABLED": "the tool activity always takes structured",

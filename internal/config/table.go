@@ -131,9 +131,8 @@ var table = []group{
 		{name: "GLM_FILES_MAX_SIZE_MB", rule: number(0.001, 100), doc: "Largest file uploaded to GLM, in megabytes. Z.ai accepts at most 100."},
 	}},
 	{"Tools", "", []spec{
-		{name: "LEAN_MODE", rule: yesNo, doc: "Show only LEAN_TOOLS, to save the client's context."},
-		{name: "LEAN_TOOLS", rule: tools, doc: "Tools of LEAN_MODE. Empty: status, chat, planner, thinkdeep, analyze, codereview, refactor, testgen, debug."},
-		{name: "STRICT_LEAN", rule: yesNo, doc: "Hide version and listmodels as well, which LEAN_MODE otherwise shows."},
+		{name: "LEAN_MODE", rule: yesNo, doc: "Show only chat, consensus, codereview, precommit, debug, thinkdeep, challenge and status, to save the client's context."},
+		{name: "LEAN_TOOLS", rule: tools, doc: "Show exactly these tools."},
 		{name: "DISABLED_TOOLS", rule: tools, doc: "Tools that are not shown."},
 		{name: "DIAGNOSTICS", rule: yesNo, doc: "Show the tool self-check."},
 		{name: "ISSUE_TRACKER_TOOL", rule: yesNo, doc: "Show the tool issues."},

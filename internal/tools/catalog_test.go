@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -46,7 +47,18 @@ func indented(t *testing.T, text []byte) []byte {
 	return b.Bytes()
 }
 
-func everyTool() []tool.Tool { return Catalog(&Deps{Config: config.Default()}) }
+// everyTool is the whole catalogue, described as where all of it is shown.
+func everyTool() []tool.Tool {
+	all := Catalog(&Deps{Config: config.Default()})
+	var names []string
+	for _, t := range all {
+		names = append(names, t.Name)
+	}
+	for i, t := range all {
+		all[i].Description = words.Describe(t.Name, t.Description, names)
+	}
+	return all
+}
 
 func TestSchemas(t *testing.T) {
 	for _, tool := range everyTool() {
@@ -131,7 +143,7 @@ func TestCatalogSize(t *testing.T) {
 	assert.Empty(t, warnings)
 	size := listSize(t, all)
 	t.Logf("%d tools, %d characters", len(all), size)
-	assert.LessOrEqual(t, size, 32_000)
+	assert.LessOrEqual(t, size, 31_000)
 
 	d.Config.Tools.LeanMode = true
 	lean, _ := Shown(d)
@@ -308,32 +320,93 @@ func TestShown(t *testing.T) {
 	assert.NotContains(t, all, "issues")
 
 	lean, _ := names(func(c *config.Tools) { c.LeanMode = true })
-	assert.Contains(t, lean, "chat")
-	assert.Contains(t, lean, "version")
-	assert.Contains(t, lean, "listmodels")
-	assert.NotContains(t, lean, "challenge")
+	assert.ElementsMatch(t, []string{"chat", "consensus", "codereview", "precommit", "debug", "thinkdeep", "challenge", "status"}, lean)
 
-	strict, _ := names(func(c *config.Tools) {
-		c.LeanMode, c.StrictLean, c.LeanTools = true, true, []string{"Chat ", "challenge"}
-	})
-	assert.ElementsMatch(t, []string{"chat", "challenge"}, strict)
+	for _, leanMode := range []bool{true, false} {
+		exact, _ := names(func(c *config.Tools) {
+			c.LeanMode, c.LeanTools = leanMode, []string{"Chat ", "challenge", "self-check"}
+		})
+		assert.ElementsMatch(t, []string{"chat", "challenge", "self-check"}, exact, "exactly those that are named")
+	}
+	added, _ := names(func(c *config.Tools) { c.LeanMode, c.Diagnostics, c.IssueTracker = true, true, true })
+	assert.Len(t, added, 10)
 
 	some, warnings := names(func(c *config.Tools) { c.Disabled = []string{"chat", "chalenge"} })
 	assert.NotContains(t, some, "chat")
 	assert.Contains(t, some, "challenge")
-	assert.Equal(t, []string{`DISABLED_TOOLS: there is no tool "chalenge". Did you mean challenge?`}, warnings)
+	assert.Equal(t, []string{`DISABLED_TOOLS: unknown tool "chalenge". Did you mean challenge?`}, warnings)
+}
+
+func instructionsFor(shown []tool.Tool) string {
+	var names []string
+	for _, t := range shown {
+		names = append(names, t.Name)
+	}
+	return words.Instructions(names)
 }
 
 func TestInstructions(t *testing.T) {
-	text := words.Instructions()
+	d := &Deps{Config: config.Default()}
+	shown, _ := Shown(d)
+	text := instructionsFor(shown)
 	assert.Less(t, len(text), 2000)
-	assert.Contains(t, text, "Z.ai")
-	assert.Contains(t, text, "Moonshot")
+	first, _, _ := strings.Cut(text, "\n")
+	assert.Less(t, len(first), 300, "some clients show the first line alone")
+	for _, name := range []string{"chat", "consensus", "codereview", "precommit", "debug", "thinkdeep", "challenge"} {
+		assert.Contains(t, first, name, "it says when to use which tool")
+	}
+	assert.NotContains(t, first, "sent", "it is not a warning")
+	assert.Contains(t, text, "One call is enough")
+	assert.Contains(t, text, "files you name")
 	for _, name := range slices.Sorted(maps.Keys(originals(t))) {
 		if strings.HasPrefix(name, "kimi_") || strings.HasPrefix(name, "glm_") || slices.Contains([]string{"listmodels", "version", "provider_capabilities", "self-check"}, name) {
 			continue
 		}
 		assert.Contains(t, text, name, fmt.Sprintf("the instructions say when to use %s", name))
+	}
+	assert.NotContains(t, text, "\n\n\n")
+}
+
+// What a client reads of the server names only tools that it is shown.
+func TestNothingNamesAHiddenTool(t *testing.T) {
+	ordinary := []string{"analyze", "issues", "status", "health", "activity", "version"} // words of English too, and of arguments
+	set := []func(c *config.Tools){
+		func(c *config.Tools) { c.LeanMode = true },
+		func(c *config.Tools) { c.LeanTools = []string{"status"} },
+		func(c *config.Tools) { c.LeanTools = []string{"codereview"} },
+	}
+	for _, name := range slices.Sorted(maps.Keys(originals(t))) {
+		set = append(set, func(c *config.Tools) { c.Disabled = []string{name} })
+	}
+	for _, narrow := range set {
+		d := &Deps{Config: config.Default()}
+		narrow(&d.Config.Tools)
+		shown, _ := Shown(d)
+		text := instructionsFor(shown)
+		list, err := json.Marshal(NewPrompts(d, shown).List())
+		require.NoError(t, err)
+		text += "\n" + string(list)
+		for _, one := range shown {
+			text += "\n" + one.Description + "\n" + string(one.Schema())
+			prompt, err := NewPrompts(d, shown).Get(t.Context(), one.Name, map[string]string{
+				"prompt": "x", "step": "x", "messages": "x", "files": "x", "search_query": "x", "file": "x", "target_description": "x",
+			})
+			if err == nil {
+				text += "\n" + prompt
+			}
+		}
+		for _, hidden := range everyTool() {
+			if slices.ContainsFunc(shown, func(t tool.Tool) bool { return t.Name == hidden.Name }) || slices.Contains(ordinary, hidden.Name) {
+				continue
+			}
+			name := regexp.MustCompile(`(?i).{0,60}\b` + hidden.Name + `\b.{0,60}`)
+			for _, place := range name.FindAllString(text, -1) {
+				if strings.Contains(place, "Kimi: chat with tools") { // a title
+					continue
+				}
+				t.Errorf("%s is hidden, and named: %s", hidden.Name, place)
+			}
+		}
 	}
 }
 

@@ -52,24 +52,34 @@ var modelOnly = [...]string{"model", "thinking_mode", "files"}
 
 // Names are the prompts' names, in the order of List.
 func (p *Prompts) Names() []string {
-	names := []string{"continue"}
+	var names []string
+	if p.shows("chat") {
+		names = append(names, "continue")
+	}
 	for _, t := range p.tools {
 		names = append(names, t.Name)
 	}
 	return names
 }
 
+func (p *Prompts) shows(name string) bool {
+	return slices.ContainsFunc(p.tools, func(t tool.Tool) bool { return t.Name == name })
+}
+
 // List lists the prompts, those of the tools in the tools' order.
 func (p *Prompts) List() []Prompt {
 	about := argumentWords()
-	list := []Prompt{{
-		Name: "continue", Title: "Continue a conversation",
-		Description: "Go on with a conversation or an unfinished workflow by its continuation_id; without one, list the latest.",
-		Arguments: []PromptArgument{
-			{Name: "continuation_id", Description: "The conversation to go on with; leave it out to see the latest."},
-			{Name: "prompt", Description: "What to say in it."},
-		},
-	}}
+	var list []Prompt
+	if p.shows("chat") { // which it has the agent call
+		list = append(list, Prompt{
+			Name: "continue", Title: "Continue a conversation",
+			Description: "Continue a conversation or an unfinished workflow by its continuation_id; without one, list the latest.",
+			Arguments: []PromptArgument{
+				{Name: "continuation_id", Description: "Conversation to continue; omit it to list the latest."},
+				{Name: "prompt", Description: "Message to the model."},
+			},
+		})
+	}
 	for _, t := range p.tools {
 		list = append(list, Prompt{Name: t.Name, Title: t.Title, Description: t.Description, Arguments: asked(t, about)})
 	}
@@ -117,7 +127,7 @@ func isWorkflow(t tool.Tool) bool { return t.Has("next_step_required") }
 // Get gives what a prompt says to the agent. ErrNoPrompt says that there is none of that name; any other error may be shown
 // to a client by way of reply.Of.
 func (p *Prompts) Get(ctx context.Context, name string, given map[string]string) (text string, err error) {
-	if name == "continue" {
+	if name == "continue" && p.shows("chat") {
 		text, err = p.resume(ctx, strings.TrimSpace(given["continuation_id"]), strings.TrimSpace(given["prompt"]))
 	} else {
 		k := slices.IndexFunc(p.tools, func(t tool.Tool) bool { return t.Name == name })
@@ -236,7 +246,7 @@ func jsonBlock(o *Object) (string, error) {
 func (p *Prompts) Complete(ctx context.Context, name, argument, typed string) (Completion, error) {
 	k := slices.IndexFunc(p.tools, func(t tool.Tool) bool { return t.Name == name })
 	switch {
-	case k < 0 && name != "continue":
+	case k < 0 && (name != "continue" || !p.shows("chat")):
 		return Completion{}, ErrNoPrompt
 	case argument == "continuation_id":
 		return p.deps.completeThread(ctx, typed), nil

@@ -184,7 +184,7 @@ func TestPromptContinue(t *testing.T) {
 	assert.Contains(t, get(" t-1 ", ""), `"prompt": ""`, "a blank prompt fetches the last answer")
 
 	keep("partial", conversation.Turn{Role: providers.RoleAssistant, Status: conversation.TurnPartial})
-	assert.Contains(t, get("partial", ""), "Its last answer is not whole")
+	assert.Contains(t, get("partial", ""), "Its last answer is incomplete")
 	keep("running", conversation.Turn{Role: providers.RoleAssistant, Status: conversation.TurnRunning, SavedAt: time.Now()})
 	assert.Contains(t, get("running", "then this"), "still being written")
 	assert.Contains(t, get("running", "then this"), "this prompt: then this")
@@ -193,12 +193,12 @@ func TestPromptContinue(t *testing.T) {
 		Tool: "debug", Number: 2, Reply: json.RawMessage(`{"status":"pause_for_investigation","required_actions":["read a.go"],"next_call":{"tool":"debug","arguments":{"step_number":3}}}`),
 	}})
 	text = get("paused", "mind the lock")
-	assert.Contains(t, text, "a run of the tool `debug` that stopped after step 2")
+	assert.Contains(t, text, "an unfinished run of the tool `debug` that stopped after step 2")
 	assert.Contains(t, text, `"read a.go"`)
 	assert.Contains(t, text, `"step_number": 3`)
 	assert.Contains(t, text, "mind the lock")
 	keep("done", conversation.Turn{Role: providers.RoleUser, Step: &conversation.Step{Tool: "debug", Number: 2, Reply: json.RawMessage(`{"status":"x","next_call":null}`)}})
-	assert.Contains(t, get("done", ""), "Tell me in a few sentences where it stands")
+	assert.Contains(t, get("done", ""), "Summarise in a few sentences where it stands")
 
 	_, err := p.Get(t.Context(), "continue", map[string]string{"continuation_id": "nope"})
 	assert.Equal(t, reply.ConversationNotFound, reply.Of(t.Context(), err).Code)

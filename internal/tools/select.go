@@ -8,41 +8,40 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/typo"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
 // leanTools are what LEAN_MODE shows when LEAN_TOOLS is empty.
-var leanTools = [...]string{"status", "chat", "planner", "thinkdeep", "analyze", "codereview", "refactor", "testgen", "debug"}
+var leanTools = [...]string{"chat", "consensus", "codereview", "precommit", "debug", "thinkdeep", "challenge", "status"}
 
-// leanExtras stay in LEAN_MODE unless STRICT_LEAN is set.
-var leanExtras = [...]string{"version", "listmodels"}
-
-// Shown are the tools that a client sees, with warnings about names in the settings that no tool has: LEAN_MODE,
-// LEAN_TOOLS and STRICT_LEAN narrow the catalogue, DIAGNOSTICS adds self-check and ISSUE_TRACKER_TOOL adds issues, and
-// DISABLED_TOOLS takes away.
+// Shown returns the tools that a client sees, with warnings about names in the settings that no tool has: LEAN_MODE shows a
+// few, LEAN_TOOLS exactly those that it names, DIAGNOSTICS adds self-check, ISSUE_TRACKER_TOOL adds issues, and DISABLED_TOOLS
+// removes any. Descriptions name only tools that are shown.
 func Shown(d *Deps) (shown []tool.Tool, warnings []string) {
 	c, all := d.Config.Tools, Catalog(d)
-	lean := lowered(c.LeanTools)
-	disabled := lowered(c.Disabled)
-	warnings = append(strange("LEAN_TOOLS", lean, all), strange("DISABLED_TOOLS", disabled, all)...)
+	lean, disabled := lowered(c.LeanTools), lowered(c.Disabled)
+	warnings = append(unknown("LEAN_TOOLS", lean, all), unknown("DISABLED_TOOLS", disabled, all)...)
+	narrow := c.LeanMode || len(lean) > 0
 	if len(lean) == 0 {
 		lean = leanTools[:]
 	}
-	if !c.StrictLean {
-		lean = slices.Concat(lean, leanExtras[:])
-	}
+	var names []string
 	for _, t := range all {
-		show := !c.LeanMode || slices.Contains(lean, t.Name)
+		show := !narrow || slices.Contains(lean, t.Name)
 		switch t.Name {
 		case "self-check":
-			show = c.Diagnostics
+			show = c.Diagnostics || narrow && show
 		case "issues":
-			show = c.IssueTracker
+			show = c.IssueTracker || narrow && show
 		}
 		if show && !slices.Contains(disabled, t.Name) {
-			shown = append(shown, t)
+			shown, names = append(shown, t), append(names, t.Name)
 		}
+	}
+	for i := range shown {
+		shown[i].Description = words.Describe(shown[i].Name, shown[i].Description, names)
 	}
 	return shown, warnings
 }
@@ -57,7 +56,7 @@ func lowered(names []string) []string {
 	return out
 }
 
-func strange(variable string, names []string, all []tool.Tool) []string {
+func unknown(variable string, names []string, all []tool.Tool) []string {
 	var known, warnings []string
 	for _, t := range all {
 		known = append(known, t.Name)
@@ -66,7 +65,7 @@ func strange(variable string, names []string, all []tool.Tool) []string {
 		if slices.Contains(known, n) {
 			continue
 		}
-		w := fmt.Sprintf("%s: there is no tool %q.", variable, n)
+		w := fmt.Sprintf("%s: unknown tool %q.", variable, n)
 		if near := typo.Nearest(n, known); len(near) > 0 {
 			w += " Did you mean " + reply.Either(near) + "?"
 		}

@@ -1,7 +1,7 @@
 // Package words holds the program's prose: one text file for each tool, and what is said to every client and every model.
 //
-// A file begins with "# Title" and has sections under "## name": at least "description", what a client reads in the
-// catalogue; "system", what a model is told, and others where a tool needs them. Sections are text/template.
+// A file begins with "# Title" and has sections under "## name": at least "description", which clients read in the
+// catalogue; "system", the system prompt; and others where a tool needs them. Sections are text/template.
 package words
 
 import (
@@ -55,7 +55,7 @@ func parse(name, text string) Words {
 	return w
 }
 
-// Has tells whether there is a section of that name.
+// Has reports whether there is a section of that name.
 func (w Words) Has(section string) bool {
 	_, ok := w.sections[section]
 	return ok
@@ -71,7 +71,7 @@ func (w Words) Sections() []string {
 	return names
 }
 
-// Render is a section filled with data. A section that is missing, or that asks data for what it has not, is an error.
+// Render fills a section with data. A missing section, or one that needs what data lacks, is an error.
 func (w Words) Render(section string, data any) (string, error) {
 	text, ok := w.sections[section]
 	if !ok {
@@ -124,13 +124,40 @@ func Rules(f Facts) string {
 	return text
 }
 
-// Instructions is what the server tells a client in the handshake: when to use which tool, and where files go.
-func Instructions() string {
-	text, err := must("instructions").Render("instructions", nil)
+// Instructions is what the server tells a client in the handshake: when to use which of the tools that are shown, and where
+// files go.
+func Instructions(shown []string) string {
+	text, err := must("instructions").Render("instructions", names(shown))
 	if err != nil {
 		panic(err)
 	}
 	return text
+}
+
+// Describe fills a tool's description in: it names other tools only where they are shown. Like Rules, it cannot fail at run
+// time where the tests pass.
+func Describe(tool, description string, shown []string) string {
+	if !strings.Contains(description, "{{") {
+		return description
+	}
+	text, err := Words{Name: tool, sections: map[string]string{"description": description}}.Render("description", names(shown))
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// names says of each tool that it is shown; of the others a template reads false.
+func names(shown []string) map[string]bool {
+	set := map[string]bool{}
+	for _, tool := range []string{
+		"chat", "challenge", "debug", "analyze", "thinkdeep", "codereview", "refactor", "secaudit", "testgen", "precommit", "consensus",
+		"planner", "tracer", "docgen", "status", "health", "activity", "toolcall_log_tail",
+		"kimi_upload_and_extract", "kimi_multi_file_chat", "glm_web_search",
+	} {
+		set[tool] = slices.Contains(shown, tool)
+	}
+	return set
 }
 
 func must(name string) Words {

@@ -101,7 +101,7 @@ func (r *run) render(ctx context.Context, o expertOutcome, tracked []Tracked) (f
 	}
 	r.filterSeverity(&f, o)
 	notes := map[string]string{}
-	for _, section := range []string{"pending", "ended", "anew", "tracked"} {
+	for _, section := range []string{"pending", "ended", "again", "tracked"} {
 		if notes[section], err = expert.Render(section, map[string]any{"IssuesTool": r.Config.Tools.IssueTracker}); err != nil {
 			return nil, err
 		}
@@ -118,7 +118,7 @@ func (r *run) render(ctx context.Context, o expertOutcome, tracked []Tracked) (f
 			case o.state == expertPartial && o.answer != nil: // it was ended when it could not be stored
 				part.Set("content", o.answer.Text)
 			case o.state == expertFailed && stored:
-				part.Set("note", notes["anew"])
+				part.Set("note", notes["again"])
 			}
 		}
 		return FinalReply(r.spec, f)
