@@ -127,7 +127,7 @@ func argsOf(in any) (json.RawMessage, error) {
 		return nil, fmt.Errorf("arguments: %w", err)
 	}
 	delete(fields, "continuation_id")
-	return json.Marshal(fields)
+	return reply.Marshal(fields)
 }
 
 // thinking is how hard the expert thinks: as the caller says, else as configured.

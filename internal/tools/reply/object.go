@@ -36,7 +36,7 @@ func (o *Object) MarshalJSON() ([]byte, error) {
 	if err := o.write(&b); err != nil {
 		return nil, err
 	}
-	return b.Bytes(), nil
+	return unescapeHTML(b.Bytes()), nil
 }
 
 // write writes objects inside of objects directly: through their MarshalJSON, each level would read again what the one

@@ -2,6 +2,7 @@ package reply
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -108,4 +109,39 @@ func TestErrorForTheLog(t *testing.T) {
 	assert.Equal(t, `balance: Nothing left. [HTTP 429, code "1113", request "r1"] (cause)`, Of(t.Context(), vendor).Error())
 	assert.Equal(t, "internal: The tool failed in a way that was not foreseen. (cause)", Of(t.Context(), errors.New("cause")).Error())
 	assert.ErrorIs(t, Of(t.Context(), vendor), vendor.Err)
+}
+
+// Texts reach the client as they are, whoever escaped them before.
+func TestNothingIsEscapedForHTML(t *testing.T) {
+	const code = `a < b && c > d // "\u003c" \\u0026 \`
+	escaped, err := json.Marshal(map[string]string{"step": code})
+	require.NoError(t, err)
+	upper := json.RawMessage(`{"step":"\u003C\u003E"}`)
+	r := &Result{}
+	r.Body.Set("raw", json.RawMessage(escaped)).Set("upper", upper).Set("inner", (&Object{}).Set("raw", json.RawMessage(escaped))).
+		Set("list", []any{json.RawMessage(escaped), code})
+	r.Metadata.Note(code)
+	r.Body.Set("metadata", r.Metadata)
+	text, err := r.JSON()
+	require.NoError(t, err)
+	const plain = `"a < b && c > d // \"\\u003c\" \\\\u0026 \\"`
+	assert.Equal(t, `{"raw":{"step":`+plain+`},"upper":{"step":"<>"},"inner":{"raw":{"step":`+plain+`}},"list":[{"step":`+plain+`},`+plain+
+		`],"metadata":{"tool_name":"","duration_ms":0,"notes":[`+plain+`]}}`, string(text))
+	var back struct{ List []any }
+	require.NoError(t, json.Unmarshal(text, &back))
+	assert.Equal(t, code, back.List[1])
+	assert.Equal(t, `"<b>"`, Quote("<b>"))
+}
+
+func FuzzUnescapeHTML(f *testing.F) {
+	f.Add(`a < b && c`)
+	f.Add(`\u003c \\u003c \`)
+	f.Fuzz(func(t *testing.T, text string) {
+		escaped, err := json.Marshal([]string{text})
+		require.NoError(t, err)
+		var want, got []string
+		require.NoError(t, json.Unmarshal(escaped, &want))
+		require.NoError(t, json.Unmarshal(unescapeHTML(escaped), &got))
+		require.Equal(t, want, got)
+	})
 }

@@ -81,7 +81,7 @@ func (m *Metadata) Note(notes ...string) {
 // MarshalJSON writes the common keys, the tool's own, then notes.
 func (m Metadata) MarshalJSON() ([]byte, error) {
 	type plain Metadata
-	head, err := marshal(plain(m))
+	head, err := Marshal(plain(m))
 	if err != nil {
 		return nil, err
 	}
@@ -106,12 +106,38 @@ func (m Metadata) MarshalJSON() ([]byte, error) {
 // JSON is the reply's whole object as the client reads it, compact and without HTML escaping.
 func (r *Result) JSON() ([]byte, error) { return r.Body.MarshalJSON() }
 
-func marshal(v any) ([]byte, error) {
+// Marshal is json.Marshal without HTML escaping: models read it, and code is full of <, > and &.
+func Marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	return bytes.TrimRight(b.Bytes(), "\n"), nil
+	return unescapeHTML(bytes.TrimRight(b.Bytes(), "\n")), nil
+}
+
+// htmlEscapes are the characters that encoding/json escapes for web pages, and how.
+var htmlEscapes = map[string]byte{`\u003c`: '<', `\u003e`: '>', `\u0026`: '&'}
+
+// unescapeHTML takes HTML escapes out of JSON text. An encoder that makes none still copies those that a json.RawMessage
+// brings along, be it a caller's arguments or what an earlier version stored.
+func unescapeHTML(text []byte) []byte {
+	if !bytes.Contains(text, []byte(`\u00`)) {
+		return text
+	}
+	out := text[:0:0]
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] != '\\' || i+1 == len(text):
+			out = append(out, text[i])
+		case i+6 <= len(text) && htmlEscapes[string(bytes.ToLower(text[i:i+6]))] != 0:
+			out = append(out, htmlEscapes[string(bytes.ToLower(text[i:i+6]))])
+			i += 5
+		default: // another escape; its second byte may be a backslash
+			out = append(out, text[i], text[i+1])
+			i++
+		}
+	}
+	return out
 }

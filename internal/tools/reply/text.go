@@ -1,13 +1,10 @@
 package reply
 
-import (
-	"encoding/json"
-	"strings"
-)
+import "strings"
 
 // Quote returns a value as a message quotes it: as JSON, cut to 60 characters.
 func Quote(v any) string {
-	text, err := json.Marshal(v)
+	text, err := Marshal(v)
 	if err != nil {
 		return "unreadable"
 	}

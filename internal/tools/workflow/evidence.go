@@ -134,7 +134,7 @@ func raw(v any) json.RawMessage {
 	if v == nil {
 		return nil
 	}
-	text, err := json.Marshal(v)
+	text, err := reply.Marshal(v)
 	if err != nil {
 		return nil // manifests and repositories are made of types that marshal
 	}

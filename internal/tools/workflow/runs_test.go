@@ -237,3 +237,20 @@ func TestStoreThatDoesNotConfirm(t *testing.T) {
 		assert.EqualValues(t, 1, at(third, p.counts, "relevant_files"))
 	})
 }
+
+// Code in arguments comes back as it is, in next_call and in what is stored.
+func TestRepliesAreNotEscapedForHTML(t *testing.T) {
+	const code = "a < b && c > d"
+	l := newLab(t, asktest.Says(expertSays(dict{"severity": "low", "title": code})))
+	window := l.file("a < b & c.go", source)
+	first, text := l.try(t.Context(), "debug", l.step("debug", 1, 2, "step", code, "findings", code, "relevant_files", []string{window}))
+	assert.NotContains(t, text, `\u00`)
+	assert.GreaterOrEqual(t, strings.Count(text, code), 1)
+	assert.Equal(t, code, at(l.nextCall(first), "findings"))
+	end := l.step("debug", 2, 2, "step", code, "continuation_id", first["continuation_id"], "issues_found", []dict{{"severity": "high", "description": code}})
+	for range 2 { // the second reply is the stored one
+		_, text = l.try(t.Context(), "debug", end)
+		assert.NotContains(t, text, `\u00`)
+		assert.GreaterOrEqual(t, strings.Count(text, code), 4)
+	}
+}
