@@ -121,9 +121,10 @@ type Expert struct {
 
 // Search says whether models may search the web.
 type Search struct {
-	DefaultOn   bool `env:"EX_WEBSEARCH_DEFAULT_ON"`     // what an omitted use_websearch means
-	GLMEnabled  bool `env:"GLM_ENABLE_WEB_BROWSING"`     // GLM's own search tool inside a chat
-	KimiEnabled bool `env:"KIMI_ENABLE_INTERNET_SEARCH"` // search offered to Kimi models
+	DefaultOn bool `env:"EX_WEBSEARCH_DEFAULT_ON"` // what an omitted use_websearch means
+	// GLMBrowsing: true gives GLM's models the vendor's own search tool, false none; nil: the web_search function.
+	GLMBrowsing *bool `env:"GLM_ENABLE_WEB_BROWSING"`
+	KimiEnabled bool  `env:"KIMI_ENABLE_INTERNET_SEARCH"` // search offered to Kimi models
 }
 
 // Conversations sets where threads live and for how long.
@@ -202,13 +203,13 @@ func Default() *Config {
 			APIURL:       "https://api.z.ai/api/paas/v4",
 			SpeedModel:   "glm-5.3-flash",
 			QualityModel: "glm-5.3",
-			MaxInflight:  4,
+			MaxInflight:  16,
 		},
 		Kimi: Vendor{
 			APIURL:       "https://api.moonshot.ai/v1",
 			SpeedModel:   "kimi-k3.1-pro",
 			QualityModel: "kimi-k3.1-pro",
-			MaxInflight:  6,
+			MaxInflight:  16,
 		},
 		GLMSearch: GLMSearch{AcceptLanguage: "en-US,en", Engine: "search-prime", Count: 10, Recency: "noLimit"},
 		// The original's 512 tokens leave a thinking model nothing to answer with.
@@ -233,7 +234,7 @@ func Default() *Config {
 		},
 		Calls: Calls{
 			MaxRetries:           4,
-			MaxInflight:          24,
+			MaxInflight:          64,
 			MaxAnswerBytes:       8 << 20,
 			FallbackOnFailure:    true,
 			BackgroundCompletion: true,
@@ -245,7 +246,7 @@ func Default() *Config {
 			UseAssistantModel:     true,
 			ThinkDeepThinkingMode: "high",
 		},
-		Search:        Search{DefaultOn: true, GLMEnabled: true, KimiEnabled: true},
+		Search:        Search{DefaultOn: true, KimiEnabled: true},
 		Conversations: Conversations{Backend: "sqlite"},
 		Files:         Files{PromptSizeLimit: 400_000, MaxOutputTokens: 25_000},
 		KimiFiles: KimiFiles{

@@ -64,7 +64,7 @@ var table = []group{
 		{name: "KIMI_TIMEOUT_SECS", rule: limit, doc: "Wait for the first event of a request to Kimi, queueing and retries included; in a simple tool also the whole request."},
 		{name: "STREAM_IDLE_TIMEOUT_SECS", rule: limit, doc: "Longest silence of a stream after its first event. Pings and comments count as silence."},
 		{name: "CONNECT_TIMEOUT_SECS", rule: limit, doc: "Dialling a vendor and the TLS handshake."},
-		{name: "KIMI_WEB_SEARCH_TIMEOUT_SECS", rule: limit, doc: "One web search at Kimi."},
+		{name: "KIMI_WEB_SEARCH_TIMEOUT_SECS", rule: limit, doc: "One web search by Kimi."},
 		{name: "GLM_WEBSEARCH_TIMEOUT_SECS", rule: limit, doc: "One web search at GLM."},
 		{name: "SIMPLE_TOOL_TIMEOUT_SECS", rule: limit, doc: "A whole call of a tool that is neither a workflow nor a file tool."},
 		{name: "WORKFLOW_TOOL_TIMEOUT_SECS", rule: limit, doc: "A whole workflow step without an expert call."},
@@ -100,7 +100,7 @@ var table = []group{
 	}},
 	{"Web search", "", []spec{
 		{name: "EX_WEBSEARCH_DEFAULT_ON", rule: yesNo, doc: "Default of use_websearch."},
-		{name: "GLM_ENABLE_WEB_BROWSING", rule: yesNo, doc: "Allow GLM's own search inside a chat."},
+		{name: "GLM_ENABLE_WEB_BROWSING", rule: yesNo, doc: "Unset: GLM models get the web_search function, paid for only when used. True: they get GLM's own search tool instead. False: no search."},
 		{name: "KIMI_ENABLE_INTERNET_SEARCH", rule: yesNo, doc: "Offer web search to Kimi models."},
 		{name: "GLM_WEBSEARCH_ENGINE", rule: word, doc: "Search engine of glm_web_search and of the search function, by Z.ai's name."},
 		{name: "GLM_WEBSEARCH_COUNT", rule: whole(1, 50), doc: "Pages that a search returns."},

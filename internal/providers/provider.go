@@ -24,6 +24,8 @@ type Provider interface {
 
 // Searcher is a Provider with a web-search endpoint of its own (no model call).
 type Searcher interface {
+	// CanSearch reports whether this account may search; a coding plan's may not.
+	CanSearch() bool
 	Search(ctx context.Context, q SearchQuery) (*SearchResult, error)
 }
 
@@ -43,7 +45,7 @@ type ModelLister interface {
 	ListModels(ctx context.Context) ([]Model, error)
 }
 
-// Balancer is a Provider that tells what is left on the account.
+// Balancer is a Provider that knows what is left on the account.
 type Balancer interface {
 	Balance(ctx context.Context) (Balance, error)
 }

@@ -89,7 +89,8 @@ func (d *Deps) vendorAbilities() *Object {
 				models = append(models, m.ID)
 			}
 		}
-		_, searches := p.(providers.Searcher)
+		searcher, searches := p.(providers.Searcher)
+		searches = searches && searcher.CanSearch()
 		_, uploads := p.(providers.Uploader)
 		_, extracts := p.(providers.Extractor)
 		_, counts := p.(providers.TokenCounter)

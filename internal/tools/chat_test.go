@@ -158,13 +158,14 @@ func TestChatSwitches(t *testing.T) {
 	h.call("chat", map[string]any{"prompt": "x", "temperature": 0.2, "use_websearch": false, "model": "glm-5.3", "thinking_mode": "high"})
 	req := h.requests[0]
 	assert.Equal(t, 0.2, *req.Temperature)
-	assert.False(t, req.NativeSearch)
+	assert.Empty(t, req.Functions)
 	assert.Equal(t, "glm-5.3", req.Model.ID)
 	assert.Equal(t, "high", req.Thinking.Effort)
 	h.call("chat", map[string]any{"prompt": "x"})
 	req = h.requests[1]
 	assert.Nil(t, req.Temperature)
-	assert.True(t, req.NativeSearch, "the default is on")
+	require.Len(t, req.Functions, 1, "the default is on")
+	assert.Equal(t, "web_search", req.Functions[0].Name)
 	assert.Equal(t, "glm-5.3-flash", req.Model.ID)
 }
 

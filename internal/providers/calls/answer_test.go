@@ -413,6 +413,7 @@ func TestTheOutputCapIsWithinTheModels(t *testing.T) {
 func TestPreviewNeedsNoKey(t *testing.T) {
 	b := setUp(t, func(c *config.Config) { c.GLM.APIKey, c.Kimi.APIKey = "", "" })
 	var shown providers.ChatRequest
+	b.glm.SearchFunc = func(context.Context, providers.SearchQuery) (*providers.SearchResult, error) { return nil, nil }
 	b.glm.PayloadFunc = func(req providers.ChatRequest) (json.RawMessage, error) {
 		shown = req
 		return json.RawMessage(`{}`), nil
@@ -424,7 +425,8 @@ func TestPreviewNeedsNoKey(t *testing.T) {
 	assert.JSONEq(t, `{}`, string(p.Body))
 	assert.Equal(t, "glm-5.3-flash", p.Model.ID)
 	assert.Equal(t, "reasoning_effort=high", p.Thinking)
-	assert.True(t, shown.NativeSearch)
+	require.Len(t, shown.Functions, 1)
+	assert.Equal(t, "web_search", shown.Functions[0].Name, "as with a key")
 	assert.Equal(t, 32_768, shown.MaxOutputTokens)
 	assert.Empty(t, b.seen.attempts)
 }
@@ -447,7 +449,7 @@ func TestManyAtOnce(t *testing.T) {
 		last time.Duration
 	}{
 		{"with limits raised they finish together", func(c *config.Config) { c.GLM.MaxInflight, c.Calls.MaxInflight = 64, 64 }, time.Second},
-		{"with the defaults they queue", nil, 16 * time.Second},
+		{"with the defaults they queue", nil, 4 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, c.set, func(t *testing.T, b *bench) {

@@ -53,7 +53,14 @@ type Outcome struct {
 	Thinking string // the switch as sent
 	Attempts int    // requests sent
 	Fallback *providers.Fallback
+	Searches SearchTotal // made for this answer; what they found is in Response.Searches
 	Notes    []string
 	Elapsed  time.Duration
 	Messages []providers.Message // the tool-loop messages after the request's own, for callers that hand the loop on
+}
+
+// SearchTotal is how many web searches an answer made, and what they cost, which is part of its usage's cost too.
+type SearchTotal struct {
+	Count   int     `json:"count"`
+	CostUSD float64 `json:"cost_usd"` // 0 where the vendor's price in USD is not known
 }

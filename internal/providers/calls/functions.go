@@ -66,11 +66,3 @@ func runTool(ctx context.Context, t Tool, call providers.ToolCall) (text, fault 
 	}
 	return text, ""
 }
-
-// searched lists what our search function found so far, and what it cost since this was asked last.
-func (j *job) searched() (found []providers.SearchHit, cost float64) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	cost, j.cost = j.cost, 0
-	return slices.Clone(j.found), cost
-}

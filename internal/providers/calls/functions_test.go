@@ -3,6 +3,8 @@ package calls_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -220,9 +222,13 @@ func TestSearch(t *testing.T) {
 		return &providers.ChatResponse{FinishReason: providers.FinishToolCalls, ToolCalls: []providers.ToolCall{query}}, nil
 	}
 
-	t.Run("with the vendor's own tool", func(t *testing.T) {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
-			turns := &inTurn{scripts: []chatFunc{answers("yes")}}
+	t.Run("with the vendor's own tool where that is asked for", func(t *testing.T) {
+		own := true
+		inBubble(t, func(c *config.Config) { c.Search.GLMBrowsing = &own }, func(t *testing.T, b *bench) {
+			turns := &inTurn{scripts: []chatFunc{func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+				on(providers.Delta{Content: "yes"})
+				return &providers.ChatResponse{Content: "yes", FinishReason: providers.FinishStop, Searches: found.Hits, Usage: providers.Usage{CostUSD: 0.01}}, nil
+			}}}
 			b.glm.ChatFunc = turns.chat
 			call := ask("glm-5.3")
 			call.Search = true
@@ -231,6 +237,8 @@ func TestSearch(t *testing.T) {
 			assert.True(t, turns.requests[0].NativeSearch)
 			assert.Empty(t, turns.requests[0].Functions)
 			assert.Empty(t, out.Notes)
+			assert.Equal(t, calls.SearchTotal{Count: 1, CostUSD: 0.01}, out.Searches)
+			assert.Equal(t, found.Hits, out.Response.Searches)
 		})
 	})
 	t.Run("not when it is not wanted", func(t *testing.T) {
@@ -247,8 +255,8 @@ func TestSearch(t *testing.T) {
 			}
 		})
 	})
-	t.Run("with a function for the models that have none", func(t *testing.T) {
-		for _, model := range []string{"kimi-k3", "glm-4.6v"} {
+	t.Run("with a function", func(t *testing.T) {
+		for _, model := range []string{"kimi-k3", "glm-5.3", "glm-4.6v"} {
 			inBubble(t, nil, func(t *testing.T, b *bench) {
 				turns := &inTurn{scripts: []chatFunc{asks, answers("yes")}}
 				b.glm.ChatFunc, b.kimi.ChatFunc = turns.chat, turns.chat
@@ -261,6 +269,7 @@ func TestSearch(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, "yes", out.Response.Content)
 				assert.Equal(t, found.Hits, out.Response.Searches)
+				assert.Equal(t, calls.SearchTotal{Count: 1, CostUSD: 0.01}, out.Searches)
 				assert.False(t, turns.requests[0].NativeSearch)
 				assert.Equal(t, "web_search", turns.requests[0].Functions[0].Name)
 				assert.Equal(t, "[1] Go 1.26\nhttps://go.dev\nPublished: 2026-02-10\nIt is out.", turns.requests[1].Messages[2].Content)
@@ -274,7 +283,7 @@ func TestSearch(t *testing.T) {
 		}
 	})
 	t.Run("a search that takes too long is told to the model", func(t *testing.T) {
-		inBubble(t, func(c *config.Config) { c.Timeouts.KimiSearch = 4 * time.Second }, func(t *testing.T, b *bench) {
+		inBubble(t, func(c *config.Config) { c.Timeouts.GLMSearch = 4 * time.Second }, func(t *testing.T, b *bench) {
 			turns := &inTurn{scripts: []chatFunc{asks, answers("without")}}
 			b.kimi.ChatFunc = turns.chat
 			b.glm.SearchFunc = searches(t, forever, nil)
@@ -285,9 +294,9 @@ func TestSearch(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, 4*time.Second, time.Since(start))
 			assert.Equal(t, "without", out.Response.Content)
-			assert.Equal(t, []string{"KIMI_WEB_SEARCH_TIMEOUT_SECS=4s"}, b.seen.names())
+			assert.Equal(t, []string{"GLM_WEBSEARCH_TIMEOUT_SECS=4s"}, b.seen.names())
 			assert.Equal(t, "tool conversation", b.seen.limits[0].Tool+" "+b.seen.limits[0].ContinuationID, "what the call is known by")
-			assert.Contains(t, turns.requests[1].Messages[2].Content, "KIMI_WEB_SEARCH_TIMEOUT_SECS=4s")
+			assert.Contains(t, turns.requests[1].Messages[2].Content, "GLM_WEBSEARCH_TIMEOUT_SECS=4s")
 		})
 	})
 	t.Run("none is noted", func(t *testing.T) {
@@ -295,15 +304,16 @@ func TestSearch(t *testing.T) {
 			name, model, note string
 			set               func(*config.Config)
 		}{
-			{"GLM's is off", "glm-5.3", "GLM_ENABLE_WEB_BROWSING is false", func(c *config.Config) { c.Search.GLMEnabled = false }},
+			{"GLM's is off", "glm-5.3", "GLM_ENABLE_WEB_BROWSING is false", func(c *config.Config) { c.Search.GLMBrowsing = new(bool) }},
 			{"Kimi's is off", "kimi-k3", "KIMI_ENABLE_INTERNET_SEARCH is false", func(c *config.Config) { c.Search.KimiEnabled = false }},
-			{"nobody searches", "kimi-k3", "GLM_API_KEY", func(c *config.Config) { c.GLM.APIKey = "" }},
+			{"nobody searches", "kimi-k3", "KIMI_API_KEY (or MOONSHOT_API_KEY) or GLM_API_KEY", nil},
+			{"GLM has no key", "kimi-k3", "GLM_API_KEY", func(c *config.Config) { c.GLM.APIKey = "" }},
 			{"GLM is disabled", "kimi-k3", "GLM_API_KEY", func(c *config.Config) { c.Models.DisabledProviders = []string{"glm"} }},
-			{"the model has no functions", "autoglm-phone-multilingual", "cannot use one", nil},
+			{"the model has no functions", "autoglm-phone-multilingual", "cannot call functions", nil},
 		} {
 			inBubble(t, c.set, func(t *testing.T, b *bench) {
-				if c.name == "nobody searches" || c.name == "GLM is disabled" {
-					b = setUpOnlyKimi(t, b)
+				if c.name != "nobody searches" {
+					b.glm.SearchFunc = searches(t, 0, nil)
 				}
 				turns := &inTurn{scripts: []chatFunc{answers("yes")}}
 				b.glm.ChatFunc, b.kimi.ChatFunc = turns.chat, turns.chat
@@ -317,6 +327,68 @@ func TestSearch(t *testing.T) {
 				assert.Empty(t, turns.requests[0].Functions)
 			})
 		}
+	})
+	t.Run("by the cheaper vendor that can", func(t *testing.T) {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			turns := &inTurn{scripts: []chatFunc{asks, answers("yes")}}
+			b.glm.ChatFunc = turns.chat
+			b.glm.SearchFunc = func(context.Context, providers.SearchQuery) (*providers.SearchResult, error) {
+				t.Error("Kimi's search costs less")
+				return found, nil
+			}
+			b.kimi.SearchFunc = searches(t, 0, nil)
+			call := ask("glm-5.3")
+			call.Search = true
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+			require.NoError(t, err)
+			assert.Equal(t, 1, out.Searches.Count)
+			assert.Equal(t, "kimi", b.seen.attempts[1].Provider)
+		})
+	})
+	t.Run("at most five times for one answer", func(t *testing.T) {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			greedy := func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+				on(providers.Delta{ToolCall: true})
+				return &providers.ChatResponse{FinishReason: providers.FinishToolCalls, ToolCalls: slices.Repeat([]providers.ToolCall{query}, 1000)}, nil
+			}
+			turns := &inTurn{scripts: []chatFunc{asks, greedy, asks, answers("yes")}}
+			b.kimi.ChatFunc = turns.chat
+			b.glm.SearchFunc = searches(t, 0, nil)
+			call := ask("kimi-k3")
+			call.Search = true
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+			require.NoError(t, err)
+			assert.Equal(t, calls.SearchTotal{Count: 5, CostUSD: 0.05}, out.Searches)
+			var total providers.Usage
+			for _, a := range b.seen.attempts {
+				total = total.Plus(a.Usage)
+			}
+			assert.InDelta(t, total.CostUSD, out.Response.Usage.CostUSD, 1e-9, "five searches and four requests")
+			assert.Len(t, b.seen.attempts, 9)
+			refused := 0
+			for _, m := range turns.requests[3].Messages {
+				if strings.HasPrefix(m.Content, "Too many searches") {
+					refused++
+				}
+			}
+			assert.Equal(t, 997, refused, "of 1,002")
+		})
+	})
+	t.Run("a search whose answer was cut off is counted", func(t *testing.T) {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			b.kimi.ChatFunc = asks
+			b.glm.SearchFunc = func(ctx context.Context, _ providers.SearchQuery) (*providers.SearchResult, error) {
+				time.Sleep(28550 * time.Millisecond) // it ignores its context, and was paid for
+				return found, nil
+			}
+			call := ask("kimi-k3")
+			call.Search = true
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+			require.NoError(t, err)
+			assert.True(t, out.Partial)
+			assert.Equal(t, calls.SearchTotal{Count: 1, CostUSD: 0.01}, out.Searches)
+			assert.Equal(t, found.Hits, out.Response.Searches)
+		})
 	})
 	t.Run("a caller's own function of that name stays", func(t *testing.T) {
 		inBubble(t, nil, func(t *testing.T, b *bench) {

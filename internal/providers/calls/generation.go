@@ -45,6 +45,7 @@ type Generation struct {
 	done     chan struct{} // closed when the answer has ended
 	detached chan struct{} // closed when the answer goes on in the background: no limit of the call counts any longer
 	events   events
+	searches searches
 
 	mu    sync.Mutex
 	state state // changed in update alone

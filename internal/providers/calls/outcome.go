@@ -153,7 +153,11 @@ func (s *state) conclude(resp *providers.ChatResponse, err error, failure *provi
 	case err == nil:
 		out.Response = *resp
 		out.Partial = resp.FinishReason == providers.FinishLength || resp.FinishReason == providers.FinishContentFilter
-		searches = append(searches, resp.Searches...)
+		if len(resp.Searches) > 0 { // by the vendor's own tool, whose one price covers a whole request
+			out.Searches.Count++
+			out.Searches.CostUSD = providers.RoundUSD(out.Searches.CostUSD + resp.Usage.CostUSD)
+			searches = append(searches, resp.Searches...)
+		}
 	case failure == nil:
 		s.err = err // Build's own
 	case s.arrived && (s.interrupted || s.phase == detached || stopped):

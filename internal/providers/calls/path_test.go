@@ -208,13 +208,3 @@ func (r *recorder) ops() []string {
 	}
 	return ops
 }
-
-// setUpOnlyKimi makes Kimi a vendor that cannot search, as the real one cannot.
-func setUpOnlyKimi(t *testing.T, b *bench) *bench {
-	t.Helper()
-	var err error
-	b.reg, err = calls.NewRegistry(b.cfg, struct{ providers.Provider }{b.kimi}, b.glm)
-	require.NoError(t, err)
-	b.caller = calls.NewCaller(b.reg, b.cfg, b.seen)
-	return b
-}

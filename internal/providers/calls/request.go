@@ -3,7 +3,6 @@ package calls
 import (
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
@@ -18,9 +17,7 @@ type job struct {
 	// capSet: the operator or the tool set the output cap.
 	capSet bool
 
-	mu    sync.Mutex
-	found []providers.SearchHit // by our search function
-	cost  float64               // of its searches, in USD, as far as it is not counted yet
+	searches *searches // of the whole answer
 }
 
 // prepare makes the request for a model: what Build made of it, and what follows from the model and the configuration.
@@ -29,7 +26,7 @@ func (c *Caller) prepare(call Call, m providers.Model, d callDeadline) (*job, er
 	if err != nil {
 		return nil, err
 	}
-	j := &job{req: req, tools: map[string]Tool{}}
+	j := &job{req: req, tools: map[string]Tool{}, searches: &searches{}}
 	j.req.Model = m
 	j.req.Thinking = m.Thinking.Switch(call.mode(d), d.limit(c.cfg.Timeouts.Vendor(m.Provider)))
 	j.req.Drop = c.dropped(m)

@@ -29,6 +29,7 @@ func (g *Generation) runToolRounds(c Candidate) (*providers.ChatResponse, error)
 	if err != nil {
 		return nil, err
 	}
+	j.searches = &g.searches
 	g.update(func(s *state) {
 		s.out.Model, s.out.Thinking = c.Model, j.thinking()
 		s.out.Notes = slices.Concat(s.out.Notes, c.Notes, j.notes)
@@ -51,15 +52,15 @@ func (g *Generation) runToolRounds(c Candidate) (*providers.ChatResponse, error)
 			return resp, emptyAnswerError(c.Model, resp)
 		}
 		replies, pending := g.callTools(j, resp)
+		g.update(func(s *state) {
+			s.out.Messages = append(s.out.Messages, replies...)
+			found, total, cost := j.searches.total()
+			s.out.Response.Searches, s.out.Searches = found, total
+			s.out.Response.Usage = s.out.Response.Usage.Plus(providers.Usage{CostUSD: cost})
+		})
 		if g.ctx.Err() != nil {
 			return nil, g.contextError()
 		}
-		g.update(func(s *state) {
-			s.out.Messages = append(s.out.Messages, replies...)
-			found, cost := j.searched()
-			s.out.Response.Searches = found
-			s.out.Response.Usage = s.out.Response.Usage.Plus(providers.Usage{CostUSD: cost})
-		})
 		if len(pending) > 0 {
 			resp.ToolCalls, resp.FinishReason = pending, providers.FinishToolCalls
 			return resp, nil

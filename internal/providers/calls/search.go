@@ -5,22 +5,65 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// searchFunction is the web search that is offered to models whose vendor has none of its own.
+// searchFunction is the web search that is offered to models as a function, so that it is paid for only when it is used.
 const searchFunction = "web_search"
+
+// maxSearches is how many searches one answer may make, each of which is paid for.
+const maxSearches = 5
 
 const searchParameters = `{"type":"object","properties":{
 "query":{"type":"string","description":"What to look for, in at most 70 characters"},
 "recency":{"type":"string","enum":["oneDay","oneWeek","oneMonth","oneYear","noLimit"],"description":"How old a page may be"}
 },"required":["query"]}`
 
-// attachSearch lets the model search the web: with the vendor's own tool, else with a function that asks whichever
-// vendor has a search endpoint, else not at all, with a note.
+// searches are the web searches that one answer has made.
+type searches struct {
+	mu      sync.Mutex
+	made    int
+	found   []providers.SearchHit
+	cost    float64 // USD
+	counted float64 // of cost, what is part of the answer's usage already
+}
+
+// begin reports whether one more search may be made, and counts it.
+func (s *searches) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made >= maxSearches {
+		return false
+	}
+	s.made++
+	return true
+}
+
+func (s *searches) add(r *providers.SearchResult) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found = append(s.found, r.Hits...)
+	s.cost = providers.RoundUSD(s.cost + r.CostUSD)
+}
+
+// total is what the searches have come to, and the part of their cost that no earlier call has returned.
+func (s *searches) total() (found []providers.SearchHit, made SearchTotal, uncounted float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	uncounted, s.counted = s.cost-s.counted, s.cost
+	return slices.Clone(s.found), SearchTotal{Count: s.made, CostUSD: s.cost}, uncounted
+}
+
+// searchVendors are the vendors whose search the function uses, the cheaper first (Kimi 0.002 USD a search, Z.ai 0.01).
+func searchVendors() []string { return []string{"kimi", "glm"} }
+
+// attachSearch lets the model search the web: with a function that asks a vendor's search endpoint, with the vendor's own
+// tool where GLM_ENABLE_WEB_BROWSING asks for it, else not at all, with a note.
 func (c *Caller) attachSearch(j *job) {
 	m := j.req.Model
 	none := func(why string) { j.notes = append(j.notes, "No web search: "+why) }
@@ -28,25 +71,32 @@ func (c *Caller) attachSearch(j *job) {
 		none(v.searchBy + " is false.")
 		return
 	}
-	if m.NativeSearch {
+	if own := c.cfg.Search.GLMBrowsing; m.NativeSearch && own != nil && *own {
 		j.req.NativeSearch = true
 		return
 	}
 	if !m.Functions {
-		none(m.ID + " cannot use one.")
+		none(m.ID + " cannot call functions.")
 		return
 	}
 	if _, taken := j.tools[searchFunction]; taken {
 		return // the caller brought its own
 	}
-	for _, p := range c.reg.Providers() {
-		if s, can := p.(providers.Searcher); can {
-			j.addTool(c.searchTool(j, p.Name(), s, c.cfg.Timeouts.Search(m.Provider)))
+	for _, name := range searchVendors() {
+		if c.reg.ready(name, name == m.Provider) != nil { // in a preview the model's own vendor may lack its key
+			continue
+		}
+		if s, can := c.reg.lookup(name).(providers.Searcher); can && s.CanSearch() {
+			j.addTool(c.searchTool(j, name, s, c.cfg.Timeouts.Search(name)))
 			return
 		}
 	}
-	glm, _ := vendorNamed("glm")
-	none(fmt.Sprintf("it is %s that searches, and it is not configured; set %s.", glm.title, glm.keys))
+	var keys []string
+	for _, name := range searchVendors() {
+		v, _ := vendorNamed(name)
+		keys = append(keys, v.keys)
+	}
+	none(fmt.Sprintf("no vendor that searches is configured; set %s.", strings.Join(keys, " or ")))
 }
 
 // searchTool is the function behind searchFunction.
@@ -62,16 +112,16 @@ func (c *Caller) searchTool(j *job, provider string, s providers.Searcher, limit
 			if err := json.Unmarshal([]byte(arguments), &q); err != nil || strings.TrimSpace(q.Query) == "" {
 				return "", errors.New(`the arguments must be a JSON object with a "query"`)
 			}
+			if !j.searches.begin() {
+				return fmt.Sprintf("Too many searches: at most %d are made for one answer. Answer with what you have.", maxSearches), nil
+			}
 			result, err := Do(ctx, c, provider, "search", limit, func(ctx context.Context) (*providers.SearchResult, error) {
 				return s.Search(ctx, providers.SearchQuery{Query: q.Query, Recency: q.Recency})
 			})
 			if err != nil {
 				return "", err
 			}
-			j.mu.Lock()
-			j.found = append(j.found, result.Hits...)
-			j.cost += result.CostUSD
-			j.mu.Unlock()
+			j.searches.add(result)
 			return hitText(result.Hits), nil
 		},
 	}

@@ -24,7 +24,7 @@ func vendors() []vendor {
 			name: "glm", title: "GLM (Z.ai)", prefixes: []string{"glm-"},
 			keys:     "GLM_API_KEY (or ZHIPUAI_API_KEY, ZAI_API_KEY)",
 			settings: func(c *config.Config) config.Vendor { return c.GLM },
-			searchOn: func(c *config.Config) bool { return c.Search.GLMEnabled },
+			searchOn: func(c *config.Config) bool { return c.Search.GLMBrowsing == nil || *c.Search.GLMBrowsing },
 			searchBy: "GLM_ENABLE_WEB_BROWSING",
 		},
 		{

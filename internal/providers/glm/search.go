@@ -14,6 +14,9 @@ import (
 // defaultCount is how many pages a search asks for where nothing says otherwise.
 const defaultCount = 10
 
+// CanSearch implements providers.Searcher.
+func (p *Provider) CanSearch() bool { return true }
+
 // Search implements providers.Searcher by POST /web_search, which calls no model (Z.ai API docs, web search).
 func (p *Provider) Search(ctx context.Context, q providers.SearchQuery) (*providers.SearchResult, error) {
 	count := cmp.Or(q.Count, p.search.Count, defaultCount)

@@ -41,6 +41,9 @@ func (s *Stub) Chat(ctx context.Context, req providers.ChatRequest, on func(prov
 	return s.ChatFunc(ctx, req, on)
 }
 
+// CanSearch implements providers.Searcher.
+func (s *Stub) CanSearch() bool { return s.SearchFunc != nil }
+
 // Search implements providers.Searcher.
 func (s *Stub) Search(ctx context.Context, q providers.SearchQuery) (*providers.SearchResult, error) {
 	if s.SearchFunc == nil {

@@ -202,7 +202,7 @@ func Vendors(t testing.TB, cfg *config.Config, glm, kimi Chat) (*calls.Registry,
 	return reg, calls.NewCaller(reg, cfg, nil)
 }
 
-// vendor is a provider that can chat and nothing else.
+// vendor is a provider that can chat and, as GLM, search.
 type vendor struct {
 	name string
 	chat Chat
@@ -212,6 +212,12 @@ func (v vendor) Name() string              { return v.name }
 func (v vendor) Models() []providers.Model { return calls.BuiltinModels(v.name) }
 func (v vendor) Chat(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 	return v.chat(ctx, req, on)
+}
+
+func (v vendor) CanSearch() bool { return v.name == "glm" }
+
+func (v vendor) Search(context.Context, providers.SearchQuery) (*providers.SearchResult, error) {
+	return &providers.SearchResult{}, nil
 }
 
 // Says answers at once.
