@@ -202,8 +202,8 @@ type Store interface {
 	SetStep(ctx context.Context, number, step int, status StepStatus, conversationID string) (*Issue, error)
 	// Link ties two issues together, on both of them: "5 blocks 7" is also "7 is blocked by 5".
 	Link(ctx context.Context, number int, kind LinkKind, other int, conversationID string) error
-	// Capture records findings. One that is already active, or that nobody wants to fix, gets an update instead of a second
-	// issue; one that came back after its fix is a new issue, related to the old one. The results are in the order of the
-	// findings.
+	// Capture records findings, a few per transaction: with an error, such as ctx's end, it returns those that are recorded. One that is already active, or that nobody wants to fix, gets an update instead of a second
+	// issue; one that came back after its fix is a new issue, related to the old one. The results are in
+	// the order of the findings.
 	Capture(ctx context.Context, findings []Finding) ([]Captured, error)
 }

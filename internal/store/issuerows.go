@@ -101,14 +101,15 @@ func (s *Issues) insert(ctx context.Context, tx querier, i issue.Issue, said str
 	}
 	err = tx.QueryRowContext(ctx, `INSERT INTO exai_issues (id, title, description, severity, category, status, file_path,
 			line_start, line_end, affected_components, conversation_id, fix_conversation_id, root_cause, impact_description,
-			recommended_fix, actual_fix, fix_date, workspace, quote, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $20, $19, $19)
+			recommended_fix, actual_fix, fix_date, workspace, quote, created_at, updated_at,
+			title_key, quote_key)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $20, $19, $19, $21, $22)
 		RETURNING issue_number`,
 		id, text(i.Title), textOrNull(i.Description), string(i.Severity), string(i.Category), string(i.Status),
 		textOrNull(i.File), orNull(i.LineStart), orNull(i.LineEnd), s.store.d.array(texts(i.Components)),
 		s.conversationID(i.ConversationID), s.conversationID(i.FixConversationID), textOrNull(i.RootCause), textOrNull(i.Impact),
 		textOrNull(i.RecommendedFix), textOrNull(i.ActualFix), stamp(i.FixDate), textOrNull(i.Workspace),
-		stamp(at), textOrNull(i.Quote)).Scan(&number)
+		stamp(at), textOrNull(i.Quote), titleKey(i), orNull(quoteKey(i))).Scan(&number)
 	if err != nil {
 		return 0, err
 	}
@@ -121,12 +122,12 @@ func (s *Issues) write(ctx context.Context, tx querier, i issue.Issue, at time.T
 	_, err := tx.ExecContext(ctx, `UPDATE exai_issues SET title = $1, description = $2, severity = $3, category = $4,
 			status = $5, file_path = $6, line_start = $7, line_end = $8, affected_components = $9, conversation_id = $10,
 			fix_conversation_id = $11, root_cause = $12, impact_description = $13, recommended_fix = $14, actual_fix = $15,
-			fix_date = $16, updated_at = $17
-		WHERE id = $18`,
+			fix_date = $16, updated_at = $17, title_key = $18
+		WHERE id = $19`,
 		text(i.Title), textOrNull(i.Description), textOrNull(i.Severity), textOrNull(i.Category), textOrNull(i.Status),
 		textOrNull(i.File), orNull(i.LineStart), orNull(i.LineEnd), s.store.d.array(texts(i.Components)),
 		s.conversationID(i.ConversationID), s.conversationID(i.FixConversationID), textOrNull(i.RootCause), textOrNull(i.Impact),
-		textOrNull(i.RecommendedFix), textOrNull(i.ActualFix), stamp(i.FixDate), stamp(at), i.ID)
+		textOrNull(i.RecommendedFix), textOrNull(i.ActualFix), stamp(i.FixDate), stamp(at), titleKey(i), i.ID)
 	return err
 }
 

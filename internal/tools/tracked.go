@@ -23,15 +23,12 @@ func (d *Deps) track(ctx context.Context, run workflow.Finished) ([]workflow.Tra
 			ConversationID: run.ContinuationID, Tool: run.Tool,
 		})
 	}
-	captured, err := store.Capture(ctx, findings)
-	if err != nil {
-		return nil, err
-	}
+	captured, err := store.Capture(ctx, findings) // with an error, those that are recorded all the same
 	var tracked []workflow.Tracked
 	for _, c := range captured {
 		tracked = append(tracked, workflow.Tracked{Number: c.Number, Title: c.Title, Severity: string(c.Severity), Status: string(c.Status), New: c.New})
 	}
-	return tracked, nil
+	return tracked, err
 }
 
 // hostFile is a cited file by the one name that the host has for it, so that a finding is known again however it is cited.

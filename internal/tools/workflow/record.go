@@ -93,7 +93,7 @@ func (r *run) record(ctx context.Context, o expertOutcome, k *stepMeta) {
 	tracked, err := r.capture(ctx, Finished{Tool: r.spec.Tool, ContinuationID: r.lease.ID, Found: found})
 	if err != nil {
 		r.Log.Warn("findings not recorded", zap.String("continuation_id", r.lease.ID), zap.Error(err))
-		r.meta.Note("The findings could not be recorded in the issue tracker in time.")
+		r.meta.Note("Some findings could not be recorded in the issue tracker in time.")
 	}
 	for _, t := range tracked {
 		if !slices.ContainsFunc(k.Tracked, func(have Tracked) bool { return have.Number == t.Number }) {
