@@ -140,45 +140,46 @@ func longestLimit(t config.TimeoutConfig) time.Duration {
 func checkKeys(ctx context.Context, r *report, p *program, offline bool) (working []providers.Provider) {
 	r.section("Keys")
 	usable := 0
-	for _, v := range []struct{ name, title, prefix, address string }{
-		{"glm", "GLM (Z.ai)", "GLM", p.cfg.GLM.APIURL}, {"kimi", "Kimi (Moonshot)", "KIMI", p.cfg.Kimi.APIURL},
-	} {
-		provider, err := p.registry.Provider(v.name)
+	var pages []string
+	for _, v := range p.cfg.Vendors() {
+		key, title := v.Row.Variable("API_KEY"), v.Row.Title
+		pages = append(pages, fmt.Sprintf("%s (%s)", key, v.Row.KeyPage))
+		provider, err := p.registry.Provider(v.Row.Name)
 		if err != nil {
 			r.note("%s", sentenceOf(err))
 			continue
 		}
 		usable++
-		from := p.cfg.Source(v.prefix + "_API_KEY")
+		from := p.cfg.Source(key)
 		if offline {
-			r.ok("%s: a key is set (%s); not tried", v.title, from)
+			r.ok("%s: a key is set (%s); not tried", title, from)
 			continue
 		}
 		start := time.Now()
-		models, err := p.caller.ListModels(ctx, v.name)
+		models, err := p.caller.ListModels(ctx, v.Row.Name)
 		took := time.Since(start).Round(time.Millisecond)
 		switch kind := kindOf(err); {
 		case kind == providers.KindAuth || kind == providers.KindBalance:
-			r.fail(hintOf(err), "%s: the key (%s) does not work at %s: %s", v.title, from, v.address, sentenceOf(err))
+			r.fail(hintOf(err), "%s: the key (%s) does not work at %s: %s", title, from, v.APIURL, sentenceOf(err))
 			continue
 		case err != nil: // which says nothing about the key
-			r.fail("check "+v.prefix+"_API_URL, the network, HTTPS_PROXY and the clock; if they are right, run doctor again later",
-				"%s at %s did not answer as it should: %s", v.title, v.address, sentenceOf(err))
+			r.fail("check "+v.Row.Variable("API_URL")+", the network, HTTPS_PROXY and the clock; if they are right, run doctor again later",
+				"%s at %s did not answer as it should: %s", title, v.APIURL, sentenceOf(err))
 			continue
 		case len(models) == 0:
-			r.note("%s at %s has no list of models (%s), so the key was not tried: check %s_API_URL, and ask with --live",
-				v.title, v.address, took, v.prefix)
+			r.note("%s at %s has no list of models (%s), so the key was not tried: check %s, and ask with --live",
+				title, v.APIURL, took, v.Row.Variable("API_URL"))
 		default:
-			r.ok("%s takes the key (%s) and lists %d models (%s)", v.title, from, len(models), took)
+			r.ok("%s takes the key (%s) and lists %d models (%s)", title, from, len(models), took)
 		}
 		working = append(working, provider)
 	}
 	switch {
 	case usable > 0:
-	case p.cfg.GLM.APIKey != "" || p.cfg.Kimi.APIKey != "":
+	case len(p.cfg.VendorKeys()) > 0:
 		r.fail("change ALLOWED_PROVIDERS or DISABLED_PROVIDERS, or set the other vendor's key", "no vendor can be asked: models answer not_configured")
 	default:
-		r.fail("set GLM_API_KEY (https://z.ai/manage-apikey/apikey-list) or KIMI_API_KEY (https://platform.moonshot.ai/console/api-keys) in ~/.config/exai-mcp/.env, or in the client's settings",
+		r.fail("set "+strings.Join(pages, " or ")+" in ~/.config/exai-mcp/.env, or in the client's settings",
 			"no vendor can be asked: models answer not_configured")
 	}
 	return working
@@ -291,9 +292,12 @@ func checkGit(ctx context.Context, r *report, path string) {
 }
 
 // modelSettings are the settings that name models.
-var modelSettings = [...]string{
-	"DEFAULT_MODEL", "GLM_SPEED_MODEL", "GLM_QUALITY_MODEL", "KIMI_SPEED_MODEL", "KIMI_QUALITY_MODEL", "KIMI_DEFAULT_MODEL",
-	"KIMI_INTENT_MODEL", "GLM_ALLOWED_MODELS", "KIMI_ALLOWED_MODELS",
+func modelSettings(cfg *config.Config) []string {
+	names := []string{"DEFAULT_MODEL", "KIMI_DEFAULT_MODEL", "KIMI_INTENT_MODEL"}
+	for _, row := range cfg.VendorRows() {
+		names = append(names, row.Variable("SPEED_MODEL"), row.Variable("QUALITY_MODEL"), row.Variable("ALLOWED_MODELS"))
+	}
+	return names
 }
 
 // checkModels tells how many models may be asked, and which of them are gone or about to go: first those that the settings
@@ -306,8 +310,9 @@ func checkModels(r *report, p *program) {
 		return
 	}
 	r.ok("%d models may be asked", len(usable))
+	named := modelSettings(p.cfg)
 	for _, set := range p.cfg.Settings() {
-		if set.Source != "default" && slices.Contains(modelSettings[:], set.Name) {
+		if set.Source != "default" && slices.Contains(named, set.Name) {
 			for name := range strings.SplitSeq(set.Value, ",") {
 				checkModel(r, p, set.Name, name, usable)
 			}

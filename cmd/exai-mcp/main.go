@@ -95,6 +95,10 @@ type app struct {
 	out     io.Writer
 	errw    io.Writer
 	envFile string // --env-file
+
+	// Vendors beside those that are built in, and how their providers are made.
+	moreVendors   []config.VendorRow
+	moreProviders []newProvider
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -151,5 +155,5 @@ func (a *app) load() (*config.Config, error) {
 	if err != nil {
 		dir = "" // deleted under our feet: nothing in it counts
 	}
-	return config.Load(config.Options{Environ: a.environ, Dir: dir, EnvFile: a.envFile})
+	return config.Load(config.Options{Environ: a.environ, Dir: dir, EnvFile: a.envFile, Vendors: a.moreVendors})
 }

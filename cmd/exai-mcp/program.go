@@ -18,6 +18,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/providers/glm"
 	"github.com/exai-mcp/exai-mcp/internal/providers/kimi"
@@ -57,7 +58,7 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 		return zapcore.NewTee(toStderr, toClient)
 	}))
 	p.activity = activity.Open(cfg, p.log)
-	if err := p.connectVendors(); err != nil {
+	if err := p.connectVendors(append(vendorProviders(), a.moreProviders...)); err != nil {
 		return nil, err
 	}
 	p.database = newDatabase(cfg.Conversations, p.log)
@@ -74,24 +75,38 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 	return p, nil
 }
 
-// connectVendors makes the vendors' providers, and the registry that owns them. The providers get no models of their own:
-// the registry reads the catalogue, and reading it three times would show in the time that the program takes to start.
-func (p *program) connectVendors() error {
-	g, err := glm.New(glm.Options{
-		Vendor: p.cfg.GLM, Search: p.cfg.GLMSearch, Timeouts: p.cfg.Timeouts,
-		MaxAnswerBytes: p.cfg.Calls.MaxAnswerBytes, Version: p.build.version, Quote: p.cfg.Logs.Prompts,
-	})
-	if err != nil {
-		return err
+// newProvider makes the provider of one vendor.
+type newProvider func(*config.Config, build) (providers.Provider, error)
+
+// vendorProviders are the vendors that have an API of their own: one line each. The providers get no models: the registry
+// reads the catalogue, and reading it three times would show in the time that the program takes to start.
+func vendorProviders() []newProvider {
+	return []newProvider{
+		func(c *config.Config, b build) (providers.Provider, error) {
+			return glm.New(glm.Options{
+				Vendor: c.GLM, Search: c.GLMSearch, Timeouts: c.Timeouts,
+				MaxAnswerBytes: c.Calls.MaxAnswerBytes, Version: b.version, Quote: c.Logs.Prompts,
+			})
+		},
+		func(c *config.Config, b build) (providers.Provider, error) {
+			return kimi.New(kimi.Options{
+				Vendor: c.Kimi, Timeouts: c.Timeouts, MaxAnswerBytes: c.Calls.MaxAnswerBytes, Version: b.version, Quote: c.Logs.Prompts,
+			})
+		},
 	}
-	k, err := kimi.New(kimi.Options{
-		Vendor: p.cfg.Kimi, Timeouts: p.cfg.Timeouts,
-		MaxAnswerBytes: p.cfg.Calls.MaxAnswerBytes, Version: p.build.version, Quote: p.cfg.Logs.Prompts,
-	})
-	if err != nil {
-		return err
+}
+
+// connectVendors makes the vendors' providers, and the registry that owns them.
+func (p *program) connectVendors(all []newProvider) (err error) {
+	var list []providers.Provider
+	for _, make := range all {
+		provider, err := make(p.cfg, p.build)
+		if err != nil {
+			return err
+		}
+		list = append(list, provider)
 	}
-	if p.registry, err = calls.NewRegistry(p.cfg, g, k); err != nil {
+	if p.registry, err = calls.NewRegistry(p.cfg, list...); err != nil {
 		return err
 	}
 	p.caller = calls.NewCaller(p.registry, p.cfg, p.activity)

@@ -28,8 +28,9 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Config is everything the operator can set. Load fills it; nothing changes it afterwards.
 type Config struct {
-	GLM           Vendor `envPrefix:"GLM_"`
-	Kimi          Vendor `envPrefix:"KIMI_"`
+	GLM           Vendor         `envPrefix:"GLM_"`
+	Kimi          Vendor         `envPrefix:"KIMI_"`
+	Others        []*OtherVendor // vendors beside GLM and Kimi, read by the names that their rows give
 	GLMSearch     GLMSearch
 	KimiTools     KimiTools
 	Models        Models
@@ -62,8 +63,9 @@ type Example struct {
 	Source string // "environment" or "file /path"
 }
 
-// Vendor is one vendor's account and models. The names are GLM_... and KIMI_....
+// Vendor is one vendor: who it is, its account and its models. The settings are GLM_..., KIMI_... and so on.
 type Vendor struct {
+	Row             VendorRow
 	APIKey          Secret   `env:"API_KEY"`
 	APIURL          string   `env:"API_URL"`
 	AllowedModels   []string `env:"ALLOWED_MODELS"`
@@ -199,25 +201,15 @@ type Server struct {
 func Default() *Config {
 	const second = time.Second
 	return &Config{
-		GLM: Vendor{
-			APIURL:       "https://api.z.ai/api/paas/v4",
-			SpeedModel:   "glm-5.3-flash",
-			QualityModel: "glm-5.3",
-			MaxInflight:  16,
-		},
-		Kimi: Vendor{
-			APIURL:       "https://api.moonshot.ai/v1",
-			SpeedModel:   "kimi-k3.1-pro",
-			QualityModel: "kimi-k3.1-pro",
-			MaxInflight:  16,
-		},
+		GLM:       glmRow.vendor(),
+		Kimi:      kimiRow.vendor(),
 		GLMSearch: GLMSearch{AcceptLanguage: "en-US,en", Engine: "search-prime", Count: 10, Recency: "noLimit"},
 		// The original's 512 tokens leave a thinking model nothing to answer with.
 		KimiTools: KimiTools{IntentMaxTokens: 4096},
 		Models:    Models{Default: "auto"},
 		Timeouts: TimeoutConfig{
-			GLM:          30 * second,
-			Kimi:         30 * second,
+			GLM:          glmRow.Timeout,
+			Kimi:         kimiRow.Timeout,
 			StreamIdle:   25 * second,
 			Connect:      5 * second,
 			KimiSearch:   30 * second,

@@ -15,9 +15,9 @@ type Setting struct {
 
 // Settings lists every variable with its effective value and where that comes from, in the order of the documents.
 func (c *Config) Settings() []Setting {
-	values, defaults := texts(c), texts(Default())
+	values, defaults := texts(c), texts(defaultWith(c.otherRows()))
 	var out []Setting
-	eachSpec(func(s spec) {
+	eachSpec(c.otherRows(), func(s spec) {
 		out = append(out, Setting{
 			Name: s.name, Value: values[s.name], Default: defaults[s.name], Source: sourceOf(c.sources, s.name),
 		})
@@ -138,7 +138,7 @@ type Variable struct {
 
 // Lookup finds a variable by its name, false when there is none.
 func Lookup(name string) (found Variable, ok bool) {
-	eachSpec(func(s spec) {
+	eachSpec(nil, func(s spec) {
 		if s.name == name {
 			found, ok = Variable{Name: name, Doc: s.doc, Default: texts(Default())[name], Secret: s.rule.secret}, true
 		}

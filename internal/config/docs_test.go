@@ -34,8 +34,8 @@ func TestTableAndStructHoldTheSameVariables(t *testing.T) {
 		fields[v.name] = true
 	})
 	seen := map[string]bool{}
-	eachSpec(func(s spec) {
-		for _, name := range append([]string{s.name}, s.aliases...) {
+	eachSpec(nil, func(s spec) {
+		for _, name := range s.names() {
 			assert.False(t, seen[name], "%s stands twice in the table", name)
 			seen[name] = true
 		}
@@ -107,7 +107,7 @@ func TestEnvExampleHasOnlyTheKeysLive(t *testing.T) {
 
 func TestReferenceNamesEveryVariableOnce(t *testing.T) {
 	ref := Reference()
-	eachSpec(func(s spec) {
+	eachSpec(nil, func(s spec) {
 		assert.Equal(t, 1, strings.Count(ref, "| `"+s.name+"` |"), s.name)
 	})
 	for line := range strings.Lines(ref) {
@@ -121,8 +121,8 @@ func TestEveryNameOfTheOriginalIsKeptOrReplaced(t *testing.T) {
 	data, err := os.ReadFile("testdata/original-names.txt")
 	require.NoError(t, err)
 	known := map[string]bool{}
-	eachSpec(func(s spec) {
-		for _, name := range append([]string{s.name}, s.aliases...) {
+	eachSpec(nil, func(s spec) {
+		for _, name := range s.names() {
 			known[name] = true
 		}
 	})

@@ -23,7 +23,7 @@ type source struct {
 
 // first finds a variable under the first of its names that is set.
 func (s source) first(of spec) setting {
-	for _, name := range append([]string{of.name}, of.aliases...) {
+	for _, name := range of.names() {
 		if raw := clean(s.values[name]); raw != "" {
 			return setting{name: name, raw: raw, from: s.label}
 		}
@@ -161,21 +161,21 @@ func (l *loader) openProjectFile() string {
 	taken := source{label: all.label, values: map[string]string{}}
 	own := l.ownKey()
 	holdsKey := false
-	eachSpec(func(s spec) {
+	eachSpec(l.others, func(s spec) {
 		if !s.project || own != "" {
 			return
 		}
 		if set := all.first(s); set.isSet() {
 			taken.values[set.name] = set.raw
 			_, valid := s.rule.norm(set.raw, l.at)
-			holdsKey = holdsKey || s.example && valid
+			holdsKey = holdsKey || s.vendorKey && valid
 		}
 	})
 	if !holdsKey {
 		taken.values = nil
 	}
 	l.warnIgnored(file, values, taken.values, own)
-	l.examples = append(l.examples, exampleKeys(all)...)
+	l.examples = append(l.examples, l.exampleKeys(all)...)
 	if !holdsKey {
 		return ""
 	}
@@ -187,8 +187,8 @@ func (l *loader) openProjectFile() string {
 // ownKey returns the name under which the user's own sources set a key or ENDPOINTS, "" if they set none.
 func (l *loader) ownKey() (name string) {
 	for _, from := range l.sources {
-		eachSpec(func(s spec) {
-			if set := from.first(s); s.example && set.isSet() && name == "" {
+		eachSpec(l.others, func(s spec) {
+			if set := from.first(s); s.vendorKey && set.isSet() && name == "" {
 				name = set.name
 			}
 		})
@@ -209,11 +209,11 @@ var shared = map[string]bool{
 func (l *loader) warnIgnored(file string, values, taken map[string]string, own string) {
 	var ignored []string
 	ours := len(taken) > 0
-	eachSpec(func(s spec) {
+	eachSpec(l.others, func(s spec) {
 		if s.project && len(taken) > 0 { // an alias of one that is taken, at most
 			return
 		}
-		for _, name := range append([]string{s.name}, s.aliases...) {
+		for _, name := range s.names() {
 			if clean(values[name]) != "" {
 				ignored = append(ignored, name)
 				ours = ours || !shared[name]
@@ -243,10 +243,10 @@ func (l *loader) ownFile() string {
 }
 
 // exampleKeys lists the keys for which a source still holds the text of an example.
-func exampleKeys(from source) (found []Example) {
-	eachSpec(func(s spec) {
-		for _, name := range append([]string{s.name}, s.aliases...) {
-			if s.example && isPlaceholder(unquoted(from.values[name])) {
+func (l *loader) exampleKeys(from source) (found []Example) {
+	eachSpec(l.others, func(s spec) {
+		for _, name := range s.names() {
+			if s.vendorKey && isPlaceholder(unquoted(from.values[name])) {
 				found = append(found, Example{Name: name, Source: from.label})
 			}
 		}
@@ -262,10 +262,18 @@ func (l *loader) projectValues(file string) map[string]string {
 		return nil
 	}
 	values, err := parseEnvFile(data)
-	if err != nil && (bytes.Contains(data, []byte("GLM_API_KEY")) || bytes.Contains(data, []byte("KIMI_API_KEY"))) {
-		l.warn("%s is not used: %v", file, err)
+	if err == nil {
+		return values
 	}
-	return values
+	eachSpec(l.others, func(s spec) {
+		for _, name := range s.names() {
+			if s.vendorKey && s.project && bytes.Contains(data, []byte(name)) && err != nil {
+				l.warn("%s is not used: %v", file, err)
+				err = nil // said once
+			}
+		}
+	})
+	return nil
 }
 
 // maxEnvFile is far more than anybody writes by hand.
@@ -292,7 +300,7 @@ func (l *loader) addEnvFile(file string) error {
 	}
 	from := source{label: "file " + file, values: values}
 	l.sources = append(l.sources, from)
-	l.examples = append(l.examples, exampleKeys(from)...)
+	l.examples = append(l.examples, l.exampleKeys(from)...)
 	return nil
 }
 

@@ -18,6 +18,8 @@ type Options struct {
 	EnvFile string   // the value of --env-file, "" without one
 	// NoProjectFile leaves .env of the working directory unread, for commands that judge a project.
 	NoProjectFile bool
+	// Vendors are those beside GLM and Kimi.
+	Vendors []VendorRow
 
 	goos string // runtime.GOOS, unless a test says otherwise
 }
@@ -50,6 +52,7 @@ func (s setting) isSet() bool { return s.raw != "" }
 // loader turns sources into a Config.
 type loader struct {
 	at       place
+	others   []VendorRow // the vendors beside GLM and Kimi
 	environ  map[string]string
 	sources  []source // the environment first: it wins
 	defaults map[string]string
@@ -63,7 +66,7 @@ type loader struct {
 // outside. Its errors are what the operator must mend, each in one line without secrets.
 func Load(o Options) (*Config, error) {
 	l := newLoader(o)
-	c := Default()
+	c := defaultWith(l.others)
 	eachVariable(c, func(v variable) { l.defaults[v.name] = v.text() })
 
 	file, err := l.openEnvFile(o.EnvFile, o.NoProjectFile)
@@ -77,6 +80,12 @@ func Load(o Options) (*Config, error) {
 	if err := env.ParseWithOptions(c, env.Options{Environment: plain}); err != nil {
 		return nil, fmt.Errorf("decode settings: %w", err)
 	}
+	for _, o := range c.Others {
+		if err := env.ParseWithOptions(o, env.Options{Environment: plain, Prefix: o.Row.Variable("")}); err != nil {
+			return nil, fmt.Errorf("decode settings of %s: %w", o.Row.Title, err)
+		}
+	}
+	c.Timeouts.others = c.otherLimits()
 	c.Server.EnvFile = file
 	c.sources = map[string]string{}
 	if l.fileFrom != "" {
@@ -98,8 +107,11 @@ func Load(o Options) (*Config, error) {
 }
 
 func newLoader(o Options) *loader {
-	l := &loader{defaults: map[string]string{}, found: map[string]setting{}}
+	l := &loader{defaults: map[string]string{}, found: map[string]setting{}, others: o.Vendors}
 	l.at = place{dir: o.Dir, goos: o.goos}
+	for _, row := range l.others {
+		l.at.vendors = append(l.at.vendors, row.Name)
+	}
 	if l.at.goos == "" {
 		l.at.goos = runtime.GOOS
 	}
@@ -109,7 +121,7 @@ func newLoader(o Options) *loader {
 		l.at.home = l.environ["USERPROFILE"]
 	}
 	l.sources = []source{{label: "environment", values: l.environ}}
-	l.examples = exampleKeys(l.sources[0])
+	l.examples = l.exampleKeys(l.sources[0])
 	return l
 }
 
@@ -117,7 +129,7 @@ func newLoader(o Options) *loader {
 func (l *loader) collect() (map[string]string, error) {
 	plain := map[string]string{}
 	var first error
-	eachSpec(func(s spec) {
+	eachSpec(l.others, func(s spec) {
 		if first != nil || s.env {
 			return
 		}
@@ -182,11 +194,11 @@ func (l *loader) refuse(s spec, set setting) error {
 	if s.rule.secret {
 		value = "(hidden)"
 	}
-	for name, other := range l.found { // a key pasted into the wrong line
-		if len(other.raw) > 6 && (name == "GLM_API_KEY" || name == "KIMI_API_KEY") {
-			value = strings.ReplaceAll(value, other.raw, mask)
+	eachSpec(l.others, func(other spec) { // a key pasted into the wrong line
+		if raw := l.found[other.name].raw; other.vendorKey && len(raw) > 6 {
+			value = strings.ReplaceAll(value, raw, mask)
 		}
-	}
+	})
 	return &ValueError{Name: set.name, Value: value, Source: set.from, Accepts: s.rule.accepts}
 }
 

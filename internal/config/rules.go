@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ type place struct {
 	dir  string // the working directory
 	home string
 	goos string
+	// vendors are the names of those beside GLM and Kimi.
+	vendors []string
 }
 
 var yesNo = rule{accepts: "true or false", norm: func(raw string, _ place) (string, bool) {
@@ -126,7 +129,7 @@ func nameOf(raw, marks string) bool {
 }
 
 var (
-	key = hidden(rule{accepts: "the key alone, without spaces", norm: func(raw string, _ place) (string, bool) {
+	apiKey = hidden(rule{accepts: "the key alone, without spaces", norm: func(raw string, _ place) (string, bool) {
 		return raw, !strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 	}})
 	phrase = rule{accepts: "up to 200 characters on one line", norm: func(raw string, _ place) (string, bool) {
@@ -167,7 +170,7 @@ var (
 		return word.norm(strings.ToLower(raw), at)
 	}}, "tool names separated by commas")
 	// The original knew two more vendors, whose code it did not have.
-	vendors = list(oneOf("glm", "kimi", "zai=glm", "zhipu=glm", "zhipuai=glm", "moonshot=kimi", "custom=", "openrouter="),
+	vendors = list(anyVendor(oneOf("glm", "kimi", "zai=glm", "zhipu=glm", "zhipuai=glm", "moonshot=kimi", "custom=", "openrouter=")),
 		"glm, kimi or both, separated by commas")
 	// A list of which nothing is left must not come to mean "all".
 	someVendors = rule{accepts: vendors.accepts, norm: func(raw string, at place) (string, bool) {
@@ -175,6 +178,16 @@ var (
 		return names, ok && names != ""
 	}}
 )
+
+// anyVendor accepts the names of further vendors before a rule for those that are built in.
+func anyVendor(builtIn rule) rule {
+	return rule{accepts: builtIn.accepts, norm: func(raw string, at place) (string, bool) {
+		if name := strings.ToLower(raw); slices.Contains(at.vendors, name) {
+			return name, true
+		}
+		return builtIn.norm(raw, at)
+	}}
+}
 
 // address accepts the base URL of an HTTP API and drops a slash at its end.
 var address = rule{

@@ -3,14 +3,15 @@ package config
 // spec is what is known of a variable besides its field: where it stands in the documents, what it accepts and what
 // it is for. .env.example and the configuration reference are made from it.
 type spec struct {
-	name    string
-	aliases []string // other names, read in this order when name is unset
-	rule    rule
-	doc     string // sentences for operators
-	key     string // for a base URL: the variable of the key that it must stand beside
-	example bool   // live, not commented out, in .env.example
-	project bool   // taken from .env of the working directory, too
-	env     bool   // read from the process environment alone
+	name      string
+	aliases   []string // other names, read in this order when name is unset
+	rule      rule
+	doc       string // sentences for operators
+	key       string // for a base URL: the variable of the key that it must stand beside
+	example   bool   // live, not commented out, in .env.example
+	vendorKey bool   // the key of a vendor
+	project   bool   // taken from .env of the working directory, too
+	env       bool   // read from the process environment alone
 }
 
 // group is a part of the table with a heading.
@@ -24,19 +25,19 @@ type group struct {
 var table = []group{
 	{"Keys and addresses", "One key is enough; models of a vendor without a key return not_configured.", []spec{
 		{
-			name: "GLM_API_KEY", aliases: []string{"ZHIPUAI_API_KEY", "ZAI_API_KEY"}, rule: key, example: true, project: true,
-			doc: "Key for the GLM models of Z.ai, from https://z.ai/manage-apikey/apikey-list.",
+			name: "GLM_API_KEY", aliases: glmRow.KeyAliases, rule: apiKey, vendorKey: true, example: true, project: glmRow.FromProject,
+			doc: "Key for the GLM models of Z.ai, from " + glmRow.KeyPage + ".",
 		},
 		{
-			name: "KIMI_API_KEY", aliases: []string{"MOONSHOT_API_KEY"}, rule: key, example: true, project: true,
-			doc: "Key for the Kimi models of Moonshot, from https://platform.moonshot.ai/console/api-keys.",
+			name: "KIMI_API_KEY", aliases: kimiRow.KeyAliases, rule: apiKey, vendorKey: true, example: true, project: kimiRow.FromProject,
+			doc: "Key for the Kimi models of Moonshot, from " + kimiRow.KeyPage + ".",
 		},
 		{
-			name: "GLM_API_URL", aliases: []string{"GLM_BASE_URL", "ZHIPUAI_API_URL"}, rule: address, key: "GLM_API_KEY", project: true,
+			name: "GLM_API_URL", aliases: glmRow.URLAliases, rule: address, key: "GLM_API_KEY", project: glmRow.FromProject,
 			doc: "Base URL of GLM. Coding-plan keys work only with https://api.z.ai/api/coding/paas/v4, mainland-China keys only with https://open.bigmodel.cn/api/paas/v4. It is used only if it comes from the same source as GLM_API_KEY (the environment or the file).",
 		},
 		{
-			name: "KIMI_API_URL", aliases: []string{"KIMI_BASE_URL", "MOONSHOT_API_URL"}, rule: address, key: "KIMI_API_KEY", project: true,
+			name: "KIMI_API_URL", aliases: kimiRow.URLAliases, rule: address, key: "KIMI_API_KEY", project: kimiRow.FromProject,
 			doc: "Base URL of Kimi. Mainland-China keys work only with https://api.moonshot.cn/v1. It is used only if it comes from the same source as KIMI_API_KEY (the environment or the file).",
 		},
 	}},
@@ -153,21 +154,22 @@ var table = []group{
 
 var thinking = oneOf("minimal", "low", "medium", "high", "max")
 
-// eachSpec visits the table's variables in order.
-func eachSpec(visit func(spec)) {
-	for _, g := range table {
+// eachSpec visits the table's variables in order, then those of the vendors that have no part of their own in it.
+func eachSpec(others []VendorRow, visit func(spec)) {
+	for _, g := range groups(others) {
 		for _, s := range g.specs {
 			visit(s)
 		}
 	}
 }
 
-// eachName visits every name that a variable is read from: its own, then its aliases.
-func eachName(visit func(name string)) {
-	eachSpec(func(s spec) {
-		visit(s.name)
-		for _, alias := range s.aliases {
-			visit(alias)
-		}
-	})
+func groups(others []VendorRow) []group {
+	all := table
+	for _, row := range others {
+		all = append(all[:len(all):len(all)], row.group())
+	}
+	return all
 }
+
+// names are those that a variable is read from: its own, then its aliases.
+func (s spec) names() []string { return append([]string{s.name}, s.aliases...) }

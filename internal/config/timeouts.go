@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +29,7 @@ type TimeoutConfig struct {
 	AnswerWithin    time.Duration `env:"ANSWER_WITHIN_SECS"`
 	Background      time.Duration `env:"BACKGROUND_MAX_SECS"`
 
+	others  map[string]Limit  // of the vendors beside GLM and Kimi, by name; outside the order
 	sources map[string]string // shared with Config
 }
 
@@ -168,19 +171,23 @@ func (t TimeoutConfig) Client() time.Duration {
 	return l.times(2.5 * share).Value
 }
 
-// Vendor is the wait for the first event of a request to a vendor ("glm" or "kimi"), queueing and retries included. A
-// vendor that has no variable of its own gets the longer of the two.
+// Vendor is the wait for the first event of a request to a vendor, queueing and retries included.
 func (t TimeoutConfig) Vendor(name string) Limit {
-	glm, kimi := Limit{Name: "GLM_TIMEOUT_SECS", Value: t.GLM}, Limit{Name: "KIMI_TIMEOUT_SECS", Value: t.Kimi}
-	if name == "glm" || name != "kimi" && glm.Value >= kimi.Value {
-		return glm
+	if l, ok := t.others[name]; ok {
+		return l
 	}
-	return kimi
+	if name == kimiRow.Name {
+		return Limit{Name: kimiRow.Variable("TIMEOUT_SECS"), Value: t.Kimi}
+	}
+	return Limit{Name: glmRow.Variable("TIMEOUT_SECS"), Value: t.GLM}
 }
 
 // Search is the limit of one web search at a vendor.
 func (t TimeoutConfig) Search(name string) Limit {
-	if name == "kimi" {
+	switch l, other := t.others[name]; {
+	case other:
+		return l
+	case name == kimiRow.Name:
 		return Limit{Name: "KIMI_WEB_SEARCH_TIMEOUT_SECS", Value: t.KimiSearch}
 	}
 	return Limit{Name: "GLM_WEBSEARCH_TIMEOUT_SECS", Value: t.GLMSearch}
@@ -188,7 +195,10 @@ func (t TimeoutConfig) Search(name string) Limit {
 
 // Upload is the limit of sending one file to a vendor.
 func (t TimeoutConfig) Upload(name string) Limit {
-	if name == "kimi" {
+	switch l, other := t.others[name]; {
+	case other:
+		return l
+	case name == kimiRow.Name:
 		return Limit{Name: "KIMI_FILES_UPLOAD_TIMEOUT_SECS", Value: t.KimiUpload}
 	}
 	return Limit{Name: "GLM_FILE_UPLOAD_TIMEOUT_SECS", Value: t.GLMUpload}
@@ -237,6 +247,9 @@ func (t TimeoutConfig) Table() []TimeoutRow {
 		}
 		add(v.name, d, sourceOf(t.sources, v.name))
 	})
+	for _, name := range slices.Sorted(maps.Keys(t.others)) {
+		add(t.others[name].Name, t.others[name].Value, sourceOf(t.sources, t.others[name].Name))
+	}
 	base, _ := t.longest()
 	add("daemon", t.Daemon(), derivedFrom(base.Name))
 	add("shim", t.Shim(), derivedFrom(base.Name))
@@ -257,7 +270,10 @@ func (t TimeoutConfig) StartLine() string {
 // order holds vendor <= simple <= workflow <= expert (the daemon's limit follows by its making). An outer limit that
 // is unset grows; one that is set against the order is an error that names it and the inner limit.
 func (t *TimeoutConfig) order() error {
-	inner := t.Vendor("") // the longer of the two
+	inner := t.Vendor(glmRow.Name)
+	if kimi := t.Vendor(kimiRow.Name); kimi.Value > inner.Value {
+		inner = kimi
+	}
 	for _, outer := range []struct {
 		limit Limit
 		field *time.Duration

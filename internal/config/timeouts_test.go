@@ -65,7 +65,6 @@ func TestLimitOfACall(t *testing.T) {
 		{"an unknown mode", nil, func(c TimeoutConfig) Limit { return c.ThinkDeep("") }, "ANSWER_WITHIN_SECS=55s", 55 * s},
 		{"glm", func(c *TimeoutConfig) { c.GLM = 7 * s }, func(c TimeoutConfig) Limit { return c.Vendor("glm") }, "GLM_TIMEOUT_SECS=7s", 7 * s},
 		{"kimi", func(c *TimeoutConfig) { c.Kimi = 8500 * time.Millisecond }, func(c TimeoutConfig) Limit { return c.Vendor("kimi") }, "KIMI_TIMEOUT_SECS=8.5s", 8500 * time.Millisecond},
-		{"another vendor", func(c *TimeoutConfig) { c.Kimi = 40 * s }, func(c TimeoutConfig) Limit { return c.Vendor("new") }, "KIMI_TIMEOUT_SECS=40s", 40 * s},
 		{"kimi search", nil, func(c TimeoutConfig) Limit { return c.Search("kimi") }, "KIMI_WEB_SEARCH_TIMEOUT_SECS=30s", 30 * s},
 		{"glm search", nil, func(c TimeoutConfig) Limit { return c.Search("glm") }, "GLM_WEBSEARCH_TIMEOUT_SECS=30s", 30 * s},
 		{"kimi upload", nil, func(c TimeoutConfig) Limit { return c.Upload("kimi") }, "KIMI_FILES_UPLOAD_TIMEOUT_SECS=90s", 90 * s},

@@ -17,6 +17,11 @@ type variable struct {
 // library finds them: by the tags env and envPrefix.
 func eachVariable(of any, visit func(variable)) {
 	walk(reflect.ValueOf(of).Elem(), "", visit)
+	if c, ok := of.(*Config); ok {
+		for _, o := range c.Others {
+			walk(reflect.ValueOf(o).Elem(), o.Row.Variable(""), visit)
+		}
+	}
 }
 
 func walk(v reflect.Value, prefix string, visit func(variable)) {

@@ -18,7 +18,15 @@ var ours = [...]string{"GLM_", "KIMI_", "EXAI_", "EXPERT_ANALYSIS_", "THINKDEEP_
 // warnAll collects what the operator should know about a configuration that is valid.
 func (l *loader) warnAll(c *Config) {
 	known := map[string]bool{}
-	eachName(func(name string) { known[name] = true })
+	beginnings := ours[:]
+	for _, row := range l.others {
+		beginnings = append(beginnings, row.Variable(""))
+	}
+	eachSpec(l.others, func(s spec) {
+		for _, name := range s.names() {
+			known[name] = true
+		}
+	})
 	set := map[string]string{} // name -> source; the environment goes last, since it wins
 	for _, from := range slices.Backward(l.sources) {
 		for name, value := range from.values {
@@ -34,7 +42,7 @@ func (l *loader) warnAll(c *Config) {
 		}
 		if ok {
 			l.warn("%s (%s) has no effect here: %s.", name, set[name], strings.TrimSuffix(hint, "."))
-		} else if near := nearest(name, known); near != "" {
+		} else if near := nearest(name, known, beginnings); near != "" {
 			l.warn("%s (%s) is no setting of exai-mcp; did you mean %s?", name, set[name], near)
 		}
 	}
@@ -57,13 +65,10 @@ func (l *loader) warnLimits(c *Config) {
 
 // warnAddresses tells of keys that would travel in plain text, and of vendors that are not there.
 func (l *loader) warnAddresses(c *Config) {
-	for _, v := range []struct {
-		name   string
-		vendor Vendor
-	}{{"GLM_API_URL", c.GLM}, {"KIMI_API_URL", c.Kimi}} {
-		u, err := url.Parse(v.vendor.APIURL)
-		if err == nil && u.Scheme == "http" && v.vendor.APIKey != "" && !loopback(u.Hostname()) {
-			l.warn("%s=%s sends the key and all prompts in plain text; use https.", v.name, maskURL(v.vendor.APIURL))
+	for _, v := range c.Vendors() {
+		u, err := url.Parse(v.APIURL)
+		if err == nil && u.Scheme == "http" && v.APIKey != "" && !loopback(u.Hostname()) {
+			l.warn("%s=%s sends the key and all prompts in plain text; use https.", v.Row.Variable("API_URL"), maskURL(v.APIURL))
 		}
 	}
 	for _, name := range []string{"ALLOWED_PROVIDERS", "DISABLED_PROVIDERS"} {
@@ -101,8 +106,8 @@ func (l *loader) supabaseHint() string {
 var supabaseHost = lazyregexp.New(`^[a-z0-9-]+\.supabase\.co$`)
 
 // nearest finds the known name that a misspelt one of ours was meant for, "" if none is within two typing errors.
-func nearest(name string, known map[string]bool) string {
-	if !slices.ContainsFunc(ours[:], func(beginning string) bool { return strings.HasPrefix(name, beginning) }) {
+func nearest(name string, known map[string]bool, beginnings []string) string {
+	if !slices.ContainsFunc(beginnings, func(beginning string) bool { return strings.HasPrefix(name, beginning) }) {
 		return ""
 	}
 	best, errors := "", 3

@@ -75,7 +75,8 @@ func (d *Deps) toolList(advanced bool) []any {
 // vendorAbilities says what each vendor can do as it is configured.
 func (d *Deps) vendorAbilities() *Object {
 	all := &Object{}
-	for _, name := range vendorNames {
+	for _, vendor := range d.Config.VendorRows() {
+		name := vendor.Name
 		o := &Object{}
 		p, err := d.Registry.Provider(name)
 		o.Set("configured", err == nil)

@@ -107,7 +107,7 @@ func (d *Deps) completeIssue(ctx context.Context, typed string) Completion {
 func (d *Deps) completeModel(tool, typed string) Completion {
 	var ids []string
 	for _, m := range d.Registry.Models() {
-		if vendor := vendorOf(tool); vendor == "" || vendor == m.Provider {
+		if vendor := d.vendorOf(tool); vendor == "" || vendor == m.Provider {
 			ids = append(ids, m.ID)
 		}
 	}
@@ -125,8 +125,9 @@ func (d *Deps) completeModels(tool, typed string) Completion {
 }
 
 // vendorOf is whose tool this is, "" for one that any vendor serves.
-func vendorOf(tool string) string {
-	for _, name := range vendorNames {
+func (d *Deps) vendorOf(tool string) string {
+	for _, vendor := range d.Config.VendorRows() {
+		name := vendor.Name
 		if strings.HasPrefix(tool, name+"_") {
 			return name
 		}

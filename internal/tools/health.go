@@ -57,7 +57,8 @@ func tailOf(lines []string, err error) []string {
 // vendorHealth says of every vendor whether it has a key and how it has answered.
 func (d *Deps) vendorHealth(stats activity.Stats) *Object {
 	all := &Object{}
-	for _, name := range vendorNames {
+	for _, vendor := range d.Config.VendorRows() {
+		name := vendor.Name
 		_, err := d.Registry.Provider(name)
 		o := (&Object{}).Set("configured", err == nil).Set("requests", 0).Set("failures", 0).Set("last_success", nil).Set("last_failure", nil)
 		for _, v := range stats.Vendors {

@@ -25,8 +25,9 @@ func (d *Deps) listmodels(ctx context.Context, _ modelInput) (*Result, error) {
 	b.WriteString("# Models\n")
 	configured := []string{}
 	total := 0
-	for _, name := range vendorNames {
-		fmt.Fprintf(&b, "\n## %s\n\n", vendorTitle(name))
+	for _, vendor := range d.Config.VendorRows() {
+		name := vendor.Name
+		fmt.Fprintf(&b, "\n## %s\n\n", vendor.Title)
 		if _, err := d.Registry.Provider(name); err != nil {
 			e := reply.Of(ctx, err)
 			fmt.Fprintf(&b, "Not available: %s %s\n", e.Message, e.Hint)
@@ -41,11 +42,15 @@ func (d *Deps) listmodels(ctx context.Context, _ modelInput) (*Result, error) {
 	}
 	fmt.Fprintf(&b, "\n## Choosing\n\n- Leave `model` out: %s.\n", d.choice())
 	b.WriteString("- A model that you name is asked and no other vendor's; without a name, the other vendor may step in after a failure, and metadata.fallback says so.\n")
-	b.WriteString("- A name with a vendor's prefix (glm-, kimi-, moonshot-) that is not listed goes to that vendor as it is.\n")
+	var prefixes []string
+	for _, vendor := range d.Config.VendorRows() {
+		prefixes = append(prefixes, vendor.Prefixes...)
+	}
+	fmt.Fprintf(&b, "- A name with a vendor's prefix (%s) that is not listed goes to that vendor as it is.\n", strings.Join(prefixes, ", "))
 	for _, m := range d.Registry.Catalog().Retiring() {
 		fmt.Fprintf(&b, "- %s retires on %s; use %s.\n", m.ID, m.RetiresOn, m.Replacement)
 	}
-	fmt.Fprintf(&b, "\n%d models can be asked, of %d of %d vendors.\n", total, len(configured), len(vendorNames))
+	fmt.Fprintf(&b, "\n%d models can be asked, of %d of %d vendors.\n", total, len(configured), len(d.Config.Vendors()))
 
 	r := &Result{}
 	r.Body.Set("status", "success").Set("content", b.String()).Set("content_type", "markdown")

@@ -37,8 +37,9 @@ func (r *Resources) modelsPage(ctx context.Context) (Document, error) {
 		rows = append(rows, row{m, slices.Contains(usable, m.ID)})
 	}
 	vendors := []any{}
-	for _, name := range vendorNames {
-		o := (&Object{}).Set("name", name).Set("title", vendorTitle(name))
+	for _, vendor := range r.deps.Config.VendorRows() {
+		name := vendor.Name
+		o := (&Object{}).Set("name", name).Set("title", vendor.Title)
 		_, err := reg.Provider(name)
 		o.Set("configured", err == nil)
 		if err != nil {

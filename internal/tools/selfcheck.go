@@ -27,12 +27,13 @@ func (d *Deps) selfCheck(ctx context.Context, in selfCheckInput) (*Result, error
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "- "+format+"\n", args...) }
 	fmt.Fprintf(&b, "# exai-mcp %s, looking at itself\n\n## Vendors\n\n", d.Version.Number)
-	for _, name := range vendorNames {
+	for _, vendor := range d.Config.VendorRows() {
+		name := vendor.Name
 		state := "ready"
 		if _, err := d.Registry.Provider(name); err != nil {
 			state = "not configured"
 		}
-		line("%s: %s", vendorTitle(name), state)
+		line("%s: %s", vendor.Title, state)
 	}
 	line("Models that can be asked: %d", len(d.Registry.Models()))
 

@@ -117,7 +117,8 @@ func (d *Deps) storeState(ctx context.Context) *Object {
 // nextSteps are hints about what to do, the most important first.
 func (d *Deps) nextSteps(ctx context.Context, configured []string, store *Object, roots, failures int) []string {
 	var steps []string
-	for _, name := range vendorNames {
+	for _, vendor := range d.Config.VendorRows() {
+		name := vendor.Name
 		if _, err := d.Registry.Provider(name); err != nil {
 			e := reply.Of(ctx, err)
 			steps = append(steps, e.Message+" "+e.Hint)

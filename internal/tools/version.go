@@ -50,23 +50,14 @@ func (d *Deps) version(ctx context.Context, _ modelInput) (*Result, error) {
 func (d *Deps) providerLine() string {
 	var ready []string
 	for _, p := range d.Registry.Providers() {
-		ready = append(ready, vendorTitle(p.Name()))
+		ready = append(ready, d.Config.VendorTitle(p.Name()))
 	}
 	if len(ready) == 0 {
-		return "none (set GLM_API_KEY or KIMI_API_KEY)"
+		var keys []string
+		for _, row := range d.Config.VendorRows() {
+			keys = append(keys, row.Variable("API_KEY"))
+		}
+		return "none (set " + strings.Join(keys, " or ") + ")"
 	}
 	return strings.Join(ready, ", ")
-}
-
-// vendorNames are the names of the vendors that this program speaks to.
-var vendorNames = [...]string{"glm", "kimi"}
-
-func vendorTitle(name string) string {
-	switch name {
-	case "glm":
-		return "GLM (Z.ai)"
-	case "kimi":
-		return "Kimi (Moonshot)"
-	}
-	return name
 }

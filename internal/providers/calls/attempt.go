@@ -77,7 +77,7 @@ func (g *Generation) acquireSlot(vendor string) (release func(), failure *provid
 	if waited && g.timeLeft(r.limit.Value, r.since) < min(minAttempt, r.limit.Value/10) {
 		release()
 		limit, _ := g.deadline.firstLimit(r.limit, r.since)
-		return nil, noSlotError(vendor, limit)
+		return nil, g.c.noSlotError(vendor, limit)
 	}
 	return release, nil
 }

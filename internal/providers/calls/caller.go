@@ -98,7 +98,7 @@ func (c *Caller) Preview(ctx context.Context, call Call) (*Preview, error) {
 	if !ok {
 		return nil, &providers.Error{
 			Kind: providers.KindInvalidRequest, Provider: m.Provider, Model: m.ID,
-			Message: fmt.Sprintf("A request to %s cannot be previewed.", titleOf(m.Provider)),
+			Message: fmt.Sprintf("A request to %s cannot be previewed.", c.cfg.VendorTitle(m.Provider)),
 		}
 	}
 	job, err := c.prepare(call, m, deadlineOf(ctx))

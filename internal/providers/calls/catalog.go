@@ -9,10 +9,12 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
@@ -27,7 +29,8 @@ const unlistedWindow = 131_072
 // Catalog is what is known about models: the embedded rows, the operator's rows laid over them, and what vendors'
 // model lists added while the program runs. It is safe for concurrent use.
 type Catalog struct {
-	now func() time.Time
+	now     func() time.Time
+	vendors []config.VendorRow // whose models these may be
 
 	mu     sync.RWMutex
 	models []providers.Model // in the order of the file, additions last
@@ -37,14 +40,18 @@ type Catalog struct {
 }
 
 // NewCatalog reads the embedded rows and lays the rows of a MODELS_FILE over them; file "" means none. A row with a
-// known id replaces the fields that it has (null takes one away), another id is a new model.
-func NewCatalog(file string) (*Catalog, error) {
+// known id replaces the fields that it has (null takes one away), another id is a new model. Models belong to these vendors;
+// none means those that are built in.
+func NewCatalog(file string, vendors ...config.VendorRow) (*Catalog, error) {
+	if len(vendors) == 0 {
+		vendors = config.BuiltInVendors()
+	}
 	if file == "" {
 		models, err := builtin()
 		if err != nil {
 			return nil, fmt.Errorf("embedded models: %w", err)
 		}
-		return catalogOf(models)
+		return catalogOf(vendors, models)
 	}
 	over, err := os.ReadFile(file)
 	if err != nil {
@@ -54,18 +61,18 @@ func NewCatalog(file string) (*Catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
 	}
-	models, err := readModels(merged)
+	models, err := readModels(merged, vendors)
 	if err != nil {
 		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
 	}
-	c, err := catalogOf(models)
+	c, err := catalogOf(vendors, models)
 	if err != nil {
 		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
 	}
 	return c, nil
 }
 
-var builtin = sync.OnceValues(func() ([]providers.Model, error) { return readModels(builtinModels) })
+var builtin = sync.OnceValues(func() ([]providers.Model, error) { return readModels(builtinModels, config.BuiltInVendors()) })
 
 // Prepare reads the embedded models ahead of NewCatalog, for who starts a program and has other things to do meanwhile.
 func Prepare() {
@@ -73,12 +80,12 @@ func Prepare() {
 }
 
 // readModels reads a JSON array of models.
-func readModels(text []byte) (models []providers.Model, err error) {
+func readModels(text []byte, vendors []config.VendorRow) (models []providers.Model, err error) {
 	if err := decodeStrictly(text, &models); err != nil {
 		return nil, err
 	}
 	for i := range models {
-		if err := settle(&models[i]); err != nil {
+		if err := settle(&models[i], vendors); err != nil {
 			return nil, fmt.Errorf("model %q: %w", models[i].ID, err)
 		}
 	}
@@ -86,8 +93,8 @@ func readModels(text []byte) (models []providers.Model, err error) {
 }
 
 // catalogOf makes a catalogue of models.
-func catalogOf(models []providers.Model) (*Catalog, error) {
-	c := &Catalog{now: time.Now, byName: map[string]int{}, refused: map[string]bool{}}
+func catalogOf(vendors []config.VendorRow, models []providers.Model) (*Catalog, error) {
+	c := &Catalog{now: time.Now, vendors: vendors, byName: map[string]int{}, refused: map[string]bool{}}
 	for _, m := range models {
 		if err := c.add(m); err != nil {
 			return nil, fmt.Errorf("model %q: %w", m.ID, err)
@@ -169,13 +176,16 @@ func decodeStrictly(text []byte, into any) error {
 }
 
 // settle fills in what a row may leave out, and refuses what no row may say.
-func settle(m *providers.Model) error {
+func settle(m *providers.Model, vendors []config.VendorRow) error {
 	if m.Provider == "" {
-		v, _ := vendorOfModel(m.ID)
-		m.Provider = v.name
+		m.Provider, _ = vendorOfModel(vendors, m.ID)
 	}
-	if _, ok := vendorNamed(m.Provider); !ok {
-		return errors.New(`provider must be "glm" or "kimi"`)
+	if !slices.ContainsFunc(vendors, func(v config.VendorRow) bool { return v.Name == m.Provider }) {
+		var names []string
+		for _, v := range vendors {
+			names = append(names, strconv.Quote(v.Name))
+		}
+		return errors.New("provider must be " + strings.Join(names, " or "))
 	}
 	if m.Status == "" {
 		m.Status = providers.StatusActive
@@ -226,10 +236,20 @@ func (c *Catalog) Lookup(name string) (providers.Model, bool) {
 	if i, ok := c.byName[strings.ToLower(name)]; ok {
 		return c.models[i], true
 	}
-	if v, ok := vendorOfModel(name); ok {
-		return unlisted(v.name, name), true
+	if vendor, ok := vendorOfModel(c.vendors, name); ok {
+		return unlisted(vendor, name), true
 	}
 	return providers.Model{}, false
+}
+
+// vendorOfModel finds the vendor whose prefix a model's name carries.
+func vendorOfModel(vendors []config.VendorRow, name string) (vendor string, ok bool) {
+	for _, v := range vendors {
+		if v.OwnsModel(name) {
+			return v.Name, true
+		}
+	}
+	return "", false
 }
 
 func unlisted(provider, id string) providers.Model {
@@ -313,7 +333,7 @@ func (c *Catalog) past(day string) bool {
 // soon gets a note too. A retired model without a replacement stays what it is.
 func (c *Catalog) Current(m providers.Model) (providers.Model, []string) {
 	var notes []string
-	for range len(vendors()) * 8 { // a chain in a MODELS_FILE may be a ring
+	for range len(c.vendors) * 8 { // a chain in a MODELS_FILE may be a ring
 		if !c.Retired(m) || m.Replacement == "" {
 			break
 		}

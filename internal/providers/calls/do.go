@@ -40,9 +40,9 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 	ended := func() *providers.Error {
 		e := &providers.Error{Kind: providers.KindCancelled, Message: "The request was cancelled.", Err: context.Cause(ctx)}
 		if errors.Is(context.Cause(ctx), mine) {
-			e = timeoutError(fires, fmt.Sprintf("The %s request to %s was not answered within %s.", op, titleOf(provider), fires))
+			e = timeoutError(fires, fmt.Sprintf("The %s request to %s was not answered within %s.", op, c.cfg.VendorTitle(provider), fires))
 		} else if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			e.Kind, e.Message = providers.KindTimeout, fmt.Sprintf("The %s request to %s was not answered in the caller's time.", op, titleOf(provider))
+			e.Kind, e.Message = providers.KindTimeout, fmt.Sprintf("The %s request to %s was not answered in the caller's time.", op, c.cfg.VendorTitle(provider))
 		}
 		return e
 	}
@@ -54,7 +54,7 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 		release, err := c.slots.acquire(ctx, provider, nil, func() {})
 		if err != nil {
 			if errors.Is(context.Cause(ctx), mine) {
-				return noSlotError(provider, fires)
+				return c.noSlotError(provider, fires)
 			}
 			return ended()
 		}
@@ -81,7 +81,7 @@ func (c *Caller) failure(ctx context.Context, err error, provider string, ended 
 	}
 	var e *providers.Error
 	if !errors.As(err, &e) {
-		e = &providers.Error{Kind: providers.KindProviderError, Message: fmt.Sprintf("The request to %s failed.", titleOf(provider)), Err: err}
+		e = &providers.Error{Kind: providers.KindProviderError, Message: fmt.Sprintf("The request to %s failed.", c.cfg.VendorTitle(provider)), Err: err}
 	}
 	answered := e.VendorCode != "" || e.HTTPStatus >= 400
 	if ctx.Err() != nil && !answered {
@@ -120,11 +120,4 @@ func timeoutError(limit config.Limit, message string) *providers.Error {
 		Kind: providers.KindTimeout, Limit: &limit, Message: message, Err: &limitError{limit},
 		Hint: fmt.Sprintf("Send it again, ask for less, or raise %s in the server's environment.", limit.Name),
 	}
-}
-
-func titleOf(provider string) string {
-	if v, ok := vendorNamed(provider); ok {
-		return v.title
-	}
-	return provider
 }

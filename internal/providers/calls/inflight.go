@@ -34,8 +34,8 @@ type waiter struct {
 
 func newSlots(cfg *config.Config) *slots {
 	s := &slots{max: cfg.Calls.MaxInflight, lanes: map[string]*lane{}}
-	for _, v := range vendors() {
-		s.lanes[v.name] = &lane{max: v.settings(cfg).MaxInflight}
+	for _, v := range cfg.Vendors() {
+		s.lanes[v.Row.Name] = &lane{max: v.MaxInflight}
 	}
 	return s
 }

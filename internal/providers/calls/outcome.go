@@ -101,7 +101,7 @@ func (g *Generation) contextError() *providers.Error {
 	var l *limitError
 	switch {
 	case errors.As(cause, &l) && g.state.phase == queued:
-		return noSlotError(model.Provider, l.limit)
+		return g.c.noSlotError(model.Provider, l.limit)
 	case errors.As(cause, &l) && !g.state.arrived && l.limit == g.c.cfg.Timeouts.Idle():
 		return timeoutError(l.limit, fmt.Sprintf("%s began to answer, and then sent nothing within %s.", model.ID, l.limit))
 	case errors.As(cause, &l) && !g.state.arrived:
@@ -117,8 +117,8 @@ func (g *Generation) contextError() *providers.Error {
 }
 
 // noSlotError is the error of a request that waited in the queue until its time was over.
-func noSlotError(provider string, limit config.Limit) *providers.Error {
-	e := timeoutError(limit, fmt.Sprintf("Timed out after %s waiting for a free %s request slot.", limit, titleOf(provider)))
+func (c *Caller) noSlotError(provider string, limit config.Limit) *providers.Error {
+	e := timeoutError(limit, fmt.Sprintf("Timed out after %s waiting for a free %s request slot.", limit, c.cfg.VendorTitle(provider)))
 	e.Hint = fmt.Sprintf("Send it again later, or raise %s_MAX_INFLIGHT in the server's environment.", strings.ToUpper(provider))
 	return e
 }

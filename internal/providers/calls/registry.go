@@ -32,14 +32,14 @@ type Registry struct {
 // it would send), and reads the catalogue. It fails on a bad MODELS_FILE, an unknown name in a restriction, and a
 // provider that the configuration knows nothing about.
 func NewRegistry(cfg *config.Config, list ...providers.Provider) (*Registry, error) {
-	catalog, err := NewCatalog(cfg.Models.File)
+	catalog, err := NewCatalog(cfg.Models.File, cfg.VendorRows()...)
 	if err != nil {
 		return nil, err
 	}
 	r := &Registry{cfg: cfg, catalog: catalog, now: time.Now, failed: map[string]time.Time{}}
-	for _, v := range vendors() { // in the order in which "auto" tries them
+	for _, v := range cfg.Vendors() { // in the order in which "auto" tries them
 		for _, p := range list {
-			if p.Name() == v.name {
+			if p.Name() == v.Row.Name {
 				r.providers = append(r.providers, p)
 			}
 		}
@@ -59,14 +59,24 @@ func NewRegistry(cfg *config.Config, list ...providers.Provider) (*Registry, err
 	return r, r.checkNames()
 }
 
+// vendorNames are the short names of all vendors, "glm or kimi".
+func (r *Registry) vendorNames(conjunction string) string {
+	var names []string
+	for _, v := range r.cfg.Vendors() {
+		names = append(names, v.Row.Name)
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + conjunction + names[last]
+}
+
 // checkNames refuses names of vendors and models that mean nothing: typing errors that would go unseen.
 func (r *Registry) checkNames() error {
 	for variable, names := range map[string][]string{
 		"ALLOWED_PROVIDERS": r.cfg.Models.AllowedProviders, "DISABLED_PROVIDERS": r.cfg.Models.DisabledProviders,
 	} {
 		for _, n := range names {
-			if _, ok := vendorNamed(strings.ToLower(strings.TrimSpace(n))); !ok {
-				return fmt.Errorf("%s=%s: accepted are glm and kimi", variable, n)
+			if r.cfg.Vendor(strings.ToLower(strings.TrimSpace(n))) == nil {
+				return fmt.Errorf("%s=%s: accepted are %s", variable, n, r.vendorNames(" and "))
 			}
 		}
 	}
@@ -75,16 +85,15 @@ func (r *Registry) checkNames() error {
 			return fmt.Errorf("DEFAULT_MODEL=%s: accepted are auto and a model's name. %s", n, r.suggest(n))
 		}
 	}
-	for _, v := range vendors() {
-		set, prefix := v.settings(r.cfg), strings.ToUpper(v.name)
+	for _, v := range r.cfg.Vendors() {
 		named := map[string][]string{
-			prefix + "_ALLOWED_MODELS": set.AllowedModels,
-			prefix + "_SPEED_MODEL":    {set.SpeedModel}, prefix + "_QUALITY_MODEL": {set.QualityModel},
+			v.Row.Variable("ALLOWED_MODELS"): v.AllowedModels,
+			v.Row.Variable("SPEED_MODEL"):    {v.SpeedModel}, v.Row.Variable("QUALITY_MODEL"): {v.QualityModel},
 		}
 		for variable, names := range named {
 			for _, n := range names {
-				if m, ok := r.catalog.Lookup(n); n != "" && (!ok || m.Provider != v.name) {
-					return fmt.Errorf("%s=%s: that is no model of %s", variable, n, v.title)
+				if m, ok := r.catalog.Lookup(n); n != "" && (!ok || m.Provider != v.Row.Name) {
+					return fmt.Errorf("%s=%s: that is no model of %s", variable, n, v.Row.Title)
 				}
 			}
 		}
@@ -141,22 +150,24 @@ func (r *Registry) usable(name string) *providers.Error { return r.ready(name, f
 
 // ready is usable, but a missing key doesn't matter when keyless.
 func (r *Registry) ready(name string, keyless bool) *providers.Error {
-	v, known := vendorNamed(name)
-	if !known {
-		return &providers.Error{Kind: providers.KindInvalidRequest, Message: fmt.Sprintf("There is no provider %q.", name), Hint: "Use glm or kimi."}
+	v := r.cfg.Vendor(name)
+	if v == nil {
+		return &providers.Error{
+			Kind: providers.KindInvalidRequest, Message: fmt.Sprintf("There is no provider %q.", name), Hint: "Use " + r.vendorNames(" or ") + ".",
+		}
 	}
 	if variable := r.disabled(name); variable != "" {
 		return &providers.Error{
 			Kind: providers.KindNotConfigured, Provider: name,
-			Message: fmt.Sprintf("%s is switched off by %s.", v.title, variable),
+			Message: fmt.Sprintf("%s is switched off by %s.", v.Row.Title, variable),
 			Hint:    fmt.Sprintf("Change %s in the server's environment, or name a model of the other vendor.", variable),
 		}
 	}
-	if r.lookup(name) == nil || v.settings(r.cfg).APIKey == "" && !keyless {
+	if r.lookup(name) == nil || v.APIKey == "" && !keyless {
 		return &providers.Error{
 			Kind: providers.KindNotConfigured, Provider: name,
-			Message: fmt.Sprintf("No API key for %s is set.", v.title),
-			Hint:    fmt.Sprintf("Set %s in the server's environment and restart it.", v.keys),
+			Message: fmt.Sprintf("No API key for %s is set.", v.Row.Title),
+			Hint:    fmt.Sprintf("Set %s in the server's environment and restart it.", v.Row.KeyNames()),
 		}
 	}
 	return nil
@@ -177,16 +188,12 @@ func (r *Registry) disabled(name string) string {
 // disallowed tells why a model may not be used although its vendor may, nil when it may. A list may name a model by an
 // alias, or by a retired name whose replacement then counts as named.
 func (r *Registry) disallowed(m providers.Model) *providers.Error {
-	v, ok := vendorNamed(m.Provider)
-	if !ok {
-		return nil
-	}
-	allowed := v.settings(r.cfg).AllowedModels
-	if len(allowed) == 0 {
+	v := r.cfg.Vendor(m.Provider)
+	if v == nil || len(v.AllowedModels) == 0 {
 		return nil
 	}
 	var ids []string
-	for _, n := range allowed {
+	for _, n := range v.AllowedModels {
 		if named, ok := r.catalog.Lookup(n); ok {
 			current, _ := r.catalog.Current(named)
 			if m.ID == named.ID || m.ID == current.ID {
@@ -197,9 +204,9 @@ func (r *Registry) disallowed(m providers.Model) *providers.Error {
 			}
 		}
 	}
-	variable := strings.ToUpper(v.name) + "_ALLOWED_MODELS"
+	variable := v.Row.Variable("ALLOWED_MODELS")
 	return &providers.Error{
-		Kind: providers.KindModelNotFound, Provider: v.name, Model: m.ID,
+		Kind: providers.KindModelNotFound, Provider: v.Row.Name, Model: m.ID,
 		Message: fmt.Sprintf("%s is not among the models that %s allows.", m.ID, variable),
 		Hint:    fmt.Sprintf("Name one of %s, or leave the model out.", strings.Join(ids, ", ")),
 	}

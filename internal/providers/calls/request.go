@@ -102,10 +102,8 @@ func (j *job) thinking() string {
 // outputCap is how many tokens a model may answer with where a tool says nothing, and whether the operator set it: else
 // more where the model thinks, since thinking counts as output.
 func outputCap(c *config.Config, m providers.Model, s providers.ThinkingSwitch) (tokens int, set bool) {
-	if v, ok := vendorNamed(m.Provider); ok {
-		if n := v.settings(c).MaxOutputTokens; n > 0 {
-			return n, true
-		}
+	if v := c.Vendor(m.Provider); v != nil && v.MaxOutputTokens > 0 {
+		return v.MaxOutputTokens, true
 	}
 	if c.Models.MaxOutputTokens > 0 {
 		return c.Models.MaxOutputTokens, true

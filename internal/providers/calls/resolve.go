@@ -76,10 +76,9 @@ func (r *Registry) named(name, provider string, keyless bool) (Candidate, *provi
 		notes = append(notes, fmt.Sprintf("%s is not in the catalogue: what it can do is guessed cautiously.", current.ID))
 	}
 	if provider != "" && current.Provider != provider {
-		v, _ := vendorNamed(provider)
 		return Candidate{}, &providers.Error{
 			Kind: providers.KindInvalidRequest, Provider: provider, Model: current.ID,
-			Message: fmt.Sprintf("%s is not a %s model, and this tool asks only those.", current.ID, v.title),
+			Message: fmt.Sprintf("%s is not a %s model, and this tool asks only those.", current.ID, r.cfg.VendorTitle(provider)),
 			Hint:    "Leave the model out, or name one of that vendor's.",
 		}
 	}
@@ -191,13 +190,17 @@ func (r *Registry) configured(c providers.Category, provider string) []string {
 	if r.cfg.KimiTools.DefaultModel != "" {
 		kimiFiles = r.cfg.KimiTools.DefaultModel
 	}
+	var speed, quality []string // of the vendors beside these two
+	for _, o := range r.cfg.Others {
+		speed, quality = append(speed, o.SpeedModel), append(quality, o.QualityModel)
+	}
 	switch {
 	case c == providers.CategoryFiles || provider == "kimi":
-		return []string{kimiFiles, glm.QualityModel}
+		return append([]string{kimiFiles, glm.QualityModel}, quality...)
 	case c == providers.CategoryReasoning:
-		return []string{glm.QualityModel, kimi.QualityModel}
+		return append([]string{glm.QualityModel, kimi.QualityModel}, quality...)
 	}
-	return []string{glm.SpeedModel, kimi.SpeedModel}
+	return append([]string{glm.SpeedModel, kimi.SpeedModel}, speed...)
 }
 
 // otherCategory is where a model is looked for when the wanted category's cannot take the request.
@@ -213,8 +216,8 @@ func otherCategory(c providers.Category) providers.Category {
 // list has.
 func (r *Registry) others() []string {
 	var allowed, active, retiring, learned []string
-	for _, v := range vendors() {
-		allowed = append(allowed, v.settings(r.cfg).AllowedModels...)
+	for _, v := range r.cfg.Vendors() {
+		allowed = append(allowed, v.AllowedModels...)
 	}
 	for _, m := range r.catalog.Models("") {
 		switch {
@@ -240,9 +243,9 @@ func fits(m providers.Model, n providers.Needs) bool {
 func (r *Registry) nobody(q Query) *providers.Error {
 	if ready := r.Providers(); len(ready) == 0 {
 		var keys []string
-		for _, v := range vendors() {
-			if err := r.usable(v.name); err != nil && r.disabled(v.name) == "" {
-				keys = append(keys, v.keys)
+		for _, v := range r.cfg.Vendors() {
+			if err := r.usable(v.Row.Name); err != nil && r.disabled(v.Row.Name) == "" {
+				keys = append(keys, v.Row.KeyNames())
 			}
 		}
 		e := &providers.Error{
@@ -254,7 +257,10 @@ func (r *Registry) nobody(q Query) *providers.Error {
 		}
 		return e
 	}
-	var missing []string
+	var lists, missing []string
+	for _, v := range r.cfg.Vendors() {
+		lists = append(lists, v.Row.Variable("ALLOWED_MODELS"))
+	}
 	if q.Needs.Images {
 		missing = append(missing, "see images")
 	}
@@ -266,7 +272,7 @@ func (r *Registry) nobody(q Query) *providers.Error {
 	}
 	e := &providers.Error{
 		Kind: providers.KindInvalidRequest, Provider: q.Provider, Message: "None of the models that may be used can answer this request.",
-		Hint: "Check GLM_ALLOWED_MODELS and KIMI_ALLOWED_MODELS; listmodels shows what may be used.",
+		Hint: "Check " + strings.Join(lists, " and ") + "; listmodels shows what may be used.",
 	}
 	if len(missing) > 0 {
 		e.Message = "None of the models that may be used can " + strings.Join(missing, " and ") + "."

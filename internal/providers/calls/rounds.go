@@ -46,7 +46,7 @@ func (g *Generation) runToolRounds(c Candidate) (*providers.ChatResponse, error)
 		}
 		if len(resp.ToolCalls) == 0 || round == maxRounds {
 			if differentModel(resp.Model, c.Model.ID) {
-				g.addNote(fmt.Sprintf("%s reports that %s answered.", titleOf(p.Name()), resp.Model))
+				g.addNote(fmt.Sprintf("%s reports that %s answered.", g.c.cfg.VendorTitle(p.Name()), resp.Model))
 			}
 			resp.ToolCalls = nil
 			return resp, emptyAnswerError(c.Model, resp)

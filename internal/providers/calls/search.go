@@ -67,9 +67,11 @@ func searchVendors() []string { return []string{"kimi", "glm"} }
 func (c *Caller) attachSearch(j *job) {
 	m := j.req.Model
 	none := func(why string) { j.notes = append(j.notes, "No web search: "+why) }
-	if v, ok := vendorNamed(m.Provider); ok && !v.searchOn(c.cfg) {
-		none(v.searchBy + " is false.")
-		return
+	if v := c.cfg.Vendor(m.Provider); v != nil {
+		if setting, allowed := c.cfg.SearchAllowed(v); !allowed {
+			none(setting + " is false.")
+			return
+		}
 	}
 	if own := c.cfg.Search.GLMBrowsing; m.NativeSearch && own != nil && *own {
 		j.req.NativeSearch = true
@@ -93,8 +95,9 @@ func (c *Caller) attachSearch(j *job) {
 	}
 	var keys []string
 	for _, name := range searchVendors() {
-		v, _ := vendorNamed(name)
-		keys = append(keys, v.keys)
+		if v := c.cfg.Vendor(name); v != nil {
+			keys = append(keys, v.Row.KeyNames())
+		}
 	}
 	none(fmt.Sprintf("no vendor that searches is configured; set %s.", strings.Join(keys, " or ")))
 }

@@ -54,7 +54,7 @@ func NewDispatcher(o Options, tools []Tool) *Dispatcher {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	x := &Dispatcher{o: o, tools: map[string]Tool{}, keys: activity.NewRedactor(o.Config.GLM.APIKey.Reveal(), o.Config.Kimi.APIKey.Reveal())}
+	x := &Dispatcher{o: o, tools: map[string]Tool{}, keys: activity.NewRedactor(o.Config.VendorKeys()...)}
 	for _, t := range tools {
 		x.tools[t.Name] = t
 		x.names = append(x.names, t.Name)

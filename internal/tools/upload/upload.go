@@ -56,18 +56,19 @@ type Queue struct {
 	jobs   map[string]*job // by what they carry: under way, or finished and not collected yet
 }
 
-// glmAtOnce is how many files go to GLM at once, so that uploads leave slots to its models.
-const glmAtOnce = 2
+// filesAtOnce is how many files go to a vendor at once, so that uploads leave slots to its models. Kimi has a setting.
+const filesAtOnce = 2
 
 // New makes the service.
 func New(o Options) *Queue {
 	q := &Queue{
 		cfg: o.Config, registry: o.Registry, caller: o.Caller, events: o.Activity, log: o.Log,
-		slots: map[string]chan struct{}{
-			"glm": make(chan struct{}, glmAtOnce), "kimi": make(chan struct{}, max(o.Config.KimiFiles.MaxParallel, 1)),
-		},
-		jobs: map[string]*job{},
+		slots: map[string]chan struct{}{}, jobs: map[string]*job{},
 	}
+	for _, vendor := range o.Config.VendorRows() {
+		q.slots[vendor.Name] = make(chan struct{}, filesAtOnce)
+	}
+	q.slots["kimi"] = make(chan struct{}, max(o.Config.KimiFiles.MaxParallel, 1))
 	if q.log == nil {
 		q.log = zap.NewNop()
 	}
