@@ -20,13 +20,13 @@ import (
 
 // Under the race detector this takes minutes, and internal/server holds the same with as many calls of a fake tool.
 
-// Signs of life come before the result, of every call: 1,000 model calls in each revision.
+// Signs of life come before the result, of every call: 300 model calls in each revision.
 func TestProgressComesBeforeTheResultInEveryRevision(t *testing.T) {
-	const calls, atOnce = 1000, 100
+	const calls, atOnce = 300, 100
 	for _, version := range server.Revisions() {
 		t.Run(version, func(t *testing.T) {
 			s := newSite(t, "CONVERSATION_STORAGE_BACKEND=memory", "LOG_LEVEL=error", "GLM_MAX_INFLIGHT=100", "MAX_INFLIGHT=100")
-			slow := emulator.Say("(emulated)").With(emulator.DelayHeaders(300 * time.Millisecond)) // faster calls send no progress
+			slow := emulator.Say("(emulated)").With(emulator.DelayHeaders(800 * time.Millisecond)) // fast calls send no progress
 			s.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply { return slow })
 			c := s.serve()
 			c.handshake(version)
