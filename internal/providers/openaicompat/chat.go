@@ -11,6 +11,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/markup"
 )
 
 // Chat makes one streamed chat request, as providers.Provider documents it.
@@ -117,9 +118,9 @@ func (x *exchange) settle(err error) {
 func (c *Client) response(x *exchange, ans *answer, offered []providers.Function) *providers.ChatResponse {
 	r := ans.response()
 	c.identify(x, r)
-	r.Content = tidy(r.Content)
+	r.Content = markup.Tidy(r.Content)
 	if len(r.ToolCalls) == 0 {
-		r.Content, r.ToolCalls = leakedCalls(r.Content, offered)
+		takeLeakedCalls(r, offered)
 	}
 	for i := range r.ToolCalls {
 		r.ToolCalls[i].Arguments = arguments(r.ToolCalls[i].Arguments)
@@ -132,6 +133,14 @@ func (c *Client) response(x *exchange, ans *answer, offered []providers.Function
 		r.FinishReason = providers.FinishStop
 	}
 	return r
+}
+
+// takeLeakedCalls makes calls that the model wrote as text real ones. Where it also wrote others, that are cut short or
+// that nobody offered, the content stays as it is: what becomes of those is the call path's to say.
+func takeLeakedCalls(r *providers.ChatResponse, offered []providers.Function) {
+	if p := markup.ParseCallMarkup(r.Content, offered); len(p.Removed) == 0 {
+		r.Content, r.ToolCalls = p.Text, p.Calls
+	}
 }
 
 // modelName matches what may be a model's id, of a gateway too ("zai/glm-5.3").
@@ -154,7 +163,7 @@ func (c *Client) partial(x *exchange, ans *answer, e *providers.Error) *provider
 	r := ans.response()
 	c.identify(x, r)
 	e.RequestID = r.RequestID
-	r.Content = tidy(r.Content)
+	r.Content = markup.Tidy(r.Content)
 	r.ToolCalls = wholeCalls(r.ToolCalls)
 	switch {
 	case x.parent.Err() != nil:
