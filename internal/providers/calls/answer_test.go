@@ -79,7 +79,7 @@ func TestWhatWasDeliveredIsNotAskedForAgain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, nil, func(t *testing.T, b *bench) {
-				b.glm.ChatFunc = stream(c.err, think(time.Second, "hm"), say(time.Second, "word "))
+				b.glm.ChatFunc = stream(c.err, think(time.Second, "hm"), say(time.Second, "\n<|begin_of_box|>word "))
 				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind("", "thread"))
 				require.NoError(t, err)
 				assert.True(t, out.Partial)

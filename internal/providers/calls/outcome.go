@@ -10,6 +10,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/markup"
 )
 
 // Done is closed when the answer has ended, well or not.
@@ -43,7 +44,7 @@ func (g *Generation) snapshotLocked() Outcome {
 		return out
 	}
 	out.Partial, out.Limit = true, s.limit
-	out.Response.Content, out.Response.Reasoning = s.text.String(), s.thought.String()
+	out.Response.Content, out.Response.Reasoning = markup.Tidy(s.text.String()), s.thought.String()
 	out.Response.FinishReason = providers.FinishTimeout
 	if s.request.delivering {
 		u := s.estimate()
@@ -162,7 +163,7 @@ func (s *state) conclude(resp *providers.ChatResponse, err error, failure *provi
 		s.err = err // Build's own
 	case s.arrived && (s.interrupted || s.phase == detached || stopped):
 		out.Partial, out.Cut = true, failure
-		out.Response.Content, out.Response.Reasoning = s.text.String(), s.thought.String()
+		out.Response.Content, out.Response.Reasoning = markup.Tidy(s.text.String()), s.thought.String()
 		out.Response.FinishReason, out.Limit = s.cutReason(failure)
 		if resp != nil && (resp.FinishReason == providers.FinishLength || resp.FinishReason == providers.FinishContentFilter) {
 			out.Response.FinishReason = resp.FinishReason // it ended before any text, behind a call that promised some
