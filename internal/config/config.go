@@ -142,6 +142,7 @@ type Conversations struct {
 type Files struct {
 	AllowedRoots    []string `env:"EXAI_ALLOWED_ROOTS"`    // separated by comma, semicolon or the system's list separator
 	TestFilesDir    []string `env:"TEST_FILES_DIR"`        // the original's name for more roots
+	ProjectDir      string   `env:"CLAUDE_PROJECT_DIR"`    // the folder that Claude Code works in; it sets this itself
 	PathMap         string   `env:"EXAI_PATH_MAP"`         // host=container[,...]
 	PromptSizeLimit int      `env:"MCP_PROMPT_SIZE_LIMIT"` // characters
 	MaxOutputTokens int      `env:"MAX_MCP_OUTPUT_TOKENS"` // tokens of a whole reply object

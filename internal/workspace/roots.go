@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/realpath"
 )
 
 // The sources that a root can come from, as messages name them.
@@ -17,6 +18,7 @@ const (
 	SourceClient       = "client"
 	SourceAllowedRoots = "EXAI_ALLOWED_ROOTS"
 	SourceTestFilesDir = "TEST_FILES_DIR"
+	SourceProjectDir   = "CLAUDE_PROJECT_DIR"
 	SourceWorkingDir   = "working directory"
 )
 
@@ -96,7 +98,7 @@ func (w *Workspace) roots(ctx context.Context) []root {
 		if r.Problem == "" {
 			continue
 		}
-		if again := w.resolveRoot(r.candidate); again.Problem == "" {
+		if again := w.resolveRoot(r.candidate); again.Problem == "" && (r.source == SourceAllowedRoots || !w.holdsHome(again.real)) {
 			w.resolved = slices.Clone(w.resolved) // earlier callers hold the old slice
 			w.resolved[i] = again
 		}
@@ -107,8 +109,17 @@ func (w *Workspace) roots(ctx context.Context) []root {
 // resolveRoots resolves candidates in order and keeps each folder once.
 func (w *Workspace) resolveRoots(candidates []candidate) []root {
 	resolved := []root{}
+	allowed := map[string]bool{} // the real paths that the user named
+	for _, c := range w.fixed {
+		if r := w.resolveRoot(c); c.source == SourceAllowedRoots && r.Problem == "" {
+			allowed[r.real] = true
+		}
+	}
 	for _, c := range candidates {
 		r := w.resolveRoot(c)
+		if r.Problem == "" && !allowed[r.real] && w.holdsHome(r.real) {
+			r.Problem = "it is the home folder, or contains it: only EXAI_ALLOWED_ROOTS can allow that"
+		}
 		known := slices.ContainsFunc(resolved, func(o root) bool { return o.Problem == "" && o.real == r.real })
 		if r.Problem != "" || !known {
 			resolved = append(resolved, r)
@@ -203,21 +214,42 @@ func rootsHint(roots []root) string {
 	return "Allowed: " + strings.Join(names, ", ") + more + ". Add another folder to EXAI_ALLOWED_ROOTS, or open it as a root in your client."
 }
 
-// mayBeRoot tells whether the working directory counts as a root: in a git work tree, or strictly below the home folder.
-// Clients start servers in "/" and in the home folder itself, which nobody meant to share.
+// holdsHome reports whether a resolved folder is the user's home folder or contains it: clients start servers in "/" and
+// in the home folder itself, which nobody meant to share, even where it is a git work tree.
+func (w *Workspace) holdsHome(real string) bool {
+	home := realHome(w.home)
+	return home != "" && realpath.IsBelow(real, home)
+}
+
+// realHome is the resolved home folder, "" when there is none: a container's user may have "/" there, which is no one's.
+func realHome(home string) string {
+	if home == "" {
+		return ""
+	}
+	real, err := filepath.EvalSymlinks(home)
+	if err != nil || filepath.Dir(real) == real {
+		return ""
+	}
+	return real
+}
+
+// mayBeRoot reports whether the working directory counts as a root: in a git work tree, or strictly below the home folder,
+// and not the home folder itself or a parent of it.
 func mayBeRoot(cwd, home string) bool {
 	real, err := filepath.EvalSymlinks(cwd)
 	if err != nil {
 		return false
 	}
-	if home, err := filepath.EvalSymlinks(home); err == nil && home != "" {
-		rest, err := filepath.Rel(home, real)
-		if err == nil && rest != "." && filepath.IsLocal(rest) {
+	if home := realHome(home); home != "" {
+		if realpath.IsBelow(real, home) {
+			return false
+		}
+		if realpath.IsBelow(home, real) {
 			return true
 		}
 	}
 	_, ok := git.WorkTree(real)
-	return ok
+	return ok && filepath.Dir(real) != real
 }
 
 // expandHome replaces a leading "~".

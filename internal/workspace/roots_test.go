@@ -108,8 +108,9 @@ func TestWorkingDirectory(t *testing.T) {
 	write(t, "ref: refs/heads/main\n", dir, "srv/repo/.git/HEAD")
 	write(t, "gitdir: /anywhere\n", dir, "srv/linked/.git")
 	write(t, "not a pointer\n", dir, "srv/fake/.git")
+	write(t, "ref: refs/heads/main\n", home, ".git/HEAD") // dotfiles: the home folder is a work tree, and no root for it
 	for cwd, want := range map[string]bool{
-		home: false, mk("home"): false, dir: false, mk("home/me/project"): true, mk("home/meow"): false,
+		home: false, mk("home/me/deep/er"): true, mk("home"): false, dir: false, mk("home/me/project"): true, mk("home/meow"): false,
 		mk("srv/repo"): true, mk("srv/repo/deep/er"): true, mk("srv/linked"): true, mk("srv/fake"): false, mk("srv/plain"): false,
 		"/": false, filepath.Join(dir, "missing"): false,
 	} {
@@ -120,6 +121,43 @@ func TestWorkingDirectory(t *testing.T) {
 	// A link into the home folder's parent does not count as below it.
 	assert.False(t, mayBeRoot(link(t, dir, home, "out"), home))
 	assert.False(t, mayBeRoot(mk("x"), ""))
+	assert.False(t, mayBeRoot(mk("x"), "/"), "a container's user without a home folder")
+}
+
+// The home folder and its parents are no roots, whoever names them, unless EXAI_ALLOWED_ROOTS does.
+func TestHomeIsNoRoot(t *testing.T) {
+	dir := tempDir(t)
+	home := dir + "/home/me"
+	write(t, "x", home, "project/a.go")
+	write(t, "secret", home, "notes.txt")
+	link(t, home, dir, "way")
+	client := rootsFunc(func(context.Context) ([]string, bool) {
+		return []string{home, dir + "/home", dir + "/way", home + "/project"}, true
+	})
+	cfg := config.Files{TestFilesDir: []string{home}, ProjectDir: home}
+	w, err := New(cfg, "", home, home, client, nil)
+	require.NoError(t, err)
+	for range 2 { // roots with a problem are tried again
+		usable := map[string]string{}
+		for _, r := range w.Roots(t.Context()) {
+			if r.Problem == "" {
+				usable[r.Path] = r.Source
+			} else {
+				assert.Contains(t, r.Problem, "EXAI_ALLOWED_ROOTS", r.Path)
+			}
+		}
+		assert.Equal(t, map[string]string{home + "/project": SourceClient}, usable)
+	}
+	requireCode(t, CodeDenied, w.checkPaths(t.Context(), home+"/notes.txt"))
+	assert.NoError(t, w.checkPaths(t.Context(), "a.go"))
+
+	cfg.AllowedRoots = []string{"~"}
+	w, err = New(cfg, "", home, home, client, nil)
+	require.NoError(t, err)
+	assert.NoError(t, w.checkPaths(t.Context(), home+"/notes.txt"))
+	w, err = New(config.Files{ProjectDir: home + "/project"}, "", dir, home, nil, nil)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{home + "/project": SourceProjectDir}, sources(w.Roots(t.Context())))
 }
 
 func TestRootsOfTheHost(t *testing.T) {

@@ -81,6 +81,9 @@ func New(cfg config.Files, stateDir, cwd, home string, client ClientRoots, log *
 	for _, name := range cfg.TestFilesDir {
 		w.fixed = append(w.fixed, candidate{name, SourceTestFilesDir})
 	}
+	if cfg.ProjectDir != "" {
+		w.fixed = append(w.fixed, candidate{cfg.ProjectDir, SourceProjectDir})
+	}
 	if cwd != "" && mayBeRoot(cwd, home) {
 		w.fixed = append(w.fixed, candidate{cwd, SourceWorkingDir})
 	}
