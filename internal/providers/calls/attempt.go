@@ -62,6 +62,9 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 // acquireSlot waits for a slot of the vendor. One that comes when the request's time is almost over is not used: what
 // would be sent could only be cut off.
 func (g *Generation) acquireSlot(vendor string) (release func(), failure *providers.Error) {
+	if wait := g.c.slots.delay(vendor); wait > 0 && wait > g.timeLeft() && g.view().phase != detached {
+		return nil, g.c.delayedError(vendor, wait)
+	}
 	release, err := g.c.slots.acquire(g.ctx, vendor, g.detached, func() {
 		g.update(func(s *state) { s.control, _ = s.next(noSlotFree) })
 		g.emit(providers.PhaseQueued, 0)
@@ -74,7 +77,7 @@ func (g *Generation) acquireSlot(vendor string) (release func(), failure *provid
 		waited, r = s.phase == queued, s.request
 		s.control, _ = s.next(requestSent)
 	})
-	if waited && g.timeLeft(r.limit.Value, r.since) < min(minAttempt, r.limit.Value/10) {
+	if waited && g.timeLeft() < min(minAttempt, r.limit.Value/10) {
 		release()
 		limit, _ := g.deadline.firstLimit(r.limit, r.since)
 		return nil, g.c.noSlotError(vendor, limit)

@@ -51,6 +51,9 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 		left: func() time.Duration { return time.Until(at) },
 	}
 	err := loop.run(ctx, func() *providers.Error {
+		if wait := c.slots.delay(provider); wait > 0 && wait > loop.left() {
+			return c.delayedError(provider, wait)
+		}
 		release, err := c.slots.acquire(ctx, provider, nil, func() {})
 		if err != nil {
 			if errors.Is(context.Cause(ctx), mine) {
@@ -89,9 +92,7 @@ func (c *Caller) failure(ctx context.Context, err error, provider string, ended 
 		byUs.RequestID = e.RequestID
 		return byUs
 	}
-	if e.Concurrency {
-		c.slots.slowDown(provider)
-	}
+	c.slots.refused(provider, e)
 	return e
 }
 

@@ -337,15 +337,16 @@ func (g *Generation) vendorFailure(e *providers.Error) *providers.Error {
 
 // withRetries sends one request until it is answered, may not be sent again, or its vendor's limit is over.
 func (g *Generation) withRetries(p providers.Provider, j *job) (*providers.ChatResponse, *providers.Error) {
-	limit, since := g.c.cfg.Timeouts.Vendor(p.Name()), time.Now()
 	g.update(func(s *state) {
-		s.request = request{limit: limit, since: since, input: providers.EstimateRequest(j.req)}
+		s.request = request{
+			limit: g.c.cfg.Timeouts.Vendor(p.Name()), since: time.Now(), input: providers.EstimateRequest(j.req),
+		}
 	})
 	defer g.update(func(s *state) { s.request.limit = config.Limit{} })
 
 	loop := retrying{
 		attempts: 1 + g.c.cfg.Calls.MaxRetries,
-		left:     func() time.Duration { return g.timeLeft(limit.Value, since) },
+		left:     g.timeLeft,
 		ended:    g.contextError,
 		correct:  func(e *providers.Error) bool { return g.dropParameter(j, e) },
 		waiting:  func(wait time.Duration) { g.emit(providers.PhaseRetrying, wait) },
@@ -365,10 +366,13 @@ func (g *Generation) withRetries(p providers.Provider, j *job) (*providers.ChatR
 	return resp, err
 }
 
-// timeLeft is what is left of a request's time. Once the answer is detached, the call's limit no longer counts.
-func (g *Generation) timeLeft(limit time.Duration, since time.Time) time.Duration {
-	left := limit - time.Since(since)
-	if g.deadline.bounded && g.view().phase != detached {
+// timeLeft is what is left of the request's time. Once the answer is detached, the call's limit no longer counts.
+func (g *Generation) timeLeft() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := g.state.request
+	left := time.Until(r.since.Add(r.limit.Value))
+	if g.deadline.bounded && g.state.phase != detached {
 		left = min(left, time.Until(g.deadline.answerBy))
 	}
 	return left

@@ -2,15 +2,23 @@ package calls
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// slowPeriod is how long a vendor gets half as many requests after it refused one for too many at once.
-const slowPeriod = time.Minute
+const (
+	// halveInterval is how often a vendor's slots may be halved: requests that were refused together are one reason.
+	halveInterval = time.Second
+	// quietPeriod is how long a vendor must refuse nothing for too many requests at once before its slots are doubled again.
+	quietPeriod = time.Minute
+	// maxQueueDelay is the longest wait that a vendor's limit per minute can ask for; a longer one is another quota.
+	maxQueueDelay = time.Minute
+)
 
 // slots bounds how many requests run at once, at each vendor and overall. Whoever finds no slot waits in one queue, first
 // come first served, but a request whose vendor is busy doesn't hold up another vendor's.
@@ -18,24 +26,29 @@ type slots struct {
 	mu      sync.Mutex
 	max     int // overall
 	running int
-	lanes   map[string]*lane
+	vendors map[string]*vendorSlots
 	queue   []*waiter
 }
 
-type lane struct {
-	max, running int
-	slowUntil    time.Time
+// vendorSlots are the slots of one vendor.
+type vendorSlots struct {
+	max          int // 0: no limit
+	limit        int // max, or less since the vendor refused requests
+	running      int
+	halvedAt     time.Time
+	refusedAt    time.Time // the latest refusal for too many requests at once
+	delayedUntil time.Time // the vendor's limit per minute admits no request before
 }
 
 type waiter struct {
-	lane  *lane
-	ready chan struct{} // closed, under the lock, when the slot is the waiter's
+	vendor *vendorSlots
+	ready  chan struct{} // closed, under the lock, when the slot is the waiter's
 }
 
 func newSlots(cfg *config.Config) *slots {
-	s := &slots{max: cfg.Calls.MaxInflight, lanes: map[string]*lane{}}
+	s := &slots{max: cfg.Calls.MaxInflight, vendors: map[string]*vendorSlots{}}
 	for _, v := range cfg.Vendors() {
-		s.lanes[v.Row.Name] = &lane{max: v.MaxInflight}
+		s.vendors[v.Row.Name] = &vendorSlots{max: v.MaxInflight, limit: v.MaxInflight}
 	}
 	return s
 }
@@ -52,12 +65,12 @@ func (s *slots) acquire(ctx context.Context, vendor string, skip <-chan struct{}
 		return nil, context.Cause(ctx)
 	}
 	s.mu.Lock()
-	l := s.lanes[vendor]
-	if l == nil {
-		l = &lane{}
-		s.lanes[vendor] = l
+	v := s.vendors[vendor]
+	if v == nil {
+		v = &vendorSlots{}
+		s.vendors[vendor] = v
 	}
-	w := &waiter{lane: l, ready: make(chan struct{})}
+	w := &waiter{vendor: v, ready: make(chan struct{})}
 	s.queue = append(s.queue, w)
 	s.grantLocked()
 	s.mu.Unlock()
@@ -88,7 +101,7 @@ func (s *slots) releaseSlot(w *waiter) {
 	select {
 	case <-w.ready:
 		s.running--
-		w.lane.running--
+		w.vendor.running--
 		s.grantLocked()
 	default:
 		s.queue = slices.DeleteFunc(s.queue, func(q *waiter) bool { return q == w })
@@ -99,37 +112,82 @@ func (s *slots) releaseSlot(w *waiter) {
 func (s *slots) grantLocked() {
 	now := time.Now()
 	s.queue = slices.DeleteFunc(s.queue, func(w *waiter) bool {
-		if s.max > 0 && s.running >= s.max || !w.lane.free(now) {
+		if s.max > 0 && s.running >= s.max || !w.vendor.free(now) {
 			return false
 		}
 		s.running++
-		w.lane.running++
+		w.vendor.running++
 		close(w.ready)
 		return true
 	})
 }
 
-func (l *lane) free(now time.Time) bool {
-	limit := l.max
-	if limit <= 0 {
-		return true
-	}
-	if now.Before(l.slowUntil) {
-		limit = max(1, limit/2)
-	}
-	return l.running < limit
+func (v *vendorSlots) free(now time.Time) bool {
+	return !now.Before(v.delayedUntil) && (v.max <= 0 || v.running < v.limit)
 }
 
-// slowDown halves a vendor's slots for a minute.
-func (s *slots) slowDown(vendor string) {
+// refused takes notice of a request that a vendor refused for its rate. For too many requests at once its slots are
+// halved, at most once a halveInterval, and doubled again after each quietPeriod; for too many requests or tokens a minute
+// nothing is sent to it for as long as it asked.
+func (s *slots) refused(vendor string, e *providers.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l := s.lanes[vendor]; l != nil {
-		l.slowUntil = time.Now().Add(slowPeriod)
-		time.AfterFunc(slowPeriod, func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.grantLocked()
-		})
+	v, now := s.vendors[vendor], time.Now()
+	switch {
+	case v == nil:
+	case e.Concurrency:
+		v.refusedAt = now
+		if v.max <= 0 || !v.halvedAt.IsZero() && now.Sub(v.halvedAt) < halveInterval {
+			return
+		}
+		if v.halvedAt = now; v.limit == v.max {
+			time.AfterFunc(quietPeriod, func() { s.widen(v) })
+		}
+		v.limit = max(1, v.limit/2)
+	case e.Kind == providers.KindRateLimited && e.Retry && e.RetryAfter > 0 && e.RetryAfter <= maxQueueDelay:
+		if until := now.Add(e.RetryAfter); until.After(v.delayedUntil) {
+			v.delayedUntil = until
+			time.AfterFunc(e.RetryAfter, s.grant)
+		}
+	}
+}
+
+// widen doubles a vendor's slots after a quietPeriod without a refusal, and goes on until they are what they were.
+func (s *slots) widen(v *vendorSlots) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wait := quietPeriod - time.Since(v.refusedAt)
+	if wait <= 0 {
+		v.limit = min(v.max, v.limit*2)
+		s.grantLocked()
+		wait = quietPeriod
+	}
+	if v.limit < v.max {
+		time.AfterFunc(wait, func() { s.widen(v) })
+	}
+}
+
+func (s *slots) grant() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.grantLocked()
+}
+
+// delay is how long a vendor's limit per minute admits no request yet.
+func (s *slots) delay(vendor string) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v := s.vendors[vendor]; v != nil {
+		return max(0, time.Until(v.delayedUntil))
+	}
+	return 0
+}
+
+// delayedError is the error of a request whose vendor admits none for longer than the request has time.
+func (c *Caller) delayedError(vendor string, wait time.Duration) *providers.Error {
+	return &providers.Error{
+		Kind: providers.KindRateLimited, Provider: vendor, Retry: true, RetryAfter: wait,
+		Message: fmt.Sprintf("%s admits no request for another %s: its limit per minute is reached.", c.cfg.VendorTitle(vendor), wait.Round(time.Second)),
+		Hint:    fmt.Sprintf("Send it again in %s.", wait.Round(time.Second)),
 	}
 }

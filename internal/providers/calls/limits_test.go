@@ -10,6 +10,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 )
 
 // none is the class of a call without a budget, as from the command line.
@@ -314,5 +315,34 @@ func TestACallWithoutTimeAsksNobody(t *testing.T) {
 		assert.Equal(t, "SIMPLE_TOOL_TIMEOUT_SECS=30s", e.Limit.String(), "the call's own: the vendor had no chance")
 		assert.Zero(t, out.Attempts)
 		assert.Empty(t, b.seen.attempts)
+	})
+}
+
+// TestALimitPerMinuteReachesTheNextCall: who comes while the vendor admits nothing waits, or is told at once.
+func TestALimitPerMinuteReachesTheNextCall(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		limited := func(after time.Duration) *providers.Error {
+			return &providers.Error{Kind: providers.KindRateLimited, Retry: true, RetryAfter: after, HTTPStatus: 429, Message: "too many"}
+		}
+		b.glm.ChatFunc = fails(answers("yes"), limited(50*time.Second))
+		_, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
+		assert.Equal(t, providers.KindRateLimited, failure(t, err).Kind)
+		start := time.Now()
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
+		e := failure(t, err)
+		assert.Equal(t, providers.KindRateLimited, e.Kind)
+		assert.Equal(t, 50*time.Second, e.RetryAfter)
+		assert.True(t, e.Retry, "the hint says to send it again")
+		assert.Zero(t, time.Since(start), "it cannot fit")
+		assert.Zero(t, out.Attempts)
+		_, err = calls.Do(t.Context(), b.caller, "glm", "models", b.cfg.Timeouts.Vendor("glm"), func(context.Context) (int, error) { return 1, nil })
+		assert.Equal(t, providers.KindRateLimited, failure(t, err).Kind)
+
+		time.Sleep(30 * time.Second)
+		start = time.Now()
+		out, err = b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
+		require.NoError(t, err)
+		assert.Equal(t, "yes", out.Response.Content)
+		assert.Equal(t, 20*time.Second, time.Since(start), "it waits in the queue")
 	})
 }

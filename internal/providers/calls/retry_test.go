@@ -198,16 +198,94 @@ func TestSlotsGoneIntoTheBackground(t *testing.T) {
 	})
 }
 
-func TestSlotsAreHalvedForAMinute(t *testing.T) {
+// inFlight is how many requests of a vendor get a slot at once.
+func inFlight(t *testing.T, s *slots, vendor string) int {
+	t.Helper()
+	synctest.Wait()
+	n := 0
+	var releases []func()
+	for {
+		ctx, cancel := context.WithCancel(t.Context())
+		release, err := s.acquire(ctx, vendor, nil, cancel)
+		cancel()
+		if err != nil {
+			break
+		}
+		n++
+		releases = append(releases, release)
+	}
+	for _, release := range releases {
+		release()
+	}
+	return n
+}
+
+func TestSlotsAreHalvedAndDoubledAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := slotsOf(3, 6, 24)
-		s.slowDown("glm")
+		s := slotsOf(16, 16, 64)
+		tooMany := &providers.Error{Kind: providers.KindRateLimited, Concurrency: true, Retry: true, RetryAfter: 5 * time.Second}
+		for range 10 { // requests that were refused together
+			s.refused("glm", tooMany)
+			time.Sleep(50 * time.Millisecond)
+		}
+		assert.Equal(t, 8, inFlight(t, s, "glm"))
+		assert.Equal(t, 16, inFlight(t, s, "kimi"))
+		time.Sleep(500 * time.Millisecond)
+		s.refused("glm", tooMany)
+		assert.Equal(t, 4, inFlight(t, s, "glm"), "a second after the first halving")
+		time.Sleep(quietPeriod - time.Second)
+		assert.Equal(t, 4, inFlight(t, s, "glm"))
+		s.refused("glm", tooMany)
+		assert.Equal(t, 2, inFlight(t, s, "glm"))
+		time.Sleep(quietPeriod - time.Second)
+		assert.Equal(t, 2, inFlight(t, s, "glm"), "a minute without a refusal, not a minute since the first one")
+		time.Sleep(time.Second)
+		assert.Equal(t, 4, inFlight(t, s, "glm"))
+		time.Sleep(quietPeriod)
+		assert.Equal(t, 8, inFlight(t, s, "glm"))
+		time.Sleep(quietPeriod)
+		assert.Equal(t, 16, inFlight(t, s, "glm"))
+		time.Sleep(10 * quietPeriod)
+		assert.Equal(t, 16, inFlight(t, s, "glm"))
+		for range 10 {
+			s.refused("glm", tooMany)
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, 1, inFlight(t, s, "glm"), "never none")
+	})
+}
+
+func TestAWaiterGetsTheSlotThatComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(2, 2, 64)
+		s.refused("glm", &providers.Error{Concurrency: true})
 		start := time.Now()
-		take(t, s, "glm") // 3 / 2 is 1
+		take(t, s, "glm")
+		take(t, s, "glm")
+		assert.Equal(t, quietPeriod, time.Since(start))
+	})
+}
+
+func TestALimitPerMinuteDelaysTheVendorsQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(4, 4, 64)
+		limited := func(after time.Duration, retry bool) *providers.Error {
+			return &providers.Error{Kind: providers.KindRateLimited, Retry: retry, RetryAfter: after}
+		}
+		s.refused("glm", limited(time.Hour, true))
+		s.refused("glm", limited(20*time.Second, false))
+		s.refused("glm", limited(0, true))
+		assert.Equal(t, 4, inFlight(t, s, "glm"), "another quota, a limit that does not lift, and one without a time")
+		s.refused("glm", limited(20*time.Second, true))
+		s.refused("glm", limited(5*time.Second, true)) // does not shorten it
+		assert.Equal(t, 20*time.Second, s.delay("glm"))
+		assert.Zero(t, s.delay("kimi"))
+		start := time.Now()
 		take(t, s, "kimi")
+		assert.Zero(t, time.Since(start))
 		take(t, s, "glm")
-		assert.Equal(t, slowPeriod, time.Since(start), "the second waits until the minute is over")
-		take(t, s, "glm")
-		assert.Equal(t, slowPeriod, time.Since(start))
+		assert.Equal(t, 20*time.Second, time.Since(start))
+		assert.Zero(t, s.delay("glm"))
+		assert.Equal(t, 3, inFlight(t, s, "glm"), "the limit at one time is what it was")
 	})
 }
