@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/exai-mcp/exai-mcp/internal/clients"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
@@ -27,7 +28,7 @@ func (a *app) teachCompletion(root *cobra.Command) {
 
 func (a *app) teachCommand(cmd *cobra.Command) {
 	for name, words := range map[string][]string{
-		"client": clientNames(), "severity": namesOf(issue.Severities()), "category": namesOf(issue.Categories()), "status": statuses(cmd),
+		"client": clients.Names(), "severity": namesOf(issue.Severities()), "category": namesOf(issue.Categories()), "status": statuses(cmd),
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // fails where the flag isn't
 	}

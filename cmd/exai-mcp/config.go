@@ -2,34 +2,33 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
 
 func (a *app) configCommand() *cobra.Command {
-	var client string
+	var client clientOptions
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "List the settings in force, or print a client's settings for this server",
+		Short: "List the effective settings, or print the entry for an MCP client",
 		Long: `Lists every setting with its value and its source: default, environment, a file, or derived from another setting.
-Keys and passwords are masked. Below the table stands what was read but has no effect, or another than it seems to have.
+Keys and passwords are masked. Warnings about variables without effect follow the table.
 
---client prints instead what an MCP client's settings need to start this server: absolute paths, this folder as the
-project whose files may be read, and the client's time limit where it has one. It changes no file; on stderr it says where
-the text belongs, and where the keys come from.`,
+--client prints the entry that an MCP client's configuration needs: the program, the settings file, and the client's time
+limit where it has one. It changes no file; stderr says where the entry belongs and where the keys come from.
+"exai-mcp install" writes the same entry.`,
 		Example: `  exai-mcp config
-  exai-mcp config --client claude-code     what .mcp.json needs`,
+  exai-mcp config --client claude-code`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if client != "" {
+			if client.name != "" {
 				return a.showClient(client)
 			}
 			return a.showConfig()
 		},
 	}
-	cmd.Flags().StringVar(&client, "client", "", "print the settings for "+strings.Join(clientNames(), ", "))
+	addClientFlags(cmd, &client)
 	return cmd
 }
 

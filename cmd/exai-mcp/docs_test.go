@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/clients"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
@@ -116,10 +117,11 @@ func firstSentence(text string) string {
 	return strings.TrimSuffix(first, ".") + "."
 }
 
-func TestDocsClientSnippets(t *testing.T) {
+// docs/clients.md has the entry of every client, as config --client prints it where nothing is set.
+func TestDocsClients(t *testing.T) {
 	exe, err := os.Executable()
 	require.NoError(t, err)
-	s := newSite(t, "GLM_API_KEY=", "KIMI_API_KEY=")
+	s := newSite(t, "GLM_API_KEY=", "GLM_API_URL=", "KIMI_API_KEY=", "KIMI_API_URL=")
 	project := filepath.Join(s.dir, "project")
 	require.NoError(t, os.MkdirAll(project, 0o755))
 	t.Chdir(project)
@@ -128,16 +130,18 @@ func TestDocsClientSnippets(t *testing.T) {
 	}
 	document, err := filepath.Abs(filepath.Join(sourceFolder(t), clientsFile))
 	require.NoError(t, err)
-	for _, c := range clients() {
-		code, out, errs := s.run("", "config", "--client", c.name)
+	var b strings.Builder
+	for _, c := range clients.All() {
+		code, out, errs := s.run("", "config", "--client", c.Name)
 		require.Equal(t, exitOK, code, errs)
 		out = strings.NewReplacer(exe, "/path/to/exai-mcp", project, "/path/to/your/project").Replace(out)
 		form := "json"
-		if c.name == "codex" {
+		if strings.HasPrefix(out, "[") {
 			form = "toml"
 		}
-		generated(t, document, "client "+c.name, fmt.Sprintf("```%s\n%s```\n", form, out))
+		fmt.Fprintf(&b, "## %s\n\n`--client %s`; %s.\n\n```%s\n%s```\n\n", c.Title, c.Name, c.Where, form, out)
 	}
+	generated(t, document, "clients", b.String())
 }
 
 // sourceFolder is where this test lies, whatever the working directory is now.

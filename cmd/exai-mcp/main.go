@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -134,7 +135,7 @@ that is not accepted; 130 cut short by a second signal.`,
 	})
 	root.AddCommand(
 		a.serveCommand(), a.callCommand(), a.toolsCommand(), a.doctorCommand(), a.configCommand(), a.demoCommand(),
-		a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
+		a.installCommand(), a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
 	)
 	return root
 }
@@ -150,10 +151,14 @@ func takes(least, most int) cobra.PositionalArgs {
 }
 
 // load reads the settings.
-func (a *app) load() (*config.Config, error) {
+func (a *app) load() (*config.Config, error) { return a.loadWith(nil) }
+
+// loadWith reads the settings as they are with more of them in the environment, as NAME=value.
+func (a *app) loadWith(more []string) (*config.Config, error) {
 	dir, err := os.Getwd()
 	if err != nil {
-		dir = "" // deleted under our feet: nothing in it counts
+		dir = "" // deleted meanwhile: nothing in it counts
 	}
-	return config.Load(config.Options{Environ: a.environ, Dir: dir, EnvFile: a.envFile, Vendors: a.moreVendors})
+	environ := append(slices.Clone(a.environ), more...)
+	return config.Load(config.Options{Environ: environ, Dir: dir, EnvFile: a.envFile, Vendors: a.moreVendors})
 }

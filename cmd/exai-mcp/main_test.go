@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/clients"
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 )
 
@@ -149,9 +150,9 @@ func TestHostileProjectFile(t *testing.T) {
 	}
 
 	s.environ = append(s.environ, "GLM_API_KEY=", "GLM_API_URL=")
-	for _, client := range clients() {
-		_, out, _ := s.run("", "config", "--client", client.name)
-		assert.NotContains(t, out, "--env-file", "named there, the project's file would count whole")
+	for _, client := range clients.Names() {
+		_, out, _ := s.run("", "config", "--client", client)
+		assert.NotContains(t, out, "--env-file", "named there, the project's file would count in full")
 	}
 }
 

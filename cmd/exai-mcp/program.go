@@ -174,10 +174,12 @@ func (p *program) close(deadline time.Time) {
 }
 
 // home is the user's home folder, "" when there is none.
-func (a *app) home() string {
+func (a *app) home() string { return a.getenv(homeVariable) }
+
+// getenv returns a variable of the environment that the program was started in, or "".
+func (a *app) getenv(name string) string {
 	for _, entry := range a.environ {
-		name, value, _ := strings.Cut(entry, "=")
-		if name == homeVariable {
+		if key, value, _ := strings.Cut(entry, "="); key == name {
 			return value
 		}
 	}

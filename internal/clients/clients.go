@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/tailscale/hujson"
 )
 
 // ServerName is the name of this server's entry in every client.
@@ -42,6 +44,7 @@ type Client struct {
 	repo  func(Machine) string    // project scope: the file to edit; nil if there is none
 	add   func(string) []string   // user scope: the client's own command that adds an entry, given as JSON
 	drop  []string                // user scope: the client's own command that removes it; nil if there is none
+	state func(Machine) string    // where the client's own command keeps the entry; nil if unknown
 	shape func(Client, Setup) any // writes the entry
 	kind  string                  // value of the entry's "type"
 	refs  reference               // how the entry refers to variables
@@ -62,6 +65,16 @@ type limitKey struct {
 // Timed reports whether the client can be told how long to wait for a tool call.
 func (c Client) Timed() bool { return c.limit.key != "" }
 
+// NeedsRoot reports whether an entry of this scope has to name the folder whose files may be read: a project's entry names
+// that project; the user's only if the client neither starts servers in the project's folder nor sends its roots.
+func (c Client) NeedsRoot(scope Scope) bool { return scope == Project || c.roaming }
+
+// ListsVariables reports whether the client passes only the variables that its configuration names.
+func (c Client) ListsVariables() bool { return c.refs == byName }
+
+// RefersToKeys reports whether the entry refers to the keys of the environment that the client runs in.
+func (c Client) RefersToKeys() bool { return c.refs != noReference }
+
 // HasProject reports whether the client has configuration files in projects.
 func (c Client) HasProject() bool { return c.repo != nil }
 
@@ -80,6 +93,7 @@ func All() []Client {
 				return []string{"claude", "mcp", "add-json", ServerName, "-s", "user", entry}
 			},
 			drop:  []string{"claude", "mcp", "remove", ServerName, "-s", "user"},
+			state: claudeState,
 			shape: standard, kind: "stdio", limit: millis, hooks: claudeHooks,
 		},
 		{
@@ -202,6 +216,44 @@ func (c Client) RemoveCommand(scope Scope) []string {
 		return nil
 	}
 	return c.drop
+}
+
+// Installed reports whether the file of the client's own command has an entry of ours, and whether it equals this one. It
+// is false if that file is not known or can't be read.
+func (c Client) Installed(m Machine, s Setup) (found, same bool) {
+	if c.state == nil {
+		return false, false
+	}
+	data, err := os.ReadFile(c.state(m))
+	if err != nil {
+		return false, false
+	}
+	d, err := parseDocument(data)
+	if err != nil {
+		return false, false
+	}
+	have, err := d.get(c.path)
+	if err != nil || have == nil {
+		return false, false
+	}
+	text, err := compactJSON(c.shape(c, s))
+	if err != nil {
+		return true, false
+	}
+	want, err := hujson.Parse([]byte(text))
+	if err != nil {
+		return true, false
+	}
+	value, err := decode(want)
+	return true, err == nil && equalJSON(have, value)
+}
+
+// claudeState is the file that Claude Code rewrites while it runs.
+func claudeState(m Machine) string {
+	if dir := m.Getenv("CLAUDE_CONFIG_DIR"); dir != "" {
+		return filepath.Join(dir, ".claude.json")
+	}
+	return filepath.Join(m.Home, ".claude.json")
 }
 
 func inHome(path string) func(Machine) []string {

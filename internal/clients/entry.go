@@ -21,7 +21,7 @@ type Setup struct {
 
 	Keys      []string // variables of keys that the environment sets and the settings file does not
 	Addresses []string // variables of vendors' addresses that the environment sets
-	Passed    []string // every variable that the server may need from the environment, set or not
+	Passed    []string // every variable that the server may need from the environment, set or not; for clients that pass no others
 	Inputs    bool     // VS Code asks for the keys and keeps them
 }
 
@@ -150,7 +150,7 @@ func (c Client) Entry(s Setup) (string, error) {
 		entry = object{{c.path[i], entry}}
 	}
 	if inputs := c.inputs(s); inputs != nil {
-		entry = append(object{{"inputs", inputs}}, entry.(object)...)
+		entry = append(entry.(object), member{"inputs", inputs})
 	}
 	return indentJSON(entry, "", "  ")
 }

@@ -68,7 +68,7 @@ func (c Client) editJSON(data []byte, s Setup, remove bool) ([]byte, error) {
 		if len(data) == 0 {
 			return data, nil
 		}
-		if _, err := d.remove(c.path); err != nil {
+		if err := d.remove(c.path); err != nil {
 			return nil, err
 		}
 	} else if err := d.set(c.path, c.shape(c, s)); err != nil {
@@ -171,7 +171,10 @@ func (c *Change) Write() error {
 		return nil
 	}
 	now, err := os.ReadFile(c.target)
-	if err != nil && !(c.isNew && errors.Is(err, fs.ErrNotExist)) {
+	if c.isNew && errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
 		return err
 	}
 	if !bytes.Equal(now, c.Before) {

@@ -236,15 +236,15 @@ func indentation(text []byte, fallback string) string {
 	return string(text)
 }
 
-// remove deletes the value at a path and reports whether it was there. Comments before it stay.
-func (d *document) remove(path []string) (bool, error) {
+// remove deletes the value at a path if there is one. Comments before it stay.
+func (d *document) remove(path []string) error {
 	o, err := d.object(path[:len(path)-1], false)
 	if o == nil || err != nil {
-		return false, err
+		return err
 	}
 	i, err := find(o, path[len(path)-1])
 	if i < 0 || err != nil {
-		return false, err
+		return err
 	}
 	kept := comments(o.Members[i].Name.BeforeExtra)
 	trailing := o.Members[i].Value.AfterExtra
@@ -268,7 +268,7 @@ func (d *document) remove(path []string) (bool, error) {
 			}
 		}
 	}
-	return true, nil
+	return nil
 }
 
 // comments is white space with comments, without what follows the last of them; nil if there is no comment.
@@ -374,7 +374,7 @@ func (d *document) prune(path ...string) error {
 	list, isList := value.([]any)
 	object, isObject := value.(map[string]any)
 	if isList && len(list) == 0 || isObject && len(object) == 0 {
-		_, err = d.remove(path)
+		err = d.remove(path)
 	}
 	return err
 }

@@ -38,7 +38,7 @@ var pending = []string{
 	"internal/tools/ask",
 	"internal/tools/reply",
 	"internal/tools/tool",
-	"internal/tools/testdata/reply",
+	"internal/tools/workflow/testdata/reply",
 	"internal/tools/upload",
 	"internal/tools/words",
 	"internal/tools/workflow",

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/exai-mcp/exai-mcp/internal/clients"
+)
+
+// ownCommandWithin is how long a client's own command may take.
+const ownCommandWithin = time.Minute
+
+type installOptions struct {
+	clientOptions
+	hook, remove, yes bool
+}
+
+func (a *app) installCommand() *cobra.Command {
+	var o installOptions
+	cmd := &cobra.Command{
+		Use:   "install --client NAME",
+		Short: "Add this server to an MCP client's configuration, or remove it",
+		Long: `Adds this server to a client's configuration file as the entry "exai", and changes nothing else in it: comments, order,
+links and the file's mode stay. The file as it was is kept beside it as .exai-backup. For Claude Code's and VS Code's user
+scope the client's own command is run instead.
+
+No key is written. The entry refers to the environment that the client runs in, or to your settings file (--env-file).
+
+install prints the entry and asks before it writes; where nobody can answer, it needs --yes.`,
+		Example: `  exai-mcp install --client claude-code
+  exai-mcp install --client codex --patient --hook
+  exai-mcp install --client cursor --scope project --yes
+  exai-mcp install --client codex --remove --hook`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.name == "" {
+				return fmt.Errorf("--client is required; expected one of %s", strings.Join(clients.Names(), ", "))
+			}
+			return a.install(cmd.Context(), o)
+		},
+	}
+	addClientFlags(cmd, &o.clientOptions)
+	cmd.Flags().BoolVar(&o.hook, "hook", false, "also run the review gate when the agent stops (claude-code, codex)")
+	cmd.Flags().BoolVar(&o.remove, "remove", false, "remove the entry; with --hook, also the hooks")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "write without asking")
+	return cmd
+}
+
+func addClientFlags(cmd *cobra.Command, o *clientOptions) {
+	cmd.Flags().StringVar(&o.name, "client", "", "the client: "+strings.Join(clients.Names(), ", "))
+	cmd.Flags().StringVar(&o.scope, "scope", string(clients.User), "user: in all projects; project: in this folder only")
+	cmd.Flags().BoolVar(&o.patient, "patient", false, "allow an expert four minutes, and the client as long as that needs")
+}
+
+// action is one step of an installation.
+type action struct {
+	shows string // printed on stdout: what is added
+	says  string // on stderr: where, or what is removed
+	did   string // on stderr, once it is done
+	do    func(context.Context) error
+}
+
+func (a *app) install(ctx context.Context, o installOptions) error {
+	c, s, err := a.clientSetup(o.clientOptions)
+	if err != nil {
+		return err
+	}
+	if o.hook && !c.HasHook() {
+		return fmt.Errorf("--hook: %s has no hooks that exai-mcp knows", c.Title)
+	}
+	if temporary(s.Command) && !o.remove {
+		return failure{fmt.Errorf("%s was built by \"go run\", which deletes it: install it first (go install ./cmd/exai-mcp)", s.Command)}
+	}
+	actions, err := a.actions(c, s, o)
+	if err != nil {
+		return failure{err}
+	}
+	if len(actions) == 0 {
+		fmt.Fprintf(a.errw, "Nothing to change in %s.\n", c.Title)
+		return nil
+	}
+	for _, step := range actions {
+		fmt.Fprintln(a.errw, step.says)
+		if step.shows != "" {
+			if err := a.printf("%s\n", step.shows); err != nil {
+				return err
+			}
+		}
+	}
+	if err := a.confirm(o.yes); err != nil {
+		return err
+	}
+	for _, step := range actions {
+		if err := step.do(ctx); err != nil {
+			return failure{err}
+		}
+		fmt.Fprintln(a.errw, step.did)
+	}
+	a.afterInstall(c, s, o)
+	return nil
+}
+
+// actions plans what to do. It is empty if everything is as it should be.
+func (a *app) actions(c clients.Client, s clients.Setup, o installOptions) ([]action, error) {
+	m, scope := a.machine(), clients.Scope(o.scope)
+	var actions []action
+	own, err := a.ownCommand(c, s, o)
+	if err != nil {
+		return nil, err
+	}
+	actions = append(actions, own...)
+	files, err := c.Files(m, scope)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := c.Entry(s)
+	if err != nil {
+		return nil, err
+	}
+	for i, file := range files {
+		change, err := c.Plan(file, s, o.remove)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			entry = "" // shown once
+		}
+		if change.Changed() {
+			actions = append(actions, fileAction(change, "entry \""+clients.ServerName+"\"", entry, o.remove))
+		}
+	}
+	if o.hook {
+		change, err := c.PlanHooks(c.HookFile(m, scope), s.Command, o.remove)
+		if err != nil {
+			return nil, err
+		}
+		hooks, err := c.HookEntry(s.Command)
+		if err != nil {
+			return nil, err
+		}
+		if change.Changed() {
+			actions = append(actions, fileAction(change, "review hooks", hooks, o.remove))
+		}
+	}
+	return actions, nil
+}
+
+func fileAction(change *clients.Change, what, text string, remove bool) action {
+	step := action{
+		shows: text, says: fmt.Sprintf("Add the %s to %s:", what, change.File), did: "Wrote " + change.File + ".",
+		do: func(context.Context) error { return change.Write() },
+	}
+	if remove {
+		step.shows, step.says = "", fmt.Sprintf("Remove the %s from %s.", what, change.File)
+	}
+	if change.Before != nil {
+		step.did += " The old version is " + filepath.Base(change.File) + clients.BackupSuffix + "."
+	}
+	return step
+}
+
+// ownCommand plans the client's own command, where its file is not to be edited. Without the program the entry is shown,
+// to be added by hand.
+func (a *app) ownCommand(c clients.Client, s clients.Setup, o installOptions) ([]action, error) {
+	scope := clients.Scope(o.scope)
+	add, err := c.Command(scope, s)
+	if add == nil || err != nil {
+		return nil, err
+	}
+	found, same := c.Installed(a.machine(), s)
+	drop := c.RemoveCommand(scope)
+	switch {
+	case o.remove && drop == nil:
+		return nil, fmt.Errorf("%s has no command that removes a server: delete the entry %q in %s", c.Title, clients.ServerName, c.Where)
+	case o.remove && !found, !o.remove && same:
+		return nil, nil
+	}
+	program, err := a.lookPath(add[0])
+	if err != nil {
+		text, entryErr := c.Entry(s)
+		if entryErr != nil || o.remove {
+			return nil, errors.Join(err, entryErr)
+		}
+		if printErr := a.printf("%s\n", text); printErr != nil {
+			return nil, printErr
+		}
+		return nil, fmt.Errorf("%w; add the entry above by hand to %s", err, c.Where)
+	}
+	run := func(args []string) func(context.Context) error {
+		return func(ctx context.Context) error { return a.runOwn(ctx, program, args[1:]) }
+	}
+	if o.remove {
+		return []action{{says: "Run: " + strings.Join(drop, " "), did: "Removed.", do: run(drop)}}, nil
+	}
+	var actions []action
+	if found {
+		actions = append(actions, action{says: "Run: " + strings.Join(drop, " "), did: "Removed the old entry.", do: run(drop)})
+	}
+	text, err := c.Entry(s)
+	if err != nil {
+		return nil, err
+	}
+	says := "Run " + strings.Join(add[:len(add)-1], " ") + " with this entry:"
+	return append(actions, action{shows: text, says: says, did: "Added.", do: run(add)}), nil
+}
+
+// lookPath finds a program in the PATH of the environment.
+func (a *app) lookPath(name string) (string, error) {
+	for _, dir := range filepath.SplitList(a.getenv("PATH")) {
+		if !filepath.IsAbs(dir) {
+			continue // never a program of the working directory
+		}
+		if program, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return program, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not in PATH", name)
+}
+
+func (a *app) runOwn(ctx context.Context, program string, args []string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, ownCommandWithin, fmt.Errorf("no end within %s", ownCommandWithin))
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = a.environ
+	out, err := cmd.CombinedOutput()
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// confirm asks whether to go on, on a terminal.
+func (a *app) confirm(yes bool) error {
+	if yes {
+		return nil
+	}
+	if !isTerminal(a.in) {
+		return fmt.Errorf("nothing was written: stdin is not a terminal, so pass --yes to confirm")
+	}
+	fmt.Fprint(a.errw, "Go on? [y/N] ")
+	line, _ := bufio.NewReader(a.in).ReadString('\n') // no answer is a no
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+		return failure{errors.New("nothing was written")}
+	}
+	return nil
+}
+
+// afterInstall says what is left to do.
+func (a *app) afterInstall(c clients.Client, s clients.Setup, o installOptions) {
+	if o.remove {
+		return
+	}
+	for _, note := range clientNotes(c, s, clients.Scope(o.scope)) {
+		fmt.Fprintln(a.errw, note)
+	}
+	if clients.Scope(o.scope) == clients.Project {
+		fmt.Fprintf(a.errw, "%s may ask you to approve the servers of a project.\n", c.Title)
+	}
+	if o.hook && c.Name == "codex" {
+		fmt.Fprintln(a.errw, "Codex skips a hook until you accept it: type /hooks in Codex.")
+	}
+	fmt.Fprintf(a.errw, "Restart %s. Undo this with: exai-mcp install --client %s --scope %s --remove\n", c.Title, c.Name, o.scope)
+}
