@@ -3,21 +3,15 @@ package config
 // VendorVariables are the names under which a vendor's key and base URL are read. The first that is set counts.
 type VendorVariables struct{ Key, URL []string }
 
-// VendorVariables lists these names for every vendor, in the order of the documents.
+// VendorVariables lists these names for every vendor, in the order in which "auto" tries them.
 func (c *Config) VendorVariables() []VendorVariables {
 	var all []VendorVariables
-	eachSpec(func(s spec) {
-		if s.key == "" {
-			return
-		}
-		v := VendorVariables{URL: append([]string{s.name}, s.aliases...)}
-		eachSpec(func(key spec) {
-			if key.name == s.key {
-				v.Key = append([]string{key.name}, key.aliases...)
-			}
+	for _, row := range c.VendorRows() {
+		all = append(all, VendorVariables{
+			Key: append([]string{row.Variable("API_KEY")}, row.KeyAliases...),
+			URL: append([]string{row.Variable("API_URL")}, row.URLAliases...),
 		})
-		all = append(all, v)
-	})
+	}
 	return all
 }
 
