@@ -3,6 +3,7 @@ package workspace
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -56,6 +57,7 @@ type embedding struct {
 type piece struct {
 	item
 	text   string
+	other  string // text with line numbers where it has none, and without where it has; "" where old is nil
 	size   int64
 	tokens int
 	cut    bool // text is only the beginning
@@ -150,10 +152,13 @@ func (e *embedding) read(ctx context.Context, files []limited) error {
 			continue
 		}
 		p := piece{item: l.item, text: t.Content, size: t.Size, cut: t.Cut, moving: t.Changed, old: l.old}
-		if e.budget.LineNumbers {
-			p.text = numbered(p.text)
+		if e.budget.LineNumbers || p.old != nil {
+			p.other = numbered(p.text)
 		}
-		if p.old != nil && !p.cut && hashOf(p.text) == p.old.SHA256 {
+		if e.budget.LineNumbers {
+			p.text, p.other = p.other, p.text
+		}
+		if p.old != nil && !p.cut && (hashOf(p.text) == p.old.SHA256 || hashOf(p.other) == p.old.SHA256) {
 			e.manifest.Unchanged = append(e.manifest.Unchanged, Entry{Path: p.at.host, Bytes: p.size})
 			continue
 		}
@@ -205,8 +210,10 @@ func (e *embedding) send(p piece, granted int) {
 	})
 }
 
-// sameBeginning tells whether the thread has the beginning of this very file already, and no less of it than data is.
+// sameBeginning reports whether the conversation has the beginning of this very file already, with line numbers or
+// without, and no less of it than data is.
 func sameBeginning(old conversation.Attachment, p piece, data string) bool {
 	head, wasCut := uncut(string(old.Data))
-	return wasCut && old.Size == p.size && len(old.Data) >= len(data)*3/4 && len(head) <= len(p.text) && p.text[:len(head)] == head
+	return wasCut && old.Size == p.size && len(old.Data) >= len(data)*3/4 &&
+		(strings.HasPrefix(p.text, head) || strings.HasPrefix(p.other, head))
 }

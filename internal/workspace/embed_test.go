@@ -139,7 +139,7 @@ func TestEmbedLimits(t *testing.T) {
 	assert.True(t, strings.HasPrefix(string(sent[0].Data), "   1| line 1 of a long file\n   2| "))
 }
 
-func TestEmbedSendsAFileOncePerThread(t *testing.T) {
+func TestEmbedSendsAFileOncePerConversation(t *testing.T) {
 	dir := tempDir(t)
 	write(t, "one\n", dir, "a.txt")
 	write(t, lines(5000), dir, "big.txt")
@@ -166,6 +166,10 @@ func TestEmbedSendsAFileOncePerThread(t *testing.T) {
 		again, m = embed(2800, numbers, held)
 		assert.Empty(t, again, "a little less room is no reason to send less of it once more")
 		assert.False(t, m.Empty())
+
+		again, m = embed(3000, !numbers, held)
+		assert.Empty(t, again, "line numbers are no change")
+		assert.Equal(t, []string{"a.txt", "big.txt"}, entryPaths(dir, m.Unchanged))
 
 		more, _ := embed(1_000_000, numbers, held)
 		require.Len(t, more, 1, "with room for the whole, the whole is sent")

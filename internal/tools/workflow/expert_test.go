@@ -375,3 +375,45 @@ func TestExpertFilesFitTheWindowOfWhoSees(t *testing.T) {
 		assert.Less(t, providers.EstimateTokens(l.prompt()), 65_536/2)
 	})
 }
+
+// idOf is the continuation_id that a reply gives, at its top or in its offer.
+func idOf(reply dict) string {
+	if offer, ok := at(reply, "continuation_offer", "continuation_id").(string); ok {
+		return offer
+	}
+	return reply["continuation_id"].(string)
+}
+
+// A file is sent once per conversation, whichever tool sent it first: line numbers are no change.
+func TestFileIsSentOnceByWhateverTool(t *testing.T) {
+	chat := func(l *lab, id any) dict {
+		return l.call("chat", with(dict{"prompt": "look", "files": []string{"window.go"}}, "continuation_id", id))
+	}
+	step := func(l *lab, id any) dict {
+		return l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{"window.go"}, "continuation_id", id))
+	}
+	for name, calls := range map[string][2]func(l *lab, id any) dict{"workflow first": {step, chat}, "chat first": {chat, step}} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, asktest.Says(expertSays()))
+			l.file("window.go", source)
+			id := idOf(calls[0](l, nil))
+			calls[1](l, id)
+			shown := ""
+			for _, m := range l.requests[len(l.requests)-1].Messages {
+				shown += m.Content
+			}
+			assert.Equal(t, 1, strings.Count(shown, "func Sum"), "the model sees it once")
+			kept, err := l.store.Load(t.Context(), id)
+			require.NoError(t, err)
+			sent := 0
+			for _, turn := range kept.Turns {
+				sent += len(turn.Attachments)
+			}
+			assert.Equal(t, 1, sent)
+
+			l.file("window.go", source+"// changed\n")
+			chat(l, id)
+			assert.Contains(t, l.prompt(), "// changed")
+		})
+	}
+}
