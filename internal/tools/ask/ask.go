@@ -1,7 +1,7 @@
 // Package ask is the one way from a tool to a model, and from a continuation_id to its conversation.
 //
-// A call takes hold of a conversation (Hold), puts a question (Put) and keeps what was said (Keep); Ask does the three for a
-// plain conversation, Fetch reads what a conversation's last question came to. An answer that goes on after its call is
+// A call leases a conversation (Lease), asks a model (Generate) and stores question and answer (Append); Ask does the three
+// for a plain conversation, Fetch reads what a conversation's last question came to. An answer that goes on after its call is
 // followed in the background, saved every 2 s, and ended by Close.
 //
 // It knows no protocol, no vendor and no database, and no tool: the tools, and the workflow engine, import it.
@@ -50,9 +50,10 @@ type Conversations struct {
 	now    func() time.Time
 
 	mu        sync.Mutex
-	turns     map[string]*keyedMutex // conversations that calls hold or wait for
-	live      map[string]*follower   // conversations whose answer goes on here
+	live      map[string]*follower // conversations whose answer goes on here
 	closed    bool
+	unstored  unstoredAnswers
+	leases    keyedMutex // by continuation_id
 	followers sync.WaitGroup
 }
 
@@ -60,7 +61,7 @@ type Conversations struct {
 func New(o Options) *Conversations {
 	t := &Conversations{
 		cfg: o.Config, caller: o.Caller, open: o.Store, space: o.Workspace, events: o.Activity, log: o.Log, now: o.Now,
-		turns: map[string]*keyedMutex{}, live: map[string]*follower{},
+		live: map[string]*follower{},
 	}
 	if t.space == nil {
 		t.space = func() string { return "" }

@@ -238,7 +238,7 @@ func TestAPartialAnswerSaysWhatCutIt(t *testing.T) {
 			ended("half", &providers.Error{Kind: providers.KindRateLimited, Message: "GLM limits how much may be asked."}, ""), "network",
 			"The answer was cut short: GLM limits how much may be asked. What had arrived is here.",
 		},
-		"its length":            {ended("half", nil, providers.FinishLength), "length", "The answer is longer than the model may write at once; a further prompt can ask it to go on."},
+		"its length":            {ended("half", nil, providers.FinishLength), "length", "The answer is longer than the model may write at once."},
 		"our bound":             {asktest.Drips(time.Second, text(strings.Repeat("x", 200), "more")...), "length", "The answer was cut short: glm-5.3-flash wrote more than MAX_ANSWER_BYTES=100. What had arrived is here."},
 		"the content filter":    {ended("half", nil, providers.FinishContentFilter), "content_filter", "The vendor's content filter ended the answer; what had arrived is here."},
 		"a limit":               {asktest.Drips(20*time.Second, text("half", "more")...), "timeout", "The answer was ended by GLM_TIMEOUT_SECS=30s."},
@@ -688,4 +688,93 @@ func TestLongConversationDropsItsOldestTurns(t *testing.T) {
 	assert.Equal(t, providers.RoleUser, sent[1].Role)
 	assert.Contains(t, sent[len(sent)-1].Content, "package a")
 	assert.Contains(t, strings.Join(said.Metadata.Notes, " "), "oldest turns of this conversation did not fit the window of glm-4.5")
+}
+
+// An answer that the store does not take can be read on, part by part, as long as this process keeps it.
+func TestUnstoredAnswerCanBeReadOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		whole := strings.Repeat("äbc\n", 50_000)
+		b := newBench(t, asktest.Says(whole))
+		b.store.Before = func(context.Context, string) error { return errors.New("disk full") }
+		said := b.ask("", "x")
+		assert.Equal(t, whole, said.Text)
+		assert.Zero(t, said.N)
+		assert.True(t, said.InProcess)
+		notes := strings.Join(said.Metadata.Notes, " ")
+		assert.Contains(t, notes, "chat with continuation_id "+said.ContinuationID+" and a blank prompt")
+		r := said.Reply()
+		assert.Nil(t, r.Body.Get("continuation_offer"), "it can't be continued")
+		assert.Equal(t, said.ContinuationID, r.Answer.ContinuationID)
+		assert.Empty(t, r.Answer.URI, "no resource has it")
+
+		got := ""
+		for offset := 0; offset < 200_000; offset += 70_000 {
+			part, err := b.Fetch(b.call(), said.ContinuationID, &offset)
+			require.NoError(t, err)
+			text := []rune(part.Text)
+			got += string(text[:min(70_000, len(text))])
+			assert.Equal(t, offset, part.Offset)
+			assert.False(t, *part.Metadata.Stored)
+			assert.Equal(t, said.ContinuationID, part.Reply().Answer.ContinuationID)
+		}
+		assert.Equal(t, whole, got)
+		again, err := b.Fetch(b.call(), said.ContinuationID, nil)
+		require.NoError(t, err)
+		assert.Equal(t, whole, again.Text)
+		assert.Equal(t, "glm-5.3-flash", again.Metadata.ModelUsed)
+		beyond := 200_001
+		_, err = b.Fetch(b.call(), said.ContinuationID, &beyond)
+		assert.Equal(t, reply.InvalidRequest, codeOf(err))
+	})
+}
+
+// An old conversation whose store fails gives its latest answer, and the stored one once the store works again.
+func TestUnstoredAnswerGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := "first"
+		b := newBench(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+			return asktest.Says(answer)(ctx, req, on)
+		})
+		id := b.ask("", "x").ContinuationID
+		b.store.Before = func(_ context.Context, op string) error {
+			if op == "append" {
+				return errors.New("disk full")
+			}
+			return nil
+		}
+		answer = "second"
+		assert.False(t, *b.ask(id, "y").Metadata.Stored)
+		fetched, err := b.Fetch(b.call(), id, nil)
+		require.NoError(t, err)
+		assert.Equal(t, "second", fetched.Text)
+		b.store.Before = nil
+		answer = "third"
+		assert.Nil(t, b.ask(id, "z").Metadata.Stored)
+		fetched, err = b.Fetch(b.call(), id, nil)
+		require.NoError(t, err)
+		assert.Equal(t, "third", fetched.Text)
+		assert.NotZero(t, fetched.N)
+	})
+}
+
+// Two calls never have one conversation at once, also when a third gave up waiting for it.
+func TestOneLeaseAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Says("x"))
+		id := b.ask("", "x").ContinuationID
+		first, err := b.Lease(b.call(), id)
+		require.NoError(t, err)
+		_, err = b.Lease(b.call(), id)
+		assert.Equal(t, reply.ConversationBusy, codeOf(err))
+		cancelled, cancel := context.WithCancelCause(t.Context())
+		cancel(errors.New("the client went"))
+		_, err = b.Lease(cancelled, id)
+		require.EqualError(t, err, "the client went")
+		_, err = b.Lease(b.call(), id)
+		assert.Equal(t, reply.ConversationBusy, codeOf(err), "those who gave up did not free it")
+		first.Release()
+		second, err := b.Lease(b.call(), id)
+		require.NoError(t, err)
+		second.Release()
+	})
 }

@@ -197,7 +197,7 @@ func whyPartial(out calls.Outcome) string {
 	}
 	switch out.Response.FinishReason {
 	case providers.FinishLength:
-		return "The answer is longer than the model may write at once; a further prompt can ask it to go on."
+		return "The answer is longer than the model may write at once."
 	case providers.FinishContentFilter:
 		return "The vendor's content filter ended the answer; what had arrived is here."
 	}

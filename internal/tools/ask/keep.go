@@ -25,8 +25,8 @@ const (
 
 // Append stores turns at the conversation's end, within the call's reserve, in one transaction. n's ConversationID, Tool and Title
 // are filled in where they are empty. a is the answer that is the last of the turns, nil when there is none; when it goes
-// on in the background, it is followed from here on. An error means that nothing is known to be stored, and that the
-// answer has been ended, since nobody could fetch it.
+// on in the background, it is followed from here on. An error means that nothing is known to be stored; the answer
+// has then been ended, and Fetch gives what there is of it as long as this process lives.
 func (h *Lease) Append(ctx context.Context, n conversation.NewTurns, a *Answer) ([]conversation.Turn, error) {
 	t := h.t
 	n.ConversationID, n.Existing = h.ID, !h.New
@@ -64,13 +64,14 @@ func (h *Lease) Append(ctx context.Context, n conversation.NewTurns, a *Answer) 
 	}
 	if err != nil {
 		t.log.Warn("turns not stored", zap.String("continuation_id", h.ID), zap.Error(err))
-		if a != nil && a.Outcome.Live != nil {
-			a.Outcome.Live.Stop()
-			a.Outcome.Live = nil
-			a.describe()
+		if a != nil {
+			h.KeepInProcess(a)
+		} else {
+			t.unstored.add(h.ID, n.Turns[len(n.Turns)-1])
 		}
 		return nil, fmt.Errorf("storing turns: %w", err)
 	}
+	t.unstored.drop(h.ID)
 	h.Turns, h.Temporary = append(h.Turns, stored...), temporary
 	if a != nil && a.Outcome.Live != nil {
 		t.follow(h.ID, stored[len(stored)-1], a)

@@ -23,21 +23,15 @@ const pollEvery = 500 * time.Millisecond
 // Lease is a conversation that one call works on: until Release, no other call of this process does.
 type Lease struct {
 	conversation.Conversation        // as it was loaded; nearly empty when New
-	New                       bool   // the conversation does not exist before Keep
+	New                       bool   // the conversation does not exist before Append
 	Temporary                 string // after Append: why the conversation ends with this process, "" where that is not so
 
 	t *Conversations
 }
 
-// keyedMutex lets one call after the other into a conversation.
-type keyedMutex struct {
-	free  chan struct{} // holds one token
-	users int
-}
-
-// Lease takes hold of a conversation and loads it, waiting for other calls of this process that work on it. An empty id begins a
-// new conversation, under the id that the call's first progress message has named. Errors: conversation_not_found,
-// conversation_busy, store_unavailable.
+// Lease takes a conversation for one call and loads it, waiting for other calls of this process that have it. An empty id
+// begins a new conversation, under the id that the call's first progress message has named. Errors:
+// conversation_not_found, conversation_busy, store_unavailable.
 func (t *Conversations) Lease(ctx context.Context, id string) (*Lease, error) {
 	id = strings.TrimSpace(id)
 	h := &Lease{t: t, New: id == ""}
@@ -61,46 +55,20 @@ func (t *Conversations) Lease(ctx context.Context, id string) (*Lease, error) {
 	return h, nil
 }
 
-// Release lets the next call in.
-func (h *Lease) Release() {
-	t := h.t
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.turns[h.ID]
-	if s.users--; s.users == 0 {
-		delete(t.turns, h.ID)
-		return
-	}
-	s.free <- struct{}{}
-}
+// Release lets the next call have the conversation.
+func (h *Lease) Release() { h.t.leases.Unlock(h.ID) }
 
+// acquire waits until no other call of this process has the conversation.
 func (t *Conversations) acquire(ctx context.Context, id string) error {
-	t.mu.Lock()
-	s := t.turns[id]
-	if s == nil {
-		s = &keyedMutex{free: make(chan struct{}, 1)}
-		s.free <- struct{}{}
-		t.turns[id] = s
-	}
-	s.users++
-	t.mu.Unlock()
-
 	wait, cancel := working(ctx)
 	defer cancel()
-	select {
-	case <-s.free:
+	switch {
+	case t.leases.Lock(wait, id):
 		return nil
-	case <-wait.Done():
-	}
-	t.mu.Lock()
-	if s.users--; s.users == 0 {
-		delete(t.turns, id)
-	}
-	t.mu.Unlock()
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	return reply.Busy(errors.New("another call works on this conversation"))
+	return reply.Busy(errors.New("another call has this conversation"))
 }
 
 func (t *Conversations) load(ctx context.Context, id string) (*conversation.Conversation, error) {
@@ -196,6 +164,22 @@ func (h *Lease) CheckCapacity() error {
 		}
 	}
 	return nil
+}
+
+// KeepInProcess ends an answer that the store will not get, and keeps it for Fetch.
+func (h *Lease) KeepInProcess(a *Answer) {
+	if a.Outcome.Live != nil {
+		a.Outcome.Live.Stop()
+		a.Outcome.Live = nil
+		a.describe()
+	}
+	h.t.unstored.add(h.ID, a.Turn())
+}
+
+// InProcess reports whether the conversation's last answer was not stored, but can be fetched from this process.
+func (h *Lease) InProcess() bool {
+	_, ok := h.t.unstored.get(h.ID)
+	return ok
 }
 
 // Remaining is how many turns the conversation can still take after added more, nil without a limit.

@@ -19,6 +19,7 @@ type StoredAnswer struct {
 	Offset         int    // code points
 	Partial        bool
 	Pending        bool // the rest is being written in the background
+	InProcess      bool // not stored, but Fetch gives it while this process keeps it
 	Remaining      *int // turns that the conversation still takes, nil without a limit
 	Metadata       reply.Metadata
 }
@@ -56,6 +57,7 @@ func (h *Lease) storeAnswer(ctx context.Context, a *Answer) *StoredAnswer {
 	stored, err := h.Append(ctx, conversation.NewTurns{Turns: []conversation.Turn{a.Asked, a.Turn()}}, a)
 	s := &StoredAnswer{ContinuationID: h.ID, Text: a.Text, Partial: a.Partial, Pending: a.Pending, Metadata: a.Metadata()}
 	if err != nil {
+		_, s.InProcess = h.t.unstored.get(h.ID)
 		s.NotStored()
 		return s
 	}
@@ -71,6 +73,11 @@ const NotConfirmed = "The store did not confirm that it kept this (exai-mcp doct
 func (s *StoredAnswer) NotStored() {
 	no := false
 	s.N, s.Pending, s.Metadata.Stored = 0, false, &no
+	if s.InProcess {
+		s.Metadata.Note(NotConfirmed + "the conversation can't be continued from here. Until this server ends, or has more such answers, chat with continuation_id " +
+			s.ContinuationID + " and a blank prompt reads this answer again.")
+		return
+	}
 	s.Metadata.Note(NotConfirmed + "this answer can't be continued or fetched again: keep what you need of it.")
 }
 
@@ -78,6 +85,9 @@ func (s *StoredAnswer) NotStored() {
 // being written. With an offset (code points) it gives that part of what there is, at once.
 func (t *Conversations) Fetch(ctx context.Context, id string, offset *int) (*StoredAnswer, error) {
 	id = strings.TrimSpace(id)
+	if turn, ok := t.unstored.get(id); ok {
+		return t.fetchUnstored(id, turn, offset)
+	}
 	if offset != nil {
 		loaded, err := t.load(ctx, id)
 		if err != nil {
@@ -95,6 +105,21 @@ func (t *Conversations) Fetch(ctx context.Context, id string, offset *int) (*Sto
 		return nil, err
 	}
 	return h.lastAnswer(0)
+}
+
+// fetchUnstored is Fetch of an answer that the store did not take.
+func (t *Conversations) fetchUnstored(id string, turn conversation.Turn, offset *int) (*StoredAnswer, error) {
+	at := 0
+	if offset != nil {
+		at = *offset
+	}
+	s, err := (&Lease{Conversation: conversation.Conversation{ID: id, Turns: []conversation.Turn{turn}}, t: t}).lastAnswer(at)
+	if err != nil {
+		return nil, err
+	}
+	s.Remaining, s.InProcess = nil, true
+	s.NotStored()
+	return s, nil
 }
 
 // lastAnswer describes the conversation's last answer, with what has arrived of it in this process where it goes on here.
@@ -126,7 +151,7 @@ func (h *Lease) lastAnswer(offset int) (*StoredAnswer, error) {
 	case s.Partial && turn.FinishReason == providers.FinishCancelled:
 		s.Metadata.Note("The call was cancelled before the answer was whole.")
 	case s.Partial:
-		s.Metadata.Note("The answer was ended before it was whole; a new prompt can ask for the rest.")
+		s.Metadata.Note("The answer was cut off.")
 	}
 	if s.Partial && strings.TrimSpace(whole) == "" {
 		s.Text, s.Offset = thinking, 0
@@ -189,8 +214,11 @@ func (s *StoredAnswer) Reply() *reply.Result {
 		r.Body.Set("continuation_offer", ContinuationOffer(s.ContinuationID, s.note(), s.Remaining))
 	}
 	r.Answer = &reply.Answer{
-		Text: s.Text, Offset: s.Offset, URI: s.URI(), ContinuationID: s.ContinuationID,
+		Text: s.Text, Offset: s.Offset, URI: s.URI(),
 		Put: func(text string) { r.Body.Set("content", text) },
+	}
+	if s.N > 0 || s.InProcess {
+		r.Answer.ContinuationID = s.ContinuationID
 	}
 	return r
 }

@@ -79,22 +79,40 @@ func (r *run) keep(ctx context.Context, turn conversation.Turn, k stepMeta, a *a
 		r.mergeMetadata(a.Metadata())
 	}
 	if err != nil {
-		return r.notKept("this step is not kept: repeat its findings in the next one.", body)
+		answer := ""
+		if a != nil {
+			answer = a.Outcome.Response.Content
+		}
+		return r.notStored("this step is not kept: repeat its findings in the next one.", answer, body)
 	}
 	r.meta.InMemory(r.lease.Temporary)
 	return r.result(object, stored[len(stored)-1])
 }
 
-// notKept is the reply to a step that could not be stored. The id of a run that is stored up to here stays good.
-func (r *run) notKept(so string, body func(id string, stored bool) *reply.Object) *reply.Result {
+// notStored is the reply to a step that could not be stored, with the text that came with it, "" for none.
+func (r *run) notStored(consequence, text string, body func(id string, stored bool) *reply.Object) *reply.Result {
+	id := r.noteNotStored(consequence)
+	return r.unlessLost(r.result(body(id, false), conversation.Turn{Role: providers.RoleAssistant, Content: text}))
+}
+
+// noteNotStored says in the metadata that the store did not take the step, and returns the continuation id that is still
+// good: that of a run that is stored up to here.
+func (r *run) noteNotStored(consequence string) (id string) {
 	no := false
 	r.meta.Stored = &no
-	r.meta.Note(ask.NotConfirmed + so)
-	id := r.lease.ID
+	r.meta.Note(ask.NotConfirmed + consequence)
 	if r.lease.New {
-		id = ""
+		return ""
 	}
-	return &reply.Result{Body: *body(id, false), Metadata: r.meta}
+	return r.lease.ID
+}
+
+// unlessLost takes the offer to read on out of a reply whose answer nothing keeps.
+func (r *run) unlessLost(out *reply.Result) *reply.Result {
+	if out.Answer != nil && !r.lease.InProcess() {
+		out.Answer.ContinuationID = ""
+	}
+	return out
 }
 
 // fileContext is what the expert was given, as far as it is known.

@@ -275,7 +275,8 @@ func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attac
 	}
 	stored, err := r.lease.Append(ctx, n, nil)
 	if err != nil {
-		return r.notKept("these answers are not kept.", func(id string, _ bool) *reply.Object { return combinedReply(p, id) })
+		id := r.noteNotStored("these answers are not kept.")
+		return r.unlessLost(r.panelResult(combinedReply(p, id), p.Opinions, answer))
 	}
 	return r.panelResult(object, p.Opinions, stored[1])
 }
@@ -292,7 +293,7 @@ func (r *run) panelResult(object *reply.Object, opinions []PanelAnswer, answers 
 			for i := range names {
 				names[i].Verdict = ""
 			}
-			out.Body.Set("model_response", names[0]).Set("accumulated_responses", names).Set("content", text)
+			out.Body.Set("accumulated_responses", names).Set("content", text)
 		},
 	}
 	return out

@@ -39,26 +39,19 @@ func consensusReply(p Panel, id, status string, shown, given int) *reply.Object 
 		o.Set("continuation_id", id)
 	}
 	one := p.Opinions[shown]
-	return o.Set("model_consulted", one.Model).Set("model_stance", one.Stance).Set("model_response", one).
+	return o.Set("model_consulted", one.Model).Set("model_stance", one.Stance).
+		Set("model_response", (&reply.Object{}).Set("see", "accumulated_responses").Set("index", shown)).
 		Set("current_model_index", given).Set("accumulated_responses", p.Opinions[:given]).Set("file_context", p.Files)
 }
 
-// finishedConsensus sums a consensus up. Nobody judges how far the answers agree: the confidence says how many were heard.
+// finishedConsensus sums a consensus up: whom it asked, and how many answered in full.
 func finishedConsensus(p Panel) *reply.Object {
-	labels, heard := []string{}, 0
+	labels, complete := []string{}, 0
 	for _, o := range p.Opinions {
 		labels = append(labels, o.label())
 		if o.Status == opinionWhole {
-			heard++
+			complete++
 		}
 	}
-	confidence := "high"
-	switch {
-	case heard < 2:
-		confidence = "low"
-	case heard < len(p.Opinions):
-		confidence = "medium"
-	}
-	return (&reply.Object{}).Set("initial_prompt", p.Question).Set("models_consulted", labels).
-		Set("total_responses", heard).Set("consensus_confidence", confidence)
+	return (&reply.Object{}).Set("initial_prompt", p.Question).Set("models_consulted", labels).Set("total_responses", complete)
 }

@@ -86,16 +86,16 @@ func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result
 		if stored, err = r.lease.Append(ctx, conversation.NewTurns{Tool: r.spec.Tool, Turns: turns}, o.answer); err == nil {
 			last = stored[1]
 		}
-	} else if o.answer != nil && o.answer.Outcome.Live != nil {
-		o.answer.Outcome.Live.Stop() // nobody could fetch it
+	} else if o.answer != nil {
+		r.lease.KeepInProcess(o.answer)
 	}
+	text := ""
 	if o.answer != nil {
 		r.mergeMetadata(o.answer.Metadata())
+		text = o.answer.Outcome.Response.Content
 	}
 	if err != nil {
-		no := false
-		r.meta.Stored = &no
-		r.meta.Note(ask.NotConfirmed + "this answer is not kept.")
+		return r.notStored("this answer is not kept.", text, func(string, bool) *reply.Object { return object }), nil
 	}
 	return r.result(object, last), nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -252,5 +253,44 @@ func TestRepliesAreNotEscapedForHTML(t *testing.T) {
 		_, text = l.try(t.Context(), "debug", end)
 		assert.NotContains(t, text, `\u00`)
 		assert.GreaterOrEqual(t, strings.Count(text, code), 4)
+	}
+}
+
+// A long answer that the store does not take can be read to its end, whatever tool it answers, and no note says otherwise.
+func TestUnstoredAnswersAreReadOn(t *testing.T) {
+	for _, name := range []string{"thinkdeep", "consensus", "chat"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				answer := strings.Repeat("One paragraph of the answer.\n\n", 7_000)
+				l := newLab(t, asktest.Says(answer))
+				l.store.Before = func(_ context.Context, op string) error {
+					if op == "append" {
+						return errors.New("disk full")
+					}
+					return nil
+				}
+				args := map[string]dict{
+					"thinkdeep": l.step("thinkdeep", 1, 1), "chat": {"prompt": "x"},
+					"consensus": consensusArgs("models", []dict{{"model": "glm-5.3"}}),
+				}
+				reply := l.call(name, args[name])
+				assert.Equal(t, false, at(reply, "metadata", "stored"))
+				assert.NotContains(t, reply, "continuation_offer")
+				assert.NotContains(t, reply, "continuation_id")
+				id := regexp.MustCompile(`call chat with continuation_id (\S+), a blank prompt and offset \d+`).FindStringSubmatch(fmt.Sprint(at(reply, "metadata", "notes")))
+				require.NotNil(t, id, "%v", at(reply, "metadata", "notes"))
+				assert.Nil(t, at(reply, "more", "uri"), "no resource has it")
+				read := 0
+				for more := at(reply, "more"); more != nil; {
+					read = int(at(more, "next_offset").(float64))
+					next := l.call("chat", dict{"prompt": "", "continuation_id": id[1], "offset": read})
+					assert.NotEmpty(t, next["content"])
+					if more = at(next, "more"); more == nil {
+						read += utf8.RuneCountInString(next["content"].(string))
+					}
+				}
+				assert.GreaterOrEqual(t, read, utf8.RuneCountInString(answer), "all of it was read")
+			})
+		})
 	}
 }
