@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -28,7 +29,8 @@ type work struct {
 	Backend, DSN, Dir string
 	Thread            string
 	Name              string
-	Appends           int // 0: until killed
+	Appends           int     // 0: until killed
+	BudgetUSD         float64 // spends it instead
 }
 
 func (w work) config() config.Conversations {
@@ -46,6 +48,9 @@ func child(raw string) error {
 	s, err := Open(ctx, w.config())
 	if err != nil {
 		return err
+	}
+	if w.BudgetUSD > 0 {
+		return errors.Join(spend(ctx, s, w.BudgetUSD), s.Close())
 	}
 	for i := 0; w.Appends == 0 || i < w.Appends; i++ {
 		content := fmt.Sprintf("%s %d", w.Name, i)

@@ -45,7 +45,7 @@ func openSQLite(ctx context.Context, dir string) (*Store, error) {
 	read.SetMaxIdleConns(2)
 	read.SetConnMaxIdleTime(time.Minute)
 	s := newStore(write, read, dialect{
-		name: "sqlite", where: file.path, migrations: "sqlite", tables: sqliteTables, array: jsonArray,
+		name: "sqlite", where: file.path, migrations: "sqlite", tables: sqliteTables, array: jsonArray, day: sqliteDay,
 	})
 	s.file = file
 	if err := file.open(ctx, s); err != nil {
@@ -66,7 +66,7 @@ func openMemory(ctx context.Context) (*Store, error) {
 	db := sql.OpenDB(at)
 	db.SetMaxOpenConns(1)
 	s := newStore(db, db, dialect{
-		name: "memory", where: "this process", migrations: "sqlite", tables: sqliteTables, array: jsonArray,
+		name: "memory", where: "this process", migrations: "sqlite", tables: sqliteTables, array: jsonArray, day: sqliteDay,
 	})
 	s.close = append([]func() error{anchor.Close}, s.close...)
 	if err := s.migrate(ctx); err != nil {
@@ -80,7 +80,7 @@ func newStore(write, read *sql.DB, d dialect) *Store {
 	if read != write {
 		s.close = append(s.close, read.Close)
 	}
-	s.issues = &Issues{store: s}
+	s.issues, s.usage = &Issues{store: s}, &Usage{store: s}
 	return s
 }
 

@@ -20,12 +20,14 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/usage"
 )
 
 var (
 	_ conversation.Store     = (*Store)(nil)
 	_ conversation.Temporary = (*Store)(nil)
 	_ issue.Store            = (*Issues)(nil)
+	_ usage.Store            = (*Usage)(nil)
 )
 
 // Store is an open database. It is a conversation.Store; Issues gives its issue.Store.
@@ -34,6 +36,7 @@ type Store struct {
 	read   *sql.DB // the same as write but for SQLite files
 	d      dialect
 	issues *Issues
+	usage  *Usage
 	file   *databaseFile // SQLite's; nil where there is none
 	close  []func() error
 	// uuidConversationIDs: tables found here keep the continuation ids of issues as uuids.
@@ -76,7 +79,8 @@ type dialect struct {
 	// Empty where a writing transaction excludes all others anyway.
 	lock, share string
 	tables      func(ctx context.Context, q querier) ([]column, error)
-	array       func([]string) string // a list as the text of an array value
+	array       func([]string) string      // a list as the text of an array value
+	day         func(column string) string // the UTC day of a time, as an expression of SQL
 }
 
 // The keys of transaction locks. Any number does that other programs are unlikely to use.
@@ -84,6 +88,7 @@ const (
 	lockMigrate int64 = 0x65786169_0001 + iota
 	lockBlobs
 	lockCapture
+	lockBudget
 )
 
 // querier is what a query needs of a database, a connection or a transaction.
@@ -146,6 +151,9 @@ func (s *Store) Location() string { return s.d.where }
 
 // Issues gives the issue tracker in the same database.
 func (s *Store) Issues() *Issues { return s.issues }
+
+// Usage gives what requests cost, in the same database.
+func (s *Store) Usage() *Usage { return s.usage }
 
 // Ping makes sure that the database answers.
 func (s *Store) Ping(ctx context.Context) error {

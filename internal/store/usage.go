@@ -1,0 +1,258 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/exai-mcp/exai-mcp/internal/usage"
+)
+
+// Usage is what requests to vendors cost, a usage.Store.
+type Usage struct {
+	store  *Store
+	folded atomic.Int64 // the Unix day on which this process last folded old rows
+}
+
+// Record stores a request, and once a day folds what is old.
+func (u *Usage) Record(ctx context.Context, r usage.Request) error {
+	if r.ID == "" {
+		r.ID = uuid.NewString()
+	}
+	var at time.Time
+	err := u.store.inTx(ctx, "store a request", func(tx *sql.Tx) (err error) {
+		at, err = insertRequest(ctx, tx, r)
+		return err
+	})
+	if day := at.Unix() / 86400; err == nil && u.folded.Swap(day) != day {
+		err = u.Fold(ctx, usage.StartOfDay(at).AddDate(0, 0, -usage.KeepDays))
+	}
+	return err
+}
+
+// insertRequest stores a request, in place of one with its id, and returns the database's clock. A request that is stored
+// again counts on the day on which it was stored first.
+func insertRequest(ctx context.Context, tx querier, r usage.Request) (at time.Time, err error) {
+	err = tx.QueryRowContext(ctx, `INSERT INTO exai_usage (id, created_at, host, user_name, tool, vendor, model, input_tokens,
+			cached_tokens, output_tokens, reasoning_tokens, cost_usd, duration_ms, outcome, exceeded_limit, conversation_id, workspace)
+		VALUES ($1, coalesce($2, clock_timestamp()), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+		ON CONFLICT (id) DO UPDATE SET input_tokens = excluded.input_tokens, cached_tokens = excluded.cached_tokens,
+			output_tokens = excluded.output_tokens, reasoning_tokens = excluded.reasoning_tokens, cost_usd = excluded.cost_usd,
+			duration_ms = excluded.duration_ms, outcome = excluded.outcome, exceeded_limit = excluded.exceeded_limit,
+			model = excluded.model, conversation_id = excluded.conversation_id
+		RETURNING clock_timestamp()`,
+		r.ID, stamp(r.CreatedAt), textOrNull(r.Host), textOrNull(r.User), textOrNull(r.Tool), textOrNull(r.Vendor),
+		textOrNull(r.Model), r.InputTokens, r.CachedTokens, r.OutputTokens, r.ReasoningTokens, r.CostUSD,
+		r.Duration.Milliseconds(), textOrNull(r.Outcome), textOrNull(r.ExceededLimit), textOrNull(r.ConversationID),
+		textOrNull(r.Workspace)).Scan(intoTime{&at})
+	return at, err
+}
+
+// Reserve holds an amount of today's budget, or returns a *usage.OverBudgetError.
+func (u *Usage) Reserve(ctx context.Context, r usage.Reservation) (id string, day usage.Day, err error) {
+	id = uuid.NewString()
+	err = u.store.inTx(ctx, "reserve a request's cost", func(tx *sql.Tx) error {
+		// The sum and the row that adds to it must not be parted by another process's.
+		if err := takeLock(ctx, tx, u.store.d.lock, lockBudget); err != nil {
+			return err
+		}
+		if err := u.settleLost(ctx, tx); err != nil {
+			return err
+		}
+		if day, err = today(ctx, tx); err != nil {
+			return err
+		}
+		if day.UsedUSD()+r.AmountUSD > r.LimitUSD {
+			return &usage.OverBudgetError{Day: day, LimitUSD: r.LimitUSD, AmountUSD: r.AmountUSD}
+		}
+		day.ReservedUSD += r.AmountUSD
+		q := r.Request
+		_, err := tx.ExecContext(ctx, `INSERT INTO exai_usage_reservations (id, created_at, heartbeat_at, amount_usd, host,
+				user_name, tool, vendor, model, conversation_id, workspace)
+			VALUES ($1, clock_timestamp(), clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9)`,
+			id, r.AmountUSD, textOrNull(q.Host), textOrNull(q.User), textOrNull(q.Tool), textOrNull(q.Vendor),
+			textOrNull(q.Model), textOrNull(q.ConversationID), textOrNull(q.Workspace))
+		return err
+	})
+	var over *usage.OverBudgetError
+	if errors.As(err, &over) {
+		return "", over.Day, over
+	}
+	return id, day, err
+}
+
+// today sums up the day that the database's clock is on.
+func today(ctx context.Context, q querier) (day usage.Day, err error) {
+	if err := q.QueryRowContext(ctx, `SELECT clock_timestamp()`).Scan(intoTime{&day.Start}); err != nil {
+		return day, err
+	}
+	day.Start = usage.StartOfDay(day.Start)
+	err = q.QueryRowContext(ctx, spentToday, stamp(day.Start)).Scan(&day.SpentUSD, &day.ReservedUSD)
+	return day, err
+}
+
+const spentToday = `SELECT (SELECT coalesce(sum(cost_usd), 0) FROM exai_usage WHERE created_at >= $1),
+	(SELECT coalesce(sum(amount_usd), 0) FROM exai_usage_reservations WHERE created_at >= $1)`
+
+// settleLost makes requests of the reservations whose process is dead. They cost what was reserved.
+func (u *Usage) settleLost(ctx context.Context, tx querier) error {
+	type reservation struct {
+		usage.Request
+		heartbeat, now time.Time
+	}
+	held, err := queryAll(ctx, tx, func(r *sql.Rows) (v reservation, err error) {
+		err = r.Scan(&v.ID, intoTime{&v.CreatedAt}, intoTime{&v.heartbeat}, &v.CostUSD, into(&v.Host), into(&v.User), into(&v.Tool),
+			into(&v.Vendor), into(&v.Model), into(&v.ConversationID), into(&v.Workspace), intoTime{&v.now})
+		return v, err
+	}, `SELECT id, created_at, heartbeat_at, amount_usd, host, user_name, tool, vendor, model, conversation_id, workspace,
+		clock_timestamp() FROM exai_usage_reservations`)
+	if err != nil {
+		return err
+	}
+	for _, v := range held {
+		if age := v.now.Sub(v.heartbeat); age >= 0 && age <= usage.HeartbeatLost {
+			continue
+		}
+		v.Outcome = usage.OutcomeLost
+		if _, err := insertRequest(ctx, tx, v.Request); err != nil {
+			return err
+		}
+		if err := deleteReservation(ctx, tx, v.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func deleteReservation(ctx context.Context, tx querier, id string) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM exai_usage_reservations WHERE id = $1`, id)
+	return err
+}
+
+// Settle stores what a reserved request came to. The request counts on the day on which it was reserved.
+func (u *Usage) Settle(ctx context.Context, id string, r usage.Request) error {
+	return u.store.inTx(ctx, "settle a request's cost", func(tx *sql.Tx) error {
+		if err := takeLock(ctx, tx, u.store.d.lock, lockBudget); err != nil {
+			return err
+		}
+		r.ID = id
+		err := tx.QueryRowContext(ctx, `SELECT created_at FROM exai_usage_reservations WHERE id = $1`, id).Scan(intoTime{&r.CreatedAt})
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if _, err := insertRequest(ctx, tx, r); err != nil {
+			return err
+		}
+		return deleteReservation(ctx, tx, id)
+	})
+}
+
+// Beat says that the process of these reservations is alive.
+func (u *Usage) Beat(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	var w where
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = id
+	}
+	w.and(`id IN (`+placeholders(len(ids))+`)`, args...)
+	return u.store.inTx(ctx, "keep reservations alive", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE exai_usage_reservations SET heartbeat_at = clock_timestamp()`+w.clause(), w.args...)
+		return err
+	})
+}
+
+// Today returns how much of today is used.
+func (u *Usage) Today(ctx context.Context) (day usage.Day, err error) {
+	err = u.store.inTx(ctx, "read what was spent today", func(tx *sql.Tx) error {
+		if err := takeLock(ctx, tx, u.store.d.lock, lockBudget); err != nil {
+			return err
+		}
+		if err := u.settleLost(ctx, tx); err != nil {
+			return err
+		}
+		day, err = today(ctx, tx)
+		return err
+	})
+	return day, err
+}
+
+// Totals sums up the last days, today included.
+func (u *Usage) Totals(ctx context.Context, days int, by usage.By) ([]usage.Total, error) {
+	if !by.Valid() {
+		return nil, fmt.Errorf("totals by %q: expected one of %v", by, usage.Groups())
+	}
+	query := `SELECT coalesce(` + string(by) + `, ''), sum(requests), sum(input_tokens), sum(output_tokens), sum(cost_usd) FROM (
+			SELECT ` + u.store.d.day("created_at") + ` AS day, model, tool, workspace, 1 AS requests, input_tokens, output_tokens, cost_usd
+				FROM exai_usage WHERE created_at >= $1
+			UNION ALL SELECT day, model, tool, workspace, requests, input_tokens, output_tokens, cost_usd
+				FROM exai_usage_days WHERE day >= $2) u
+		GROUP BY 1`
+	var out []usage.Total
+	err := u.store.withRetry(ctx, "sum up what requests cost", func() error {
+		var at time.Time
+		if err := u.store.read.QueryRowContext(ctx, `SELECT clock_timestamp()`).Scan(intoTime{&at}); err != nil {
+			return err
+		}
+		from := usage.StartOfDay(at).AddDate(0, 0, 1-days)
+		var err error
+		out, err = queryAll(ctx, u.store.read, func(r *sql.Rows) (t usage.Total, err error) {
+			err = r.Scan(&t.Name, &t.Requests, &t.InputTokens, &t.OutputTokens, &t.CostUSD)
+			return t, err
+		}, query, stamp(from), from.Format(time.DateOnly))
+		return err
+	})
+	usage.SortTotals(out, by)
+	return out, err
+}
+
+// Fold replaces the requests before a time by their sums for each day, vendor, model, tool and workspace, a day in each
+// transaction.
+func (u *Usage) Fold(ctx context.Context, before time.Time) error {
+	for {
+		var oldest time.Time
+		err := u.store.inTx(ctx, "fold old requests", func(tx *sql.Tx) error {
+			if err := takeLock(ctx, tx, u.store.d.lock, lockBudget); err != nil {
+				return err
+			}
+			oldest = time.Time{}
+			err := tx.QueryRowContext(ctx, `SELECT min(created_at) FROM exai_usage WHERE created_at < $1`, stamp(before)).Scan(intoTime{&oldest})
+			if err != nil || oldest.IsZero() {
+				return err
+			}
+			start := usage.StartOfDay(oldest)
+			end := start.AddDate(0, 0, 1)
+			if end.After(before) {
+				end = before
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT INTO exai_usage_days
+					(day, vendor, model, tool, workspace, requests, input_tokens, output_tokens, cost_usd)
+				SELECT `+u.store.d.day("min(created_at)")+`, coalesce(vendor, ''), coalesce(model, ''), coalesce(tool, ''),
+					coalesce(workspace, ''), count(*), sum(input_tokens), sum(output_tokens), sum(cost_usd)
+				FROM exai_usage WHERE created_at >= $1 AND created_at < $2
+				GROUP BY vendor, model, tool, workspace`, stamp(start), stamp(end)); err != nil {
+				return err
+			}
+			_, err = tx.ExecContext(ctx, `DELETE FROM exai_usage WHERE created_at >= $1 AND created_at < $2`, stamp(start), stamp(end))
+			return err
+		})
+		if err != nil || oldest.IsZero() {
+			return err
+		}
+	}
+}
+
+// sqliteDay is the UTC day of a time as text, in SQL.
+func sqliteDay(column string) string { return `substr(` + column + `, 1, 10)` }
+
+func postgresDay(column string) string {
+	return strings.ReplaceAll(`to_char(COLUMN AT TIME ZONE 'UTC', 'YYYY-MM-DD')`, "COLUMN", column)
+}

@@ -1,0 +1,240 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/usage"
+)
+
+func asked(model string, usd float64) usage.Request {
+	return usage.Request{
+		Host: "h", User: "u", Tool: "chat", Vendor: "glm", Model: model, InputTokens: 100, CachedTokens: 40, OutputTokens: 10,
+		ReasoningTokens: 4, CostUSD: usd, Duration: 1500 * time.Millisecond, Outcome: usage.OutcomeOK, ConversationID: "c", Workspace: "/w",
+	}
+}
+
+// olden moves a request to another day, by the database's clock.
+func olden(t testing.TB, s *Store, model string, days int) {
+	t.Helper()
+	raw(t, s, `UPDATE exai_usage SET created_at = $1 WHERE model = $2`, stamp(clock(t, s).AddDate(0, 0, -days)), model)
+}
+
+func TestUsageTotals(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		u := s.Usage()
+		ctx := t.Context()
+		for _, r := range []usage.Request{asked("a", 0.5), asked("a", 0.25), asked("b", 2), asked("c", 1), {Outcome: "timeout", ExceededLimit: "GLM_TIMEOUT_SECS"}} {
+			require.NoError(t, u.Record(ctx, r))
+		}
+		olden(t, s, "b", 1)
+		olden(t, s, "c", 29)
+		date := func(ago int) string { return clock(t, s).AddDate(0, 0, -ago).Format(time.DateOnly) }
+
+		days, err := u.Totals(ctx, 30, usage.ByDay)
+		require.NoError(t, err)
+		assert.Equal(t, []usage.Total{
+			{Name: date(29), Requests: 1, InputTokens: 100, OutputTokens: 10, CostUSD: 1},
+			{Name: date(1), Requests: 1, InputTokens: 100, OutputTokens: 10, CostUSD: 2},
+			{Name: date(0), Requests: 3, InputTokens: 200, OutputTokens: 20, CostUSD: 0.75},
+		}, days)
+		models, err := u.Totals(ctx, 29, usage.ByModel)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"b", "a", ""}, []string{models[0].Name, models[1].Name, models[2].Name}, "c is a day too old")
+		for _, by := range []usage.By{usage.ByTool, usage.ByWorkspace} {
+			list, err := u.Totals(ctx, 30, by)
+			require.NoError(t, err)
+			require.Len(t, list, 2, by)
+			assert.Equal(t, usage.Total{Name: list[0].Name, Requests: 4, InputTokens: 400, OutputTokens: 40, CostUSD: 3.75}, list[0])
+		}
+		_, err = u.Totals(ctx, 30, "vendor; DROP TABLE exai_usage")
+		require.ErrorContains(t, err, "expected one of")
+
+		day, err := u.Today(ctx)
+		require.NoError(t, err)
+		assert.Equal(t, usage.Day{Start: usage.StartOfDay(clock(t, s)), SpentUSD: 0.75}, day)
+		assert.Equal(t, "h u chat glm a 100 40 10 4 0.5 1500 ok c /w", one[string](t, s, `SELECT host || ' ' || user_name || ' ' || tool || ' ' ||
+			vendor || ' ' || model || ' ' || input_tokens || ' ' || cached_tokens || ' ' || output_tokens || ' ' || reasoning_tokens || ' ' ||
+			cost_usd || ' ' || duration_ms || ' ' || outcome || ' ' || conversation_id || ' ' || workspace FROM exai_usage WHERE cost_usd = 0.5`))
+		assert.Equal(t, "GLM_TIMEOUT_SECS", one[string](t, s, `SELECT exceeded_limit FROM exai_usage WHERE outcome = 'timeout'`))
+		assert.Contains(t, explain(t, s, `SELECT coalesce(sum(cost_usd), 0) FROM exai_usage WHERE created_at >= $1`, stamp(now())), "exai_usage_created")
+	})
+}
+
+func TestUsageFold(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		u := s.Usage()
+		for _, r := range []usage.Request{asked("a", 1), asked("a", 2), asked("b", 4), asked("c", 8)} {
+			require.NoError(t, u.Record(t.Context(), r))
+		}
+		olden(t, s, "a", usage.KeepDays+1)
+		olden(t, s, "b", usage.KeepDays+7)
+		before, err := u.Totals(t.Context(), 1000, usage.ByDay)
+		require.NoError(t, err)
+
+		again := &Usage{store: s} // as in the next process
+		require.NoError(t, again.Record(t.Context(), asked("d", 0)))
+		assert.EqualValues(t, 2, one[int64](t, s, `SELECT count(*) FROM exai_usage`), "c and d")
+		assert.EqualValues(t, 2, one[int64](t, s, `SELECT count(*) FROM exai_usage_days`))
+		require.NoError(t, again.Record(t.Context(), asked("e", 0)))
+		require.NoError(t, again.Fold(t.Context(), usage.StartOfDay(clock(t, s)).AddDate(0, 0, -usage.KeepDays)))
+		after, err := u.Totals(t.Context(), 1000, usage.ByDay)
+		require.NoError(t, err)
+		assert.Equal(t, before[:2], after[:2], "nothing is lost or counted twice")
+		assert.Equal(t, []float64{4, 3, 8}, []float64{after[0].CostUSD, after[1].CostUSD, after[2].CostUSD})
+		models, err := u.Totals(t.Context(), 1000, usage.ByModel)
+		require.NoError(t, err)
+		assert.Equal(t, usage.Total{Name: "a", Requests: 2, InputTokens: 200, OutputTokens: 20, CostUSD: 3}, models[2])
+	})
+}
+
+func TestReservations(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		u := s.Usage()
+		ctx := t.Context()
+		reserve := func(usd float64) (string, usage.Day, error) {
+			return u.Reserve(ctx, usage.Reservation{AmountUSD: usd, LimitUSD: 1, Request: asked("a", 0)})
+		}
+		first, day, err := reserve(0.5)
+		require.NoError(t, err)
+		assert.Equal(t, []float64{0, 0.5}, []float64{day.SpentUSD, day.ReservedUSD})
+		_, day, err = reserve(0.75)
+		var over *usage.OverBudgetError
+		require.ErrorAs(t, err, &over)
+		assert.Equal(t, []float64{0.5, 0.5, 0.75}, []float64{day.UsedUSD(), over.LeftUSD(), over.AmountUSD})
+		second, _, err := reserve(0.5)
+		require.NoError(t, err, "exactly the limit")
+
+		require.NoError(t, u.Settle(ctx, first, asked("a", 0.25)))
+		day, err = u.Today(ctx)
+		require.NoError(t, err)
+		assert.Equal(t, []float64{0.25, 0.5}, []float64{day.SpentUSD, day.ReservedUSD})
+
+		// Its process is alive for as long as it beats, and dead after that.
+		beat := func(ago time.Duration) {
+			raw(t, s, `UPDATE exai_usage_reservations SET heartbeat_at = $1`, stamp(clock(t, s).Add(-ago)))
+		}
+		beat(usage.HeartbeatLost + time.Second)
+		require.NoError(t, u.Beat(ctx, nil))
+		require.NoError(t, u.Beat(ctx, []string{second}))
+		day, err = u.Today(ctx)
+		require.NoError(t, err)
+		assert.Equal(t, 0.5, day.ReservedUSD)
+		for _, ago := range []time.Duration{usage.HeartbeatLost + time.Second, -time.Hour} {
+			beat(ago)
+			day, err = u.Today(ctx)
+			require.NoError(t, err)
+			assert.Equal(t, []float64{0.75, 0}, []float64{day.SpentUSD, day.ReservedUSD}, "what is lost counts as spent")
+		}
+		assert.Equal(t, usage.OutcomeLost, one[string](t, s, `SELECT outcome FROM exai_usage WHERE id = $1`, second))
+
+		// A process that was only late says after all what it came to.
+		require.NoError(t, u.Settle(ctx, second, asked("a", 0.125)))
+		day, err = u.Today(ctx)
+		require.NoError(t, err)
+		assert.Equal(t, 0.375, day.UsedUSD())
+		assert.EqualValues(t, 2, one[int64](t, s, `SELECT count(*) FROM exai_usage`))
+
+		// Yesterday's spending, and a request that began yesterday, do not count today.
+		late, _, err := reserve(0.5)
+		require.NoError(t, err)
+		raw(t, s, `UPDATE exai_usage_reservations SET created_at = $1`, stamp(clock(t, s).AddDate(0, 0, -1)))
+		require.NoError(t, u.Settle(ctx, late, asked("a", 0.5)))
+		olden(t, s, "a", 1)
+		_, day, err = reserve(1)
+		require.NoError(t, err)
+		assert.Equal(t, 1.0, day.UsedUSD())
+		assert.Equal(t, day.Start.Add(24*time.Hour), day.Resets())
+	})
+}
+
+// Several processes with several requests each never spend more than the limit together, but for the part by which single
+// requests cost more than was reserved for them.
+func TestReservationsOfProcesses(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, c config.Conversations) {
+		const limit, reserved, most = 1.0, 0.01, 0.012
+		var g errgroup.Group
+		var mu sync.Mutex
+		sent := 0
+		for p := range 2 {
+			w := workOn(c)
+			w.Name, w.BudgetUSD = fmt.Sprint(p), limit
+			cmd, out := spawn(t, w)
+			g.Go(func() error {
+				text, err := io.ReadAll(out)
+				n := 0
+				_, scanErr := fmt.Sscanf(string(text), "sent %d", &n)
+				mu.Lock()
+				sent += n
+				mu.Unlock()
+				return errors.Join(err, scanErr, cmd.Wait())
+			})
+		}
+		require.NoError(t, g.Wait())
+		s := open(t, c)
+		day, err := s.Usage().Today(t.Context())
+		require.NoError(t, err)
+		assert.Zero(t, day.ReservedUSD)
+		assert.LessOrEqual(t, day.SpentUSD, limit+8*(most-reserved), "at most what the requests under way had too little reserved")
+		assert.Greater(t, day.SpentUSD, limit-reserved-1e-9, "the budget is used up")
+		assert.EqualValues(t, sent, one[int64](t, s, `SELECT count(*) FROM exai_usage`))
+	})
+}
+
+// spend makes requests of random cost until the budget is used up, four at a time, and says how many it made.
+func spend(ctx context.Context, s *Store, limit float64) error {
+	var g errgroup.Group
+	var mu sync.Mutex
+	sent := 0
+	for range 4 {
+		g.Go(func() error {
+			for {
+				id, _, err := s.Usage().Reserve(ctx, usage.Reservation{AmountUSD: 0.01, LimitUSD: limit})
+				var over *usage.OverBudgetError
+				if errors.As(err, &over) {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				sent++
+				mu.Unlock()
+				if err := s.Usage().Settle(ctx, id, usage.Request{CostUSD: 0.006 + 0.006*rand.Float64()}); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	err := g.Wait()
+	fmt.Println("sent", sent)
+	return err
+}
+
+// BenchmarkReserve reserves and settles one request on a day of 1,000.
+func BenchmarkReserve(b *testing.B) {
+	for _, c := range backends {
+		b.Run(c.name, func(b *testing.B) {
+			s := open(b, c.fresh(b))
+			for range 1000 {
+				require.NoError(b, s.Usage().Record(b.Context(), asked("a", 0.001)))
+			}
+			for b.Loop() {
+				id, _, err := s.Usage().Reserve(b.Context(), usage.Reservation{AmountUSD: 0.01, LimitUSD: 1e6})
+				require.NoError(b, err)
+				require.NoError(b, s.Usage().Settle(b.Context(), id, asked("a", 0.001)))
+			}
+		})
+	}
+}

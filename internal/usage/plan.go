@@ -1,0 +1,133 @@
+package usage
+
+import (
+	"math"
+	"sync"
+)
+
+// Price is in USD per million tokens.
+type Price struct {
+	Input  float64
+	Output float64
+}
+
+// MostExpensive is the price that an unknown one counts as: the highest of each kind.
+func MostExpensive(known []Price) (p Price) {
+	for _, k := range known {
+		p.Input, p.Output = max(p.Input, k.Input), max(p.Output, k.Output)
+	}
+	return p
+}
+
+// Plan is what is known of a request before it is sent.
+type Plan struct {
+	InputTokens int // estimated
+	OutputCap   int // the most that the model may write, thinking included
+	Thinks      bool
+	Price       Price // at list price, without cache; zero for what costs nothing
+}
+
+// Output tokens that a reservation covers, and the lowest cap that a request may be lowered to: a model that thinks writes
+// nothing readable with less.
+const (
+	reservedOutput         = 4096
+	reservedOutputThinking = 8192
+	minOutput              = 1024
+	minOutputThinking      = 8192
+)
+
+// ReserveUSD is what is reserved for the request: its input, and the part of its output cap that answers usually need.
+func (p Plan) ReserveUSD() float64 { return p.cost(min(p.OutputCap, p.reservedOutput())) }
+
+func (p Plan) reservedOutput() int {
+	if p.Thinks {
+		return reservedOutputThinking
+	}
+	return reservedOutput
+}
+
+func (p Plan) minOutput() int {
+	if p.Thinks {
+		return min(p.OutputCap, minOutputThinking)
+	}
+	return min(p.OutputCap, minOutput)
+}
+
+func (p Plan) cost(output int) float64 {
+	return (float64(p.InputTokens)*p.Price.Input + float64(output)*p.Price.Output) / 1e6
+}
+
+// Fit lowers the output cap to what an amount pays for. ok is false when too little would be left to answer with.
+func (p Plan) Fit(leftUSD float64) (fitted Plan, ok bool) {
+	if p.ReserveUSD() <= leftUSD {
+		return p, true
+	}
+	perToken := p.Price.Output / 1e6
+	if perToken <= 0 {
+		return p, false // the input alone is too much
+	}
+	affordable := math.Floor((leftUSD-p.cost(0))/perToken + 1e-6) // a whole number may come out a hair below
+	if affordable < float64(p.minOutput()) {
+		return p, false
+	}
+	p.OutputCap = min(p.OutputCap, int(affordable))
+	return p, true
+}
+
+// warnShare is the part of a limit from which on a note says how much is used.
+const warnShare = 0.8
+
+// NearLimit reports whether so much of a limit is used that people should know. No limit is never near.
+func NearLimit(usedUSD, limitUSD float64) bool {
+	return limitUSD > 0 && usedUSD >= warnShare*limitUSD
+}
+
+// CallBudget holds MAX_COST_PER_CALL_USD over the requests of one tool call. It is safe for concurrent use. A nil CallBudget
+// has no limit.
+type CallBudget struct {
+	mu       sync.Mutex
+	limitUSD float64
+	usedUSD  float64 // spent, and reserved by requests under way
+}
+
+// NewCallBudget returns the budget of one tool call, nil for a limit of 0.
+func NewCallBudget(limitUSD float64) *CallBudget {
+	if limitUSD <= 0 {
+		return nil
+	}
+	return &CallBudget{limitUSD: limitUSD}
+}
+
+// Reserve takes a request's amount from the budget, with its output cap lowered to what fits. ok is false when it does not
+// fit: a first request then fails, a later one is left out.
+func (c *CallBudget) Reserve(p Plan) (fitted Plan, ok bool) {
+	if c == nil {
+		return p, true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if fitted, ok = p.Fit(c.limitUSD - c.usedUSD); ok {
+		c.usedUSD += fitted.ReserveUSD()
+	}
+	return fitted, ok
+}
+
+// Settle puts what a request cost in place of what Reserve took for it.
+func (c *CallBudget) Settle(p Plan, costUSD float64) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.usedUSD += costUSD - p.ReserveUSD()
+}
+
+// UsedUSD is what the call's requests have cost and reserved.
+func (c *CallBudget) UsedUSD() float64 {
+	if c == nil {
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.usedUSD
+}

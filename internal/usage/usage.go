@@ -1,0 +1,139 @@
+// Package usage is the vocabulary of what requests to vendors cost, and of budgets: a Request is one row of exai_usage, a
+// Store keeps them for all processes, and a Meter is what calls use, as a gate before each request and an observer after it.
+package usage
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Request is one request to a vendor that has ended: one row of exai_usage.
+type Request struct {
+	ID              string    // uuid; given by the Store when empty
+	CreatedAt       time.Time // by the Store's clock, which gives it
+	Host            string
+	User            string
+	Tool            string
+	Vendor          string
+	Model           string
+	InputTokens     int
+	CachedTokens    int // of InputTokens
+	OutputTokens    int
+	ReasoningTokens int // of OutputTokens
+	CostUSD         float64
+	Duration        time.Duration
+	Outcome         string // "ok", or the kind of the failure
+	ExceededLimit   string // the variable of the limit that ended it; "" for none
+	ConversationID  string
+	Workspace       string
+}
+
+// Outcomes that the Store itself writes. Others are the kinds of failures.
+const (
+	OutcomeOK   = "ok"
+	OutcomeLost = "lost" // its process died before it said what the request came to; CostUSD is what was reserved
+)
+
+// Reservation is what a request is allowed to cost before it is sent.
+type Reservation struct {
+	ID        string  // uuid; given by the Store
+	AmountUSD float64 // held until Settle, or counted as spent when the process dies
+	LimitUSD  float64 // of the day, for all processes of the Store
+	Request   Request // whose it is: who asks, which tool, vendor and model
+}
+
+// Day is how much of a UTC day's budget is used, by the Store's clock.
+type Day struct {
+	Start       time.Time // midnight UTC
+	SpentUSD    float64   // of requests that have ended
+	ReservedUSD float64   // of requests under way
+}
+
+// UsedUSD is what counts against the day's limit.
+func (d Day) UsedUSD() float64 { return d.SpentUSD + d.ReservedUSD }
+
+// Resets is when the next day begins.
+func (d Day) Resets() time.Time { return d.Start.AddDate(0, 0, 1) }
+
+// By is what totals are grouped by.
+type By string
+
+// The groups of totals.
+const (
+	ByDay       By = "day"
+	ByModel     By = "model"
+	ByTool      By = "tool"
+	ByWorkspace By = "workspace"
+)
+
+// Groups lists every By.
+func Groups() []By { return []By{ByDay, ByModel, ByTool, ByWorkspace} }
+
+// Valid reports whether it is one of the groups.
+func (b By) Valid() bool { return slices.Contains(Groups(), b) }
+
+// Total is what the requests of one group took.
+type Total struct {
+	Name         string // the day (YYYY-MM-DD), model, tool or workspace; "" where that is not known
+	Requests     int
+	InputTokens  int
+	OutputTokens int
+	CostUSD      float64
+}
+
+// Sum adds totals up.
+func Sum(list []Total) (sum Total) {
+	for _, t := range list {
+		sum.Requests += t.Requests
+		sum.InputTokens += t.InputTokens
+		sum.OutputTokens += t.OutputTokens
+		sum.CostUSD += t.CostUSD
+	}
+	return sum
+}
+
+const (
+	// KeepDays is how long single requests are kept. Older ones are folded into one row for each day, vendor, model, tool
+	// and workspace.
+	KeepDays = 400
+	// HeartbeatLost is how long after its last heartbeat the process of a reservation counts as dead.
+	HeartbeatLost = 10 * time.Second
+	// BeatEvery is how often a process says that its reservations are alive.
+	BeatEvery = 2 * time.Second
+)
+
+// Store keeps usage. Implementations are safe for concurrent use, also by several processes on one database; times and days
+// are those of the Store's clock, and every method gives up when ctx ends.
+type Store interface {
+	// Record stores a request that had no reservation.
+	Record(ctx context.Context, r Request) error
+	// Reserve holds an amount of today's budget until Settle and returns the reservation's id with the day as it is then. It
+	// is ErrOverBudget, with the day, when the amount does not fit below the limit together with what all processes have
+	// spent and reserved today.
+	Reserve(ctx context.Context, r Reservation) (id string, day Day, err error)
+	// Settle ends a reservation and stores what the request came to, also when the reservation counts as lost meanwhile.
+	Settle(ctx context.Context, id string, r Request) error
+	// Beat says that the process of these reservations is alive.
+	Beat(ctx context.Context, ids []string) error
+	// Today returns how much of today is used. Reservations of dead processes count as spent.
+	Today(ctx context.Context) (Day, error)
+	// Totals sums up the last days, today included, by a group: days in order, the others by falling cost.
+	Totals(ctx context.Context, days int, by By) ([]Total, error)
+}
+
+// OverBudgetError is the refusal of a reservation.
+type OverBudgetError struct {
+	Day       Day
+	LimitUSD  float64
+	AmountUSD float64 // that was asked for
+}
+
+// Error says how much is left.
+func (e *OverBudgetError) Error() string {
+	return fmt.Sprintf("reserve %.4f USD: only %.4f USD of the day's %.2f USD are left", e.AmountUSD, e.LeftUSD(), e.LimitUSD)
+}
+
+// LeftUSD is how much would have been granted.
+func (e *OverBudgetError) LeftUSD() float64 { return max(e.LimitUSD-e.Day.UsedUSD(), 0) }

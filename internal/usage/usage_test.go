@@ -1,0 +1,221 @@
+package usage
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestPlan(t *testing.T) {
+	price := Price{Input: 1, Output: 10} // USD per million tokens
+	for _, c := range []struct {
+		name    string
+		plan    Plan
+		left    float64
+		reserve float64
+		cap     int // 0: it does not fit
+	}{
+		{"a small cap", Plan{InputTokens: 1000, OutputCap: 2000, Price: price}, 1, 0.021, 2000},
+		{"the part that answers need", Plan{InputTokens: 1000, OutputCap: 8192, Price: price}, 1, 0.001 + 0.04096, 8192},
+		{"exactly what is left", Plan{InputTokens: 1000, OutputCap: 4096, Price: price}, 0.001 + 0.04096, 0.001 + 0.04096, 4096},
+		{"thinking", Plan{OutputCap: 32768, Thinks: true, Price: price}, 1, 0.08192, 32768},
+		{"lowered", Plan{InputTokens: 1000, OutputCap: 8192, Price: price}, 0.021, 0.04196, 2000},
+		{"lowered to the least", Plan{InputTokens: 1000, OutputCap: 8192, Price: price}, 0.001 + 0.010241, 0.04196, 1024},
+		{"less than the least", Plan{InputTokens: 1000, OutputCap: 8192, Price: price}, 0.001 + 0.010239, 0.04196, 0},
+		{"a cap below the least is kept whole", Plan{InputTokens: 1000, OutputCap: 500, Price: price}, 0.005, 0.006, 0},
+		{"thinking is not lowered", Plan{OutputCap: 32768, Thinks: true, Price: price}, 0.0819, 0.08192, 0},
+		{"nothing left", Plan{InputTokens: 1, OutputCap: 8192, Price: price}, 0, 0.040961, 0},
+		{"the input alone", Plan{InputTokens: 1_000_000, OutputCap: 10, Price: Price{Input: 1}}, 0.5, 1, 0},
+		{"free", Plan{InputTokens: 1_000_000, OutputCap: 8192}, 0, 0, 8192},
+	} {
+		assert.InDelta(t, c.reserve, c.plan.ReserveUSD(), 1e-12, c.name)
+		fitted, ok := c.plan.Fit(c.left)
+		assert.Equal(t, c.cap > 0, ok, c.name)
+		if ok {
+			assert.Equal(t, c.cap, fitted.OutputCap, c.name)
+			assert.LessOrEqual(t, fitted.ReserveUSD(), c.left+1e-12, c.name)
+		}
+	}
+	assert.Equal(t, Price{Input: 3, Output: 9}, MostExpensive([]Price{{1, 9}, {3, 2}}))
+	assert.Zero(t, MostExpensive(nil))
+	for used, want := range map[float64]bool{0: false, 0.79: false, 0.8: true, 2: true} {
+		assert.Equal(t, want, NearLimit(used, 1), used)
+	}
+	assert.False(t, NearLimit(5, 0), "no limit")
+}
+
+func TestCallBudget(t *testing.T) {
+	var none *CallBudget
+	p := Plan{OutputCap: 1000, Price: Price{Output: 1000}} // 1 USD
+	_, ok := none.Reserve(p)
+	assert.True(t, ok)
+	none.Settle(p, 1)
+	assert.Zero(t, none.UsedUSD())
+	assert.Nil(t, NewCallBudget(0))
+
+	c := NewCallBudget(2)
+	_, ok = c.Reserve(p)
+	assert.True(t, ok)
+	c.Settle(p, 0.5)
+	assert.Equal(t, 0.5, c.UsedUSD())
+	_, ok = c.Reserve(p)
+	assert.True(t, ok)
+	_, ok = c.Reserve(p)
+	assert.False(t, ok, "one is under way and 0.5 USD are left")
+	assert.Equal(t, 1.5, c.UsedUSD())
+}
+
+func TestTotals(t *testing.T) {
+	list := []Total{{Name: "b", Requests: 1, InputTokens: 2, OutputTokens: 3, CostUSD: 1}, {Name: "a", Requests: 4, CostUSD: 1}, {Name: "c", CostUSD: 5}}
+	assert.Equal(t, Total{Requests: 5, InputTokens: 2, OutputTokens: 3, CostUSD: 7}, Sum(list))
+	names := func(by By) (out string) {
+		SortTotals(list, by)
+		for _, t := range list {
+			out += t.Name
+		}
+		return out
+	}
+	assert.Equal(t, "cab", names(ByModel))
+	assert.Equal(t, "abc", names(ByDay))
+	assert.True(t, ByTool.Valid())
+	assert.False(t, By("vendor").Valid())
+}
+
+func TestLocal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // it begins at midnight UTC
+		l, ctx := NewLocal(), t.Context()
+		require.NoError(t, l.Record(ctx, Request{Model: "a", CostUSD: 0.25}))
+		time.Sleep(24 * time.Hour)
+		require.NoError(t, l.Record(ctx, Request{Model: "b", CostUSD: 0.5, InputTokens: 7}))
+		id, day, err := l.Reserve(ctx, Reservation{AmountUSD: 0.5, LimitUSD: 1})
+		require.NoError(t, err)
+		assert.Equal(t, Day{Start: time.Now().UTC(), SpentUSD: 0.5, ReservedUSD: 0.5}, day)
+		_, _, err = l.Reserve(ctx, Reservation{AmountUSD: 0.01, LimitUSD: 1})
+		var over *OverBudgetError
+		require.ErrorAs(t, err, &over)
+		assert.Zero(t, over.LeftUSD())
+		assert.EqualError(t, err, "reserve 0.0100 USD: only 0.0000 USD of the day's 1.00 USD are left")
+		require.NoError(t, l.Settle(ctx, id, Request{Model: "a", CostUSD: 0.125}))
+		day, err = l.Today(ctx)
+		require.NoError(t, err)
+		assert.Equal(t, 0.625, day.UsedUSD())
+		one, err := l.Totals(ctx, 1, ByModel)
+		require.NoError(t, err)
+		assert.Equal(t, []Total{{Name: "b", Requests: 1, InputTokens: 7, CostUSD: 0.5}, {Name: "a", Requests: 1, CostUSD: 0.125}}, one)
+		two, err := l.Totals(ctx, 2, ByDay)
+		require.NoError(t, err)
+		assert.Equal(t, []Total{{Name: "2000-01-01", Requests: 1, CostUSD: 0.25}, {Name: "2000-01-02", Requests: 2, InputTokens: 7, CostUSD: 0.625}}, two)
+		time.Sleep((KeepDays + 1) * 24 * time.Hour)
+		require.NoError(t, l.Record(ctx, Request{}))
+		assert.Len(t, l.requests, 1, "old ones are forgotten")
+	})
+}
+
+// spy is a Local that counts heartbeats and can fail.
+type spy struct {
+	*Local
+	beats  [][]string
+	broken error
+}
+
+func (s *spy) Beat(_ context.Context, ids []string) error {
+	s.beats = append(s.beats, ids)
+	return nil
+}
+
+func (s *spy) Record(ctx context.Context, r Request) error {
+	return errors.Join(s.broken, s.Local.Record(ctx, r))
+}
+
+func (s *spy) Reserve(ctx context.Context, r Reservation) (string, Day, error) {
+	if s.broken != nil {
+		return "", Day{}, s.broken
+	}
+	return s.Local.Reserve(ctx, r)
+}
+
+func TestMeter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, ctx := &spy{Local: NewLocal()}, t.Context()
+		var failed []error
+		m := NewMeter(Options{
+			Store: func(context.Context) (Store, error) { return s, nil }, DayLimitUSD: 1, Host: "h", User: "u",
+			Failed: func(err error) { failed = append(failed, err) },
+		})
+		defer m.Close()
+		plan := Plan{InputTokens: 100_000, OutputCap: 8000, Price: Price{Input: 4, Output: 10}} // 0.4 + 0.04096 USD
+		g, err := m.Gate(ctx, Request{Tool: "chat"}, plan)
+		require.NoError(t, err)
+		assert.Equal(t, 8000, g.OutputCap)
+		assert.Empty(t, g.Note)
+		second, err := m.Gate(ctx, Request{Tool: "chat"}, plan)
+		require.NoError(t, err)
+		assert.Equal(t, "0.88 of MAX_COST_PER_DAY_USD=1 are used or reserved.", second.Note)
+		_, err = m.Gate(ctx, Request{Tool: "chat"}, plan)
+		var over *OverBudgetError
+		require.ErrorAs(t, err, &over)
+		small := Plan{InputTokens: 20_000, OutputCap: 8000, Price: plan.Price} // 0.08 + 0.04096 USD where 0.11808 are left
+		third, err := m.Gate(ctx, Request{Tool: "chat"}, small)
+		require.NoError(t, err)
+		assert.Equal(t, 3808, third.OutputCap)
+		assert.Contains(t, third.Note, "limited to 3808 tokens")
+
+		time.Sleep(3 * BeatEvery)
+		synctest.Wait()
+		require.NotEmpty(t, s.beats)
+		assert.Len(t, s.beats[0], 3)
+		for _, g := range []*Grant{g, second, third} {
+			g.Settle(ctx, Request{Tool: "chat", CostUSD: 0.1})
+		}
+		n := len(s.beats)
+		time.Sleep(3 * BeatEvery)
+		synctest.Wait()
+		assert.Len(t, s.beats, n, "nothing is under way")
+		assert.Equal(t, "h", s.requests[0].Host)
+		assert.Equal(t, "u", s.requests[0].User)
+		day, err := s.Today(ctx)
+		require.NoError(t, err)
+		assert.InDelta(t, 0.3, day.UsedUSD(), 1e-9)
+
+		// What costs nothing needs no budget; what asks no gate is stored too.
+		free, err := m.Gate(ctx, Request{}, Plan{InputTokens: 1 << 30, OutputCap: 5})
+		require.NoError(t, err)
+		free.Settle(ctx, Request{Tool: "local"})
+		m.Record(ctx, Request{Tool: "models"})
+		assert.Equal(t, []string{"local", "models"}, []string{s.requests[3].Tool, s.requests[4].Tool})
+		assert.Empty(t, failed)
+
+		// Without the store, the process counts for itself.
+		s.broken = errors.New("disk full")
+		alone, err := m.Gate(ctx, Request{}, plan)
+		require.NoError(t, err)
+		assert.Contains(t, alone.Note, "counts this process alone")
+		alone.Settle(ctx, Request{CostUSD: 0.9})
+		require.Len(t, failed, 1)
+		_, err = m.Gate(ctx, Request{}, plan)
+		require.ErrorAs(t, err, &over)
+		m.Record(ctx, Request{CostUSD: 0.05})
+		local, err := m.local.Today(ctx)
+		require.NoError(t, err)
+		assert.InDelta(t, 0.95, local.UsedUSD(), 1e-9)
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		_, err = m.Gate(ended, Request{}, plan)
+		require.ErrorIs(t, err, s.broken, "a call that has ended is not counted alone")
+	})
+}
+
+// A limit of none asks no store.
+func TestMeterWithoutLimit(t *testing.T) {
+	m := NewMeter(Options{Store: func(context.Context) (Store, error) { return nil, errors.New("none") }})
+	defer m.Close()
+	g, err := m.Gate(t.Context(), Request{}, Plan{InputTokens: 1 << 30, OutputCap: 77, Price: Price{Input: 1}})
+	require.NoError(t, err)
+	assert.Equal(t, 77, g.OutputCap)
+	g.Settle(t.Context(), Request{})
+}
