@@ -15,7 +15,7 @@ type consensusInput struct {
 	RelevantFiles     []string         `json:"relevant_files,omitempty"`
 	Images            []string         `json:"images,omitempty"`
 	Model             string           `json:"model,omitempty"`
-	Models            []consensusModel `json:"models,omitempty" text:"model" jsonschema:"Who is asked; omitted: two, of different vendors."`
+	Models            []consensusModel `json:"models,omitempty" text:"model" split:"commas" jsonschema:"Who is asked; omitted: two, of different vendors."`
 	CurrentModelIndex int              `json:"current_model_index,omitempty" minimum:"0"`
 	ModelResponses    []map[string]any `json:"model_responses,omitempty"`
 }

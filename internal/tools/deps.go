@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -42,8 +43,22 @@ type Version struct {
 
 // Dispatcher returns the one entrance to these tools.
 func (d *Deps) Dispatcher(shown []tool.Tool) *tool.Dispatcher {
-	return tool.NewDispatcher(tool.Options{Config: d.Config, Activity: d.Activity, Log: d.Log}, shown)
+	return tool.NewDispatcher(tool.Options{Config: d.Config, Activity: d.Activity, Log: d.Log, FileExists: d.fileExists}, shown)
 }
+
+// fileExists reports whether a text names a file, no folder, that may be read. Looking takes a short time at most.
+func (d *Deps) fileExists(ctx context.Context, name string) bool {
+	if d.Workspace == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, fileLook)
+	defer cancel()
+	refs, problems := d.Workspace.Resolve(ctx, []string{name})
+	return len(problems) == 0 && len(refs) > 0 && !refs[0].IsFolder()
+}
+
+// fileLook is what looking at an unknown argument may take.
+const fileLook = 500 * time.Millisecond
 
 func (d *Deps) log() *zap.Logger {
 	if d.Log != nil {

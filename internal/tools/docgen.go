@@ -36,7 +36,8 @@ func docgen(d *Deps) tool.Tool {
 }
 
 var docgenSpec = workflow.Spec{
-	Tool: "docgen",
+	Collects: true,
+	Tool:     "docgen",
 	Statuses: workflow.Statuses{
 		Pause: "pause_for_documentation_analysis", Complete: "documentation_analysis_complete",
 		Final: "documentation_analysis_complete", Skipped: "skipped_due_to_complete_analysis",

@@ -30,6 +30,7 @@ func planner(d *Deps) tool.Tool {
 }
 
 var plannerSpec = workflow.Spec{
+	Collects: true,
 	Tool:     "planner",
 	Statuses: workflow.Statuses{Pause: "pause_for_planning", Complete: "planning_complete"},
 	Keys:     workflow.Keys{Status: "planner_status", Flags: []string{"planner_complete", "planning_complete"}, Required: "planner_required"},

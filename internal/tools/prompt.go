@@ -44,8 +44,11 @@ func NewPrompts(d *Deps, shown []tool.Tool) *Prompts {
 	return &Prompts{deps: d, tools: shown, redactor: activity.NewRedactor(d.Config.Secrets()...)}
 }
 
-// agentsOwn are the required parameters of workflows that the agent keeps count of itself.
-var agentsOwn = [...]string{"step_number", "total_steps", "next_step_required", "findings"}
+// findingsArgument is what the agent, and not the person, fills in; findingsPlaceholder stands for it in the call.
+const (
+	findingsArgument    = "findings"
+	findingsPlaceholder = "(what you found so far)"
+)
 
 // modelOnly are parameters that some tools take because the original's did, and that mean nothing where no model is asked.
 var modelOnly = [...]string{"model", "thinking_mode", "files"}
@@ -104,14 +107,14 @@ func argumentWords() map[string]string {
 	return about
 }
 
-// asked are the parameters that a person is asked for: the required ones that the agent can't fill, then those that are
-// spoken of in words/prompt.md. Whatever else the tool takes is taken, too, when a client sends it.
+// asked returns the parameters that a person is asked for: the required ones, then those with a line in words/prompt.md.
+// Whatever else the tool takes is accepted, too, when a client sends it.
 func asked(t tool.Tool, about map[string]string) []PromptArgument {
 	var required, optional []PromptArgument
 	for _, p := range t.Params() {
 		text, spoken := about[p.Name]
 		switch {
-		case p.Required && !slices.Contains(agentsOwn[:], p.Name) && (p.Default == nil || spoken):
+		case p.Required && (p.Default == nil || spoken):
 			required = append(required, PromptArgument{Name: p.Name, Description: text, Required: true})
 		case !spoken, p.Name == "model" && t.Has("models"), !t.Annotations.OpenWorld && slices.Contains(modelOnly[:], p.Name):
 		default:
@@ -172,7 +175,10 @@ func (p *Prompts) call(t tool.Tool, given map[string]string) (string, error) {
 		return own.Render("picked", data)
 	}
 	section := "call"
-	if isWorkflow(t) {
+	switch {
+	case isWorkflow(t) && data.Expert:
+		section = "expert"
+	case isWorkflow(t):
 		section = "workflow"
 	}
 	w, err := words.For("prompt")
@@ -182,8 +188,7 @@ func (p *Prompts) call(t tool.Tool, given map[string]string) (string, error) {
 	return w.Render(section, data)
 }
 
-// filledIn makes a call's arguments of what a person gave as texts, read as leniently as the tool reads its own, and of the
-// step that a workflow begins with.
+// filledIn makes a call's arguments of what a person gave as texts, read as leniently as the tool reads its own.
 func filledIn(t tool.Tool, given map[string]string) (*Object, error) {
 	args := &Object{}
 	var missing, faults []string
@@ -192,8 +197,8 @@ func filledIn(t tool.Tool, given map[string]string) (*Object, error) {
 		if strings.TrimSpace(text) == "" {
 			switch {
 			case !p.Required:
-			case slices.Contains(agentsOwn[:], p.Name):
-				args.Set(p.Name, beginning(t, p.Name))
+			case p.Name == findingsArgument:
+				args.Set(p.Name, findingsPlaceholder)
 			case p.Default == nil || p.Name == "prompt":
 				missing = append(missing, p.Name)
 			}
@@ -213,20 +218,6 @@ func filledIn(t tool.Tool, given map[string]string) (*Object, error) {
 		return nil, reply.Refuse("Fill in the prompt's arguments again.", "%s.", strings.Join(faults, "; "))
 	}
 	return args, nil
-}
-
-// begin is what the agent's own arguments are in a first step. A consensus has but one.
-func beginning(t tool.Tool, name string) any {
-	single := t.Has("models")
-	switch {
-	case name == "step_number", name == "total_steps" && single:
-		return 1
-	case name == "total_steps":
-		return 3
-	case name == "next_step_required":
-		return !single
-	}
-	return "(what you found so far)"
 }
 
 // jsonBlock is an object as a block of code, which nothing inside can end.

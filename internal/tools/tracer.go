@@ -32,6 +32,7 @@ func tracer(d *Deps) tool.Tool {
 }
 
 var tracerSpec = workflow.Spec{
+	Collects: true,
 	Tool:     "tracer",
 	Statuses: workflow.Statuses{Pause: "pause_for_tracing", Complete: "tracing_complete"},
 	Keys:     workflow.Keys{Status: "tracer_status", Flags: []string{"tracer_complete", "tracing_complete"}, Required: "tracer_required"},
@@ -56,8 +57,8 @@ func modeChoice(l workflow.Local, in tracerInput) (func(id string) *Object, erro
 	w, err := l.Words("mode", "ask")
 	return func(id string) *Object {
 		next := l.Next(id)
-		next.Arguments.Set("step", in.Step).Set("step_number", 1).Set("total_steps", in.TotalSteps).
-			Set("next_step_required", in.NextStepRequired).Set("trace_mode", "precision")
+		next.Arguments.Set("step", in.Step).Set("step_number", 1).Set("total_steps", l.Step.TotalSteps).
+			Set("next_step_required", l.Step.Continues()).Set("trace_mode", "precision")
 		return l.Pause(l.Reply("mode_selection_required", id).Set("mode_selection_required", true), id, next, w)
 	}, err
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-// coercer brings values into the form that a type takes, where that leaves no doubt, and says what it did.
+// coercer converts values to the form that a type takes, where that leaves no doubt, and notes what it did.
 type coercer struct {
 	notes  []string
 	faults []string
@@ -37,7 +37,7 @@ func (c *coercer) failed(name string) bool {
 	})
 }
 
-// value brings one value into a type's form. It is false when the value counts as omitted, or has a fault that was noted.
+// value converts one value to a type's form. It is false when the value counts as omitted, or has a fault that was noted.
 // name is the argument's, as faults and notes speak of it.
 func (c *coercer) value(v any, t reflect.Type, r rules, name string) (any, bool) {
 	for t.Kind() == reflect.Pointer {
@@ -271,7 +271,12 @@ func (c *coercer) list(v any, item reflect.Type, r rules, name string) (any, boo
 	}
 	if !ok {
 		items = []any{v}
-		c.note("%s: took one item as a list.", name)
+		if text, isText := v.(string); isText && r.commas && strings.Contains(text, ",") {
+			items = splitCommas(text)
+			c.note("%s: took the text as a list of %d.", name, len(items))
+		} else {
+			c.note("%s: took one item as a list.", name)
+		}
 	}
 	coerced := make([]any, 0, len(items))
 	for i, one := range items {
@@ -290,6 +295,16 @@ func (c *coercer) list(v any, item reflect.Type, r rules, name string) (any, boo
 		}
 	}
 	return coerced, !c.failed(name)
+}
+
+func splitCommas(text string) []any {
+	var items []any
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
 }
 
 // object takes an object, also as JSON in a string. Keys that a struct does not have are left out: the original took them.
@@ -328,7 +343,7 @@ func (c *coercer) object(v any, t reflect.Type, name string) (any, bool) {
 		case c.failed(at):
 		case p.fill != nil:
 			clean[p.name] = p.fill
-		case p.required:
+		case p.required():
 			c.fail(at, "%s is missing", at)
 		}
 	}

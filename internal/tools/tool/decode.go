@@ -21,18 +21,20 @@ type decoded struct {
 }
 
 // decode reads arguments into in, a pointer to the shape's struct. It is strict about what is meant and lenient about how
-// it is written: slips that leave no doubt are mended, with a note; all faults are reported at once.
-func (s *shape) decode(args json.RawMessage, in any) (*decoded, error) {
+// it is written: slips that leave no doubt are coerced, with a note; all faults are reported at once. exists, which may be
+// nil, reports whether a text names a file that may be read.
+func (s *shape) decode(args json.RawMessage, in any, exists func(string) bool) (*decoded, error) {
 	object, err := arguments(args)
 	if err != nil {
 		return nil, err
 	}
 	c := &coercer{}
+	s.rename(object, c)
 	clean := make(map[string]any, len(object))
-	var absent, missing []string // required ones: not given, and not to be filled either
+	var missing []string // required ones
 	for _, p := range s.params {
 		value, given := object[p.name]
-		if given && value != nil {
+		if given && value != nil && !p.blank(value) {
 			if value, given = c.value(value, p.typ, p.rules, p.name); given {
 				clean[p.name] = value
 				continue
@@ -42,15 +44,14 @@ func (s *shape) decode(args json.RawMessage, in any) (*decoded, error) {
 		case c.failed(p.name):
 		case p.fill != nil:
 			clean[p.name] = p.fill
-			if p.required {
-				absent = append(absent, p.name)
+			if p.expected {
 				c.note("%s was missing: took %s.", p.name, p.fill)
 			}
-		case p.required:
-			absent, missing = append(absent, p.name), append(missing, p.name)
+		case p.required():
+			missing = append(missing, p.name)
 		}
 	}
-	if err := s.unknown(object, absent, c); err != nil {
+	if err := s.unknown(object, missing, exists, c); err != nil {
 		return nil, err
 	}
 	if len(missing) > 0 {
@@ -93,7 +94,7 @@ func arguments(args json.RawMessage) (map[string]any, error) {
 	case map[string]any:
 		return object, nil
 	}
-	return nil, reply.Refuse(hint, "The arguments are no JSON object but %s.", reply.Quote(value))
+	return nil, reply.Refuse(hint, "The arguments must be a JSON object, not %s.", reply.Quote(value))
 }
 
 // parse reads one JSON value and nothing after it.
@@ -111,12 +112,13 @@ func parse(text string) (any, error) {
 }
 
 // unknown judges arguments that the tool does not have. One that looks like a typing error is refused, and so is any when
-// something required is missing, which it may have been meant for. The others are ignored: some hosts add their own.
-func (s *shape) unknown(object map[string]any, absent []string, c *coercer) error {
+// something required is missing, which it may have been meant for, or one that names a file where none was named. The others
+// are ignored: some hosts add their own.
+func (s *shape) unknown(object map[string]any, missing []string, exists func(string) bool, c *coercer) error {
 	var strange, ignored []string
 	suggestions := map[string]string{}
 	for name := range object {
-		if slices.ContainsFunc(s.params, func(p param) bool { return p.name == name }) {
+		if s.has(name) {
 			continue
 		}
 		near := typo.Nearest(name, s.names())
@@ -126,7 +128,7 @@ func (s *shape) unknown(object map[string]any, absent []string, c *coercer) erro
 		case len(near) > 0:
 			suggestions[name] = near[0]
 			strange = append(strange, name)
-		case len(absent) > 0:
+		case len(missing) > 0:
 			strange = append(strange, name)
 		default:
 			ignored = append(ignored, name)
@@ -134,22 +136,31 @@ func (s *shape) unknown(object map[string]any, absent []string, c *coercer) erro
 	}
 	slices.Sort(strange)
 	slices.Sort(ignored)
+	if name, meant := s.misplaced(object, ignored, exists); name != "" {
+		return reply.Refuse(s.usage(), "Unknown argument %s, which names an existing file; no file was named otherwise. Did you mean %s?", reply.Clip(name), meant)
+	}
 	for _, name := range ignored {
 		c.note("Ignored the unknown argument %s.", reply.Clip(name))
 	}
 	if len(strange) == 0 {
 		return nil
 	}
-	message := "There is no argument " + reply.Clip(strings.Join(strange, ", "))
-	for _, name := range strange {
+	named := make([]string, len(strange))
+	for i, name := range strange {
+		named[i] = reply.Clip(name)
 		if meant := suggestions[name]; meant != "" {
-			message += fmt.Sprintf("; %s may have been meant for %s", reply.Clip(name), meant)
+			named[i] += " (did you mean " + meant + "?)"
 		}
 	}
-	if len(absent) > 0 {
-		message += "; required and missing: " + strings.Join(absent, ", ")
+	message := "Unknown argument " + strings.Join(named, ", ")
+	if len(missing) > 0 {
+		message += "; required and missing: " + strings.Join(missing, ", ")
 	}
 	return reply.Refuse(s.usage(), "%s.", message)
+}
+
+func (s *shape) has(name string) bool {
+	return slices.ContainsFunc(s.params, func(p param) bool { return p.name == name })
 }
 
 func (s *shape) names() []string {
@@ -164,7 +175,7 @@ func (s *shape) names() []string {
 func (s *shape) usage() string {
 	var required, optional []string
 	for _, p := range s.params {
-		if p.required {
+		if p.required() {
 			required = append(required, p.name)
 		} else {
 			optional = append(optional, p.name)

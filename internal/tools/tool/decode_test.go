@@ -66,7 +66,7 @@ func TestShapeSchema(t *testing.T) {
 			"choice": {"anyOf": [{"type": "string"}, {"type": "object"}]},
 			"continuation_id": {"type": "string"}
 		},
-		"required": ["step", "count", "findings"]
+		"required": ["step", "count"]
 	}`, string(sampleShape(t).schema))
 	assert.True(t, strings.HasPrefix(string(sampleShape(t).schema), `{"type":"object","properties":{"step":`), "in the order of the fields")
 }
@@ -85,7 +85,7 @@ func TestShapeOfEmbeddedTypes(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, `{"type":"object","properties":{"step":{"type":"string"},"n":{"type":"integer"}},"required":["step"]}`, string(s.schema))
 	var in hiding
-	_, err = s.decode(json.RawMessage(`{"step":"x"}`), &in)
+	_, err = s.decode(json.RawMessage(`{"step":"x"}`), &in, nil)
 	require.NoError(t, err)
 	assert.Equal(t, "x", in.Step.Step)
 
@@ -150,11 +150,20 @@ func TestDecodeMends(t *testing.T) {
 		{"unknown and harmless", `{` + needed + `,"toolCallId":7,"_meta":{}}`, func(*testing.T, sampleInput) {}, "Ignored the unknown argument toolCallId."},
 		{"number for a text", `{"step":5,"count":1,"findings":"f"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, "5", in.Step) }, "took 5 as text"},
 		{"all of it in a string", `"{\"step\":\"s\",\"count\":1,\"findings\":\"f\"}"`, func(t *testing.T, in sampleInput) { assert.Equal(t, "s", in.Step) }, ""},
+		{"null as a text", `{` + needed + `,"files":"null","temperature":" null ","large":"null","confidence":"null","continuation_id":"null"}`, func(t *testing.T, in sampleInput) {
+			assert.Equal(t, sampleInput{BaseInput: BaseInput{"s", 1}, Findings: "f", Staged: true}, in)
+		}, ""},
+		{"blank for what takes no text", `{` + needed + `,"temperature":"","large":" ","include_staged":"","items":"","choice":""}`, func(t *testing.T, in sampleInput) {
+			assert.Nil(t, in.Temperature)
+			assert.Zero(t, in.Large)
+			assert.True(t, in.Staged, "the default")
+		}, ""},
+		{"a missing one with a default does not make others suspect", `{"step":"s","count":1,"hostKey":1}`, func(*testing.T, sampleInput) {}, "Ignored the unknown argument hostKey."},
 		{"last of two", `{"step":"a","step":"b","count":1,"findings":"f"}`, func(t *testing.T, in sampleInput) { assert.Equal(t, "b", in.Step) }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var in sampleInput
-			got, err := sampleShape(t).decode(json.RawMessage(c.args), &in)
+			got, err := sampleShape(t).decode(json.RawMessage(c.args), &in, nil)
 			require.NoError(t, err)
 			c.check(t, in)
 			if notes := strings.Join(got.notes, "\n"); c.note == "" {
@@ -171,12 +180,12 @@ func TestDecodeRefuses(t *testing.T) {
 	for _, c := range []struct{ name, args, want string }{
 		{"nothing", `{}`, "Required and missing: step, count."},
 		{"no arguments", ``, "Required and missing: step, count."},
-		{"no object", `[1]`, "no JSON object but [1]"},
+		{"no object", `[1]`, "must be a JSON object, not [1]"},
 		{"no JSON", `{"step":`, "not valid JSON"},
 		{"two values", `{} {}`, "not valid JSON"},
-		{"typing error", `{` + needed + `,"filez":["a"]}`, "There is no argument filez; filez may have been meant for files."},
-		{"other spelling", `{` + needed + `,"nextStepRequired":true}`, "may have been meant for next_step_required"},
-		{"unknown beside a missing one", `{"step":"s","findings":"f","quantity":1}`, "There is no argument quantity; required and missing: count."},
+		{"typing error", `{` + needed + `,"filez":["a"]}`, "Unknown argument filez (did you mean files?)."},
+		{"other spelling", `{` + needed + `,"nextStepRequired":true}`, "nextStepRequired (did you mean next_step_required?)"},
+		{"unknown beside a missing one", `{"step":"s","findings":"f","quantity":1}`, "Unknown argument quantity; required and missing: count."},
 		{"not whole", `{"step":"s","findings":"f","count":3.5}`, "count is 3.5; it takes a whole number."},
 		{"no number", `{"step":"s","findings":"f","count":"three"}`, `count is "three"; it takes a whole number.`},
 		{"out of range", `{"step":"s","findings":"f","count":101}`, "count is 101; it takes 1 to 100."},
@@ -193,7 +202,7 @@ func TestDecodeRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var in sampleInput
-			_, err := sampleShape(t).decode(json.RawMessage(c.args), &in)
+			_, err := sampleShape(t).decode(json.RawMessage(c.args), &in, nil)
 			var e *reply.Error
 			require.ErrorAs(t, err, &e)
 			assert.Equal(t, reply.InvalidRequest, e.Code)
@@ -209,7 +218,7 @@ func BenchmarkDecode(b *testing.B) {
 	args := json.RawMessage(`{"step":"s","count":1,"findings":"f","files":["a","b"],"issues_found":[{"severity":"high"}],"temperature":0.5}`)
 	for b.Loop() {
 		var in sampleInput
-		if _, err := s.decode(args, &in); err != nil {
+		if _, err := s.decode(args, &in, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -226,7 +235,7 @@ func FuzzDecode(f *testing.F) {
 	s := sampleShape(f)
 	f.Fuzz(func(t *testing.T, args []byte) {
 		var in sampleInput
-		_, err := s.decode(args, &in)
+		_, err := s.decode(args, &in, nil)
 		if err != nil {
 			var e *reply.Error
 			if !errors.As(err, &e) || e.Code != reply.InvalidRequest || e.Message == "" || e.Hint == "" {
@@ -249,7 +258,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 		var again sampleInput
-		if _, err := s.decode(text, &again); err != nil || !reflect.DeepEqual(normal(in), normal(again)) {
+		if _, err := s.decode(text, &again, nil); err != nil || !reflect.DeepEqual(normal(in), normal(again)) {
 			t.Fatalf("%q became %s became %+v: %v", args, text, again, err)
 		}
 	})

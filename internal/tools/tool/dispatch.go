@@ -39,6 +39,8 @@ type Options struct {
 	Config   *config.Config
 	Activity *activity.Log // nil records nothing
 	Log      *zap.Logger   // nil logs nothing
+	// FileExists reports whether a text names a file that may be read. nil: never.
+	FileExists func(ctx context.Context, name string) bool
 }
 
 // Dispatcher is the one entrance to the tools, for the server and the command line alike.
@@ -93,7 +95,7 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result)
 			c.finish(r)
 		}
 	}()
-	t, p, err := x.prepare(inv)
+	t, p, err := x.prepare(ctx, inv)
 	if err != nil {
 		c.begin()
 		return c.end(c.failed(ctx, err), nil)
@@ -110,18 +112,19 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result)
 }
 
 // prepare finds the tool and reads its arguments.
-func (x *Dispatcher) prepare(inv Invocation) (Tool, *prepared, error) {
+func (x *Dispatcher) prepare(ctx context.Context, inv Invocation) (Tool, *prepared, error) {
 	t, ok := x.tools[inv.Tool]
 	if !ok {
-		hint := "tools/list names the tools."
+		hint := "See tools/list."
 		if near := typo.Nearest(inv.Tool, x.names); len(near) > 0 {
 			hint = "Did you mean " + reply.Either(near) + "? " + hint
 		} else {
 			hint = "The tools are " + strings.Join(slices.Sorted(slices.Values(x.names)), ", ") + "."
 		}
-		return Tool{}, nil, reply.Refuse(hint, "There is no tool %q.", reply.Clip(inv.Tool))
+		return Tool{}, nil, reply.Refuse(hint, "Unknown tool %q.", reply.Clip(inv.Tool))
 	}
-	p, err := t.prepare(inv.Arguments, x.o.Config)
+	exists := func(name string) bool { return x.o.FileExists != nil && x.o.FileExists(ctx, name) }
+	p, err := t.prepare(inv.Arguments, x.o.Config, exists)
 	return t, p, err
 }
 

@@ -384,8 +384,8 @@ func TestActivityHearsOfCalls(t *testing.T) {
 // withThread gives a tool's calls a continuation_id.
 func withThread(tool Tool, id string) Tool {
 	prepare := tool.prepare
-	tool.prepare = func(args json.RawMessage, cfg *config.Config) (*prepared, error) {
-		p, err := prepare(args, cfg)
+	tool.prepare = func(args json.RawMessage, cfg *config.Config, exists func(string) bool) (*prepared, error) {
+		p, err := prepare(args, cfg, exists)
 		if p != nil {
 			p.continuationID = id
 		}

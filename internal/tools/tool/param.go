@@ -3,7 +3,6 @@ package tool
 import (
 	"encoding/json"
 	"errors"
-	"slices"
 	"strings"
 )
 
@@ -19,15 +18,13 @@ type Param struct {
 func (t Tool) Params() []Param {
 	var list []Param
 	for _, p := range t.shape().params {
-		list = append(list, Param{Name: p.name, Required: p.required, Default: p.fill, p: p})
+		list = append(list, Param{Name: p.name, Required: p.expected, Default: p.fill, p: p})
 	}
 	return list
 }
 
 // Has reports whether the tool has a parameter of that name.
-func (t Tool) Has(name string) bool {
-	return slices.ContainsFunc(t.shape().params, func(p param) bool { return p.name == name })
-}
+func (t Tool) Has(name string) bool { return t.shape().has(name) }
 
 // Parse reads what a person typed as the parameter's value, as leniently as a tool call does. A list is comma-separated, has
 // one item a line, or is written as JSON.

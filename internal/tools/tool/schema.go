@@ -20,7 +20,7 @@ type param struct {
 	name     string
 	about    string // the description
 	typ      reflect.Type
-	required bool
+	expected bool            // by the original's schema; without a default it is required
 	fill     json.RawMessage // the default, nil for none
 	rules    rules
 }
@@ -35,6 +35,7 @@ type rules struct {
 	items   []string // the JSON types of a free-form list's items
 	text    string
 	lines   bool // a list of texts is taken as its lines
+	commas  bool // one text is taken as a comma-separated list
 }
 
 var (
@@ -97,7 +98,7 @@ func paramOf(f reflect.StructField) (p param, ok bool, err error) {
 	if name == "" {
 		return p, false, errors.New("it has no json name")
 	}
-	p = param{name: name, about: f.Tag.Get("jsonschema"), typ: f.Type, required: !strings.Contains(options, "omit")}
+	p = param{name: name, about: f.Tag.Get("jsonschema"), typ: f.Type, expected: !strings.Contains(options, "omit")}
 	if text, given := f.Tag.Lookup("default"); given {
 		if p.fill = json.RawMessage(text); !json.Valid(p.fill) {
 			if p.fill, err = json.Marshal(text); err != nil { // a plain string
@@ -106,6 +107,24 @@ func paramOf(f reflect.StructField) (p param, ok bool, err error) {
 		}
 	}
 	return p, true, p.rules.read(f.Tag)
+}
+
+// required reports whether a call needs the parameter: what can be filled in is not required.
+func (p param) required() bool { return p.expected && p.fill == nil }
+
+// blank reports whether a value of an optional parameter counts as omitted: null as a text, or a blank text where no text is
+// taken.
+func (p param) blank(value any) bool {
+	text, ok := value.(string)
+	if !ok || p.required() {
+		return false
+	}
+	t := p.typ
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	text = strings.TrimSpace(text)
+	return text == "null" || text == "" && t.Kind() != reflect.String
 }
 
 func (r *rules) read(tag reflect.StructTag) error {
@@ -125,7 +144,7 @@ func (r *rules) read(tag reflect.StructTag) error {
 	}
 	var errs [2]error
 	r.enum, r.also, r.types, r.items, r.text = list("enum"), list("also"), list("types"), list("items"), tag.Get("text")
-	r.lines = tag.Get("join") == "lines"
+	r.lines, r.commas = tag.Get("join") == "lines", tag.Get("split") == "commas"
 	r.minimum, errs[0] = number("minimum")
 	r.maximum, errs[1] = number("maximum")
 	return errors.Join(errs[:]...)
@@ -158,7 +177,7 @@ func schemaOf(params []param) (*schema, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
-		o.properties = append(o.properties, property{p.name, p.required, s})
+		o.properties = append(o.properties, property{p.name, p.required(), s})
 	}
 	return o, nil
 }

@@ -24,7 +24,7 @@ type Tool struct {
 
 	shape    func() *shape // computed once, on first use
 	threaded bool
-	prepare  func(args json.RawMessage, cfg *config.Config) (*prepared, error)
+	prepare  func(args json.RawMessage, cfg *config.Config, exists func(string) bool) (*prepared, error)
 }
 
 // Annotations are MCP's hints about a tool, all four always set.
@@ -72,17 +72,18 @@ func Limited[In any](f func(in In, cfg *config.Config) (config.Class, config.Lim
 func Threaded() Option { return func(o *options) { o.threaded = true } }
 
 // New returns a tool that runs a handler. The input struct is the schema: a property for each field with a json name, required
-// without omitempty; the field tags are
+// without omitempty and default; the field tags are
 //
 //	jsonschema:"text"          the property's description, for what agents get wrong
 //	enum:"a,b"                 the words that a string (or each string of a list) takes, in any case and with any separators
 //	also:"c,d"                 words that are accepted, too, but not published
 //	minimum:"1" maximum:"50"   the range of a number
-//	default:"true"             stands in for an omitted argument; a required one that is missing is then filled and noted
+//	default:"true"             stands in for an omitted argument; one without omitempty is then filled and noted
 //	types:"string,object,null" the JSON types of a free-form field (json.RawMessage or any)
 //	items:"string,object"      the JSON types of its items, where one of them is array
 //	text:"description"         the key under which a plain text becomes an object, in a list of objects
 //	join:"lines"               a list of texts is accepted as the lines of one
+//	split:"commas"             one text is accepted as a comma-separated list
 //
 // Title and description come from words/<name>.md. New panics when the words are missing, and Schema when the struct can't be
 // a schema: the catalogue is compiled in, and its tests build every tool.
@@ -104,9 +105,9 @@ func New[In any](name string, h func(context.Context, In) (*reply.Result, error)
 	})
 	return Tool{
 		Name: name, Title: w.Title, Description: w.Description, Annotations: o.hints, shape: shape, threaded: o.threaded,
-		prepare: func(args json.RawMessage, cfg *config.Config) (*prepared, error) {
+		prepare: func(args json.RawMessage, cfg *config.Config, exists func(string) bool) (*prepared, error) {
 			var in In
-			got, err := shape().decode(args, &in)
+			got, err := shape().decode(args, &in, exists)
 			if err != nil {
 				return nil, err
 			}
@@ -128,7 +129,7 @@ func (t Tool) Schema() json.RawMessage { return t.shape().schema }
 // Check decodes arguments as a call would, and returns the limit that such a call would have. Its error is the one that the
 // call would answer with.
 func (t Tool) Check(args json.RawMessage, cfg *config.Config) (config.Class, config.Limit, error) {
-	p, err := t.prepare(args, cfg)
+	p, err := t.prepare(args, cfg, nil)
 	if err != nil {
 		return 0, config.Limit{}, err
 	}

@@ -116,7 +116,7 @@ func place(past []Facts, dropFrom int, in Facts) []Facts {
 // judge decides whether the run ends with the step, and what of an expert.
 func judge(s Spec, d Decision, o Options) Decision {
 	c := Consolidate(s.Ladder, d.Steps)
-	d.Done = !d.Step.NextStepRequired
+	d.Done = !d.Step.Continues()
 	if !d.Done {
 		d.Early = early(s, d.Step)
 		d.Done = d.Early != ""
@@ -168,7 +168,7 @@ func MayAsk(s Spec, f Facts, o Options) bool {
 	if f.UseAssistantModel != nil {
 		use = *f.UseAssistantModel
 	}
-	ends := !f.NextStepRequired || early(s, f) != ""
+	ends := !f.Continues() || early(s, f) != ""
 	certain := s.Ladder.Final != "" && f.Confidence == s.Ladder.Final
 	return s.Expert != ExpertNever && o.ExpertEnabled && use && ends && !certain
 }

@@ -16,7 +16,7 @@ var plain = Spec{
 }
 
 func step(n, total int, more bool, change ...func(*Facts)) Facts {
-	f := Facts{StepInput: StepInput{Step: "look", StepNumber: n, TotalSteps: total, NextStepRequired: more}, Findings: "found"}
+	f := Facts{StepInput: StepInput{Step: "look", StepNumber: n, TotalSteps: total, NextStepRequired: &more}, Findings: "found"}
 	for _, c := range change {
 		c(&f)
 	}

@@ -84,7 +84,7 @@ func (e *Engine) Run(ctx context.Context, s Spec, step Step) (*reply.Result, err
 
 // begin leases a run's conversation and judges the step. The caller releases the lease.
 func (e *Engine) begin(ctx context.Context, s Spec, step Step) (*run, error) {
-	r := &run{Engine: e, spec: s, step: step}
+	r := &run{Engine: e, spec: s, sent: step, step: step}
 	f := step.Facts
 	lease, err := e.Conversations.Lease(ctx, f.ContinuationID)
 	if err != nil {

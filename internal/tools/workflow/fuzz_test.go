@@ -27,7 +27,7 @@ func FuzzDecide(f *testing.F) {
 			require.GreaterOrEqual(t, d.Step.TotalSteps, d.Step.StepNumber, "total_steps covers the step")
 			require.True(t, slices.IsSortedFunc(d.Steps, func(a, b Facts) int { return a.StepNumber - b.StepNumber }), "steps are in order")
 			require.True(t, slices.ContainsFunc(d.Steps, func(s Facts) bool { return s.StepNumber == in.StepNumber }), "the step is part of its run")
-			require.Equal(t, d.Done, !in.NextStepRequired || d.Early != "", "a run ends when asked to, or early with a reason")
+			require.Equal(t, d.Done, !in.Continues() || d.Early != "", "a run ends when asked to, or early with a reason")
 			require.Equal(t, d.Expert == NoExpert, !d.Done, "an expert is considered exactly at the end")
 			if d.Repeats < 0 && d.DropFrom == 0 {
 				require.GreaterOrEqual(t, len(after.RelevantFiles), len(before.RelevantFiles), "counts never shrink without a backtrack")
@@ -58,7 +58,7 @@ func requireNext(t *testing.T, in Facts, d Decision) {
 	require.NotEmpty(t, call.Step)
 	require.Equal(t, d.Step.StepNumber+1, call.StepNumber)
 	require.GreaterOrEqual(t, call.TotalSteps, call.StepNumber)
-	require.Equal(t, call.StepNumber < d.Step.TotalSteps, call.NextStepRequired, "as many steps as were announced")
+	require.Equal(t, call.StepNumber < d.Step.TotalSteps, call.Continues(), "as many steps as were announced")
 	require.Equal(t, in.Findings, call.Findings)
 	require.Equal(t, "id-1", call.ContinuationID)
 	require.Zero(t, call.BacktrackFromStep, "a backtrack is not made twice")

@@ -127,7 +127,7 @@ func (r *run) finished(ctx context.Context, answer conversation.Turn) {
 		return // its step could not be stored
 	}
 	turn := r.lease.Turns[i]
-	late := &run{Engine: r.Engine, spec: r.spec, step: r.step, lease: r.lease, state: r.state}
+	late := &run{Engine: r.Engine, spec: r.spec, sent: r.sent, step: r.step, lease: r.lease, state: r.state}
 	late.stored = &storedStep{turn: turn, meta: stepMetaOf(turn)}
 	o := late.stored.outcome()
 	whole := answer.Settled() == conversation.TurnComplete

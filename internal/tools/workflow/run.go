@@ -18,7 +18,8 @@ import (
 type run struct {
 	*Engine
 	spec  Spec
-	step  Step
+	sent  Step // as the caller sent it
+	step  Step // with the numbers that it omits
 	lease *ask.Lease
 	state
 	refs refs
@@ -144,6 +145,9 @@ func (r *run) judge() error {
 		}
 		f.RelevantFiles = union(f.RelevantFiles, stepMetaOf(turn).Filled)
 		r.facts = append(r.facts, f)
+	}
+	if err := r.fillNumbers(); err != nil {
+		return fmt.Errorf("numbering the step of %s: %w", r.lease.ID, err)
 	}
 	r.decision = Decide(r.spec, r.facts, r.step.Facts, Options{
 		ExpertEnabled: r.Config.Expert.Enabled, UseExpert: UsesExpert(r.Config, r.spec.Tool),

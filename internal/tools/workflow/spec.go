@@ -11,12 +11,15 @@ import "github.com/exai-mcp/exai-mcp/internal/tools/reply"
 // StepInput is what a step of every workflow carries.
 type StepInput struct {
 	Step              string `json:"step"`
-	StepNumber        int    `json:"step_number" minimum:"1"`
-	TotalSteps        int    `json:"total_steps" minimum:"1"`
-	NextStepRequired  bool   `json:"next_step_required"`
+	StepNumber        int    `json:"step_number,omitempty" minimum:"1"`                                     // 0: omitted, until the run is known
+	TotalSteps        int    `json:"total_steps,omitempty" minimum:"1"`                                     // 0: omitted
+	NextStepRequired  *bool  `json:"next_step_required,omitempty" jsonschema:"true: another step follows."` // nil: omitted
 	UseAssistantModel *bool  `json:"use_assistant_model,omitempty"`
 	ContinuationID    string `json:"continuation_id,omitempty"`
 }
+
+// Continues reports whether the caller wants another step after this one.
+func (in StepInput) Continues() bool { return in.NextStepRequired != nil && *in.NextStepRequired }
 
 // Investigation is what a step of the eight investigating workflows carries besides: what the caller looked at and found.
 type Investigation struct {
@@ -85,6 +88,8 @@ type Spec struct {
 	Keys     Keys
 	Ladder   Ladder
 	Expert   Policy
+	// Collects: the tool only collects the caller's steps, so that one call is not a run.
+	Collects bool
 	// NeedsFiles: a run that begins without relevant files takes the changed ones.
 	NeedsFiles bool
 	// Findings: the expert is asked for JSON findings, and each that cites a file is checked against the workspace.

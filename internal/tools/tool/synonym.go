@@ -1,0 +1,100 @@
+package tool
+
+import (
+	"slices"
+	"strings"
+)
+
+// synonyms are other names that callers give to an argument. A name that the tool itself has is never a synonym, and the
+// first row counts whose argument the tool has.
+var synonyms = [...]struct {
+	argument string
+	names    []string
+}{
+	{"relevant_files", []string{"file", "files", "path", "paths", "relevant_file"}},
+	{"files", []string{"file", "path", "paths", "relevant_file", "relevant_files"}},
+	{"step", []string{"question", "query", "message", "task", "request", "prompt"}},
+	{"prompt", []string{"question", "query", "message"}},
+	{"search_query", []string{"query", "prompt"}},
+}
+
+// rename puts arguments that came under another name under their own. One whose own argument was given too is left where it
+// is, unless both are lists of files, which are joined.
+func (s *shape) rename(object map[string]any, c *coercer) {
+	for _, row := range synonyms {
+		if !s.has(row.argument) {
+			continue
+		}
+		for _, name := range row.names {
+			value, given := object[name]
+			if !given || s.has(name) || omitted(value) {
+				continue
+			}
+			own := object[row.argument]
+			switch {
+			case omitted(own):
+				object[row.argument] = value
+			case strings.HasSuffix(row.argument, "files"):
+				object[row.argument] = slices.Concat(listOf(own), listOf(value))
+			default:
+				continue
+			}
+			delete(object, name)
+			c.note("Took %s as %s.", name, row.argument)
+		}
+	}
+}
+
+// omitted reports whether a value counts as none.
+func omitted(value any) bool {
+	text, isText := value.(string)
+	return value == nil || isText && strings.TrimSpace(text) == ""
+}
+
+// listOf is a value as a list, also where the list came in a string.
+func listOf(value any) []any {
+	switch given := value.(type) {
+	case []any:
+		return given
+	case string:
+		if inner, err := parse(given); err == nil {
+			if list, ok := inner.([]any); ok {
+				return list
+			}
+		}
+	}
+	return []any{value}
+}
+
+// fileArguments name files. Where none of them is given, an unknown argument that names a file is not ignored: other files
+// would be sent instead.
+var fileArguments = [...]string{"relevant_files", "files", "path", "file"}
+
+// misplaced returns the unknown argument that names an existing file where no file was named otherwise, with the argument
+// that was meant.
+func (s *shape) misplaced(object map[string]any, ignored []string, exists func(string) bool) (name, meant string) {
+	i := slices.IndexFunc(fileArguments[:], s.has)
+	if i < 0 || exists == nil {
+		return "", ""
+	}
+	for _, own := range fileArguments {
+		if s.has(own) && !omitted(object[own]) && len(listOf(object[own])) > 0 {
+			return "", ""
+		}
+	}
+	for _, name := range ignored {
+		for _, item := range listOf(object[name]) {
+			if text, ok := item.(string); ok && maybePath(text) && exists(text) {
+				return name, fileArguments[i]
+			}
+		}
+	}
+	return "", ""
+}
+
+// maxPath is the longest text, in bytes, that is looked up as a path.
+const maxPath = 1024
+
+func maybePath(text string) bool {
+	return text != "" && len(text) <= maxPath && !strings.ContainsAny(text, "\n\x00")
+}

@@ -1,0 +1,101 @@
+package workflow
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// A tool that only collects the caller's steps begins with a run of that many.
+const collectedSteps = 3
+
+// numbered fills in the numbers that a step omits. Without a run they are 1, 1 and no further step, so that one call is a
+// complete run; of a tool that collects steps 1, 3 and one more. In a run they are the next number, the total as announced,
+// and no further step; of a tool that collects steps one more while the number is below the total. repeats: the step is the
+// run's latest one, sent again.
+func numbered(s Spec, past []Facts, in StepInput, repeats bool) StepInput {
+	var latest StepInput
+	if len(past) > 0 {
+		latest = past[len(past)-1].StepInput
+	}
+	if in.StepNumber == 0 {
+		in.StepNumber = latest.StepNumber + 1
+		if repeats {
+			in.StepNumber = latest.StepNumber
+		}
+	}
+	if in.TotalSteps == 0 {
+		total := latest.TotalSteps
+		if total == 0 && s.Collects {
+			total = collectedSteps
+		}
+		in.TotalSteps = max(total, in.StepNumber)
+	}
+	if in.NextStepRequired == nil {
+		more := s.Collects && in.StepNumber < in.TotalSteps
+		if repeats {
+			more = latest.Continues()
+		}
+		in.NextStepRequired = &more
+	}
+	return in
+}
+
+// fillNumbers gives the step the numbers that it omits, in its facts and in the arguments that are stored and compared.
+func (r *run) fillNumbers() error {
+	sent := r.sent
+	repeats := false
+	if n := len(r.past); n > 0 && sent.Facts.StepNumber == 0 {
+		repeats = sameApart(r.past[n-1].Step.Input, sent.Args, omittedNumbers(sent.Facts.StepInput))
+	}
+	in := numbered(r.spec, r.facts, sent.Facts.StepInput, repeats)
+	r.step.Facts.StepInput = in
+	var args map[string]json.RawMessage
+	if err := json.Unmarshal(sent.Args, &args); err != nil {
+		return err
+	}
+	for name, value := range map[string]any{
+		"step_number": in.StepNumber, "total_steps": in.TotalSteps, "next_step_required": in.Continues(),
+	} {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		args[name] = text
+	}
+	text, err := json.Marshal(args)
+	r.step.Args = text
+	return err
+}
+
+func omittedNumbers(in StepInput) []string {
+	var names []string
+	if in.StepNumber == 0 {
+		names = append(names, "step_number")
+	}
+	if in.TotalSteps == 0 {
+		names = append(names, "total_steps")
+	}
+	if in.NextStepRequired == nil {
+		names = append(names, "next_step_required")
+	}
+	return names
+}
+
+// sameApart reports whether two argument objects are equal apart from some names.
+func sameApart(a, b json.RawMessage, names []string) bool {
+	without := func(args json.RawMessage) json.RawMessage {
+		var fields map[string]json.RawMessage
+		if json.Unmarshal(args, &fields) != nil {
+			return nil
+		}
+		for name := range fields {
+			if slices.Contains(names, name) {
+				delete(fields, name)
+			}
+		}
+		text, _ := json.Marshal(fields) // it was read from JSON
+		return text
+	}
+	x, y := without(a), without(b)
+	return x != nil && y != nil && sameJSON(x, y)
+}
