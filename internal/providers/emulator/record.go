@@ -22,7 +22,7 @@ type Op string
 const (
 	OpUnknown      Op = "unknown"
 	OpChat         Op = "chat"
-	OpSearch       Op = "search"        // GLM: POST web_search
+	OpSearch       Op = "search"        // GLM: POST web_search; Kimi: POST tools/search and tools/search_pro
 	OpReader       Op = "reader"        // GLM: POST reader
 	OpTokens       Op = "tokens"        // GLM: POST tokenizer; Kimi: POST tokenizers/estimate-token-count
 	OpModels       Op = "models"        // GET models

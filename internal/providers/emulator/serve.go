@@ -76,7 +76,7 @@ func (x *exchange) dispatch(op Op, id string) (*wire, error) {
 
 func handlers() map[Op]handler {
 	return map[Op]handler{
-		OpSearch: (*exchange).glmSearch, OpReader: (*exchange).glmReader, OpTokens: (*exchange).countTokens,
+		OpSearch: (*exchange).search, OpReader: (*exchange).glmReader, OpTokens: (*exchange).countTokens,
 		OpModels: (*exchange).listModels, OpBalance: (*exchange).kimiBalance,
 		OpUpload: (*exchange).upload, OpFiles: (*exchange).listFiles, OpFile: (*exchange).getFile,
 		OpFileContent: (*exchange).fileContent, OpFileDelete: (*exchange).deleteFile,
@@ -106,7 +106,8 @@ func route(v Vendor, method, path string) (Op, string) {
 		{GLM, "GET", "models"}: OpModels, {Kimi, "GET", "models"}: OpModels,
 		{GLM, "POST", "files"}: OpUpload, {Kimi, "POST", "files"}: OpUpload,
 		{GLM, "GET", "files"}: OpFiles, {Kimi, "GET", "files"}: OpFiles,
-		{GLM, "POST", "web_search"}: OpSearch, {GLM, "POST", "reader"}: OpReader, {GLM, "POST", "tokenizer"}: OpTokens,
+		{GLM, "POST", "web_search"}: OpSearch, {Kimi, "POST", "tools/search"}: OpSearch, {Kimi, "POST", "tools/search_pro"}: OpSearch,
+		{GLM, "POST", "reader"}: OpReader, {GLM, "POST", "tokenizer"}: OpTokens,
 		{Kimi, "POST", "tokenizers/estimate-token-count"}: OpTokens, {Kimi, "GET", "users/me/balance"}: OpBalance,
 	}
 	if op, ok := fixed[key{v, method, path}]; ok {

@@ -18,6 +18,11 @@ var hints = map[providers.Kind]string{
 // verdicts are the vendor's error types (Moonshot API docs, errors).
 var verdicts = map[string]openaicompat.Verdict{
 	"invalid_request_error":        {Kind: providers.KindInvalidRequest},
+	"invalid_request":              {Kind: providers.KindInvalidRequest}, // of searches (Moonshot docs, search)
+	"security_risk":                {Kind: providers.KindContentFiltered},
+	"rate_limited":                 {Kind: providers.KindRateLimited, Retry: true},
+	"rate_limit_unavailable":       {Kind: providers.KindRateLimited, Retry: true},
+	"upstream_failed":              {Kind: providers.KindProviderError, Retry: true},
 	"content_filter":               {Kind: providers.KindContentFiltered},
 	"invalid_authentication_error": {Kind: providers.KindAuth},
 	"incorrect_api_key_error":      {Kind: providers.KindAuth},

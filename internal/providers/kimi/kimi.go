@@ -1,5 +1,5 @@
-// Package kimi is Moonshot's Kimi: its dialect of the OpenAI wire, and its files, balance, tokens, model list and
-// formula tools. It imports openaicompat, providers and config.
+// Package kimi is Moonshot's Kimi: its dialect of the OpenAI wire, and its search, files, balance, tokens, model list
+// and formula tools. It imports openaicompat, providers and config.
 package kimi
 
 import (
@@ -67,6 +67,7 @@ func (p *Provider) Payload(req providers.ChatRequest) (json.RawMessage, error) {
 
 var (
 	_ providers.Provider     = (*Provider)(nil)
+	_ providers.Searcher     = (*Provider)(nil)
 	_ providers.Uploader     = (*Provider)(nil)
 	_ providers.Extractor    = (*Provider)(nil)
 	_ providers.ModelLister  = (*Provider)(nil)

@@ -171,3 +171,49 @@ func answering(t *testing.T, body string) string {
 	t.Cleanup(server.Close)
 	return server.URL
 }
+
+func TestSearchTakesTheCheaperEndpointThatWillDo(t *testing.T) {
+	var path string
+	var sent map[string]any
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, sent = r.URL.Path, nil
+		assert.NoError(t, json.NewDecoder(r.Body).Decode(&sent))
+		_, _ = io.WriteString(w, `{"search_results":[{"title":"T","url":"https://a.test/","snippet":"s","chunks":[{"text":"one"},{"text":"two"}]},{"title":"U","snippet":"s"}]}`)
+	}))
+	t.Cleanup(server.Close)
+	p := newAt(t, server.URL)
+	plain, err := p.Search(t.Context(), providers.SearchQuery{Query: "go", Count: 99})
+	require.NoError(t, err)
+	assert.Equal(t, "/tools/search", path)
+	assert.Equal(t, map[string]any{"text_query": "go", "limit": 20.0, "include_content": true}, sent)
+	assert.Equal(t, 0.002, plain.CostUSD)
+	assert.Equal(t, "one\ntwo", plain.Hits[0].Content)
+	assert.Equal(t, "s", plain.Hits[1].Content, "the snippet where there is nothing longer")
+
+	pro, err := p.Search(t.Context(), providers.SearchQuery{Query: "go", DomainFilter: "go.dev"})
+	require.NoError(t, err)
+	assert.Equal(t, "/tools/search_pro", path)
+	assert.Equal(t, []any{"go.dev"}, sent["sites"])
+	assert.Equal(t, 0.003, pro.CostUSD)
+	_, err = p.Search(t.Context(), providers.SearchQuery{Query: "go", Recency: "oneDay"})
+	require.NoError(t, err)
+	assert.Equal(t, "/tools/search_pro", path)
+	assert.Contains(t, sent, "time_window")
+}
+
+func TestStartOf(t *testing.T) {
+	now := time.Date(2026, 3, 1, 1, 0, 0, 0, time.FixedZone("", 7200))
+	for word, want := range map[string]string{
+		"oneDay": "2026-02-27", "oneWeek": "2026-02-21", "oneMonth": "2026-01-28", "oneYear": "2025-02-28",
+		"": "", "noLimit": "", "all": "",
+	} {
+		start, ok := startOf(word, now)
+		assert.Equal(t, want, start, word)
+		assert.Equal(t, want != "", ok, word)
+	}
+}
+
+func TestKimiCodeCannotSearch(t *testing.T) {
+	assert.False(t, newAt(t, "https://api.kimi.com/coding/v1").CanSearch())
+	assert.True(t, newAt(t, "https://api.moonshot.cn/v1").CanSearch())
+}

@@ -74,6 +74,11 @@ func (c *Client) SearchHits(op string, body []byte) ([]providers.SearchHit, erro
 	return hits, nil
 }
 
+// Decode reads the JSON of an answer that Do returned. op names the request in the error.
+func (c *Client) Decode(op string, body []byte, out any) error {
+	return c.decode(Request{Op: op}, body, out)
+}
+
 // decode reads an answer's JSON.
 func (c *Client) decode(r Request, body []byte, out any) error {
 	if err := json.Unmarshal(body, out); err != nil {

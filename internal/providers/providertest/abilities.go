@@ -67,18 +67,19 @@ func tokenCount(t *testing.T, b bench, p providers.TokenCounter) {
 }
 
 func search(t *testing.T, b bench, p providers.Searcher) {
-	hits := []emulator.Hit{{Title: "T", Content: "C", Link: "https://a.test/", Media: "M", Refer: "ref_1", PublishDate: "2026-11-01"}}
+	hits := []emulator.Hit{{Title: "T", Content: "C", Link: "https://a.test/", Media: "M", PublishDate: "2026-11-01"}}
+	assert.True(t, p.CanSearch())
 	b.emulator.On(emulator.Match{Op: emulator.OpSearch}, emulator.Reply{Hits: hits})
 	got, err := p.Search(t.Context(), providers.SearchQuery{Query: "go 1.26", Recency: "oneWeek", Count: 99, RequestID: "mine-1"})
 	require.NoError(t, err, b.last().Refused)
-	assert.Equal(t, []providers.SearchHit{{Title: "T", Content: "C", Link: "https://a.test/", Media: "M", Refer: "ref_1", Published: "2026-11-01"}}, got.Hits)
-	assert.Contains(t, string(got.Raw), `"request_id":"mine-1"`, "the vendor's reply is there whole")
-	assert.Contains(t, string(b.last().Body), `"search_recency_filter":"oneWeek"`)
-
-	_, err = p.Search(t.Context(), providers.SearchQuery{Query: "again", RequestID: "mine-1"})
+	assert.Equal(t, []providers.SearchHit{{Title: "T", Content: "C", Link: "https://a.test/", Media: "M", Published: "2026-11-01"}}, got.Hits)
+	assert.Contains(t, string(got.Raw), `"T"`, "the vendor's reply is there whole")
+	for _, recency := range []string{"", "all", "noLimit", "oneDay", "oneMonth", "oneYear"} {
+		_, err = p.Search(t.Context(), providers.SearchQuery{Query: "again", Recency: recency, DomainFilter: "go.dev"})
+		require.NoError(t, err, b.last().Refused)
+	}
+	_, err = p.Search(t.Context(), providers.SearchQuery{Query: " "})
 	assert.Equal(t, providers.KindInvalidRequest, b.failed(t, err).Kind)
-	_, err = p.Search(t.Context(), providers.SearchQuery{Query: "all", Recency: "all"})
-	require.NoError(t, err, b.last().Refused)
 }
 
 // textFile is a file of n bytes.
