@@ -78,6 +78,9 @@ func fillVariables(s *clients.Setup, cfg *config.Config) {
 		}
 		inFile = inFile || s.EnvFile != "" && strings.HasPrefix(cfg.Source(v.Key[0]), "file ")
 	}
+	if fromEnvironment(cfg, "ENDPOINTS") != "" { // without it, the keys and addresses of endpoints mean nothing
+		s.Passed = append(s.Passed, "ENDPOINTS")
+	}
 	s.Passed = append(s.Passed, config.ConnectionVariables()...)
 	if len(s.Keys) == 0 && !inFile {
 		s.Keys = all

@@ -21,6 +21,7 @@ var states = []struct{ name, client, text string }{
 	{"an old entry in the middle", "cursor", "{\n\t\"mcpServers\": {\n\t\t\"a\": {},\n\t\t// ours\n\t\t\"exai\": {\"command\": \"old\"}, // was here\n\t\t\"b\": {}\n\t}\n}\n"},
 	{"comments and trailing commas", "zed", "// Zed settings\n{\n  /* theme */ \"theme\": \"One\", // dark\n  \"context_servers\": {\n    \"a\": {\"command\": \"a\",}, // first\n    // nothing more\n  },\n}\n"},
 	{"a comment after the last", "gemini", "{\n  \"mcpServers\": {\n    \"a\": {} // the only one\n  } // end\n}\n"},
+	{"a comment before the comma", "zed", "{\n  \"context_servers\": {\n    \"a\": {} /* one */ ,\n    \"exai\": {}\n  }\n}\n"},
 	{"four spaces", "qwen-code", "{\n    \"theme\": \"x\"\n}\n"},
 	{"windows lines and a byte order mark", "claude-desktop", "\uFEFF{\r\n  \"mcpServers\": {\r\n    \"a\": {\r\n      \"command\": \"a\"\r\n    }\r\n  }\r\n}\r\n"},
 	{"escaped text", "copilot", "{\n  \"mcpServers\": {\n    \"\\u0061\": {\"x\": \"<&>\\u2028\", \"n\": 1e400}\n  }\n}\n"},
@@ -285,8 +286,16 @@ func TestHooks(t *testing.T) {
 			golden(t, "hooks/"+strings.ReplaceAll(state.name, " ", "-"), state.text+"\n== install "+state.client+"\n"+string(installed)+"\n== remove\n"+string(removed))
 		})
 	}
-	_, err := client(t, "claude-code").PlanHooks(put(t, `{"hooks": []}`), "x", false)
-	assert.ErrorContains(t, err, `"hooks" is not an object`)
+	for text, want := range map[string]string{
+		`{"hooks": []}`:           `"hooks" is not an object`,
+		`{"hooks": {"Stop": {}}}`: `"hooks.Stop" is not a list`,
+		`{"hooks": {"Stop": [{"hooks": [{"command": "x review --hook claude-stop"}, {"command": "beep"}]}]}}`: "hooks.Stop has our hook in a group with others; remove it by hand first",
+	} {
+		for _, remove := range []bool{false, true} {
+			_, err := client(t, "claude-code").PlanHooks(put(t, text), "x", remove)
+			assert.ErrorContains(t, err, want)
+		}
+	}
 	for _, c := range All() {
 		assert.Equal(t, c.Name == "claude-code" || c.Name == "codex", c.HasHook())
 	}

@@ -1,8 +1,10 @@
 package clients
 
 import (
+	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -72,6 +74,9 @@ func (c Client) editHooks(data []byte, command string, remove bool) ([]byte, err
 				continue
 			}
 		}
+		if slices.ContainsFunc(groups, c.isMixed) {
+			return nil, fmt.Errorf("hooks.%s has our hook in a group with others; remove it by hand first", event)
+		}
 		if err := d.drop(path, c.isOurs); err != nil {
 			return nil, err
 		}
@@ -117,14 +122,28 @@ func contains(groups []any, want object) (bool, error) {
 
 // isOurs reports whether a group of hooks runs our review alone.
 func (c Client) isOurs(group any) bool {
+	ours, all := c.count(group)
+	return ours > 0 && ours == all
+}
+
+// isMixed reports whether a group of hooks runs our review beside something else.
+func (c Client) isMixed(group any) bool {
+	ours, all := c.count(group)
+	return ours > 0 && ours < all
+}
+
+// count returns how many hooks of a group run our review, and how many there are.
+func (c Client) count(group any) (ours, all int) {
 	g, _ := group.(map[string]any)
 	hooks, _ := g["hooks"].([]any)
-	if len(hooks) != 1 {
-		return false
+	for _, h := range hooks {
+		hook, _ := h.(map[string]any)
+		command, _ := hook["command"].(string)
+		if strings.HasSuffix(command, " review --hook "+c.hooks.name) {
+			ours++
+		}
 	}
-	hook, _ := hooks[0].(map[string]any)
-	command, _ := hook["command"].(string)
-	return strings.Contains(command, "exai-mcp") && strings.HasSuffix(command, " review --hook "+c.hooks.name)
+	return ours, len(hooks)
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
