@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -235,6 +236,13 @@ func (c Client) Installed(m Machine, s Setup) (found, same bool) {
 	have, err := d.get(c.path)
 	if err != nil || have == nil {
 		return false, false
+	}
+	if entry, ok := have.(map[string]any); ok { // Claude Code writes empty ones where an entry has none
+		for _, name := range []string{"args", "env"} {
+			if v := reflect.ValueOf(entry[name]); v.IsValid() && (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0 {
+				delete(entry, name)
+			}
+		}
 	}
 	text, err := compactJSON(c.shape(c, s))
 	if err != nil {
