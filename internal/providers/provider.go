@@ -131,9 +131,10 @@ type Delta struct {
 	Content   string
 	Reasoning string
 	ToolCall  bool // a piece of a tool call
+	Restart   bool // the vendor begins the answer again: what was delivered before is void
 }
 
-// Empty tells whether the delta carries nothing.
+// Empty reports whether the delta carries nothing of an answer.
 func (d Delta) Empty() bool { return d.Content == "" && d.Reasoning == "" && !d.ToolCall }
 
 // ChatResponse is one request's whole answer, or what of it arrived.

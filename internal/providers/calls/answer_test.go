@@ -97,6 +97,22 @@ func TestWhatWasDeliveredIsNotAskedForAgain(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatItsVendorBeginsAgain(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		b.glm.ChatFunc = func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+			on(providers.Delta{Reasoning: "hm", Content: "void"})
+			on(providers.Delta{Restart: true})
+			on(providers.Delta{Content: "Hel"})
+			return nil, &providers.Error{Kind: providers.KindNetwork}
+		}
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
+		require.NoError(t, err)
+		assert.True(t, out.Partial)
+		assert.Equal(t, "Hel", out.Response.Content)
+		assert.Empty(t, out.Response.Reasoning)
+	})
+}
+
 func finished(reason providers.FinishReason, content, reasoning string) chatFunc {
 	return func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 		on(providers.Delta{Content: content, Reasoning: reasoning})

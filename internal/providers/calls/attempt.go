@@ -97,6 +97,10 @@ func (g *Generation) onDelta(d providers.Delta, a *providers.Attempt) {
 			s.request.lastDelta = now
 			s.control, _ = s.next(firstEvent)
 		}
+		if d.Restart {
+			s.text.Reset()
+			s.thought.Reset()
+		}
 		if d.Empty() {
 			return
 		}

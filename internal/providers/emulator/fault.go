@@ -236,6 +236,29 @@ func Garbage(n int) Fault {
 	return f
 }
 
+// TearEvent sends n pieces, then the beginning of an event that breaks off in the middle of a key, with the rest of the
+// answer behind it in the same line, as api.z.ai was recorded to do.
+func TearEvent(n int) Fault {
+	return Fault{Name: "torn_event", wire: func(w *wire) {
+		all := w.frames
+		w.frames = func(yield func(frame) bool) {
+			seen := 0
+			for f := range all {
+				if seen == n && f.act == actSend {
+					f.data = append([]byte(`data: {"id":"torn","choices":[{"index":0,"delta":{"role`), f.data...)
+					seen++
+				}
+				if !yield(f) {
+					return
+				}
+				if f.delta {
+					seen++
+				}
+			}
+		}
+	}}
+}
+
 // EmptyChoices answers in good form, with no choice in it.
 func EmptyChoices() Fault {
 	return Fault{Name: "empty_choices", wire: func(w *wire) {

@@ -55,7 +55,7 @@ func TestRequest(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.JSONEq(t, `{
-		"model":"glm-5.1","stream":true,"max_tokens":131072,"temperature":0.72,"thinking":{"type":"enabled"},
+		"model":"glm-5.1","stream":true,"stream_options":{"include_usage":true},"max_tokens":131072,"temperature":0.72,"thinking":{"type":"enabled"},
 		"response_format":{"type":"json_object"},"tool_stream":true,"tool_choice":"auto",
 		"tools":[
 			{"type":"function","function":{"name":"f","description":"f","parameters":{"type":"object","properties":{}}}},
@@ -72,7 +72,7 @@ func TestTemperatureOfZeroIsGreedy(t *testing.T) {
 	p, cold := newAt(t, "", config.GLMSearch{}), 0.0
 	body, err := p.Payload(providers.ChatRequest{Model: providers.Model{ID: "glm-4.5", Temperature: &providers.Range{Max: 1}}, Temperature: &cold})
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"model":"glm-4.5","stream":true,"do_sample":false,"messages":[]}`, string(body))
+	assert.JSONEq(t, `{"model":"glm-4.5","stream":true,"stream_options":{"include_usage":true},"do_sample":false,"messages":[]}`, string(body))
 }
 
 func TestVersion(t *testing.T) {

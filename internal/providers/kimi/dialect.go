@@ -21,7 +21,6 @@ func shape(req providers.ChatRequest, w *openaicompat.Wire) {
 	limitOutput(req, w)
 	setTemperature(req, w)
 	requireOne(req, w)
-	askForUsage(w)
 	routeToCache(req, w)
 	fillEmptyContent(req, w)
 	fillReasoning(req, w)
@@ -62,11 +61,6 @@ func requireOne(req providers.ChatRequest, w *openaicompat.Wire) {
 // thinks tells whether the model will think about this request.
 func thinks(req providers.ChatRequest) bool {
 	return req.Model.Thinking.Thinks() && req.Thinking.Type != "disabled"
-}
-
-// askForUsage: a stream tells its usage in an event of its own, when asked (Moonshot API docs, streaming).
-func askForUsage(w *openaicompat.Wire) {
-	w.StreamOptions = &openai.StreamOptions{IncludeUsage: true}
 }
 
 // routeToCache: prompt_cache_key sends requests with the same prefix to where it is cached (Moonshot API docs, chat

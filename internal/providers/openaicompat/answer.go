@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/markup"
 )
 
 // event is one streamed event, or a whole answer from a server that does not stream. Vendors put usage in three places:
@@ -33,8 +34,8 @@ type choice struct {
 }
 
 type delta struct {
-	Content   text        `json:"content"`
-	Reasoning text        `json:"reasoning_content"`
+	Content   fragment    `json:"content"`
+	Reasoning fragment    `json:"reasoning_content"`
 	ToolCalls []callPiece `json:"tool_calls"`
 }
 
@@ -42,8 +43,8 @@ type callPiece struct {
 	Index    *count `json:"index"`
 	ID       text   `json:"id"`
 	Function struct {
-		Name      text `json:"name"`
-		Arguments Text `json:"arguments"`
+		Name      text          `json:"name"`
+		Arguments argumentPiece `json:"arguments"`
 	} `json:"function"`
 }
 
@@ -106,6 +107,7 @@ type answer struct {
 
 	id, requestID, model string
 	content, reasoning   strings.Builder
+	contents, reasonings joiner
 	calls                []*call
 	finish               string // the vendor's word, "" until it came
 	usage                providers.Usage
@@ -113,15 +115,19 @@ type answer struct {
 	searches             []providers.SearchHit
 
 	size    int
+	pieces  int  // deltas that carried something
 	begun   bool // an event came that reports no error
 	choices bool // an event had choices
 	arrived bool // a delta was delivered
+
+	torn bool // an event was torn, so that the next one may belong to another answer
 }
 
 type call struct {
 	index     int
 	id, name  string
 	arguments strings.Builder
+	pieces    joiner
 }
 
 func (a *answer) finished() bool { return a.finish != "" }
@@ -138,6 +144,12 @@ func (a *answer) event(raw []byte) error {
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	if a.torn && ev.ID != "" {
+		a.torn = false
+		if a.id != "" && a.id != string(ev.ID) {
+			a.restart()
+		}
 	}
 	a.id, a.requestID = cmp.Or(a.id, string(ev.ID)), cmp.Or(a.requestID, string(ev.RequestID))
 	a.model = cmp.Or(a.model, string(ev.Model))
@@ -174,6 +186,16 @@ func (a *answer) choice(ch choice) {
 	a.finish = cmp.Or(a.finish, string(ch.FinishReason))
 }
 
+// restart forgets what has arrived: behind a torn event, api.z.ai was recorded to begin the answer again under another
+// id. Elsewhere a new id means nothing, since some gateways give each event one.
+func (a *answer) restart() {
+	a.id, a.requestID, a.finish, a.usage, a.usageKnown, a.searches, a.calls = "", "", "", providers.Usage{}, false, nil, nil
+	a.content, a.reasoning, a.contents, a.reasonings = strings.Builder{}, strings.Builder{}, joiner{}, joiner{}
+	if a.on != nil {
+		a.on(providers.Delta{Restart: true})
+	}
+}
+
 // vendorNetwork: GLM ends an answer with the finish reason network_error when its own inference broke off (Z.ai API
 // docs, chat completion). That is no end but a failure.
 func (a *answer) vendorNetwork() error {
@@ -183,38 +205,30 @@ func (a *answer) vendorNetwork() error {
 
 // take adds a delta and delivers it.
 func (a *answer) take(d *delta) {
-	a.content.WriteString(string(d.Content))
-	a.reasoning.WriteString(string(d.Reasoning))
 	a.size += len(d.Content) + len(d.Reasoning)
+	out := providers.Delta{
+		Content: a.contents.push(string(d.Content)), Reasoning: a.reasonings.push(string(d.Reasoning)),
+		ToolCall: len(d.ToolCalls) > 0,
+	}
+	a.content.WriteString(out.Content)
+	a.reasoning.WriteString(out.Reasoning)
 	for _, p := range d.ToolCalls {
 		a.takeCall(p)
 	}
-	out := providers.Delta{Content: string(d.Content), Reasoning: string(d.Reasoning), ToolCall: len(d.ToolCalls) > 0}
 	if out.Empty() {
 		return
 	}
 	a.arrived = true
+	a.pieces++
 	if a.on != nil {
 		a.on(out)
 	}
 }
 
-// takeCall adds a piece to the call that it belongs to: by its index, else by its id, else the last one. A new id under
-// an old index is a new call, since some servers number every call 0.
+// takeCall adds a piece to the call that it belongs to, or begins a new one with it.
 func (a *answer) takeCall(p callPiece) {
-	var c *call
-	switch {
-	case p.Index != nil:
-		for _, known := range slices.Backward(a.calls) {
-			if known.index == int(*p.Index) {
-				c = known
-				break
-			}
-		}
-	case p.ID == "" && len(a.calls) > 0:
-		c = a.calls[len(a.calls)-1]
-	}
-	if c == nil || p.ID != "" && c.id != "" && c.id != string(p.ID) {
+	c := a.callOf(p)
+	if c == nil {
 		c = &call{index: len(a.calls)}
 		if p.Index != nil {
 			c.index = int(*p.Index)
@@ -222,8 +236,30 @@ func (a *answer) takeCall(p callPiece) {
 		a.calls = append(a.calls, c)
 	}
 	c.id, c.name = cmp.Or(c.id, string(p.ID)), cmp.Or(c.name, string(p.Function.Name))
-	c.arguments.WriteString(string(p.Function.Arguments))
+	c.arguments.WriteString(c.pieces.push(string(p.Function.Arguments)))
 	a.size += len(p.Function.Arguments)
+}
+
+// callOf is the call that a piece continues: the one with its index, else with its id, else the last; nil for a piece that
+// begins a call. Only a piece with a name begins one beside a call that it could continue, since gateways were recorded
+// to change the id within one call. With a name, another id or another name is another call: some servers give every
+// call the index 0, and some repeat the name with every piece.
+func (a *answer) callOf(p callPiece) *call {
+	var c *call
+	for _, known := range slices.Backward(a.calls) {
+		if p.Index != nil && known.index == int(*p.Index) || p.Index == nil && p.ID != "" && known.id == string(p.ID) {
+			c = known
+			break
+		}
+	}
+	name, id := string(p.Function.Name), string(p.ID)
+	if c == nil && p.Index == nil && name == "" && len(a.calls) > 0 {
+		c = a.calls[len(a.calls)-1]
+	}
+	if c != nil && name != "" && c.name != "" && (name != c.name || id != "" && c.id != "" && id != c.id) {
+		return nil
+	}
+	return c
 }
 
 // count takes usage in; the last report wins, since it is the whole answer's.
@@ -248,9 +284,26 @@ func (a *answer) response() *providers.ChatResponse {
 	}
 	for i, c := range a.calls {
 		id := cmp.Or(c.id, fmt.Sprintf("call_%d", i))
-		r.ToolCalls = append(r.ToolCalls, providers.ToolCall{ID: id, Name: c.name, Arguments: c.arguments.String()})
+		name, args := repairCall(c.name, c.arguments.String())
+		r.ToolCalls = append(r.ToolCalls, providers.ToolCall{ID: id, Name: name, Arguments: args})
 	}
 	return r
+}
+
+// repairCall separates a function's name from markup that the vendor's server left in it ("read<arg_key>path</arg_key>
+// <arg_value>a.go", recorded of GLM), and takes the arguments from there where the call has none.
+func repairCall(name, args string) (repairedName, repairedArgs string) {
+	clean := markup.FunctionName(name)
+	if clean == name || clean == "" {
+		return name, args
+	}
+	if blank := strings.TrimSpace(args); blank == "" || blank == "{}" {
+		inside := markup.ParseCallMarkup("<tool_call>"+name+"</tool_call>", []providers.Function{{Name: clean}})
+		if len(inside.Calls) == 1 {
+			args = inside.Calls[0].Arguments
+		}
+	}
+	return clean, args
 }
 
 // finishReason maps the vendors' words (Z.ai and Moonshot API docs, chat completion) to ours.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"time"
 
 	openai "github.com/sashabaranov/go-openai"
 
@@ -60,7 +61,8 @@ func (c *Client) Payload(req providers.ChatRequest) (json.RawMessage, error) {
 // read takes the stream in until the answer is whole. A stream that ends before a finish reason was seen was cut: to
 // go-openai that looks the same as success.
 func (x *exchange) read(stream *openai.ChatCompletionStream, ans *answer) error {
-	whole := false
+	stop := func() {}
+	defer func() { stop() }()
 	for {
 		raw, err := stream.RecvRaw()
 		if err != nil {
@@ -73,6 +75,8 @@ func (x *exchange) read(stream *openai.ChatCompletionStream, ans *answer) error 
 			}
 			return err
 		}
+		ans.torn, x.events.torn = ans.torn || x.events.torn, false
+		pieces := ans.pieces
 		switch err := ans.event(raw); {
 		case err == nil:
 		case ans.finished():
@@ -82,15 +86,24 @@ func (x *exchange) read(stream *openai.ChatCompletionStream, ans *answer) error 
 		default:
 			return err
 		}
-		if ans.finished() && !whole {
-			whole = true
-			wait := tailWait
-			if ans.usageKnown {
-				wait = markWait
-			}
-			defer x.endAfter(wait)()
+		if wait := ans.tail(); wait > 0 && (!x.ending || ans.pieces > pieces) {
+			stop()
+			stop, x.ending = x.endAfter(wait), true
 		}
 	}
+}
+
+// tail bounds the wait for what follows a finish reason, 0 before one.
+func (a *answer) tail() time.Duration {
+	switch {
+	case !a.finished():
+		return 0
+	case a.usageKnown:
+		return markWait
+	case len(a.calls) > 0:
+		return callWait
+	}
+	return tailWait
 }
 
 // cut says what a stream that ended early was.

@@ -141,6 +141,46 @@ func TestChatToolCalls(t *testing.T) {
 			},
 			[]providers.ToolCall{{ID: "a", Name: "f", Arguments: "{}"}, {ID: "b", Name: "g", Arguments: "{}"}},
 		},
+		"an id that changes within a call": {
+			[]string{
+				piece(`{"index":0,"id":"a","function":{"name":"read","arguments":""}}`), piece(`{"index":0,"id":"b","function":{"arguments":"{\"path\":"}}`),
+				piece(`{"index":0,"id":"c","function":{"name":"","arguments":"\"a.go\"}"}}`), finish("tool_calls"),
+			},
+			[]providers.ToolCall{{ID: "a", Name: "read", Arguments: `{"path":"a.go"}`}},
+		},
+		"an id that changes, no index": {
+			[]string{
+				piece(`{"id":"a","function":{"name":"read","arguments":"{\"path\":"}}`), piece(`{"id":"b","function":{"arguments":"\"a.go\"}"}}`),
+				finish("tool_calls"),
+			},
+			[]providers.ToolCall{{ID: "a", Name: "read", Arguments: `{"path":"a.go"}`}},
+		},
+		"a name in every piece": {
+			[]string{
+				piece(`{"index":0,"id":"a","function":{"name":"read","arguments":"{\"path\":"}}`), piece(`{"index":0,"id":"a","function":{"name":"read","arguments":"\"a.go\"}"}}`),
+				piece(`{"index":0,"id":"b","function":{"name":"read","arguments":"{}"}}`), finish("tool_calls"),
+			},
+			[]providers.ToolCall{{ID: "a", Name: "read", Arguments: `{"path":"a.go"}`}, {ID: "b", Name: "read", Arguments: "{}"}},
+		},
+		"every call numbered 0, no ids": {
+			[]string{piece(`{"index":0,"function":{"name":"f","arguments":"{}"}}`), piece(`{"index":0,"function":{"name":"g","arguments":"{}"}}`), finish("tool_calls")},
+			[]providers.ToolCall{{ID: "call_0", Name: "f", Arguments: "{}"}, {ID: "call_1", Name: "g", Arguments: "{}"}},
+		},
+		"a finish reason with each call": {
+			[]string{
+				`data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`,
+				piece(`{"index":1,"id":"b","function":{"name":"g","arguments":"{}"}}`), finish("tool_calls"),
+			},
+			[]providers.ToolCall{{ID: "a", Name: "f", Arguments: "{}"}, {ID: "b", Name: "g", Arguments: "{}"}},
+		},
+		"markup in the name": {
+			[]string{piece(`{"index":0,"id":"a","function":{"name":"read<arg_key>path</arg_key><arg_value>a.go</arg_value>","arguments":"{}"}}`), piece(`{"index":1,"id":"b","function":{"name":"functions.f:1","arguments":"{\"n\":1}"}}`), finish("tool_calls")},
+			[]providers.ToolCall{{ID: "a", Name: "read", Arguments: `{"path":"a.go"}`}, {ID: "b", Name: "f", Arguments: `{"n":1}`}},
+		},
+		"a character in two pieces": {
+			[]string{piece(`{"index":0,"id":"a","function":{"name":"f","arguments":"{\"q\":\"\ud83d"}}`), piece(`{"index":0,"function":{"arguments":"\ude00\"}"}}`), finish("tool_calls")},
+			[]providers.ToolCall{{ID: "a", Name: "f", Arguments: `{"q":"😀"}`}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pieces := 0
@@ -473,4 +513,99 @@ func TestChatMakesLeakedCallsRealOnes(t *testing.T) {
 			assert.Equal(t, providers.FinishToolCalls, resp.FinishReason)
 		})
 	}
+}
+
+// Some servers cut a text between the two halves of a character, in JSON's escapes or in its bytes.
+func TestChatCharactersInTwoEvents(t *testing.T) {
+	raw := func(field, s string) string { return `data: {"choices":[{"delta":{"` + field + `":"` + s + `"}}]}` }
+	for name, tc := range map[string]struct {
+		pieces []string
+		want   string
+	}{
+		"escapes":                       {[]string{`ok \ud83d`, `\ude00 end`}, "ok 😀 end"},
+		"upper case":                    {[]string{`ok \uD83D`, `\uDE00 end`}, "ok 😀 end"},
+		"whole pair beside a half":      {[]string{`\ud83d\ude00\ud83d`, `\ude01`}, "😀😁"},
+		"an empty piece between":        {[]string{`ok \ud83d`, ``, `\ude00`}, "ok 😀"},
+		"bytes":                         {[]string{"ok \xf0\x9f", "\x98\x80 end"}, "ok 😀 end"},
+		"bytes, one by one":             {[]string{"\xe4", "\xbd", "\xa0"}, "你"},
+		"other escapes beside a half":   {[]string{`a\n\"\\\/\u00e9\ud83d`, `\ude00\t\b`}, "a\n\"\\/é😀\t\b"},
+		"a high half alone":             {[]string{`a\ud83d`, `b`}, "a\uFFFDb"},
+		"a low half alone":              {[]string{`a`, `\ude00b`}, "a\uFFFDb"},
+		"half a character at the end":   {[]string{`a\ud83d`}, "a"},
+		"half its bytes at the end":     {[]string{"a\xf0\x9f"}, "a"},
+		"bytes that begin no character": {[]string{"a\x80b"}, "a\uFFFDb"},
+	} {
+		for _, field := range []string{"content", "reasoning_content"} {
+			t.Run(name+", "+field, func(t *testing.T) {
+				var lines []string
+				for _, piece := range tc.pieces {
+					lines = append(lines, raw(field, piece))
+				}
+				c, got := serve(t, stream(append(lines, stop, done)...)), ""
+				resp, err := c.Chat(t.Context(), question(), func(d providers.Delta) { got += d.Content + d.Reasoning })
+				require.NoError(t, err)
+				assert.Equal(t, tc.want, resp.Content+resp.Reasoning)
+				assert.Equal(t, tc.want, got, "the deltas are the same text")
+			})
+		}
+	}
+}
+
+// Recorded at api.z.ai: an event stops in the middle of a key, and the next one follows in the same line.
+func TestChatTornEvents(t *testing.T) {
+	other := func(id, content string) string {
+		return `{"id":"` + id + `","choices":[{"index":0,"delta":{"content":"` + content + `"}}]}`
+	}
+	const torn = `data: {"id":"x","choices":[{"index":0,"delta":{"role`
+	for name, tc := range map[string]struct {
+		lines   []string
+		want    string
+		restart bool
+	}{
+		"at once":                        {[]string{torn + "data: " + other("c1", "Hello"), stop, done}, "Hello", false},
+		"without a blank":                {[]string{torn + "data:" + other("c1", "Hello"), stop, done}, "Hello", false},
+		"twice in one line":              {[]string{torn + torn + "data: " + other("c1", "Hello"), stop, done}, "Hello", false},
+		"in the next line":               {[]string{torn, "data: " + other("c1", "Hello"), "", stop, done}, "Hello", false},
+		"in the middle, same id":         {[]string{say("Hel"), torn + "data: " + other("c1", "lo"), stop, done}, "Hello", false},
+		"in the middle, a new id":        {[]string{say("Nev"), torn + "data: " + other("y", "Hello"), "data: " + other("y", "!"), stop, done}, "Hello!", true},
+		"a new id, told later":           {[]string{say("Nev"), torn + `data: {"choices":[]}`, "data: " + other("y", "Hello"), stop, done}, "Hello", true},
+		"then new ids that mean nothing": {[]string{torn + "data: " + other("a", "Hel"), "data: " + other("b", "lo"), stop, done}, "Hello", false},
+		"before the end mark":            {[]string{say("Hello"), stop, torn + "data: [DONE]"}, "Hello", false},
+		"text that quotes a stream":      {[]string{say("Hel"), say("data: {\"id\":1}"), stop, done}, `Heldata: {"id":1}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			restarted, got := false, ""
+			c := serve(t, stream(tc.lines...))
+			resp, err := c.Chat(t.Context(), question(), func(d providers.Delta) {
+				if d.Restart {
+					restarted, got = true, ""
+				}
+				got += d.Content
+			})
+			require.NoError(t, err)
+			assert.Equal(t, tc.want, resp.Content)
+			assert.Equal(t, tc.want, got)
+			assert.Equal(t, tc.restart, restarted)
+			assert.Equal(t, providers.FinishStop, resp.FinishReason)
+		})
+	}
+}
+
+func TestChatWaitsForTheNextCall(t *testing.T) {
+	call := func(i int) string {
+		return fmt.Sprintf(`data: {"choices":[{"delta":{"tool_calls":[{"index":%d,"id":"%[1]d","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`, i)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			for i := range 3 {
+				stream(call(i))(w, r)
+				time.Sleep(callWait - time.Second)
+			}
+			stream(stop, done)(w, r)
+		})
+		resp, err := c.Chat(t.Context(), question(), nil)
+		require.NoError(t, err)
+		assert.Len(t, resp.ToolCalls, 3)
+		assert.True(t, resp.UsageKnown)
+	})
 }

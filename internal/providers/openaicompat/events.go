@@ -28,7 +28,9 @@ type eventReader struct {
 	out     []byte // what is ready for go-openai
 	err     error  // why there is no more
 
-	held      []byte // the data of an event whose JSON goes on in further lines
+	held      [][]byte // the data of an event whose JSON goes on in further lines
+	heldSize  int
+	torn      bool   // part of the event that was handed out last, or of one before it, was torn off and dropped
 	seen      int    // events handed out
 	truncated bool   // the last line had no end, or the last event
 	junk      []byte // the first text that was no event
@@ -86,31 +88,68 @@ func (r *eventReader) next() {
 // events it may go on in further data lines, up to a blank one.
 func (r *eventReader) data(line []byte) {
 	switch {
-	case string(line) == "[DONE]" && r.held == nil:
+	case string(line) == doneMark && r.held == nil:
 		r.emit(line)
-	case string(line) == "[DONE]":
+	case string(line) == doneMark:
 		r.endEvent()
 	case r.held != nil:
-		if len(r.held)+len(line) > r.maxLine {
-			r.held, r.err = nil, errTooLong
-			return
-		}
-		r.held = append(append(r.held, ' '), line...) // a line break would end the event for go-openai
+		r.hold(line)
 	case len(line) == 0 || line[0] != '{':
 		r.keepJunk(line)
 	case json.Valid(line):
 		r.emit(line)
 	default:
-		r.held = bytes.Clone(line) // it lies in the buffer that is about to be refilled
+		if whole := behindTear(line); whole != nil {
+			r.torn = true
+			r.emit(whole)
+			return
+		}
+		r.hold(line)
 	}
 }
 
-// endEvent hands out what is held, whole or not: whoever reads it says what is wrong with it.
-func (r *eventReader) endEvent() {
-	if r.held != nil {
-		r.emit(r.held)
-		r.held = nil
+func (r *eventReader) hold(line []byte) {
+	if r.heldSize+len(line) > r.maxLine {
+		r.held, r.heldSize, r.err = nil, 0, errTooLong
+		return
 	}
+	r.held = append(r.held, bytes.Clone(line)) // it lies in the buffer that is about to be refilled
+	r.heldSize += len(line)
+}
+
+const doneMark = "[DONE]"
+
+// behindTear is the event in a line that another event's beginning was torn off in: api.z.ai was recorded to stop in the
+// middle of a key and to send the next event in the same line (data: {"id":"x","choices":[{"delta":{"roledata:
+// {"id":"y",...}). It is nil where there is none. Only lines that are no JSON are asked about, since a model's text may
+// quote such lines.
+func behindTear(line []byte) []byte {
+	for {
+		_, rest, found := bytes.Cut(line, []byte("data:"))
+		if !found {
+			return nil
+		}
+		if event := bytes.TrimSpace(rest); string(event) == doneMark || bytes.HasPrefix(event, []byte("{")) && json.Valid(event) {
+			return event
+		}
+		line = rest
+	}
+}
+
+// endEvent hands out what is held, whole or not: whoever reads it says what is wrong with it. Where it is not whole but
+// ends with a line that is, its beginning was torn off.
+func (r *eventReader) endEvent() {
+	if r.held == nil {
+		return
+	}
+	last := r.held[len(r.held)-1]
+	event := bytes.Join(r.held, []byte(" ")) // a line break would end the event for go-openai
+	if len(r.held) > 1 && !json.Valid(event) && bytes.HasPrefix(last, []byte("{")) && json.Valid(last) {
+		r.torn = true
+		event = last
+	}
+	r.emit(event)
+	r.held, r.heldSize = nil, 0
 }
 
 // emit hands out one event. The blank after the brace keeps go-openai from recognising an error event: it would wait

@@ -25,6 +25,9 @@ const (
 	tailWait = 2 * time.Second
 	// markWait is that bound where the usage has come already.
 	markWait = 300 * time.Millisecond
+	// callWait is that bound behind a call, without usage: GLM-4.5 was recorded to set the finish reason with each call of
+	// an answer, and the next call comes in one piece after a silence.
+	callWait = 10 * time.Second
 	// drainWait bounds the wait for the connection's end alone.
 	drainWait = 100 * time.Millisecond
 )
@@ -75,6 +78,7 @@ type exchange struct {
 	status    int
 	header    http.Header
 	events    *eventReader // of a chat that was answered
+	ending    bool         // its answer has a finish reason, and what follows is bounded
 }
 
 type exchangeKey struct{}

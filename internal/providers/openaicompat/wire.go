@@ -51,6 +51,7 @@ func (c *Client) newWire(req providers.ChatRequest) *Wire {
 	w := &Wire{drop: req.Drop}
 	w.Model = req.Model.ID
 	w.Stream = true
+	w.StreamOptions = &openai.StreamOptions{IncludeUsage: true} // a stream reports its usage when asked
 	w.Messages = make([]openai.ChatCompletionMessage, len(req.Messages))
 	for i, m := range req.Messages {
 		w.Messages[i] = c.message(m)

@@ -37,7 +37,7 @@ func TestWireSaysWhatBothVendorsWriteAlike(t *testing.T) {
 	body, err := c.Payload(req)
 	require.NoError(t, err)
 	assert.JSONEq(t, `{
-		"model":"glm-x","stream":true,"thinking":{"type":"disabled"},"reasoning_effort":"low",
+		"model":"glm-x","stream":true,"stream_options":{"include_usage":true},"thinking":{"type":"disabled"},"reasoning_effort":"low",
 		"response_format":{"type":"json_object"},"tool_choice":"required",
 		"tools":[
 			{"type":"function","function":{"name":"f","description":"does f","parameters":{"type":"object","properties":{"z":{"maximum":12345678901234567890},"a":{}}}}},
@@ -66,7 +66,7 @@ func TestWireSendsWhatGoOpenAILeavesOut(t *testing.T) {
 	req.Messages[0].Content = ""
 	body, err := c.Payload(req)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"model":"glm-x","stream":true,"temperature":0,"do_sample":false,
+	assert.JSONEq(t, `{"model":"glm-x","stream":true,"stream_options":{"include_usage":true},"temperature":0,"do_sample":false,
 		"messages":[{"role":"user","content":"","partial":true}]}`, string(body))
 }
 
@@ -78,7 +78,7 @@ func TestWireDropsRefusedParametersButNotTheRequestItself(t *testing.T) {
 	req.Drop = []string{"temperature", "max_tokens", "messages", "model", "stream", "unknown"}
 	body, err := c.Payload(req)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"model":"glm-x","stream":true,"messages":[{"role":"user","content":"hello"}]}`, string(body))
+	assert.JSONEq(t, `{"model":"glm-x","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hello"}]}`, string(body))
 }
 
 func TestToolChoice(t *testing.T) {

@@ -110,6 +110,14 @@ func (s suite) answers(t *testing.T) {
 		require.Len(t, resp.ToolCalls, 2)
 		assert.Equal(t, `{"city":"Bern"}`, resp.ToolCalls[0].Arguments)
 	})
+	s.test(t, "a torn event", func(t *testing.T, b bench) {
+		for n := range 3 {
+			b.emulator.Script(emulator.Say("Hel", "lo").Thinking("hm").With(emulator.TearEvent(n)))
+			resp, _ := b.chat(t, b.ask(t, "hello"))
+			assert.Equal(t, "Hello", resp.Content)
+			assert.Equal(t, "hm", resp.Reasoning)
+		}
+	})
 	s.test(t, "one connection serves one request after the other", func(t *testing.T, b bench) {
 		for range 5 {
 			b.chat(t, b.ask(t, "hello"))
