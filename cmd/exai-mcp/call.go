@@ -132,6 +132,7 @@ func (a *app) arguments(args []string) (json.RawMessage, error) {
 			return nil, failure{fmt.Errorf("read the arguments: %w", err)}
 		}
 	}
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // as editors on Windows begin a file
 	const wanted = `the arguments must be a JSON object, such as '{"prompt":"..."}'`
 	var wrong *json.SyntaxError
 	switch err := json.Unmarshal(text, new(json.RawMessage)); {
@@ -152,7 +153,7 @@ func (a *app) printReply(reply *tools.Result) error {
 	if err := json.Indent(&pretty, object, "", "  "); err != nil {
 		return failure{err}
 	}
-	fmt.Fprintln(a.out, pretty.String())
+	fmt.Fprintln(a.out, plainJSON(pretty.Bytes())) // what models wrote must not act on a terminal
 	if reply.IsError {
 		return failure{}
 	}

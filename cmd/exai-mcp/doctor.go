@@ -24,37 +24,39 @@ func (a *app) doctorCommand() *cobra.Command {
 	var offline, live bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check keys, folders, database and settings, and say what to do",
-		Long: `Checks what exai-mcp needs and says what to do about what it finds: the settings, each vendor's key (one cheap request,
-the list of models), the state folder, the database, the log folder, the roots whose files may be read, git, and models
-that are about to retire. --offline leaves the vendors out; --live also asks each vendor a short question, and GLM for a search,
-and tells what that cost.
+		Short: "Check the setup and print how to fix problems",
+		Long: `Checks the setup and prints how to fix problems: the settings, each vendor's key (one cheap request, the list of models),
+the state folder, the database, the log folder, the roots whose files may be read, git, and models that are about to
+retire. --offline makes no request to a vendor; --live also sends each vendor a short question and a search, and prints
+their cost.
 
-Exit code 1 when something must be mended.`,
+Exit code 1 if any check fails, or if a key could not be checked (without --offline).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), offline, live) },
 	}
 	cmd.Flags().BoolVar(&offline, "offline", false, "make no request to a vendor")
-	cmd.Flags().BoolVar(&live, "live", false, "ask each vendor a short question, and GLM for a search (costs a little)")
+	cmd.Flags().BoolVar(&live, "live", false, "send each vendor a short question and a search (costs a little)")
 	cmd.MarkFlagsMutuallyExclusive("offline", "live")
 	return cmd
 }
 
-// report is what doctor prints, line by line as it finds out.
+// report is what doctor prints, line by line.
 type report struct {
 	w       io.Writer
 	secrets *activity.Redactor // an address may hold a password
 	failed  int
+
+	unchecked map[string]bool // vendors whose key is set and was not checked
 }
 
 func (r *report) section(title string) { fmt.Fprintf(r.w, "\n%s\n", title) }
 
 func (r *report) ok(format string, args ...any) { r.line("ok", format, args...) }
 
-// note is something to know that keeps nothing from working.
+// note is worth knowing, and no problem.
 func (r *report) note(format string, args ...any) { r.line("note", format, args...) }
 
-// fail is something to mend, and how.
+// fail is a problem, and how to fix it.
 func (r *report) fail(todo, format string, args ...any) {
 	r.failed++
 	r.line("FAIL", format, args...)
@@ -71,7 +73,7 @@ func (r *report) line(mark, format string, args ...any) {
 func (a *app) doctor(ctx context.Context, offline, live bool) error {
 	b := thisBuild()
 	fmt.Fprintf(a.out, "exai-mcp %s, %s, %s/%s\n", b.version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	r := &report{w: a.out}
+	r := &report{w: a.out, unchecked: map[string]bool{}}
 	cfg, err := a.load()
 	if err != nil {
 		r.section("Settings")
@@ -92,15 +94,23 @@ func (a *app) doctor(ctx context.Context, offline, live bool) error {
 	case live:
 		checkLive(ctx, r, p, working)
 	case !offline && len(working) > 0:
-		r.note("whether a model answers, the account has credit and a coding plan's key stands at the plan's address, only --live tells")
+		r.note("only --live checks that a model answers, that the account has credit and that a coding plan's key is used at the plan's address")
 	}
 	checkFolders(ctx, r, p)
 	checkModels(r, p)
+	return r.conclude(offline)
+}
+
+// conclude prints what was found, and fails if anything was, or if a key that was to be checked could not be.
+func (r *report) conclude(offline bool) error {
+	found := "No problems found"
 	if r.failed > 0 {
-		fmt.Fprintf(a.out, "\n%d to mend.\n", r.failed)
+		found = counted(r.failed, "problem", "problems") + " found"
+	}
+	fmt.Fprintf(r.w, "\n%s; %s not checked.\n", found, counted(len(r.unchecked), "key", "keys"))
+	if r.failed > 0 || len(r.unchecked) > 0 && !offline {
 		return failure{}
 	}
-	fmt.Fprintln(a.out, "\nNothing to mend.")
 	return nil
 }
 
@@ -135,8 +145,8 @@ func longestLimit(t config.TimeoutConfig) time.Duration {
 	return longest
 }
 
-// checkKeys asks each vendor for its models, which costs nothing and tells whether the key is taken. It returns the
-// vendors that are worth asking more.
+// checkKeys requests each vendor's list of models, which costs nothing and checks the key. It returns the vendors that
+// are worth further requests.
 func checkKeys(ctx context.Context, r *report, p *program, offline bool) (working []providers.Provider) {
 	r.section("Keys")
 	usable := 0
@@ -151,8 +161,9 @@ func checkKeys(ctx context.Context, r *report, p *program, offline bool) (workin
 		}
 		usable++
 		from := p.cfg.Source(key)
+		r.unchecked[v.Row.Name] = true
 		if offline {
-			r.ok("%s: a key is set (%s); not tried", title, from)
+			r.ok("%s: a key is set (%s); not checked", title, from)
 			continue
 		}
 		start := time.Now()
@@ -160,6 +171,7 @@ func checkKeys(ctx context.Context, r *report, p *program, offline bool) (workin
 		took := time.Since(start).Round(time.Millisecond)
 		switch kind := kindOf(err); {
 		case kind == providers.KindAuth || kind == providers.KindBalance:
+			delete(r.unchecked, v.Row.Name)
 			r.fail(hintOf(err), "%s: the key (%s) does not work at %s: %s", title, from, v.APIURL, sentenceOf(err))
 			continue
 		case err != nil: // which says nothing about the key
@@ -167,9 +179,10 @@ func checkKeys(ctx context.Context, r *report, p *program, offline bool) (workin
 				"%s at %s did not answer as it should: %s", title, v.APIURL, sentenceOf(err))
 			continue
 		case len(models) == 0:
-			r.note("%s at %s has no list of models (%s), so the key was not tried: check %s, and ask with --live",
+			r.note("%s at %s has no list of models (%s), so the key was not checked: check %s, or use --live",
 				title, v.APIURL, took, v.Row.Variable("API_URL"))
 		default:
+			delete(r.unchecked, v.Row.Name)
 			r.ok("%s takes the key (%s) and lists %d models (%s)", title, from, len(models), took)
 		}
 		working = append(working, provider)
@@ -225,7 +238,7 @@ func checkFolders(ctx context.Context, r *report, p *program) {
 		checked = dir
 		checkWritable(r, "log folder", dir, "set "+log.variable+" to a file in a folder that you may write to")
 	}
-	if usable || p.cfg.Conversations.Backend != "sqlite" { // else it can't be opened, for the same reason
+	if usable || state == "" || p.cfg.Conversations.Backend != "sqlite" { // else it can't be opened, for the same reason
 		checkDatabase(ctx, r, p)
 	}
 	checkRoots(ctx, r, p)
@@ -236,9 +249,13 @@ func checkDatabase(ctx context.Context, r *report, p *program) {
 	start := time.Now()
 	opened, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if s, err := p.database.get(opened); err != nil {
+	s, err := p.database.get(opened)
+	switch {
+	case err != nil:
 		r.fail("until it opens, nothing is remembered from one call to the next", "database: %v", err)
-	} else {
+	case s.Temporary() != "":
+		r.fail("until then, conversations and issues end with each process", "database: %s", s.Temporary())
+	default:
 		r.ok("database %s at %s (%s)", s.Backend(), s.Location(), time.Since(start).Round(time.Millisecond))
 		for _, warning := range s.Warnings() {
 			r.note("database: %s", warning)

@@ -43,6 +43,9 @@ func checkChat(ctx context.Context, r *report, p *program, vendor providers.Prov
 			}
 		},
 	})
+	if err == nil || kindOf(err) == providers.KindAuth || kindOf(err) == providers.KindBalance {
+		delete(r.unchecked, vendor.Name())
+	}
 	switch took := time.Since(start).Round(time.Millisecond); {
 	case err != nil:
 		r.fail(hintOf(err), "%s: a chat failed after %s: %s", vendor.Name(), took, sentenceOf(err))

@@ -51,9 +51,13 @@ func untilSignal() context.Context {
 // run is the whole program: it returns the exit code. It ends soon after ctx does.
 func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io.Writer) int {
 	errw = zapcore.Lock(zapcore.AddSync(errw)) // a call's progress and the log are written side by side
-	a := &app{environ: environ, in: in, out: out, errw: errw}
+	printed := &output{w: out}
+	a := &app{environ: environ, in: in, stdout: out, out: printed, errw: errw}
 	err := a.execute(ctx, args)
 	var failed failure
+	if full := printed.failed(); full != nil {
+		err = failure{full}
+	}
 	switch {
 	case err == nil:
 		return exitOK
@@ -93,7 +97,8 @@ func (f failure) Error() string { return fmt.Sprint(f.err) }
 type app struct {
 	environ []string
 	in      io.Reader
-	out     io.Writer
+	stdout  io.Writer // of the server: the protocol
+	out     io.Writer // of every other command
 	errw    io.Writer
 	envFile string // --env-file
 
@@ -121,10 +126,11 @@ Exit codes: 0 done; 1 done, and it failed (an error result, something that docto
 that is not accepted; 130 cut short by a second signal.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("there is no command %q; \"exai-mcp --help\" lists them, \"exai-mcp call TOOL\" calls a tool", args[0])
+				return fmt.Errorf("unknown command %q; \"exai-mcp --help\" lists the commands, \"exai-mcp call TOOL\" calls a tool", args[0])
 			}
 			return nil
 		},
+		Version:       thisBuild().version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
@@ -137,14 +143,25 @@ that is not accepted; 130 cut short by a second signal.`,
 		a.serveCommand(), a.callCommand(), a.toolsCommand(), a.doctorCommand(), a.configCommand(), a.demoCommand(),
 		a.installCommand(), a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
 	)
+	root.SetVersionTemplate(versionText())
 	return root
 }
 
-// takes is the number of a command's arguments, at least and at most. Who gives another hears how the command is called.
+func argumentCount(least, most int) string {
+	switch {
+	case least != most:
+		return fmt.Sprintf("%d to %d arguments", least, most)
+	case least == 1:
+		return "1 argument"
+	}
+	return fmt.Sprintf("%d arguments", least)
+}
+
+// takes checks the number of a command's arguments. Its error shows the command's usage.
 func takes(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
-			return fmt.Errorf("%d arguments were given; it is called so: %s", len(args), cmd.UseLine())
+			return fmt.Errorf("expected %s, got %d; usage: %s", argumentCount(least, most), len(args), cmd.UseLine())
 		}
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,7 +81,7 @@ func TestExitCodes(t *testing.T) {
 		{"config", []string{"config"}, nil, exitOK, ""},
 		{"unknown command", []string{"chat"}, nil, exitUsage, `"exai-mcp call TOOL" calls a tool`},
 		{"unknown flag", []string{"doctor", "--nope"}, nil, exitUsage, `--nope; "exai-mcp doctor --help" lists the flags`},
-		{"too few arguments", []string{"call"}, nil, exitUsage, "it is called so: exai-mcp call TOOL [JSON or -]"},
+		{"too few arguments", []string{"call"}, nil, exitUsage, "expected 1 to 2 arguments, got 0; usage: exai-mcp call TOOL [JSON or -]"},
 		{"arguments that are no object", []string{"call", "chat", "[1]"}, nil, exitUsage, "must be a JSON object, such as"},
 		{"no arguments on stdin", []string{"call", "chat", "-"}, nil, exitUsage, "must be a JSON object, such as"},
 		{"arguments that are no JSON", []string{"call", "chat", `{"prompt":"a" "b"}`}, nil, exitUsage, "'\"' after object key:value pair, at byte 15 of 18"},
@@ -104,6 +105,8 @@ func TestExitCodes(t *testing.T) {
 func TestVersionAndHelp(t *testing.T) {
 	s := newSite(t)
 	_, out, _ := s.run("", "version")
+	_, flag, _ := s.run("", "--version")
+	assert.Equal(t, out, flag)
 	for _, want := range []string{"exai-mcp ", "go1.", "2026-07-28, 2025-11-25, 2025-06-18, 2025-03-26, 2024-11-05"} {
 		assert.Contains(t, out, want)
 	}
@@ -175,6 +178,65 @@ func TestConfig(t *testing.T) {
 	assert.Regexp(t, `MAX_RETRIES +4 +default`, out)
 }
 
+// What a model writes must not act on the terminal that shows it.
+func TestCallEscapesWhatCouldActOnATerminal(t *testing.T) {
+	s := newSite(t, "LOG_LEVEL=error")
+	s.vendors.On(emulator.Match{}, emulator.Say("(emulated) \u009b31m \x7f \u202e evil \u2066 end"))
+	code, out, _ := s.run("\xef\xbb\xbf"+`{"prompt":"x"}`, "call", "chat", "-") // with a byte order mark
+	assert.Equal(t, exitOK, code)
+	assert.Contains(t, out, `"content": "(emulated) \u009b31m \u007f \u202e evil \u2066 end"`)
+}
+
+// fullDisk takes nothing.
+type fullDisk struct{ err error }
+
+func (f fullDisk) Write([]byte) (int, error) { return 0, f.err }
+
+func TestOutputThatCanNotBeWritten(t *testing.T) {
+	s := newSite(t, "LOG_LEVEL=error", "CONVERSATION_STORAGE_BACKEND=memory")
+	for _, args := range [][]string{
+		{"version"}, {"--version"}, {"--help"}, {"tools"}, {"tools", "--json"}, {"config"}, {"doctor", "--offline"}, {"call", "listmodels"},
+	} {
+		name := strings.Join(args, " ")
+		var errs bytes.Buffer
+		code := run(t.Context(), args, s.environ, strings.NewReader(""), fullDisk{syscall.ENOSPC}, &errs)
+		assert.Equal(t, exitFailed, code, name)
+		assert.Contains(t, errs.String(), "exai-mcp: write the output: no space left on device\n", name)
+
+		errs.Reset()
+		code = run(t.Context(), args, s.environ, strings.NewReader(""), fullDisk{syscall.EPIPE}, &errs)
+		assert.Equal(t, exitOK, code, name)
+		assert.NotContains(t, errs.String(), "pipe", name)
+	}
+	var errs bytes.Buffer
+	code := run(t.Context(), []string{"call", "nope"}, s.environ, strings.NewReader(""), fullDisk{syscall.EPIPE}, &errs)
+	assert.Equal(t, exitFailed, code, "the command's own exit code stays")
+}
+
+// Without a home folder, or with a state folder that can't be used, the server starts and keeps conversations in memory.
+func TestServesWithoutAStateFolder(t *testing.T) {
+	for name, settings := range map[string][]string{
+		"no home":          {homeVariable + "=", "XDG_CONFIG_HOME=", "EXAI_STATE_DIR=", "XDG_STATE_HOME=", "LOCALAPPDATA="},
+		"an unusable path": {"EXAI_STATE_DIR=" + filepath.Join(os.DevNull, "x")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, append(settings, "LOG_LEVEL=error")...)
+			code, out, errs := s.run("", "call", "chat", `{"prompt":"x"}`)
+			assert.Equal(t, exitOK, code, errs)
+			assert.Contains(t, out, `"stored": false`)
+			_, out, _ = s.run("", "call", "status")
+			assert.Contains(t, out, `"state": "in memory"`)
+			code, out, _ = s.run("", "doctor", "--offline")
+			assert.Equal(t, exitFailed, code)
+			assert.Contains(t, out, "set EXAI_STATE_DIR")
+			c := s.serve()
+			c.handshake("2025-11-25")
+			code, _ = c.leave()
+			assert.Equal(t, exitOK, code)
+		})
+	}
+}
+
 func TestCall(t *testing.T) {
 	s := newSite(t, "LOG_LEVEL=warn")
 	s.vendors.On(emulator.Match{Text: "name two"}, emulator.Say("(emulated) one, two").With(emulator.DelayHeaders(300*time.Millisecond)))
@@ -220,12 +282,12 @@ func TestTools(t *testing.T) {
 }
 
 func TestDoctor(t *testing.T) {
-	t.Run("nothing to mend", func(t *testing.T) {
+	t.Run("no problem", func(t *testing.T) {
 		s := newSite(t)
 		code, out, errs := s.run("", "doctor")
 		assert.Equal(t, exitOK, code, out)
 		assert.Empty(t, errs)
-		for _, want := range []string{"GLM (Z.ai) takes the key (environment) and lists", "Kimi (Moonshot) takes the key", "database sqlite at", "Nothing to mend."} {
+		for _, want := range []string{"GLM (Z.ai) takes the key (environment) and lists", "Kimi (Moonshot) takes the key", "database sqlite at", "No problems found; 0 keys not checked."} {
 			assert.Contains(t, out, want)
 		}
 	})
@@ -256,13 +318,19 @@ func TestDoctor(t *testing.T) {
 		assert.NotContains(t, out, "does not work", "nothing is known about the key")
 		assert.NotContains(t, out, "glm: a chat", "a vendor that can't be reached is not asked twice")
 		assert.Contains(t, out, "kimi: kimi-")
-		assert.Contains(t, out, "1 to mend.")
+		assert.Contains(t, out, "1 problem found; 1 key not checked.")
 	})
 	t.Run("an address without a list of models", func(t *testing.T) {
 		nothing := httptest.NewServer(http.NotFoundHandler())
 		defer nothing.Close()
-		_, out, _ := newSite(t, "GLM_API_URL="+nothing.URL).run("", "doctor")
+		s := newSite(t, "GLM_API_URL="+nothing.URL)
+		code, out, _ := s.run("", "doctor")
 		assert.Contains(t, out, "note    GLM (Z.ai) at "+nothing.URL+" has no list of models")
+		assert.True(t, strings.HasSuffix(out, "No problems found; 1 key not checked.\n"), out)
+		assert.Equal(t, exitFailed, code, "a wrong path may hide a wrong key")
+		code, out, _ = s.run("", "doctor", "--offline")
+		assert.Equal(t, exitOK, code)
+		assert.True(t, strings.HasSuffix(out, "No problems found; 2 keys not checked.\n"), out)
 	})
 	t.Run("settings of the working directory", func(t *testing.T) {
 		s := newSite(t, "GLM_API_KEY=", "KIMI_API_KEY=")
@@ -306,7 +374,7 @@ func TestDoctor(t *testing.T) {
 		code, out, _ := s.run("", "doctor", "--offline")
 		assert.Equal(t, exitFailed, code)
 		assert.Contains(t, out, "set EXAI_STATE_DIR")
-		assert.Contains(t, out, "1 to mend.", "one cause is told once")
+		assert.Contains(t, out, "1 problem found; 2 keys not checked.", "one cause is told once")
 	})
 	t.Run("a bad setting", func(t *testing.T) {
 		s := newSite(t, "MAX_RETRIES=many")

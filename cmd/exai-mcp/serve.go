@@ -68,7 +68,7 @@ func (a *app) serve(ctx context.Context) error {
 		Name: cfg.Server.Name, Version: p.build.version, Instructions: words.Instructions(p.toolNames()),
 		Tools: p.tools, Call: p.dispatch.Call, Resources: p.reading, Prompts: p.prompts, Client: p.client, Log: p.log,
 	})
-	end, err := s.Serve(ctx, a.in, a.out)
+	end, err := s.Serve(ctx, a.in, a.stdout)
 	p.close(end.Add(goneWithin))
 	if err != nil {
 		return failure{err}

@@ -56,14 +56,19 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "Print version, commit, Go and the MCP revisions spoken",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			b := thisBuild()
-			commit := "unknown"
-			if b.commit != "" {
-				commit = b.commit + " of " + b.date
-			}
-			fmt.Fprintf(a.out, "exai-mcp %s\ncommit   %s\ngo       %s %s/%s\nmcp      %s\n",
-				b.version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(server.Revisions(), ", "))
+			fmt.Fprint(a.out, versionText())
 			return nil
 		},
 	}
+}
+
+// versionText is what version and --version print.
+func versionText() string {
+	b := thisBuild()
+	commit := "unknown"
+	if b.commit != "" {
+		commit = b.commit + " of " + b.date
+	}
+	return fmt.Sprintf("exai-mcp %s\ncommit   %s\ngo       %s %s/%s\nmcp      %s\n",
+		b.version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(server.Revisions(), ", "))
 }

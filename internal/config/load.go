@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -190,7 +189,10 @@ func (l *loader) warn(format string, args ...any) {
 
 // refuse is the error for a value that its rule does not accept.
 func (l *loader) refuse(s spec, set setting) error {
-	value := maskURL(set.raw)
+	value := set.raw
+	if s.key != "" || strings.ContainsAny(value, "@") || strings.Contains(value, "://") { // a URL, or one in the wrong place
+		value = maskAddress(value)
+	}
 	if s.rule.secret {
 		value = "(hidden)"
 	}
@@ -213,6 +215,10 @@ func (l *loader) finish(c *Config) error {
 	}
 	if err := l.checkStore(c); err != nil {
 		return err
+	}
+	if set := l.found["DATABASE_URL"]; set.isSet() && c.Conversations.Backend != "postgres" {
+		l.warn("%s (%s) is not used: CONVERSATION_STORAGE_BACKEND is %s. Set it to postgres to use that database.",
+			set.name, set.from, c.Conversations.Backend)
 	}
 	if f := c.Models.File; f != "" {
 		if info, err := os.Stat(f); err != nil || !info.Mode().IsRegular() {
@@ -241,8 +247,8 @@ func (l *loader) checkStore(c *Config) error {
 	}
 	switch c.Conversations.Backend {
 	case "sqlite":
-		if c.Conversations.StateDir == "" {
-			return errors.New("EXAI_STATE_DIR is not set, and there is no home directory to keep the database in: set EXAI_STATE_DIR to a folder")
+		if c.Conversations.StateDir == "" { // the store is in memory then
+			l.warn("EXAI_STATE_DIR is not set, and there is no home directory for the database and the logs: conversations end with the process. Set EXAI_STATE_DIR to a folder.")
 		}
 	case "postgres":
 		set, url := l.found["CONVERSATION_STORAGE_BACKEND"], l.found["DATABASE_URL"]

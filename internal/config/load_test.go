@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -288,7 +289,9 @@ func TestAliases(t *testing.T) {
 	} {
 		c := newMachine(t).mustLoad(tc.environ...)
 		assert.Equal(t, tc.want, tc.get(c), tc.environ)
-		assert.Empty(t, c.Warnings, tc.environ)
+		if tc.environ[0] != "SUPABASE_DB_URL=postgres://h/d" {
+			assert.Empty(t, c.Warnings, tc.environ)
+		}
 	}
 }
 
@@ -430,6 +433,7 @@ func TestEnvFileThatCannotBeParsed(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
 		"no env file":       {"GLM_API_KEY=very-secret\nKIMI_API_KEY very-secret\nX=1\n", "line 2: accepted: NAME=value"},
 		"open quote":        {"A=1\n\n# c\nGLM_API_KEY='very-secret\nX=1\n", "line 4: accepted: NAME=value"},
+		"a NUL in it":       {"GLM_API_KEY=very-secret\x00\n", "accepted: an env file in UTF-8"},
 		"UTF-16":            {"\xff\xfeG\x00L\x00M\x00", "accepted: an env file in UTF-8"},
 		"too large":         {strings.Repeat("A=very-secret\n", 1<<17), "up to 1 MiB"},
 		"after a long text": {"A='" + strings.Repeat("x\n", 50) + "'\nvery-secret!\n", "line 52: accepted"},
@@ -517,12 +521,16 @@ func TestPlacesOfOtherSystems(t *testing.T) {
 	assert.Equal(t, filepath.Join("/h", "AppData", "Local", "exai-mcp"), c.Conversations.StateDir)
 }
 
-func TestStoreNeedsAPlace(t *testing.T) {
-	_, err := Load(Options{Dir: t.TempDir()})
-	require.ErrorContains(t, err, "EXAI_STATE_DIR is not set")
-	c, err := Load(Options{Environ: []string{"CONVERSATION_STORAGE_BACKEND=memory"}, Dir: t.TempDir()})
+func TestWithoutAHomeTheStoreIsInMemory(t *testing.T) {
+	c, err := Load(Options{Dir: t.TempDir()})
 	require.NoError(t, err)
+	assert.Empty(t, c.Conversations.StateDir)
 	assert.Empty(t, c.Logs.ActivityPath, "nothing is written")
+	require.Len(t, c.Warnings, 1)
+	assert.Contains(t, c.Warnings[0], "EXAI_STATE_DIR is not set")
+	c, err = Load(Options{Environ: []string{"CONVERSATION_STORAGE_BACKEND=memory"}, Dir: t.TempDir()})
+	require.NoError(t, err)
+	assert.Empty(t, c.Warnings)
 }
 
 func TestBackends(t *testing.T) {
@@ -538,13 +546,61 @@ func TestBackends(t *testing.T) {
 		_, err := newMachine(t).load("CONVERSATION_STORAGE_BACKEND=postgres", "DATABASE_URL="+bad)
 		require.ErrorContains(t, err, `DATABASE_URL="(hidden)"`, bad)
 		assert.NotContains(t, err.Error(), "secret-")
-		// Another program's DATABASE_URL is none of our business.
+		// Another program's DATABASE_URL does not stop the start.
 		c := newMachine(t).mustLoad("DATABASE_URL=" + bad)
-		assert.Empty(t, c.Warnings)
+		require.Len(t, c.Warnings, 1)
+		assert.Contains(t, c.Warnings[0], "DATABASE_URL (environment) is not used: CONVERSATION_STORAGE_BACKEND is sqlite")
+		assert.NotContains(t, c.Warnings[0], "secret")
 	}
 	for _, good := range []string{"postgres://h", "host=/run/postgresql dbname=x password=secret-word", "postgresql://u@/d?host=/run"} {
 		newMachine(t).mustLoad("CONVERSATION_STORAGE_BACKEND=postgres", "DATABASE_URL="+good)
 	}
+}
+
+// FuzzProjectFile: whatever a project's .env holds, beside a key of one's own nothing is taken from it, and without one only
+// keys and base URLs are.
+func FuzzProjectFile(f *testing.F) {
+	for _, seed := range []string{
+		"", "KIMI_API_KEY=k\nKIMI_API_URL=https://evil\nEXAI_ALLOWED_ROOTS=/\n", "MOONSHOT_API_KEY='k'\nLOG_PROMPTS=true\n", "export GLM_API_KEY=k\nGLM_BASE_URL=nonsense\n",
+		"GLM_API_KEY=\"a\nb\"\n", "GLM_API_KEY=${KIMI_API_KEY}\n", "\xef\xbb\xbfGLM_API_KEY: k\nDEFAULT_MODEL=x\n", "GLM_API_KEY=k\n}{\n",
+	} {
+		f.Add(seed)
+	}
+	dir, home := f.TempDir(), f.TempDir()
+	elsewhere := f.TempDir()
+	strip := func(c *Config) *Config {
+		c.Warnings, c.Examples, c.Server.EnvFile, c.sources, c.Timeouts.sources = nil, nil, "", nil, nil
+		return c
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		load := func(at string, environ ...string) *Config {
+			c, err := Load(Options{Environ: append(environ, "HOME="+home), Dir: at})
+			if err != nil {
+				if strings.ContainsAny(err.Error(), "\r\n") {
+					t.Fatalf("error %q", err)
+				}
+				return nil
+			}
+			if n := len(c.Warnings); n > 2 {
+				t.Fatalf("%d warnings: %q", n, c.Warnings)
+			}
+			return strip(c)
+		}
+		if got, want := load(dir, "GLM_API_KEY=mine"), load(elsewhere, "GLM_API_KEY=mine"); !reflect.DeepEqual(want, got) {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+		got, want := load(dir), load(elsewhere)
+		if got == nil {
+			return // a base URL that is not accepted
+		}
+		want.GLM.APIKey, want.GLM.APIURL, want.Kimi.APIKey, want.Kimi.APIURL = got.GLM.APIKey, got.GLM.APIURL, got.Kimi.APIKey, got.Kimi.APIURL
+		if !reflect.DeepEqual(want, got) {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+	})
 }
 
 // FuzzLoad: whatever an env file holds, Load gives a configuration or one line that holds no secret.

@@ -11,64 +11,120 @@ import (
 // mask stands for a secret wherever one would be shown.
 const mask = "********"
 
-// credentials are the words of a connection string that hold a secret: password=..., among keyword pairs.
-var credentials = lazyregexp.New(`(?i)((?:pass|token|secret|key)[a-z_]*\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&']+)`)
+// credential finds the first name of a secret in a query or among keyword=value pairs.
+var credential = lazyregexp.New(`(?i)[a-z_]*(?:pass|token|secret|key)[a-z_]*\s*=\s*`)
 
-// inQuery are the same in a URL's query, where a value ends at the next & whatever it holds.
-var inQuery = lazyregexp.New(`(?i)((?:pass|token|secret|key)[a-z_]*\s*=\s*)[^&]+`)
+// plainAddress is a URL, or a host, in which nothing can be a secret: no user, no query, no port that is no number.
+var plainAddress = lazyregexp.New(`^([a-zA-Z][a-zA-Z0-9+.-]*://)?[a-zA-Z0-9._-]*(:[0-9]{1,5})?(/[a-zA-Z0-9._~/-]*)?$`)
 
-// maskURL masks the credentials of a URL and leaves other text alone. The user's name stays where a password follows
-// it; alone it may be a token. All up to the last @ counts, since a password may hold an unescaped slash.
-func maskURL(s string) string {
-	scheme, rest, ok := strings.Cut(s, "://")
-	if !ok {
-		return s
-	}
-	if at := strings.LastIndex(rest, "@"); at >= 0 {
-		user, _, pair := strings.Cut(rest[:at], ":")
-		if pair {
-			user += ":"
-		} else {
-			user = ""
-		}
-		rest = user + mask + rest[at:]
-	}
-	if strings.Contains(rest, "=") {
-		rest = inQuery().ReplaceAllString(rest, "${1}"+mask)
-	}
-	return scheme + "://" + rest
+// parts are a URL cut where its parts meet, without decoding: scheme://user:password@host/path?query.
+type parts struct {
+	scheme, user, password, rest string
+	at                           bool // there is a user
 }
 
-// pairs is a connection string of keyword=value pairs in which it is plain where each value ends.
-var pairs = lazyregexp.New(`(?i)^\s*([a-z_]+\s*=\s*('(?:[^'\\]|\\.)*'|[^\s'"\\]*)\s*)+$`)
+// cutURL cuts a URL. It fails if it is not plain where the password ends: that is so only if the one @ comes before the
+// first slash, question mark and number sign.
+func cutURL(s string) (p parts, ok bool) {
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok || strings.Count(rest, "@") > 1 {
+		return p, false
+	}
+	p = parts{scheme: scheme, rest: rest}
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	user, _, at := strings.Cut(authority, "@")
+	if strings.Contains(rest, "@") != at {
+		return p, false
+	}
+	if at {
+		p.at, p.rest = true, rest[len(user)+1:]
+		p.user, p.password, _ = strings.Cut(user, ":")
+	}
+	return p, true
+}
 
-// maskDSN masks the credentials of a connection string: a URL, or keyword=value pairs. One of neither kind is masked whole.
+// maskURL masks the credentials of a URL, a value whose form is in doubt as a whole. The user's name stays where a
+// password follows it; alone it may be a token. Text that is not a URL stays.
+func maskURL(s string) string {
+	if !strings.Contains(s, "://") {
+		return s
+	}
+	p, ok := cutURL(s)
+	if _, err := url.Parse(s); err != nil || !ok {
+		return mask
+	}
+	user := ""
+	if p.at {
+		user = mask + "@"
+		if p.password != "" {
+			user = p.user + ":" + user
+		}
+	}
+	return p.scheme + "://" + user + maskCredentials(p.rest)
+}
+
+// maskAddress masks a value that was meant to be a base URL, or may hold one: what could be a secret is not shown.
+func maskAddress(s string) string {
+	if plainAddress().MatchString(s) {
+		return s
+	}
+	p, ok := cutURL(s)
+	if u, err := url.Parse(s); err != nil || !ok || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || !plainAddress().MatchString(p.rest) {
+		return mask
+	}
+	return maskURL(s)
+}
+
+// maskCredentials masks what follows the name of a first secret, to the end: where its value ends is anybody's guess.
+func maskCredentials(s string) string {
+	if found := credential().FindStringIndex(s); found != nil && strings.ContainsAny(s[:found[0]], "?#") {
+		return s[:found[1]] + mask
+	}
+	return s
+}
+
+// maskDSN masks the credentials of a connection string: a URL, or keyword=value pairs that begin with the host. One of
+// neither kind, and one in which it is not plain where the password ends, is masked as a whole.
 func maskDSN(s string) string {
 	switch {
+	case s == "":
+		return ""
 	case strings.Contains(s, "://"):
 		return maskURL(s)
-	case strings.Contains(s, "host=") && pairs().MatchString(s):
-		return credentials().ReplaceAllString(s, "${1}"+mask)
+	case strings.HasPrefix(s, "host="):
+		if found := credential().FindStringIndex(s); found != nil {
+			return s[:found[1]] + mask
+		}
+		return s
 	}
-	return Secret(s).String()
+	return mask
 }
 
 // passwords are the secrets inside a connection string, as written and decoded.
 func passwords(s string) []string {
 	var out []string
-	if _, rest, ok := strings.Cut(s, "://"); ok {
-		if at := strings.LastIndex(rest, "@"); at >= 0 {
-			user, password, pair := strings.Cut(rest[:at], ":")
-			if !pair {
-				password = user
-			}
-			out = append(out, password)
+	if p, ok := cutURL(s); ok && p.at {
+		if out = append(out, p.password); p.password == "" {
+			out = []string{p.user}
 		}
 	}
-	if strings.Contains(s, "=") {
-		for _, m := range credentials().FindAllStringSubmatch(s, -1) {
-			out = append(out, strings.Trim(m[2], "'"))
+	for rest := s; ; {
+		found := credential().FindStringIndex(rest)
+		if found == nil {
+			break
 		}
+		rest = rest[found[1]:]
+		value := rest
+		if end := strings.IndexAny(rest, " &"); end >= 0 {
+			value = rest[:end]
+		}
+		if quoted, ok := strings.CutPrefix(rest, "'"); ok {
+			value, _, _ = strings.Cut(quoted, "'")
+		}
+		out = append(out, value)
 	}
 	for _, p := range out {
 		if plain, err := url.PathUnescape(p); err == nil && plain != p {

@@ -194,6 +194,9 @@ var address = rule{
 	accepts: "a URL such as https://host/path",
 	norm: func(raw string, _ place) (string, bool) {
 		u, err := url.Parse(raw)
+		if _, plain := cutURL(raw); !plain {
+			return "", false
+		}
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
 			return "", false
 		}
@@ -292,7 +295,7 @@ var dsn = hidden(rule{accepts: dsnAccepts, norm: func(raw string, _ place) (stri
 
 const dsnAccepts = "postgresql://user:password@host:5432/database, with special characters of the password percent-encoded"
 
-// validDSN tells whether a PostgreSQL driver can make sense of a connection string: a URL, or keyword=value pairs.
+// validDSN reports whether a PostgreSQL driver can make sense of a connection string: a URL, or keyword=value pairs.
 func validDSN(s string) bool {
 	if strings.ContainsFunc(s, unicode.IsControl) {
 		return false
@@ -301,5 +304,8 @@ func validDSN(s string) bool {
 		return strings.Contains(s, "host=")
 	}
 	u, err := url.Parse(s)
+	if _, plain := cutURL(s); !plain { // a raw @, / or ? in the password
+		return false
+	}
 	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") && (u.Host != "" || u.Query().Get("host") != "")
 }

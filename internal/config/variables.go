@@ -64,6 +64,9 @@ func (v variable) text() string {
 		}
 		return x.String()
 	default:
+		if strings.HasSuffix(v.name, "_API_URL") {
+			return maskAddress(v.field.String())
+		}
 		return maskURL(v.field.String())
 	}
 }

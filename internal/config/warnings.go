@@ -68,7 +68,7 @@ func (l *loader) warnAddresses(c *Config) {
 	for _, v := range c.Vendors() {
 		u, err := url.Parse(v.APIURL)
 		if err == nil && u.Scheme == "http" && v.APIKey != "" && !loopback(u.Hostname()) {
-			l.warn("%s=%s sends the key and all prompts in plain text; use https.", v.Row.Variable("API_URL"), maskURL(v.APIURL))
+			l.warn("%s=%s sends the key and all prompts in plain text; use https.", v.Row.Variable("API_URL"), maskAddress(v.APIURL))
 		}
 	}
 	for _, name := range []string{"ALLOWED_PROVIDERS", "DISABLED_PROVIDERS"} {

@@ -33,7 +33,7 @@ func TestWarnings(t *testing.T) {
 		{
 			"with a database URL",
 			[]string{"SUPABASE_URL=https://abcdefgh.supabase.co", "SUPABASE_SERVICE_ROLE_KEY=secret-word", "DATABASE_URL=postgres://h/d"},
-			[]string{"use DATABASE_URL", "use DATABASE_URL with"},
+			[]string{"DATABASE_URL (environment) is not used", "use DATABASE_URL", "use DATABASE_URL with"},
 		},
 		{"a Supabase URL alone", []string{"SUPABASE_URL=https://h.example"}, []string{"SUPABASE_URL (environment) has no effect here: use DATABASE_URL"}},
 	} {
