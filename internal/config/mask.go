@@ -17,6 +17,9 @@ var credential = lazyregexp.New(`(?i)[a-z_]*(?:pass|token|secret|key)[a-z_]*\s*=
 // plainAddress is a URL, or a host, in which nothing can be a secret: no user, no query, no port that is no number.
 var plainAddress = lazyregexp.New(`^([a-zA-Z][a-zA-Z0-9+.-]*://)?[a-zA-Z0-9._-]*(:[0-9]{1,5})?(/[a-zA-Z0-9._~/-]*)?$`)
 
+// hostPort is one host or several, each with a port that is a number.
+var hostPort = lazyregexp.New(`^(([^:\[\]]*|\[[0-9a-fA-F:.%a-z]*\])(:[0-9]+)?(,|$))*$`)
+
 // parts are a URL cut where its parts meet, without decoding: scheme://user:password@host/path?query.
 type parts struct {
 	scheme, user, password, rest string
@@ -24,7 +27,7 @@ type parts struct {
 }
 
 // cutURL cuts a URL. It fails if it is not plain where the password ends: that is so only if the one @ comes before the
-// first slash, question mark and number sign.
+// first slash, question mark and number sign, and what follows a colon of the host is a port.
 func cutURL(s string) (p parts, ok bool) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || strings.Count(rest, "@") > 1 {
@@ -35,8 +38,11 @@ func cutURL(s string) (p parts, ok bool) {
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
 		authority = rest[:end]
 	}
-	user, _, at := strings.Cut(authority, "@")
-	if strings.Contains(rest, "@") != at {
+	user, host, at := strings.Cut(authority, "@")
+	if !at {
+		host = authority
+	}
+	if strings.Contains(rest, "@") != at || !hostPort().MatchString(host) {
 		return p, false
 	}
 	if at {
