@@ -120,7 +120,7 @@ func TestDocsTools(t *testing.T) {
 	shared := common(t, shown)
 	require.Greater(t, len(shared), 10)
 	b.WriteString("## The parameters of every investigation\n\nOf " + strings.Join(investigations[:], ", ") + ".\n\n")
-	writeTable(t, &b, "", shared, []string{"step", "step_number", "total_steps", "next_step_required", "findings"}, about)
+	writeTable(t, &b, "", shared, []string{"step"}, about)
 	for _, tool := range shown {
 		calls := all[tool.Name]
 		require.NotEmpty(t, calls, "%s needs an example", tool.Name)
