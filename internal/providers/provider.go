@@ -215,6 +215,12 @@ type SearchHit struct {
 	Published string `json:"publish_date,omitempty"`
 }
 
+// SearchTotal is how many web searches an answer made, and what they cost, which is part of its usage's cost too.
+type SearchTotal struct {
+	Count   int     `json:"count"`
+	CostUSD float64 `json:"cost_usd"` // 0 where the vendor's price in USD is not known
+}
+
 // File is a file on its way to a vendor.
 type File struct {
 	Name    string // base name, as the vendor shows it

@@ -44,7 +44,10 @@ type Tool struct {
 // Outcome is what a call came to: a finished answer, or a partial one with the reason in FinishReason.
 type Outcome struct {
 	Response providers.ChatResponse // Usage summed over all rounds, CostUSD filled in
-	Model    providers.Model        // who really answered
+	// Original is the answer's text as the model wrote it, where function calls written as text were removed from
+	// Response.Content; else "".
+	Original string
+	Model    providers.Model // who really answered
 	Partial  bool
 	Limit    *config.Limit    // the limit that ended a partial answer, if one did
 	Cut      *providers.Error // why a partial answer was cut short; nil where the model itself ended it so, or it goes on
@@ -53,14 +56,8 @@ type Outcome struct {
 	Thinking string // the switch as sent
 	Attempts int    // requests sent
 	Fallback *providers.Fallback
-	Searches SearchTotal // made for this answer; what they found is in Response.Searches
+	Searches providers.SearchTotal // made for this answer; what they found is in Response.Searches
 	Notes    []string
 	Elapsed  time.Duration
 	Messages []providers.Message // the tool-loop messages after the request's own, for callers that hand the loop on
-}
-
-// SearchTotal is how many web searches an answer made, and what they cost, which is part of its usage's cost too.
-type SearchTotal struct {
-	Count   int     `json:"count"`
-	CostUSD float64 `json:"cost_usd"` // 0 where the vendor's price in USD is not known
 }

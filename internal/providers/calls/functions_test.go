@@ -237,7 +237,7 @@ func TestSearch(t *testing.T) {
 			assert.True(t, turns.requests[0].NativeSearch)
 			assert.Empty(t, turns.requests[0].Functions)
 			assert.Empty(t, out.Notes)
-			assert.Equal(t, calls.SearchTotal{Count: 1, CostUSD: 0.01}, out.Searches)
+			assert.Equal(t, providers.SearchTotal{Count: 1, CostUSD: 0.01}, out.Searches)
 			assert.Equal(t, found.Hits, out.Response.Searches)
 		})
 	})
@@ -269,7 +269,7 @@ func TestSearch(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, "yes", out.Response.Content)
 				assert.Equal(t, found.Hits, out.Response.Searches)
-				assert.Equal(t, calls.SearchTotal{Count: 1, CostUSD: 0.01}, out.Searches)
+				assert.Equal(t, providers.SearchTotal{Count: 1, CostUSD: 0.01}, out.Searches)
 				assert.False(t, turns.requests[0].NativeSearch)
 				assert.Equal(t, "web_search", turns.requests[0].Functions[0].Name)
 				assert.Equal(t, "[1] Go 1.26\nhttps://go.dev\nPublished: 2026-02-10\nIt is out.", turns.requests[1].Messages[2].Content)
@@ -358,7 +358,7 @@ func TestSearch(t *testing.T) {
 			call.Search = true
 			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
 			require.NoError(t, err)
-			assert.Equal(t, calls.SearchTotal{Count: 5, CostUSD: 0.05}, out.Searches)
+			assert.Equal(t, providers.SearchTotal{Count: 5, CostUSD: 0.05}, out.Searches)
 			var total providers.Usage
 			for _, a := range b.seen.attempts {
 				total = total.Plus(a.Usage)
@@ -386,7 +386,7 @@ func TestSearch(t *testing.T) {
 			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
 			require.NoError(t, err)
 			assert.True(t, out.Partial)
-			assert.Equal(t, calls.SearchTotal{Count: 1, CostUSD: 0.01}, out.Searches)
+			assert.Equal(t, providers.SearchTotal{Count: 1, CostUSD: 0.01}, out.Searches)
 			assert.Equal(t, found.Hits, out.Response.Searches)
 		})
 	})

@@ -44,7 +44,8 @@ func (g *Generation) snapshotLocked() Outcome {
 		return out
 	}
 	out.Partial, out.Limit = true, s.limit
-	out.Response.Content, out.Response.Reasoning = markup.Tidy(s.text.String()), s.thought.String()
+	out.Response.Content, out.Original, _ = s.partialText()
+	out.Response.Reasoning = s.thought.String()
 	out.Response.FinishReason = providers.FinishTimeout
 	if s.request.delivering {
 		u := s.estimate()
@@ -56,6 +57,16 @@ func (g *Generation) snapshotLocked() Outcome {
 	}
 	out.Elapsed = time.Since(g.deadline.start)
 	return out
+}
+
+// partialText is the text that has arrived, tidied as a whole answer's is. A function call written as text at its end is
+// removed; then original is the text with it, and notes name the function.
+func (s *state) partialText() (text, original string, notes []string) {
+	text = markup.Tidy(s.text.String())
+	if parsed := markup.ParseCallMarkup(text, nil); parsed.Found() {
+		return parsed.Text, text, removedNotes(parsed.Removed)
+	}
+	return text, "", nil
 }
 
 // abandonAfter is how long an answer that was told to end may take to do so before its call returns without it.
@@ -163,7 +174,10 @@ func (s *state) conclude(resp *providers.ChatResponse, err error, failure *provi
 		s.err = err // Build's own
 	case s.arrived && (s.interrupted || s.phase == detached || stopped):
 		out.Partial, out.Cut = true, failure
-		out.Response.Content, out.Response.Reasoning = markup.Tidy(s.text.String()), s.thought.String()
+		var notes []string
+		out.Response.Content, out.Original, notes = s.partialText()
+		out.Notes = append(out.Notes, notes...)
+		out.Response.Reasoning = s.thought.String()
 		out.Response.FinishReason, out.Limit = s.cutReason(failure)
 		if resp != nil && (resp.FinishReason == providers.FinishLength || resp.FinishReason == providers.FinishContentFilter) {
 			out.Response.FinishReason = resp.FinishReason // it ended before any text, behind a call that promised some

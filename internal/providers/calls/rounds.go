@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/providers/markup"
 )
 
 // maxRounds is how many requests one answer may take when the model calls functions; the last is made without them, so
@@ -44,6 +45,9 @@ func (g *Generation) runToolRounds(c Candidate) (*providers.ChatResponse, error)
 		if failure != nil {
 			return nil, failure
 		}
+		if len(resp.ToolCalls) == 0 {
+			g.takeWrittenCalls(j, resp, round)
+		}
 		if len(resp.ToolCalls) == 0 || round == maxRounds {
 			if differentModel(resp.Model, c.Model.ID) {
 				g.addNote(fmt.Sprintf("%s reports that %s answered.", g.c.cfg.VendorTitle(p.Name()), resp.Model))
@@ -67,6 +71,43 @@ func (g *Generation) runToolRounds(c Candidate) (*providers.ChatResponse, error)
 		}
 		j.req.Messages = slices.Concat(j.req.Messages, replies)
 	}
+}
+
+// takeWrittenCalls takes function calls that the model wrote as text off the answer's end. Complete calls of functions that
+// the request offered become calls; the others are removed, with a note. The original text stays in the outcome, unless
+// the answer goes on with another round.
+func (g *Generation) takeWrittenCalls(j *job, resp *providers.ChatResponse, round int) {
+	parsed := markup.ParseCallMarkup(resp.Content, j.req.Functions)
+	if !parsed.Found() {
+		return
+	}
+	original := resp.Content
+	resp.Content, resp.ToolCalls = parsed.Text, parsed.Calls
+	for i := range resp.ToolCalls { // ids must not repeat between the rounds
+		resp.ToolCalls[i].ID = fmt.Sprintf("%s_%d", resp.ToolCalls[i].ID, round)
+	}
+	g.update(func(s *state) {
+		s.out.Notes = append(s.out.Notes, removedNotes(parsed.Removed)...)
+		if len(resp.ToolCalls) == 0 {
+			s.out.Original = original
+		}
+	})
+}
+
+// removedNotes are the notes about function calls that were removed from an answer's text, by the functions' names.
+func removedNotes(names []string) []string {
+	var notes []string
+	for _, name := range names {
+		what := "a function"
+		if name != "" {
+			what = fmt.Sprintf("the function %q", name)
+		}
+		note := fmt.Sprintf("The model wrote a call of %s as text. It was incomplete or not offered, so it was removed.", what)
+		if !slices.Contains(notes, note) {
+			notes = append(notes, note)
+		}
+	}
+	return notes
 }
 
 func (g *Generation) addNote(note string) {
@@ -97,6 +138,7 @@ func emptyAnswerError(m providers.Model, resp *providers.ChatResponse) error {
 		e.Message = fmt.Sprintf("%s reached its output limit before it wrote any text.", m.ID)
 		e.Hint = fmt.Sprintf("Ask with a lower thinking_mode, or raise %s_MAX_OUTPUT_TOKENS in the server's environment.", strings.ToUpper(m.Provider))
 	default:
+		e.Retry = true // as the hint says; a second answer often has text
 		e.Message = fmt.Sprintf("%s finished without any text.", m.ID)
 		e.Hint = "Send it again, rephrase it, or name another model."
 	}

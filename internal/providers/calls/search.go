@@ -52,11 +52,11 @@ func (s *searches) add(r *providers.SearchResult) {
 }
 
 // total is what the searches have come to, and the part of their cost that no earlier call has returned.
-func (s *searches) total() (found []providers.SearchHit, made SearchTotal, uncounted float64) {
+func (s *searches) total() (found []providers.SearchHit, made providers.SearchTotal, uncounted float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	uncounted, s.counted = s.cost-s.counted, s.cost
-	return slices.Clone(s.found), SearchTotal{Count: s.made, CostUSD: s.cost}, uncounted
+	return slices.Clone(s.found), providers.SearchTotal{Count: s.made, CostUSD: s.cost}, uncounted
 }
 
 // searchVendors are the vendors whose search the function uses, the cheaper first (Kimi 0.002 USD a search, Z.ai 0.01).

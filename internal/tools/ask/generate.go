@@ -206,10 +206,14 @@ func whyPartial(out calls.Outcome) string {
 
 // turnMeta is what a turn keeps about how it was made.
 type turnMeta struct {
-	Thinking string              `json:"thinking,omitempty"`
-	Attempts int                 `json:"attempts,omitempty"`
-	Fallback *providers.Fallback `json:"fallback,omitempty"`
-	Notes    []string            `json:"notes,omitempty"`
+	Thinking string                 `json:"thinking,omitempty"`
+	Attempts int                    `json:"attempts,omitempty"`
+	Fallback *providers.Fallback    `json:"fallback,omitempty"`
+	Notes    []string               `json:"notes,omitempty"`
+	Sources  []reply.Source         `json:"sources,omitempty"`
+	Searches *providers.SearchTotal `json:"searches,omitempty"`
+	// Original is the text as the model wrote it, where function calls written as text were removed from the content.
+	Original string `json:"original,omitempty"`
 }
 
 // turnMetaOf reads it; a turn of another making has none.
@@ -237,6 +241,7 @@ func metadata(out calls.Outcome) reply.Metadata {
 	}
 	usage := out.Response.Usage
 	m.Usage = &usage
+	m.Searched(out.Response.Searches, out.Searches)
 	m.Note(out.Notes...)
 	return m
 }
@@ -259,7 +264,11 @@ func fill(turn conversation.Turn, out calls.Outcome) conversation.Turn {
 	default:
 		turn.Status = conversation.TurnComplete
 	}
-	meta, err := json.Marshal(turnMeta{Thinking: out.Thinking, Attempts: out.Attempts, Fallback: out.Fallback, Notes: out.Notes})
+	m := metadata(out)
+	meta, err := json.Marshal(turnMeta{
+		Thinking: out.Thinking, Attempts: out.Attempts, Fallback: out.Fallback, Notes: out.Notes,
+		Sources: m.Sources, Searches: m.Searches, Original: out.Original,
+	})
 	if err == nil { // these types always marshal
 		turn.Meta = meta
 	}

@@ -172,6 +172,7 @@ func MetadataOf(turn conversation.Turn) reply.Metadata {
 	m := reply.Metadata{
 		ModelUsed: turn.Model, ProviderUsed: turn.Provider, Attempts: meta.Attempts,
 		FinishReason: string(turn.FinishReason), Usage: &usage, Thinking: meta.Thinking, Fallback: meta.Fallback,
+		Sources: meta.Sources, Searches: meta.Searches,
 	}
 	m.Note(meta.Notes...)
 	return m

@@ -7,6 +7,7 @@ package reply
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
@@ -41,18 +42,39 @@ type More struct {
 // Metadata says who answered, what it cost and why. Where no model answered it is tool_name and duration_ms, the
 // tool's own keys and notes alone.
 type Metadata struct {
-	ToolName     string              `json:"tool_name"`
-	ModelUsed    string              `json:"model_used,omitempty"`
-	ProviderUsed string              `json:"provider_used,omitempty"`
-	DurationMS   int64               `json:"duration_ms"`
-	Attempts     int                 `json:"attempts,omitempty"`
-	FinishReason string              `json:"finish_reason,omitempty"`
-	Usage        *providers.Usage    `json:"usage,omitempty"`
-	Thinking     string              `json:"thinking,omitempty"`
-	Fallback     *providers.Fallback `json:"fallback,omitempty"`
-	Stored       *bool               `json:"stored,omitempty"`
-	Own          Object              `json:"-"` // the tool's own keys, written before notes
-	Notes        []string            `json:"-"` // written last
+	ToolName     string                 `json:"tool_name"`
+	ModelUsed    string                 `json:"model_used,omitempty"`
+	ProviderUsed string                 `json:"provider_used,omitempty"`
+	DurationMS   int64                  `json:"duration_ms"`
+	Attempts     int                    `json:"attempts,omitempty"`
+	FinishReason string                 `json:"finish_reason,omitempty"`
+	Usage        *providers.Usage       `json:"usage,omitempty"`
+	Thinking     string                 `json:"thinking,omitempty"`
+	Fallback     *providers.Fallback    `json:"fallback,omitempty"`
+	Stored       *bool                  `json:"stored,omitempty"`
+	Sources      []Source               `json:"sources,omitempty"`  // pages that web searches for this answer found
+	Searches     *providers.SearchTotal `json:"searches,omitempty"` // how many were made, and their cost
+	Own          Object                 `json:"-"`                  // the tool's own keys, written before notes
+	Notes        []string               `json:"-"`                  // written last
+}
+
+// Source is a page that a web search found.
+type Source struct {
+	Title string `json:"title"`
+	URL   string `json:"url"`
+	Date  string `json:"date,omitempty"`
+}
+
+// Searched says in the metadata which pages the searches for the answer found, each once, and what they cost.
+func (m *Metadata) Searched(found []providers.SearchHit, total providers.SearchTotal) {
+	for _, h := range found {
+		if h.Link != "" && !slices.ContainsFunc(m.Sources, func(s Source) bool { return s.URL == h.Link }) {
+			m.Sources = append(m.Sources, Source{h.Title, h.Link, h.Published})
+		}
+	}
+	if total.Count > 0 {
+		m.Searches = &total
+	}
 }
 
 // InMemory says in the metadata that what the reply reports is kept by this process alone, and why; "" says nothing.
