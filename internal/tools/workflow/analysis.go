@@ -89,7 +89,7 @@ type Analysis struct {
 // Read takes an expert's answer apart. asked tells whether it was to be a JSON object with findings; else it is prose,
 // unless it is a request for files alone. What is not the object that it should be is kept whole as raw_analysis.
 func Read(text string, asked bool) Analysis {
-	object := objectIn(text, asked)
+	object := findObject(text, asked)
 	if object == nil {
 		a := Analysis{Object: map[string]any{"status": "analysis_complete", "raw_analysis": text}}
 		if asked {
@@ -120,38 +120,6 @@ func Read(text string, asked bool) Analysis {
 	}
 	object["findings"] = kept
 	return a
-}
-
-// maxBraces is how many places of an answer are tried as the beginning of its object: a model may write a few words, or
-// a line of code, in front of it.
-const maxBraces = 20
-
-// objectIn finds the JSON object that an answer is, alone or with words or a fence around it, nil when there is none.
-func objectIn(text string, asked bool) map[string]any {
-	text = strings.TrimSpace(text)
-	if !asked && !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "```") {
-		return nil
-	}
-	for range maxBraces {
-		at := strings.IndexByte(text, '{')
-		if at < 0 {
-			return nil
-		}
-		text = text[at:]
-		var object map[string]any
-		if json.NewDecoder(strings.NewReader(text)).Decode(&object) == nil && isAnalysis(object, asked) {
-			return object
-		}
-		text = text[1:]
-	}
-	return nil
-}
-
-// isAnalysis tells an answer from some other object that stands in it.
-func isAnalysis(object map[string]any, asked bool) bool {
-	status, _ := object["status"].(string)
-	_, findings := object["findings"].([]any)
-	return asksForFiles(status) || asked && (status != "" || findings)
 }
 
 func asksForFiles(status string) bool {

@@ -1,0 +1,148 @@
+package workflow
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// maxStarts is how many places of an answer are tried as the beginning of its JSON: a model may write a few words, or a
+// line of code, in front of it.
+const maxStarts = 40
+
+// findObject returns the JSON object that an answer is, nil when there is none. What models often get wrong is repaired: a
+// fence or prose around it, a comma behind the last element, a raw line break in a string, a bare list of findings, and
+// "issues" in the place of "findings". asked says whether an object with findings was asked for.
+func findObject(text string, asked bool) map[string]any {
+	text = strings.TrimSpace(text)
+	if !asked && !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "```") {
+		return nil
+	}
+	alone := unfenced(text)
+	rest := text
+	for range maxStarts {
+		at := strings.IndexAny(rest, "{[")
+		if at < 0 {
+			return nil
+		}
+		rest = rest[at:]
+		switch v := decodeFirst(rest).(type) {
+		case map[string]any:
+			if asked {
+				renameIssues(v)
+			}
+			if isAnalysis(v, asked) {
+				return v
+			}
+		case []any:
+			if asked && isFindings(v, strings.HasPrefix(rest, alone)) {
+				return map[string]any{"findings": v}
+			}
+		}
+		rest = rest[1:]
+	}
+	return nil
+}
+
+// decodeFirst decodes the JSON value with which a text begins, nil when it begins with none even when repaired.
+func decodeFirst(text string) (v any) {
+	if json.NewDecoder(strings.NewReader(text)).Decode(&v) == nil {
+		return v
+	}
+	v = nil
+	if json.NewDecoder(strings.NewReader(repaired(text))).Decode(&v) == nil {
+		return v
+	}
+	return nil
+}
+
+// repaired is JSON text without commas before a closing bracket, and with raw control characters in strings escaped.
+func repaired(text string) string {
+	var b strings.Builder
+	inString := false
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case inString && c == '\\' && i+1 < len(text):
+			b.WriteByte(c)
+			i++
+			b.WriteByte(text[i])
+		case c == '"':
+			inString = !inString
+			b.WriteByte(c)
+		case inString && c < 0x20:
+			b.WriteString(controlEscapes[c])
+		case !inString && c == ',' && closes(text[i+1:]):
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// controlEscapes are the JSON escapes of the control characters; those that no text needs become a space.
+var controlEscapes = func() (escapes [0x20]string) {
+	for i := range escapes {
+		escapes[i] = " "
+	}
+	escapes['\n'], escapes['\r'], escapes['\t'] = `\n`, `\r`, `\t`
+	return escapes
+}()
+
+// closes reports whether the next character of a text, white space aside, is a closing bracket.
+func closes(text string) bool {
+	text = strings.TrimLeft(text, " \t\r\n")
+	return strings.HasPrefix(text, "}") || strings.HasPrefix(text, "]")
+}
+
+// unfenced is a text without the code fence around it.
+func unfenced(text string) string {
+	inner, ok := strings.CutPrefix(text, "```")
+	if !ok {
+		return text
+	}
+	_, inner, _ = strings.Cut(inner, "\n")
+	return strings.TrimSpace(strings.TrimSuffix(inner, "```"))
+}
+
+// renameIssues takes a list under "issues" for the findings where there are none.
+func renameIssues(object map[string]any) {
+	list, ok := object["issues"].([]any)
+	if _, has := object["findings"]; !ok || has {
+		return
+	}
+	object["findings"] = list
+	delete(object, "issues")
+}
+
+// isAnalysis reports whether an object is the answer, and not some other object that stands in it.
+func isAnalysis(object map[string]any, asked bool) bool {
+	status, _ := object["status"].(string)
+	_, findings := object["findings"].([]any)
+	return asksForFiles(status) || asked && (status != "" || findings)
+}
+
+// isFindings reports whether a list is a bare list of findings: objects that say something, or, where the answer is the
+// list alone, also strings and nothing.
+func isFindings(list []any, alone bool) bool {
+	for _, v := range list {
+		switch v := v.(type) {
+		case map[string]any:
+			if _, wrapped := v["findings"]; wrapped || !alone && !looksLikeFinding(v) {
+				return false
+			}
+		case string:
+			if !alone {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return alone || len(list) > 0
+}
+
+// looksLikeFinding reports whether an object has one of the keys that a finding is named by.
+func looksLikeFinding(f Finding) bool {
+	return !f.Empty() && slices.ContainsFunc(titleKeys[:4], func(key string) bool { _, ok := f[key]; return ok }) && f["severity"] != nil
+}
