@@ -32,22 +32,22 @@ import (
 
 // program is every part of exai-mcp, put together. Making one opens no file and no connection.
 type program struct {
-	cfg      *config.Config
-	build    build
-	log      *zap.Logger
-	activity *activity.Log
-	client   *server.Client
-	registry *calls.Registry
-	caller   *calls.Caller
-	database *database
-	files    *workspace.Workspace
-	threads  *ask.Conversations
-	uploads  *upload.Queue
-	tools    []tool.Tool // that are shown
-	dispatch *tool.Dispatcher
-	reading  *tools.Resources
-	prompts  *tools.Prompts
-	warnings []string // about settings, for people
+	cfg           *config.Config
+	build         build
+	log           *zap.Logger
+	activity      *activity.Log
+	client        *server.Client
+	registry      *calls.Registry
+	caller        *calls.Caller
+	database      *database
+	files         *workspace.Workspace
+	conversations *ask.Conversations
+	uploads       *upload.Queue
+	tools         []tool.Tool // that are shown
+	dispatch      *tool.Dispatcher
+	reading       *tools.Resources
+	prompts       *tools.Prompts
+	warnings      []string // about settings, for people
 }
 
 // assemble puts the parts together, from the settings up. The log goes to logw.
@@ -129,15 +129,17 @@ func (p *program) wireTools() {
 		}
 		return s.Issues(), nil
 	}
-	p.threads = ask.New(ask.Options{
+	host, name := origin()
+	p.conversations = ask.New(ask.Options{
 		Config: p.cfg, Caller: p.caller, Store: conversations, Activity: p.activity, Log: p.log,
 		Workspace: func() string { return p.files.FirstRoot(context.Background()) },
+		Host:      host, User: name,
 	})
 	p.uploads = upload.New(upload.Options{
 		Config: p.cfg, Registry: p.registry, Caller: p.caller, Activity: p.activity, Log: p.log,
 	})
 	deps := &tools.Deps{
-		Config: p.cfg, Registry: p.registry, Caller: p.caller, Conversations: p.threads, Store: conversations, Issues: issues,
+		Config: p.cfg, Registry: p.registry, Caller: p.caller, Conversations: p.conversations, Store: conversations, Issues: issues,
 		Workspace: p.files, Uploads: p.uploads, Activity: p.activity, Log: p.log,
 		Version: tools.Version{Number: p.build.version, Commit: p.build.commit, Date: p.build.date, Protocols: server.Revisions()},
 	}
@@ -162,7 +164,7 @@ func (p *program) close(deadline time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	err := bounded.Do(ctx, func(ctx context.Context) error {
-		return errors.Join(p.threads.Close(ctx), p.uploads.Close(ctx), p.caller.Close(ctx), p.registry.Close(), p.database.close(), p.activity.Close())
+		return errors.Join(p.conversations.Close(ctx), p.uploads.Close(ctx), p.caller.Close(ctx), p.registry.Close(), p.database.close(), p.activity.Close())
 	})
 	switch {
 	case ctx.Err() != nil:

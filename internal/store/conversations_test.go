@@ -627,3 +627,21 @@ func TestLostConnections(t *testing.T) {
 		require.Len(t, load(t, s, "t").Turns, i+1)
 	}
 }
+
+func TestListByOrigin(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		for _, n := range []conversation.NewTurns{
+			{ConversationID: "mine", Workspace: "/w", Host: "box", User: "ann"}, {ConversationID: "elsewhere", Workspace: "/v", Host: "box", User: "ann"},
+			{ConversationID: "other host", Workspace: "/w", Host: "bag", User: "ann"}, {ConversationID: "other user", Workspace: "/w", Host: "box", User: "bob"},
+			{ConversationID: "unknown", Workspace: "/w"}, {ConversationID: "mine", Existing: true, Workspace: "/v", Host: "bag", User: "bob"},
+		} {
+			n.Turns = []conversation.Turn{{Role: providers.RoleUser, Content: "x"}}
+			_, err := s.Append(t.Context(), n)
+			require.NoError(t, err)
+		}
+		list, err := s.List(t.Context(), conversation.Filter{Workspace: "/w", Host: "box", User: "ann"})
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		assert.Equal(t, "mine", list[0].ID, "who goes on with it does not count")
+	})
+}

@@ -34,9 +34,11 @@ type Options struct {
 	Store func(ctx context.Context) (conversation.Store, error)
 	// Workspace names the folder that new conversations belong to. May be nil.
 	Workspace func() string
-	Activity  *activity.Log    // hears of answers that go on in the background; nil: nobody does
-	Log       *zap.Logger      // nil logs nothing
-	Now       func() time.Time // nil means time.Now
+	// Host and User are where and by whom new conversations are begun. Where one is "", conversation_not_found lists none.
+	Host, User string
+	Activity   *activity.Log    // hears of answers that go on in the background; nil: nobody does
+	Log        *zap.Logger      // nil logs nothing
+	Now        func() time.Time // nil means time.Now
 }
 
 // Conversations is the service: one for a process. It is safe for concurrent use.
@@ -45,6 +47,8 @@ type Conversations struct {
 	caller Caller
 	open   func(ctx context.Context) (conversation.Store, error)
 	space  func() string
+	host   string
+	user   string
 	events *activity.Log
 	log    *zap.Logger
 	now    func() time.Time
@@ -60,7 +64,7 @@ type Conversations struct {
 // New makes the service.
 func New(o Options) *Conversations {
 	t := &Conversations{
-		cfg: o.Config, caller: o.Caller, open: o.Store, space: o.Workspace, events: o.Activity, log: o.Log, now: o.Now,
+		cfg: o.Config, caller: o.Caller, open: o.Store, space: o.Workspace, host: o.Host, user: o.User, events: o.Activity, log: o.Log, now: o.Now,
 		live: map[string]*follower{},
 	}
 	if t.space == nil {

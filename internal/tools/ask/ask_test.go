@@ -26,6 +26,7 @@ type bench struct {
 	t        *testing.T
 	cfg      *config.Config
 	store    *asktest.Store
+	caller   ask.Caller
 	requests []providers.ChatRequest
 }
 
@@ -35,6 +36,7 @@ func newBench(t *testing.T, glm asktest.Chat, kimi ...asktest.Chat) *bench {
 		b.requests = append(b.requests, req)
 		return glm(ctx, req, on)
 	}, append(kimi, nil)[0])
+	b.caller = caller
 	b.Conversations = ask.New(ask.Options{Config: b.cfg, Caller: caller, Store: b.store.Open})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -776,5 +778,58 @@ func TestOneLeaseAtATime(t *testing.T) {
 		second, err := b.Lease(b.call(), id)
 		require.NoError(t, err)
 		second.Release()
+	})
+}
+
+// conversation_not_found lists the latest conversations that this user began here: an agent that lost an id wants one.
+func TestConversationNotFoundListsTheLatest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, asktest.Says("x"))
+		service := func(host, user, folder string) *ask.Conversations {
+			return ask.New(ask.Options{
+				Config: b.cfg, Caller: b.caller, Store: b.store.Open, Host: host, User: user, Workspace: func() string { return folder },
+			})
+		}
+		mine := service("box", "ann", "/w")
+		notFound := func(c *ask.Conversations) *reply.Error {
+			_, err := c.Ask(b.call(), "lost", question("x"))
+			require.ErrorIs(t, err, conversation.ErrNotFound)
+			_, err = c.Fetch(b.call(), "lost", new(int))
+			require.ErrorIs(t, err, conversation.ErrNotFound)
+			e := reply.Of(t.Context(), err)
+			assert.Equal(t, reply.ConversationNotFound, e.Code)
+			return e
+		}
+		assert.NotContains(t, notFound(mine).Message, "Your latest", "there is none yet")
+		var ids []string
+		for i := range 7 {
+			s, err := mine.Ask(b.call(), "", question(fmt.Sprintf("question %d\nin detail", i)))
+			require.NoError(t, err)
+			ids = append(ids, s.ContinuationID)
+			time.Sleep(time.Hour)
+		}
+		for _, other := range []*ask.Conversations{service("other", "ann", "/w"), service("box", "bob", "/w"), service("box", "ann", "/v")} {
+			_, err := other.Ask(b.call(), "", question("not mine"))
+			require.NoError(t, err)
+		}
+		e := notFound(mine)
+		for i := 2; i < 7; i++ {
+			hours := "1 hour ago"
+			if i < 6 {
+				hours = fmt.Sprintf("%d hours ago", 7-i)
+			}
+			assert.Contains(t, e.Message, fmt.Sprintf("%s (%q, %s)", ids[i], fmt.Sprintf("question %d", i), hours))
+		}
+		assert.NotContains(t, e.Message, ids[1], "the latest five")
+		assert.NotContains(t, e.Message, "not mine")
+		assert.Contains(t, e.Hint, "one of them")
+		assert.NotContains(t, notFound(service("", "ann", "/w")).Message, "Your latest", "nobody knows whose they are")
+		b.store.Before = func(_ context.Context, op string) error {
+			if op == "list" {
+				return errors.New("down")
+			}
+			return nil
+		}
+		assert.NotContains(t, notFound(mine).Message, "Your latest")
 	})
 }

@@ -29,7 +29,7 @@ const (
 // has then been ended, and Fetch gives what there is of it as long as this process lives.
 func (h *Lease) Append(ctx context.Context, n conversation.NewTurns, a *Answer) ([]conversation.Turn, error) {
 	t := h.t
-	n.ConversationID, n.Existing = h.ID, !h.New
+	n.ConversationID, n.Existing, n.Host, n.User = h.ID, !h.New, t.host, t.user
 	if n.Workspace == "" {
 		n.Workspace = t.space()
 	}

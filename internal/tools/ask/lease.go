@@ -85,7 +85,7 @@ func (t *Conversations) load(ctx context.Context, id string) (*conversation.Conv
 	case err == nil:
 		return loaded, nil
 	case errors.Is(err, conversation.ErrNotFound):
-		return nil, err
+		return nil, t.notFound(wait)
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}

@@ -25,6 +25,7 @@ type Store struct {
 
 	mu            sync.Mutex
 	conversations map[string]*conversation.Conversation
+	origins       map[string][2]string // host and user
 	saves         []conversation.Turn
 }
 
@@ -72,9 +73,10 @@ func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversa
 	if t == nil {
 		t = &conversation.Conversation{ID: n.ConversationID, Title: n.Title, Tool: n.Tool, Workspace: n.Workspace, CreatedAt: time.Now()}
 		if s.conversations == nil {
-			s.conversations = map[string]*conversation.Conversation{}
+			s.conversations, s.origins = map[string]*conversation.Conversation{}, map[string][2]string{}
 		}
 		s.conversations[n.ConversationID] = t
+		s.origins[n.ConversationID] = [2]string{n.Host, n.User}
 	}
 	if n.DropStepsFrom > 0 {
 		drop := false
@@ -126,7 +128,7 @@ func (s *Store) Save(ctx context.Context, conversationID string, turn conversati
 	return conversation.ErrNotFound
 }
 
-// List implements conversation.Store, by text and tool.
+// List implements conversation.Store, by text, tool, workspace, host and user.
 func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation.Summary, error) {
 	if err := s.before(ctx, "list"); err != nil {
 		return nil, err
@@ -135,11 +137,15 @@ func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation
 	defer s.mu.Unlock()
 	var out []conversation.Summary
 	for _, t := range s.conversations {
-		if (f.Tool == "" || f.Tool == t.Tool) && strings.Contains(t.Title, f.Text) {
+		if (f.Tool == "" || f.Tool == t.Tool) && strings.Contains(t.Title, f.Text) &&
+			(f.Workspace == "" || f.Workspace == t.Workspace) && (f.Host == "" || f.Host == s.origins[t.ID][0]) && (f.User == "" || f.User == s.origins[t.ID][1]) {
 			out = append(out, conversation.Summary{ID: t.ID, Title: t.Title, Tool: t.Tool, Turns: len(t.Turns), UpdatedAt: t.UpdatedAt})
 		}
 	}
 	slices.SortFunc(out, func(a, b conversation.Summary) int { return b.UpdatedAt.Compare(a.UpdatedAt) })
+	if f.Limit > 0 && len(out) > f.Limit {
+		out = out[:f.Limit]
+	}
 	return out, nil
 }
 
