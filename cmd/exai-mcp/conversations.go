@@ -50,7 +50,7 @@ func (a *app) conversationsListCommand() *cobra.Command {
 			if f.Limit < 0 {
 				return fmt.Errorf("--limit %d: give 0 for all, or a number above it", f.Limit)
 			}
-			return a.listThreads(cmd.Context(), f, "", asJSON)
+			return a.listConversations(cmd.Context(), f, "", asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&f.Tool, "tool", "", "only those that this tool began")
@@ -74,7 +74,7 @@ func (a *app) conversationsSearchCommand() *cobra.Command {
 			case f.Limit < 0:
 				return fmt.Errorf("--limit %d: give 0 for all, or a number above it", f.Limit)
 			}
-			return a.listThreads(cmd.Context(), f, path, asJSON)
+			return a.listConversations(cmd.Context(), f, path, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&path, "path", "", "only those in which this file was sent")
@@ -84,14 +84,14 @@ func (a *app) conversationsSearchCommand() *cobra.Command {
 	return cmd
 }
 
-// listThreads prints a list. A path that nobody sent is tried once more from the working directory.
-func (a *app) listThreads(ctx context.Context, f conversation.Filter, path string, asJSON bool) error {
+// listConversations prints a list. A path that nobody sent is tried once more from the working directory.
+func (a *app) listConversations(ctx context.Context, f conversation.Filter, path string, asJSON bool) error {
 	return a.withStore(ctx, func(_ *config.Config, s *store.Store) error {
 		f.Path = path
-		list, err := threads(ctx, s, f)
+		list, err := conversationList(ctx, s, f)
 		if err == nil && len(list) == 0 && path != "" && !filepath.IsAbs(path) {
 			if f.Path, err = filepath.Abs(path); err == nil {
-				list, err = threads(ctx, s, f)
+				list, err = conversationList(ctx, s, f)
 			}
 		}
 		switch {
@@ -124,29 +124,19 @@ func (a *app) listThreads(ctx context.Context, f conversation.Filter, path strin
 	})
 }
 
-// threads lists conversations, all of them with a limit of 0.
-func threads(ctx context.Context, s conversation.Store, f conversation.Filter) ([]conversation.Summary, error) {
+// conversationList lists conversations, all of them with a limit of 0.
+func conversationList(ctx context.Context, s *store.Store, f conversation.Filter) ([]conversation.Summary, error) {
 	if f.Limit > 0 {
 		return s.List(ctx, f)
 	}
-	const page = 500
 	var out []conversation.Summary
-	seen := map[string]bool{} // others may use conversations between two pages
-	for f.Limit = page; ; f.Offset += page {
-		list, err := s.List(ctx, f)
+	for t, err := range s.Each(ctx, f) {
 		if err != nil {
 			return nil, err
 		}
-		for _, t := range list {
-			if !seen[t.ID] {
-				seen[t.ID] = true
-				out = append(out, t)
-			}
-		}
-		if len(list) < page {
-			return out, nil
-		}
+		out = append(out, t)
 	}
+	return out, nil
 }
 
 func shortened(text string, most int) string {
@@ -224,15 +214,15 @@ func ageOf(text string) (time.Duration, error) {
 
 func (a *app) prune(ctx context.Context, before time.Time, yes bool) error {
 	return a.withStore(ctx, func(_ *config.Config, s *store.Store) error {
-		old, err := threads(ctx, s, conversation.Filter{Before: before})
+		old, err := s.Count(ctx, conversation.Filter{Before: before})
 		if err != nil {
 			return err
 		}
-		if len(old) == 0 {
+		if old == 0 {
 			return a.printf("No conversation was last used before %s.\n", clock(before))
 		}
 		if !yes {
-			if err := a.printf("Delete %s last used before %s? [y/N] ", counted(len(old), "conversation that was", "conversations that were"), clock(before)); err != nil {
+			if err := a.printf("Delete %s last used before %s? [y/N] ", counted(old, "conversation that was", "conversations that were"), clock(before)); err != nil {
 				return err
 			}
 			line, _ := bufio.NewReader(a.in).ReadString('\n') // no answer is a no
@@ -242,7 +232,7 @@ func (a *app) prune(ctx context.Context, before time.Time, yes bool) error {
 		}
 		n, err := s.Prune(ctx, before)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w; deleted before that: %d", err, n)
 		}
 		return a.printf("Deleted %s.\n", counted(n, "conversation", "conversations"))
 	})

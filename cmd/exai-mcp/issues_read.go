@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -144,7 +145,11 @@ func (f *format) flags(cmd *cobra.Command) {
 
 func (a *app) listIssues(ctx context.Context, f issue.Filter, form format, none string) error {
 	return a.withStore(ctx, func(cfg *config.Config, s *store.Store) error {
-		list, err := a.findIssues(ctx, cfg, s, f)
+		f, err := a.inWorkspace(ctx, cfg, f)
+		if err != nil {
+			return err
+		}
+		list, err := issue.All(ctx, s.Issues(), f)
 		switch {
 		case err != nil:
 			return err
@@ -165,19 +170,19 @@ func (a *app) listIssues(ctx context.Context, f issue.Filter, form format, none 
 	})
 }
 
-// findIssues lists every issue that the flags let through.
-func (a *app) findIssues(ctx context.Context, cfg *config.Config, s *store.Store, f issue.Filter) ([]issue.Issue, error) {
+// inWorkspace puts the name that issues have for it in place of the workspace that the flags name.
+func (a *app) inWorkspace(ctx context.Context, cfg *config.Config, f issue.Filter) (issue.Filter, error) {
 	if f.Workspace != "" {
 		dir, err := a.workspaceOf(ctx, cfg, f.Workspace)
 		switch {
 		case err != nil:
-			return nil, err
+			return f, err
 		case dir == "":
-			return nil, fmt.Errorf("--workspace %q: this folder is no project whose files are read; name the project's folder", f.Workspace)
+			return f, fmt.Errorf("--workspace %q: this folder is no project whose files are read; name the project's folder", f.Workspace)
 		}
 		f.Workspace = dir
 	}
-	return issue.All(ctx, s.Issues(), f)
+	return f, nil
 }
 
 func (a *app) issuesShowCommand() *cobra.Command {
@@ -266,20 +271,33 @@ cell that a spreadsheet would take for a formula begins with an apostrophe.`,
 
 func (a *app) exportIssues(ctx context.Context, f issue.Filter, form string) error {
 	return a.withStore(ctx, func(cfg *config.Config, s *store.Store) error {
-		list, err := a.findIssues(ctx, cfg, s, f)
+		f, err := a.inWorkspace(ctx, cfg, f)
 		if err != nil {
 			return err
 		}
-		if list, err = issue.Whole(ctx, s.Issues(), list); err != nil {
-			return err
-		}
-		text, err := issue.Export(list, form)
+		safe := plain
 		if form == "json" {
-			return a.printJSON([]byte(text), err)
+			safe = func(text string) string { return plainJSON([]byte(text)) }
 		}
+		out := bufio.NewWriterSize(writerFunc(func(text []byte) error { return a.write(string(text)) }), 64<<10)
+		escaped := writerFunc(func(text []byte) error { _, err := out.WriteString(safe(string(text))); return err })
+		err = issue.ExportTo(escaped, s.Issues().Each(ctx, f, true), form, func(i issue.Issue) ([]issue.Issue, error) {
+			return issue.Linked(ctx, s.Issues(), i)
+		})
 		if err != nil {
 			return err
 		}
-		return a.print(text)
+		return out.Flush()
 	})
+}
+
+// writerFunc is a writer that takes everything or fails.
+type writerFunc func(text []byte) error
+
+// Write implements io.Writer.
+func (f writerFunc) Write(text []byte) (int, error) {
+	if err := f(text); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }

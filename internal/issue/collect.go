@@ -6,31 +6,16 @@ import (
 	"fmt"
 )
 
-// pageSize is how many issues All asks for at once.
-const pageSize = 500
-
 // All lists every issue that a filter lets through, however many there are. With a Limit it lists so many.
 func All(ctx context.Context, s Store, f Filter) ([]Issue, error) {
-	if f.Limit > 0 {
-		return s.List(ctx, f)
-	}
 	var out []Issue
-	seen := map[int]bool{} // others may add issues between two pages
-	for f.Limit = pageSize; ; f.Offset += pageSize {
-		page, err := s.List(ctx, f)
+	for i, err := range s.Each(ctx, f, false) {
 		if err != nil {
 			return nil, err
 		}
-		for _, i := range page {
-			if !seen[i.Number] {
-				seen[i.Number] = true
-				out = append(out, i)
-			}
-		}
-		if len(page) < pageSize {
-			return out, nil
-		}
+		out = append(out, i)
 	}
+	return out, nil
 }
 
 // Whole reads the issues of a list anew, with their checklists and updates, and leaves out those that are gone.

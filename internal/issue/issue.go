@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 )
@@ -191,6 +192,9 @@ type Store interface {
 	Get(ctx context.Context, number int) (*Issue, error)
 	// List returns issues, the most severe first and then by number.
 	List(ctx context.Context, f Filter) ([]Issue, error)
+	// Each yields issues in List's order, however many there are: a Limit of 0 is none. Whole ones have their checklist and
+	// updates. An error is the last thing that it yields.
+	Each(ctx context.Context, f Filter, whole bool) iter.Seq2[Issue, error]
 	// Update changes an issue and returns it as it is then. A status that CanBecome refuses is ErrInvalid. Fixed stamps
 	// FixDate; going back to Open or InProgress clears it.
 	Update(ctx context.Context, number int, c Change) (*Issue, error)

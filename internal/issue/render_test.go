@@ -5,6 +5,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"io"
+	"iter"
 	"strings"
 	"testing"
 	"time"
@@ -190,9 +192,34 @@ func TestExportForms(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 2, strings.Count(text, "# Issue 7:"))
 	assert.Contains(t, text, "\n---\n\n# Issue")
+	for form, want := range map[string]string{"json": "[]\n", "markdown": "", "csv": strings.Split(csvOf(t, full()), "\n")[0] + "\n"} {
+		text, err := issue.Export(nil, form)
+		require.NoError(t, err)
+		assert.Equal(t, want, text, form)
+	}
+	text, err = issue.Export([]issue.Issue{full(), full()}, "json")
+	require.NoError(t, err)
+	list, err := issue.JSON([]issue.Issue{full(), full()})
+	require.NoError(t, err)
+	assert.Equal(t, string(list), text, "one by one as at once")
+	full := errors.New("disk full")
+	require.ErrorIs(t, issue.ExportTo(failing{full}, (&pages{all: []issue.Issue{{Number: 1}}}).Each(t.Context(), issue.Filter{}, true), "json", nil), full)
+	broken := &pages{all: make([]issue.Issue, 5), broken: full}
+	require.ErrorIs(t, issue.ExportTo(io.Discard, broken.Each(t.Context(), issue.Filter{}, true), "csv", nil), full)
 	_, err = issue.Export(nil, "pdf")
 	require.ErrorIs(t, err, issue.ErrInvalid)
 	assert.Equal(t, `format "pdf" is none of json, markdown, csv`, issue.Reason(err))
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+func csvOf(t *testing.T, i issue.Issue) string {
+	t.Helper()
+	text, err := issue.Export([]issue.Issue{i}, "csv")
+	require.NoError(t, err)
+	return text
 }
 
 func TestWord(t *testing.T) {
@@ -239,18 +266,25 @@ func TestApplyFix(t *testing.T) {
 	assert.Equal(t, issue.Issue{Status: issue.Open}, after, "it can be taken back")
 }
 
-// pages is a store that gives its issues out page by page.
+// pages is a store that yields its issues.
 type pages struct {
 	issue.Store
 	all    []issue.Issue
-	asked  int
 	broken error
 }
 
-func (p *pages) List(_ context.Context, f issue.Filter) ([]issue.Issue, error) {
-	p.asked++
-	from := min(f.Offset, len(p.all))
-	return p.all[from:min(from+f.Limit, len(p.all))], nil
+func (p *pages) Each(_ context.Context, f issue.Filter, _ bool) iter.Seq2[issue.Issue, error] {
+	return func(yield func(issue.Issue, error) bool) {
+		for n, i := range p.all {
+			if p.broken != nil && n == 2 {
+				yield(issue.Issue{}, p.broken)
+				return
+			}
+			if f.Limit > 0 && n == f.Limit || !yield(i, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (p *pages) Get(_ context.Context, number int) (*issue.Issue, error) {
@@ -274,7 +308,6 @@ func TestCollect(t *testing.T) {
 	list, err := issue.All(t.Context(), s, issue.Filter{})
 	require.NoError(t, err)
 	assert.Equal(t, s.all, list)
-	assert.Equal(t, 3, s.asked, "two full pages and an empty one")
 	list, err = issue.All(t.Context(), s, issue.Filter{Limit: 3})
 	require.NoError(t, err)
 	assert.Len(t, list, 3)
@@ -291,6 +324,8 @@ func TestCollect(t *testing.T) {
 	require.Len(t, whole, 1, "one that was deleted meanwhile is left out")
 	assert.Equal(t, 3, whole[0].Number)
 	s.broken = errors.New("disk full")
+	_, err = issue.All(t.Context(), s, issue.Filter{})
+	require.ErrorIs(t, err, s.broken)
 	_, err = issue.Whole(t.Context(), s, list)
 	require.ErrorIs(t, err, s.broken)
 	assert.ErrorContains(t, err, "issue 1")

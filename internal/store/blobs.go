@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -142,16 +143,47 @@ func (s *Store) attachments(ctx context.Context, row string) (map[string]convers
 	return kept, nil
 }
 
-// sweepFiles deletes our files that no conversation is linked to any more, and contents that no file has any more. The
-// caller holds the lock on contents, so that nobody is about to use one of them.
-func sweepFiles(ctx context.Context, tx querier) error {
-	if _, err := tx.ExecContext(ctx, `DELETE FROM files WHERE `+ownFiles+`
-		AND NOT EXISTS (SELECT 1 FROM conversation_files cf WHERE cf.file_id = files.id)`); err != nil {
-		return fmt.Errorf("delete files: %w", err)
+// filesOf lists our files that are linked to the conversations that conditions name, with the hash of each.
+func filesOf(ctx context.Context, tx querier, w where) (map[string]string, error) {
+	files := map[string]string{}
+	_, err := queryAll(ctx, tx, func(r *sql.Rows) (struct{}, error) {
+		var id, sum string
+		err := r.Scan(&id, into(&sum))
+		files[id] = sum
+		return struct{}{}, err
+	}, `SELECT f.id, f.metadata ->> 'sha256' FROM files f JOIN conversation_files cf ON cf.file_id = f.id
+		WHERE f.`+ownFiles+` AND cf.conversation_id IN (SELECT id FROM conversations`+w.clause()+`)`, w.args...)
+	return files, err
+}
+
+// sweepFiles deletes those of some files that no conversation is linked to any more, and their contents where no other file
+// has them. The caller holds the lock on contents, so that nobody is about to use one of them.
+func sweepFiles(ctx context.Context, tx querier, files map[string]string) error {
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(files)), eachChunk) {
+		w := among("id", ids)
+		w.and(`NOT EXISTS (SELECT 1 FROM conversation_files cf WHERE cf.file_id = files.id)`)
+		if _, err := tx.ExecContext(ctx, `DELETE FROM files`+w.clause(), w.args...); err != nil {
+			return fmt.Errorf("delete files: %w", err)
+		}
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM exai_blobs WHERE NOT EXISTS
-		(SELECT 1 FROM files WHERE metadata ->> 'sha256' = exai_blobs.sha256 AND `+ownFiles+`)`); err != nil {
-		return fmt.Errorf("delete the contents of files: %w", err)
+	sums := slices.Compact(slices.Sorted(maps.Values(files)))
+	for some := range slices.Chunk(sums, eachChunk) {
+		w := among("sha256", some)
+		w.and(`NOT EXISTS (SELECT 1 FROM files WHERE metadata ->> 'sha256' = exai_blobs.sha256 AND ` + ownFiles + `)`)
+		if _, err := tx.ExecContext(ctx, `DELETE FROM exai_blobs`+w.clause(), w.args...); err != nil {
+			return fmt.Errorf("delete the contents of files: %w", err)
+		}
 	}
 	return nil
+}
+
+// among is the condition that a column has one of some values.
+func among[T any](column string, values []T) *where {
+	args := make([]any, len(values))
+	for i, v := range values {
+		args[i] = v
+	}
+	w := &where{}
+	w.and(column+` IN (`+placeholders(len(args))+`)`, args...)
+	return w
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -151,23 +152,10 @@ func (s *Issues) get(ctx context.Context, q querier, number int) (*issue.Issue, 
 	if err := nameLinks(ctx, q, rows); err != nil {
 		return nil, err
 	}
-	i := &rows[0].Issue
-	i.Checklist, err = queryAll(ctx, q, func(r *sql.Rows) (s issue.ChecklistStep, err error) {
-		err = r.Scan(&s.Number, into(&s.Description), into(&s.Status), into(&s.ConversationID), intoTime{&s.CompletedAt})
-		return s, err
-	}, `SELECT step_number, description, status, conversation_id, completed_at
-		FROM exai_issue_checklist WHERE issue_id = $1 ORDER BY step_number`, i.ID)
-	if err != nil {
+	if err := completeIssues(ctx, q, rows); err != nil {
 		return nil, err
 	}
-	i.Updates, err = queryAll(ctx, q, func(r *sql.Rows) (u issue.Update, err error) {
-		err = r.Scan(into(&u.Type), into(&u.Content), into(&u.ConversationID), intoTime{&u.CreatedAt})
-		return u, err
-	}, `SELECT update_type, content, conversation_id, created_at
-		FROM exai_issue_updates WHERE issue_id = $1 ORDER BY created_at NULLS FIRST`, i.ID)
-	// People write times in other forms too, which do not sort as texts. Rows found here may have none; they are the oldest.
-	slices.SortStableFunc(i.Updates, func(a, b issue.Update) int { return a.CreatedAt.Compare(b.CreatedAt) })
-	return i, err
+	return &rows[0].Issue, nil
 }
 
 // nameLinks puts the numbers of linked issues in place of their row ids.
@@ -210,26 +198,114 @@ func nameLinks(ctx context.Context, q querier, rows []issueRow) error {
 	return nil
 }
 
+// worstFirst is the order of lists. Words that are not ours come last, with low.
+const worstFirst = ` ORDER BY CASE CAST(severity AS text) WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
+	issue_number `
+
 // List returns issues, the most severe first and then by number.
 func (s *Issues) List(ctx context.Context, f issue.Filter) ([]issue.Issue, error) {
 	w := s.issueConditions(f)
-	query := `SELECT ` + issueColumns + ` FROM exai_issues` + w.clause() + `
-		ORDER BY CASE CAST(severity AS text) WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
-			issue_number ` + w.page(f.Limit, f.Offset)
-	var out []issue.Issue
-	err := s.store.withRetry(ctx, "list issues", func() error {
-		rows, err := queryAll(ctx, s.store.read, scanIssue, query, w.args...)
+	query := w.clause() + worstFirst + w.page(f.Limit, f.Offset)
+	return s.readIssues(ctx, false, query, w.args...)
+}
+
+// Each yields every issue that a filter lets through, in List's order, with checklist and updates where they are asked for:
+// the numbers are read at once, the issues in portions. One that is deleted meanwhile is left out. An error ends it.
+func (s *Issues) Each(ctx context.Context, f issue.Filter, whole bool) iter.Seq2[issue.Issue, error] {
+	return func(yield func(issue.Issue, error) bool) {
+		w := s.issueConditions(f)
+		query := `SELECT issue_number FROM exai_issues` + w.clause() + worstFirst
+		if f.Limit > 0 {
+			query += w.page(f.Limit, f.Offset)
+		}
+		var numbers []int
+		err := s.store.withRetry(ctx, "list issues", func() (err error) {
+			numbers, err = queryAll(ctx, s.store.read, func(r *sql.Rows) (n int, err error) { err = r.Scan(&n); return n, err }, query, w.args...)
+			return err
+		})
+		if err != nil {
+			yield(issue.Issue{}, err)
+			return
+		}
+		for chunk := range slices.Chunk(numbers, eachChunk) {
+			w := among("issue_number", chunk)
+			list, err := s.readIssues(ctx, whole, w.clause()+worstFirst, w.args...)
+			if err != nil {
+				yield(issue.Issue{}, err)
+				return
+			}
+			for _, i := range list {
+				if !yield(i, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// readIssues reads the issues that the end of a query selects.
+func (s *Issues) readIssues(ctx context.Context, whole bool, query string, args ...any) (out []issue.Issue, err error) {
+	q := s.store.read
+	err = s.store.withRetry(ctx, "list issues", func() error {
+		rows, err := queryAll(ctx, q, scanIssue, `SELECT `+issueColumns+` FROM exai_issues`+query, args...)
 		if err != nil {
 			return err
 		}
+		if err := nameLinks(ctx, q, rows); err != nil {
+			return err
+		}
+		if whole {
+			if err := completeIssues(ctx, q, rows); err != nil {
+				return err
+			}
+		}
 		out = make([]issue.Issue, len(rows))
-		err = nameLinks(ctx, s.store.read, rows)
 		for i, r := range rows {
 			out[i] = r.Issue
 		}
-		return err
+		return nil
 	})
 	return out, err
+}
+
+// completeIssues reads the checklists and updates of issues.
+func completeIssues(ctx context.Context, q querier, rows []issueRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	byID := map[string]*issue.Issue{}
+	var ids []string
+	for i := range rows {
+		byID[rows[i].ID] = &rows[i].Issue
+		ids = append(ids, rows[i].ID)
+	}
+	w := among("issue_id", ids)
+	_, err := queryAll(ctx, q, func(r *sql.Rows) (id string, err error) {
+		var s issue.ChecklistStep
+		err = r.Scan(&id, &s.Number, into(&s.Description), into(&s.Status), into(&s.ConversationID), intoTime{&s.CompletedAt})
+		if i := byID[id]; i != nil {
+			i.Checklist = append(i.Checklist, s)
+		}
+		return id, err
+	}, `SELECT issue_id, step_number, description, status, conversation_id, completed_at
+		FROM exai_issue_checklist`+w.clause()+` ORDER BY issue_id, step_number`, w.args...)
+	if err != nil {
+		return err
+	}
+	_, err = queryAll(ctx, q, func(r *sql.Rows) (id string, err error) {
+		var u issue.Update
+		err = r.Scan(&id, into(&u.Type), into(&u.Content), into(&u.ConversationID), intoTime{&u.CreatedAt})
+		if i := byID[id]; i != nil {
+			i.Updates = append(i.Updates, u)
+		}
+		return id, err
+	}, `SELECT issue_id, update_type, content, conversation_id, created_at
+		FROM exai_issue_updates`+w.clause()+` ORDER BY issue_id, created_at NULLS FIRST`, w.args...)
+	// People write times in other forms too, which do not sort as texts. Rows found here may have none; they are the oldest.
+	for _, i := range byID {
+		slices.SortStableFunc(i.Updates, func(a, b issue.Update) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	}
+	return err
 }
 
 // issueConditions turns a filter into conditions on exai_issues.

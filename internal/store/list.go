@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
+	"iter"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,6 +18,50 @@ import (
 func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation.Summary, error) {
 	w := conversationConditions(f)
 	page := `SELECT * FROM conversations` + w.clause() + ` ORDER BY updated_at DESC NULLS LAST, id ` + w.page(f.Limit, f.Offset)
+	return s.summaries(ctx, w, page, f.Text)
+}
+
+// Each yields every conversation that a filter lets through, the latest first, however many there are: their keys are read
+// at once, and they themselves in portions, so that it holds nothing for long that others wait for. One that is deleted
+// meanwhile is left out. An error ends it.
+func (s *Store) Each(ctx context.Context, f conversation.Filter) iter.Seq2[conversation.Summary, error] {
+	return func(yield func(conversation.Summary, error) bool) {
+		w := conversationConditions(f)
+		var keys []any
+		err := s.withRetry(ctx, "list conversations", func() (err error) {
+			keys, err = queryAll(ctx, s.read, func(r *sql.Rows) (any, error) {
+				var id string
+				err := r.Scan(&id)
+				return id, err
+			}, `SELECT id FROM conversations`+w.clause()+` ORDER BY updated_at DESC NULLS LAST, id`, w.args...)
+			return err
+		})
+		if err != nil {
+			yield(conversation.Summary{}, err)
+			return
+		}
+		for chunk := range slices.Chunk(keys, eachChunk) {
+			w := &where{}
+			w.and(`id IN (`+placeholders(len(chunk))+`)`, chunk...)
+			list, err := s.summaries(ctx, w, `SELECT * FROM conversations`+w.clause(), f.Text)
+			if err != nil {
+				yield(conversation.Summary{}, err)
+				return
+			}
+			for _, t := range list {
+				if !yield(t, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// eachChunk is how many rows one query of a long list reads.
+const eachChunk = 500
+
+// summaries reads the conversations that a query of conversations' rows selects. text is what was searched for.
+func (s *Store) summaries(ctx context.Context, w *where, page, text string) ([]conversation.Summary, error) {
 	// The latest row that another program added has no number; it is later than the numbered ones.
 	const live = `FROM messages m WHERE m.conversation_id = c.id AND m.dropped_at IS NULL`
 	query := `SELECT c.continuation_id, c.title, coalesce(c.tool_name, c.metadata ->> 'tool_name'), c.workspace,
@@ -23,7 +70,7 @@ func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation
 			(SELECT max(m.saved_at) ` + live + ` AND m.turn_status = 'running'), clock_timestamp(),
 			(SELECT coalesce(m.model_used, m.metadata ->> 'model_used', m.metadata -> 'model_metadata' ->> 'model_name') ` + live +
 		` AND m.role = 'assistant' ORDER BY m.turn_number DESC NULLS FIRST, m.created_at DESC LIMIT 1),
-			` + w.match(f.Text, live) + `
+			` + w.match(text, live) + `
 		FROM (` + page + `) c ORDER BY c.updated_at DESC NULLS LAST, c.id`
 	var out []conversation.Summary
 	err := s.withRetry(ctx, "list conversations", func() (err error) {
@@ -34,8 +81,8 @@ func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation
 			err := r.Scan(&t.ID, into(&t.Title), into(&t.Tool), into(&t.Workspace), intoTime{&t.CreatedAt},
 				intoTime{&t.UpdatedAt}, &t.Turns, intoTime{&heartbeat}, intoTime{&readAt}, into(&t.Model), into(&found))
 			t.Running = conversation.Alive(heartbeat, readAt)
-			if f.Text != "" {
-				t.Excerpt = excerpt(cmp.Or(found, t.Title), f.Text)
+			if text != "" {
+				t.Excerpt = excerpt(cmp.Or(found, t.Title), text)
 			}
 			return t, err
 		}, query, w.args...)
@@ -120,7 +167,7 @@ func excerpt(content, found string) string {
 	return cut
 }
 
-// Delete removes a thread with everything in it, or returns conversation.ErrNotFound.
+// Delete removes a conversation with everything in it, or returns conversation.ErrNotFound.
 func (s *Store) Delete(ctx context.Context, id string) error {
 	var w where
 	w.and(`continuation_id = ?`, text(id))
@@ -131,28 +178,61 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	return err
 }
 
-// Prune deletes the threads last updated before a time and returns how many.
+// Count is how many conversations a filter lets through.
+func (s *Store) Count(ctx context.Context, f conversation.Filter) (n int, err error) {
+	w := conversationConditions(f)
+	err = s.withRetry(ctx, "count conversations", func() error {
+		return s.read.QueryRowContext(ctx, `SELECT count(*) FROM conversations`+w.clause(), w.args...).Scan(&n)
+	})
+	return n, err
+}
+
+// pruneChunk is how many conversations one transaction of Prune deletes: few, since others can't write meanwhile.
+const pruneChunk = 100
+
+// Prune deletes the conversations last updated before a time and returns how many, also with an error. After each of its
+// transactions it leaves the database to others for as long as the transaction took.
 func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
-	var w where
-	w.and(`updated_at < ?`, stamp(before))
-	return s.remove(ctx, "prune conversations", w)
+	for total := 0; ; {
+		start := time.Now()
+		var w where
+		w.and(`updated_at < ?`, stamp(before))
+		w.and(`id IN (SELECT id FROM conversations WHERE updated_at < ? ORDER BY updated_at LIMIT ?)`, stamp(before), pruneChunk)
+		n, err := s.remove(ctx, "prune conversations", w)
+		total += n
+		if err != nil || n == 0 {
+			return total, err
+		}
+		if err := pause(ctx, time.Since(start)); err != nil {
+			return total, fmt.Errorf("prune conversations: %w", err)
+		}
+	}
 }
 
 // remove deletes the conversations that conditions name, with their messages, links, files and contents.
-func (s *Store) remove(ctx context.Context, op string, w where) (int, error) {
-	var n int64
-	err := s.inTx(ctx, op, func(tx *sql.Tx) error {
+func (s *Store) remove(ctx context.Context, op string, w where) (n int, err error) {
+	err = s.inTx(ctx, op, func(tx *sql.Tx) error {
+		n = 0 // the transaction may be run again
 		if err := takeLock(ctx, tx, s.d.lock, lockBlobs); err != nil {
+			return err
+		}
+		files, err := filesOf(ctx, tx, w)
+		if err != nil {
 			return err
 		}
 		done, err := tx.ExecContext(ctx, `DELETE FROM conversations`+w.clause(), w.args...)
 		if err != nil {
 			return err
 		}
-		if n, err = done.RowsAffected(); err != nil || n == 0 {
+		deleted, err := done.RowsAffected()
+		if err != nil || deleted == 0 {
 			return err
 		}
-		return sweepFiles(ctx, tx)
+		n = int(deleted)
+		return sweepFiles(ctx, tx, files)
 	})
-	return int(n), err
+	if err != nil {
+		n = 0
+	}
+	return n, err
 }
