@@ -1,6 +1,10 @@
 package glm
 
 import (
+	"strings"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/openaicompat"
 )
@@ -8,11 +12,15 @@ import (
 // hints are what this vendor's failures usually come from.
 var hints = map[providers.Kind]string{
 	providers.KindAuth: "Check GLM_API_KEY and GLM_API_URL: keys of api.z.ai and of open.bigmodel.cn do not work on each other.",
-	providers.KindBalance: "Top up the account. A coding plan's key works at the plan's address alone: set GLM_API_URL to " +
-		"https://api.z.ai/api/coding/paas/v4 (or https://open.bigmodel.cn/api/coding/paas/v4), and a pay-as-you-go key to the address without /coding.",
+	providers.KindBalance: "Top up the account in the region of GLM_API_URL (api.z.ai or open.bigmodel.cn). A plan's older key pays with the plan " +
+		"only at the plan's address (https://api.z.ai/api/coding/paas/v4 or https://open.bigmodel.cn/api/coding/paas/v4); a newer key pays by its kind " +
+		"at every address, so use one of the right kind. A coding plan permits only the tools that its terms name.",
 }
 
-const hintWindow = "The plan's window is used up; wait for its reset, which the account's page shows, or name a model of another vendor."
+const (
+	hintWindow = "The plan's window is used up; wait for its reset, which the account's page shows, or name a model of another vendor."
+	hintPlan   = "The plan does not permit this use. See its terms, or use a pay-as-you-go key."
+)
 
 // verdicts are the vendor's error codes (Z.ai and BigModel API docs, error codes). HTTP says little beside them: 429 is
 // also what an empty balance gets.
@@ -54,8 +62,7 @@ var verdicts = map[string]openaicompat.Verdict{
 
 	"1302": {Kind: providers.KindRateLimited, Retry: true, Concurrency: true},
 	"1303": {Kind: providers.KindRateLimited, Retry: true},
-	"1313": {Kind: providers.KindRateLimited, Retry: true},
-	"1304": {Kind: providers.KindRateLimited, Hint: "The day's allowance is used up; wait until tomorrow, or name a model of another vendor."},
+	"1304": {Kind: providers.KindRateLimited, Hint: "The daily quota is exhausted; wait until tomorrow, or name a model of another vendor."},
 	"1305": {Kind: providers.KindOverloaded, Retry: true},
 	"1312": {Kind: providers.KindOverloaded, Retry: true},
 	"1308": {Kind: providers.KindRateLimited, Hint: hintWindow},
@@ -66,8 +73,12 @@ var verdicts = map[string]openaicompat.Verdict{
 	"1319": {Kind: providers.KindRateLimited, Hint: hintWindow},
 	"1320": {Kind: providers.KindRateLimited, Hint: hintWindow},
 	"1321": {Kind: providers.KindRateLimited, Hint: hintWindow},
-	"1314": {Kind: providers.KindAuth, Hint: "The plan does not allow this use; see its terms, or use a pay-as-you-go key."},
-	"1315": {Kind: providers.KindAuth, Hint: "The plan does not allow this use; see its terms, or use a pay-as-you-go key."},
+	"1313": {
+		Kind: providers.KindAuth, Message: "GLM has blocked the account under its fair use policy",
+		Hint: "Access returns only when the vendor's support lifts the block: ask there, see the account's page. Sending it again does not help; name a model of another vendor.",
+	},
+	"1314": {Kind: providers.KindAuth, Message: "GLM's plan refuses this request", Hint: hintPlan},
+	"1315": {Kind: providers.KindAuth, Message: "GLM's plan refuses this request", Hint: hintPlan},
 
 	"sensitive":     {Kind: providers.KindContentFiltered},
 	"network_error": {Kind: providers.KindNetwork, Retry: true},
@@ -81,5 +92,26 @@ func classify(f openaicompat.Fault) openaicompat.Verdict {
 	case 435:
 		return openaicompat.Verdict{Kind: providers.KindTooLarge, Hint: "Send a smaller file."}
 	}
-	return verdicts[f.Code]
+	v := verdicts[f.Code]
+	if v.Kind == providers.KindRateLimited && !v.Retry {
+		v.RetryAt = resetTime(f.Message)
+	}
+	return v
+}
+
+// beijing is the zone of the times in the vendor's texts.
+var beijing = time.FixedZone("UTC+8", 8*60*60)
+
+var resetPattern = lazyregexp.New(`\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(?::\d{2})?`)
+
+// resetTime is the moment that a text names for a plan's reset, in Beijing's time without a zone ("... will reset at
+// 2026-09-09 05:38:28"), as recorded of code 1308. It is zero where there is none.
+func resetTime(message string) time.Time {
+	text := strings.Replace(resetPattern().FindString(message), "T", " ", 1)
+	for _, layout := range []string{time.DateTime, "2006-01-02 15:04"} {
+		if at, err := time.ParseInLocation(layout, text, beijing); err == nil {
+			return at
+		}
+	}
+	return time.Time{}
 }

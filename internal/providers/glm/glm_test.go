@@ -78,7 +78,7 @@ func TestTemperatureOfZeroIsGreedy(t *testing.T) {
 func TestVersion(t *testing.T) {
 	for id, want := range map[string]float64{
 		"glm-5.3-flash": 5.3, "glm-5v-turbo": 5, "glm-4.6": 4.6, "GLM-4.5-air": 4.5, "glm-4-plus": 4,
-		"glm-z1-air": 0, "autoglm-phone": 0, "glm-": 0, "glm-6.": 6,
+		"glm-z1-air": 0, "autoglm-phone": 0, "glm-": 0, "glm-6.": 6, "glm-10.05-air": 10.05, "glm-9.9x": 9.9, "glm-1.2.3": 0, "inf": 0,
 	} {
 		assert.Equal(t, want, version(id), id)
 	}
@@ -244,5 +244,51 @@ func TestFitImage(t *testing.T) {
 			assert.Equal(t, tc.kind, "image/"+format)
 			assert.Equal(t, tc.side, max(size.Width, size.Height))
 		})
+	}
+}
+
+func TestClassifyPlans(t *testing.T) {
+	at := time.Date(2026, 9, 8, 21, 38, 28, 0, time.UTC)
+	for _, tc := range []struct {
+		code, message string
+		kind          providers.Kind
+		at            time.Time
+	}{
+		{"1308", "Usage limit reached for 5 hour. Your limit will reset at 2026-09-09 05:38:28", providers.KindRateLimited, at},
+		{"1310", "已达到每周使用上限，您的限额将在 2026-09-09 05:38:28 重置。", providers.KindRateLimited, at},
+		{"1316", "resets at 2026-09-09T05:38:28", providers.KindRateLimited, at},
+		{"1321", "resets at 2026-09-09 05:38", providers.KindRateLimited, at.Truncate(time.Minute)},
+		{"1308", "no time", providers.KindRateLimited, time.Time{}},
+		{"1308", "2026-99-99 05:38:28", providers.KindRateLimited, time.Time{}},
+		{"1302", "too many until 2026-09-09 05:38:28", providers.KindRateLimited, time.Time{}},
+		{"1313", "fair use", providers.KindAuth, time.Time{}},
+	} {
+		v := classify(openaicompat.Fault{Code: tc.code, Message: tc.message})
+		assert.Equal(t, tc.kind, v.Kind, tc.message)
+		assert.True(t, tc.at.Equal(v.RetryAt), "%s: %v", tc.message, v.RetryAt)
+	}
+	blocked := classify(openaicompat.Fault{Code: "1313"})
+	assert.False(t, blocked.Retry)
+	assert.Contains(t, blocked.Message, "fair use")
+	assert.Contains(t, blocked.Hint, "support")
+}
+
+func TestResetTimeBecomesAWait(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		reset := time.Now().Add(90 * time.Minute).In(beijing).Format(time.DateTime)
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = io.WriteString(w, `{"error":{"code":"1308","message":"Your limit will reset at `+reset+`"}}`)
+	}))
+	t.Cleanup(server.Close)
+	_, err := newAt(t, server.URL, config.GLMSearch{}).Chat(t.Context(), providers.ChatRequest{Model: providers.Model{ID: "glm-5.3"}}, nil)
+	var e *providers.Error
+	require.ErrorAs(t, err, &e)
+	assert.InDelta(t, 90*time.Minute, e.RetryAfter, float64(5*time.Second))
+	assert.False(t, e.Retry)
+}
+
+func TestBalanceHintNamesTheCures(t *testing.T) {
+	for _, want := range []string{"Top up", "region", "open.bigmodel.cn", "/api/coding/paas/v4", "right kind", "permits only the tools"} {
+		assert.Contains(t, hints[providers.KindBalance], want)
 	}
 }

@@ -1,6 +1,7 @@
 package kimi
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 
@@ -12,8 +13,15 @@ import (
 var hints = map[providers.Kind]string{
 	providers.KindAuth: "Check KIMI_API_KEY and KIMI_API_URL: keys of api.moonshot.ai and of api.moonshot.cn do not work on " +
 		"each other, and a Kimi Code key works at https://api.kimi.com/coding/v1 alone.",
-	providers.KindBalance: "Top up the account, and check that KIMI_API_URL is the region it is in (api.moonshot.ai or api.moonshot.cn).",
+	providers.KindBalance: "Top up the account, and check that KIMI_API_URL is its region (https://api.moonshot.ai/v1 or https://api.moonshot.cn/v1). " +
+		"A Kimi Code key pays with its membership, only at https://api.kimi.com/coding/v1, and only for the coding agents that the plan admits.",
 }
+
+const (
+	hintPlatform = "use a pay-as-you-go key of platform.kimi.ai with KIMI_API_URL=https://api.moonshot.ai/v1 (platform.moonshot.cn: https://api.moonshot.cn/v1), or name a model of another vendor."
+	hintQuota    = "Wait until the plan's quota is reset, which its page shows, or " + hintPlatform
+	hintAgents   = "The key is not wrong: the plan is sold for certain coding agents, and this server is none of them. Instead " + hintPlatform
+)
 
 // verdicts are the vendor's error types (Moonshot API docs, errors).
 var verdicts = map[string]openaicompat.Verdict{
@@ -41,6 +49,9 @@ func classify(f openaicompat.Fault) openaicompat.Verdict {
 		v, ok = verdicts[f.Code]
 	}
 	text := strings.ToLower(f.Message)
+	if v, ok := ofPlan(f, text); ok {
+		return v
+	}
 	switch {
 	case f.Type == "resource_not_found_error" && f.Op == openaicompat.OpChat:
 		return openaicompat.Verdict{Kind: providers.KindModelNotFound}
@@ -56,6 +67,21 @@ func classify(f openaicompat.Fault) openaicompat.Verdict {
 	return v
 }
 
+// ofPlan classifies the refusals of a Kimi Code plan, which its 403 tells apart by their text alone (recorded under
+// permission_error and access_terminated_error): the quota of a billing cycle or a week is used up, or the plan does not
+// admit this client. A model list is served all the same.
+func ofPlan(f openaicompat.Fault, text string) (openaicompat.Verdict, bool) {
+	switch {
+	case f.Type == "exceeded_current_quota_error" || f.Status != 0 && f.Status != http.StatusOK && f.Status != http.StatusForbidden && f.Status != http.StatusTooManyRequests:
+	case strings.Contains(text, "usage limit"), strings.Contains(text, "quota") && (f.Type == "permission_error" || f.Type == "access_terminated_error"),
+		f.Type == "access_terminated_error" && strings.Contains(text, "limit"):
+		return openaicompat.Verdict{Kind: providers.KindRateLimited, Message: "Kimi's plan has used up its quota", Hint: hintQuota}, true
+	case strings.Contains(text, "coding agent"):
+		return openaicompat.Verdict{Kind: providers.KindAuth, Message: "Kimi's plan admits only certain coding agents", Hint: hintAgents}, true
+	}
+	return openaicompat.Verdict{}, false
+}
+
 // invalid: the window and the limits of files have no error type of their own; their messages tell ("exceeded model
 // token limit", "model max length exceeded", "File size is too large", "max file count").
 func invalid(v openaicompat.Verdict, text string) openaicompat.Verdict {
@@ -68,7 +94,7 @@ func invalid(v openaicompat.Verdict, text string) openaicompat.Verdict {
 	case has("file size is too large"):
 		v.Kind = providers.KindTooLarge
 	case has("file count"):
-		v.Hint = "The account holds as many files as it may; delete some at the vendor, and leave KIMI_FILES_KEEP off."
+		v.Hint = "The account has reached its file limit; delete some files at the vendor, and leave KIMI_FILES_KEEP off."
 	}
 	return v
 }
@@ -79,7 +105,7 @@ func rateLimit(v openaicompat.Verdict, text string) openaicompat.Verdict {
 	switch {
 	case strings.Contains(text, "tpd"):
 		v.Retry = false
-		v.Hint = "The day's token allowance is used up; wait until tomorrow, or name a model of another vendor."
+		v.Hint = "The daily token quota is exhausted; wait until tomorrow, or name a model of another vendor."
 	case strings.Contains(text, "concurren"):
 		v.Concurrency = true
 	}

@@ -217,3 +217,29 @@ func TestKimiCodeCannotSearch(t *testing.T) {
 	assert.False(t, newAt(t, "https://api.kimi.com/coding/v1").CanSearch())
 	assert.True(t, newAt(t, "https://api.moonshot.cn/v1").CanSearch())
 }
+
+func TestClassifyPlans(t *testing.T) {
+	for _, tc := range []struct {
+		fault openaicompat.Fault
+		kind  providers.Kind
+		says  string // in the message or the hint
+	}{
+		{openaicompat.Fault{Status: 403, Type: "permission_error", Message: "You've reached your usage limit for this billing cycle."}, providers.KindRateLimited, "quota"},
+		{openaicompat.Fault{Status: 403, Type: "access_terminated_error", Message: "Weekly limit reached"}, providers.KindRateLimited, "reset"},
+		{openaicompat.Fault{Status: 403, Type: "permission_error", Message: "quota exceeded"}, providers.KindRateLimited, "quota"},
+		{openaicompat.Fault{Status: 429, Type: "rate_limit_reached_error", Message: "usage limit reached"}, providers.KindRateLimited, "quota"},
+		{openaicompat.Fault{Status: 403, Type: "access_terminated_error", Message: "only available for Coding Agents such as X"}, providers.KindAuth, "https://api.moonshot.ai/v1"},
+		{openaicompat.Fault{Status: 403, Type: "exceeded_current_quota_error", Message: "account is not active, check your quota"}, providers.KindBalance, ""},
+		{openaicompat.Fault{Status: 403, Type: "permission_denied_error", Message: "no"}, providers.KindAuth, "permission"},
+		{openaicompat.Fault{Status: 403, Type: "permission_denied_error", Message: "no quota page for you"}, providers.KindAuth, "permission"},
+		{openaicompat.Fault{Status: 400, Type: "invalid_request_error", Message: "the usage limit parameter"}, providers.KindInvalidRequest, ""},
+	} {
+		v := classify(tc.fault)
+		assert.Equal(t, tc.kind, v.Kind, tc.fault.Message)
+		assert.False(t, v.Retry, tc.fault.Message)
+		assert.Contains(t, v.Message+v.Hint, tc.says, tc.fault.Message)
+	}
+	for _, want := range []string{"Top up", "region", "api.moonshot.cn", "api.kimi.com/coding/v1", "coding agents"} {
+		assert.Contains(t, hints[providers.KindBalance], want)
+	}
+}

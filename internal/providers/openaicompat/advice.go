@@ -35,8 +35,8 @@ func (c *Client) hint(s string) string {
 	return strings.ReplaceAll(s, "{VENDOR}", strings.ToUpper(c.dialect.Name))
 }
 
-// sentence says in our own words what the vendor refused.
-func (c *Client) sentence(e *providers.Error, a ask) string {
+// sentence says in our own words what the vendor refused; message is the dialect's, "" where the kind says enough.
+func (c *Client) sentence(e *providers.Error, a ask, message string) string {
 	who, detail := c.dialect.Label, ""
 	if e.HTTPStatus != 0 && e.HTTPStatus != http.StatusOK {
 		detail = fmt.Sprintf("HTTP %d", e.HTTPStatus)
@@ -46,6 +46,9 @@ func (c *Client) sentence(e *providers.Error, a ask) string {
 	}
 	if detail != "" {
 		detail = " (" + detail + ")"
+	}
+	if message != "" {
+		return message + detail + "."
 	}
 	model := a.model
 	if model == "" {

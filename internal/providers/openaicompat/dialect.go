@@ -2,6 +2,7 @@ package openaicompat
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
@@ -42,5 +43,8 @@ type Verdict struct {
 	Kind        providers.Kind
 	Retry       bool // the vendor's documentation classes it as worth another attempt
 	Concurrency bool // too many requests at once
-	Hint        string
+	// Message says what happened where the kind alone would not, without a full stop; "" for the general sentence.
+	Message string
+	Hint    string
+	RetryAt time.Time // when the vendor says that a limit is reset; zero where it does not
 }

@@ -65,14 +65,14 @@ func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Erro
 	e := &providers.Error{
 		Kind: v.Kind, Retry: v.Retry, Concurrency: v.Concurrency,
 		Provider: c.dialect.Name, Model: a.model,
-		RetryAfter: retryAfter(x.header, time.Now()), HTTPStatus: f.Status,
+		RetryAfter: waitFor(x.header, f, v, time.Now()), HTTPStatus: f.Status,
 		VendorCode: c.printable(cmp.Or(f.Code, f.Type)), RequestID: cmp.Or(c.requestID(x.header), c.printable(f.RequestID)),
 		Err: c.scrubbed(err),
 	}
 	if v.Kind == providers.KindInvalidRequest && a.op == OpChat {
 		e.Param = blamedParam(f, x.params)
 	}
-	e.Message = c.sentence(e, a)
+	e.Message = c.sentence(e, a, v.Message)
 	e.Hint = c.hint(cmp.Or(v.Hint, c.dialect.Hints[v.Kind], hints[v.Kind]))
 	return e
 }

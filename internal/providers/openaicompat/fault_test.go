@@ -229,3 +229,30 @@ func FuzzParseFault(f *testing.F) {
 		}
 	})
 }
+
+func TestWaitFor(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	limited := Verdict{Kind: providers.KindRateLimited}
+	until := func(d time.Duration) Verdict { return Verdict{Kind: providers.KindRateLimited, RetryAt: now.Add(d)} }
+	for _, tc := range []struct {
+		header, message string
+		verdict         Verdict
+		want            time.Duration
+	}{
+		{"", "please try again after 1 seconds", limited, time.Second},
+		{"", "Please retry in 1.5s.", limited, 1500 * time.Millisecond},
+		{"", "try again in 20 ms", limited, 20 * time.Millisecond},
+		{"", "try again in 2 minutes", limited, 2 * time.Minute},
+		{"", "Retrying after 3 hours", limited, 3 * time.Hour},
+		{"", "try again in 999999 hours", limited, maxRetryAfter},
+		{"", "try again in 5 seconds", Verdict{Kind: providers.KindAuth}, 0},
+		{"", "try again in 5 seconds", Verdict{Kind: providers.KindOverloaded}, 5 * time.Second},
+		{"", "try again later", limited, 0},
+		{"7", "try again in 5 seconds", until(time.Hour), 7 * time.Second},
+		{"", "try again in 5 seconds", until(50 * time.Hour), 50 * time.Hour},
+		{"", "", until(-time.Hour), 0},
+		{"", "", until(1e6 * time.Hour), maxReset},
+	} {
+		assert.Equal(t, tc.want, waitFor(http.Header{"Retry-After": {tc.header}}, Fault{Message: tc.message}, tc.verdict, now), "%+v", tc)
+	}
+}

@@ -5,11 +5,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
 const (
 	// maxRetryAfter bounds what a vendor's header may ask for; a longer wait is "not today" all the same.
 	maxRetryAfter = 24 * time.Hour
+	// maxReset bounds the wait for a plan's reset: plans count by the month at most.
+	maxReset = 31 * 24 * time.Hour
 	// maxHeader is the longest header value kept, in bytes.
 	maxHeader = 4096
 )
@@ -51,6 +56,34 @@ func (c *Client) requestID(h http.Header) string {
 		}
 	}
 	return ""
+}
+
+// retryText matches how long a vendor's text asks to wait ("please try again after 1 seconds").
+var retryText = lazyregexp.New(`(?i)(?:try again|retry)(?:ing)? (?:after|in) (\d{1,6}(?:\.\d{1,3})?) ?(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?)\b`)
+
+// waitFor is the wait that a refusal asks for: by its header, else by the moment or the text in its body.
+func waitFor(h http.Header, f Fault, v Verdict, now time.Time) time.Duration {
+	if wait := retryAfter(h, now); wait > 0 {
+		return wait
+	}
+	if !v.RetryAt.IsZero() {
+		return min(max(v.RetryAt.Sub(now), 0), maxReset)
+	}
+	m := retryText().FindStringSubmatch(f.Message)
+	if m == nil || v.Kind != providers.KindRateLimited && v.Kind != providers.KindOverloaded {
+		return 0
+	}
+	unit := time.Second
+	switch {
+	case strings.HasPrefix(m[2], "ms"), strings.HasPrefix(strings.ToLower(m[2]), "milli"):
+		unit = time.Millisecond
+	case m[2][0] == 'm', m[2][0] == 'M':
+		unit = time.Minute
+	case m[2][0] == 'h', m[2][0] == 'H':
+		unit = time.Hour
+	}
+	n, _ := strconv.ParseFloat(m[1], 64) // digits
+	return min(time.Duration(n*float64(unit)), maxRetryAfter)
 }
 
 // retryAfter is the wait that a Retry-After header asks for, given in seconds or as a date; 0 if it asks for none.
