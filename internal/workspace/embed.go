@@ -56,13 +56,14 @@ type embedding struct {
 // piece is a file that was read and waits for its share of the budget.
 type piece struct {
 	item
-	text   string
-	other  string // text with line numbers where it has none, and without where it has; "" where old is nil
-	size   int64
-	tokens int
-	cut    bool // text is only the beginning
-	moving bool // the file was being written
-	old    *conversation.Attachment
+	text    string
+	other   string // text with line numbers where it has none, and without where it has; "" where old is nil
+	size    int64
+	tokens  int
+	cut     bool   // text is only the beginning
+	moving  bool   // the file was being written
+	charset string // "" for UTF-8
+	old     *conversation.Attachment
 }
 
 // limited is an item with the bytes that may be read of it.
@@ -151,7 +152,7 @@ func (e *embedding) read(ctx context.Context, files []limited) error {
 			e.leave(l.item, "binary: "+kind)
 			continue
 		}
-		p := piece{item: l.item, text: t.Content, size: t.Size, cut: t.Cut, moving: t.Changed, old: l.old}
+		p := piece{item: l.item, text: t.Content, size: t.Size, cut: t.Cut, moving: t.Changed, charset: namedCharset(t.Encoding), old: l.old}
 		if e.budget.LineNumbers || p.old != nil {
 			p.other = numbered(p.text)
 		}
@@ -190,7 +191,7 @@ func (e *embedding) share() {
 
 // send attaches a piece, cut where it is longer than its share or was read in part.
 func (e *embedding) send(p piece, granted int) {
-	entry := Entry{Path: p.at.host, Lines: countLines(p.text)}
+	entry := Entry{Path: p.at.host, Lines: countLines(p.text), Encoding: p.charset}
 	data := p.text
 	if p.cut || granted < p.tokens {
 		data, entry.Lines = cutText(p.text, granted-fileOverhead, p.size)

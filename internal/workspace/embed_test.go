@@ -234,13 +234,52 @@ func TestExpandIsBounded(t *testing.T) {
 	assert.Contains(t, left[0].Reason, "20 files")
 }
 
+// A limited manifest names the first files of each list, and counts the others by folder.
 func TestManifestLimit(t *testing.T) {
-	m := Manifest{Sent: make([]Entry, 5), LeftOut: make([]Entry, 3)}
+	m := Manifest{LeftOut: []Entry{{Path: "/w/z/c"}, {Path: "/w/b"}, {Path: "/w/a"}}}
+	for i := range 5 {
+		m.Sent = append(m.Sent, Entry{Path: fmt.Sprintf("/w/d%d/f", 5-i)})
+	}
 	short := m.Limit(2)
-	assert.Len(t, short.Sent, 2)
-	assert.Len(t, short.LeftOut, 2)
+	assert.Equal(t, []Entry{{Path: "/w/d1/f"}, {Path: "/w/d2/f"}}, short.Sent)
+	assert.Equal(t, []Entry{{Path: "/w/a"}, {Path: "/w/b"}}, short.LeftOut)
 	assert.Equal(t, 4, short.More)
+	assert.Equal(t, map[string]int{"/w/d3": 1, "/w/d4": 1, "/w/d5": 1, "/w/z": 1}, short.MoreIn)
 	assert.Len(t, m.Sent, 5)
+	assert.Equal(t, "/w/d5/f", m.Sent[0].Path, "the whole one keeps its order")
+	assert.Nil(t, m.Limit(5).MoreIn)
+
+	var many Manifest
+	for i := range 400 {
+		for range i%3 + 1 {
+			many.LeftOut = append(many.LeftOut, Entry{Path: fmt.Sprintf(`C:\w\%03d\f`, i)})
+		}
+	}
+	short = many.Limit(0)
+	total := 0
+	for _, n := range short.MoreIn {
+		total += n
+	}
+	assert.Len(t, short.MoreIn, maxMoreFolders+1)
+	assert.Equal(t, len(many.LeftOut), total)
+	assert.Equal(t, len(many.LeftOut), short.More)
+	assert.Equal(t, 3, short.MoreIn[`C:\w\002`], "the largest folders have their names")
+	assert.Equal(t, ".", folderOf("f"))
+	assert.Equal(t, "/", folderOf("/f"))
+}
+
+// A cut text ends in whole lines and says how many; of a single long line it says that.
+func TestCutTextSaysWhatIsLeft(t *testing.T) {
+	cut, lines := cutText("one\ntwo\nthree\n", cutTokens+providers.EstimateTokens("one\ntwo\n"), 14)
+	assert.Equal(t, "one\ntwo\n"+cutPrefix+"above are lines 1 to 2, 8 bytes of a file of 14]\n", cut)
+	assert.Equal(t, 2, lines)
+	cut, lines = cutText(strings.Repeat("x", 100)+"\nsecond\n", cutTokens+5, 108)
+	assert.Equal(t, 1, lines)
+	assert.Contains(t, cut, cutPrefix+"above is the beginning of line 1, ")
+	assert.Equal(t, 2, strings.Count(cut, "\n"), "the mark has a line of its own")
+	cut, lines = cutText("one\n", 0, 4)
+	assert.Equal(t, cutPrefix+"above is the beginning of line 1, 0 bytes of a file of 4]\n", cut)
+	assert.Zero(t, lines)
 }
 
 func TestEmbedUnreadableFolder(t *testing.T) {

@@ -8,17 +8,14 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"golang.org/x/text/encoding/charmap"
 )
 
-// The encodings that text is read from.
+// The names of the Unicode encodings that text is read from. Others have their WHATWG name, such as gb18030.
 const (
 	encodingUTF8    = "utf-8"
 	encodingUTF8BOM = "utf-8-bom"
-	encodingUTF16LE = "utf-16-le"
-	encodingUTF16BE = "utf-16-be"
-	encodingLatin1  = "latin-1"
+	encodingUTF16LE = "utf-16le"
+	encodingUTF16BE = "utf-16be"
 )
 
 var (
@@ -51,7 +48,7 @@ func isUTF16(head []byte) bool {
 	return !bytes.HasPrefix(head, bomUTF32LE) && (bytes.HasPrefix(head, bomUTF16LE) || bytes.HasPrefix(head, bomUTF16BE))
 }
 
-// manyControls tells whether more than one byte in 20 is a control character that text does not use.
+// manyControls reports whether more than one byte in 20 is a control character that text does not use.
 func manyControls(head []byte) bool {
 	n := 0
 	for _, b := range head {
@@ -62,28 +59,19 @@ func manyControls(head []byte) bool {
 	return n*20 > len(head)
 }
 
-// decode turns a text file's bytes into UTF-8 with "\n" at each line's end, and names the encoding that it was in. whole
-// says that the bytes are all of the file; else a character that was cut in two at their end is dropped.
-func decode(data []byte, whole bool) (text, encoding string) {
+// decode turns a text file's bytes into UTF-8 with "\n" at each line's end, and names the encoding that it was in: the one
+// that the project declares for it ("" for none), else UTF-8, what a byte order mark says, what the letters suggest, or
+// windows-1252. whole says that the bytes are all of the file; else a character that was cut in two at their end is dropped.
+func decode(data []byte, whole bool, declared string) (text, encoding string) {
 	switch {
 	case bytes.HasPrefix(data, bomUTF8):
 		text, encoding = validUTF8(data[len(bomUTF8):], whole), encodingUTF8BOM
 	case isUTF16(data):
-		order, name := binary.ByteOrder(binary.LittleEndian), encodingUTF16LE
-		if bytes.HasPrefix(data, bomUTF16BE) {
-			order, name = binary.BigEndian, encodingUTF16BE
-		}
-		text, encoding = fromUTF16(data[2:], order, whole), name
-	case mostlyUTF8(data, whole):
-		text, encoding = validUTF8(data, whole), encodingUTF8
+		text, encoding = fromUTF16(data[2:], whole, bytes.HasPrefix(data, bomUTF16BE))
+	case declared == encodingUTF16LE || declared == encodingUTF16BE:
+		text, encoding = fromUTF16(data, whole, declared == encodingUTF16BE)
 	default:
-		// Windows-1252 is what files that call themselves Latin-1 are in practice: the same letters, and quotes where
-		// Latin-1 has control characters.
-		decoded, err := charmap.Windows1252.NewDecoder().Bytes(data)
-		if err != nil {
-			decoded = []byte(strings.ToValidUTF8(string(data), "\uFFFD"))
-		}
-		text, encoding = string(decoded), encodingLatin1
+		text, encoding = fromBytes(data, whole, declared)
 	}
 	if !whole {
 		text = strings.TrimSuffix(text, "\r") // half of a line's end
@@ -93,7 +81,26 @@ func decode(data []byte, whole bool) (text, encoding string) {
 	return strings.ReplaceAll(text, "\x00", "\uFFFD"), encoding
 }
 
-// mostlyUTF8 tells UTF-8 with a damaged byte here and there from text in a one-byte encoding.
+// fromBytes decodes text in which each byte below 128 is ASCII, or nearly so.
+func fromBytes(data []byte, whole bool, declared string) (text, encoding string) {
+	if declared != "" && declared != encodingUTF8 && !isASCII(data) {
+		if text, ok := decodeAs(declared, data, whole); ok {
+			return text, declared
+		}
+	}
+	if mostlyUTF8(data, whole) {
+		return validUTF8(data, whole), encodingUTF8
+	}
+	if guess := detect(data); guess != "" {
+		if text, ok := decodeAs(guess, data, whole); ok {
+			return text, guess
+		}
+	}
+	text, _ = decodeAs(encodingWindows, data, whole)
+	return text, encodingWindows
+}
+
+// mostlyUTF8 reports whether text is UTF-8, perhaps with a damaged byte here and there, and not in a one-byte encoding.
 func mostlyUTF8(data []byte, whole bool) bool {
 	good, bad := 0, 0
 	for len(data) > 0 {
@@ -129,7 +136,11 @@ func validUTF8(data []byte, whole bool) string {
 	return strings.ToValidUTF8(string(data), "\uFFFD")
 }
 
-func fromUTF16(data []byte, order binary.ByteOrder, whole bool) string {
+func fromUTF16(data []byte, whole, big bool) (text, encoding string) {
+	order, encoding := binary.ByteOrder(binary.LittleEndian), encodingUTF16LE
+	if big {
+		order, encoding = binary.BigEndian, encodingUTF16BE
+	}
 	units := make([]uint16, 0, len(data)/2)
 	for ; len(data) >= 2; data = data[2:] {
 		units = append(units, order.Uint16(data))
@@ -137,7 +148,7 @@ func fromUTF16(data []byte, order binary.ByteOrder, whole bool) string {
 	if n := len(units); !whole && n > 0 && units[n-1] >= 0xd800 && units[n-1] < 0xdc00 {
 		units = units[:n-1]
 	}
-	return string(utf16.Decode(units))
+	return string(utf16.Decode(units)), encoding
 }
 
 // numbered puts its number before each line.

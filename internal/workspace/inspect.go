@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -161,9 +162,11 @@ type repoPart struct {
 	text string
 	cut  bool // text is only the beginning
 	repo int  // index in the report
-	of   string
-	host string
-	size int64 // of the whole, where text is only its beginning
+
+	charset string // "" for UTF-8
+	of      string
+	host    string
+	size    int64 // of the whole, where text is only its beginning
 }
 
 // look inspects one repository.
@@ -281,8 +284,8 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 			i.leave(Entry{Path: host, Part: d.Name, Reason: "binary"})
 			continue
 		}
-		text, _ := decode(p.Text, true)
-		i.parts = append(i.parts, repoPart{name: p.Name, text: text, cut: p.Cut, repo: repo, of: d.Name, host: host})
+		text, charset := i.decodePart(s, p)
+		i.parts = append(i.parts, repoPart{name: p.Name, text: text, charset: charset, cut: p.Cut, repo: repo, of: d.Name, host: host})
 	}
 	for _, p := range allowed {
 		if wanted[p.Name] {
@@ -313,6 +316,19 @@ func (i *inspection) admitsSubmodule(ctx context.Context, s *git.Repository, nam
 	return nil
 }
 
+// decodePart decodes a file's part of a diff. git has already decoded what .gitattributes declares.
+func (i *inspection) decodePart(s *git.Repository, p git.Part) (text, charset string) {
+	declared := ""
+	if !utf8.Valid(p.Text) {
+		full, err := parsePath(filepath.Join(s.Top, filepath.FromSlash(p.Name)), i.w.system)
+		if at, locateErr := i.w.locate(i.roots, p.Name, full); err == nil && locateErr == nil {
+			declared = at.declaredCharset()
+		}
+	}
+	text, charset = decode(p.Text, true, declared)
+	return text, namedCharset(charset)
+}
+
 func (i *inspection) leave(e Entry) {
 	i.report.Manifest.LeftOut = append(i.report.Manifest.LeftOut, e)
 }
@@ -339,7 +355,7 @@ func (i *inspection) share() {
 			i.leave(Entry{Path: p.host, Part: p.of, Reason: overBudget(i.query.Tokens), Bytes: int64(len(p.text))})
 			continue
 		}
-		text, e := p.text, Entry{Path: p.host, Part: p.of, Lines: countLines(p.text)}
+		text, e := p.text, Entry{Path: p.host, Part: p.of, Lines: countLines(p.text), Encoding: p.charset}
 		if p.cut || granted < sizes[n] {
 			text, e.Lines = cutText(text, granted, max(p.size, int64(len(text))))
 			e.Reason = fmt.Sprintf("the first %d lines of its diff", e.Lines)

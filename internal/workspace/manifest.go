@@ -1,6 +1,12 @@
 package workspace
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
 
 // Manifest says what of the files that were asked for is sent, what is cut, what is not sent and why. Nothing is dropped
 // silently.
@@ -10,8 +16,10 @@ type Manifest struct {
 	Unchanged []Entry `json:"already_sent,omitempty"` // in the thread already, and still the same
 	LeftOut   []Entry `json:"left_out,omitempty"`
 	More      int     `json:"more_not_listed,omitempty"` // entries that Limit took away
-	Tokens    int     `json:"tokens"`                    // estimated, of what is sent now
-	Bytes     int64   `json:"bytes"`                     // of what is sent now
+	// MoreIn counts them by folder, as the host names it.
+	MoreIn map[string]int `json:"more_by_folder,omitempty"`
+	Tokens int            `json:"tokens"` // estimated, of what is sent now
+	Bytes  int64          `json:"bytes"`  // of what is sent now
 }
 
 // Entry is one file, or one file's part of a diff.
@@ -20,23 +28,68 @@ type Entry struct {
 	Part   string `json:"part,omitempty"`   // of a repository: staged, unstaged, ...
 	Reason string `json:"reason,omitempty"` // why it is cut or left out
 	Code   Code   `json:"code,omitempty"`   // where it was refused or could not be read
-	Tokens int    `json:"tokens,omitempty"` // estimated, of what is sent
-	Bytes  int64  `json:"bytes,omitempty"`  // of what is sent; of what is left out, its size where it is known
-	Lines  int    `json:"lines,omitempty"`  // of what is sent
+	// Encoding is what the file is in, where that is not UTF-8; it is sent as UTF-8.
+	Encoding string `json:"encoding,omitempty"`
+	Tokens   int    `json:"tokens,omitempty"` // estimated, of what is sent
+	Bytes    int64  `json:"bytes,omitempty"`  // of what is sent; of what is left out, its size where it is known
+	Lines    int    `json:"lines,omitempty"`  // of what is sent
 }
 
-// Limit is the manifest with at most n entries in each list, and the number of those not listed.
+// Limit is the manifest with the first n entries of each list by name, and the number of the others by folder.
 func (m Manifest) Limit(n int) Manifest {
 	for _, list := range []*[]Entry{&m.Sent, &m.Cut, &m.Unchanged, &m.LeftOut} {
-		if len(*list) > n {
-			m.More += len(*list) - n
-			*list = (*list)[:n:n]
+		if len(*list) <= n {
+			continue
 		}
+		if m.MoreIn == nil {
+			m.MoreIn = map[string]int{}
+		}
+		sorted := slices.Clone(*list)
+		slices.SortStableFunc(sorted, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+		for _, e := range sorted[n:] {
+			m.MoreIn[folderOf(e.Path)]++
+		}
+		m.More += len(sorted) - n
+		*list = sorted[:n:n]
+	}
+	if len(m.MoreIn) > maxMoreFolders {
+		m.MoreIn = largestFolders(m.MoreIn)
 	}
 	return m
 }
 
-// Empty tells whether no file's content is, or was earlier, sent.
+// maxMoreFolders is how many folders a limited manifest counts files in; the others are counted together.
+const maxMoreFolders = 50
+
+// otherFolders stands for the folders that are not counted by name.
+const otherFolders = "(other folders)"
+
+// largestFolders keeps the folders with the most files, and counts the others together.
+func largestFolders(counts map[string]int) map[string]int {
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(counts[b]-counts[a], strings.Compare(a, b))
+	})
+	kept := map[string]int{}
+	for i, name := range names {
+		if i >= maxMoreFolders {
+			kept[otherFolders] += counts[name]
+			continue
+		}
+		kept[name] = counts[name]
+	}
+	return kept
+}
+
+// folderOf is the folder of a host's path, however its system separates names.
+func folderOf(path string) string {
+	at := strings.LastIndexAny(path, `/\`)
+	if at < 0 {
+		return "."
+	}
+	return path[:max(at, 1)]
+}
+
+// Empty reports whether no file's content is, or was earlier, sent.
 func (m Manifest) Empty() bool { return len(m.Sent)+len(m.Cut)+len(m.Unchanged) == 0 }
 
 // send adds what is sent now.

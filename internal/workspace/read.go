@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -14,7 +15,7 @@ type Text struct {
 	Path     string // as the host names it
 	Content  string // UTF-8, lines end in "\n"
 	SHA256   string // lower-case hex of Content
-	Encoding string // what the file was in: utf-8, utf-8-bom, utf-16-le, utf-16-be, latin-1
+	Encoding string // what the file was in: utf-8, utf-8-bom, or a WHATWG name such as utf-16le, gb18030, windows-1252
 	Size     int64  // of the file, in bytes
 	Lines    int    // in Content
 	Cut      bool   // Content is only the beginning
@@ -59,22 +60,32 @@ func firstChars(text string, n int) (string, bool) {
 // readText reads at most limit bytes of a file as text. For a binary file it returns its kind instead. A file that
 // changes meanwhile is read once more.
 func (at place) readText(limit int64) (t *Text, kind string, err error) {
+	declared := ""
+	kindIn := func(data []byte) string {
+		if declared == "" && (!isASCII(data) || bytes.IndexByte(data, 0) >= 0) {
+			declared = at.declaredCharset()
+		}
+		if declared == encodingUTF16LE || declared == encodingUTF16BE {
+			return ""
+		}
+		return binaryKind(data)
+	}
 	for try := range 2 {
 		var data []byte
 		var info fs.FileInfo
 		var steady bool
-		data, info, steady, err = at.readBytes(limit)
+		data, info, steady, err = at.readBytes(limit, kindIn)
 		if err != nil {
 			return nil, "", err
 		}
-		if kind := binaryKind(data); kind != "" {
+		if kind := kindIn(data); kind != "" {
 			return nil, kind, nil
 		}
 		whole := int64(len(data)) <= limit
 		if !whole {
 			data = data[:limit]
 		}
-		text, encoding := decode(data, whole)
+		text, encoding := decode(data, whole, declared)
 		t = &Text{
 			Path: at.host, Content: text, SHA256: hashOf(text), Encoding: encoding, Size: max(info.Size(), int64(len(data))),
 			Lines: countLines(text), Cut: !whole, Changed: !steady && try > 0,
@@ -88,7 +99,7 @@ func (at place) readText(limit int64) (t *Text, kind string, err error) {
 
 // readBytes reads at most limit+1 bytes, so that a file of any size, and one that grows for ever, costs no more. Of one
 // that is binary it reads the beginning alone. steady tells whether size and time stayed the same meanwhile.
-func (at place) readBytes(limit int64) (data []byte, info fs.FileInfo, steady bool, err error) {
+func (at place) readBytes(limit int64, kindIn func(head []byte) string) (data []byte, info fs.FileInfo, steady bool, err error) {
 	f, before, err := at.open()
 	if err != nil {
 		return nil, nil, false, err
@@ -99,7 +110,7 @@ func (at place) readBytes(limit int64) (data []byte, info fs.FileInfo, steady bo
 	head = head[:n]
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
-	} else if err == nil && binaryKind(head) == "" {
+	} else if err == nil && kindIn(head) == "" {
 		head, err = readMore(f, head, limit+1)
 	}
 	if err != nil {

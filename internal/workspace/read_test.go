@@ -29,11 +29,11 @@ func TestEncodings(t *testing.T) {
 		{"empty", "", "", "utf-8"},
 		{"utf-8", text, text, "utf-8"},
 		{"bom", "\xef\xbb\xbf" + text, text, "utf-8-bom"},
-		{"le", utf16Bytes(binary.LittleEndian, text), text, "utf-16-le"},
-		{"be", utf16Bytes(binary.BigEndian, text), text, "utf-16-be"},
-		{"latin-1", "gr\xfcn caf\xe9", "grün café", "latin-1"},
-		{"latin-1 at the end", "caf\xe9", "café", "latin-1"},
-		{"windows quotes", "\x93quoted\x94 \x80", "“quoted” €", "latin-1"},
+		{"le", utf16Bytes(binary.LittleEndian, text), text, "utf-16le"},
+		{"be", utf16Bytes(binary.BigEndian, text), text, "utf-16be"},
+		{"latin-1", "gr\xfcn caf\xe9", "grün café", "windows-1252"},
+		{"latin-1 at the end", "caf\xe9", "café", "windows-1252"},
+		{"windows quotes", "\x93quoted\x94 \x80", "“quoted” €", "windows-1252"},
 		{"damaged utf-8", "grün schön über \xff", "grün schön über \uFFFD", "utf-8"},
 		{"marks of an earlier loss", "\uFFFD\uFFFD é", "\uFFFD\uFFFD é", "utf-8"},
 		{"crlf", "a\r\nb\r\n", "a\nb\n", "utf-8"},
@@ -83,7 +83,7 @@ func TestReadTextCutsAtCharacters(t *testing.T) {
 func TestDecodePart(t *testing.T) {
 	const text = "aé文😀\r\nz"
 	for n := range len(text) {
-		got, _ := decode([]byte(text[:n]), false)
+		got, _ := decode([]byte(text[:n]), false, "")
 		assert.NotContains(t, got, "\uFFFD", "%d", n)
 		assert.NotContains(t, got, "\r", "%d", n)
 		assert.True(t, strings.HasPrefix("aé文😀\nz", got))
@@ -93,7 +93,7 @@ func TestDecodePart(t *testing.T) {
 		if n < 2 {
 			continue
 		}
-		got, _ := decode([]byte(wide[:n]), false)
+		got, _ := decode([]byte(wide[:n]), false, "")
 		assert.NotContains(t, got, "\uFFFD", "%d", n)
 	}
 }

@@ -126,7 +126,7 @@ func (i *inspection) readNew(f newFile, granted int) {
 		i.leave(entry)
 	default:
 		i.parts = append(i.parts, repoPart{
-			name: f.name, text: added(f, t), cut: t.Cut,
+			name: f.name, text: added(f, t), cut: t.Cut, charset: namedCharset(t.Encoding),
 			repo: len(i.report.Repositories) - 1, of: PartUntracked, host: f.at.host, size: t.Size,
 		})
 	}

@@ -120,7 +120,7 @@ func (w *Workspace) expandPaths(ctx context.Context, paths []string) (files []st
 		left = append(left, p.Entry())
 	}
 	for _, it := range items {
-		head, _, _, err := it.at.readBytes(sniffBytes)
+		head, _, _, err := it.at.readBytes(sniffBytes, binaryKind)
 		if err != nil {
 			left = append(left, failed(it.at.host, err))
 		} else if kind := binaryKind(head); kind != "" {

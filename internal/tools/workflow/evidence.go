@@ -109,7 +109,7 @@ func merge(a, b workspace.Manifest) workspace.Manifest {
 }
 
 // manifestLines is how many files of each kind a reply lists.
-const manifestLines = 40
+const manifestLines = 100
 
 // fileContext says what the expert was given.
 func (r *run) fileContext(e Evidence) FileContext {

@@ -192,14 +192,39 @@ func headerName(line string) string {
 	return a[2:]
 }
 
-// unquoteName undoes git's quoting of unusual names, C's with octal bytes. A name that is not quoted stays.
+// unquoteName undoes git's quoting of unusual names, C's with octal bytes. A name that is not quoted stays; one that git
+// can't have written is "".
 func unquoteName(name string) string {
 	if len(name) < 2 || name[0] != '"' || name[len(name)-1] != '"' {
 		return name
 	}
-	plain, err := strconv.Unquote(name)
-	if err != nil {
-		return ""
+	quoted := name[1 : len(name)-1]
+	plain := make([]byte, 0, len(quoted))
+	for i := 0; i < len(quoted); i++ {
+		c := quoted[i]
+		if c == '"' {
+			return ""
+		}
+		if c != '\\' {
+			plain = append(plain, c)
+			continue
+		}
+		if i++; i == len(quoted) {
+			return ""
+		}
+		if at := strings.IndexByte(`abtnvfr"\`, quoted[i]); at >= 0 {
+			plain = append(plain, "\a\b\t\n\v\f\r\"\\"[at])
+			continue
+		}
+		if i+3 > len(quoted) {
+			return ""
+		}
+		b, err := strconv.ParseUint(quoted[i:i+3], 8, 8)
+		if err != nil {
+			return ""
+		}
+		plain = append(plain, byte(b))
+		i += 2
 	}
-	return plain
+	return string(plain)
 }

@@ -51,8 +51,10 @@ func systemPath() string {
 func (c command) output(ctx context.Context, most int64, args ...string) (out []byte, cut bool, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	args = append([]string{"--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull}, args...)
-	cmd := exec.CommandContext(ctx, c.program, args...)
+	// Names are not escaped beyond what their line needs: models and people read them.
+	settings := []string{"--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.quotePath=false"}
+	cmd := exec.CommandContext(ctx, c.program, append(settings, args...)...)
+	ownGroup(cmd)
 	cmd.Dir, cmd.Env = c.dir, c.env
 	cmd.WaitDelay = 500 * time.Millisecond
 	var stderr limitedBuffer
@@ -76,7 +78,7 @@ func (c command) output(ctx context.Context, most int64, args ...string) (out []
 	case context.Cause(ctx) != nil:
 		return nil, false, context.Cause(ctx)
 	case err != nil:
-		return out, false, fmt.Errorf("git %s: %w: %s", args[5], err, bytes.TrimSpace(stderr.Bytes()))
+		return out, false, fmt.Errorf("git %s: %w: %s", args[0], err, bytes.TrimSpace(stderr.Bytes()))
 	case readErr != nil:
 		return nil, false, fmt.Errorf("read from git: %w", readErr)
 	}
