@@ -197,8 +197,16 @@ func TestChildrenEndWithTheCall(t *testing.T) {
 	dir := tempDir(t)
 	write(t, dir+"/git", "#!/bin/sh\n(sleep 60; echo late) &\necho $! >"+dir+"/child\nwait\n")
 	require.NoError(t, os.Chmod(dir+"/git", 0o755))
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, assert.AnError)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		for t.Context().Err() == nil {
+			if text, err := os.ReadFile(dir + "/child"); err == nil && len(text) > 1 {
+				cancel(assert.AnError)
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
 	_, _, err := command{program: dir + "/git", dir: dir, env: []string{"PATH=/usr/bin:/bin"}}.output(ctx, 100, "status")
 	assert.ErrorIs(t, err, assert.AnError)
 	text, err := os.ReadFile(dir + "/child")
