@@ -64,7 +64,7 @@ const (
 	charCJK     // Chinese, Japanese, Korean
 	charAccent  // Latin letters beyond ASCII
 	charScript  // letters of other scripts
-	charUnusual // emoji, symbols, control characters, what is no UTF-8
+	charUnusual // emoji, symbols, control characters, invalid UTF-8
 	charKinds
 )
 
@@ -120,8 +120,8 @@ var asciiKind = func() (kinds [0x80]charKind) {
 // Add appends a text.
 func (t *TokenTally) Add(text string) { add(t, text) }
 
-// add appends a text. It is on the way of everything that is sent, megabytes at times: so it decodes no more of a
-// character than tells its kind, and keeps its state at hand.
+// add appends a text. Everything that is sent passes through it, megabytes at times: so it decodes no more of a
+// character than its kind needs, and keeps its state in local variables.
 func add[T ~string | ~[]byte](t *TokenTally, text T) {
 	milli, last, length := t.milli, t.kind, t.length
 	for i := 0; i < len(text); i++ {

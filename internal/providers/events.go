@@ -39,7 +39,7 @@ type Fallback struct {
 	Reason string `json:"reason"`
 }
 
-// Observer hears what happened on the wire, for the health figures and the logs. Its methods return quickly.
+// Observer receives what happened on the wire, for the health figures and the logs. Its methods return quickly.
 type Observer interface {
 	// Attempt is told of every request sent, when it has ended.
 	Attempt(Attempt)

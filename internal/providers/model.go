@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Model is one chat model as the catalogue knows it. Fields that a vendor does not tell are zero and mean "unknown":
+// Model is one chat model as the catalogue knows it. Fields that a vendor does not publish are zero and mean "unknown":
 // callers treat unknown as the cautious answer.
 type Model struct {
 	ID            string   `json:"id"`
@@ -41,7 +41,7 @@ const (
 	StatusActive     Status = "active"
 	StatusRetiring   Status = "retiring"
 	StatusRetired    Status = "retired"
-	StatusUnverified Status = "unverified" // was served once; nobody confirmed it lately
+	StatusUnverified Status = "unverified" // was served once; not confirmed lately
 )
 
 // Range is a closed interval.
@@ -80,7 +80,7 @@ type Thinking struct {
 	Always bool `json:"always,omitempty"`
 }
 
-// Thinks tells whether the model can think at all.
+// Thinks reports whether the model can think at all.
 func (t Thinking) Thinks() bool { return t.Toggle || t.Always || len(t.Efforts) > 0 }
 
 // ThinkingMode is the caller's word for how hard to think.
@@ -101,7 +101,7 @@ type ThinkingSwitch struct {
 	Effort string // a word of the model's Efforts, or ""
 }
 
-// String is the switch as replies show it, "reasoning_effort=low" or "thinking=disabled".
+// String returns the switch as replies show it, "reasoning_effort=low" or "thinking=disabled".
 func (s ThinkingSwitch) String() string {
 	switch {
 	case s.Effort != "":

@@ -103,7 +103,7 @@ type Function struct {
 	Parameters  json.RawMessage `json:"parameters"` // a JSON Schema object
 }
 
-// ToolCall is a model's wish to have a function run. Kimi's ids ("search:0") are counters that may repeat between turns.
+// ToolCall is a model's request to run a function. Kimi's ids ("search:0") are counters that may repeat between turns.
 type ToolCall struct {
 	ID        string `json:"id"`
 	Name      string `json:"name"`
@@ -160,7 +160,7 @@ const (
 	FinishToolCalls     FinishReason = "tool_calls"
 	FinishLength        FinishReason = "length"
 	FinishContentFilter FinishReason = "content_filter"
-	FinishTimeout       FinishReason = "timeout" // ours: a limit passed
+	FinishTimeout       FinishReason = "timeout" // ours: a limit was exceeded
 	FinishNetwork       FinishReason = "network" // the stream died
 	FinishCancelled     FinishReason = "cancelled"
 )

@@ -54,8 +54,8 @@ func (t Thinking) effort(mode ThinkingMode, limit time.Duration) ThinkingSwitch 
 	return ThinkingSwitch{Effort: t.nearest(word)}
 }
 
-// nearest is the model's word closest to the one wanted; of two that are equally close, the weaker. "none" is no word
-// for thinking a little, so it is not among them.
+// nearest is the model's word closest to the one wanted; of two that are equally close, the weaker. "none" switches
+// thinking off, so it is not among them.
 func (t Thinking) nearest(word string) string {
 	want, best, distance := rank(word), "", len(effortScale)+1
 	for _, e := range t.Efforts {
@@ -86,7 +86,7 @@ func (t Thinking) Weaker(s ThinkingSwitch) (ThinkingSwitch, bool) {
 	return s, false
 }
 
-// On tells whether a model thinks when the switch is sent.
+// On reports whether a model thinks when the switch is sent.
 func (t Thinking) On(s ThinkingSwitch) bool {
 	return t.Thinks() && (t.Always || s.Type != "disabled" && s.Effort != effortOff)
 }

@@ -30,7 +30,7 @@ func TestRetries(t *testing.T) {
 		kind     providers.Kind // "" for an answer
 	}{
 		{"three failures, then an answer", fails(answers("yes"), overloaded(), overloaded(), overloaded()), 4, 7 * time.Second, ""},
-		{"failures for ever", fails(nil, overloaded(), overloaded(), overloaded(), overloaded(), overloaded(), overloaded()), 5, 15 * time.Second, providers.KindOverloaded},
+		{"failures forever", fails(nil, overloaded(), overloaded(), overloaded(), overloaded(), overloaded(), overloaded()), 5, 15 * time.Second, providers.KindOverloaded},
 		{"not worth a retry", fails(nil, &providers.Error{Kind: providers.KindBalance}), 1, 0, providers.KindBalance},
 		{"Retry-After that fits", fails(answers("yes"), again(providers.KindRateLimited, 9*time.Second)), 2, 9 * time.Second, ""},
 		{"Retry-After that does not fit", fails(answers("yes"), again(providers.KindRateLimited, 1152*time.Second)), 1, 0, providers.KindRateLimited},
@@ -299,7 +299,7 @@ func TestFallback(t *testing.T) {
 		{"not from a bound tool", nil, with(func(c *calls.Call) { c.Provider = "glm" }), down(), "", ""},
 		{"not when it is off", func(c *config.Config) { c.Calls.FallbackOnFailure = false }, with(nil), down(), "", ""},
 		{"not for a refusal", nil, with(nil), fails(nil, &providers.Error{Kind: providers.KindAuth}), "", ""},
-		{"not for a passed limit", nil, with(nil), silent(), "", ""},
+		{"not for a exceeded limit", nil, with(nil), silent(), "", ""},
 		{"not without another vendor", func(c *config.Config) { c.Kimi.APIKey = "" }, with(nil), down(), "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

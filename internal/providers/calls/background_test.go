@@ -168,7 +168,7 @@ func TestABackgroundAnswerThatFailsLaterStaysPartial(t *testing.T) {
 	}{
 		{"refused", fails(nil, &providers.Error{Kind: providers.KindAuth}), providers.FinishNetwork},
 		{"cut before any text", finished(providers.FinishLength, "", "hm"), providers.FinishLength},
-		{"a fault of ours", func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+		{"a bug in exai-mcp", func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 			panic("boom")
 		}, providers.FinishNetwork},
 	} {

@@ -16,7 +16,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 )
 
-// BenchmarkDelta is what the path adds to each delta of an answer: the text kept, the idle limit set anew, the event.
+// BenchmarkDelta is what the path adds to each delta of an answer: the text kept, the idle limit set again, the event.
 func BenchmarkDelta(b *testing.B) {
 	path := setUp(b, func(c *config.Config) { c.Calls.MaxAnswerBytes = 0 })
 	path.glm.ChatFunc = func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {

@@ -12,7 +12,7 @@ import (
 type Call struct {
 	// Model is the name that the caller gave, "" or "auto" for none. A named model is never swapped for another vendor's.
 	Model string
-	// Prefer is the thread's model, used when Model names none; unlike a named one it may fall back.
+	// Prefer is the conversation's model, used when Model names none; unlike a named one it may fall back.
 	Prefer string
 	// Provider binds the call to one vendor ("glm", "kimi"), for that vendor's own tools. "" means any.
 	Provider string
@@ -30,7 +30,7 @@ type Call struct {
 	Key string
 	// Background allows the answer to go on after a limit of ours (BACKGROUND_COMPLETION permitting).
 	Background bool
-	// On hears of every phase and of text arriving; it must return quickly. May be nil.
+	// On is called for every phase and for text that arrives; it must return quickly. May be nil.
 	On func(providers.Event)
 }
 
@@ -59,5 +59,5 @@ type Outcome struct {
 	Searches providers.SearchTotal // made for this answer; what they found is in Response.Searches
 	Notes    []string
 	Elapsed  time.Duration
-	Messages []providers.Message // the tool-loop messages after the request's own, for callers that hand the loop on
+	Messages []providers.Message // the tool-loop messages after the request's own, for callers that continue the loop themselves
 }

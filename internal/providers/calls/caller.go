@@ -132,7 +132,7 @@ func (c *Caller) ListModels(ctx context.Context, provider string) ([]providers.M
 }
 
 // RefreshModels asks every configured vendor for its models, at the same time. A failure leaves the catalogue as it is:
-// the observer has heard of it, and nothing depends on the answer.
+// the observer was told, and nothing depends on the answer.
 func (c *Caller) RefreshModels(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, p := range c.reg.Providers() {

@@ -21,12 +21,12 @@ import (
 //go:embed models.json
 var builtinModels []byte
 
-// unlistedWindow is a cautious guess about a model that nobody described: what every chat model of the past two years
+// unlistedWindow is a cautious guess about a model that the catalogue does not describe: what every chat model of the past two years
 // could take. How much it may write stays unknown: a guess would bound what the operator sets and what an answer that
 // its cap ended in thought is asked again with.
 const unlistedWindow = 131_072
 
-// Catalog is what is known about models: the embedded rows, the operator's rows laid over them, and what vendors'
+// Catalog is what is known about models: the embedded rows, the operator's rows merged on top, and what vendors'
 // model lists added while the program runs. It is safe for concurrent use.
 type Catalog struct {
 	now     func() time.Time
@@ -39,7 +39,7 @@ type Catalog struct {
 	refused map[string]bool
 }
 
-// NewCatalog reads the embedded rows and lays the rows of a MODELS_FILE over them; file "" means none. A row with a
+// NewCatalog reads the embedded rows and merges the rows of a MODELS_FILE on top; file "" means none. A row with a
 // known id replaces the fields that it has (null takes one away), another id is a new model. Models belong to these vendors;
 // none means those that are built in.
 func NewCatalog(file string, vendors ...config.VendorRow) (*Catalog, error) {
@@ -74,9 +74,9 @@ func NewCatalog(file string, vendors ...config.VendorRow) (*Catalog, error) {
 
 var builtin = sync.OnceValues(func() ([]providers.Model, error) { return readModels(builtinModels, config.BuiltInVendors()) })
 
-// Prepare reads the embedded models ahead of NewCatalog, for who starts a program and has other things to do meanwhile.
+// Prepare reads the embedded models ahead of NewCatalog, so that a starting program can do other things meanwhile.
 func Prepare() {
-	_, _ = builtin() // NewCatalog tells of the error
+	_, _ = builtin() // NewCatalog returns the error
 }
 
 // readModels reads a JSON array of models.
@@ -85,7 +85,7 @@ func readModels(text []byte, vendors []config.VendorRow) (models []providers.Mod
 		return nil, err
 	}
 	for i := range models {
-		if err := settle(&models[i], vendors); err != nil {
+		if err := complete(&models[i], vendors); err != nil {
 			return nil, fmt.Errorf("model %q: %w", models[i].ID, err)
 		}
 	}
@@ -103,7 +103,7 @@ func catalogOf(vendors []config.VendorRow, models []providers.Model) (*Catalog, 
 	return c, nil
 }
 
-// overlay lays rows over others and gives the whole as a JSON array.
+// overlay merges rows on top of others and returns all of them as a JSON array.
 func overlay(base, over []byte) ([]byte, error) {
 	rows, order, err := readRows(base)
 	if err != nil {
@@ -129,7 +129,7 @@ func overlay(base, over []byte) ([]byte, error) {
 	return json.Marshal(merged)
 }
 
-// row is one model as the file has it, so that a row laid over another changes only the fields that it names.
+// row is one model as the file has it, so that a row merged on top of another changes only the fields that it names.
 type row map[string]json.RawMessage
 
 // readRows reads a JSON array of rows, or an object that holds one under "models".
@@ -160,7 +160,7 @@ func readRows(text []byte) (map[string]row, []string, error) {
 	return rows, order, nil
 }
 
-// check tells whether a row can be read, so that the error can name it.
+// check returns an error if the row can't be read, so that the message can name it.
 func (r row) check() error {
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -175,8 +175,8 @@ func decodeStrictly(text []byte, into any) error {
 	return dec.Decode(into)
 }
 
-// settle fills in what a row may leave out, and refuses what no row may say.
-func settle(m *providers.Model, vendors []config.VendorRow) error {
+// complete fills in what a row may leave out, and refuses what no row may say.
+func complete(m *providers.Model, vendors []config.VendorRow) error {
 	if m.Provider == "" {
 		m.Provider, _ = vendorOfModel(vendors, m.ID)
 	}
@@ -192,7 +192,7 @@ func settle(m *providers.Model, vendors []config.VendorRow) error {
 	}
 	for _, day := range []string{m.RetiresOn, m.RetiredOn} {
 		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
-			return fmt.Errorf("%q is no date (YYYY-MM-DD)", day)
+			return fmt.Errorf("%q is not a date (YYYY-MM-DD)", day)
 		}
 	}
 	return nil
@@ -226,9 +226,9 @@ func (c *Catalog) Models(provider string) []providers.Model {
 	return of
 }
 
-// Lookup finds a model by id or alias, in any case. A name with a vendor's prefix that nobody knows is an Unlisted
+// Lookup finds a model by id or alias, in any case. A name with a vendor's prefix that is not in the catalogue is an Unlisted
 // model of that vendor; any other unknown name is not found. The suffix by which clients of Z.ai's coding plan ask for
-// the long window is no part of a name: the API refuses it.
+// the long window is not part of a name: the API refuses it.
 func (c *Catalog) Lookup(name string) (providers.Model, bool) {
 	name = strings.TrimSuffix(strings.TrimSpace(name), "[1m]")
 	c.mu.RLock()
@@ -319,7 +319,7 @@ func (c *Catalog) MarkServed(m providers.Model) {
 	}
 }
 
-// Retired tells whether a model is gone today.
+// Retired reports whether a model is gone today.
 func (c *Catalog) Retired(m providers.Model) bool {
 	return m.Status == providers.StatusRetired || c.past(m.RetiredOn) || c.past(m.RetiresOn)
 }

@@ -179,7 +179,7 @@ func TestModelsFileErrorsSayWhatIsWrong(t *testing.T) {
 		"no id":          {`[{"provider":"glm"}]`, "row 1 has no id"},
 		"no such field":  {`[{"id":"glm-6","contextwindow":5}]`, `model "glm-6": json: unknown field "contextwindow"`},
 		"no such vendor": {`[{"id":"gpt-4"}]`, `model "gpt-4": provider must be`},
-		"no date":        {`[{"id":"glm-6","retires_on":"soon"}]`, `"soon" is no date`},
+		"no date":        {`[{"id":"glm-6","retires_on":"soon"}]`, `"soon" is not a date`},
 		"a taken name":   {`{"models":[{"id":"glm-6","aliases":["GLM-5"]}]}`, `the name "GLM-5" belongs to glm-5 already`},
 	} {
 		_, err := NewCatalog(write(t, c.text))

@@ -127,19 +127,19 @@ func matrix() []row {
 			name: "a stall in the middle", reply: with(emulator.StallAfter(2)),
 			chat: partial(providers.FinishTimeout, "idle", byIdle, whileTyping), plain: timeout("vendor", byReserve),
 		},
-		{name: "comments for ever", reply: func(c clock, _ emulator.Vendor) []emulator.Fault {
+		{name: "comments forever", reply: func(c clock, _ emulator.Vendor) []emulator.Fault {
 			return []emulator.Fault{emulator.Comments(0, c.beat)}
 		}, chat: timeout("vendor", byReserve), plain: timeout("vendor", byReserve)},
-		{name: "comments for ever in the middle", reply: func(c clock, _ emulator.Vendor) []emulator.Fault {
+		{name: "comments forever in the middle", reply: func(c clock, _ emulator.Vendor) []emulator.Fault {
 			return []emulator.Fault{emulator.Comments(2, c.beat)}
 		}, chat: partial(providers.FinishTimeout, "idle", byIdle, whileTyping), plain: timeout("vendor", byReserve)},
-		{name: "empty deltas for ever", reply: func(c clock, _ emulator.Vendor) []emulator.Fault {
+		{name: "empty deltas forever", reply: func(c clock, _ emulator.Vendor) []emulator.Fault {
 			return []emulator.Fault{emulator.EmptyDeltas(2, c.beat)}
 		}, chat: partial(providers.FinishTimeout, "idle", byIdle, whileTyping)},
 		{name: "nothing but empty deltas", reply: func(c clock, _ emulator.Vendor) []emulator.Fault {
 			return []emulator.Fault{emulator.EmptyDeltas(0, c.beat)}
 		}, chat: timeout("idle", byFirst)},
-		{name: "one token now and then, for ever", reply: func(c clock, _ emulator.Vendor) []emulator.Fault {
+		{name: "one token now and then, forever", reply: func(c clock, _ emulator.Vendor) []emulator.Fault {
 			return []emulator.Fault{emulator.Drip(c.beat / 5)}
 		}, chat: partial(providers.FinishTimeout, "vendor", byReserve, "..."), plain: timeout("vendor", byReserve)},
 		{name: "a reset before the answer", reply: with(emulator.ResetBeforeHeaders()), chat: failed(providers.KindNetwork), plain: failed(providers.KindNetwork)},
@@ -189,7 +189,7 @@ func matrix() []row {
 			chat: refused(providers.KindBalance), plain: refused(providers.KindBalance),
 		},
 		{name: "500 three times, then an answer", then: true, reply: with(server, server, server), chat: whole(4, retries(3)), plain: whole(4, retries(3))},
-		{name: "500 for ever", reply: with(server), chat: failed(providers.KindProviderError), plain: failed(providers.KindProviderError)},
+		{name: "500 forever", reply: with(server), chat: failed(providers.KindProviderError), plain: failed(providers.KindProviderError)},
 		{name: "502 with a page of HTML", reply: with(emulator.HTMLPage(502)), chat: failed(providers.KindProviderError), plain: failed(providers.KindProviderError)},
 		{name: "401", reply: func(_ clock, v emulator.Vendor) []emulator.Fault {
 			return []emulator.Fault{emulator.VendorError(401, noAuth(v), "")}
@@ -339,7 +339,7 @@ func (r *rig) script(x row, op emulator.Op) {
 	})
 }
 
-// model is one that thinks by effort, so that a refusal of that parameter can be mended.
+// model is one that thinks by effort, so that a refusal of that parameter can be corrected.
 func (r *rig) model() string {
 	return map[emulator.Vendor]string{emulator.GLM: "glm-5.3", emulator.Kimi: "kimi-k3"}[r.vendor]
 }
@@ -423,7 +423,7 @@ func (r *rig) check(t testing.TB, want end, err error) {
 	case "connect":
 		limits = append(limits, r.cfg.Timeouts.ConnectLimit().String())
 	}
-	assert.Equal(t, limits, r.seen.names(), "limits that passed")
+	assert.Equal(t, limits, r.seen.names(), "exceeded limits")
 	assert.Len(t, r.seen.attempts, want.attempts, "attempts that were reported")
 }
 

@@ -31,7 +31,7 @@ func (g *Generation) callTools(j *job, resp *providers.ChatResponse) (replies []
 		case offered:
 			pending = append(pending, call)
 		default:
-			results[i] = fmt.Sprintf("Error: there is no function %q. Answer without it.", call.Name)
+			results[i] = fmt.Sprintf("Error: unknown function %q. Answer without it.", call.Name)
 		}
 	}
 	all.Wait()
@@ -47,7 +47,7 @@ func (g *Generation) callTools(j *job, resp *providers.ChatResponse) (replies []
 }
 
 // runTool runs one function. Its error is text for the model, which can go on without; a panic is handed to the
-// goroutine that can carry it to whoever recovers.
+// goroutine where it is recovered.
 func runTool(ctx context.Context, t Tool, call providers.ToolCall) (text, fault string) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -75,7 +75,7 @@ func TestFunctionsAreRunUntilThereIsText(t *testing.T) {
 		}
 		assert.Equal(t, []string{
 			"add:0 5", "b Error: out of order", "e (no result)",
-			`u Error: there is no function "unheard-of". Answer without it.`, "v Error: It refused.",
+			`u Error: unknown function "unheard-of". Answer without it.`, "v Error: It refused.",
 		}, results)
 		assert.Equal(t, turns.requests[1].Messages[1:], out.Messages)
 	})

@@ -271,7 +271,7 @@ func (g *Generation) run(list []Candidate) {
 	defer close(g.done)
 	defer g.cancel(nil)
 	defer g.recoverPanic()
-	g.update(func(*state) {}) // a call that is over already asks nobody
+	g.update(func(*state) {}) // a call that is over already sends nothing
 	g.finish(g.tryCandidates(list))
 }
 

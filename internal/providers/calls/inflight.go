@@ -20,8 +20,8 @@ const (
 	maxQueueDelay = time.Minute
 )
 
-// slots bounds how many requests run at once, at each vendor and overall. Whoever finds no slot waits in one queue, first
-// come first served, but a request whose vendor is busy doesn't hold up another vendor's.
+// slots bounds how many requests run at once, at each vendor and overall. Requests without a slot wait in one queue, first come
+// first served, but a request whose vendor is busy doesn't delay another vendor's.
 type slots struct {
 	mu      sync.Mutex
 	max     int // overall

@@ -129,7 +129,7 @@ func (r *recorder) LimitExceeded(l providers.LimitExceeded) {
 	r.limits = append(r.limits, l)
 }
 
-// names lists the limits that passed.
+// names lists the exceeded limits.
 func (r *recorder) names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

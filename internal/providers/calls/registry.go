@@ -93,7 +93,7 @@ func (r *Registry) checkNames() error {
 		for variable, names := range named {
 			for _, n := range names {
 				if m, ok := r.catalog.Lookup(n); n != "" && (!ok || m.Provider != v.Row.Name) {
-					return fmt.Errorf("%s=%s: that is no model of %s", variable, n, v.Row.Title)
+					return fmt.Errorf("%s=%s: not a %s model", variable, n, v.Row.Title)
 				}
 			}
 		}
@@ -145,7 +145,7 @@ func (r *Registry) lookup(name string) providers.Provider {
 	return nil
 }
 
-// usable tells why a vendor cannot be called, nil when it can.
+// usable returns the error of a vendor that cannot be called, nil when it can.
 func (r *Registry) usable(name string) *providers.Error { return r.ready(name, false) }
 
 // ready is usable, but a missing key doesn't matter when keyless.
@@ -153,7 +153,7 @@ func (r *Registry) ready(name string, keyless bool) *providers.Error {
 	v := r.cfg.Vendor(name)
 	if v == nil {
 		return &providers.Error{
-			Kind: providers.KindInvalidRequest, Message: fmt.Sprintf("There is no provider %q.", name), Hint: "Use " + r.vendorNames(" or ") + ".",
+			Kind: providers.KindInvalidRequest, Message: fmt.Sprintf("Unknown provider %q.", name), Hint: "Use " + r.vendorNames(" or ") + ".",
 		}
 	}
 	if variable := r.disabled(name); variable != "" {
@@ -185,7 +185,7 @@ func (r *Registry) disabled(name string) string {
 	return ""
 }
 
-// disallowed tells why a model may not be used although its vendor may, nil when it may. A list may name a model by an
+// disallowed returns the error of a model that may not be used although its vendor may, nil when it may. A list may name a model by an
 // alias, or by a retired name whose replacement then counts as named.
 func (r *Registry) disallowed(m providers.Model) *providers.Error {
 	v := r.cfg.Vendor(m.Provider)

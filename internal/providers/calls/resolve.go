@@ -30,7 +30,7 @@ type Candidate struct {
 	Notes []string
 }
 
-// Named tells whether a model name names one; "" and "auto" don't.
+// Named reports whether a model name names one; "" and "auto" don't.
 func Named(model string) bool {
 	model = strings.TrimSpace(model)
 	return model != "" && !strings.EqualFold(model, auto)
@@ -57,12 +57,12 @@ func (r *Registry) Resolve(q Query) ([]Candidate, error) {
 	}
 	list := r.automatic(q)
 	if len(list) == 0 {
-		return nil, r.nobody(q)
+		return nil, r.noCandidateError(q)
 	}
 	return list, nil
 }
 
-// named resolves a name that the caller, a thread or the operator gave.
+// named resolves a name that the caller, a conversation or the operator gave.
 func (r *Registry) named(name, provider string, keyless bool) (Candidate, *providers.Error) {
 	m, known := r.catalog.Lookup(name)
 	if !known {
@@ -92,7 +92,7 @@ func (r *Registry) named(name, provider string, keyless bool) (Candidate, *provi
 	return Candidate{Model: current, Notes: notes}, nil
 }
 
-// unfit tells why a named model cannot take what is sent. Functions and length are left to the vendor's judgement: the
+// unfit returns the error of a named model that cannot take what is sent. Functions and length are left to the vendor: the
 // caller chose the model, and our knowledge of both is an estimate.
 func unfit(m providers.Model, n providers.Needs) *providers.Error {
 	if n.Images && !m.Images {
@@ -105,7 +105,7 @@ func unfit(m providers.Model, n providers.Needs) *providers.Error {
 	return nil
 }
 
-// automatic chooses where the caller named no model: the thread's model, then the operator's default, then each
+// automatic chooses where the caller named no model: the conversation's model, then the operator's default, then each
 // vendor's configured model of the category, then its other configured model, then any model that will do. Of each
 // vendor the first that fits stays. Of those that are chosen by category, a vendor whose last call failed lately comes
 // second.
@@ -234,13 +234,13 @@ func (r *Registry) others() []string {
 	return slices.Concat(allowed, active, retiring, learned)
 }
 
-// fits tells whether a model that is chosen for the caller can take the request. What is unknown counts as missing.
+// fits reports whether a model that is chosen for the caller can take the request. What is unknown counts as missing.
 func fits(m providers.Model, n providers.Needs) bool {
 	return (!n.Images || m.Images) && (!n.Functions || m.Functions) && n.Tokens <= m.ContextWindow
 }
 
-// nobody explains why no model can be chosen.
-func (r *Registry) nobody(q Query) *providers.Error {
+// noCandidateError is the error of a query for which no model can be chosen.
+func (r *Registry) noCandidateError(q Query) *providers.Error {
 	if ready := r.Providers(); len(ready) == 0 {
 		var keys []string
 		for _, v := range r.cfg.Vendors() {
@@ -280,16 +280,16 @@ func (r *Registry) nobody(q Query) *providers.Error {
 	return e
 }
 
-// unknown is the error about a name that means nothing, with the names that it may have been meant for.
+// unknown is the error of an unknown name, with the nearest names.
 func (r *Registry) unknown(name string) *providers.Error {
 	return &providers.Error{
 		Kind: providers.KindModelNotFound, Model: name,
-		Message: fmt.Sprintf("There is no model %q.", name),
+		Message: fmt.Sprintf("Unknown model %q.", name),
 		Hint:    r.suggest(name),
 	}
 }
 
-// suggest is the sentence that names models like the one that was asked for.
+// suggest returns the hint that names similar models.
 func (r *Registry) suggest(name string) string {
 	var names []string
 	for _, m := range r.Models() {

@@ -22,13 +22,13 @@ func fullJitter(d time.Duration) time.Duration { return rand.N(d + 1) }
 
 // retrying says how often, and for how long, one request is sent again. Libraries for this sleep through the deadline
 // and then return the deadline's error, losing what the vendor said; this loop never sleeps into a time in which no
-// attempt fits, and keeps the vendor's last word.
+// attempt fits, and keeps the vendor's last error.
 type retrying struct {
-	attempts int                         // at most so many, the first included
+	attempts int                         // maximum, the first included
 	left     func() time.Duration        // what is left of the request's time
 	ended    func() *providers.Error     // why the context ended
 	correct  func(*providers.Error) bool // changes the request so that this refusal cannot come again; may be nil
-	waiting  func(wait time.Duration)    // hears of every wait; may be nil
+	waiting  func(wait time.Duration)    // called before every wait; may be nil
 	jitter   func(time.Duration) time.Duration
 }
 
