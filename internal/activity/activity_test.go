@@ -85,14 +85,14 @@ func TestToolCallIsTakenDown(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, lines, 1)
 		assert.JSONEq(t, `{"ts":"2000-01-01T00:00:01.234Z","tool":"chat","request_id":"r-7","client":"cursor 1.0","continuation_id":"c-1",
-			"model":"glm-5.3","provider":"glm","status":"continuation_available","attempts":2,"duration_ms":1234,
+			"model":"glm-5.3","provider":"glm","status":"continuation_available","attempts":2,"duration_secs":1.234,
 			"usage":{"input_tokens":10,"cached_tokens":0,"output_tokens":20,"reasoning_tokens":0,"cost_usd":0.5},
 			"argument_bytes":{"prompt":14,"files":11,"n":1}}`, lines[0])
 		assert.NotContains(t, lines[0], "private")
 		assert.Equal(t, []string{
 			"tool_started INFO TOOL_CALL: chat with 3 arguments req_id=r-7",
 			"fallback WARNING FALLBACK: a -> b (overloaded) req_id=r-7",
-			"tool_finished INFO TOOL_DONE: chat status=continuation_available model=glm-5.3 duration=1234ms req_id=r-7",
+			"tool_finished INFO TOOL_DONE: chat status=continuation_available model=glm-5.3 duration_secs=1.234 req_id=r-7",
 		}, messages(records(t, l)))
 		assert.Equal(t, 1, l.Stats().Today().Calls)
 	})
@@ -106,9 +106,9 @@ func TestEndsOfWork(t *testing.T) {
 		want       string
 		failed     int
 	}{
-		{"error", false, End{Status: "error", ErrorCode: "timeout"}, "tool_finished WARNING TOOL_ERROR: debug status=error code=timeout duration=0ms req_id=r", 1},
-		{"cancelled", false, End{Status: "error", ErrorCode: "cancelled"}, "tool_cancelled INFO TOOL_CANCELLED: debug status=error code=cancelled duration=0ms req_id=r", 0},
-		{"background", true, End{Status: "success", Model: "m"}, "background_finished INFO BACKGROUND_FINISHED: debug status=success model=m duration=0ms req_id=r", 0},
+		{"error", false, End{Status: "error", ErrorCode: "timeout"}, "tool_finished WARNING TOOL_ERROR: debug status=error code=timeout duration_secs=0.000 req_id=r", 1},
+		{"cancelled", false, End{Status: "error", ErrorCode: "cancelled"}, "tool_cancelled INFO TOOL_CANCELLED: debug status=error code=cancelled duration_secs=0.000 req_id=r", 0},
+		{"background", true, End{Status: "success", Model: "m"}, "background_finished INFO BACKGROUND_FINISHED: debug status=success model=m duration_secs=0.000 req_id=r", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -243,9 +243,9 @@ func TestFigures(t *testing.T) {
 		assert.Equal(t, 100, today.Usage.InputTokens)
 		assert.InDelta(t, 25, today.Usage.CostUSD, 1e-9)
 		got := messages(records(t, l))
-		assert.Equal(t, "model_attempt INFO MODEL_ATTEMPT: glm/glm-5.3 chat ok duration=1000ms first=1ms tokens=1+0", got[0])
-		assert.Contains(t, got, "model_attempt WARNING MODEL_ATTEMPT: kimi/k chat overloaded duration=3600000ms req_id=v-1")
-		assert.Contains(t, got, "model_attempt INFO MODEL_ATTEMPT: kimi/k chat cancelled duration=3600000ms")
+		assert.Equal(t, "model_attempt INFO MODEL_ATTEMPT: glm/glm-5.3 chat ok duration_secs=1.000 first_secs=0.001 tokens=1+0", got[0])
+		assert.Contains(t, got, "model_attempt WARNING MODEL_ATTEMPT: kimi/k chat overloaded duration_secs=3600.000 req_id=v-1")
+		assert.Contains(t, got, "model_attempt INFO MODEL_ATTEMPT: kimi/k chat cancelled duration_secs=3600.000")
 	})
 }
 

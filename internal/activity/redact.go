@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -173,7 +174,9 @@ func (c core) field(f zapcore.Field) []zapcore.Field {
 	case zapcore.StringType:
 		f.String = c.redactor.String(f.String)
 		return []zapcore.Field{f}
-	case zapcore.BoolType, zapcore.DurationType, zapcore.TimeType, zapcore.TimeFullType, zapcore.Float64Type, zapcore.Float32Type,
+	case zapcore.DurationType: // encoders differ in the unit, and none names it
+		return []zapcore.Field{zap.Float64(strings.TrimSuffix(f.Key, "_secs")+"_secs", time.Duration(f.Integer).Seconds())}
+	case zapcore.BoolType, zapcore.TimeType, zapcore.TimeFullType, zapcore.Float64Type, zapcore.Float32Type,
 		zapcore.Int64Type, zapcore.Int32Type, zapcore.Int16Type, zapcore.Int8Type,
 		zapcore.Uint64Type, zapcore.Uint32Type, zapcore.Uint16Type, zapcore.Uint8Type, zapcore.UintptrType,
 		zapcore.NamespaceType, zapcore.SkipType:

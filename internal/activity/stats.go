@@ -123,9 +123,9 @@ func attemptRecord(a providers.Attempt) Record {
 			r.Level = levelWarning
 		}
 	}
-	r.Message = fmt.Sprintf("MODEL_ATTEMPT: %s %s %s duration=%dms", what, a.Op, came, a.Duration.Milliseconds())
+	r.Message = fmt.Sprintf("MODEL_ATTEMPT: %s %s %s duration_secs=%.3f", what, a.Op, came, a.Duration.Seconds())
 	if a.FirstDelta > 0 {
-		r.Message += fmt.Sprintf(" first=%dms", a.FirstDelta.Milliseconds())
+		r.Message += fmt.Sprintf(" first_secs=%.3f", a.FirstDelta.Seconds())
 	}
 	if a.Usage != (providers.Usage{}) {
 		r.Message += fmt.Sprintf(" tokens=%d+%d", a.Usage.InputTokens, a.Usage.OutputTokens)

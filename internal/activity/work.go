@@ -235,7 +235,7 @@ func (w *Work) last(e End, now time.Time) Record {
 			parts = append(parts, p.name+"="+p.value)
 		}
 	}
-	parts = append(parts, fmt.Sprintf("duration=%dms", now.Sub(w.call.Started).Milliseconds()))
+	parts = append(parts, fmt.Sprintf("duration_secs=%.3f", now.Sub(w.call.Started).Seconds()))
 	r := w.record(kind, strings.Join(parts, " "))
 	r.Level = level
 	return r
@@ -253,7 +253,7 @@ type entry struct {
 	Status         string                     `json:"status"`
 	ErrorCode      string                     `json:"error_code,omitempty"`
 	Attempts       int                        `json:"attempts"`
-	DurationMS     int64                      `json:"duration_ms"`
+	DurationSecs   float64                    `json:"duration_secs"`
 	Usage          *providers.Usage           `json:"usage,omitempty"`
 	ArgumentBytes  map[string]int             `json:"argument_bytes"`
 	Arguments      map[string]json.RawMessage `json:"arguments,omitempty"`
@@ -265,7 +265,7 @@ func (w *Work) entry(e End, now time.Time) entry {
 	out := entry{
 		TS: Stamp(now), Tool: w.call.Tool, RequestID: w.call.RequestID, Client: w.call.Client, ContinuationID: w.thread,
 		Model: w.model, Provider: w.provider, Status: e.Status, ErrorCode: e.ErrorCode, Attempts: e.Attempts,
-		DurationMS: now.Sub(w.call.Started).Milliseconds(), ArgumentBytes: sizes(w.call.Arguments),
+		DurationSecs: now.Sub(w.call.Started).Round(time.Millisecond).Seconds(), ArgumentBytes: sizes(w.call.Arguments),
 	}
 	if e.Usage != (providers.Usage{}) {
 		out.Usage = &e.Usage
