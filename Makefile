@@ -8,7 +8,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race postgres lint fmt golden docs faults bench image-test mcpb interop cross clean
+.PHONY: help build test race postgres lint fmt golden docs faults bench image-test mcpb npm interop cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ image-test: ## build the Docker image and run it (not part of .ci/run)
 
 mcpb: ## build the Claude Desktop bundles and the MCP registry entry into bundles
 	scripts/mcpb.sh
+
+npm: ## build the npm packages into bundles/npm, and try them without a network
+	scripts/npm.sh
 
 interop: ## drive the server with third-party clients (installs Node 22 from npm)
 	scripts/interop.sh

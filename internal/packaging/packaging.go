@@ -1,9 +1,11 @@
-// Command packaging writes what the program's packages say about it: the manifest of a bundle for Claude Desktop, and the
-// entry in the MCP registry. Both are made from the catalogue and the configuration, so that they can't tell anything
-// else than the program does.
+// Command packaging writes the metadata of the program's packages: the manifest of a bundle for Claude Desktop, the entry in
+// the MCP registry, and package.json for npm. It generates them from the catalogue and the configuration, so that they
+// agree with the program.
 //
 //	go run ./internal/packaging manifest -os darwin -version 1.2.3      manifest.json of a bundle
 //	go run ./internal/packaging server -version 1.2.3 bundles/*.mcpb    server.json, with the bundles' digests
+//	go run ./internal/packaging npm -version 1.2.3                      package.json of the launcher
+//	go run ./internal/packaging npm -version 1.2.3 -os linux -arch arm64    package.json of a platform's package
 package main
 
 import (
@@ -39,11 +41,12 @@ func main() {
 
 func run(args []string, w io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("say what to write: manifest or server")
+		return errors.New("expected manifest, server or npm")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	version := flags.String("version", "0.0.0", "the release's version")
-	system := flags.String("os", "linux", "the bundle's system, as Go calls it")
+	system := flags.String("os", "linux", "the system, by Go's name")
+	arch := flags.String("arch", "", "npm: the processor, by Go's name; without it the launcher")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
@@ -61,8 +64,18 @@ func run(args []string, w io.Writer) error {
 			return err
 		}
 		made = serverEntry(*version, bundles)
+	case "npm":
+		if *arch == "" {
+			made = npmLauncher(*version)
+			break
+		}
+		p, err := npmPlatform(*version, *system, *arch)
+		if err != nil {
+			return err
+		}
+		made = p
 	default:
-		return fmt.Errorf("there is nothing called %q to write: manifest or server", args[0])
+		return fmt.Errorf("unknown package %q; expected manifest, server or npm", args[0])
 	}
 	return write(w, made)
 }

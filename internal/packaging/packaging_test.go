@@ -146,6 +146,34 @@ func TestManifest(t *testing.T) {
 	}
 }
 
+// The launcher depends on one package for every system that is released, at its own version, and finds each by its name.
+func TestNPM(t *testing.T) {
+	read := func(args ...string) npmPackage {
+		var b bytes.Buffer
+		require.NoError(t, run(append([]string{"npm", "-version", "1.2.3"}, args...), &b))
+		var p npmPackage
+		require.NoError(t, json.Unmarshal(b.Bytes(), &p))
+		return p
+	}
+	launcher := read()
+	assert.Equal(t, name, launcher.Name)
+	assert.Equal(t, registered, launcher.MCPName)
+	assert.Len(t, launcher.Optional, len(systems))
+	for _, s := range systems {
+		system, arch, _ := strings.Cut(s, "-")
+		p := read("-os", system, "-arch", arch)
+		assert.Equal(t, "1.2.3", launcher.Optional[p.Name], p.Name)
+		assert.Equal(t, npmScope+p.OS[0]+"-"+p.CPU[0], p.Name, "the launcher's script makes the name so")
+		assert.Empty(t, p.Bin, "only the launcher has a command")
+	}
+	script, err := os.ReadFile("../../npm/exai-mcp.js")
+	require.NoError(t, err)
+	assert.Contains(t, string(script), npmScope+"${platform}")
+	assert.NotContains(t, launcher.Files, "scripts", "no install script")
+	var b bytes.Buffer
+	assert.ErrorContains(t, run([]string{"npm", "-os", "plan9", "-arch", "amd64"}, &b), "no release is made for plan9/amd64")
+}
+
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{nil, {"nothing"}, {"manifest", "-nope"}, {"server", "/nonexistent"}} {
 		assert.Error(t, run(args, &bytes.Buffer{}), args)

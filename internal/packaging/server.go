@@ -21,6 +21,7 @@ type server struct {
 type pack struct {
 	RegistryType string            `json:"registryType"`
 	Identifier   string            `json:"identifier"`
+	Version      string            `json:"version,omitempty"`
 	FileSHA256   string            `json:"fileSha256,omitempty"`
 	Transport    map[string]string `json:"transport"`
 	RuntimeHint  string            `json:"runtimeHint,omitempty"`
@@ -46,12 +47,12 @@ type input struct {
 	Variables   map[string]input `json:"variables,omitempty"`
 }
 
-// serverEntry is the server as the registry lists it: an image, and a bundle for each system.
+// serverEntry is the server as the registry lists it: an image, an npm package, and a bundle for each system.
 func serverEntry(version string, bundles []bundle) server {
 	s := server{
 		Schema: serverSchema, Name: registered, Title: name, Description: description, Version: version, WebsiteURL: repository,
 		Repository: map[string]string{"url": repository, "source": "github"},
-		Packages:   []pack{imagePackage(version)},
+		Packages:   []pack{imagePackage(version), npmEntry(version)},
 	}
 	for _, b := range bundles {
 		s.Packages = append(s.Packages, pack{
@@ -60,6 +61,14 @@ func serverEntry(version string, bundles []bundle) server {
 		})
 	}
 	return s
+}
+
+// npmEntry is the launcher, which npx starts.
+func npmEntry(version string) pack {
+	return pack{
+		RegistryType: "npm", Identifier: name, Version: version, Transport: stdio(), RuntimeHint: "npx",
+		Environment: append(keys(), folder()),
+	}
 }
 
 func stdio() map[string]string { return map[string]string{"type": "stdio"} }
