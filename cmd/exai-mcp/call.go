@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,24 +19,36 @@ import (
 )
 
 func (a *app) callCommand() *cobra.Command {
-	var limited bool
+	var limited, text bool
 	cmd := &cobra.Command{
 		Use:   "call TOOL [JSON or -]",
 		Short: "Call one tool from a shell",
 		Long: `Calls one tool, as a client would, and prints the reply object. The arguments are a JSON object; "-" reads it from stdin.
 Progress goes to stderr. An answer that a time limit cuts short goes on in the background, and the command waits for it and
-prints the finished one; --limit prints what a client would get.`,
+prints the finished one; --limit prints what a client would get. --text prints the content alone. "call TOOL --help" shows
+the tool's parameters.`,
 		Example: `  exai-mcp call listmodels
   exai-mcp call chat '{"prompt":"Name three uses of a bloom filter."}'
   git diff | jq -Rs '{prompt: ("Review this diff:\n" + .)}' | exai-mcp call chat -`,
 		Args: takes(1, 2),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.callTool(cmd.Context(), args, limited) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.callTool(cmd.Context(), args, limited, text) },
 	}
 	cmd.Flags().BoolVar(&limited, "limit", false, "keep to the time limit that a client's call has")
+	cmd.Flags().BoolVar(&text, "text", false, "print the content alone")
+	usage := cmd.HelpFunc()
+	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		for _, name := range cmd.Flags().Args() {
+			if err := a.showTool(name, false); err != nil {
+				fmt.Fprintf(a.errw, "exai-mcp: %v\n", err)
+			}
+			return
+		}
+		usage(cmd, args)
+	})
 	return cmd
 }
 
-func (a *app) callTool(ctx context.Context, args []string, limited bool) error {
+func (a *app) callTool(ctx context.Context, args []string, limited, text bool) error {
 	arguments, err := a.arguments(args[1:])
 	if err != nil {
 		return err
@@ -70,6 +83,9 @@ func (a *app) callTool(ctx context.Context, args []string, limited bool) error {
 			return failure{err}
 		}
 		reply = call()
+	}
+	if text {
+		return a.printContent(reply)
 	}
 	return a.printReply(reply)
 }
@@ -157,5 +173,18 @@ func (a *app) printReply(reply *tools.Result) error {
 	if reply.IsError {
 		return failure{}
 	}
+	return nil
+}
+
+// printContent prints a reply's content alone. Of a failed call it goes to stderr.
+func (a *app) printContent(reply *tools.Result) error {
+	content, ok := reply.Body.Get("content").(string)
+	switch {
+	case !ok:
+		return failure{errors.New("this reply has no content; leave --text out to see all of it")}
+	case reply.IsError:
+		return failure{errors.New(plain(content))}
+	}
+	fmt.Fprintln(a.out, plain(strings.TrimRight(content, "\n")))
 	return nil
 }

@@ -22,8 +22,9 @@ func (a *app) conversationsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "conversations",
 		Short: "List, show, search, export and delete conversations",
-		Long: `Shows and deletes what was said in calls with a continuation_id, workflow runs among them. An id is the continuation_id
-that clients see, and that an issue names.
+		Long: `Shows and deletes the conversations of calls with a continuation_id, workflow runs included. An ID is the continuation_id
+that clients see and that an issue names, a unique beginning of it (6 characters or more), or "latest", the newest
+conversation of this folder.
 
   exai-mcp conversations list
   exai-mcp conversations show ID
@@ -156,7 +157,10 @@ func (a *app) conversationsDeleteCommand() *cobra.Command {
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
 				var errs []error
 				for _, id := range ids {
-					err := s.Delete(cmd.Context(), id)
+					id, err := conversationID(cmd.Context(), s, id)
+					if err == nil {
+						err = s.Delete(cmd.Context(), id)
+					}
 					if err == nil {
 						err = a.printf("Deleted conversation %s.\n", id)
 					} else {

@@ -31,9 +31,9 @@ func (a *app) conversationsShowCommand() *cobra.Command {
 				return fmt.Errorf("--turn %d: turns are numbered from 1", turn)
 			}
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
-				t, err := s.Load(cmd.Context(), args[0])
+				t, err := loadConversation(cmd.Context(), s, args[0])
 				if err != nil {
-					return fmt.Errorf("%s: %w", args[0], err)
+					return err
 				}
 				if turn > 0 {
 					if err := only(t, turn); err != nil {
@@ -79,9 +79,9 @@ func (a *app) conversationsExportCommand() *cobra.Command {
 				return errors.New("conversations export: name a form, --json or --markdown")
 			}
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
-				t, err := s.Load(cmd.Context(), args[0])
+				t, err := loadConversation(cmd.Context(), s, args[0])
 				if err != nil {
-					return fmt.Errorf("%s: %w", args[0], err)
+					return err
 				}
 				if form.json {
 					return a.printJSON(threadJSON(t, true))

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -185,6 +186,41 @@ func TestCallEscapesWhatCouldActOnATerminal(t *testing.T) {
 	code, out, _ := s.run("\xef\xbb\xbf"+`{"prompt":"x"}`, "call", "chat", "-") // with a byte order mark
 	assert.Equal(t, exitOK, code)
 	assert.Contains(t, out, `"content": "(emulated) \u009b31m \u007f \u202e evil \u2066 end"`)
+}
+
+func TestCallPrintsTheContentAlone(t *testing.T) {
+	s := newSite(t, "LOG_LEVEL=error")
+	s.vendors.On(emulator.Match{}, emulator.Say("(emulated) first \u202e\nsecond\n"))
+	code, out, _ := s.run("", "call", "--text", "chat", `{"prompt":"x"}`)
+	assert.Equal(t, exitOK, code)
+	assert.Equal(t, "(emulated) first \\u202e\nsecond\n", out)
+	code, out, errs := s.run("", "call", "--text", "chat", `{"prompt":"x","model":"gpt-9"}`)
+	assert.Equal(t, exitFailed, code)
+	assert.Empty(t, out)
+	assert.Contains(t, errs, "gpt-9")
+}
+
+func TestToolsShowsParameters(t *testing.T) {
+	s := newSite(t, "LOG_LEVEL=error")
+	_, out, _ := s.run("", "tools", "codereview")
+	for _, want := range []string{"codereview (", "Parameters:", "\n  step  string  (required)\n", "  relevant_files  list of string\n", "  severity_filter  critical|high|medium|low|all"} {
+		assert.Contains(t, out, want)
+	}
+	for line := range strings.Lines(out) {
+		assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimRight(line, "\n")), 100, line)
+	}
+	_, help, _ := s.run("", "call", "codereview", "--help")
+	assert.Equal(t, out, help)
+	_, help, _ = s.run("", "call", "--help")
+	assert.Contains(t, help, "exai-mcp call TOOL [JSON or -]")
+	_, out, _ = s.run("", "tools", "version", "--json")
+	assert.True(t, strings.HasPrefix(out, `{"name":"version",`), out)
+	code, _, errs := s.run("", "tools", "code_review")
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, errs, `unknown tool "code_review"; did you mean codereview?`)
+	_, help, errs = s.run("", "call", "code_review", "--help")
+	assert.Empty(t, help)
+	assert.Contains(t, errs, "did you mean codereview?")
 }
 
 // fullDisk takes nothing.

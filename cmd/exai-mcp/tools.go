@@ -1,28 +1,75 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/exai-mcp/exai-mcp/internal/server"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+	"github.com/exai-mcp/exai-mcp/internal/typo"
 )
 
 func (a *app) toolsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "tools",
-		Short: "List the tools that clients are shown",
-		Long: `Lists the tools that the settings in force show to clients, and the size of the list, which a client pays for in every
-session. --json prints exactly what tools/list answers.`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.listTools(asJSON) },
+		Use:   "tools [NAME]",
+		Short: "List the tools that clients are shown, or show one tool's parameters",
+		Long: `Lists the tools that the effective settings show to clients, and the size of the list, which a client pays for in every
+session. With a name it shows that tool's parameters. --json prints what tools/list returns, or one entry of it.`,
+		Args: takes(0, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return a.showTool(args[0], asJSON)
+			}
+			return a.listTools(asJSON)
+		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print what tools/list answers")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print what tools/list returns")
 	return cmd
+}
+
+// showTool prints one tool: its parameters, or its entry in tools/list.
+func (a *app) showTool(name string, asJSON bool) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	p, err := a.assemble(cfg, io.Discard)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(p.tools, func(t tool.Tool) bool { return t.Name == name })
+	if i < 0 {
+		var names []string
+		for _, t := range p.tools {
+			names = append(names, t.Name)
+		}
+		hint := `"exai-mcp tools" lists them`
+		if near := typo.Nearest(name, names); len(near) > 0 {
+			hint = "did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return fmt.Errorf("unknown tool %q; %s", name, hint)
+	}
+	if !asJSON {
+		return printTool(a.out, p.tools[i])
+	}
+	list, err := server.ListTools(p.tools[i : i+1])
+	if err != nil {
+		return failure{err}
+	}
+	var shown struct{ Tools []json.RawMessage }
+	if err := json.Unmarshal(list, &shown); err != nil || len(shown.Tools) != 1 {
+		return failure{fmt.Errorf("the entry of %s: %w", name, err)}
+	}
+	fmt.Fprintf(a.out, "%s\n", shown.Tools[0])
+	return nil
 }
 
 func (a *app) listTools(asJSON bool) error {

@@ -24,6 +24,7 @@ var hostPort = lazyregexp.New(`^(([^:\[\]]*|\[[0-9a-fA-F:.%a-z]*\])(:[0-9]+)?(,|
 type parts struct {
 	scheme, user, password, rest string
 	at                           bool // there is a user
+	pair                         bool // and a colon after its name
 }
 
 // cutURL cuts a URL. It fails if it is not plain where the password ends: that is so only if the one @ comes before the
@@ -47,7 +48,7 @@ func cutURL(s string) (p parts, ok bool) {
 	}
 	if at {
 		p.at, p.rest = true, rest[len(user)+1:]
-		p.user, p.password, _ = strings.Cut(user, ":")
+		p.user, p.password, p.pair = strings.Cut(user, ":")
 	}
 	return p, true
 }
@@ -59,7 +60,7 @@ func maskURL(s string) string {
 		return s
 	}
 	p, ok := cutURL(s)
-	if _, err := url.Parse(s); err != nil || !ok {
+	if _, err := url.Parse(s); err != nil || !ok || p.pair && p.password == "" {
 		return mask
 	}
 	user := ""
