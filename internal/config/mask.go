@@ -12,7 +12,7 @@ import (
 const mask = "********"
 
 // credential finds the first name of a secret in a query or among keyword=value pairs.
-var credential = lazyregexp.New(`(?i)[a-z_]*(?:pass|token|secret|key)[a-z_]*\s*=\s*`)
+var credential = lazyregexp.New(`(?i)[a-z_]*(?:pass|token|secret|key)[a-z_]*\s*=`)
 
 // plainAddress is a URL, or a host, in which nothing can be a secret: no user, no query, no port that is no number.
 var plainAddress = lazyregexp.New(`^([a-zA-Z][a-zA-Z0-9+.-]*://)?[a-zA-Z0-9._-]*(:[0-9]{1,5})?(/[a-zA-Z0-9._~/-]*)?$`)
@@ -123,7 +123,7 @@ func passwords(s string) []string {
 		if found == nil {
 			break
 		}
-		rest = rest[found[1]:]
+		rest = strings.TrimLeft(rest[found[1]:], " ")
 		value := rest
 		if end := strings.IndexAny(rest, " &"); end >= 0 {
 			value = rest[:end]

@@ -44,7 +44,7 @@ func TestMaskDSN(t *testing.T) {
 		"postgres://user:%zz@host/db":                 mask,
 		"user:pw@host":                                mask,
 		"host=h user=u password=pw dbname=d":          "host=h user=u password=********",
-		"host=h password = 'p w' sslpassword=x":       "host=h password = ********",
+		"host=h password = 'p w' sslpassword=x":       "host=h password =********",
 		`host=h password='p\'w x' user=u`:             "host=h password=********",
 		"host=h user=u dbname=d":                      "host=h user=u dbname=d",
 		"user=u host=h password=pw":                   mask,
@@ -113,7 +113,7 @@ func FuzzMask(f *testing.F) {
 		"postgres://u:%s@h/d", "postgresql://u:%s@h:5432/d?sslmode=require", "postgres://%s@h/d", "u:%s@h", "postgres:u:%s@h", "//u:%s@h/d", "postgres://h/d?user=u&password=%s",
 		"host=h user=u password=%s dbname=d", "host=h password='%s'", "user=u password=%s", "https://u:%s@host/v1", "https://%s@host/v1", "https://u:%s", "https://host/v1?api_key=%s",
 	}
-	for _, password := range []string{"SeCrEt@PaRt", "p/w?x#y", "1/secret", "a b=c", "x'y", "%zz", "pass\\word", "k&user=u", "//@:", "host=h", "//>:abc", "@00#", "\x00abcd", "ＡＢＣ＠", "??????"} {
+	for _, password := range []string{"SeCrEt@PaRt", "p/w?x#y", "1/secret", "a b=c", "x'y", "%zz", "pass\\word", "k&user=u", "//@:", "host=h", "//>:abc", "@00#", "    ", "\x00abcd", "ＡＢＣ＠", "??????"} {
 		for shape := range shapes {
 			f.Add(password, uint8(shape))
 		}
