@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/store"
 )
 
 // leastPrefix is how much of an id names a conversation, in characters.
@@ -16,7 +17,7 @@ const leastPrefix = 6
 
 // conversationID finds the conversation that a person names: by its id, by a unique beginning of it, or as "latest", the
 // newest one of this folder.
-func conversationID(ctx context.Context, s conversation.Store, name string) (string, error) {
+func conversationID(ctx context.Context, s *store.Store, name string) (string, error) {
 	if name == "latest" {
 		return latestConversation(ctx, s)
 	}
@@ -24,12 +25,11 @@ func conversationID(ctx context.Context, s conversation.Store, name string) (str
 	if err != nil || len(exact) > 0 || len(name) < leastPrefix {
 		return name, err
 	}
-	all, err := threads(ctx, s, conversation.Filter{})
-	if err != nil {
-		return "", err
-	}
 	var found []string
-	for _, c := range all {
+	for c, err := range s.Each(ctx, conversation.Filter{}) {
+		if err != nil {
+			return "", err
+		}
 		if strings.HasPrefix(c.ID, name) {
 			found = append(found, c.ID)
 		}
@@ -45,7 +45,7 @@ func conversationID(ctx context.Context, s conversation.Store, name string) (str
 }
 
 // loadConversation loads the conversation that a person names.
-func loadConversation(ctx context.Context, s conversation.Store, name string) (*conversation.Conversation, error) {
+func loadConversation(ctx context.Context, s *store.Store, name string) (*conversation.Conversation, error) {
 	id, err := conversationID(ctx, s, name)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func loadConversation(ctx context.Context, s conversation.Store, name string) (*
 }
 
 // latestConversation is the newest conversation that was begun in this folder, or in the project around it.
-func latestConversation(ctx context.Context, s conversation.Store) (string, error) {
+func latestConversation(ctx context.Context, s *store.Store) (string, error) {
 	var newest conversation.Summary
 	for _, dir := range foldersAround() {
 		list, err := s.List(ctx, conversation.Filter{Workspace: dir, Limit: 1})
