@@ -105,6 +105,7 @@ func kimiTools(in *inquiry) error {
 	if len(in.c.Tools) > 128 {
 		return kimiBad("more than 128 tools", "Invalid request: tools must not be more than 128")
 	}
+	names := map[string]bool{}
 	for _, t := range in.c.body.Tools {
 		if t.Function == nil {
 			return kimiBad("tool without function", "Invalid request: tools.function is required")
@@ -114,8 +115,12 @@ func kimiTools(in *inquiry) error {
 			if !kimiFunctionName().MatchString(t.Function.Name) {
 				return kimiBad("function name", "Invalid request: function name is invalid, must start with a letter and can contain letters, numbers, underscores, and dashes")
 			}
-			if !isNull(t.Function.Parameters) && !objectSchema(t.Function.Parameters) {
-				return kimiBad("function parameters are no schema", "Invalid request: tools.function.parameters is not a valid moonshot flavored json schema, details: root must be of type object")
+			if names[t.Function.Name] {
+				return kimiBad("function name twice", "Invalid request: function name %s is duplicated", t.Function.Name)
+			}
+			names[t.Function.Name] = true
+			if err := kimiSchema(t.Function.Parameters); err != nil {
+				return err
 			}
 		case "builtin_function":
 			if err := in.kimiBuiltin(t); err != nil {
@@ -128,11 +133,19 @@ func kimiTools(in *inquiry) error {
 	return nil
 }
 
-func objectSchema(raw json.RawMessage) bool {
-	var s struct {
-		Type string `json:"type"`
+func kimiSchema(raw json.RawMessage) error {
+	if isNull(raw) {
+		return nil
 	}
-	return json.Unmarshal(raw, &s) == nil && s.Type == "object"
+	path, fault := mfjs(raw)
+	switch {
+	case fault == "":
+		return nil
+	case path == "":
+		return kimiBad("function parameters are no schema", "Invalid request: tools.function.parameters is not a valid moonshot flavored json schema, details: %s", fault)
+	}
+	return kimiBad("function parameters are no schema",
+		"Invalid request: tools.function.parameters is not a valid moonshot flavored json schema, details: <At path '%s': %s>", path, fault)
 }
 
 func (in *inquiry) kimiBuiltin(t wireTool) error {

@@ -12,6 +12,7 @@ import (
 const (
 	hintAddress     = "Check {VENDOR}_API_URL: something else than the API may be answering there."
 	hintCertificate = "Check {VENDOR}_API_URL, the clock, and whether a proxy here replaces certificates."
+	hintUnnamed     = "The vendor does not name what it refuses. Check what is particular about this request (function schemas, images, options); the same request would be refused again."
 	hintConnect     = "Check the network, HTTPS_PROXY and {VENDOR}_API_URL; `exai-mcp doctor` tests the connection."
 )
 

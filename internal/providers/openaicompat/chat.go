@@ -32,7 +32,7 @@ func (c *Client) Chat(ctx context.Context, req providers.ChatRequest, on func(pr
 	if err != nil {
 		return nil, c.failure(x, a, err)
 	}
-	x.body, x.params = body, w.sent
+	x.body, x.wire = body, w
 
 	// The injector puts the body in; go-openai adds the rest, and reads the stream.
 	stream, err := c.api.CreateChatCompletionStream(x.ctx, openai.ChatCompletionRequest{Model: w.Model})

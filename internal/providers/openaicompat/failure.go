@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -69,11 +70,18 @@ func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Erro
 		VendorCode: c.printable(cmp.Or(f.Code, f.Type)), RequestID: cmp.Or(c.requestID(x.header), c.printable(f.RequestID)),
 		Err: c.scrubbed(err),
 	}
+	hint := cmp.Or(v.Hint, c.dialect.Hints[v.Kind], hints[v.Kind])
 	if v.Kind == providers.KindInvalidRequest && a.op == OpChat {
-		e.Param = blamedParam(f, x.params)
+		b := blamed(f, x.wire)
+		e.Param = b.param
+		if what := b.String(); what != "" && c.harmless(what) && v.Message == "" {
+			v.Message = fmt.Sprintf("%s refused the request: %s", c.dialect.Label, what)
+		} else if b.param == "" && v.Hint == "" {
+			hint = hintUnnamed
+		}
 	}
 	e.Message = c.sentence(e, a, v.Message)
-	e.Hint = c.hint(cmp.Or(v.Hint, c.dialect.Hints[v.Kind], hints[v.Kind]))
+	e.Hint = c.hint(hint)
 	return e
 }
 

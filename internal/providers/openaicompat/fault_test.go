@@ -218,7 +218,7 @@ func FuzzParseFault(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, status int) {
 		x, end := c.begin(t.Context())
 		defer end()
-		x.params = []string{"temperature"}
+		x.wire = c.newWire(question())
 		x.status = status
 		e := c.failure(x, ask{op: OpChat, model: "m"}, &statusError{status: status, body: body})
 		if e.Kind == "" || e.Message == "" || strings.Contains(e.Error(), testKey) || len(e.VendorCode) > 64 {

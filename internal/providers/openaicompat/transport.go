@@ -71,9 +71,9 @@ type exchange struct {
 	parent    context.Context // the caller's
 	ctx       context.Context // the request's own: it also ends at the connect limit
 	cancel    context.CancelCauseFunc
-	body      []byte   // of a chat; nil otherwise
-	params    []string // the body's top-level parameters
-	maxLine   int      // bytes of one streamed event
+	body      []byte // of a chat; nil otherwise
+	wire      *Wire  // what it was made from; nil as well
+	maxLine   int    // bytes of one streamed event
 	connected atomic.Bool
 	status    int
 	header    http.Header

@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"testing"
@@ -81,6 +82,23 @@ func (s suite) errors(t *testing.T) {
 		req.Thinking = providers.ThinkingSwitch{Effort: "extreme"}
 		_, err = b.provider.Chat(t.Context(), req, nil)
 		assert.Equal(t, providers.KindInvalidRequest, b.failed(t, err).Kind)
+	})
+	s.test(t, "the part that the vendor refuses is named", func(t *testing.T, b bench) {
+		req := b.ask(t, "weather?")
+		req.Functions = []providers.Function{weather}
+		req.Functions[0].Name = "not a name"
+		_, err := b.provider.Chat(t.Context(), req, nil)
+		e := b.failed(t, err)
+		assert.Equal(t, providers.KindInvalidRequest, e.Kind)
+		assert.Contains(t, e.Message, "tools.function.name")
+		if b.vendor != emulator.Kimi {
+			return
+		}
+		req.Functions[0].Name = "weather"
+		req.Functions[0].Parameters = json.RawMessage(`{"type":"object","properties":{"a":{"description":"no type"}}}`)
+		_, err = b.provider.Chat(t.Context(), req, nil)
+		e = b.failed(t, err)
+		assert.Contains(t, e.Message, "properties.a of the function weather has no type")
 	})
 	s.test(t, "a wrong key", func(t *testing.T, b bench) {
 		l := NewPipeListener()
