@@ -89,6 +89,8 @@ func TestEachConversation(t *testing.T) {
 		for range s.Each(t.Context(), conversation.Filter{}) {
 			break // and no more
 		}
+		plan := explain(t, s, `SELECT (SELECT count(*) FROM messages m WHERE m.conversation_id = c.id AND m.dropped_at IS NULL) FROM conversations c`)
+		assert.Contains(t, plan, "exai_messages_summary", "what was said is not read")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errors.New("enough"))
 		for _, err := range s.Each(ctx, conversation.Filter{}) {

@@ -64,12 +64,14 @@ const eachChunk = 500
 func (s *Store) summaries(ctx context.Context, w *where, page, text string) ([]conversation.Summary, error) {
 	// The latest row that another program added has no number; it is later than the numbered ones.
 	const live = `FROM messages m WHERE m.conversation_id = c.id AND m.dropped_at IS NULL`
+	const model = `SELECT coalesce(m.model_used, m.metadata ->> 'model_used', m.metadata -> 'model_metadata' ->> 'model_name') ` +
+		live + ` AND m.role = 'assistant'`
 	query := `SELECT c.continuation_id, c.title, coalesce(c.tool_name, c.metadata ->> 'tool_name'), c.workspace,
 			c.created_at, c.updated_at,
 			(SELECT count(*) ` + live + `),
 			(SELECT max(m.saved_at) ` + live + ` AND m.turn_status = 'running'), clock_timestamp(),
-			(SELECT coalesce(m.model_used, m.metadata ->> 'model_used', m.metadata -> 'model_metadata' ->> 'model_name') ` + live +
-		` AND m.role = 'assistant' ORDER BY m.turn_number DESC NULLS FIRST, m.created_at DESC LIMIT 1),
+			coalesce((` + model + ` AND m.turn_number IS NULL ORDER BY m.created_at DESC LIMIT 1),
+				(` + model + ` AND m.turn_number IS NOT NULL ORDER BY m.turn_number DESC LIMIT 1)),
 			` + w.match(text, live) + `
 		FROM (` + page + `) c ORDER BY c.updated_at DESC NULLS LAST, c.id`
 	var out []conversation.Summary
