@@ -174,7 +174,7 @@ type Store interface {
 	// Append stores turns at a conversation's end and returns them with N, ID and times filled in; a CreatedAt that is set is
 	// kept, SavedAt is the Store's clock. Roles are user, assistant and system: a tool loop's messages go into Meta.
 	Append(ctx context.Context, n NewTurns) ([]Turn, error)
-	// Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta and Step anew, Model and Provider
+	// Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta and Step again, Model and Provider
 	// where they are set, and the Store's clock as SavedAt. It is how a background answer grows and ends. ErrNotFound when
 	// the turn was deleted or dropped meanwhile.
 	Save(ctx context.Context, conversationID string, t Turn) error

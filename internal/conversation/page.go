@@ -60,7 +60,7 @@ func (p Page) turn(b *strings.Builder, t Turn, share int) {
 	text, whole := head(t.Content, share)
 	switch {
 	case text == "" && t.Role == providers.RoleAssistant:
-		b.WriteString("Nothing of this answer has arrived.\n")
+		b.WriteString("No part of this answer has arrived.\n")
 	case text == "":
 		b.WriteString("Without text.\n")
 	default:

@@ -65,7 +65,7 @@ func TestPage(t *testing.T) {
 
 ## Turn 5: answer by kimi-k3, still being written
 
-Nothing of this answer has arrived.
+No part of this answer has arrived.
 
 ## Turn 6: answer by glm-5.3, only a part arrived (timeout)
 

@@ -23,7 +23,7 @@ func (t Turn) Tokens() int {
 	return providers.Planned(n)
 }
 
-// Image tells whether the attachment is a picture.
+// Image reports whether the attachment is a picture.
 func (a Attachment) Image() bool { return strings.HasPrefix(a.MIME, "image/") }
 
 // Window gives the index of the first turn that goes to a model with room for that many tokens of history: the oldest

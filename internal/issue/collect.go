@@ -18,7 +18,7 @@ func All(ctx context.Context, s Store, f Filter) ([]Issue, error) {
 	return out, nil
 }
 
-// Whole reads the issues of a list anew, with their checklists and updates, and leaves out those that are gone.
+// Whole reads the issues of a list again, with their checklists and updates, and leaves out those that are gone.
 func Whole(ctx context.Context, s Store, list []Issue) ([]Issue, error) {
 	out := make([]Issue, 0, len(list))
 	for _, i := range list {

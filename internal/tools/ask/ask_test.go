@@ -238,14 +238,14 @@ func TestAPartialAnswerSaysWhatCutIt(t *testing.T) {
 	}{
 		"the vendor": {
 			ended("half", &providers.Error{Kind: providers.KindRateLimited, Message: "GLM limits how much may be asked."}, ""), "network",
-			"The answer was cut short: GLM limits how much may be asked. What had arrived is here.",
+			"The answer was cut off: GLM limits how much may be asked. This is what had arrived.",
 		},
-		"its length":            {ended("half", nil, providers.FinishLength), "length", "The answer is longer than the model may write at once."},
-		"our bound":             {asktest.Drips(time.Second, text(strings.Repeat("x", 200), "more")...), "length", "The answer was cut short: glm-5.3-flash wrote more than MAX_ANSWER_BYTES=100. What had arrived is here."},
-		"the content filter":    {ended("half", nil, providers.FinishContentFilter), "content_filter", "The vendor's content filter ended the answer; what had arrived is here."},
-		"a limit":               {asktest.Drips(20*time.Second, text("half", "more")...), "timeout", "The answer was ended by GLM_TIMEOUT_SECS=30s."},
-		"nothing but blanks":    {ended(" \n", &providers.Error{Kind: providers.KindNetwork, Message: "It was cut off."}, ""), "network", "The answer was cut short: It was cut off. What had arrived is here."},
-		"the vendor's own idea": {ended("half", &providers.Error{Kind: providers.KindContentFiltered, Message: "Refused."}, ""), "content_filter", "The answer was cut short: Refused. What had arrived is here."},
+		"its length":            {ended("half", nil, providers.FinishLength), "length", "The answer exceeds the model's output limit and was cut off."},
+		"our bound":             {asktest.Drips(time.Second, text(strings.Repeat("x", 200), "more")...), "length", "The answer was cut off: glm-5.3-flash wrote more than MAX_ANSWER_BYTES=100. This is what had arrived."},
+		"the content filter":    {ended("half", nil, providers.FinishContentFilter), "content_filter", "The vendor's content filter cut the answer off; this is what had arrived."},
+		"a limit":               {asktest.Drips(20*time.Second, text("half", "more")...), "timeout", "The answer was cut off by GLM_TIMEOUT_SECS=30s."},
+		"nothing but blanks":    {ended(" \n", &providers.Error{Kind: providers.KindNetwork, Message: "It was cut off."}, ""), "network", "The answer was cut off: It was cut off. This is what had arrived."},
+		"the vendor's own idea": {ended("half", &providers.Error{Kind: providers.KindContentFiltered, Message: "Refused."}, ""), "content_filter", "The answer was cut off: Refused. This is what had arrived."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -831,5 +831,31 @@ func TestConversationNotFoundListsTheLatest(t *testing.T) {
 			return nil
 		}
 		assert.NotContains(t, notFound(mine).Message, "Your latest")
+	})
+}
+
+// Nobody can read an answer whose conversation was deleted: it is ended, not left to cost money.
+func TestBackgroundAnswerOfADeletedConversationEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan struct{})
+		b := newBench(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+			defer close(ended)
+			return asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 200), ",")...)...)(ctx, req, on)
+		})
+		said := b.ask("", "x")
+		require.True(t, said.Pending)
+		time.Sleep(5 * time.Second)
+		select {
+		case <-ended:
+			require.Fail(t, "it goes on while somebody can read it")
+		default:
+		}
+		require.NoError(t, b.store.Delete(t.Context(), said.ContinuationID))
+		time.Sleep(3 * time.Second)
+		select {
+		case <-ended:
+		default:
+			assert.Fail(t, "the answer goes on")
+		}
 	})
 }

@@ -138,7 +138,7 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 	if need := asked.Tokens() + b.fixed; m.ContextWindow > 0 && need > window {
 		return providers.ChatRequest{}, &providers.Error{
 			Kind: providers.KindContextLength, Provider: m.Provider, Model: m.ID,
-			Message: fmt.Sprintf("What is to be sent is about %d tokens; the window of %s holds %d.", need, m.ID, window),
+			Message: fmt.Sprintf("The request has about %d tokens, more than the context window of %s (%d).", need, m.ID, window),
 			Hint:    "Send fewer or smaller files, a shorter prompt, or name a model with a larger window (listmodels).",
 		}
 	}
@@ -187,21 +187,21 @@ func nameOf(model string) string {
 func whyPartial(out calls.Outcome) string {
 	switch {
 	case out.Live != nil && out.Limit != nil:
-		return fmt.Sprintf("The call's time was over (%s); the answer goes on in the background.", out.Limit)
+		return fmt.Sprintf("The call exceeded its limit (%s); the answer continues in the background.", out.Limit)
 	case out.Limit != nil:
-		return fmt.Sprintf("The answer was ended by %s.", out.Limit)
+		return fmt.Sprintf("The answer was cut off by %s.", out.Limit)
 	case out.Response.FinishReason == providers.FinishCancelled:
-		return "The answer was ended before it was whole."
+		return "The answer was cut off."
 	case out.Cut != nil:
-		return "The answer was cut short: " + out.Cut.Message + " What had arrived is here."
+		return "The answer was cut off: " + out.Cut.Message + " This is what had arrived."
 	}
 	switch out.Response.FinishReason {
 	case providers.FinishLength:
-		return "The answer is longer than the model may write at once."
+		return "The answer exceeds the model's output limit and was cut off."
 	case providers.FinishContentFilter:
-		return "The vendor's content filter ended the answer; what had arrived is here."
+		return "The vendor's content filter cut the answer off; this is what had arrived."
 	}
-	return "The answer was ended before it was whole."
+	return "The answer was cut off."
 }
 
 // turnMeta is what a turn keeps about how it was made.

@@ -97,7 +97,7 @@ func Title(text string) string {
 	return string(line)
 }
 
-// Save writes a stored turn of the conversation anew, within the call's reserve.
+// Save writes a stored turn of the conversation again, within the call's reserve.
 func (h *Lease) Save(ctx context.Context, turn conversation.Turn) error {
 	limited, cancel := h.t.storing(ctx)
 	defer cancel()

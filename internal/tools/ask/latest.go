@@ -6,7 +6,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 )
 
-// Reload reads the conversation anew.
+// Reload reads the conversation again.
 func (h *Lease) Reload(ctx context.Context) error {
 	loaded, err := h.t.load(ctx, h.ID)
 	if err != nil {
@@ -28,7 +28,7 @@ func (h *Lease) SoFar(turn conversation.Turn) (conversation.Turn, string) {
 			return turn, stillThinking(out)
 		}
 	case turn.Content == "":
-		return turn, "The model is still thinking; nothing of the answer has arrived yet."
+		return turn, "The model is still thinking; no part of the answer has arrived yet."
 	}
 	return turn, turn.Content
 }

@@ -108,7 +108,7 @@ func (h *Lease) Running() *conversation.Turn {
 }
 
 // AwaitIdle waits until no answer of the conversation is being written any more, in this process or in another, and loads the
-// conversation anew. It is conversation_busy when the call's time is over before.
+// conversation again. It is conversation_busy when the call's time is over before.
 func (h *Lease) AwaitIdle(ctx context.Context) error {
 	wait, cancel := working(ctx)
 	defer cancel()
@@ -142,7 +142,7 @@ func (h *Lease) AwaitIdle(ctx context.Context) error {
 	return nil
 }
 
-// CheckCapacity tells whether the conversation takes another turn: conversation_full or conversation_expired where the operator set a
+// CheckCapacity reports whether the conversation takes another turn: conversation_full or conversation_expired where the operator set a
 // limit. Reading it goes on.
 func (h *Lease) CheckCapacity() error {
 	c := h.t.cfg.Conversations
@@ -152,15 +152,15 @@ func (h *Lease) CheckCapacity() error {
 	if c.MaxTurns > 0 && len(h.Turns) >= c.MaxTurns {
 		return &reply.Error{
 			Code:    reply.ConversationFull,
-			Message: fmt.Sprintf("This conversation has %d turns, as many as MAX_CONVERSATION_TURNS=%d allows.", len(h.Turns), c.MaxTurns),
-			Hint:    "Leave continuation_id out to begin a new one, and say in the prompt what it must know of this one.",
+			Message: fmt.Sprintf("This conversation has %d turns, the limit set by MAX_CONVERSATION_TURNS=%d.", len(h.Turns), c.MaxTurns),
+			Hint:    "Omit continuation_id to begin a new one, and repeat in the prompt what the model needs from this one.",
 		}
 	}
 	if age := h.t.now().Sub(h.UpdatedAt); c.TimeoutHours > 0 && age.Hours() > c.TimeoutHours {
 		return &reply.Error{
 			Code:    reply.ConversationExpired,
-			Message: fmt.Sprintf("This conversation rested for %.1f hours, longer than CONVERSATION_TIMEOUT_HOURS=%g allows.", age.Hours(), c.TimeoutHours),
-			Hint:    "Leave continuation_id out to begin a new one, and say in the prompt what it must know of this one.",
+			Message: fmt.Sprintf("This conversation has been idle for %.1f hours, longer than CONVERSATION_TIMEOUT_HOURS=%g allows.", age.Hours(), c.TimeoutHours),
+			Hint:    "Omit continuation_id to begin a new one, and repeat in the prompt what the model needs from this one.",
 		}
 	}
 	return nil

@@ -48,7 +48,7 @@ func (t *Conversations) notFound(ctx context.Context) error {
 	}
 	listed := *e
 	listed.Message += " Your latest here: " + strings.Join(lines, "; ") + "."
-	listed.Hint = "Send the continuation_id of one of them, or leave it out to begin a new conversation."
+	listed.Hint = "Send the continuation_id of one of them, or omit it to begin a new conversation."
 	return &listed
 }
 

@@ -67,7 +67,7 @@ func (h *Lease) storeAnswer(ctx context.Context, a *Answer) *StoredAnswer {
 }
 
 // NotConfirmed begins the note on whatever the store did not take, or not in time.
-const NotConfirmed = "The store did not confirm that it kept this (exai-mcp doctor and the server's log say why), so "
+const NotConfirmed = "The store did not confirm that this was stored (see exai-mcp doctor and the server's log), so "
 
 // NotStored says in the metadata that the store did not confirm in time, so that the conversation can't be relied on.
 func (s *StoredAnswer) NotStored() {
@@ -78,7 +78,7 @@ func (s *StoredAnswer) NotStored() {
 			s.ContinuationID + " and a blank prompt reads this answer again.")
 		return
 	}
-	s.Metadata.Note(NotConfirmed + "this answer can't be continued or fetched again: keep what you need of it.")
+	s.Metadata.Note(NotConfirmed + "this answer cannot be continued or fetched again: keep what you need of it.")
 }
 
 // Fetch reads the last answer of a conversation. Without an offset it waits, within the call's limit, for one that is still
@@ -135,13 +135,13 @@ func (h *Lease) lastAnswer(offset int) (*StoredAnswer, error) {
 	}
 	s := &StoredAnswer{ContinuationID: h.ID, N: turn.N, Offset: offset, Remaining: h.Remaining(0)}
 	running := h.Running() != nil
-	whole, thinking := turn.Content, "The model was still thinking when the answer was ended; nothing of it had arrived."
+	whole, thinking := turn.Content, "The model was still thinking when the answer was cut off; no part of it had arrived."
 	if f := h.t.following(h.ID); f != nil && running {
 		out := f.generation.Snapshot()
 		*turn, whole = fill(*turn, out), out.Response.Content
 		thinking = stillThinking(out)
 	} else if running {
-		thinking = "The model is still thinking; nothing of the answer has arrived yet."
+		thinking = "The model is still thinking; no part of the answer has arrived yet."
 	}
 	s.Partial, s.Pending = turn.Settled() != conversation.TurnComplete, running
 	s.Metadata = MetadataOf(*turn)
@@ -149,7 +149,7 @@ func (h *Lease) lastAnswer(offset int) (*StoredAnswer, error) {
 	case running:
 		s.Metadata.Note("The answer is still being written in the background.")
 	case s.Partial && turn.FinishReason == providers.FinishCancelled:
-		s.Metadata.Note("The call was cancelled before the answer was whole.")
+		s.Metadata.Note("The call was cancelled before the answer was complete.")
 	case s.Partial:
 		s.Metadata.Note("The answer was cut off.")
 	}
@@ -159,7 +159,7 @@ func (h *Lease) lastAnswer(offset int) (*StoredAnswer, error) {
 	}
 	rest, ok := from(whole, offset)
 	if !ok {
-		return nil, reply.Refuse("Send an offset within it, or none for its beginning.",
+		return nil, reply.Refuse("Send an offset within the answer, or none to read it from the start.",
 			"offset %d is beyond the end of the last answer, which has %d characters.", offset, utf8.RuneCountInString(whole))
 	}
 	s.Text = rest

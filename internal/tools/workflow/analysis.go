@@ -86,14 +86,14 @@ type Analysis struct {
 	Structured bool
 }
 
-// Read takes an expert's answer apart. asked tells whether it was to be a JSON object with findings; else it is prose,
+// Read takes an expert's answer apart. asked reports whether it was to be a JSON object with findings; else it is prose,
 // unless it is a request for files alone. What is not the object that it should be is kept whole as raw_analysis.
 func Read(text string, asked bool) Analysis {
 	object := findObject(text, asked)
 	if object == nil {
 		a := Analysis{Object: map[string]any{"status": "analysis_complete", "raw_analysis": text}}
 		if asked {
-			a.Object["parse_error"] = "The answer is not the JSON object that was asked for."
+			a.Object["parse_error"] = "The answer is not the requested JSON object."
 		}
 		return a
 	}

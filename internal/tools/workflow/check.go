@@ -62,7 +62,7 @@ func (r *run) fillIn(ctx context.Context) error {
 		r.Log.Debug("no changed files to fill in", zap.Error(err))
 		fallthrough
 	case len(changed) == 0:
-		r.meta.Note("No relevant_files were named, and there are no changed files to take instead: name the files in the next step.")
+		r.meta.Note("No relevant_files were given and there are no changed files to use instead; name the files in the next step.")
 		return nil
 	}
 	of := ""
@@ -74,6 +74,6 @@ func (r *run) fillIn(ctx context.Context) error {
 	}
 	r.filled = pathsOf(changed)
 	f.RelevantFiles = r.filled
-	r.meta.Note(fmt.Sprintf("No relevant_files were named, so the changed files of the first root were taken: %d%s.", len(changed), of))
+	r.meta.Note(fmt.Sprintf("No relevant_files were given, so the changed files of the first root were used: %d%s.", len(changed), of))
 	return r.judge()
 }

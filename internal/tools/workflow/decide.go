@@ -44,7 +44,7 @@ const (
 type Options struct {
 	ExpertEnabled bool // EXPERT_ANALYSIS_ENABLED
 	UseExpert     bool // what an omitted use_assistant_model means
-	// Same tells whether the step now sent carries arguments equal to those of past step i. nil: never.
+	// Same reports whether the step now sent carries arguments equal to those of past step i. nil: never.
 	Same func(i int) bool
 }
 
@@ -89,7 +89,7 @@ func droppedNote(past []Facts, from, step int) string {
 		switch {
 		case from == 0 || p.StepNumber < from:
 		case p.StepNumber == step:
-			replaced = fmt.Sprintf("Step %d was sent before with other arguments: this one takes its place.", step)
+			replaced = fmt.Sprintf("Step %d was sent before with other arguments; this one replaces it.", step)
 		default:
 			later = append(later, strconv.Itoa(p.StepNumber))
 		}

@@ -92,8 +92,8 @@ func TestDecideSaysWhatItDrops(t *testing.T) {
 		note []string
 	}{
 		{"a new step", step(3, 4, true), nil},
-		{"replaced, with later ones", step(2, 4, true), []string{"Step 2 was sent before with other arguments: this one takes its place. Dropped from this run: step 4."}},
-		{"replaced, the last", step(4, 4, true), []string{"Step 4 was sent before with other arguments: this one takes its place."}},
+		{"replaced, with later ones", step(2, 4, true), []string{"Step 2 was sent before with other arguments; this one replaces it. Dropped from this run: step 4."}},
+		{"replaced, the last", step(4, 4, true), []string{"Step 4 was sent before with other arguments; this one replaces it."}},
 		{"backtracking", step(5, 5, true, backtrack(2)), []string{"Dropped from this run: step 2, 4."}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

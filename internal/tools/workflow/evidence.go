@@ -32,7 +32,7 @@ func (r *run) fileTokens(q ask.Question) int {
 	return ask.FileTokens(r.Window(q, len(r.sum.Images) > 0))
 }
 
-// working bounds what is done before a model is asked, so that a passed limit leaves time to store and answer.
+// working bounds what is done before a model is asked, so that an exceeded limit leaves time to store and answer.
 func working(ctx context.Context) (context.Context, context.CancelFunc) {
 	if b, ok := providers.BudgetFrom(ctx); ok {
 		return context.WithDeadlineCause(ctx, b.AnswerBy(), reply.TimedOut(b.Limit))
@@ -75,7 +75,7 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 	return e, nil
 }
 
-// shownWhole tells whether all of a file stands in a diff already, since it is new.
+// shownWhole reports whether all of a file stands in a diff already, since it is new.
 func shownWhole(m workspace.Manifest, path string) bool {
 	return slices.ContainsFunc(m.Sent, func(e workspace.Entry) bool { return e.Part == workspace.PartUntracked && e.Path == path })
 }
@@ -120,11 +120,11 @@ func (r *run) fileContext(e Evidence) FileContext {
 	}
 	switch {
 	case !r.Config.Expert.IncludeFiles && len(r.sum.RelevantFiles) > 0:
-		f.Type, f.Note = "reference_only", "The relevant files were only named to the expert (EXPERT_ANALYSIS_INCLUDE_FILES=false)."
+		f.Type, f.Note = "reference_only", "The expert was given the names of the relevant files only (EXPERT_ANALYSIS_INCLUDE_FILES=false)."
 	case f.FilesEmbedded == 0:
-		f.Type, f.Note = "reference_only", "No file's text was sent to the expert."
+		f.Type, f.Note = "reference_only", "No file content was sent to the expert."
 	case len(m.Cut)+len(m.LeftOut) > 0:
-		f.Type, f.Note = "partially_embedded", "Not everything fitted or could be read: the manifest names what was cut or left out."
+		f.Type, f.Note = "partially_embedded", "Not everything fit or could be read; the manifest lists what was cut or left out."
 	}
 	return f
 }

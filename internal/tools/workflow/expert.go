@@ -120,7 +120,7 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o exper
 	}
 	first := o.answer.Outcome
 	b.Outcome.Attempts += first.Attempts
-	if b.Pending { // its own usage is written anew when it ends
+	if b.Pending { // its own usage is written again when it ends
 		b.Asked.Usage = first.Response.Usage
 	} else {
 		b.Outcome.Response.Usage = b.Outcome.Response.Usage.Plus(first.Response.Usage)

@@ -92,7 +92,7 @@ func addIssues(have, more []map[string]any) []map[string]any {
 	return have
 }
 
-// same tells whether another issue is this one, word for word.
+// same reports whether another issue is this one, word for word.
 func same(issue map[string]any) func(other map[string]any) bool {
 	return func(other map[string]any) bool { return fmt.Sprint(other) == fmt.Sprint(issue) }
 }

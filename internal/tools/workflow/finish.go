@@ -12,7 +12,7 @@ import (
 
 // pause stores a step that another one follows, and asks for it.
 func (r *run) pause(ctx context.Context) (*reply.Result, error) {
-	files := FileContext{Type: "reference_only", Note: "Files are only named until the last step; they are sent to the expert then."}
+	files := FileContext{Type: "reference_only", Note: "Files are only listed until the last step, which sends them to the expert."}
 	if r.step.Evidence != nil && len(r.past) == 0 {
 		limited, cancel := working(ctx)
 		seen, err := r.step.Evidence(limited, r.sum, 0)
@@ -66,13 +66,13 @@ func (r *run) mergeMetadata(m reply.Metadata) {
 func (r *run) skipped() expertOutcome {
 	switch r.decision.Expert {
 	case SkipConfident:
-		return unasked(r.spec.Statuses.Skipped, fmt.Sprintf("The caller's confidence is %q, so no second opinion was asked for.", r.sum.Confidence))
+		return unasked(r.spec.Statuses.Skipped, fmt.Sprintf("The caller's confidence is %q, so no expert was asked.", r.sum.Confidence))
 	case SkipOff:
-		return unasked("skipped", "Expert analysis is switched off (EXPERT_ANALYSIS_ENABLED=false).")
+		return unasked("skipped", "Expert analysis is disabled (EXPERT_ANALYSIS_ENABLED=false).")
 	case SkipRefused:
-		return unasked("skipped", "No expert was wanted (use_assistant_model=false, or DEFAULT_USE_ASSISTANT_MODEL).")
+		return unasked("skipped", "The caller declined an expert (use_assistant_model=false, or DEFAULT_USE_ASSISTANT_MODEL).")
 	default:
-		return unasked("skipped", "There is nothing for an expert to judge: no relevant file, no issue and a single finding. Name relevant_files to get a second opinion.")
+		return unasked("skipped", "There is nothing for an expert to judge: no relevant file, no issue and only one finding. Name relevant_files to have an expert judge them.")
 	}
 }
 

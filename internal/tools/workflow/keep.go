@@ -16,7 +16,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-// stepMeta is what a step's turn keeps besides its arguments and its reply: enough to make the reply anew when the expert's
+// stepMeta is what a step's turn keeps besides its arguments and its reply: enough to make the reply again when the expert's
 // answer is finished later.
 type stepMeta struct {
 	Expert string          `json:"expert,omitempty"` // "", answered, wants, skipped, partial or failed
@@ -146,7 +146,7 @@ func (r *run) fillStep(turn *conversation.Turn, object *reply.Object, k stepMeta
 	}
 }
 
-// save writes a stored step anew, here and in the store. A failure costs only that whoever asks next finds the old state.
+// save writes a stored step again, here and in the store. A failure costs only that whoever asks next finds the old state.
 func (r *run) save(ctx context.Context, turn conversation.Turn) error {
 	i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID })
 	if i >= 0 {

@@ -122,7 +122,7 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(befo
 	return r.keepPanel(ctx, p, given.Attachments), nil
 }
 
-// anyIncomplete tells whether a model has not answered in full.
+// anyIncomplete reports whether a model has not answered in full.
 func anyIncomplete(opinions []PanelAnswer) bool {
 	return slices.ContainsFunc(opinions, func(o PanelAnswer) bool { return o.Status != opinionWhole })
 }
@@ -208,7 +208,7 @@ func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence) (o Pa
 	return o
 }
 
-// allFailed is the error when no panelist said anything: the first one's, with what befell the others.
+// allFailed is the error when no panelist said anything: the first one's, with why the others failed.
 func allFailed(ctx context.Context, opinions []PanelAnswer) error {
 	var first *reply.Error
 	var said []string
@@ -229,7 +229,7 @@ func allFailed(ctx context.Context, opinions []PanelAnswer) error {
 		said = append(said, o.label()+": "+e.Message)
 	}
 	if first == nil {
-		return errors.New("a consensus without models")
+		return errors.New("the consensus has no models")
 	}
 	all := *first
 	all.Message, all.Asked = "No model answered. "+strings.Join(said, " "), &asked
@@ -343,5 +343,5 @@ func (e *Engine) NextAnswer(ctx context.Context, s Spec, step Step) (*reply.Resu
 		return &reply.Result{Body: *object}, nil
 	}
 	return nil, reply.Refuse("Send step 1 with the question in step and the models; it asks all of them and returns all answers.",
-		"There is no consensus in this conversation yet, so step_number %d has no answer to give.", step.Facts.StepNumber)
+		"This conversation has no consensus yet, so there is no answer for step_number %d.", step.Facts.StepNumber)
 }

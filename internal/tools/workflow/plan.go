@@ -53,7 +53,7 @@ func PlanOf(lines []Line) (Plan, error) {
 		}
 		steps, found := revise(steps, in)
 		if !found {
-			p.Notes = append(p.Notes, fmt.Sprintf("Step %d revises step %d, which is not part of this line of the plan; it was added as a step of its own.", in.StepNumber, in.RevisesStepNumber))
+			p.Notes = append(p.Notes, fmt.Sprintf("Step %d revises step %d, which is not on this line of the plan; it was added as a separate step.", in.StepNumber, in.RevisesStepNumber))
 		}
 		if line.Branch == "" {
 			p.Steps = steps

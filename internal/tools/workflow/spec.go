@@ -98,7 +98,7 @@ type Spec struct {
 	Verdict bool
 	// Counts adds the tool's own counts to the status block. nil adds none.
 	Counts func(o *reply.Object, c Consolidated)
-	// Extra adds the tool's own keys behind the status block; over tells whether the run has ended. nil adds none.
+	// Extra adds the tool's own keys behind the status block; over reports whether the run has ended. nil adds none.
 	Extra func(o *reply.Object, f Facts, c Consolidated, over bool)
 }
 

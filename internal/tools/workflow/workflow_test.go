@@ -557,7 +557,7 @@ func TestChangedFilesAreFilledIn(t *testing.T) {
 			window := l.file("window.go", source)
 			first := l.call(tool, l.step(tool, 1, 2, "findings", nil))
 			assert.EqualValues(t, 1, at(first, p.counts, "relevant_files"))
-			assert.True(t, noteIn(first, "the changed files of the first root were taken: 1"))
+			assert.True(t, noteIn(first, "the changed files of the first root were used: 1"))
 			assert.True(t, noteIn(first, "findings was missing"))
 			l.file("later.go", "package window\n")
 			l.restart()
@@ -571,6 +571,6 @@ func TestChangedFilesAreFilledIn(t *testing.T) {
 	t.Run("without a repository", func(t *testing.T) {
 		l := newLab(t, asktest.Says(expertSays()))
 		first := l.call("codereview", l.step("codereview", 1, 2))
-		assert.True(t, noteIn(first, "No relevant_files were named"))
+		assert.True(t, noteIn(first, "No relevant_files were given"))
 	})
 }
