@@ -123,7 +123,7 @@ type Expert struct {
 
 // Search says whether models may search the web.
 type Search struct {
-	DefaultOn bool `env:"EX_WEBSEARCH_DEFAULT_ON"` // what an omitted use_websearch means
+	DefaultOn *bool `env:"EX_WEBSEARCH_DEFAULT_ON"` // what an omitted use_websearch means; nil: by the tool and its files
 	// GLMBrowsing: true gives GLM's models the vendor's own search tool, false none; nil: the web_search function.
 	GLMBrowsing *bool `env:"GLM_ENABLE_WEB_BROWSING"`
 	KimiEnabled bool  `env:"KIMI_ENABLE_INTERNET_SEARCH"` // search offered to Kimi models
@@ -239,7 +239,7 @@ func Default() *Config {
 			UseAssistantModel:     true,
 			ThinkDeepThinkingMode: "high",
 		},
-		Search:        Search{DefaultOn: true, KimiEnabled: true},
+		Search:        Search{KimiEnabled: true},
 		Conversations: Conversations{Backend: "sqlite"},
 		Files:         Files{PromptSizeLimit: 400_000, MaxOutputTokens: 25_000},
 		KimiFiles: KimiFiles{

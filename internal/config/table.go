@@ -100,7 +100,7 @@ var table = []group{
 		{name: "DEFAULT_THINKING_MODE_THINKDEEP", rule: thinking, doc: "Thinking mode of thinkdeep if the call does not set it."},
 	}},
 	{"Web search", "", []spec{
-		{name: "EX_WEBSEARCH_DEFAULT_ON", rule: yesNo, doc: "Default of use_websearch."},
+		{name: "EX_WEBSEARCH_DEFAULT_ON", rule: yesNo, doc: "Default of use_websearch. Unset: true in chat, thinkdeep, analyze and consensus when the call sends no file, else false."},
 		{name: "GLM_ENABLE_WEB_BROWSING", rule: yesNo, doc: "Unset: GLM models get the web_search function, paid for only when used. True: they get GLM's own search tool instead. False: no search."},
 		{name: "KIMI_ENABLE_INTERNET_SEARCH", rule: yesNo, doc: "Offer web search to Kimi models."},
 		{name: "GLM_WEBSEARCH_ENGINE", rule: word, doc: "Search engine of glm_web_search and of the search function, by Z.ai's name."},

@@ -46,17 +46,12 @@ func (d *Deps) chat(ctx context.Context, in chatInput) (*Result, error) {
 	if r := d.tooLong(in.Prompt, w); r != nil {
 		return r, nil
 	}
-	system, err := w.Render("system", nil)
+	q, err := d.chatQuestion(w, in, len(files)+len(in.Images) > 0)
 	if err != nil {
 		return nil, err
 	}
-	q := ask.Question{
-		Tool: "chat", System: system, Prompt: in.Prompt, Model: in.Model, Category: providers.CategoryFast,
-		Thinking: providers.ThinkingMode(in.ThinkingMode), Temperature: in.Temperature,
-		Search: orDefault(in.UseWebsearch, d.Config.Search.DefaultOn), Background: true,
-		Attach: func(ctx context.Context, h *ask.Lease, q *ask.Question) error {
-			return d.attach(ctx, h, q, files, in.Images)
-		},
+	q.Attach = func(ctx context.Context, h *ask.Lease, q *ask.Question) error {
+		return d.attach(ctx, h, q, files, in.Images)
 	}
 	if in.Stream != nil {
 		q.Notes = append(q.Notes, "stream: answers are always streamed from the vendor, and the reply always comes whole.")
@@ -69,6 +64,16 @@ func (d *Deps) chat(ctx context.Context, in chatInput) (*Result, error) {
 		return nil, err
 	}
 	return said.Reply(), nil
+}
+
+// chatQuestion is what a chat asks, without its files.
+func (d *Deps) chatQuestion(w words.Words, in chatInput, files bool) (ask.Question, error) {
+	system, err := w.Render("system", nil)
+	return ask.Question{
+		Tool: "chat", System: system, Prompt: in.Prompt, Model: in.Model, Category: providers.CategoryFast,
+		Thinking: providers.ThinkingMode(in.ThinkingMode), Temperature: in.Temperature,
+		Search: d.searches(in.UseWebsearch, "chat", files), Background: true,
+	}, err
 }
 
 // fetch reads what the conversation's last question came to.
@@ -134,11 +139,4 @@ func (d *Deps) resend(name, text string, w words.Words) *Result {
 func (d *Deps) isLong(text string) bool {
 	limit := d.Config.Files.PromptSizeLimit
 	return limit > 0 && utf8.RuneCountInString(text) > limit
-}
-
-func orDefault(given *bool, standard bool) bool {
-	if given != nil {
-		return *given
-	}
-	return standard
 }

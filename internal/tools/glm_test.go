@@ -105,3 +105,29 @@ func TestWebSearchLimit(t *testing.T) {
 		assert.Equal(t, map[string]int{"GLM_WEBSEARCH_TIMEOUT_SECS": 1}, r.log.Stats().Limits)
 	}, func(c *config.Config) { c.Timeouts.GLMSearch = 10 * time.Second })
 }
+
+// The preview is the request that chat sends, to the byte.
+func TestPayloadPreviewIsWhatChatSends(t *testing.T) {
+	with(t, func(t *testing.T, r *rig) {
+		for _, args := range []object{
+			{"prompt": "Is a < b && c?", "model": "glm-5.3-flash"},
+			{"prompt": "hi", "model": "glm-5.3", "use_websearch": false, "temperature": 0.4},
+			{"prompt": "hi", "model": "glm-5.3", "use_websearch": true},
+		} {
+			preview := r.call("glm_payload_preview", args)
+			require.Equal(t, "success", preview["status"], preview)
+			delete(preview, "status")
+			delete(preview, "metadata")
+			require.Nil(t, r.call("chat", args)["error"])
+			seen := r.seen(emulator.OpChat)
+			var sent object
+			require.NoError(t, json.Unmarshal(seen[len(seen)-1].Body, &sent))
+			for _, o := range []object{preview, sent} { // chance and the caller's key
+				delete(o, "request_id")
+				delete(o, "user_id")
+			}
+			assert.Equal(t, sent, preview)
+			assert.NotEmpty(t, preview["messages"].([]any)[0].(object)["content"], "with the system prompt")
+		}
+	})
+}

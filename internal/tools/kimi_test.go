@@ -506,6 +506,24 @@ func TestChatWithToolsRefusesWhatIsNoTool(t *testing.T) {
 	})
 }
 
+// A tool_choice that names one function leaves that one alone to the model.
+func TestChatWithToolsOneFunction(t *testing.T) {
+	clock := object{"type": "function", "function": object{"name": "get_time", "parameters": object{"type": "object", "properties": object{}}}}
+	with(t, func(t *testing.T, r *rig) {
+		for _, choice := range []any{"get_time", object{"type": "function", "function": object{"name": "get_time"}}, `{"type":"function","function":{"name":"get_time"}}`} {
+			o := r.call("kimi_chat_with_tools", object{"messages": "hi", "tools": []object{weather, clock}, "tool_choice": choice})
+			require.Nil(t, o["error"], o)
+			assert.Contains(t, fmt.Sprint(notes(o)), "only the function get_time is offered")
+			seen := r.seen(emulator.OpChat)
+			sent := seen[len(seen)-1].Chat
+			require.Len(t, sent.Tools, 1)
+			assert.Equal(t, "get_time", sent.Tools[0].Name)
+		}
+		o := r.call("kimi_chat_with_tools", object{"messages": "hi", "tools": []object{weather}, "tool_choice": "get_time"})
+		assert.Equal(t, "invalid_request", code(o))
+	})
+}
+
 // What has arrived when a limit passes is kept.
 func TestChatWithToolsPartial(t *testing.T) {
 	with(t, func(t *testing.T, r *rig) {

@@ -41,9 +41,14 @@ func (d *Deps) toolsChat(ctx context.Context, in toolsChatInput) (*Result, error
 	if err != nil {
 		return nil, err
 	}
+	tools, choice, note, err := chooseFunction(tools, in.ToolChoice)
+	if err != nil {
+		return nil, err
+	}
 	r := &Result{}
+	r.Metadata.Note(note)
 	searches := &atomic.Int64{}
-	if search || in.UseWebsearch {
+	if note == "" && (search || in.UseWebsearch) { // else the caller wants one function alone
 		found, note := d.formulaSearch(ctx, searches)
 		r.Metadata.Note(note)
 		for _, t := range found {
@@ -59,7 +64,7 @@ func (d *Deps) toolsChat(ctx context.Context, in toolsChatInput) (*Result, error
 		Model: in.Model, Provider: "kimi", Category: providers.CategoryFast, Tools: tools, On: progress.From(ctx).Model(),
 		Needs: providers.Needs{Functions: len(tools) > 0, Images: pictured(messages)},
 		Build: func(providers.Model) (providers.ChatRequest, error) {
-			return providers.ChatRequest{Messages: messages, Temperature: in.Temperature, ToolChoice: choiceOf(in.ToolChoice)}, nil
+			return providers.ChatRequest{Messages: messages, Temperature: in.Temperature, ToolChoice: choice}, nil
 		},
 	})
 	if err != nil {
@@ -189,14 +194,6 @@ func readTools(list []loose) (tools []calls.Tool, search bool, err error) {
 		}
 	}
 	return tools, search, nil
-}
-
-// choiceOf is a tool_choice as it is sent: null is none.
-func choiceOf(raw json.RawMessage) json.RawMessage {
-	if string(raw) == "null" {
-		return nil
-	}
-	return raw
 }
 
 // searchFormula is Kimi's web search for the models of today (Moonshot docs, Formula API); the built-in $web_search works

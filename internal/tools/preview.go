@@ -6,19 +6,19 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
-
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
 
 type previewInput struct {
 	Prompt       string            `json:"prompt"`
 	Model        string            `json:"model,omitempty"`
-	Temperature  *float64          `json:"temperature,omitempty" default:"0.3"`
+	Temperature  *float64          `json:"temperature,omitempty"`
 	SystemPrompt *string           `json:"system_prompt,omitempty" types:"string,null"`
-	UseWebsearch bool              `json:"use_websearch,omitempty"`
+	UseWebsearch *bool             `json:"use_websearch,omitempty"`
 	Tools        []previewFunction `json:"tools,omitempty"`
 	ToolChoice   json.RawMessage   `json:"tool_choice,omitempty" types:"string,object,null"`
 }
@@ -52,25 +52,40 @@ func (d *Deps) preview(ctx context.Context, in previewInput) (*Result, error) {
 	if strings.TrimSpace(in.Prompt) == "" {
 		return nil, reply.Refuse("Send the prompt whose request you want to see.", "The prompt is blank.")
 	}
-	var messages []providers.Message
-	if in.SystemPrompt != nil && *in.SystemPrompt != "" {
-		messages = append(messages, providers.Message{Role: providers.RoleSystem, Content: *in.SystemPrompt})
-	}
-	messages = append(messages, providers.Message{Role: providers.RoleUser, Content: in.Prompt})
 	var notes []string
-	var functions []calls.Tool
+	w, err := words.For("chat")
+	if err != nil {
+		return nil, err
+	}
+	q, err := d.chatQuestion(w, chatInput{Prompt: in.Prompt, Model: in.Model, Temperature: in.Temperature, UseWebsearch: in.UseWebsearch}, false)
+	if err != nil {
+		return nil, err
+	}
+	if q.Provider = "glm"; in.SystemPrompt != nil && *in.SystemPrompt != "" {
+		q.System = *in.SystemPrompt
+	}
 	for i, t := range in.Tools {
 		if t.Name == "" {
-			notes = append(notes, fmt.Sprintf("tools[%d] is no function and is left out; use_websearch adds the vendor's own search.", i))
+			notes = append(notes, fmt.Sprintf("tools[%d] is not a function and is left out; use_websearch adds the search that chat has.", i))
 			continue
 		}
-		functions = append(functions, calls.Tool{Function: t.Function})
+		q.Tools = append(q.Tools, calls.Tool{Function: t.Function})
 	}
-	shown, err := d.Caller.Preview(ctx, calls.Call{
-		Model: in.Model, Provider: "glm", Category: providers.CategoryFast, Tools: functions, Search: in.UseWebsearch,
-		Build: func(providers.Model) (providers.ChatRequest, error) {
-			return providers.ChatRequest{Messages: messages, Temperature: in.Temperature, ToolChoice: in.ToolChoice}, nil
-		},
+	offered, choice, note, err := chooseFunction(q.Tools, in.ToolChoice)
+	if err != nil {
+		return nil, err
+	}
+	if q.Tools = offered; note != "" {
+		notes = append(notes, note)
+	}
+	shown, err := d.Conversations.Preview(ctx, q, func(ctx context.Context, c calls.Call) (*calls.Preview, error) {
+		build := c.Build
+		c.Build = func(m providers.Model) (providers.ChatRequest, error) {
+			req, err := build(m)
+			req.ToolChoice = choice
+			return req, err
+		}
+		return d.Caller.Preview(ctx, c)
 	})
 	if err != nil {
 		return nil, err

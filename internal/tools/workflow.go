@@ -31,7 +31,7 @@ type investigation interface {
 // stepper makes a workflow tool of what it does with a step.
 func stepper[In stepped](d *Deps, s workflow.Spec, run func(ctx context.Context, step workflow.Step, in In) (*Result, error), opts ...tool.Option) tool.Tool {
 	return tool.New(s.Tool, func(ctx context.Context, in In) (*Result, error) {
-		step, err := stepOf(d.Config, s.Tool, in)
+		step, err := stepOf(d, s.Tool, in)
 		if err != nil {
 			return nil, err
 		}
@@ -85,7 +85,7 @@ func (d *Deps) window(q ask.Question, images bool) int {
 }
 
 // stepOf is a tool's arguments as a step.
-func stepOf[In stepped](cfg *config.Config, tool string, in In) (workflow.Step, error) {
+func stepOf[In stepped](d *Deps, tool string, in In) (workflow.Step, error) {
 	w, err := words.For(tool)
 	if err != nil {
 		return workflow.Step{}, err
@@ -103,15 +103,19 @@ func stepOf[In stepped](cfg *config.Config, tool string, in In) (workflow.Step, 
 			}
 			return in.Facts(), nil
 		},
-		Ask: ask.Question{Thinking: thinking(cfg, tool, "")},
+		Ask: ask.Question{Thinking: thinking(d.Config, tool, "")},
 	}
 	step.Facts.ContinuationID = strings.TrimSpace(step.Facts.ContinuationID)
 	if judged, ok := any(in).(investigation); ok {
 		base := judged.Base()
 		step.Ask = ask.Question{
-			Model: base.Model, Temperature: base.Temperature, Thinking: thinking(cfg, tool, base.ThinkingMode),
-			Search: orDefault(base.UseWebsearch, cfg.Search.DefaultOn),
+			Model: base.Model, Temperature: base.Temperature, Thinking: thinking(d.Config, tool, base.ThinkingMode),
+			Search: d.searches(base.UseWebsearch, tool, false),
 		}
+		step.SearchAlone = base.UseWebsearch == nil && d.Config.Search.DefaultOn == nil
+	} else { // a consensus, whose callers don't choose
+		step.Ask.Search = d.searches(nil, tool, false)
+		step.SearchAlone = d.Config.Search.DefaultOn == nil
 	}
 	return step, nil
 }

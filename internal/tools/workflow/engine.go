@@ -48,6 +48,8 @@ type Step struct {
 	Words words.Words
 	// Ask carries the caller's wishes for the expert's call: model, thinking mode, temperature, search.
 	Ask ask.Question
+	// SearchAlone: Ask.Search holds only where no file is sent.
+	SearchAlone bool
 	// Evidence collects what the tool itself has for the expert, as a diff is, within so many tokens. With 0 tokens it only
 	// looks: that is for the first step of a run, so that what can't be inspected is refused there. May be nil.
 	Evidence func(ctx context.Context, run Consolidated, tokens int) (Evidence, error)

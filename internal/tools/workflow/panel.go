@@ -50,13 +50,15 @@ func (o PanelAnswer) label() string { return o.Model + ":" + o.Stance }
 
 // Source says who really answered.
 type Source struct {
-	Provider     string           `json:"provider,omitempty"`
-	ModelName    string           `json:"model_name,omitempty"`
-	FinishReason string           `json:"finish_reason,omitempty"`
-	Attempts     int              `json:"attempts,omitempty"`
-	Usage        *providers.Usage `json:"usage,omitempty"`
-	Thinking     string           `json:"thinking,omitempty"`
-	Notes        []string         `json:"notes,omitempty"`
+	Provider     string                 `json:"provider,omitempty"`
+	ModelName    string                 `json:"model_name,omitempty"`
+	FinishReason string                 `json:"finish_reason,omitempty"`
+	Attempts     int                    `json:"attempts,omitempty"`
+	Usage        *providers.Usage       `json:"usage,omitempty"`
+	Thinking     string                 `json:"thinking,omitempty"`
+	Sources      []reply.Source         `json:"sources,omitempty"`
+	Searches     *providers.SearchTotal `json:"searches,omitempty"`
+	Notes        []string               `json:"notes,omitempty"`
 }
 
 // Panel is what the reply of a consensus is made of.
@@ -182,6 +184,7 @@ func (r *run) askPanel(ctx context.Context, panel []Panelist, given Evidence, be
 func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence) (o PanelAnswer) {
 	q := r.step.Ask
 	q.Tool, q.System, q.Attachments = r.spec.Tool, p.System, given.Attachments
+	q.Search = q.Search && !(r.step.SearchAlone && len(given.Attachments) > 0)
 	q.Prompt = paragraphs(r.decision.Step.Step, missing(given.Manifest))
 	q.Model, q.Category = p.Model, providers.CategoryReasoning
 	o = PanelAnswer{Model: p.Model, Stance: p.Stance}
@@ -203,7 +206,7 @@ func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence) (o Pa
 	m := a.Metadata()
 	o.Who = Source{
 		Provider: m.ProviderUsed, ModelName: m.ModelUsed, FinishReason: m.FinishReason, Attempts: m.Attempts,
-		Usage: m.Usage, Thinking: m.Thinking, Notes: m.Notes,
+		Usage: m.Usage, Thinking: m.Thinking, Sources: m.Sources, Searches: m.Searches, Notes: m.Notes,
 	}
 	return o
 }
