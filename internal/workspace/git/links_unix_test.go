@@ -1,0 +1,166 @@
+//go:build unix
+
+package git
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// swap puts a link in the place of a part of a repository.
+func swap(t testing.TB, name, target string) {
+	t.Helper()
+	require.NoError(t, os.RemoveAll(name))
+	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
+	require.NoError(t, os.Symlink(target, name))
+}
+
+// A repository is used only if its objects and refs lie in what is allowed or in its own folders; the error names the link.
+func TestRepositoryThatLeadsOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		lay  func(t *testing.T, root, private string)
+		link string // "" where the repository may be used
+	}{
+		"alternates": {func(t *testing.T, root, private string) {
+			write(t, root+"/.git/objects/info/alternates", "# none\n\n"+private+"/.git/objects\n")
+		}, ".git/objects/info/alternates"},
+		"quoted alternates": {func(t *testing.T, root, private string) {
+			write(t, root+"/.git/objects/info/alternates", `"`+root+`/x"`)
+		}, ".git/objects/info/alternates"},
+		"alternates with a control character": {func(t *testing.T, root, private string) {
+			write(t, root+"/.git/objects/info/alternates", root+"/x\x00")
+		}, ".git/objects/info/alternates"},
+		"alternates with a blank": {func(t *testing.T, root, private string) {
+			write(t, root+"/.git/objects/info/alternates", root+"/x ")
+		}, ".git/objects/info/alternates"},
+		"alternates of alternates": {func(t *testing.T, root, private string) {
+			write(t, root+"/.git/objects/info/alternates", "../../a\n")
+			write(t, root+"/a/info/alternates", private+"/.git/objects\n")
+		}, "a/info/alternates"},
+		"alternates without an end": {func(t *testing.T, root, private string) {
+			write(t, root+"/.git/objects/info/alternates", root+"/.git/objects\n")
+		}, ".git/objects/info/alternates"},
+		"alternates inside": {func(t *testing.T, root, private string) {
+			write(t, root+"/.git/objects/info/alternates", root+"/a\n")
+			write(t, root+"/a/pack/none", "")
+		}, ""},
+		"a linked object": {func(t *testing.T, root, private string) {
+			swap(t, root+"/.git/objects/ab/cd", private+"/x")
+		}, ".git/objects/ab/cd"},
+		"a linked ref": {func(t *testing.T, root, private string) {
+			swap(t, root+"/.git/refs/heads/p", private+"/.git/refs/heads/main")
+		}, ".git/refs/heads/p"},
+		"a link behind a link": {func(t *testing.T, root, private string) {
+			swap(t, root+"/.git/objects/pack", root+"/packs")
+			swap(t, root+"/packs/p.pack", private+"/p")
+		}, "packs/p.pack"},
+		"a shared index": {func(t *testing.T, root, private string) {
+			swap(t, root+"/.git/sharedindex."+strings.Repeat("a", 40), private+"/.git/index")
+		}, ".git/sharedindex." + strings.Repeat("a", 40)},
+		"another link beside it": {func(t *testing.T, root, private string) { swap(t, root+"/.git/hooks", private) }, ""},
+		"a link in a circle":     {func(t *testing.T, root, private string) { swap(t, root+"/.git/objects/around", "../objects") }, ""},
+		"a .git file": {func(t *testing.T, root, private string) {
+			require.NoError(t, os.RemoveAll(root+"/.git"))
+			write(t, root+"/.git", "gitdir: "+private+"/.git\n")
+		}, ".git"},
+		"a .git file inside": {func(t *testing.T, root, private string) {
+			require.NoError(t, os.Rename(root+"/.git", root+"/g"))
+			write(t, root+"/.git", "gitdir: g\n")
+		}, ""},
+		"commondir": {func(t *testing.T, root, private string) { write(t, root+"/.git/commondir", private+"/.git\n") }, ".git/commondir"},
+		"refs at an address": {func(t *testing.T, root, private string) {
+			asUser(t, root, "config", "extensions.refStorage", "files://"+private)
+		}, ".git/config"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := tempDir(t)
+			root, private := dir+"/root", dir+"/private"
+			newRepo(t, private, map[string]string{"s.go": "SECRET\n"})
+			newRepo(t, root, map[string]string{"a.go": "1\n"})
+			c.lay(t, root, private)
+			r, err := (&Git{Program: Find("")}).Open(t.Context(), root, onlyBelow(root))
+			if c.link == "" {
+				require.NoError(t, err)
+				assert.Len(t, r.Head, 40)
+				r.Close()
+				return
+			}
+			var outside *OutsideError
+			require.ErrorAs(t, err, &outside)
+			assert.Equal(t, root, outside.Top)
+			assert.Equal(t, filepath.Join(root, c.link), outside.Link)
+			assert.Contains(t, outside.Error(), outside.Link)
+		})
+	}
+}
+
+// A linked work tree and a submodule have their git folder elsewhere; one that is not theirs is refused.
+func TestWorkTreesOfARepositoryElsewhere(t *testing.T) {
+	dir := tempDir(t)
+	newRepo(t, dir+"/main", map[string]string{"a.go": "1\n"})
+	newRepo(t, dir+"/lib", map[string]string{"a.go": "1\n"})
+	asUser(t, dir+"/main", "-c", "protocol.file.allow=always", "submodule", "add", "-q", dir+"/lib", "sub")
+	asUser(t, dir+"/main", "worktree", "add", "-q", dir+"/linked", "-b", "side")
+	assert.Equal(t, "side", open(t, dir+"/linked").Branch)
+	assert.Equal(t, "main", open(t, dir+"/main/sub").Branch)
+	require.NoError(t, os.Rename(dir+"/linked", dir+"/moved"))
+	g := &Git{Program: Find("")}
+	var outside *OutsideError
+	assert.ErrorAs(t, g.Check(t.Context(), dir+"/moved", onlyBelow(dir+"/moved")), &outside)
+	assert.NoError(t, g.Check(t.Context(), dir+"/moved", onlyBelow(dir)), "all of it is allowed")
+	require.NoError(t, os.Rename(dir+"/main/sub", dir+"/stolen"))
+	write(t, dir+"/stolen/.git", "gitdir: "+dir+"/main/.git/modules/sub\n")
+	assert.ErrorAs(t, g.Check(t.Context(), dir+"/stolen", onlyBelow(dir+"/stolen")), &outside)
+	assert.ErrorIs(t, g.Check(t.Context(), dir, onlyBelow(dir)), ErrNoRepository)
+	_, err := (&Git{}).Open(t.Context(), dir+"/lib", onlyBelow(dir))
+	assert.ErrorIs(t, err, ErrNoProgram)
+}
+
+// Files are listed as git knows them, a repository without a commit has no head, and a broken one is an error.
+func TestFilesAndHeads(t *testing.T) {
+	dir := tempDir(t)
+	newRepo(t, dir+"/r", map[string]string{"a.go": "1\n", "d/b.go": "1\n", ".gitignore": "*.log\n"})
+	write(t, dir+"/r/x.log", "")
+	write(t, dir+"/r/d/new.go", "")
+	r := open(t, dir+"/r")
+	names, whole, err := r.Files(t.Context(), dir+"/r")
+	require.NoError(t, err)
+	assert.True(t, whole)
+	assert.ElementsMatch(t, []string{".gitignore", "a.go", "d/b.go", "d/new.go"}, names)
+	names, _, err = r.Files(t.Context(), dir+"/r/d")
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []string{"b.go", "new.go"}, names)
+	assert.Equal(t, "main", r.Branch)
+	commit, err := r.Commit(t.Context(), "main")
+	require.NoError(t, err)
+	assert.Equal(t, r.Head, commit)
+	assert.Equal(t, r.Head, r.MergeBase(t.Context(), "main", "HEAD"))
+	assert.Equal(t, "nonsense", r.MergeBase(t.Context(), "nonsense", r.Head))
+	for _, bad := range []string{"nothing", "--all", "a\nb", "a\x00", "HEAD:a.go"} {
+		_, err := r.Commit(t.Context(), bad)
+		assert.Error(t, err, bad)
+	}
+	changes, whole, err := r.Status(t.Context(), "d")
+	require.NoError(t, err)
+	assert.True(t, whole)
+	assert.Equal(t, []Change{{State: "??", Name: "d/new.go"}}, changes)
+	asUser(t, dir+"/r", "mv", "a.go", "moved.go")
+	changes, _, err = open(t, dir+"/r").Status(t.Context(), ".")
+	require.NoError(t, err)
+	assert.Contains(t, changes, Change{State: "R ", Name: "moved.go", From: "a.go"})
+
+	require.NoError(t, os.MkdirAll(dir+"/empty", 0o755))
+	asUser(t, dir+"/empty", "init", "-q", "-b", "fresh")
+	r = open(t, dir+"/empty")
+	assert.Empty(t, r.Head)
+	assert.Equal(t, "fresh", r.Branch)
+	write(t, dir+"/empty/.git/HEAD", "nonsense\n")
+	_, err = (&Git{Program: Find("")}).Open(t.Context(), dir+"/empty", onlyBelow(dir))
+	assert.Error(t, err)
+	assert.Equal(t, "/usr/bin:/bin", systemPath())
+}
