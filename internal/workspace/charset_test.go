@@ -117,9 +117,24 @@ func TestGlobs(t *testing.T) {
 		glob, name string
 		want       bool
 	}{
-		{"*.go", "a.go", true}, {"*.go", "d/a.go", true}, {"/*.go", "d/a.go", false}, {"d/*.go", "d/a.go", true}, {"d/*.go", "d/e/a.go", false},
-		{"d/**.go", "d/e/a.go", true}, {"**/x", "x", true}, {"**/x", "a/b/x", true}, {"?.go", "a.go", true}, {"?.go", "ab.go", false}, {"[ab].go", "b.go", true},
-		{"[!ab].go", "b.go", false}, {"*.{go,md}", "a.md", true}, {"*.{go,md}", "a.mx", false}, {"a+b.go", "a+b.go", true}, {"[", "[", true}, {"{", "{", true}, {"a,b", "a,b", true},
+		{"*.go", "a.go", true},
+		{"*.go", "d/a.go", true},
+		{"/*.go", "d/a.go", false},
+		{"d/*.go", "d/a.go", true},
+		{"d/*.go", "d/e/a.go", false},
+		{"d/**.go", "d/e/a.go", true},
+		{"**/x", "x", true},
+		{"**/x", "a/b/x", true},
+		{"?.go", "a.go", true},
+		{"?.go", "ab.go", false},
+		{"[ab].go", "b.go", true},
+		{"[!ab].go", "b.go", false},
+		{"*.{go,md}", "a.md", true},
+		{"*.{go,md}", "a.mx", false},
+		{"a+b.go", "a+b.go", true},
+		{"[", "[", true},
+		{"{", "{", true},
+		{"a,b", "a,b", true},
 		{"[z-a]", "z", false},
 	} {
 		assert.Equal(t, c.want, matchesGlob(c.glob, c.name), "%s %s", c.glob, c.name)
