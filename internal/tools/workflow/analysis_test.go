@@ -31,6 +31,7 @@ func TestRead(t *testing.T) {
 		{"issues for findings", `{"status": "done", "issues": [{"title": "t"}]}`, true, true, "done", 1, false},
 		{"issues beside findings", `{"issues": [{"title": "t"}], "findings": []}`, true, true, "analysis_complete", 0, false},
 		{"a comma too many", "{\"findings\": [{\"title\": \"a,}\",}, {\"title\": \"b\" ,\n}\n,\n],}", true, true, "analysis_complete", 2, false},
+		{"a comma too many behind an escaped quote", `{"findings": [{"title": "a \",} b"},]}`, true, true, "analysis_complete", 1, false},
 		{"a raw line break in a string", "{\"findings\": [{\"title\": \"a\n\tb\"}]}", true, true, "analysis_complete", 1, false},
 		{"a bare list", `[{"severity": "high", "title": "t"}, "in a line",]`, true, true, "analysis_complete", 2, false},
 		{"a bare list in a fence", "```json\n[{\"title\": \"t\"}]\n```", true, true, "analysis_complete", 1, false},

@@ -39,11 +39,11 @@ type PanelAnswer struct {
 	err error
 }
 
-// The states of an opinion.
+// The states of an answer, as replies name them.
 const (
-	opinionWhole   = "success"
-	opinionPartial = "partial"
-	opinionFailed  = "error"
+	panelistAnswered = "success"
+	panelistPartial  = "partial"
+	panelistFailed   = "error"
 )
 
 func (o PanelAnswer) label() string { return o.Model + ":" + o.Stance }
@@ -65,7 +65,7 @@ type Source struct {
 type Panel struct {
 	Step     Facts
 	Question string
-	Opinions []PanelAnswer
+	Answers  []PanelAnswer
 	Files    FileContext
 	// WhenAll and ForMore are the prose of next_steps: when all have answered, and when another answer follows.
 	WhenAll, ForMore string
@@ -73,14 +73,14 @@ type Panel struct {
 
 // panelMeta is what a consensus keeps beside its reply.
 type panelMeta struct {
-	Opinions []PanelAnswer `json:"opinions"`
-	Files    FileContext   `json:"files"`
+	Answers []PanelAnswer `json:"opinions"`
+	Files   FileContext   `json:"files"`
 }
 
 // RunPanel asks all panelists at once, each blind to the others, to the conversation and to the caller's own view. One that
 // fails or is cut is listed as such; it is an error when no panelist said anything. A call that was made before with equal
-// arguments asks only those that have not answered in full; seat gives the panel, and is told who was asked before.
-func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(before []PanelAnswer) ([]Panelist, error)) (*reply.Result, error) {
+// arguments asks only those that have not answered in full; panelFor returns the panel, given who was asked before.
+func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, panelFor func(before []PanelAnswer) ([]Panelist, error)) (*reply.Result, error) {
 	r, err := e.begin(ctx, s, step)
 	if err != nil {
 		return nil, err
@@ -96,12 +96,12 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(befo
 		if err := json.Unmarshal(r.stored.turn.Meta, &k); err != nil {
 			return nil, fmt.Errorf("reading the consensus of %s: %w", r.lease.ID, err)
 		}
-		if !anyIncomplete(k.Opinions) {
+		if !anyIncomplete(k.Answers) {
 			return r.storedPanel(r.stored.turn, k)
 		}
 		r.meta.Note("This question was asked before with the same arguments: only the models that had not answered in full were asked again.")
 	}
-	panel, err := seat(k.Opinions)
+	panel, err := panelFor(k.Answers)
 	if err != nil {
 		return nil, err
 	}
@@ -113,25 +113,25 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, seat func(befo
 	}
 	r.meta.Note(given.Notes...)
 	p.Files = r.fileContext(given)
-	p.Opinions = r.askPanel(ctx, panel, given, k.Opinions)
-	if err := allFailed(ctx, p.Opinions); err != nil {
+	p.Answers = r.askPanel(ctx, panel, given, k.Answers)
+	if err := allFailed(ctx, p.Answers); err != nil {
 		return nil, err
 	}
-	if p.WhenAll, err = whenAll(step.Words, p.Opinions); err != nil {
+	if p.WhenAll, err = whenAll(step.Words, p.Answers); err != nil {
 		return nil, err
 	}
-	r.addTotals(p.Opinions)
+	r.addTotals(p.Answers)
 	return r.keepPanel(ctx, p, given.Attachments), nil
 }
 
 // anyIncomplete reports whether a model has not answered in full.
-func anyIncomplete(opinions []PanelAnswer) bool {
-	return slices.ContainsFunc(opinions, func(o PanelAnswer) bool { return o.Status != opinionWhole })
+func anyIncomplete(answers []PanelAnswer) bool {
+	return slices.ContainsFunc(answers, func(o PanelAnswer) bool { return o.Status != panelistAnswered })
 }
 
 // whenAll is what to do with the answers.
-func whenAll(w words.Words, opinions []PanelAnswer) (string, error) {
-	return w.Render("done", map[string]any{"Missing": anyIncomplete(opinions)})
+func whenAll(w words.Words, answers []PanelAnswer) (string, error) {
+	return w.Render("done", map[string]any{"Missing": anyIncomplete(answers)})
 }
 
 // panelFileTokens is the room for files that every panelist has.
@@ -152,33 +152,33 @@ func (r *run) storedPanel(turn conversation.Turn, k panelMeta) (*reply.Result, e
 		return nil, fmt.Errorf("the stored reply of %s: %w", r.lease.ID, err)
 	}
 	r.meta.Note("This question was asked before with the same arguments: these are the stored answers, and no model was asked.")
-	r.addTotals(k.Opinions)
+	r.addTotals(k.Answers)
 	i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID })
 	if i+1 < len(r.lease.Turns) {
-		return r.panelResult(body, k.Opinions, r.lease.Turns[i+1]), nil
+		return r.panelResult(body, k.Answers, r.lease.Turns[i+1]), nil
 	}
 	return &reply.Result{Body: *body, Metadata: r.meta}, nil
 }
 
 // askPanel asks every panelist that has not answered in full before. What it said then in part stays if it now says less.
 func (r *run) askPanel(ctx context.Context, panel []Panelist, given Evidence, before []PanelAnswer) []PanelAnswer {
-	opinions := make([]PanelAnswer, len(panel))
+	answers := make([]PanelAnswer, len(panel))
 	var group sync.WaitGroup
 	for i, p := range panel {
 		at := slices.IndexFunc(before, func(o PanelAnswer) bool { return o.label() == p.Label() })
-		if at >= 0 && before[at].Status == opinionWhole {
-			opinions[i] = before[at]
+		if at >= 0 && before[at].Status == panelistAnswered {
+			answers[i] = before[at]
 			continue
 		}
 		group.Go(func() {
-			opinions[i] = r.askPanelist(ctx, p, given)
-			if at >= 0 && before[at].Status == opinionPartial && opinions[i].Status != opinionWhole && len(before[at].Verdict) > len(opinions[i].Verdict) {
-				opinions[i] = before[at]
+			answers[i] = r.askPanelist(ctx, p, given)
+			if at >= 0 && before[at].Status == panelistPartial && answers[i].Status != panelistAnswered && len(before[at].Verdict) > len(answers[i].Verdict) {
+				answers[i] = before[at]
 			}
 		})
 	}
 	group.Wait()
-	return opinions
+	return answers
 }
 
 func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence) (o PanelAnswer) {
@@ -191,7 +191,7 @@ func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence) (o Pa
 	a, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
 		e := reply.Of(ctx, err)
-		o.Status, o.err = opinionFailed, e
+		o.Status, o.err = panelistFailed, e
 		o.Who = Source{Provider: e.Provider, ModelName: e.Model}
 		if asked := e.Asked; asked != nil {
 			o.Who.Attempts, o.Who.Usage, o.Who.Thinking, o.Who.Notes = asked.Attempts, asked.Usage, asked.Thinking, asked.Notes
@@ -199,9 +199,9 @@ func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence) (o Pa
 		o.Error, _ = e.Object().MarshalJSON() // an error's parts marshal
 		return o
 	}
-	o.Status, o.Verdict = opinionWhole, a.Text
+	o.Status, o.Verdict = panelistAnswered, a.Text
 	if a.Partial {
-		o.Status = opinionPartial
+		o.Status = panelistPartial
 	}
 	m := a.Metadata()
 	o.Who = Source{
@@ -212,12 +212,12 @@ func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence) (o Pa
 }
 
 // allFailed is the error when no panelist said anything: the first one's, with why the others failed.
-func allFailed(ctx context.Context, opinions []PanelAnswer) error {
+func allFailed(ctx context.Context, answers []PanelAnswer) error {
 	var first *reply.Error
 	var said []string
 	asked, usage := reply.Metadata{}, providers.Usage{}
-	for _, o := range opinions {
-		if o.Status != opinionFailed {
+	for _, o := range answers {
+		if o.Status != panelistFailed {
 			return nil
 		}
 		e := reply.Of(ctx, o.err)
@@ -240,11 +240,11 @@ func allFailed(ctx context.Context, opinions []PanelAnswer) error {
 }
 
 // addTotals puts who answered, and what all of it cost, into the reply's metadata.
-func (r *run) addTotals(opinions []PanelAnswer) {
+func (r *run) addTotals(answers []PanelAnswer) {
 	var models, vendors []string
 	usage := providers.Usage{}
-	for _, o := range opinions {
-		if o.Status != opinionFailed {
+	for _, o := range answers {
+		if o.Status != panelistFailed {
 			models = union(models, []string{o.Who.ModelName})
 			vendors = union(vendors, []string{o.Who.Provider})
 		}
@@ -264,9 +264,9 @@ func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attac
 	asked := r.stepTurn()
 	asked.Attachments = files
 	r.fillStep(&asked, object, stepMeta{})
-	asked.Meta, _ = json.Marshal(panelMeta{Opinions: p.Opinions, Files: p.Files}) // made of types that marshal
+	asked.Meta, _ = json.Marshal(panelMeta{Answers: p.Answers, Files: p.Files}) // made of types that marshal
 	answer := conversation.Turn{
-		Role: providers.RoleAssistant, Tool: r.spec.Tool, Status: conversation.TurnComplete, Content: digest(p.Opinions),
+		Role: providers.RoleAssistant, Tool: r.spec.Tool, Status: conversation.TurnComplete, Content: digest(p.Answers),
 		FinishReason: providers.FinishStop, Usage: *r.meta.Usage,
 	}
 	n := conversation.NewTurns{Tool: r.spec.Tool, Title: ask.Title(p.Question), Turns: []conversation.Turn{asked, answer}}
@@ -279,20 +279,20 @@ func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attac
 	stored, err := r.lease.Append(ctx, n, nil)
 	if err != nil {
 		id := r.noteNotStored("these answers are not kept.")
-		return r.unlessLost(r.panelResult(combinedReply(p, id), p.Opinions, answer))
+		return r.unlessLost(r.panelResult(combinedReply(p, id), p.Answers, answer))
 	}
-	return r.panelResult(object, p.Opinions, stored[1])
+	return r.panelResult(object, p.Answers, stored[1])
 }
 
 // panelResult is a reply whose answers, where they are too long for the client, give way to the beginning of their
 // digest; the rest is then read by chat.
-func (r *run) panelResult(object *reply.Object, opinions []PanelAnswer, answers conversation.Turn) *reply.Result {
+func (r *run) panelResult(object *reply.Object, answers []PanelAnswer, turn conversation.Turn) *reply.Result {
 	out := &reply.Result{Body: *object, Metadata: r.meta}
-	s := ask.StoredAnswer{ContinuationID: r.lease.ID, N: answers.N}
+	s := ask.StoredAnswer{ContinuationID: r.lease.ID, N: turn.N}
 	out.Answer = &reply.Answer{
-		Text: answers.Content, URI: s.URI(), ContinuationID: r.lease.ID,
+		Text: turn.Content, URI: s.URI(), ContinuationID: r.lease.ID,
 		Put: func(text string) {
-			names := slices.Clone(opinions)
+			names := slices.Clone(answers)
 			for i := range names {
 				names[i].Verdict = ""
 			}
@@ -303,9 +303,9 @@ func (r *run) panelResult(object *reply.Object, opinions []PanelAnswer, answers 
 }
 
 // digest is the answers as one text.
-func digest(opinions []PanelAnswer) string {
+func digest(answers []PanelAnswer) string {
 	var b strings.Builder
-	for _, o := range opinions {
+	for _, o := range answers {
 		fmt.Fprintf(&b, "## %s (%s)\n", o.Model, o.Stance)
 		if o.Verdict == "" {
 			b.WriteString("No answer.")
@@ -329,14 +329,14 @@ func (e *Engine) NextAnswer(ctx context.Context, s Spec, step Step) (*reply.Resu
 		}
 		var k panelMeta
 		asked, err := step.Read(turn.Step.Input)
-		if err != nil || json.Unmarshal(turn.Meta, &k) != nil || len(k.Opinions) == 0 {
+		if err != nil || json.Unmarshal(turn.Meta, &k) != nil || len(k.Answers) == 0 {
 			return nil, fmt.Errorf("the stored consensus of %s can't be read", hold.ID)
 		}
-		p := Panel{Step: step.Facts, Question: asked.Step, Opinions: k.Opinions, Files: k.Files}
-		if p.WhenAll, err = whenAll(step.Words, p.Opinions); err != nil {
+		p := Panel{Step: step.Facts, Question: asked.Step, Answers: k.Answers, Files: k.Files}
+		if p.WhenAll, err = whenAll(step.Words, p.Answers); err != nil {
 			return nil, err
 		}
-		if p.ForMore, err = step.Words.Render("more", map[string]any{"Next": step.Facts.StepNumber + 1, "Total": len(p.Opinions)}); err != nil {
+		if p.ForMore, err = step.Words.Render("more", map[string]any{"Next": step.Facts.StepNumber + 1, "Total": len(p.Answers)}); err != nil {
 			return nil, err
 		}
 		object, err := singleReply(p, hold.ID)

@@ -6,7 +6,7 @@ import (
 
 // combinedReply is the reply with all answers.
 func combinedReply(p Panel, id string) *reply.Object {
-	return consensusReply(p, id, "consensus_workflow_complete", 0, len(p.Opinions)).
+	return consensusReply(p, id, "consensus_workflow_complete", 0, len(p.Answers)).
 		Set("agent_analysis", (&reply.Object{}).Set("initial_analysis", p.Step.Step).Set("findings", p.Step.Findings)).
 		Set("consensus_complete", true).Set("complete_consensus", finishedConsensus(p)).
 		Set("next_steps", p.WhenAll)
@@ -14,7 +14,7 @@ func combinedReply(p Panel, id string) *reply.Object {
 
 // singleReply is the reply with the answer that a step's number stands for.
 func singleReply(p Panel, id string) (*reply.Object, error) {
-	n, total := p.Step.StepNumber, len(p.Opinions)
+	n, total := p.Step.StepNumber, len(p.Answers)
 	if n > total {
 		return nil, reply.Refuse("Begin a new consensus with step_number 1 and without continuation_id.",
 			"step_number %d: this consensus has %s, all given with step 1.", n, count(total, "answer"))
@@ -33,23 +33,23 @@ func singleReply(p Panel, id string) (*reply.Object, error) {
 
 // consensusReply is what all replies of a consensus have: the answer at shown, and the first given ones.
 func consensusReply(p Panel, id, status string, shown, given int) *reply.Object {
-	o := (&reply.Object{}).Set("status", status).Set("step_number", p.Step.StepNumber).Set("total_steps", len(p.Opinions)).
-		Set("next_step_required", given < len(p.Opinions))
+	o := (&reply.Object{}).Set("status", status).Set("step_number", p.Step.StepNumber).Set("total_steps", len(p.Answers)).
+		Set("next_step_required", given < len(p.Answers))
 	if id != "" {
 		o.Set("continuation_id", id)
 	}
-	one := p.Opinions[shown]
+	one := p.Answers[shown]
 	return o.Set("model_consulted", one.Model).Set("model_stance", one.Stance).
 		Set("model_response", (&reply.Object{}).Set("see", "accumulated_responses").Set("index", shown)).
-		Set("current_model_index", given).Set("accumulated_responses", p.Opinions[:given]).Set("file_context", p.Files)
+		Set("current_model_index", given).Set("accumulated_responses", p.Answers[:given]).Set("file_context", p.Files)
 }
 
 // finishedConsensus sums a consensus up: whom it asked, and how many answered in full.
 func finishedConsensus(p Panel) *reply.Object {
 	labels, complete := []string{}, 0
-	for _, o := range p.Opinions {
+	for _, o := range p.Answers {
 		labels = append(labels, o.label())
-		if o.Status == opinionWhole {
+		if o.Status == panelistAnswered {
 			complete++
 		}
 	}
