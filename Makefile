@@ -8,7 +8,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race postgres lint fmt golden docs faults bench image-test mcpb npm interop cross clean
+.PHONY: help build test race postgres lint fmt golden docs faults fuzz bench image-test mcpb npm interop cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ docs: ## update the generated parts of docs and .env.example
 
 faults: ## run the fault matrix over real sockets and print the overruns
 	$(GO) test -tags faults -count=1 -v -run TestFaults ./internal/providers/calls/
+
+fuzz: ## run every fuzz target for FUZZTIME each (10m); FUZZ=regexp chooses some
+	GO=$(GO) scripts/fuzz.sh
 
 bench: ## measure the figures of docs/benchmarks.md in one run
 	scripts/bench.sh

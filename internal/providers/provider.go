@@ -88,6 +88,9 @@ type Message struct {
 	ToolCalls  []ToolCall `json:"tool_calls,omitempty"`   // an assistant's
 	ToolCallID string     `json:"tool_call_id,omitempty"` // a tool's: the call that it answers
 	Name       string     `json:"name,omitempty"`         // a tool's: the function's name
+	// VendorFields are an assistant's, by their names on the wire: what its vendor wants back unchanged within a tool loop
+	// ("reasoning_details"). A dialect sends only those that it knows as its own.
+	VendorFields map[string]json.RawMessage `json:"vendor_fields,omitempty"`
 }
 
 // Image is a picture in memory. Providers send it as a data URL.
@@ -108,6 +111,8 @@ type ToolCall struct {
 	ID        string `json:"id"`
 	Name      string `json:"name"`
 	Arguments string `json:"arguments"` // JSON text, never empty: "{}" at least
+	// VendorFields are what the vendor wants back with the call, as in Message ("extra_content", with a thought signature).
+	VendorFields map[string]json.RawMessage `json:"vendor_fields,omitempty"`
 }
 
 // ChatRequest is one request to one model. A provider's dialect turns it into the vendor's wire form and leaves out, or
@@ -143,6 +148,7 @@ type ChatResponse struct {
 	Content      string
 	Reasoning    string
 	ToolCalls    []ToolCall
+	VendorFields map[string]json.RawMessage // for the Message that goes back; nil if the vendor has none
 	FinishReason FinishReason
 	Usage        Usage
 	UsageKnown   bool              // the vendor reported Usage

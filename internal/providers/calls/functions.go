@@ -15,7 +15,7 @@ import (
 // callTools runs the functions that a model asked for, at the same time, and gives the messages that the next request
 // carries on with, and the calls that only our caller's client can run.
 func (g *Generation) callTools(j *job, resp *providers.ChatResponse) (replies []providers.Message, pending []providers.ToolCall) {
-	replies = []providers.Message{{Role: providers.RoleAssistant, Content: resp.Content, Reasoning: resp.Reasoning, ToolCalls: resp.ToolCalls}}
+	replies = []providers.Message{{Role: providers.RoleAssistant, Content: resp.Content, Reasoning: resp.Reasoning, ToolCalls: resp.ToolCalls, VendorFields: resp.VendorFields}}
 	results := make([]string, len(resp.ToolCalls))
 	faults := make([]string, len(resp.ToolCalls))
 	var all sync.WaitGroup

@@ -36,7 +36,17 @@ type choice struct {
 type delta struct {
 	Content   fragment    `json:"content"`
 	Reasoning fragment    `json:"reasoning_content"`
+	Thoughts  fragment    `json:"reasoning"` // the same at other vendors; some send both
 	ToolCalls []callPiece `json:"tool_calls"`
+
+	// What some vendors want back unchanged (Dialect.Returned).
+	Details json.RawMessage `json:"reasoning_details"`
+	Extra   json.RawMessage `json:"extra_content"`
+}
+
+// fields are the vendor's own fields of a delta.
+func (d *delta) fields() map[string]json.RawMessage {
+	return map[string]json.RawMessage{"reasoning_details": d.Details, "extra_content": d.Extra}
 }
 
 type callPiece struct {
@@ -46,6 +56,7 @@ type callPiece struct {
 		Name      text          `json:"name"`
 		Arguments argumentPiece `json:"arguments"`
 	} `json:"function"`
+	Extra json.RawMessage `json:"extra_content"`
 }
 
 type usage struct {
@@ -120,6 +131,9 @@ type answer struct {
 	choices bool // an event had choices
 	arrived bool // a delta was delivered
 
+	returned []string                   // Dialect.Returned
+	fields   map[string]json.RawMessage // of those
+
 	torn bool // an event was torn, so that the next one may belong to another answer
 }
 
@@ -128,6 +142,7 @@ type call struct {
 	id, name  string
 	arguments strings.Builder
 	pieces    joiner
+	extra     map[string]json.RawMessage
 }
 
 func (a *answer) finished() bool { return a.finish != "" }
@@ -190,6 +205,7 @@ func (a *answer) choice(ch choice) {
 // id. Elsewhere a new id means nothing, since some gateways give each event one.
 func (a *answer) restart() {
 	a.id, a.requestID, a.finish, a.usage, a.usageKnown, a.searches, a.calls = "", "", "", providers.Usage{}, false, nil, nil
+	a.fields = nil
 	a.content, a.reasoning, a.contents, a.reasonings = strings.Builder{}, strings.Builder{}, joiner{}, joiner{}
 	if a.on != nil {
 		a.on(providers.Delta{Restart: true})
@@ -205,7 +221,11 @@ func (a *answer) vendorNetwork() error {
 
 // take adds a delta and delivers it.
 func (a *answer) take(d *delta) {
+	if d.Reasoning == "" {
+		d.Reasoning = d.Thoughts
+	}
 	a.size += len(d.Content) + len(d.Reasoning)
+	a.fields = a.keepFields(a.fields, d.fields())
 	out := providers.Delta{
 		Content: a.contents.push(string(d.Content)), Reasoning: a.reasonings.push(string(d.Reasoning)),
 		ToolCall: len(d.ToolCalls) > 0,
@@ -238,6 +258,27 @@ func (a *answer) takeCall(p callPiece) {
 	c.id, c.name = cmp.Or(c.id, string(p.ID)), cmp.Or(c.name, string(p.Function.Name))
 	c.arguments.WriteString(c.pieces.push(string(p.Function.Arguments)))
 	a.size += len(p.Function.Arguments)
+	c.extra = a.keepFields(c.extra, map[string]json.RawMessage{"extra_content": p.Extra})
+}
+
+// keepFields adds a piece's fields to those that go back to the vendor. A list comes in parts, anything else whole.
+func (a *answer) keepFields(kept, fields map[string]json.RawMessage) map[string]json.RawMessage {
+	for _, key := range a.returned {
+		raw := fields[key]
+		if len(raw) == 0 || string(raw) == "null" {
+			continue
+		}
+		var before, more []json.RawMessage
+		if json.Unmarshal(kept[key], &before) == nil && json.Unmarshal(raw, &more) == nil {
+			raw, _ = json.Marshal(append(before, more...)) // of JSON
+		}
+		if kept == nil {
+			kept = map[string]json.RawMessage{}
+		}
+		a.size += len(raw) - len(kept[key])
+		kept[key] = raw
+	}
+	return kept
 }
 
 // callOf is the call that a piece continues: the one with its index, else with its id, else the last; nil for a piece that
@@ -280,12 +321,12 @@ func (a *answer) response() *providers.ChatResponse {
 	r := &providers.ChatResponse{
 		Model: a.model, Content: a.content.String(), Reasoning: a.reasoning.String(),
 		FinishReason: finishReason(a.finish), Usage: a.usage, UsageKnown: a.usageKnown,
-		RequestID: cmp.Or(a.requestID, a.id), Searches: a.searches,
+		RequestID: cmp.Or(a.requestID, a.id), Searches: a.searches, VendorFields: a.fields,
 	}
 	for i, c := range a.calls {
 		id := cmp.Or(c.id, fmt.Sprintf("call_%d", i))
 		name, args := repairCall(c.name, c.arguments.String())
-		r.ToolCalls = append(r.ToolCalls, providers.ToolCall{ID: id, Name: name, Arguments: args})
+		r.ToolCalls = append(r.ToolCalls, providers.ToolCall{ID: id, Name: name, Arguments: args, VendorFields: c.extra})
 	}
 	return r
 }

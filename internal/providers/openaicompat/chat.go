@@ -41,7 +41,7 @@ func (c *Client) Chat(ctx context.Context, req providers.ChatRequest, on func(pr
 	}
 	defer stream.Close() //nolint:errcheck // all that was wanted of it has been read
 
-	ans := &answer{on: on, max: c.maxAnswer}
+	ans := &answer{on: on, max: c.maxAnswer, returned: c.dialect.Returned}
 	if err := x.read(stream, ans); err != nil {
 		e := c.failure(x, a, err)
 		return c.partial(x, ans, e), e

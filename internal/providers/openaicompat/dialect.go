@@ -23,6 +23,14 @@ type Dialect struct {
 	Hints map[providers.Kind]string
 	// Header goes with every request.
 	Header http.Header
+	// ReasoningField is the name of a message's reasoning in requests, "" for "reasoning_content". In answers that name and
+	// "reasoning" are both read.
+	ReasoningField string
+	// Returned are the fields of an assistant's message and of its calls that go back unchanged in a function loop, such as
+	// "reasoning_details" and "extra_content". Others, of another vendor's answer, are not sent.
+	Returned []string
+	// NoStreamOptions: the vendor refuses stream_options, or reports usage without being asked.
+	NoStreamOptions bool
 }
 
 // Fault is what a vendor says went wrong, taken apart. Its texts are a stranger's: they are for classifying and for the

@@ -1,16 +1,21 @@
 package openaicompat
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
 func readEvents(r io.Reader, maxLine int) (*eventReader, string, error) {
@@ -68,36 +73,88 @@ func TestEventReaderKeepsJunkForTheLog(t *testing.T) {
 	assert.Len(t, events.junk, maxJunk)
 }
 
-func FuzzAnswer(f *testing.F) {
+// readStream reads a body as Chat does, in pieces of the given size, and returns the answer and what was delivered of it.
+func readStream(t *testing.T, body []byte, size int) (*providers.ChatResponse, string) {
+	const maxLine = 4096
+	events := newEventReader(io.NopCloser(&inPieces{body, size}), maxLine)
+	delivered := ""
+	ans := &answer{max: 1000, on: func(d providers.Delta) {
+		if d.Restart {
+			delivered = ""
+		}
+		delivered += d.Content
+	}}
+	lines := bufio.NewReaderSize(events, 16)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, errTooLong) || len(line) > 0 {
+				t.Fatalf("%q, then %v", line, err)
+			}
+			break
+		}
+		payload, ok := bytes.CutPrefix(line[:len(line)-1], []byte("data: "))
+		if !ok {
+			t.Fatalf("not an event: %q", line)
+		}
+		ans.torn, events.torn = ans.torn || events.torn, false
+		if ans.event(payload) != nil {
+			break
+		}
+	}
+	return ans.response(), delivered
+}
+
+// inPieces is a connection that delivers a few bytes at a time.
+type inPieces struct {
+	rest []byte
+	size int
+}
+
+func (r *inPieces) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, r.rest[:min(r.size, len(r.rest))])
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+func FuzzStream(f *testing.F) {
+	call := `data: {"choices":[{"index":2,"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":{"a":1}}}]}}]}`
 	for _, seed := range []string{
-		say("hi") + "\n\n" + stop + "\n\n" + done,
-		`data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":{"a":1}}}]}}]}`,
+		say("hi") + "\n\n" + stop + "\n\n" + done, call + "\n\n" + stop,
+		`data: {"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}` + "\n\n" + `data: {"choices":[{"index":1,"delta":{"content":"Hello"}}]}` + "\n\n" + `data: {"choices":[{"index":2,"finish_reason":"stop"}]}`,
+		`data: {"id":"x","choices":[{"delta":{"roledata: ` + `{"id":"y","choices":[{"delta":{"content":"Hello"}}]}` + "\n\n" + stop,
+		say("never") + "\n\n" + `data: {"id":"x","cho` + "\n" + `data: {"id":"z","choices":[{"delta":{"content":"again"}}]}` + "\n\n" + done,
+		`data: {"choices":[{"delta":{"content":"ok \ud83d"}}]}` + "\n\n" + `data: {"choices":[{"delta":{"content":"\ude00"}}]}` + "\n\n",
+		"data: {\"choices\":[{\"delta\":{\"content\":\"\xf0\x9f\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"\x98\x80\"}}]}\n\n",
+		`data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{"}},{"index":0,"id":"b","function":{"arguments":"}"}}]}}]}`,
 		"{\n\"error\": {\"code\": 1}\n}", "data: {\"error\":\"x\"}", ": c\n<html>", "data: {\"usage\":{\"prompt_tokens\":5.0}}",
 	} {
-		f.Add([]byte(seed))
+		f.Add([]byte(seed), uint8(7))
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		const maxLine = 4096
-		events := newEventReader(io.NopCloser(bytes.NewReader(body)), maxLine)
-		out, err := io.ReadAll(events)
-		if err != nil && !errors.Is(err, errTooLong) {
-			t.Fatal(err)
+	f.Fuzz(func(t *testing.T, body []byte, size uint8) {
+		whole, _ := readStream(t, body, 1<<20)
+		r, delivered := readStream(t, body, int(size)+1)
+		if !reflect.DeepEqual(whole, r) {
+			t.Fatalf("in pieces it is another answer: %+v, %+v", whole, r)
 		}
-		ans := &answer{max: 1000}
-		for line := range bytes.Lines(out) {
-			payload, ok := bytes.CutPrefix(bytes.TrimSuffix(line, []byte("\n")), []byte("data: "))
-			if !ok {
-				t.Fatalf("not an event: %q", line)
-			}
-			if ans.event(payload) != nil {
-				break
+		if delivered != r.Content {
+			t.Fatalf("%q was delivered of %q", delivered, r.Content)
+		}
+		for _, call := range r.ToolCalls {
+			if !utf8.ValidString(call.Arguments) {
+				t.Fatalf("no text: %q", call.Arguments)
 			}
 		}
-		r := ans.response()
 		for _, call := range wholeCalls(r.ToolCalls) {
 			if !json.Valid([]byte(call.Arguments)) {
 				t.Fatalf("half a call: %q", call.Arguments)
 			}
+		}
+		if !utf8.ValidString(r.Content) || !utf8.ValidString(r.Reasoning) {
+			t.Fatalf("no text: %q, %q", r.Content, r.Reasoning)
 		}
 		if r.Usage.InputTokens < r.Usage.CachedTokens || r.Usage.OutputTokens < r.Usage.ReasoningTokens {
 			t.Fatalf("%+v", r.Usage)

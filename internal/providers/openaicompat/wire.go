@@ -51,10 +51,13 @@ func (c *Client) newWire(req providers.ChatRequest) *Wire {
 	w := &Wire{drop: req.Drop}
 	w.Model = req.Model.ID
 	w.Stream = true
-	w.StreamOptions = &openai.StreamOptions{IncludeUsage: true} // a stream reports its usage when asked
+	if !c.dialect.NoStreamOptions {
+		w.StreamOptions = &openai.StreamOptions{IncludeUsage: true} // a stream reports its usage when asked
+	}
 	w.Messages = make([]openai.ChatCompletionMessage, len(req.Messages))
 	for i, m := range req.Messages {
 		w.Messages[i] = c.message(m)
+		c.returnFields(i, m, w)
 	}
 	w.ReasoningEffort = req.Thinking.Effort
 	if req.Thinking.Type != "" {
@@ -96,6 +99,37 @@ func (c *Client) message(m providers.Message) openai.ChatCompletionMessage {
 		out.MultiContent = append(out.MultiContent, openai.ChatMessagePart{Type: openai.ChatMessagePartTypeText, Text: m.Content})
 	}
 	return out
+}
+
+// returnFields puts the vendor's own fields back into a message, and reasoning under the name that the vendor gives it.
+func (c *Client) returnFields(i int, m providers.Message, w *Wire) {
+	if name, out := c.dialect.ReasoningField, &w.Messages[i]; name != "" && name != "reasoning_content" && out.ReasoningContent != "" {
+		w.SetInMessage(i, name, out.ReasoningContent)
+		out.ReasoningContent = ""
+	}
+	for _, key := range c.dialect.Returned {
+		if raw := m.VendorFields[key]; raw != nil {
+			w.SetInMessage(i, key, raw)
+		}
+	}
+	var wireCalls []map[string]any
+	fields := 0
+	for _, call := range m.ToolCalls {
+		out := map[string]any{
+			"id": call.ID, "type": "function",
+			"function": map[string]string{"name": call.Name, "arguments": arguments(call.Arguments)},
+		}
+		for _, key := range c.dialect.Returned {
+			if raw := call.VendorFields[key]; raw != nil {
+				out[key] = raw
+				fields++
+			}
+		}
+		wireCalls = append(wireCalls, out)
+	}
+	if fields > 0 {
+		w.SetInMessage(i, "tool_calls", wireCalls)
+	}
 }
 
 // dataURL is a picture as both vendors take it. Its type is what its bytes say: a wrong one is refused.

@@ -212,3 +212,47 @@ func TestNoKeyNoRequest(t *testing.T) {
 	refused(t, err, providers.KindNotConfigured)
 	refused(t, c.JSON(t.Context(), Request{Op: "x", Method: http.MethodGet, Path: "/x"}, nil), providers.KindNotConfigured)
 }
+
+// What a vendor wants back within a function loop comes out of the answer and goes into the next request as it was.
+func TestVendorFieldsGoBackUnchanged(t *testing.T) {
+	var sent map[string]any
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		sent = nil
+		_ = json.NewDecoder(r.Body).Decode(&sent)
+		stream(
+			`data: {"choices":[{"delta":{"reasoning":"hm","reasoning_details":[{"text":"a<b"}],"unknown":[1]}}]}`,
+			`data: {"choices":[{"delta":{"reasoning_details":[{"signature":"s=="}]}}]}`,
+			`data: {"choices":[{"delta":{"reasoning_details":null,"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"thought_signature":"x"}}}]}}]}`,
+			stop, done,
+		)(w, r)
+	}, func(o *Options) {
+		o.Dialect.ReasoningField, o.Dialect.Returned, o.Dialect.NoStreamOptions = "reasoning", []string{"reasoning_details", "extra_content"}, true
+	})
+	resp, err := c.Chat(t.Context(), question(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, "hm", resp.Reasoning)
+	req := question()
+	req.Messages = append(req.Messages,
+		providers.Message{Role: providers.RoleAssistant, Reasoning: resp.Reasoning, ToolCalls: resp.ToolCalls, VendorFields: resp.VendorFields},
+		providers.Message{Role: providers.RoleTool, ToolCallID: "a", Content: "1"})
+	_, err = c.Chat(t.Context(), req, nil)
+	require.NoError(t, err)
+	assert.NotContains(t, sent, "stream_options")
+	assert.Equal(t, map[string]any{
+		"role": "assistant", "reasoning": "hm",
+		"reasoning_details": []any{map[string]any{"text": "a<b"}, map[string]any{"signature": "s=="}},
+		"tool_calls": []any{map[string]any{
+			"id": "a", "type": "function", "function": map[string]any{"name": "f", "arguments": "{}"},
+			"extra_content": map[string]any{"google": map[string]any{"thought_signature": "x"}},
+		}},
+	}, sent["messages"].([]any)[1])
+
+	other := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		sent = nil
+		_ = json.NewDecoder(r.Body).Decode(&sent)
+		stream(say("ok"), stop, done)(w, r)
+	})
+	_, err = other.Chat(t.Context(), req, nil)
+	require.NoError(t, err)
+	assert.NotContains(t, sent["messages"].([]any)[1], "reasoning_details", "another vendor's fields are not sent")
+}
