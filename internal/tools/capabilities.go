@@ -24,7 +24,7 @@ var advancedTools = [...]string{
 	"activity", "glm_payload_preview", "health", "issues", "kimi_capture_headers", "provider_capabilities", "self-check", "toolcall_log_tail",
 }
 
-// capabilities shows how the vendors are set up. With invalidate_cache it asks each of them anew which models its key may
+// capabilities shows how the vendors are set up. With invalidate_cache it asks each of them again which models its key may
 // use.
 func (d *Deps) capabilities(ctx context.Context, in capabilitiesInput) (*Result, error) {
 	if in.InvalidateCache {

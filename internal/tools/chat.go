@@ -135,7 +135,7 @@ func (d *Deps) resend(name, text string, w words.Words) *Result {
 	return r
 }
 
-// isLong tells whether a text is beyond MCP_PROMPT_SIZE_LIMIT.
+// isLong reports whether a text is beyond MCP_PROMPT_SIZE_LIMIT.
 func (d *Deps) isLong(text string) bool {
 	limit := d.Config.Files.PromptSizeLimit
 	return limit > 0 && utf8.RuneCountInString(text) > limit

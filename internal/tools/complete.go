@@ -114,7 +114,7 @@ func (d *Deps) completeModel(tool, typed string) Completion {
 	return completion(ids, typed)
 }
 
-// completeModels completes the last of several models, divided by commas.
+// completeModels completes the last of several comma-separated models.
 func (d *Deps) completeModels(tool, typed string) Completion {
 	i := strings.LastIndex(typed, ",") + 1
 	c := d.completeModel(tool, typed[i:])

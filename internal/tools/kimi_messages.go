@@ -189,7 +189,7 @@ func paired(messages []providers.Message) error {
 	return unanswered()
 }
 
-// blank tells whether a message says nothing.
+// blank reports whether a message says nothing.
 func blank(m providers.Message) bool {
 	return m.Role != providers.RoleTool && strings.TrimSpace(m.Content) == "" && len(m.Images)+len(m.ToolCalls) == 0
 }

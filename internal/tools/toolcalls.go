@@ -59,7 +59,7 @@ func (d *Deps) toolCalls(ctx context.Context, in toolCallsInput) (*Result, error
 	case errors.Is(err, activity.ErrOutside):
 		return nil, &reply.Error{
 			Code: reply.PathDenied, Err: err,
-			Message: fmt.Sprintf("%s is no log of the log folder.", reply.Quote(in.Path)),
+			Message: fmt.Sprintf("%s is not a log in the log folder.", reply.Quote(in.Path)),
 			Hint:    "Name a .jsonl or .log file beside the server's own logs, or leave path out. EX_TOOLCALL_LOG_PATH says where they are.",
 		}
 	case err != nil:

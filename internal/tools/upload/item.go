@@ -120,7 +120,7 @@ func sum(ctx context.Context, f *workspace.File, size int64) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// still tells whether a file holds what it held when it was looked at, whatever its time says.
+// still reports whether a file holds what it held when it was looked at, whatever its time says.
 func (it *item) still(ctx context.Context, f *workspace.File) bool {
 	info, err := f.Stat()
 	if err != nil || info.Size() != it.Size {
@@ -133,7 +133,7 @@ func (it *item) still(ctx context.Context, f *workspace.File) bool {
 	return err == nil && now == it.sum
 }
 
-// same tells whether the file is as it was when it was looked at.
+// same reports whether the file is as it was when it was looked at.
 func (it *item) same(info fs.FileInfo) bool {
 	return info.Size() == it.Size && info.ModTime().Equal(it.changed)
 }

@@ -127,7 +127,7 @@ func (q *Queue) run(j *job) {
 	}
 }
 
-// carry brings the file to the vendor, and its text back, when it is its turn. It tells whether the text is kept.
+// carry brings the file to the vendor, and its text back, when it is its turn. It reports whether the text is kept.
 func (q *Queue) carry(j *job) (kept bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -222,7 +222,7 @@ func (q *Queue) fetch(j *job, p providers.Provider) (string, error) {
 	}
 }
 
-// maybeParsing tells whether the same question may be answered later: the vendor does not say "not yet" in a way of its
+// maybeParsing reports whether the same question may be answered later: the vendor does not say "not yet" in a way of its
 // own. Failures that are worth another attempt by themselves have had theirs.
 func maybeParsing(err error) bool {
 	var e *providers.Error
