@@ -90,7 +90,7 @@ func (a *app) callTool(ctx context.Context, args []string, limited, text bool) e
 	return a.printReply(reply)
 }
 
-// outcome is what tells whether a reply is all that will come.
+// outcome is what reports whether a reply is all that will come.
 type outcome struct {
 	Status string `json:"status"`
 	ID     string `json:"continuation_id"`
@@ -114,7 +114,7 @@ func outcomeOf(reply *tools.Result) outcome {
 
 func (o outcome) partial() bool { return o.Status == "partial" || o.Expert.Status == "partial" }
 
-// goesOn tells whether work on the answer is under way.
+// goesOn reports whether work on the answer is under way.
 func (o outcome) goesOn(background []*calls.Generation) bool {
 	return len(o.Pending) > 0 || slices.ContainsFunc(background, func(g *calls.Generation) bool { return g.Key() == o.ID })
 }

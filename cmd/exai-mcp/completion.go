@@ -14,7 +14,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/store"
 )
 
-// completing tells whether a shell asks what may come next on a command line.
+// completing reports whether a shell asks what may come next on a command line.
 func completing(args []string) bool {
 	return len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
 }

@@ -25,7 +25,7 @@ func TestCompletion(t *testing.T) {
 		{"", "call\t", false},
 		{"call ", "chat\t", false},
 		{"call chat ", "", false},
-		{"config --client ", "claude-desktop", false},
+		{"config --client ", "claude-code", false},
 		{"issues list --status ", "open", false},
 		{"issues list --severity ", "critical", false},
 		{"issues check 1 --status ", "pending", false},

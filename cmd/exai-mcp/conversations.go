@@ -55,7 +55,7 @@ func (a *app) conversationsListCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&f.Tool, "tool", "", "only those that this tool began")
-	cmd.Flags().IntVar(&f.Limit, "limit", 50, "at most so many; 0 is all")
+	cmd.Flags().IntVar(&f.Limit, "limit", 50, "maximum number of results, 0 for all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -80,7 +80,7 @@ func (a *app) conversationsSearchCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&path, "path", "", "only those in which this file was sent")
 	cmd.Flags().StringVar(&f.Tool, "tool", "", "only those that this tool began")
-	cmd.Flags().IntVar(&f.Limit, "limit", 50, "at most so many; 0 is all")
+	cmd.Flags().IntVar(&f.Limit, "limit", 50, "maximum number of results, 0 for all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -119,7 +119,7 @@ func TestConversationsRefusals(t *testing.T) {
 		code int
 		says string
 	}{
-		{"nope", exitUsage, `"nope" is no command of "exai-mcp conversations"`},
+		{"nope", exitUsage, `unknown command "nope" of "exai-mcp conversations"`},
 		{"list|--limit|-2", exitUsage, "--limit -2"},
 		{"show", exitUsage, "arg"},
 		{"show|nobody", exitFailed, `no conversation with this id; "exai-mcp conversations list" lists them`},

@@ -161,7 +161,7 @@ func (d *demo) greet(ctx context.Context) error {
 	return nil
 }
 
-// leave ends the server as a client does, and tells how long it took to go.
+// leave ends the server as a client does, and prints how long it took to exit.
 func (d *demo) leave() error {
 	d.title("goodbye")
 	took, err := d.server.hangUp()

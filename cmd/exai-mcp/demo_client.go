@@ -123,7 +123,7 @@ func (c *child) write(message any) error {
 	return err
 }
 
-// hangUp closes the server's stdin, as a client that is done does, and tells how long the server took to go.
+// hangUp closes the server's stdin, as a client that is done does, and returns how long the server took to exit.
 func (c *child) hangUp() (time.Duration, error) {
 	start := time.Now()
 	if err := c.stdin.Close(); err != nil {

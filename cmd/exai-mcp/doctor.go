@@ -277,7 +277,7 @@ func checkRoots(ctx context.Context, r *report, p *program) {
 	}
 }
 
-// checkWritable makes the folder as the server would, and a file in it. It tells whether that worked.
+// checkWritable makes the folder as the server would, and a file in it. It reports whether that worked.
 func checkWritable(r *report, what, dir, todo string) bool {
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
@@ -317,7 +317,7 @@ func modelSettings(cfg *config.Config) []string {
 	return names
 }
 
-// checkModels tells how many models may be asked, and which of them are gone or about to go: first those that the settings
+// checkModels reports how many models may be asked, and which of them are gone or about to go: first those that the settings
 // name, then the others that calls may name.
 func checkModels(r *report, p *program) {
 	r.section("Models")

@@ -40,7 +40,7 @@ leaves a row in the issue's history.
 // noSubcommand are the arguments of a command that is only a roof for others.
 func noSubcommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%q is no command of %q; \"%[2]s --help\" lists them", args[0], cmd.CommandPath())
+		return fmt.Errorf("unknown command %q of %q; \"%[2]s --help\" lists the commands", args[0], cmd.CommandPath())
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ func explained(err error) error {
 func numberOf(text string) (int, error) {
 	n, err := strconv.Atoi(strings.TrimPrefix(text, "#"))
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("%q is no issue number; \"exai-mcp issues list --all\" shows them", text)
+		return 0, fmt.Errorf("invalid issue number %q; \"exai-mcp issues list --all\" shows them", text)
 	}
 	return n, nil
 }

@@ -74,7 +74,7 @@ func (a *app) issuesCheckCommand() *cobra.Command {
 	flags.IntVar(&step, "step", 0, "the step's number")
 	flags.StringVar(&status, "status", "complete", "complete, in_progress, skipped or pending")
 	flags.StringVar(&conversation, "conversation", "", "the conversation in which it was worked on")
-	flags.StringArrayVar(&add, "add", nil, "a new step; give it again for more, in order")
+	flags.StringArrayVar(&add, "add", nil, "a new step; may be repeated, in order")
 	return cmd
 }
 
@@ -137,7 +137,7 @@ func (a *app) issuesLinkCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.IntSliceVar(links[issue.LinkBlocks], "blocks", nil, "numbers of issues that wait for it")
 	flags.IntSliceVar(links[issue.LinkBlockedBy], "blocked-by", nil, "numbers of issues that it waits for")
-	flags.IntSliceVar(links[issue.LinkRelated], "related", nil, "numbers of issues that have to do with it")
+	flags.IntSliceVar(links[issue.LinkRelated], "related", nil, "related issue numbers")
 	flags.StringVar(&conversation, "conversation", "", "the conversation in which you noticed")
 	return cmd
 }

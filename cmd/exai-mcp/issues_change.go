@@ -37,7 +37,7 @@ func (f *issueFields) flags(cmd *cobra.Command) {
 	flags.StringVar(&f.category, "category", "", "timeout, architecture, configuration, performance, security or other")
 	flags.StringVar(&f.file, "file", "", "the file")
 	flags.StringVar(&f.lines, "lines", "", "the lines in it, 48 or 48-51")
-	flags.StringArrayVar(&f.components, "component", nil, "a component that is affected; give it again for more")
+	flags.StringArrayVar(&f.components, "component", nil, "a component that is affected; may be repeated")
 	flags.StringVar(&f.rootCause, "root-cause", "", "why it is so")
 	flags.StringVar(&f.impact, "impact", "", "what it does to users")
 	flags.StringVar(&f.recommendedFix, "recommended-fix", "", "what should be done")
@@ -136,10 +136,10 @@ func (a *app) issuesCreateCommand() *cobra.Command {
 	flags.StringVar(&f.conversation, "conversation", "", "the conversation that found it")
 	flags.StringVar(&f.fixDate, "fix-date", "", "when it was fixed, 2026-01-31 or with a time, 2026-01-31T15:04:05Z")
 	flags.StringVar(&f.workspace, "workspace", ".", `the project folder; "." is this one`)
-	flags.StringArrayVar(&f.steps, "check", nil, "a step of its checklist; give it again for more, in order")
+	flags.StringArrayVar(&f.steps, "check", nil, "a step of its checklist; may be repeated, in order")
 	flags.IntSliceVar(&f.blocks, "blocks", nil, "numbers of issues that wait for it")
 	flags.IntSliceVar(&f.blockedBy, "blocked-by", nil, "numbers of issues that it waits for")
-	flags.IntSliceVar(&f.related, "related", nil, "numbers of issues that have to do with it")
+	flags.IntSliceVar(&f.related, "related", nil, "related issue numbers")
 	return cmd
 }
 

@@ -35,7 +35,7 @@ func (f *issueFilter) flags(cmd *cobra.Command) {
 	flags.StringVar(&f.component, "component", "", "only those that affect this component")
 	flags.StringVar(&f.conversation, "conversation", "", "only those that were found, fixed or worked on in this conversation")
 	flags.StringVar(&f.workspace, "workspace", "", `only those of this project folder; "." is this one`)
-	flags.IntVar(&f.limit, "limit", 0, "at most so many; 0 is all")
+	flags.IntVar(&f.limit, "limit", 0, "maximum number of results, 0 for all")
 }
 
 // filter checks the words; byDefault are the statuses that are listed when none is asked for, nil for every one.

@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 )
 
-// hostile tells whether a character can do something to a terminal: control characters, and those that turn the writing
+// hostile reports whether a character can do something to a terminal: control characters, and those that turn the writing
 // direction or are not seen.
 func hostile(r rune) bool {
 	switch r {

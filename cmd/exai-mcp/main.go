@@ -116,7 +116,7 @@ func (a *app) rootCommand() *cobra.Command {
 Without a subcommand it serves MCP over stdin and stdout, which is what an MCP client starts it for. A person begins with
 
   exai-mcp demo      see it work: no key, no network
-  exai-mcp doctor    check keys, folders and settings, and hear what to do
+  exai-mcp doctor    check the setup and print how to fix problems
   exai-mcp call chat '{"prompt":"What is idempotence?"}'
 
 Settings come from the environment, and from one file: --env-file or ENV_FILE, else exai-mcp/.env in your configuration

@@ -54,7 +54,7 @@ func (a *app) serve(ctx context.Context) error {
 	if isTerminal(a.in) {
 		fmt.Fprintln(a.errw, `exai-mcp: serving MCP on this terminal, which is meant for MCP clients. Try "exai-mcp demo", or Ctrl-D to leave.`)
 	}
-	p.log.Info("exai-mcp starts", zap.String("version", p.build.version), zap.Int("tools", len(p.tools)),
+	p.log.Info("starting exai-mcp", zap.String("version", p.build.version), zap.Int("tools", len(p.tools)),
 		zap.String("settings", cfg.Server.EnvFile), zap.String("time_limits", cfg.Timeouts.StartLine()))
 	for _, warning := range p.warnings {
 		p.log.Warn(warning)
@@ -76,7 +76,7 @@ func (a *app) serve(ctx context.Context) error {
 	return nil
 }
 
-// isTerminal tells whether a person may be typing.
+// isTerminal reports whether a person may be typing.
 func isTerminal(in any) bool {
 	f, ok := in.(*os.File)
 	if !ok {

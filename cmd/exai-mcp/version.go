@@ -11,7 +11,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/server"
 )
 
-// version is set by the linker in releases; else the build information tells it.
+// version is set by the linker in releases; else it comes from the build information.
 var version = ""
 
 // build is what this binary was made from.

@@ -119,7 +119,7 @@ func (l *lag) end() time.Duration {
 	return <-l.most
 }
 
-// servedWell tells whether a reply is what a call of a vendor that is well comes to.
+// servedWell reports whether a reply is what a call of a vendor that is well comes to.
 func (r *said) servedWell() bool {
 	bad := []string{"error", "partial", "analysis_error", "analysis_timeout"}
 	meta, _ := r.object["metadata"].(object)

@@ -66,7 +66,7 @@ func (c *tappedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// heard tells whether a text was sent.
+// heard reports whether a text was sent.
 func (w *wiretap) heard(text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

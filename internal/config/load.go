@@ -62,7 +62,7 @@ type loader struct {
 }
 
 // Load reads the configuration: the environment, then one file (see openEnvFile), over Default. It changes nothing
-// outside. Its errors are what the operator must mend, each in one line without secrets.
+// outside. Its errors are what the operator must fix, each in one line without secrets.
 func Load(o Options) (*Config, error) {
 	l := newLoader(o)
 	c := defaultWith(l.others)
@@ -175,7 +175,7 @@ func (l *loader) plainDefault(s spec) string {
 	return plain
 }
 
-// warnStray tells of a base URL from elsewhere than its key, unless the one in use is the same.
+// warnStray reports a base URL from elsewhere than its key, unless the one in use is the same.
 func (l *loader) warnStray(s spec, stray, key setting, used string) {
 	if plain, _ := s.rule.norm(stray.raw, l.at); stray.isSet() && plain != used {
 		l.warn("%s from the %s is not used: a base URL counts only from where its key is set, and %s comes from the %s. Set both in one place.",

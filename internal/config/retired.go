@@ -220,7 +220,7 @@ var retired = map[string]string{
 	"ENVIRONMENT":                        "nothing depends on it",
 }
 
-// replacement tells whether a name is a retired one of the original, and what to use instead.
+// replacement reports whether a name is a retired one of the original, and what to use instead.
 func replacement(name string) (string, bool) {
 	if hint, ok := retired[name]; ok {
 		return hint, true

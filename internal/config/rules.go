@@ -119,7 +119,7 @@ func oneOf(words ...string) rule {
 	}
 }
 
-// nameOf tells whether a text is 1 to 100 ASCII letters, digits and these marks. It checks what most settings hold, so that
+// nameOf reports whether a text is 1 to 100 ASCII letters, digits and these marks. It checks what most settings hold, so that
 // compiling a pattern for it would show in the start.
 func nameOf(raw, marks string) bool {
 	return raw != "" && len(raw) <= 100 && !strings.ContainsFunc(raw, func(r rune) bool {
@@ -223,7 +223,7 @@ func absolute(raw string, at place) (string, bool) {
 	return filepath.Join(at.dir, raw), true
 }
 
-// hasDrive tells whether a path begins as one of Windows does, "C:\".
+// hasDrive reports whether a path begins as one of Windows does, "C:\".
 func hasDrive(s string) bool {
 	return len(s) > 2 && s[1] == ':' && (s[2] == '\\' || s[2] == '/') && unicode.IsLetter(rune(s[0]))
 }
@@ -285,7 +285,7 @@ var pathMap = rule{
 	},
 }
 
-// rooted tells whether a path is absolute on any system, since the host's need not be ours.
+// rooted reports whether a path is absolute on any system, since the host's need not be ours.
 func rooted(p string) bool {
 	return strings.HasPrefix(p, "/") || strings.HasPrefix(p, `\\`) || hasDrive(p)
 }

@@ -43,14 +43,14 @@ func (l *loader) warnAll(c *Config) {
 		if ok {
 			l.warn("%s (%s) has no effect here: %s.", name, set[name], strings.TrimSuffix(hint, "."))
 		} else if near := nearest(name, known, beginnings); near != "" {
-			l.warn("%s (%s) is no setting of exai-mcp; did you mean %s?", name, set[name], near)
+			l.warn("%s (%s) is not a setting of exai-mcp; did you mean %s?", name, set[name], near)
 		}
 	}
 	l.warnLimits(c)
 	l.warnAddresses(c)
 }
 
-// warnLimits tells of limits that calls can't reach.
+// warnLimits reports limits that calls can't reach.
 func (l *loader) warnLimits(c *Config) {
 	var names []string
 	for _, limit := range c.Timeouts.tooLong() {
@@ -63,7 +63,7 @@ func (l *loader) warnLimits(c *Config) {
 	}
 }
 
-// warnAddresses tells of keys that would travel in plain text, and of vendors that are not there.
+// warnAddresses reports keys that would travel in plain text, and of vendors that are not there.
 func (l *loader) warnAddresses(c *Config) {
 	for _, v := range c.Vendors() {
 		u, err := url.Parse(v.APIURL)
@@ -119,7 +119,7 @@ func nearest(name string, known map[string]bool, beginnings []string) string {
 	return best
 }
 
-// loopback tells whether a host is this machine.
+// loopback reports whether a host is this machine.
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

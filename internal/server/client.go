@@ -38,7 +38,7 @@ type logCore struct {
 	fields []zapcore.Field
 }
 
-// Enabled tells whether the client may want entries of this level now.
+// Enabled reports whether the client may want entries of this level now.
 func (l *logCore) Enabled(level zapcore.Level) bool {
 	conn := l.client.conn.Load()
 	return conn != nil && (conn.listeners.Load() > 0 || conn.state.wantsLog(level))
@@ -83,12 +83,12 @@ func (l *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	return nil
 }
 
-// wantsLog tells whether a client with a handshake wants entries of this level.
+// wantsLog reports whether a client with a handshake wants entries of this level.
 func (s *session) wantsLog(level zapcore.Level) bool {
 	return s.ProtocolVersion() != "" && mcpLevel(level).ShouldSendTo(s.GetLogLevel())
 }
 
-// listen has a call hear of log entries about it while it runs, if it asked for that in the stateless way.
+// listen sends a call log entries about it while it runs, if it asked for that in the stateless way.
 func (c *conn) listen(ctx context.Context, k *call) (stop func()) {
 	info := mcpserver.RequestProtocolInfoFromContext(ctx)
 	if info == nil || info.LogLevel == "" {

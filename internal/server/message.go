@@ -45,7 +45,7 @@ func parseMessage(line []byte, received time.Time) (*message, error) {
 	switch line[0] {
 	case '{':
 	case '[':
-		return nil, &lineFault{code: codeInvalidRequest, text: "this is no place for a batch; send one JSON-RPC message per line"}
+		return nil, &lineFault{code: codeInvalidRequest, text: "batches are not supported here; send one JSON-RPC message per line"}
 	default:
 		return nil, &lineFault{code: codeInvalidRequest, text: "a JSON-RPC message is an object"}
 	}
@@ -72,13 +72,13 @@ func parseMessage(line []byte, received time.Time) (*message, error) {
 // check finds what is wrong with the envelope, so that nothing behind it has to.
 func (m *message) check() error {
 	if m.id != nil && idKey(m.id) == "" {
-		return &lineFault{code: codeInvalidRequest, text: "an id is a string or a number"}
+		return &lineFault{code: codeInvalidRequest, text: "id must be a string or a number"}
 	}
 	if m.version != "2.0" {
 		return &lineFault{id: m.id, code: codeInvalidRequest, text: `jsonrpc must be "2.0"`}
 	}
 	if m.method == "" && m.result == nil && m.fault == nil {
-		return &lineFault{id: m.id, code: codeInvalidRequest, text: "the message has no method"}
+		return &lineFault{id: m.id, code: codeInvalidRequest, text: "missing method"}
 	}
 	if string(m.params) == "null" {
 		m.params = nil
@@ -142,7 +142,7 @@ func progressToken(meta json.RawMessage) json.RawMessage {
 	return token
 }
 
-// envelope writes the message anew with the given params, in the one form that mcp-go and we read alike: it matches
+// envelope rewrites the message with the given params, in the one form that mcp-go and we read alike: it matches
 // keys in any case, we match them exactly.
 func (m *message) envelope(params json.RawMessage) json.RawMessage {
 	var b bytes.Buffer
@@ -170,7 +170,7 @@ func idKey(id json.RawMessage) string {
 	return "n" + string(id)
 }
 
-// text decodes a JSON string, and tells whether the value is one.
+// text decodes a JSON string, and reports whether the value is one.
 func text(value json.RawMessage) (string, bool) {
 	if len(value) == 0 || value[0] != '"' {
 		return "", false
@@ -248,7 +248,7 @@ func skipValue(b []byte, i int) int {
 	return i
 }
 
-// endsScalar tells whether a byte ends a number or a word of JSON.
+// endsScalar reports whether a byte ends a number or a word of JSON.
 func endsScalar(c byte) bool {
 	switch c {
 	case ',', ']', '}', ' ', '\t', '\r', '\n':

@@ -185,8 +185,8 @@ func (s *Server) failed(ctx context.Context, err error) error {
 }
 
 const (
-	noResource = "there is no such resource; resources/list and resources/templates/list name those that there are"
-	noPrompt   = "there is no such prompt; prompts/list names those that there are"
+	noResource = "no such resource; see resources/list and resources/templates/list"
+	noPrompt   = "no such prompt; see prompts/list"
 )
 
 // noResourceCode is the error code for a resource that is not there: MCP's own, until revision 2026-07-28 took JSON-RPC's.

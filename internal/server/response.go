@@ -41,17 +41,17 @@ func encodeResponse(response mcp.JSONRPCMessage, m *message) ([]byte, error) {
 func reword(e *mcp.JSONRPCErrorDetails, method string) {
 	switch {
 	case strings.HasPrefix(e.Message, "unparsable "): // what follows are names of Go types
-		e.Code, e.Message = codeInvalidParams, "these params are not what "+method+" takes"
+		e.Code, e.Message = codeInvalidParams, "invalid params for "+method
 	case strings.HasPrefix(e.Message, "unknown reference type"):
 		e.Code, e.Message = codeInvalidParams, "params.ref must have the type ref/prompt or ref/resource"
 	case strings.HasSuffix(e.Message, mcpserver.ErrSessionNotInitialized.Error()):
-		e.Code, e.Message = codeInvalidRequest, method+" comes after the handshake; send initialize first"
+		e.Code, e.Message = codeInvalidRequest, method+" is not allowed before the handshake; send initialize first"
 	case strings.HasSuffix(e.Message, mcpserver.ErrResourceNotFound.Error()):
 		e.Message = noResource
 	case strings.HasSuffix(e.Message, mcpserver.ErrPromptNotFound.Error()):
 		e.Message = noPrompt
 	case strings.HasSuffix(method, "/list") && e.Code == codeInvalidParams: // a cursor is all that it takes
-		e.Message = "this cursor is none that the server gave; every list here has one page"
+		e.Message = "invalid cursor; every list here has one page"
 	}
 }
 

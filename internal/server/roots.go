@@ -126,7 +126,7 @@ func filePath(uri string, windows bool) (string, bool) {
 	return strings.ToUpper(drive) + `\` + strings.ReplaceAll(below, "/", `\`), true
 }
 
-// isDrive tells whether a name is a Windows drive, "C:".
+// isDrive reports whether a name is a Windows drive, "C:".
 func isDrive(name string) bool {
 	return len(name) == 2 && name[1] == ':' && ('a' <= name[0]|0x20 && name[0]|0x20 <= 'z')
 }

@@ -1,7 +1,7 @@
-// Package server is the only room that knows MCP: it maps the tools to mcp-go and carries lines between a client and
+// Package server is the only package that uses MCP: it maps the tools to mcp-go and carries lines between a client and
 // mcp-go over its own stdio loop (mcp-go's stock loop loses cancellations and sends progress after results).
 //
-// It knows the tools and nothing below them: no vendor, no database.
+// Below it are the tools; it uses no vendor and no database.
 package server
 
 import (

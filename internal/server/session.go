@@ -32,7 +32,7 @@ func (s *session) SetClientCapabilities(caps mcp.ClientCapabilities) { s.capabil
 
 func (s *session) SetLogLevel(level mcp.LoggingLevel) { s.level.Store(&level) }
 
-// GetLogLevel is the level that the client chose. One that chose none hears of errors alone.
+// GetLogLevel is the level that the client chose. One that chose none gets only errors.
 func (s *session) GetLogLevel() mcp.LoggingLevel {
 	if level := s.level.Load(); level != nil {
 		return *level

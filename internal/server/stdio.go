@@ -44,7 +44,7 @@ type conn struct {
 	state  session
 	roots  roots
 
-	listeners atomic.Int32 // calls in flight that hear of log entries about them
+	listeners atomic.Int32 // calls in flight that receive log entries about them
 
 	mu       sync.Mutex
 	calls    map[string]*call // in flight, by id
@@ -65,7 +65,7 @@ type call struct {
 	over     bool             // answered or cancelled: nothing more about it is sent
 	answered bool             // its answer is ready: no more progress
 	lastNote *delivery        // its latest progress notification; nil: none
-	logLevel mcp.LoggingLevel // from which it hears of log entries; "" for none
+	logLevel mcp.LoggingLevel // from which it receives log entries; "" for none
 }
 
 // Serve answers the client on in and out until in ends, out breaks or ctx does, and returns within 1.7 s of that, whatever
@@ -139,7 +139,7 @@ func (c *conn) read(in io.Reader) error {
 	}
 }
 
-// handle serves one message. reply hears of it once: of the answer, or nil when there is none.
+// handle serves one message. reply is called once, with the answer or nil.
 func (c *conn) handle(line []byte, reply replyTo) {
 	m, err := parseMessage(line, time.Now())
 	var fault *lineFault
@@ -211,7 +211,7 @@ func (c *conn) takeToolCall(k *call) (err error) {
 		if near := typo.Nearest(k.tool.name, slices.Sorted(maps.Keys(c.server.tools))); len(near) > 0 {
 			meant = "; did you mean " + strings.Join(near, " or ") + "?"
 		}
-		return errors.New("there is no tool " + quote(k.tool.name) + meant + " tools/list names those that there are")
+		return errors.New("unknown tool " + quote(k.tool.name) + meant + " see tools/list")
 	}
 	return nil
 }
@@ -232,7 +232,7 @@ func (c *conn) begin(k *call) (started, duplicate bool) {
 	return true, false
 }
 
-// cancelCall ends a call at once; the client hears no more of it, and its id is free again.
+// cancelCall ends a call at once; nothing more about it is sent, and its id is free again.
 func (c *conn) cancelCall(key string) {
 	c.mu.Lock()
 	k := c.calls[key]
@@ -316,7 +316,7 @@ func (c *conn) tell(k *call, line []byte) {
 	}
 }
 
-// ask sends a request of our own; answer hears its result, or nil when the client refused.
+// ask sends a request of our own; answer receives its result, or nil when the client refused.
 func (c *conn) ask(method string, answer func(result json.RawMessage)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

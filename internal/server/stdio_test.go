@@ -122,8 +122,8 @@ func TestAToolThatIsMisspelt(t *testing.T) {
 	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": slow(0), "thinkdeep": slow(0)}))
 	p.handshake(newest, `{}`)
 	for name, want := range map[string]string{
-		"think_dep": `there is no tool "think_dep"; did you mean thinkdeep? tools/list names those that there are`,
-		"nothing":   `there is no tool "nothing"; tools/list names those that there are`,
+		"think_dep": `unknown tool "think_dep"; did you mean thinkdeep? see tools/list`,
+		"nothing":   `unknown tool "nothing"; see tools/list`,
 	} {
 		p.send(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q}}`, name)
 		got := p.next()
