@@ -52,7 +52,7 @@ func ParseSeverity(text string) (s Severity, ok bool) {
 	parts := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	words := []string{strings.Join(parts, "")} // "p-1", "sev 2"
 	for _, part := range parts {
-		words = append(words, part, strings.TrimRight(part, "级級度性风险問题问题"))
+		words = append(words, part, strings.TrimRight(part, "级級度性风险問问题"))
 	}
 	for _, s := range Severities() {
 		for _, word := range words {

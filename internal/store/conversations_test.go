@@ -631,9 +631,12 @@ func TestLostConnections(t *testing.T) {
 func TestListByOrigin(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		for _, n := range []conversation.NewTurns{
-			{ConversationID: "mine", Workspace: "/w", Host: "box", User: "ann"}, {ConversationID: "elsewhere", Workspace: "/v", Host: "box", User: "ann"},
-			{ConversationID: "other host", Workspace: "/w", Host: "bag", User: "ann"}, {ConversationID: "other user", Workspace: "/w", Host: "box", User: "bob"},
-			{ConversationID: "unknown", Workspace: "/w"}, {ConversationID: "mine", Existing: true, Workspace: "/v", Host: "bag", User: "bob"},
+			{ConversationID: "mine", Workspace: "/w", Host: "box", User: "ann"},
+			{ConversationID: "elsewhere", Workspace: "/v", Host: "box", User: "ann"},
+			{ConversationID: "other host", Workspace: "/w", Host: "bag", User: "ann"},
+			{ConversationID: "other user", Workspace: "/w", Host: "box", User: "bob"},
+			{ConversationID: "unknown", Workspace: "/w"},
+			{ConversationID: "mine", Existing: true, Workspace: "/v", Host: "bag", User: "bob"},
 		} {
 			n.Turns = []conversation.Turn{{Role: providers.RoleUser, Content: "x"}}
 			_, err := s.Append(t.Context(), n)

@@ -60,7 +60,7 @@ func (f *databaseFile) open(ctx context.Context, s *Store) error {
 		return nil // another goroutine did it meanwhile
 	}
 	dir := filepath.Dir(f.path)
-	if _, err := prepareFolder(dir); err != nil {
+	if err := prepareFolder(dir); err != nil {
 		return err
 	}
 	unlock, err := lockFolder(ctx, dir)

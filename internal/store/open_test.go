@@ -249,7 +249,7 @@ func TestWaitsForALock(t *testing.T) {
 	})
 	t.Run("opening", func(t *testing.T) {
 		dir := t.TempDir()
-		_, err := prepareFolder(dir)
+		err := prepareFolder(dir)
 		require.NoError(t, err)
 		unlock, err := lockFolder(t.Context(), dir)
 		require.NoError(t, err)

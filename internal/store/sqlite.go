@@ -125,29 +125,29 @@ func (c connector) Driver() driver.Driver { return c.d }
 
 const elsewhere = "set EXAI_STATE_DIR to a folder on a local disk, or use CONVERSATION_STORAGE_BACKEND=postgres or memory"
 
-// prepareFolder makes the state folder and the database's file, both for this user alone, and returns the file's path.
-func prepareFolder(dir string) (string, error) {
+// prepareFolder makes the state folder and the database's file, both for this user alone, as far as they are missing.
+func prepareFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", folderError{fmt.Errorf("the state folder cannot be made: %w; %s", err, elsewhere)}
+		return folderError{fmt.Errorf("the state folder cannot be made: %w; %s", err, elsewhere)}
 	}
 	if kind := networkFS(dir); kind != "" {
-		return "", folderError{fmt.Errorf("%s is on a network file system (%s), where SQLite's locks are not safe; %s", dir, kind, elsewhere)}
+		return folderError{fmt.Errorf("%s is on a network file system (%s), where SQLite's locks are not safe; %s", dir, kind, elsewhere)}
 	}
 	for _, name := range []string{sqliteLock, sqliteFile} {
 		path := filepath.Join(dir, name)
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
-			return "", folderError{fmt.Errorf("%s cannot be written: %w; %s", path, err, elsewhere)}
+			return folderError{fmt.Errorf("%s cannot be written: %w; %s", path, err, elsewhere)}
 		}
 		info, err := f.Stat()
 		if err == nil && info.Mode().Perm()&0o077 != 0 {
 			err = f.Chmod(0o600) // an older copy, restored with wider rights
 		}
 		if err = errors.Join(err, f.Close()); err != nil && !errors.Is(err, fs.ErrPermission) {
-			return "", fmt.Errorf("%s cannot be made private: %w", path, err)
+			return fmt.Errorf("%s cannot be made private: %w", path, err)
 		}
 	}
-	return filepath.Join(dir, sqliteFile), nil
+	return nil
 }
 
 // lockFolder keeps other processes from opening the database until unlock: switching to WAL mode and migrating are not
