@@ -30,7 +30,7 @@ func (w *Workspace) inRoots(roots []root) git.Allowed {
 	}
 }
 
-// admits tells whether a file of a work tree may be shown, by where it lies and what it is called; the reason if not. Git
+// admits reports whether a file of a work tree may be shown, by where it lies and what it is called; the reason if not. Git
 // never looks behind a link inside of a work tree, so names are enough.
 func (w *Workspace) admits(roots []root, top, name string) (host string, err error) {
 	full := filepath.Join(top, filepath.FromSlash(name))
@@ -159,7 +159,7 @@ func (w *Workspace) gitError(ctx context.Context, at place, err error) error {
 		e.Hint = "Name a folder in it under path."
 	default:
 		e.Message = "git could not inspect " + quoted(at.host) + "."
-		e.Hint = "Look whether `git status` works there; the server's log has git's own words."
+		e.Hint = "Check that `git status` works there; the server's log has git's own words."
 	}
 	return e
 }

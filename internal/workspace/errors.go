@@ -67,7 +67,7 @@ func refused(path, why string) *Error {
 	return &Error{
 		Code: CodeDenied, Path: path,
 		Message: quoted(path) + " is refused: " + why + ".",
-		Hint:    "No setting lifts this, EXAI_ALLOWED_ROOTS neither. Copy what may be shared into another file, such as .env.example.",
+		Hint:    "No setting overrides this, including EXAI_ALLOWED_ROOTS. Copy what may be shared into another file, such as .env.example.",
 	}
 }
 

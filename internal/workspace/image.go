@@ -78,7 +78,7 @@ func asImage(path string, data []byte) (conversation.Attachment, error) {
 	if err != nil || size.Width <= 0 || size.Height <= 0 {
 		return conversation.Attachment{}, &Error{
 			Code: CodeInvalid, Path: name, Err: err,
-			Message: quoted(name) + " begins like " + mime + " but is damaged.", Hint: "Save the picture anew.",
+			Message: quoted(name) + " begins like " + mime + " but is damaged.", Hint: "Save the picture again.",
 		}
 	}
 	if int64(size.Width)*int64(size.Height) > maxPixels {

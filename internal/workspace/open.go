@@ -128,8 +128,8 @@ func (at place) requireKind(info fs.FileInfo, folder bool) error {
 	}
 	return &Error{
 		Code: CodeDenied, Path: at.asked,
-		Message: quoted(at.asked) + " is refused: it is no regular file but " + kindOf(mode) + ".",
-		Hint:    "No setting lifts this, EXAI_ALLOWED_ROOTS neither. Name a regular file.",
+		Message: quoted(at.asked) + " is refused: it is not a regular file but " + kindOf(mode) + ".",
+		Hint:    "No setting overrides this, including EXAI_ALLOWED_ROOTS. Name a regular file.",
 	}
 }
 

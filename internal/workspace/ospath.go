@@ -28,7 +28,7 @@ func native() system {
 	return linux
 }
 
-// foldsCase tells whether names that differ by case alone mean the same file there.
+// foldsCase reports whether names that differ by case alone mean the same file there.
 func (s system) foldsCase() bool { return s != linux }
 
 // form is how a path is written. A host's paths may be written in another form than ours.
@@ -155,7 +155,7 @@ func fromURI(text string) (string, error) {
 	return `\\` + host + strings.ReplaceAll(plain, "/", `\`), nil
 }
 
-// looksWindows tells whether an absolute path is written in Windows' form.
+// looksWindows reports whether an absolute path is written in Windows' form.
 func looksWindows(text string, on system) bool {
 	if strings.HasPrefix(text, `\\`) || (on == windows && strings.HasPrefix(text, "//")) {
 		return true

@@ -97,8 +97,8 @@ func (at place) readText(limit int64) (t *Text, kind string, err error) {
 	return t, "", nil
 }
 
-// readBytes reads at most limit+1 bytes, so that a file of any size, and one that grows for ever, costs no more. Of one
-// that is binary it reads the beginning alone. steady tells whether size and time stayed the same meanwhile.
+// readBytes reads at most limit+1 bytes, so that a file of any size, and one that never stops growing, costs no more. Of one
+// that is binary it reads the beginning alone. steady reports whether size and time stayed the same meanwhile.
 func (at place) readBytes(limit int64, kindIn func(head []byte) string) (data []byte, info fs.FileInfo, steady bool, err error) {
 	f, before, err := at.open()
 	if err != nil {

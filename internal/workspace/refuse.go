@@ -29,7 +29,7 @@ func refusal(p path, on system) string {
 	return ""
 }
 
-// secretName tells whether a file or folder name belongs to secrets. Both names are plain.
+// secretName reports whether a file or folder name belongs to secrets. Both names are plain.
 func secretName(parent, name string) bool {
 	switch name {
 	case ".env", ".envrc", ".ssh", ".aws", ".gnupg", ".kube", ".netrc", ".npmrc", ".pypirc", ".pgpass", ".htpasswd",

@@ -66,7 +66,7 @@ func (w *Workspace) first(ctx context.Context) (root, bool) {
 	return root{}, false
 }
 
-// roots resolves the candidates once, and anew when the client's roots changed. One with a problem is tried again, since
+// roots resolves the candidates once, and again when the client's roots changed. One with a problem is tried again, since
 // its folder may have been made meanwhile.
 func (w *Workspace) roots(ctx context.Context) []root {
 	var names []string

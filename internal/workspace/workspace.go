@@ -114,7 +114,7 @@ func (w *Workspace) protect(name string) error {
 	return nil
 }
 
-// isOwn tells whether a path is our own state: something in a protected folder, a protected file, or one that a rotation
+// isOwn reports whether a path is our own state: something in a protected folder, a protected file, or one that a rotation
 // made of it ("calls.jsonl" becomes "calls.jsonl.1").
 func (w *Workspace) isOwn(p path) bool {
 	before := unrotated(p)

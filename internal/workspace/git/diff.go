@@ -113,8 +113,8 @@ func after(names []Part, name string) []Part {
 	return nil
 }
 
-// splitDiff takes a diff apart by file. A part whose names can't be told is dropped, since it could not be checked; last
-// tells whether the last part is among the parts.
+// splitDiff takes a diff apart by file. A part whose names can't be read is dropped, since it could not be checked; last
+// reports whether the last part is among the parts.
 func splitDiff(out []byte) (parts []Part, last bool) {
 	var block []byte
 	flush := func() {
