@@ -29,8 +29,8 @@ type Caller struct {
 
 	mu         sync.Mutex
 	closed     bool
-	running    map[*Generation]bool // every answer being made
-	background []*Generation        // those of them that go on in the background, the oldest first
+	running    map[*Generation]struct{} // every answer being made
+	background []*Generation            // those of them that go on in the background, the oldest first
 	finished   sync.WaitGroup
 	refused    map[string][]string // provider and model to wire parameters that the vendor refused
 }
@@ -39,7 +39,7 @@ type Caller struct {
 func NewCaller(reg *Registry, cfg *config.Config, obs providers.Observer) *Caller {
 	return &Caller{
 		reg: reg, cfg: cfg, obs: obs, slots: newSlots(cfg), jitter: fullJitter,
-		running: map[*Generation]bool{}, refused: map[string][]string{},
+		running: map[*Generation]struct{}{}, refused: map[string][]string{},
 	}
 }
 
@@ -169,7 +169,7 @@ func (c *Caller) register(g *Generation) bool {
 	if c.closed {
 		return false
 	}
-	c.running[g] = true
+	c.running[g] = struct{}{}
 	c.finished.Add(1)
 	return true
 }

@@ -346,3 +346,30 @@ func TestALimitPerMinuteReachesTheNextCall(t *testing.T) {
 		assert.Equal(t, 20*time.Second, time.Since(start), "it waits in the queue")
 	})
 }
+
+// TestLittleTime: a slot that comes when the request's time is almost over is not used, but a request that need not wait
+// is sent however little time it has.
+func TestLittleTime(t *testing.T) {
+	inBubble(t, func(c *config.Config) { c.GLM.MaxInflight, c.Timeouts.GLM = 1, 10*time.Second }, func(t *testing.T, b *bench) {
+		b.glm.ChatFunc = stream(nil, say(9700*time.Millisecond, "yes"))
+		ctx := b.inClass(t.Context(), config.ClassSimple)
+		first := make(chan error)
+		go func() {
+			_, err := b.caller.Call(ctx, ask("glm-5.3"))
+			first <- err
+		}()
+		time.Sleep(time.Millisecond)
+		start := time.Now()
+		out, err := b.caller.Call(ctx, ask("glm-5.3"))
+		assert.Contains(t, failure(t, err).Message, "slot")
+		assert.Equal(t, 9699*time.Millisecond, time.Since(start), "at once when the slot comes, 0.3 s before the end")
+		assert.Zero(t, out.Attempts)
+		require.NoError(t, <-first)
+
+		ctx = b.inClass(t.Context(), config.ClassSimple)
+		time.Sleep(28200 * time.Millisecond)
+		out, err = b.caller.Call(ctx, ask("glm-5.3"))
+		assert.Equal(t, providers.KindTimeout, failure(t, err).Kind)
+		assert.Equal(t, 1, out.Attempts)
+	})
+}
