@@ -93,7 +93,8 @@ func TestNextLimit(t *testing.T) {
 		{"of two at once the call's", state{request: request{limit: limit, since: second(23)}}, bounded, second(53), callLimit},
 		{"the vendor's is over", state{request: request{limit: limit, since: start, expired: true}}, bounded, second(53), callLimit},
 		{
-			"silence", state{control: control{phase: streaming, begun: true}, request: request{limit: limit, since: start, lastDelta: second(3)}},
+			"silence",
+			state{control: control{phase: streaming, begun: true}, request: request{limit: limit, since: start, lastDelta: second(3)}},
 			bounded, second(28), idleLimit,
 		},
 		{"silence counts from the first event", state{control: control{phase: waiting}, request: request{lastDelta: second(3)}}, bounded, second(53), callLimit},

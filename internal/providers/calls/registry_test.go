@@ -144,16 +144,22 @@ func TestAutoSkipsWhatTheKeyLacks(t *testing.T) {
 		note  string // of the Kimi model
 	}{
 		{
-			"the next model of that vendor", listed("kimi-k3", "kimi-k2.6"), calls.Query{Category: providers.CategoryFiles},
-			[]string{"kimi-k3", "glm-5.3"}, "kimi-k3.1-pro is not available with this API key; kimi-k3 answers.",
+			"the next model of that vendor", listed("kimi-k3", "kimi-k2.6"),
+			calls.Query{Category: providers.CategoryFiles},
+			[]string{"kimi-k3", "glm-5.3"},
+			"kimi-k3.1-pro is not available with this API key; kimi-k3 answers.",
 		},
 		{
-			"one that fits", listed("glm-4.6", "kimi-k2.6"), calls.Query{Provider: "kimi", Needs: providers.Needs{Tokens: 200_000}},
-			[]string{"kimi-k2.6"}, "kimi-k3.1-pro is not available with this API key; kimi-k2.6 answers.",
+			"one that fits", listed("glm-4.6", "kimi-k2.6"),
+			calls.Query{Provider: "kimi", Needs: providers.Needs{Tokens: 200_000}},
+			[]string{"kimi-k2.6"},
+			"kimi-k3.1-pro is not available with this API key; kimi-k2.6 answers.",
 		},
 		{
-			"what only the list has, where it thinks", listed("text-embedding", "k3"), calls.Query{Provider: "kimi"},
-			[]string{"k3"}, "kimi-k3.1-pro is not available with this API key; k3 answers.",
+			"what only the list has, where it thinks", listed("text-embedding", "k3"),
+			calls.Query{Provider: "kimi"},
+			[]string{"k3"},
+			"kimi-k3.1-pro is not available with this API key; k3 answers.",
 		},
 		{"nothing at all: the vendor is left out", listed("text-embedding"), calls.Query{Category: providers.CategoryFiles}, []string{"glm-5.3"}, ""},
 		{"... but not where it is the only one", listed("text-embedding"), calls.Query{Provider: "kimi"}, []string{"kimi-k3.1-pro"}, ""},
