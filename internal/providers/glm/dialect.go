@@ -37,6 +37,7 @@ func (p *Provider) shape(req providers.ChatRequest, w *openaicompat.Wire) {
 	setTemperature(req, w)
 	describeFunctions(w)
 	streamToolCalls(req, w)
+	keepThoughts(req, w)
 	p.attachSearch(req, w)
 	fillEmptyContent(req, w)
 }
@@ -77,6 +78,16 @@ func streamToolCalls(req providers.ChatRequest, w *openaicompat.Wire) {
 	}
 }
 
+// keepThoughts: without clear_thinking:false a later user message deletes all earlier reasoning from the prompt, and with
+// it the cached prefix (Z.ai docs, preserved thinking; GLM-4.7 and later). It matters where reasoning goes back: in
+// function loops, from their first request on.
+func keepThoughts(req providers.ChatRequest, w *openaicompat.Wire) {
+	on := req.Thinking.Type == "enabled" || req.Thinking.Type == "" && req.Thinking.Effort != "" && req.Thinking.Effort != "none"
+	if on && len(w.Tools) > 0 && version(req.Model.ID) >= 4.7 {
+		w.Set("thinking", map[string]any{"type": "enabled", "clear_thinking": false})
+	}
+}
+
 // attachSearch adds the vendor's own search tool (Z.ai docs, web search in chat).
 func (p *Provider) attachSearch(req providers.ChatRequest, w *openaicompat.Wire) {
 	if !req.NativeSearch {
@@ -98,15 +109,18 @@ func (p *Provider) attachSearch(req providers.ChatRequest, w *openaicompat.Wire)
 	w.ToolChoice = "auto"
 }
 
-// fillEmptyContent: content is a required field of every message (Z.ai API docs, chat completion), and go-openai leaves
-// an empty one out. A user's must not be empty.
+// fillEmptyContent: a user's and a tool's content must not be empty, and an assistant's with calls is left out (as
+// recorded with success; some of the vendor's templates print null as "None"). go-openai leaves an empty one out, so every
+// other message gets it back.
 func fillEmptyContent(req providers.ChatRequest, w *openaicompat.Wire) {
 	for i, m := range req.Messages {
 		w.Messages[i].Name = "" // not among the vendor's message fields
 		switch {
-		case m.Content != "" || len(m.Images) > 0:
+		case m.Content != "" || len(m.Images) > 0 || len(m.ToolCalls) > 0:
 		case m.Role == providers.RoleUser:
 			w.Messages[i].Content = "(empty)"
+		case m.Role == providers.RoleTool:
+			w.Messages[i].Content = "(no result)"
 		default:
 			w.SetInMessage(i, "content", "")
 		}

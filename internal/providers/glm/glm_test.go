@@ -55,7 +55,7 @@ func TestRequest(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.JSONEq(t, `{
-		"model":"glm-5.1","stream":true,"stream_options":{"include_usage":true},"max_tokens":131072,"temperature":0.72,"thinking":{"type":"enabled"},
+		"model":"glm-5.1","stream":true,"stream_options":{"include_usage":true},"max_tokens":131072,"temperature":0.72,"thinking":{"type":"enabled","clear_thinking":false},
 		"response_format":{"type":"json_object"},"tool_stream":true,"tool_choice":"auto",
 		"tools":[
 			{"type":"function","function":{"name":"f","description":"f","parameters":{"type":"object","properties":{}}}},
@@ -63,8 +63,8 @@ func TestRequest(t *testing.T) {
 			 "search_domain_filter":"go.dev","count":5,"content_size":"medium","result_sequence":"after","search_result":true}}],
 		"messages":[
 			{"role":"user","content":"look it up"},
-			{"role":"assistant","content":"","tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]},
-			{"role":"tool","tool_call_id":"c1","content":""}]
+			{"role":"assistant","tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]},
+			{"role":"tool","tool_call_id":"c1","content":"(no result)"}]
 	}`, string(body))
 }
 
@@ -290,5 +290,33 @@ func TestResetTimeBecomesAWait(t *testing.T) {
 func TestBalanceHintNamesTheCures(t *testing.T) {
 	for _, want := range []string{"Top up", "region", "open.bigmodel.cn", "/api/coding/paas/v4", "right kind", "permits only the tools"} {
 		assert.Contains(t, hints[providers.KindBalance], want)
+	}
+}
+
+func TestThoughtsAreKeptInFunctionLoops(t *testing.T) {
+	kept := map[string]any{"type": "enabled", "clear_thinking": false}
+	for _, tc := range []struct {
+		id        string
+		thinking  providers.ThinkingSwitch
+		functions bool
+		want      any
+	}{
+		{"glm-5.3", providers.ThinkingSwitch{Effort: "high"}, true, kept},
+		{"glm-5.2", providers.ThinkingSwitch{Effort: "none"}, true, nil},
+		{"glm-4.7", providers.ThinkingSwitch{Type: "enabled"}, true, kept},
+		{"glm-4.7", providers.ThinkingSwitch{Type: "disabled"}, true, map[string]any{"type": "disabled"}},
+		{"glm-4.6", providers.ThinkingSwitch{Type: "enabled"}, true, map[string]any{"type": "enabled"}},
+		{"glm-5.3", providers.ThinkingSwitch{Effort: "high"}, false, nil},
+		{"glm-5.3", providers.ThinkingSwitch{}, true, nil},
+	} {
+		req := providers.ChatRequest{Model: providers.Model{ID: tc.id}, Thinking: tc.thinking}
+		if tc.functions {
+			req.Functions = []providers.Function{{Name: "f"}}
+		}
+		body, err := newAt(t, "", config.GLMSearch{}).Payload(req)
+		require.NoError(t, err)
+		var sent map[string]any
+		require.NoError(t, json.Unmarshal(body, &sent))
+		assert.Equal(t, tc.want, sent["thinking"], "%+v", tc)
 	}
 }
