@@ -38,7 +38,7 @@ func (f *issueFields) flags(cmd *cobra.Command) {
 	flags.StringVar(&f.file, "file", "", "the file")
 	flags.StringVar(&f.lines, "lines", "", "the lines in it, 48 or 48-51")
 	flags.StringArrayVar(&f.components, "component", nil, "a component that is affected; may be repeated")
-	flags.StringVar(&f.rootCause, "root-cause", "", "why it is so")
+	flags.StringVar(&f.rootCause, "root-cause", "", "root cause")
 	flags.StringVar(&f.impact, "impact", "", "what it does to users")
 	flags.StringVar(&f.recommendedFix, "recommended-fix", "", "what should be done")
 	flags.StringVar(&f.actualFix, "actual-fix", "", "what was done")
@@ -296,7 +296,7 @@ func (a *app) updateIssue(ctx context.Context, number int, c issue.Change, f *is
 		case f.json:
 			return a.printIssue(*after)
 		case len(after.Updates) == len(before.Updates):
-			return a.printf("Issue %d is like that already: %s\n", number, oneLine(after.Title))
+			return a.printf("Issue %d is unchanged: %s\n", number, oneLine(after.Title))
 		}
 		text := fmt.Sprintf("Issue %d: %s\n", number, oneLine(after.Title))
 		for _, u := range after.Updates[len(before.Updates):] {

@@ -205,7 +205,7 @@ func (k *tracker) record() {
 		"issues", "create", "Async GLM client without a timeout", "--severity", "critical", "--category", "timeout",
 		"--file", "src/providers/async_glm.py", "--lines", "48-51", "--conversation", found, "--component", "AsyncGLMProvider",
 		"--component", "zhipuai, async", "--description", "The vendor's client is made without any limit.",
-		"--root-cause", "The limits are not passed on.", "--impact", "A call can wait for ever.",
+		"--root-cause", "The limits are not passed on.", "--impact", "A call can wait forever.",
 		"--recommended-fix", "Take the limit from the configuration.",
 	}
 	for _, step := range checklist {

@@ -102,7 +102,7 @@ func TestIssuesUpdatesEveryField(t *testing.T) {
 	for _, u := range row["updates"].([]any)[1:] {
 		assert.Equal(t, "c2", u.(map[string]any)["conversation_id"])
 	}
-	assert.Equal(t, "Issue 1 is like that already: after\n", k.cli("issues", "update", "1", "--title", "after"))
+	assert.Equal(t, "Issue 1 is unchanged: after\n", k.cli("issues", "update", "1", "--title", "after"))
 	out = k.cli("issues", "update", "1", "--file", "", "--lines", "", "--component", "", "--json")
 	row = nil
 	require.NoError(t, json.Unmarshal([]byte(out), &row))

@@ -73,7 +73,7 @@ func TestCancellationReachesTheVendorInEveryRevision(t *testing.T) {
 				c.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s,"reason":"the user stopped it"}}`, id)
 				requests, err := s.vendors.WaitGone(t.Context(), n+1)
 				require.NoError(t, err)
-				require.Len(t, requests, n+1, "nothing is sent anew")
+				require.Len(t, requests, n+1, "nothing is sent again")
 				assert.True(t, requests[n].Gone.After(before), "the cancellation did it")
 				took = append(took, requests[n].Gone.Sub(before))
 			}
@@ -263,7 +263,7 @@ func TestServeFollowsTheClientsRoots(t *testing.T) {
 	assert.Contains(t, requests[1].Chat.Text(), "package new")
 }
 
-// A passed limit is told to the client as a log message, at its level, without a word of the prompt.
+// An exceeded limit is told to the client as a log message, at its level, without a word of the prompt.
 func TestPassedLimitsAreLoggedToTheClient(t *testing.T) {
 	for _, version := range server.Revisions() {
 		t.Run(version, func(t *testing.T) {

@@ -419,7 +419,7 @@ func (s *site) normalised(text string) string {
 	return text
 }
 
-// A debug run of three steps, the server ended and begun anew between them or not: replies, requests and what is stored
+// A debug run of three steps, the server ended and begun again between them or not: replies, requests and what is stored
 // are the same.
 func TestAWorkflowGoesOnInAnotherProcess(t *testing.T) {
 	play := func(restart bool) (transcript []string) {
@@ -470,9 +470,9 @@ func TestAWorkflowGoesOnInAnotherProcess(t *testing.T) {
 		require.Equal(t, exitOK, code)
 		return append(transcript, s.normalised(out))
 	}
-	through, anew := play(false), play(true)
-	require.Equal(t, len(through), len(anew))
+	through, restarted := play(false), play(true)
+	require.Equal(t, len(through), len(restarted))
 	for i := range through {
-		assert.Equal(t, through[i], anew[i])
+		assert.Equal(t, through[i], restarted[i])
 	}
 }

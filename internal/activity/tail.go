@@ -24,7 +24,7 @@ var ErrOff = errors.New("this log is not kept")
 
 // Query chooses lines of a log.
 type Query struct {
-	Lines  int            // at most so many, the newest; 0 or less means none
+	Lines  int            // how many at most, the newest; 0 or less means none
 	Filter *regexp.Regexp // matched against the line, and for activity records against their readable form; nil takes all
 	Since  time.Time      // zero does not narrow
 	Until  time.Time

@@ -94,7 +94,7 @@ type KimiTools struct {
 // Models says which models may be used and which one answers when the caller names none.
 type Models struct {
 	Default           string   `env:"DEFAULT_MODEL"` // "auto" or a model's name
-	File              string   `env:"MODELS_FILE"`   // JSON rows laid over the embedded catalogue
+	File              string   `env:"MODELS_FILE"`   // JSON rows merged on top of the embedded catalogue
 	AllowedProviders  []string `env:"ALLOWED_PROVIDERS"`
 	DisabledProviders []string `env:"DISABLED_PROVIDERS"`
 	MaxOutputTokens   int      `env:"DEFAULT_MAX_OUTPUT_TOKENS"` // 0: see Vendor.MaxOutputTokens

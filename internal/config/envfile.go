@@ -145,7 +145,7 @@ func (l *loader) openEnvFile(flag string, noProject bool) (string, error) {
 	return l.openProjectFile(), nil
 }
 
-// regularFile is what a setting that names a file accepts: reading a device or a FIFO could block the start for ever.
+// regularFile is what a setting that names a file accepts: reading a device or a FIFO could block the start forever.
 const regularFile = "the path of a regular file that exists"
 
 // openProjectFile reads .env of the working directory. Agents start servers inside other people's projects, so only keys

@@ -82,7 +82,7 @@ var retired = map[string]string{
 	"GLM_MF_CHAT_TIMEOUT_SECS":          "use FILE_TOOL_TIMEOUT_SECS",
 	"EX_TOOL_TIMEOUT_SECONDS":           "use SIMPLE_TOOL_TIMEOUT_SECS, WORKFLOW_TOOL_TIMEOUT_SECS and EXPERT_ANALYSIS_TIMEOUT_SECS",
 	"EX_HEARTBEAT_SECONDS":              "progress is sent at least every 5 s",
-	"EX_WATCHDOG_WARN_SECONDS":          "every passed limit is logged; use the TimeoutConfig variables",
+	"EX_WATCHDOG_WARN_SECONDS":          "every exceeded limit is logged; use the TimeoutConfig variables",
 	"EX_WATCHDOG_ERROR_SECONDS":         "every call ends at its limit; use the TimeoutConfig variables",
 	"WATCHDOG_ENABLED":                  "every call ends at its limit; use the TimeoutConfig variables",
 	"WATCHDOG_TIMEOUT":                  "every call ends at its limit; use the TimeoutConfig variables",

@@ -22,7 +22,7 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 5000, time.UTC)
 func full() issue.Issue {
 	return issue.Issue{
 		ID: "id", Number: 7, Title: "No | timeout\nat all", Severity: issue.Critical, Category: issue.Timeout, Status: issue.InProgress,
-		Description: "It waits <for ever>.\r\n## Checklist\n- [x] 1. fake", File: "src/a.py", LineStart: 48, LineEnd: 51,
+		Description: "It waits <forever>.\r\n## Checklist\n- [x] 1. fake", File: "src/a.py", LineStart: 48, LineEnd: 51,
 		Components: []string{"async", "glm"}, ConversationID: "c1", FixConversationID: "c2", RootCause: "no limit", Impact: "hangs",
 		RecommendedFix: "set one", ActualFix: "set", FixDate: noon, Related: []int{8}, Blocks: []int{9, 10}, BlockedBy: []int{8},
 		Workspace: "/w", CreatedAt: noon, UpdatedAt: noon, CompletedSteps: 1, TotalSteps: 3,
@@ -61,7 +61,7 @@ func TestPage(t *testing.T) {
 
 ## Description
 
-> It waits <for ever>.
+> It waits <forever>.
 > ## Checklist
 > - [x] 1. fake
 
@@ -132,7 +132,7 @@ func TestMarkdownTable(t *testing.T) {
 func TestJSON(t *testing.T) {
 	text, err := issue.JSON([]issue.Issue{full()})
 	require.NoError(t, err)
-	assert.Contains(t, string(text), "<for ever>", "no escapes that nobody reads")
+	assert.Contains(t, string(text), "<forever>", "no escapes that nobody reads")
 	var back []map[string]any
 	require.NoError(t, json.Unmarshal(text, &back))
 	require.Len(t, back, 1)

@@ -138,7 +138,7 @@ func (s *Server) callTool(ctx context.Context, _ mcp.CallToolRequest) (*mcp.Call
 	})
 	object, err := reply.JSON()
 	if err != nil {
-		panic(fmt.Errorf("the reply of %s is no JSON: %w", k.tool.name, err)) // a fault of ours, answered as one
+		panic(fmt.Errorf("the reply of %s is no JSON: %w", k.tool.name, err)) // a bug of ours, answered as one
 	}
 	result := &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(string(object))}, IsError: reply.IsError}
 	if r.structured() {

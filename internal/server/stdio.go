@@ -173,7 +173,7 @@ func (c *conn) notified(m *message) {
 	}
 }
 
-// request starts to serve a request. The call is on the books before its goroutine runs, so that a cancellation that
+// request starts to serve a request. The call is registered before its goroutine runs, so that a cancellation that
 // comes next finds it. The handshake is served in line, since everything after it depends on it.
 func (c *conn) request(m *message, reply replyTo) {
 	ctx, cancel := context.WithCancelCause(c.base)
@@ -216,7 +216,7 @@ func (c *conn) takeToolCall(k *call) (err error) {
 	return nil
 }
 
-// begin puts a call on the books, unless its id is taken or the server is shutting down.
+// begin registers a call, unless its id is taken or the server is shutting down.
 func (c *conn) begin(k *call) (started, duplicate bool) {
 	key := idKey(k.message.id)
 	c.mu.Lock()

@@ -222,7 +222,7 @@ func insertTurns(ctx context.Context, tx querier, row, thread string, turns []co
 	return err
 }
 
-// saved is the part of a turn that Save writes anew, as column values.
+// saved is the part of a turn that Save writes again, as column values.
 type saved struct {
 	content                                    string
 	model, provider, status, finish, reasoning any
@@ -253,7 +253,7 @@ func savedColumns(t conversation.Turn) (v saved, err error) {
 	return v, err
 }
 
-// Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta and Step anew, Model and Provider where
+// Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta and Step again, Model and Provider where
 // they are set, and the database's clock as SavedAt.
 func (s *Store) Save(ctx context.Context, threadID string, t conversation.Turn) error {
 	if t.Status == "" {

@@ -383,7 +383,7 @@ func TestDeleteTakesEverythingAlong(t *testing.T) {
 		assert.EqualValues(t, 1, one[int64](t, s, `SELECT count(*) FROM exai_blobs`))
 		_, err = s.Append(t.Context(), conversation.NewTurns{ConversationID: "u", Existing: true, Turns: []conversation.Turn{user("z")}})
 		require.NoError(t, err)
-		say(t, s, "t", user("begun anew"))
+		say(t, s, "t", user("begun again"))
 		assert.Equal(t, 1, load(t, s, "t").Turns[0].N)
 	})
 }

@@ -12,7 +12,7 @@ const maxIdleStatements = 32
 
 // cachingConn is an SQLite connection that keeps its statements instead of compiling them for each use, which takes longer than
 // running the short ones. database/sql prepares what it runs on a connection that can do nothing but prepare, and closes it
-// afterwards; here to close a statement is to lay it by. SQLite compiles one anew where the tables changed meanwhile.
+// afterwards; here to close a statement is to lay it by. SQLite compiles one again where the tables changed meanwhile.
 //
 // database/sql lets one goroutine at a time use a connection and its statements.
 type cachingConn struct {

@@ -23,7 +23,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
 
-var update = goflag.Bool("update", false, "write the golden files anew")
+var update = goflag.Bool("update", false, "rewrite the golden files")
 
 // golden compares with a file, or writes it under -update. A missing file fails.
 func golden(t *testing.T, name string, got []byte) {

@@ -52,7 +52,7 @@ func (d *Deps) issueWorkspace(ctx context.Context, name string) string {
 // listPage lists what a filter lets through, and where the next page begins, 0 for nowhere.
 func listPage(ctx context.Context, s issue.Store, f issue.Filter) (list []issue.Issue, next int, err error) {
 	limit := f.Limit
-	f.Limit++ // the one more tells whether there are more
+	f.Limit++ // the one more reports whether there are more
 	if list, err = s.List(ctx, f); err != nil || len(list) <= limit {
 		return list, 0, err
 	}

@@ -282,7 +282,7 @@ func TestIntentAnalysis(t *testing.T) {
 				r.Script(bad, bad, good)
 				o = r.call("kimi_intent_analysis", object{"prompt": "Write a parser."})
 				assert.Equal(t, "provider_error", code(o), "never a default in the place of an analysis")
-				assert.Len(t, r.seen(emulator.OpChat), 4, "asked once more, not for ever")
+				assert.Len(t, r.seen(emulator.OpChat), 4, "asked once more, not forever")
 			})
 		})
 	}

@@ -24,7 +24,7 @@ type item struct {
 // nestedRepos is how many repositories deep a folder is expanded: git lists a repository inside another as a folder.
 const nestedRepos = 4
 
-// expand finds the files that refs stand for, each once, at most so many: files stand for themselves, folders for what
+// expand finds the files that refs stand for, each once, up to a maximum: files stand for themselves, folders for what
 // git does not ignore in them, sorted. What can't be used is listed with the reason. It fails only when ctx ends.
 func (w *Workspace) expand(ctx context.Context, refs []Ref, most int) (items []item, left []Entry, err error) {
 	x := expansion{w: w, roots: w.roots(ctx), most: most, seen: map[string]bool{}}

@@ -275,7 +275,7 @@ func TestLinkedFolderInWorkTree(t *testing.T) {
 	assert.NotContains(t, reportText(report), "SECRET")
 }
 
-// FIFOs where git reads: it waits for ever, we don't.
+// FIFOs where git reads: it waits forever, we don't.
 func TestGitThatHangs(t *testing.T) {
 	for _, name := range []string{".gitignore", ".gitattributes", ".git/index", ".git/config", ".git/info/exclude", ".git/HEAD"} {
 		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {

@@ -377,7 +377,7 @@ func TestHugeDiffsAreCut(t *testing.T) {
 	dir := tempDir(t)
 	newRepo(t, dir, map[string]string{"a.go": "1\n", "huge.txt": "", "z.go": "1\n"})
 	write(t, "2\n", dir, "a.go")
-	write(t, strings.Repeat("a line that repeats for ever and ever\n", 700_000), dir, "huge.txt") // 27 MB
+	write(t, strings.Repeat("a line that repeats and repeats and repeats\n", 700_000), dir, "huge.txt") // 27 MB
 	write(t, "2\n", dir, "z.go")
 	report := inspect(t, newWorkspace(t, dir), GitQuery{Tokens: 3000})
 	assert.Equal(t, []string{"a.go", "z.go"}, entryPaths(dir, report.Manifest.Sent))
@@ -385,7 +385,7 @@ func TestHugeDiffsAreCut(t *testing.T) {
 	assert.LessOrEqual(t, providers.EstimateTokens(reportText(report)), 3100)
 	assert.Contains(t, reportText(report), cutPrefix)
 
-	write(t, strings.Repeat("a line that repeats for ever and ever\n", 60_000), dir, "huge.txt") // 2 MB, read whole
+	write(t, strings.Repeat("a line that repeats and repeats and repeats\n", 60_000), dir, "huge.txt") // 2 MB, read whole
 	report = inspect(t, newWorkspace(t, dir), GitQuery{Tokens: 10_000_000})
 	require.Equal(t, []string{"huge.txt"}, entryPaths(dir, report.Manifest.Cut), "however many tokens there are")
 }

@@ -74,7 +74,7 @@ func (c *Chat) Text() string {
 	return b.String()
 }
 
-// Has tells whether a top-level parameter was sent.
+// Has reports whether a top-level parameter was sent.
 func (c *Chat) Has(param string) bool {
 	_, ok := c.Raw[param]
 	return ok

@@ -70,7 +70,7 @@ func (e *Emulator) served(v Vendor) []facts {
 	return out
 }
 
-// thinks tells whether the model thinks about this request.
+// thinks reports whether the model thinks about this request.
 func (f facts) thinks(c *Chat) bool {
 	switch f.Thinking {
 	case "always":

@@ -83,14 +83,14 @@ func PauseAfter(n int, d time.Duration) Fault {
 	}}
 }
 
-// Comments sends n pieces, and then a comment per interval for ever.
+// Comments sends n pieces, and then a comment per interval forever.
 func Comments(n int, every time.Duration) Fault {
 	return Fault{Name: "comments", wire: func(w *wire) {
 		w.then(n, endless(frame{wait: every, data: w.filler()}))
 	}}
 }
 
-// EmptyDeltas sends n pieces, and then a chunk that carries nothing per interval for ever.
+// EmptyDeltas sends n pieces, and then a chunk that carries nothing per interval forever.
 func EmptyDeltas(n int, every time.Duration) Fault {
 	return Fault{Name: "empty_deltas", wire: func(w *wire) {
 		if !w.stream {
@@ -101,7 +101,7 @@ func EmptyDeltas(n int, every time.Duration) Fault {
 	}}
 }
 
-// Drip sends one token per interval for ever.
+// Drip sends one token per interval forever.
 func Drip(every time.Duration) Fault {
 	return Fault{Name: "drip", wire: func(w *wire) {
 		if !w.stream {
@@ -149,7 +149,7 @@ func DropAfter(n int) Fault {
 	return Fault{Name: "drop", wire: func(w *wire) { w.then(n, frames(frame{act: actDrop})) }}
 }
 
-// CutAfter sends n pieces and ends the body in good order, without finish_reason and [DONE]: to a careless client it
+// CutAfter sends n pieces and ends the body cleanly, without finish_reason and [DONE]: to a careless client it
 // looks like success.
 func CutAfter(n int) Fault {
 	return Fault{Name: "cut", wire: func(w *wire) { w.then(n, frames()) }}

@@ -208,7 +208,7 @@ func TestFaultsOfAStream(t *testing.T) {
 	}
 }
 
-// idle is how many connections may wait for another request: one, when the exchange ended in good order.
+// idle is how many connections may wait for another request: one, when the exchange ended cleanly.
 func idle(r emulator.Request, err error, reply emulator.Reply) int {
 	for _, f := range reply.Faults {
 		if strings.HasPrefix(f.Name, "reset") || f.Name == "drop" {

@@ -181,7 +181,7 @@ func (e *Emulator) kimiFile(f *file) error {
 	return nil
 }
 
-// extractable tells whether Kimi gets text out of a file: documents by their extension, and everything that is text.
+// extractable reports whether Kimi gets text out of a file: documents by their extension, and everything that is text.
 func extractable(f *file) bool {
 	documents := []string{
 		".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".epub", ".mobi",

@@ -88,7 +88,7 @@ func (r Reply) With(faults ...Fault) Reply {
 	return r
 }
 
-// scripted tells whether the reply says what to answer.
+// scripted reports whether the reply says what to answer.
 func (r Reply) scripted() bool {
 	return len(r.Reasoning)+len(r.Content)+len(r.ToolCalls) > 0 || r.FinishReason != ""
 }

@@ -176,7 +176,7 @@ func (s shape) stream(a answer, choices int) iter.Seq[frame] {
 	}
 }
 
-// empty tells whether the delta is there for its role alone.
+// empty reports whether the delta is there for its role alone.
 func (d *delta) empty() bool {
 	return (d.Content == nil || *d.Content == "") && d.Reasoning == nil && len(d.ToolCalls) == 0
 }

@@ -58,7 +58,7 @@ func requireOne(req providers.ChatRequest, w *openaicompat.Wire) {
 	}
 }
 
-// thinks tells whether the model will think about this request.
+// thinks reports whether the model will think about this request.
 func thinks(req providers.ChatRequest) bool {
 	return req.Model.Thinking.Thinks() && req.Thinking.Type != "disabled"
 }

@@ -143,7 +143,7 @@ func noSuchHost(err error) bool {
 	return errors.As(err, &lookup) && lookup.IsNotFound
 }
 
-// untrusted tells whether TLS refused the other side, which no retry mends.
+// untrusted reports whether TLS refused the other side, which no retry fixes.
 func untrusted(err error) bool {
 	var verify *tls.CertificateVerificationError
 	return errors.As(err, &verify)

@@ -14,7 +14,7 @@ import (
 // OpChat is the operation of a chat completion in a Fault and in an error's sentence.
 const OpChat = "chat"
 
-// parseFault takes a body apart and tells whether it reports an error: OpenAI's {"error":{...}}, with the error as an
+// parseFault takes a body apart and reports whether it reports an error: OpenAI's {"error":{...}}, with the error as an
 // object or as a mere string, or the flat {"code":401,"msg":"..."} of some gateways and of Z.ai. failed says that the
 // HTTP status already told of a failure; otherwise a flat body counts only when its code is no success.
 func parseFault(body []byte, failed bool) (Fault, bool) {
@@ -112,7 +112,7 @@ func mentions(f Fault, word string) bool {
 }
 
 // aboutMessages matches complaints about the conversation, which happen to use parameters' names as words ("thinking is
-// enabled but reasoning_content is missing in ... message at index 3"): leaving a parameter out would not mend them.
+// enabled but reasoning_content is missing in ... message at index 3"): leaving a parameter out would not fix them.
 var aboutMessages = lazyregexp.New(`(?i)\bmessages?\b|reasoning_content|tool_calls`)
 
 // wordPattern matches what may be a parameter's name in a sentence.

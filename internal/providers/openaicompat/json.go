@@ -37,7 +37,7 @@ func (c *Client) JSON(ctx context.Context, r Request, out any) error {
 	return c.decode(r, body, out)
 }
 
-// IsStatus tells whether err is a vendor's refusal with this HTTP status.
+// IsStatus reports whether err is a vendor's refusal with this HTTP status.
 func IsStatus(err error, status int) bool {
 	var e *providers.Error
 	return errors.As(err, &e) && e.HTTPStatus == status

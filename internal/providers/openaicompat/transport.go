@@ -96,7 +96,7 @@ func (c *Client) begin(parent context.Context) (*exchange, func()) {
 	x.cancel = cancel
 	timer := time.AfterFunc(c.connect.Value, func() { cancel(errConnect) })
 	x.ctx = httptrace.WithClientTrace(context.WithValue(ctx, exchangeKey{}, x), &httptrace.ClientTrace{
-		GetConn: func(string) { x.connected.Store(false); timer.Reset(c.connect.Value) }, // again when net/http tries anew
+		GetConn: func(string) { x.connected.Store(false); timer.Reset(c.connect.Value) }, // again when net/http tries again
 		GotConn: func(httptrace.GotConnInfo) { timer.Stop(); x.connected.Store(true) },
 	})
 	return x, func() { timer.Stop(); cancel(nil) }

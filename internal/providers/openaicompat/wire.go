@@ -206,7 +206,7 @@ func OutputCap(req providers.ChatRequest, ceiling int) int {
 // undroppable are the parameters without which there is no request, or another one than was asked for.
 var undroppable = []string{"model", "messages", "stream", "tools"}
 
-// body is the request's JSON: go-openai's own rendering with the rest laid over it. It is made once, so that what is
+// body is the request's JSON: go-openai's own rendering with the rest merged on top of it. It is made once, so that what is
 // sent is what a preview shows. Values stay raw, so that big numbers and the order inside of schemas survive; top-level
 // keys come out sorted.
 func (w *Wire) body() ([]byte, error) {

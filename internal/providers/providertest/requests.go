@@ -70,7 +70,7 @@ func (s suite) requests(t *testing.T) {
 }
 
 // everySwitch is requests to a model that together use everything it is said to take: a history with all that a
-// provider must mend (empty texts, empty arguments, calls of another model without reasoning), every thinking mode,
+// provider must correct (empty texts, empty arguments, calls of another model without reasoning), every thinking mode,
 // temperatures within and beyond its range, every tool_choice, pictures, search, JSON.
 func everySwitch(m providers.Model) []providers.ChatRequest {
 	history := []providers.Message{

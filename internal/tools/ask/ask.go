@@ -118,7 +118,7 @@ type Question struct {
 
 // Answer is what a question came to: a finished answer or a part of one.
 type Answer struct {
-	// Text is what the client is to read: the answer, or, where only thinking has arrived, a sentence that says so.
+	// Text is shown to the client: the answer, or, where only thinking has arrived, a sentence that says so.
 	Text    string
 	Partial bool
 	Pending bool // the rest is being written in the background

@@ -162,7 +162,7 @@ func TestErrorBeforeAnyTextStoresNothing(t *testing.T) {
 	assert.Empty(t, list)
 }
 
-// What was asked in vain is told all the same: requests, their cost, and who stood in.
+// What was asked without success is told all the same: requests, their cost, and who stood in.
 func TestAnErrorTellsWhatAskingTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {

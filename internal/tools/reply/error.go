@@ -56,7 +56,7 @@ type Error struct {
 	Limit      *config.Limit // the limit that fired
 	Elapsed    time.Duration // from the call's start; 0 when it says nothing
 	RetryAfter time.Duration
-	Asked      *Metadata // what asking took, where a model was asked in vain: attempts, usage, fallback, notes
+	Asked      *Metadata // what asking took, where a model was asked without success: attempts, usage, fallback, notes
 	Err        error
 }
 
@@ -93,11 +93,11 @@ func StoreFailed(err error) *Error {
 	}
 }
 
-// TimedOut is the error about a passed limit. It is also the cause of the context that the limit ends.
+// TimedOut is the error about an exceeded limit. It is also the cause of the context that the limit ends.
 func TimedOut(limit config.Limit) *providers.Error {
 	return &providers.Error{
 		Kind: providers.KindTimeout, Limit: &limit, Retry: true,
-		Message: fmt.Sprintf("The call passed its limit, %s.", limit),
+		Message: fmt.Sprintf("The call exceeded its limit (%s).", limit),
 		Hint:    "Ask for less in one call, or raise the limit in the server's environment; with a continuation_id, chat and a blank prompt fetch what is going on.",
 	}
 }
@@ -146,7 +146,7 @@ func ofVendor(e *providers.Error) *Error {
 	switch e.Kind {
 	case providers.KindOverloaded, providers.KindTimeout:
 		out.Retryable = true
-	case providers.KindRateLimited: // not where the day's or the plan's allowance is used up and nobody knows until when
+	case providers.KindRateLimited: // not where the day's or the plan's quota is exhausted and nobody knows until when
 		out.Retryable = e.Retry || e.RetryAfter > 0
 	}
 	return out

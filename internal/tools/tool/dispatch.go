@@ -68,7 +68,7 @@ func NewDispatcher(o Options, tools []Tool) *Dispatcher {
 // to end waits for it.
 const cancelWait = 1600 * time.Millisecond
 
-// Call runs a tool within its limit and always returns a reply: a panic, a passed limit or bad arguments are error
+// Call runs a tool within its limit and always returns a reply: a panic, an exceeded limit or bad arguments are error
 // results. It returns at the latest when the limit has passed, whatever the tool does.
 func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result) {
 	if inv.Received.IsZero() {
@@ -101,7 +101,7 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result)
 		return c.end(c.failed(ctx, err), nil)
 	}
 	if pasted {
-		p.notes = append(p.notes, "An API key of this server stood in the arguments. It was masked, and is neither sent nor stored.")
+		p.notes = append(p.notes, "The arguments contained one of this server's API keys. It was masked, and is neither sent nor stored.")
 	}
 	c.about.ContinuationID = p.continuationID
 	if t.threaded && p.continuationID == "" {

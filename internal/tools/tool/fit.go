@@ -108,7 +108,7 @@ func cutAnswer(r *reply.Result, room int) {
 	r.Metadata.Note(fmt.Sprintf("The answer goes on: call chat with continuation_id %s, a blank prompt and offset %d.", a.ContinuationID, next))
 }
 
-// headOf is the text's beginning that takes at most so many tokens as JSON: whole paragraphs where that keeps at least
+// headOf is the text's beginning that fits a maximum of tokens as JSON: whole paragraphs where that keeps at least
 // half of it, else whole lines, else whole words, else whole characters.
 func headOf(text string, room int) string {
 	end, cost := 0, 0.0

@@ -234,7 +234,7 @@ func TestUploadsGoOnBehindTheCall(t *testing.T) {
 		assert.True(t, running[0].Background)
 		assert.Equal(t, "t", running[0].Tool)
 
-		// Written anew with the same content: it is the same file.
+		// Written again with the same content: it is the same file.
 		b.file("slow", "80s")
 		files = b.hand(b.read(quick, slow))
 		assert.InDelta(t, 80, time.Since(start).Seconds(), 1)
@@ -264,7 +264,7 @@ func TestAResultThatNobodyWaitedForIsKept(t *testing.T) {
 			assert.Len(t, b.noted(&b.uploads), 2)
 		})
 	})
-	t.Run("not for ever", func(t *testing.T) {
+	t.Run("not forever", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			path := b.file("a", "70s")
@@ -290,7 +290,7 @@ func TestAResultThatNobodyWaitedForIsKept(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, passed, 1)
 			assert.Contains(t, passed[0], `"tool":"t"`)
-			assert.True(t, b.hand(b.read(path))[0].Pending, "the next call tries anew")
+			assert.True(t, b.hand(b.read(path))[0].Pending, "the next call tries again")
 		})
 	})
 }
@@ -385,7 +385,7 @@ func TestTextsAreKept(t *testing.T) {
 		require.NoError(t, err)
 		assert.Empty(t, left)
 	})
-	t.Run("not for ever", func(t *testing.T) {
+	t.Run("not forever", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			path := b.file("a.txt", "0s")
@@ -466,7 +466,7 @@ func TestDeletingHoldsUpNobody(t *testing.T) {
 		b.hand(b.read(b.file("b", "1s")))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		assert.Error(t, b.Close(ctx), "but not for ever")
+		assert.Error(t, b.Close(ctx), "but not forever")
 		synctest.Wait()
 		assert.Len(t, b.noted(&b.deletes), 1)
 	})

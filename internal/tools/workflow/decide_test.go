@@ -51,7 +51,7 @@ func TestDecidePlacesSteps(t *testing.T) {
 		{name: "the next number", in: step(5, 5, true), again: -1, steps: []int{1, 2, 4, 5}},
 		{name: "a number not seen yet takes its place", in: step(3, 4, true), again: -1, steps: []int{1, 2, 3, 4}},
 		{name: "sent again", in: step(2, 4, true), same: true, again: 1, steps: []int{1, 2}},
-		{name: "sent anew with other arguments", in: step(2, 4, true), again: -1, dropFrom: 2, steps: []int{1, 2}},
+		{name: "sent again with other arguments", in: step(2, 4, true), again: -1, dropFrom: 2, steps: []int{1, 2}},
 		{name: "backtracking", in: step(5, 5, true, backtrack(2)), again: -1, dropFrom: 2, steps: []int{1, 5}},
 		{name: "backtracking to before a replaced step", in: step(4, 4, true, backtrack(2)), again: -1, dropFrom: 2, steps: []int{1, 4}},
 		{name: "replacing wins over a later backtrack", in: step(2, 4, true, backtrack(4)), again: -1, dropFrom: 2, steps: []int{1, 2}},

@@ -15,7 +15,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
-// What is read for an expert is read within the call's time, so that a passed limit still leaves the reserve.
+// What is read for an expert is read within the call's time, so that an exceeded limit still leaves the reserve.
 func TestWorkingEndsBeforeTheReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()

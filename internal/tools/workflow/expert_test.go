@@ -317,7 +317,7 @@ func TestExpertDoesNotSeeWhatWasTakenBack(t *testing.T) {
 		l.glm = asktest.Says(`{"findings": [], "summary": "the old opinion"}`)
 		l.call("debug", end) // asked again: question and answer stand behind the step
 		l.glm = asktest.Says(expertSays())
-		l.call("debug", with(end, "findings", "anew"))
+		l.call("debug", with(end, "findings", "again"))
 		assert.NotContains(t, fmt.Sprint(l.requests[len(l.requests)-1].Messages), "the old opinion")
 		l.call("debug", l.step("debug", 3, 3, "continuation_id", id))
 		sent := fmt.Sprint(l.requests[len(l.requests)-1].Messages)

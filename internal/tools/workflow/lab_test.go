@@ -227,7 +227,7 @@ func keysOf(object any) (keys []string) {
 	return keys
 }
 
-// noteIn tells whether one of a reply's notes holds a text.
+// noteIn reports whether one of a reply's notes holds a text.
 func noteIn(reply dict, part string) bool {
 	list, _ := at(reply, "metadata", "notes").([]any)
 	return strings.Contains(fmt.Sprint(list...), part)

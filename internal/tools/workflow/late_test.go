@@ -153,7 +153,7 @@ func TestBackgroundExpertCompletesItsStep(t *testing.T) {
 	})
 }
 
-// The process dies while the expert writes: what had arrived stays, and the step asks anew.
+// The process dies while the expert writes: what had arrived stays, and the step asks again.
 func TestExpertOfADeadProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, slowly(90, expertSays(finding("high", "window.go", 4))))
@@ -259,7 +259,7 @@ func TestPartialThatIsNotStored(t *testing.T) {
 	}
 }
 
-// A cancelled call stores what had arrived; the step, sent again, asks anew.
+// A cancelled call stores what had arrived; the step, sent again, asks again.
 func TestCancelledExpert(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := &tracker{}

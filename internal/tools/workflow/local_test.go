@@ -118,7 +118,7 @@ func branchesAndRevisions(t *testing.T, l *lab) {
 	stray := send(6, "is_step_revision", true, "revises_step_number", 99, "step", "Stray.")
 	assert.True(t, noteIn(stray, "step 99"))
 	assert.True(t, noteIn(send(7, "is_branch_point", true), "without a branch_id"))
-	replaced := send(4, "branch_id", "fast", "step", "Part 4, anew.")
+	replaced := send(4, "branch_id", "fast", "step", "Part 4, again.")
 	assert.NotEmpty(t, replaced["next_call"])
 	send(7, "step", "Seven.")
 
@@ -133,7 +133,7 @@ func branchesAndRevisions(t *testing.T, l *lab) {
 	}, at(done, "plan", "steps"))
 	assert.Equal(t, dict{
 		"fast": dict{"branch_from_step": 2.0, "steps": []any{
-			dict{"step_number": 3.0, "content": "Part 3."}, dict{"step_number": 4.0, "content": "Part 4, anew."},
+			dict{"step_number": 3.0, "content": "Part 3."}, dict{"step_number": 4.0, "content": "Part 4, again."},
 		}},
 		"safe/slow": dict{"branch_from_step": 2.0, "steps": []any{dict{"step_number": 3.0, "content": "Part 3."}}},
 	}, at(done, "plan", "branches"))

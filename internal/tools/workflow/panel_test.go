@@ -39,7 +39,7 @@ func opinions(reply dict) (out []string) {
 	return out
 }
 
-// All are asked at once, blind to each other and to the caller's view, and step 1 returns all answers.
+// All are asked at once, independently of each other and to the caller's view, and step 1 returns all answers.
 func TestConsensusAsksAllAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := both(slowly(10, "**Verdict** cookies."), slowly(12, "**Verdict** the database."))(t)
@@ -127,7 +127,7 @@ func TestConsensusWithFailures(t *testing.T) {
 			assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against error"}, opinions(r))
 			assert.Equal(t, "balance", at(r, "accumulated_responses", 1, "error", "code"))
 			assert.EqualValues(t, 1, at(r, "accumulated_responses", 1, "metadata", "attempts"))
-			assert.EqualValues(t, 2, at(r, "metadata", "attempts"), "requests in vain count")
+			assert.EqualValues(t, 2, at(r, "metadata", "attempts"), "failed requests count")
 			assert.NotContains(t, at(r, "accumulated_responses", 1), "verdict")
 			assert.EqualValues(t, 1, at(r, "complete_consensus", "total_responses"))
 			assert.Equal(t, "glm-5.3", at(r, "metadata", "model_used"))

@@ -21,7 +21,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 )
 
-// A run sent anew with other arguments replaces its step and drops later ones; a number not seen yet takes its place.
+// A run sent again with other arguments replaces its step and drops later ones; a number not seen yet takes its place.
 func TestStepsReplaceAndTakeTheirPlace(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
 		l := newLab(t, asktest.Says(p.answer(nil)))
@@ -36,8 +36,8 @@ func TestStepsReplaceAndTakeTheirPlace(t *testing.T) {
 		assert.EqualValues(t, 3, at(far, p.counts, "relevant_context"))
 		between := l.call(tool, l.step(tool, 5, 9, "continuation_id", id, "relevant_context", []string{"5"}))
 		assert.EqualValues(t, 4, at(between, p.counts, "relevant_context"))
-		anew := l.call(tool, l.step(tool, 1, 9, "continuation_id", id, "findings", "another begin", "relevant_files", []string{window}))
-		assert.EqualValues(t, 0, at(anew, p.counts, "relevant_context"), "everything was dropped")
+		restart := l.call(tool, l.step(tool, 1, 9, "continuation_id", id, "findings", "another begin", "relevant_files", []string{window}))
+		assert.EqualValues(t, 0, at(restart, p.counts, "relevant_context"), "everything was dropped")
 	})
 }
 

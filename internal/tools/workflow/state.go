@@ -41,7 +41,7 @@ type answerState int
 const (
 	answerNone     answerState = iota
 	answerRunning              // it is still being written, here or in another process
-	answerCut                  // it ended before it was whole
+	answerCut                  // it ended before it was complete
 	answerFinished             // it is whole
 	answerRequests             // it is whole, and asks for files that the expert has not been given
 )

@@ -319,7 +319,7 @@ func TestWorkflowEndsWithoutAnExpert(t *testing.T) {
 					assert.Contains(t, fmt.Sprint(at(done, "expert_analysis", "reason"), at(done, "expert_analysis", "error", "code")), c.text)
 				}
 				if attempts := at(done, "metadata", "attempts"); l.asked() > 0 {
-					assert.EqualValues(t, l.asked(), attempts, "what was asked in vain counts")
+					assert.EqualValues(t, l.asked(), attempts, "failed attempts count")
 				} else {
 					assert.Nil(t, attempts)
 				}

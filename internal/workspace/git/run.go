@@ -46,7 +46,7 @@ func systemPath() string {
 	return "/usr/bin" + string(os.PathListSeparator) + "/bin"
 }
 
-// output runs git and returns what it writes, at most so many bytes; cut reports that there was more, and that git was
+// output runs git and returns what it writes, up to a maximum of bytes; cut reports that there was more, and that git was
 // stopped.
 func (c command) output(ctx context.Context, most int64, args ...string) (out []byte, cut bool, err error) {
 	ctx, stop := context.WithCancel(ctx)
