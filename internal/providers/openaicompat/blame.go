@@ -183,7 +183,7 @@ func predicate(message string) string {
 
 // String says what is blamed, "" where nothing may be shown but a parameter that can be left out.
 func (b blame) String() string {
-	what := ""
+	var what string
 	switch {
 	case b.message >= 0:
 		what = fmt.Sprintf("message %d (%s)", b.message, b.role)
