@@ -114,6 +114,8 @@ var shapes = map[string]string{
 		output_tokens int8, cost_usd float8`,
 	"exai_usage_reservations": `id uuid, created_at timestamptz, heartbeat_at timestamptz, amount_usd float8, host text,
 		user_name text, tool text, vendor text, model text, conversation_id text, workspace text`,
+	"exai_reviews": `id text, updated_at timestamptz, workspace text, baseline json, blocks int8, judged text, verdict text,
+		findings json`,
 	"exai_issues": `id uuid, issue_number int, title string, description string, severity word, category word, status word,
 		file_path string, line_start int, line_end int, affected_components _text, conversation_id thread,
 		fix_conversation_id thread, root_cause string, impact_description string, recommended_fix string, actual_fix string,

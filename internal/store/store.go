@@ -89,6 +89,7 @@ const (
 	lockBlobs
 	lockCapture
 	lockBudget
+	lockReviews
 )
 
 // querier is what a query needs of a database, a connection or a transaction.
