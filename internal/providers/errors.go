@@ -39,14 +39,16 @@ type Error struct {
 	Retry bool
 	// Concurrency: the vendor refused since too many requests run at once.
 	Concurrency bool
-	RetryAfter  time.Duration // what the vendor asked for; 0 if it did not
-	Param       string        // the wire parameter that a 400 blames, "" if none
-	HTTPStatus  int
-	VendorCode  string // the vendor's code or type, for the log
-	RequestID   string
-	Limit       *config.Limit // the limit that fired, for KindTimeout
-	Elapsed     time.Duration // from the call's start
-	Err         error
+	// PerMinute: the vendor refused since a limit of requests or tokens per minute is reached.
+	PerMinute  bool
+	RetryAfter time.Duration // what the vendor asked for; 0 if it did not
+	Param      string        // the wire parameter that a 400 blames, "" if none
+	HTTPStatus int
+	VendorCode string // the vendor's code or type, for the log
+	RequestID  string
+	Limit      *config.Limit // the limit that fired, for KindTimeout
+	Elapsed    time.Duration // from the call's start
+	Err        error
 }
 
 // Error is the sentence for logs; replies are made from the fields.

@@ -128,7 +128,7 @@ func (v *vendorSlots) free(now time.Time) bool {
 
 // refused takes notice of a request that a vendor refused for its rate. For too many requests at once its slots are
 // halved, at most once a halveInterval, and doubled again after each quietPeriod; for too many requests or tokens a minute
-// nothing is sent to it for as long as it asked.
+// nothing is sent to it for as long as it asked. A refusal that names neither concerns its own request alone.
 func (s *slots) refused(vendor string, e *providers.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +144,7 @@ func (s *slots) refused(vendor string, e *providers.Error) {
 			time.AfterFunc(quietPeriod, func() { s.widen(v) })
 		}
 		v.limit = max(1, v.limit/2)
-	case e.Kind == providers.KindRateLimited && e.Retry && e.RetryAfter > 0 && e.RetryAfter <= maxQueueDelay:
+	case e.PerMinute && e.RetryAfter > 0 && e.RetryAfter <= maxQueueDelay:
 		if until := now.Add(e.RetryAfter); until.After(v.delayedUntil) {
 			v.delayedUntil = until
 			time.AfterFunc(e.RetryAfter, s.grant)

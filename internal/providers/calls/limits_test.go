@@ -322,7 +322,7 @@ func TestACallWithoutTimeAsksNobody(t *testing.T) {
 func TestALimitPerMinuteReachesTheNextCall(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, b *bench) {
 		limited := func(after time.Duration) *providers.Error {
-			return &providers.Error{Kind: providers.KindRateLimited, Retry: true, RetryAfter: after, HTTPStatus: 429, Message: "too many"}
+			return &providers.Error{Kind: providers.KindRateLimited, Retry: true, PerMinute: true, RetryAfter: after, HTTPStatus: 429, Message: "too many"}
 		}
 		b.glm.ChatFunc = fails(answers("yes"), limited(50*time.Second))
 		_, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))

@@ -269,15 +269,15 @@ func TestAWaiterGetsTheSlotThatComesBack(t *testing.T) {
 func TestALimitPerMinuteDelaysTheVendorsQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := slotsOf(4, 4, 64)
-		limited := func(after time.Duration, retry bool) *providers.Error {
-			return &providers.Error{Kind: providers.KindRateLimited, Retry: retry, RetryAfter: after}
+		limited := func(after time.Duration) *providers.Error {
+			return &providers.Error{Kind: providers.KindRateLimited, Retry: true, PerMinute: true, RetryAfter: after}
 		}
-		s.refused("glm", limited(time.Hour, true))
-		s.refused("glm", limited(20*time.Second, false))
-		s.refused("glm", limited(0, true))
-		assert.Equal(t, 4, inFlight(t, s, "glm"), "another quota, a limit that does not lift, and one without a time")
-		s.refused("glm", limited(20*time.Second, true))
-		s.refused("glm", limited(5*time.Second, true)) // does not shorten it
+		s.refused("glm", limited(maxQueueDelay+1))
+		s.refused("glm", limited(0))
+		s.refused("glm", &providers.Error{Kind: providers.KindRateLimited, Retry: true, RetryAfter: 7 * time.Second})
+		assert.Equal(t, 4, inFlight(t, s, "glm"), "another quota, a limit without a time, and one that names no minute")
+		s.refused("glm", limited(20*time.Second))
+		s.refused("glm", limited(5*time.Second)) // does not shorten it
 		assert.Equal(t, 20*time.Second, s.delay("glm"))
 		assert.Zero(t, s.delay("kimi"))
 		start := time.Now()

@@ -61,7 +61,7 @@ var verdicts = map[string]openaicompat.Verdict{
 	"1301": {Kind: providers.KindContentFiltered},
 
 	"1302": {Kind: providers.KindRateLimited, Retry: true, Concurrency: true},
-	"1303": {Kind: providers.KindRateLimited, Retry: true},
+	"1303": {Kind: providers.KindRateLimited, Retry: true, PerMinute: true},
 	"1304": {Kind: providers.KindRateLimited, Hint: "The daily quota is exhausted; wait until tomorrow, or name a model of another vendor."},
 	"1305": {Kind: providers.KindOverloaded, Retry: true},
 	"1312": {Kind: providers.KindOverloaded, Retry: true},

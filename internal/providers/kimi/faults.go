@@ -36,7 +36,7 @@ var verdicts = map[string]openaicompat.Verdict{
 	"incorrect_api_key_error":      {Kind: providers.KindAuth},
 	"permission_denied_error":      {Kind: providers.KindAuth, Hint: "The key has no permission for this; see the account's page."},
 	"engine_overloaded_error":      {Kind: providers.KindOverloaded, Retry: true},
-	"rate_limit_reached_error":     {Kind: providers.KindRateLimited, Retry: true},
+	"rate_limit_reached_error":     {Kind: providers.KindRateLimited, Retry: true, PerMinute: true},
 	"exceeded_current_quota_error": {Kind: providers.KindBalance},
 	"server_error":                 {Kind: providers.KindProviderError, Retry: true},
 	"unexpected_output":            {Kind: providers.KindProviderError, Retry: true},
@@ -100,14 +100,14 @@ func invalid(v openaicompat.Verdict, text string) openaicompat.Verdict {
 }
 
 // rateLimit: the message names which limit was reached: concurrency, RPM, TPM or TPD (Moonshot docs, rate limits). The
-// day's is not worth a retry.
+// day's is not worth a retry; one that is named neither so nor as concurrency counts a minute.
 func rateLimit(v openaicompat.Verdict, text string) openaicompat.Verdict {
 	switch {
 	case strings.Contains(text, "tpd"):
-		v.Retry = false
+		v.Retry, v.PerMinute = false, false
 		v.Hint = "The daily token quota is exhausted; wait until tomorrow, or name a model of another vendor."
 	case strings.Contains(text, "concurren"):
-		v.Concurrency = true
+		v.Concurrency, v.PerMinute = true, false
 	}
 	return v
 }

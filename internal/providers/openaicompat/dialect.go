@@ -51,6 +51,7 @@ type Verdict struct {
 	Kind        providers.Kind
 	Retry       bool // the vendor's documentation classes it as worth another attempt
 	Concurrency bool // too many requests at once
+	PerMinute   bool // a limit of requests or tokens per minute is reached
 	// Message says what happened where the kind alone would not, without a full stop; "" for the general sentence.
 	Message string
 	Hint    string

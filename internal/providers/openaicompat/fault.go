@@ -92,7 +92,7 @@ func byStatus(f Fault) Verdict {
 	case 408, 425:
 		return Verdict{Kind: providers.KindNetwork, Retry: true}
 	case 429:
-		return Verdict{Kind: providers.KindRateLimited, Retry: true}
+		return Verdict{Kind: providers.KindRateLimited, Retry: true, PerMinute: perMinute().MatchString(f.Message)}
 	case 503, 529:
 		return Verdict{Kind: providers.KindOverloaded, Retry: true}
 	}
@@ -106,6 +106,10 @@ func byStatus(f Fault) Verdict {
 	}
 	return Verdict{Kind: providers.KindProviderError, Retry: true}
 }
+
+// perMinute matches what refusals call a limit of requests or tokens per minute: "requests per min (RPM)", "TPM",
+// "GenerateRequestsPerMinutePerProjectPerModel".
+var perMinute = lazyregexp.New(`(?i)per[ _-]?min|\b[rt]pm\b`)
 
 func mentions(f Fault, word string) bool {
 	return strings.Contains(strings.ToLower(f.Message+" "+f.Type+" "+f.Code), word)

@@ -128,6 +128,21 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestARateLimitPerMinute(t *testing.T) {
+	for message, want := range map[string]bool{
+		"Rate limit reached for gpt-x on requests per min (RPM): Limit 3, Used 3": true,
+		"Rate limit reached for gpt-x on tokens per min. Limit: 10000":            true,
+		"max TPM: 500000": true,
+		"Quota exceeded for quota metric 'GenerateRequestsPerMinutePerProjectPerModel'.": true,
+		"Rate limit exceeded: free-models-per-day":                                       false,
+		"permanently overloaded":                                                         false,
+		"":                                                                               false,
+	} {
+		v := byStatus(Fault{Status: http.StatusTooManyRequests, Message: message})
+		assert.Equal(t, Verdict{Kind: providers.KindRateLimited, Retry: true, PerMinute: want}, v, message)
+	}
+}
+
 func TestRefusalGivesNothingAway(t *testing.T) {
 	const said = `VENDOR-BODY your key ` + testKey + ` or SecretHalf1 or sk-abcdef123456 is bad`
 	for name, tc := range map[string]struct {

@@ -18,13 +18,22 @@ import (
 
 // refusal is one error of a vendor's documentation and what it means to us.
 type refusal struct {
-	status      int
-	code        string // GLM's code or Kimi's type
-	message     string
-	kind        providers.Kind
-	retry       bool
-	concurrency bool
+	status  int
+	code    string // GLM's code or Kimi's type
+	message string
+	kind    providers.Kind
+	retry   bool
+	scope   scope
 }
+
+// scope is what a rate limit counts, as far as the refusal names it.
+type scope int
+
+const (
+	unnamed scope = iota
+	atOnce
+	perMinute
+)
 
 // errors is what a provider must make of every error that its vendor documents: in the HTTP status, in the body of a
 // 200, and as an event in the middle of a stream.
@@ -35,7 +44,8 @@ func (s suite) errors(t *testing.T) {
 			e := b.failed(t, err)
 			assert.Equal(t, r.kind, e.Kind)
 			assert.Equal(t, r.retry, e.Retry, "retry")
-			assert.Equal(t, r.concurrency, e.Concurrency, "concurrency")
+			assert.Equal(t, r.scope == atOnce, e.Concurrency, "concurrency")
+			assert.Equal(t, r.scope == perMinute, e.PerMinute, "per minute")
 			assert.Equal(t, r.code, e.VendorCode)
 			assert.NotEmpty(t, e.Hint)
 			assert.NotEmpty(t, e.RequestID)
@@ -146,43 +156,43 @@ func (s suite) errors(t *testing.T) {
 func refusals(v emulator.Vendor) []refusal {
 	if v == emulator.Kimi {
 		return []refusal{
-			{400, "invalid_request_error", "bad", providers.KindInvalidRequest, false, false},
-			{400, "invalid_request_error", "Your request exceeded model token limit: 262144 (requested: 269030)", providers.KindContextLength, false, false},
-			{400, "content_filter", "", providers.KindContentFiltered, false, false},
-			{401, "invalid_authentication_error", "", providers.KindAuth, false, false},
-			{401, "incorrect_api_key_error", "", providers.KindAuth, false, false},
-			{403, "permission_denied_error", "", providers.KindAuth, false, false},
-			{403, "permission_error", "You've reached your usage limit for this billing cycle", providers.KindRateLimited, false, false},
-			{403, "access_terminated_error", "You have reached your weekly quota limit", providers.KindRateLimited, false, false},
-			{403, "access_terminated_error", "Kimi For Coding is currently only available for Coding Agents", providers.KindAuth, false, false},
-			{403, "exceeded_current_quota_error", "account is not active", providers.KindBalance, false, false},
-			{404, "resource_not_found_error", "", providers.KindModelNotFound, false, false},
-			{429, "engine_overloaded_error", "", providers.KindOverloaded, true, false},
-			{429, "rate_limit_reached_error", "max RPM: 3", providers.KindRateLimited, true, false},
-			{429, "rate_limit_reached_error", "max TPM: 500000", providers.KindRateLimited, true, false},
-			{429, "rate_limit_reached_error", "max TPD: 1500000", providers.KindRateLimited, false, false},
-			{429, "rate_limit_reached_error", "max concurrency: 1", providers.KindRateLimited, true, true},
-			{429, "exceeded_current_quota_error", "", providers.KindBalance, false, false},
-			{500, "server_error", "", providers.KindProviderError, true, false},
-			{500, "unexpected_output", "", providers.KindProviderError, true, false},
+			{400, "invalid_request_error", "bad", providers.KindInvalidRequest, false, unnamed},
+			{400, "invalid_request_error", "Your request exceeded model token limit: 262144 (requested: 269030)", providers.KindContextLength, false, unnamed},
+			{400, "content_filter", "", providers.KindContentFiltered, false, unnamed},
+			{401, "invalid_authentication_error", "", providers.KindAuth, false, unnamed},
+			{401, "incorrect_api_key_error", "", providers.KindAuth, false, unnamed},
+			{403, "permission_denied_error", "", providers.KindAuth, false, unnamed},
+			{403, "permission_error", "You've reached your usage limit for this billing cycle", providers.KindRateLimited, false, unnamed},
+			{403, "access_terminated_error", "You have reached your weekly quota limit", providers.KindRateLimited, false, unnamed},
+			{403, "access_terminated_error", "Kimi For Coding is currently only available for Coding Agents", providers.KindAuth, false, unnamed},
+			{403, "exceeded_current_quota_error", "account is not active", providers.KindBalance, false, unnamed},
+			{404, "resource_not_found_error", "", providers.KindModelNotFound, false, unnamed},
+			{429, "engine_overloaded_error", "", providers.KindOverloaded, true, unnamed},
+			{429, "rate_limit_reached_error", "max RPM: 3", providers.KindRateLimited, true, perMinute},
+			{429, "rate_limit_reached_error", "max TPM: 500000", providers.KindRateLimited, true, perMinute},
+			{429, "rate_limit_reached_error", "max TPD: 1500000", providers.KindRateLimited, false, unnamed},
+			{429, "rate_limit_reached_error", "max concurrency: 1", providers.KindRateLimited, true, atOnce},
+			{429, "exceeded_current_quota_error", "", providers.KindBalance, false, unnamed},
+			{500, "server_error", "", providers.KindProviderError, true, unnamed},
+			{500, "unexpected_output", "", providers.KindProviderError, true, unnamed},
 		}
 	}
 	list := []refusal{
-		{429, "1113", "", providers.KindBalance, false, false},
-		{429, "1302", "", providers.KindRateLimited, true, true},
-		{429, "1303", "", providers.KindRateLimited, true, false},
-		{429, "1313", "", providers.KindAuth, false, false},
-		{429, "1305", "", providers.KindOverloaded, true, false},
-		{429, "1312", "", providers.KindOverloaded, true, false},
-		{429, "1309", "", providers.KindBalance, false, false},
-		{429, "1311", "", providers.KindModelNotFound, false, false},
-		{400, "1211", "", providers.KindModelNotFound, false, false},
-		{400, "1261", "", providers.KindContextLength, false, false},
-		{500, "1234", "", providers.KindNetwork, true, false},
+		{429, "1113", "", providers.KindBalance, false, unnamed},
+		{429, "1302", "", providers.KindRateLimited, true, atOnce},
+		{429, "1303", "", providers.KindRateLimited, true, perMinute},
+		{429, "1313", "", providers.KindAuth, false, unnamed},
+		{429, "1305", "", providers.KindOverloaded, true, unnamed},
+		{429, "1312", "", providers.KindOverloaded, true, unnamed},
+		{429, "1309", "", providers.KindBalance, false, unnamed},
+		{429, "1311", "", providers.KindModelNotFound, false, unnamed},
+		{400, "1211", "", providers.KindModelNotFound, false, unnamed},
+		{400, "1261", "", providers.KindContextLength, false, unnamed},
+		{500, "1234", "", providers.KindNetwork, true, unnamed},
 	}
 	add := func(status int, kind providers.Kind, retry bool, codes ...string) {
 		for _, code := range codes {
-			list = append(list, refusal{status, code, "", kind, retry, false})
+			list = append(list, refusal{status, code, "", kind, retry, unnamed})
 		}
 	}
 	add(500, providers.KindProviderError, true, "500", "1200", "1230", "1120")
