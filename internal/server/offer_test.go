@@ -134,7 +134,12 @@ func TestListsPerRevision(t *testing.T) {
 				for key, value := range wanted {
 					assert.Equal(t, value, whole[key])
 				}
-				assert.Equal(t, "private", whole["cacheScope"])
+				scope, ttl := "public", float64(3_600_000)
+				if method == "resources/list" { // conversations and issues come and go
+					scope, ttl = "private", 0
+				}
+				assert.Equal(t, scope, whole["cacheScope"], method)
+				assert.Equal(t, ttl, whole["ttlMs"], method)
 			}
 			if version >= "2025-06-18" {
 				same("resources/list", titled)
@@ -158,6 +163,33 @@ func TestCursors(t *testing.T) {
 		assert.Equal(t, -32602, got.Error.Code)
 		assert.NotContains(t, got.raw, "base64")
 		assert.NotContains(t, p.ask(newest, method, "").raw, "nextCursor", "one page")
+	}
+}
+
+// A list refuses a request for what is wrong with it, be that its cursor or not.
+func TestListsOfRequestsWithoutCapabilities(t *testing.T) {
+	p := connect(t, offering(nil, shelf{}, menu{}))
+	for _, method := range []string{"resources/list", "tools/list"} {
+		for _, capabilities := range []string{``, `,"io.modelcontextprotocol/clientCapabilities":5`} {
+			p.send(`{"jsonrpc":"2.0","id":1,"method":"%s","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"%s}}}`, method, capabilities)
+			got := p.next()
+			require.NotNil(t, got.Error, got.raw)
+			assert.Equal(t, -32602, got.Error.Code)
+			assert.Contains(t, got.Error.Message, "io.modelcontextprotocol/clientCapabilities")
+		}
+	}
+}
+
+// How long a client may keep what it read depends on whether it can change.
+func TestCacheHints(t *testing.T) {
+	p := connect(t, offering(nil, shelf{read: func(context.Context, string) (tools.Document, error) {
+		return tools.Document{MIME: "text/plain", Text: "x"}, nil
+	}}, menu{}))
+	for method, want := range map[string]string{
+		"server/discover": `"ttlMs":3600000,"cacheScope":"public"`, "tools/list": `"ttlMs":3600000,"cacheScope":"public"`,
+		"resources/read": `"ttlMs":0,"cacheScope":"private"`,
+	} {
+		assert.Contains(t, p.ask("2026-07-28", method, `,"uri":"exai://issues"`).raw, want, method)
 	}
 }
 

@@ -50,7 +50,7 @@ func reword(e *mcp.JSONRPCErrorDetails, method string) {
 		e.Message = noResource
 	case strings.HasSuffix(e.Message, mcpserver.ErrPromptNotFound.Error()):
 		e.Message = noPrompt
-	case strings.HasSuffix(method, "/list") && e.Code == codeInvalidParams: // a cursor is all that it takes
+	case strings.HasPrefix(e.Message, "illegal base64 data"): // what mcp-go's cursors are made of
 		e.Message = "invalid cursor; every list here has one page"
 	}
 }

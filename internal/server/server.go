@@ -17,6 +17,10 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
+// listTTL is how long, in milliseconds, a client may keep a list that never changes while the server runs. The other
+// lists, and what resources hold, are the user's own and change with every call: mcp-go has them private and stale at once.
+const listTTL = 3_600_000
+
 // Options are what a Server is made of.
 type Options struct {
 	Name         string // as clients show it
@@ -59,6 +63,10 @@ func New(o Options) *Server {
 		mcpserver.WithLogging(),
 		mcpserver.WithToolFilter(s.listed),
 		mcpserver.WithHooks(hooks),
+		mcpserver.WithMethodCacheHints(mcp.MethodServerDiscover, listTTL, mcp.CacheScopePublic),
+		mcpserver.WithMethodCacheHints(mcp.MethodToolsList, listTTL, mcp.CacheScopePublic),
+		mcpserver.WithMethodCacheHints(mcp.MethodPromptsList, listTTL, mcp.CacheScopePublic),
+		mcpserver.WithMethodCacheHints(mcp.MethodResourcesTemplatesList, listTTL, mcp.CacheScopePublic),
 	)...)
 	names := make([]mcpserver.ServerTool, len(o.Tools)) // listed knows the rest
 	for i, t := range o.Tools {

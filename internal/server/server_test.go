@@ -151,6 +151,45 @@ func TestWhatAToolIsTold(t *testing.T) {
 	}
 }
 
+// A stateless request names its client itself; who sent another one says nothing about it.
+func TestClientsOfStatelessRequestsAreTheirOwn(t *testing.T) {
+	heard := make(chan string, 1)
+	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": func(_ context.Context, inv tool.Invocation) *tools.Result {
+		heard <- inv.Client
+		return says("")
+	}}))
+	const nameless = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","_meta":{` +
+		`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
+	p.handshake(newest, `{}`)
+	p.call("2026-07-28", `1`, "echo", `{}`, "")
+	assert.Equal(t, "modern 1", <-heard)
+	p.next()
+	p.send(nameless)
+	assert.Empty(t, <-heard)
+	p.next()
+	p.call(newest, `1`, "echo", `{}`, "")
+	assert.Equal(t, "probe 9", <-heard, "the handshake's client is still the same")
+	p.next()
+}
+
+func TestUnknownLogLevels(t *testing.T) {
+	p := connect(t, serverOf(nil, nil, map[string]handler{"echo": slow(0)}))
+	for level, refused := range map[string]bool{`"loud"`: true, `5`: true, `""`: true, `"debug"`: false, `"emergency"`: false} {
+		p.call("2026-07-28", `1`, "echo", `{}`, `1,"io.modelcontextprotocol/logLevel":`+level)
+		got := p.next()
+		for got.Method != "" {
+			got = p.next()
+		}
+		require.Equal(t, refused, got.Error != nil, got.raw)
+		if refused {
+			assert.Equal(t, -32602, got.Error.Code)
+			assert.Contains(t, got.Error.Message, "logLevel must be debug, info")
+		}
+	}
+	p.call(newest, `1`, "echo", `{}`, `1,"io.modelcontextprotocol/logLevel":"loud"`)
+	assert.Nil(t, p.next().Error, "an older revision knows no such member")
+}
+
 func TestProgressComesBeforeTheResult(t *testing.T) {
 	for _, version := range Revisions() {
 		t.Run(version, func(t *testing.T) {

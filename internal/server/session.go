@@ -52,11 +52,27 @@ func loaded[T any](p *atomic.Pointer[T]) T {
 // out ahead of its answer.
 type requestSession struct {
 	*session
-	notes chan mcp.JSONRPCNotification
+	stateless bool
+	notes     chan mcp.JSONRPCNotification
 }
 
-func newRequestSession(s *session) *requestSession {
-	return &requestSession{session: s, notes: make(chan mcp.JSONRPCNotification, 4)}
+func newRequestSession(s *session, stateless bool) *requestSession {
+	return &requestSession{session: s, stateless: stateless, notes: make(chan mcp.JSONRPCNotification, 4)}
+}
+
+// SetClientInfo keeps who the handshake's client is. mcp-go calls it for each stateless request, too, whose client is
+// named for that request alone.
+func (s *requestSession) SetClientInfo(info mcp.Implementation) {
+	if !s.stateless {
+		s.session.SetClientInfo(info)
+	}
+}
+
+// SetClientCapabilities is like SetClientInfo.
+func (s *requestSession) SetClientCapabilities(caps mcp.ClientCapabilities) {
+	if !s.stateless {
+		s.session.SetClientCapabilities(caps)
+	}
 }
 
 func (s *requestSession) NotificationChannel() chan<- mcp.JSONRPCNotification { return s.notes }
@@ -70,8 +86,11 @@ var (
 // clientName is who sent a request, "name version", for the logs.
 func clientName(ctx context.Context, s *session) string {
 	info := s.GetClientInfo()
-	if own := mcpserver.RequestProtocolInfoFromContext(ctx); own != nil && own.ClientInfo != nil {
-		info = *own.ClientInfo
+	if own := mcpserver.RequestProtocolInfoFromContext(ctx); own != nil && own.Modern {
+		info = mcp.Implementation{}
+		if own.ClientInfo != nil {
+			info = *own.ClientInfo
+		}
 	}
 	if info.Version == "" {
 		return info.Name

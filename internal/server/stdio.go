@@ -176,6 +176,10 @@ func (c *conn) notified(m *message) {
 // request starts to serve a request. The call is registered before its goroutine runs, so that a cancellation that
 // comes next finds it. The handshake is served in line, since everything after it depends on it.
 func (c *conn) request(m *message, reply replyTo) {
+	if metaOf(m.params).badLogLevel() {
+		reply(refusal(m.id, codeInvalidParams, badLogLevelText))
+		return
+	}
 	ctx, cancel := context.WithCancelCause(c.base)
 	k := &call{message: m, reply: reply, cancel: cancel}
 	if m.method == string(mcp.MethodToolsCall) {
@@ -278,7 +282,7 @@ func (c *conn) answer(ctx context.Context, k *call) (line []byte) {
 	if k.tool.slim != nil {
 		params = k.tool.slim // mcp-go has no use for the arguments
 	}
-	session := newRequestSession(&c.state)
+	session := newRequestSession(&c.state, metaOf(params).revision.stateless())
 	ctx = c.server.mcp.WithContext(withCall(ctx, c, k), session)
 	response := c.server.mcp.HandleMessage(ctx, k.message.envelope(params))
 	c.forward(k, session.notes)
