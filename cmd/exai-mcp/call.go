@@ -37,13 +37,14 @@ the tool's parameters.`,
 	cmd.Flags().BoolVar(&text, "text", false, "print the content alone")
 	usage := cmd.HelpFunc()
 	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
-		for _, name := range cmd.Flags().Args() {
-			if err := a.showTool(name, false); err != nil {
-				fmt.Fprintf(a.errw, "exai-mcp: %v\n", err)
-			}
+		names := cmd.Flags().Args()
+		if len(names) == 0 {
+			usage(cmd, args)
 			return
 		}
-		usage(cmd, args)
+		if err := a.showTool(names[0], false); err != nil {
+			fmt.Fprintf(a.errw, "exai-mcp: %v\n", err)
+		}
 	})
 	return cmd
 }

@@ -17,7 +17,7 @@ import (
 func (f *fortress) gitIn(dir string, args ...string) string {
 	f.site.t.Helper()
 	cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.org"}, args...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + f.site.dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + f.dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull}
 	out, err := cmd.CombinedOutput()
 	require.NoError(f.site.t, err, "git %v: %s", args, out)
 	return strings.TrimSpace(string(out))
@@ -26,7 +26,7 @@ func (f *fortress) gitIn(dir string, args ...string) string {
 // repository makes a repository with one commit.
 func (f *fortress) repository(name, file, text string) string {
 	f.site.t.Helper()
-	dir := filepath.Join(f.site.dir, name)
+	dir := filepath.Join(f.dir, name)
 	require.NoError(f.site.t, os.MkdirAll(dir, 0o755))
 	f.gitIn(dir, "init", "-q", "-b", "main")
 	f.file(name+"/"+file, text)
@@ -54,7 +54,7 @@ func TestHostileGitFolders(t *testing.T) {
 	f := newFortress(t)
 	private := f.repository("outside/private", "s.txt", planted+"\n")
 	head := f.gitIn(private, "rev-parse", "HEAD")
-	marker := filepath.Join(f.site.dir, "marker")
+	marker := filepath.Join(f.dir, "marker")
 	program := f.file("outside/program", "#!/bin/sh\ntouch "+marker+"\n")
 	require.NoError(t, os.Chmod(program, 0o755))
 	config := func(text string) func(top string) {
@@ -144,7 +144,7 @@ func TestHostileGitFolders(t *testing.T) {
 // A hostile project's file names are names: none is an option, a path to elsewhere or a line of a prompt.
 func TestHostileNames(t *testing.T) {
 	f := newFortress(t)
-	written := filepath.Join(f.site.dir, "written")
+	written := filepath.Join(f.dir, "written")
 	names := []string{
 		"--output=" + strings.ReplaceAll(written, "/", "_"), "-O", "--ext-diff", "..\\outside\\secret.txt", "a\nb.txt", "$(touch written)", "`touch written`", "x; touch written",
 		"%2e%2e", "~", "file:", "a.txt:1", "\"quoted\"", "tab\t.txt", "\u202ecod.exe", " ", "*", ":(top)a", "HEAD", "C:\\x",
@@ -171,6 +171,6 @@ func TestHostileNames(t *testing.T) {
 	assert.True(t, f.tap.heard(welcome))
 	assert.Equal(t, before, f.gitIn(top, "status", "--porcelain"), "nothing was written")
 	for _, made := range []string{"written", "project/written", "project/named/written"} {
-		assert.NoFileExists(t, filepath.Join(f.site.dir, made))
+		assert.NoFileExists(t, filepath.Join(f.dir, made))
 	}
 }

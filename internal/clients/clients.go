@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -84,8 +85,17 @@ func (c Client) HasProject() bool { return c.repo != nil }
 // Paths, forms and limits are those that the clients document, or that runs of Claude Code 2.1, Codex 0.171, Gemini CLI
 // 0.61, qwen-code 0.24, Copilot CLI 1.0, opencode 1.18 and Cline CLI 3.0 showed.
 func All() []Client {
-	millis := limitKey{key: "timeout", milli: true, whole: true}
-	seconds := limitKey{key: "timeout", whole: true}
+	return slices.SortedFunc(slices.Values(slices.Concat(terminalAgents(), editors())), func(a, b Client) int {
+		return strings.Compare(a.Name, b.Name)
+	})
+}
+
+var (
+	millis  = limitKey{key: "timeout", milli: true, whole: true}
+	seconds = limitKey{key: "timeout", whole: true}
+)
+
+func terminalAgents() []Client {
 	return []Client{
 		{
 			Name: "claude-code", Title: "Claude Code", Where: "the user's configuration (claude mcp add-json), or .mcp.json in the project",
@@ -98,15 +108,6 @@ func All() []Client {
 			shape: standard, kind: "stdio", limit: millis, hooks: claudeHooks,
 		},
 		{
-			Name: "claude-desktop", Title: "Claude Desktop", Where: "claude_desktop_config.json (Settings, Developer, Edit Config)",
-			path: servers("mcpServers"), files: desktopFiles, shape: standard, roaming: true,
-		},
-		{
-			// Its extension for VS Code has a file of its own.
-			Name: "cline", Title: "Cline", Where: "cline_mcp_settings.json in ~/.cline/data/settings",
-			path: servers("mcpServers"), files: clineFiles, shape: standard, limit: seconds, roaming: true,
-		},
-		{
 			Name: "codex", Title: "Codex", Where: "~/.codex/config.toml, or .codex/config.toml in a trusted project",
 			path: servers("mcp_servers"), toml: true, files: inFolder("CODEX_HOME", ".codex", "config.toml"), repo: inProject(".codex/config.toml"),
 			shape: codexEntry, refs: byName, limit: limitKey{key: "tool_timeout_sec"}, hooks: codexHooks,
@@ -115,11 +116,6 @@ func All() []Client {
 			Name: "copilot", Title: "Copilot CLI", Where: "~/.copilot/mcp-config.json, or .github/mcp.json in the project",
 			path: servers("mcpServers"), files: inFolder("COPILOT_HOME", ".copilot", "mcp-config.json"), repo: inProject(".github/mcp.json"),
 			shape: copilotEntry, kind: "local", limit: millis,
-		},
-		{
-			Name: "cursor", Title: "Cursor", Where: "~/.cursor/mcp.json, or .cursor/mcp.json in the project",
-			path: servers("mcpServers"), files: inHome(".cursor/mcp.json"), repo: inProject(".cursor/mcp.json"),
-			shape: standard, kind: "stdio", refs: envBraces,
 		},
 		{
 			Name: "gemini", Title: "Gemini CLI", Where: "~/.gemini/settings.json, or .gemini/settings.json in the project",
@@ -141,6 +137,25 @@ func All() []Client {
 			Name: "qwen-code", Title: "Qwen Code", Where: "~/.qwen/settings.json, or .qwen/settings.json in the project",
 			path: servers("mcpServers"), files: inHome(".qwen/settings.json"), repo: inProject(".qwen/settings.json"),
 			shape: standard, limit: millis,
+		},
+	}
+}
+
+func editors() []Client {
+	return []Client{
+		{
+			Name: "claude-desktop", Title: "Claude Desktop", Where: "claude_desktop_config.json (Settings, Developer, Edit Config)",
+			path: servers("mcpServers"), files: desktopFiles, shape: standard, roaming: true,
+		},
+		{
+			// Its extension for VS Code has a file of its own.
+			Name: "cline", Title: "Cline", Where: "cline_mcp_settings.json in ~/.cline/data/settings",
+			path: servers("mcpServers"), files: clineFiles, shape: standard, limit: seconds, roaming: true,
+		},
+		{
+			Name: "cursor", Title: "Cursor", Where: "~/.cursor/mcp.json, or .cursor/mcp.json in the project",
+			path: servers("mcpServers"), files: inHome(".cursor/mcp.json"), repo: inProject(".cursor/mcp.json"),
+			shape: standard, kind: "stdio", refs: envBraces,
 		},
 		{
 			// The user's file differs by profile, so only its own command finds it.

@@ -56,7 +56,7 @@ var modelOnly = [...]string{"model", "thinking_mode", "files"}
 // Names are the prompts' names, in the order of List.
 func (p *Prompts) Names() []string {
 	var names []string
-	if p.shows("chat") {
+	if p.showsChat() {
 		names = append(names, "continue")
 	}
 	for _, t := range p.tools {
@@ -65,15 +65,16 @@ func (p *Prompts) Names() []string {
 	return names
 }
 
-func (p *Prompts) shows(name string) bool {
-	return slices.ContainsFunc(p.tools, func(t tool.Tool) bool { return t.Name == name })
+// showsChat reports whether chat is among the tools shown.
+func (p *Prompts) showsChat() bool {
+	return slices.ContainsFunc(p.tools, func(t tool.Tool) bool { return t.Name == "chat" })
 }
 
 // List lists the prompts, those of the tools in the tools' order.
 func (p *Prompts) List() []Prompt {
 	about := argumentWords()
 	var list []Prompt
-	if p.shows("chat") { // which it has the agent call
+	if p.showsChat() { // which it has the agent call
 		list = append(list, Prompt{
 			Name: "continue", Title: "Continue a conversation",
 			Description: "Continue a conversation or an unfinished workflow by its continuation_id; without one, list the latest.",
@@ -130,7 +131,7 @@ func isWorkflow(t tool.Tool) bool { return t.Has("next_step_required") }
 // Get gives what a prompt says to the agent. ErrNoPrompt says that there is none of that name; any other error may be shown
 // to a client by way of reply.Of.
 func (p *Prompts) Get(ctx context.Context, name string, given map[string]string) (text string, err error) {
-	if name == "continue" && p.shows("chat") {
+	if name == "continue" && p.showsChat() {
 		text, err = p.resume(ctx, strings.TrimSpace(given["continuation_id"]), strings.TrimSpace(given["prompt"]))
 	} else {
 		k := slices.IndexFunc(p.tools, func(t tool.Tool) bool { return t.Name == name })
@@ -237,7 +238,7 @@ func jsonBlock(o *Object) (string, error) {
 func (p *Prompts) Complete(ctx context.Context, name, argument, typed string) (Completion, error) {
 	k := slices.IndexFunc(p.tools, func(t tool.Tool) bool { return t.Name == name })
 	switch {
-	case k < 0 && (name != "continue" || !p.shows("chat")):
+	case k < 0 && (name != "continue" || !p.showsChat()):
 		return Completion{}, ErrNoPrompt
 	case argument == "continuation_id":
 		return p.deps.completeThread(ctx, typed), nil

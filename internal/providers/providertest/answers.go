@@ -71,6 +71,10 @@ func (s suite) answers(t *testing.T) {
 			assert.Equal(t, want, resp.FinishReason)
 		})
 	}
+}
+
+// toolCalls is what a provider must understand of answers that call functions.
+func (s suite) toolCalls(t *testing.T) {
 	s.test(t, "a tool call and its answer", toolLoop)
 	s.test(t, "several calls, split and odd arguments", func(t *testing.T, b bench) {
 		reply := emulator.Say("Let me look.")
@@ -110,6 +114,10 @@ func (s suite) answers(t *testing.T) {
 		require.Len(t, resp.ToolCalls, 2)
 		assert.Equal(t, `{"city":"Bern"}`, resp.ToolCalls[0].Arguments)
 	})
+}
+
+// streams is what a provider must make of torn events, and of one request after another or beside it.
+func (s suite) streams(t *testing.T) {
 	s.test(t, "a torn event", func(t *testing.T, b bench) {
 		for n := range 3 {
 			b.emulator.Script(emulator.Say("Hel", "lo").Thinking("hm").With(emulator.TearEvent(n)))

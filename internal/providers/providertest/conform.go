@@ -38,8 +38,12 @@ func Conform(t *testing.T, v emulator.Vendor, create Make) {
 	require.NoError(t, err)
 	s := suite{vendor: v, create: create, models: catalog.Models(string(v))}
 	t.Run("answers", s.answers)
+	t.Run("tool calls", s.toolCalls)
+	t.Run("streams", s.streams)
 	t.Run("requests", s.requests)
 	t.Run("errors", s.errors)
+	t.Run("refusals", s.refusals)
+	t.Run("accounts", s.accounts)
 	t.Run("faults", s.faults)
 	t.Run("abilities", s.abilities)
 	t.Run("sockets", s.sockets)

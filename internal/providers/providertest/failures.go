@@ -38,7 +38,7 @@ const (
 // errors is what a provider must make of every error that its vendor documents: in the HTTP status, in the body of a
 // 200, and as an event in the middle of a stream.
 func (s suite) errors(t *testing.T) {
-	for _, r := range refusals(s.vendor) {
+	for _, r := range documented(s.vendor) {
 		check := func(t *testing.T, b bench, err error) {
 			t.Helper()
 			e := b.failed(t, err)
@@ -71,6 +71,10 @@ func (s suite) errors(t *testing.T) {
 			assert.Equal(t, 3, len(b.emulator.Requests()), "one request each: retrying is the caller's business")
 		})
 	}
+}
+
+// refusals is what a provider must read in a refusal beside its code.
+func (s suite) refusals(t *testing.T) {
 	s.test(t, "Retry-After", func(t *testing.T, b bench) {
 		for value, want := range map[string]time.Duration{
 			"7": 7 * time.Second, time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat): 90 * time.Second,
@@ -110,6 +114,10 @@ func (s suite) errors(t *testing.T) {
 		e = b.failed(t, err)
 		assert.Contains(t, e.Message, "properties.a of the function weather has no type")
 	})
+}
+
+// accounts is what a provider must make of a key that does not serve, and of a caller who goes away.
+func (s suite) accounts(t *testing.T) {
 	s.test(t, "a wrong key", func(t *testing.T, b bench) {
 		l := NewPipeListener()
 		b.emulator.Serve(b.vendor, l)
@@ -152,8 +160,8 @@ func (s suite) errors(t *testing.T) {
 	})
 }
 
-// refusals are the documented errors (Z.ai and Moonshot API docs, errors) that a request can meet.
-func refusals(v emulator.Vendor) []refusal {
+// documented are the errors of the vendors' documents (Z.ai and Moonshot API docs, errors) that a request can meet.
+func documented(v emulator.Vendor) []refusal {
 	if v == emulator.Kimi {
 		return []refusal{
 			{400, "invalid_request_error", "bad", providers.KindInvalidRequest, false, unnamed},

@@ -281,22 +281,9 @@ func (s *schema) append(b []byte) []byte {
 	}
 	if s.properties != nil {
 		key("properties")
-		b = append(b, '{')
-		for i, p := range s.properties {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = p.append(append(appendString(b, p.name), ':'))
-		}
-		b = append(b, '}')
+		b = s.appendProperties(b)
 	}
-	var required []string
-	for _, p := range s.properties {
-		if p.required {
-			required = append(required, p.name)
-		}
-	}
-	if len(required) > 0 {
+	if required := s.required(); len(required) > 0 {
 		key("required")
 		b = appendList(b, required, appendString)
 	}
@@ -317,6 +304,28 @@ func (s *schema) append(b []byte) []byte {
 		b = append(b, s.fill...)
 	}
 	return append(b, '}')
+}
+
+func (s *schema) appendProperties(b []byte) []byte {
+	b = append(b, '{')
+	for i, p := range s.properties {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = p.append(append(appendString(b, p.name), ':'))
+	}
+	return append(b, '}')
+}
+
+// required lists the names of the properties that every call must have.
+func (s *schema) required() []string {
+	var names []string
+	for _, p := range s.properties {
+		if p.required {
+			names = append(names, p.name)
+		}
+	}
+	return names
 }
 
 func appendList[T any](b []byte, list []T, item func([]byte, T) []byte) []byte {

@@ -161,7 +161,7 @@ func (r *run) question() (ask.Question, error) {
 	q.Category = providers.CategoryReasoning
 	q.System, q.Prompt, q.JSONObject = system, Prompt(r.sum), r.spec.Findings
 	q.Prefer = r.lease.Model()
-	q.Search = q.Search && !(r.step.SearchAlone && len(r.sum.RelevantFiles)+len(r.sum.Images) > 0)
+	q.Search = q.Search && (!r.step.SearchAlone || len(r.sum.RelevantFiles)+len(r.sum.Images) == 0)
 	q.History = r.history()
 	q.Finished = r.finished
 	return q, nil

@@ -184,7 +184,7 @@ func (r *run) askPanel(ctx context.Context, panel []Panelist, given Evidence, be
 func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence) (o PanelAnswer) {
 	q := r.step.Ask
 	q.Tool, q.System, q.Attachments = r.spec.Tool, p.System, given.Attachments
-	q.Search = q.Search && !(r.step.SearchAlone && len(given.Attachments) > 0)
+	q.Search = q.Search && (!r.step.SearchAlone || len(given.Attachments) == 0)
 	q.Prompt = paragraphs(r.decision.Step.Step, missing(given.Manifest))
 	q.Model, q.Category = p.Model, providers.CategoryReasoning
 	o = PanelAnswer{Model: p.Model, Stance: p.Stance}

@@ -94,7 +94,8 @@ func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result
 		r.mergeMetadata(o.answer.Metadata())
 		text = o.answer.Outcome.Response.Content
 	}
-	if err != nil { //nolint:nilerr // logged where it happened; the reply says that the answer is not stored
+	if err != nil {
+		//nolint:nilerr // logged where it happened; the reply says that the answer is not stored
 		return r.notStored("this answer is not kept.", text, func(string, bool) *reply.Object { return object }), nil
 	}
 	return r.result(object, last), nil
