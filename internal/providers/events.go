@@ -15,6 +15,7 @@ type Event struct {
 	Tokens   int           // estimated tokens received so far, reasoning included
 	Attempt  int           // requests sent so far
 	Wait     time.Duration // for PhaseRetrying: how long until the next attempt
+	Detail   string        // what is read or searched, "" for nothing
 }
 
 // Phase is what a running call is doing.
@@ -27,6 +28,7 @@ const (
 	PhaseThinking   Phase = "thinking"
 	PhaseWriting    Phase = "writing"
 	PhaseSearching  Phase = "searching"
+	PhaseReading    Phase = "reading" // the model's functions read files
 	PhaseRetrying   Phase = "retrying"
 	PhaseFallback   Phase = "fallback"
 	PhaseBackground Phase = "background"

@@ -221,7 +221,7 @@ func (d *Deps) formulaSearch(ctx context.Context, runs *atomic.Int64) (tools []c
 		return nil, "No web search: " + reply.Of(ctx, err).Message
 	}
 	for _, f := range functions {
-		tools = append(tools, calls.Tool{Function: f, Run: func(ctx context.Context, arguments string) (string, error) {
+		tools = append(tools, calls.Tool{Function: f, Phase: providers.PhaseSearching, Run: func(ctx context.Context, arguments string, _ int) (string, error) {
 			runs.Add(1)
 			return calls.Do(ctx, d.Caller, "kimi", "search", limit, func(ctx context.Context) (string, error) {
 				return formulas.RunFormula(ctx, searchFormula, f.Name, arguments)

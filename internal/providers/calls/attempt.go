@@ -17,7 +17,7 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 	g.update(func(s *state) {
 		s.release = release
 		s.out.Attempts++
-		s.request.id, s.request.delivering = "", false
+		s.request.id, s.request.delivering, s.request.texting = "", false, false
 	})
 	g.emit(providers.PhaseAsking, 0)
 
@@ -27,7 +27,7 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 	})
 	resp, err := p.Chat(ctx, req, func(d providers.Delta) { g.onDelta(d, &a) })
 
-	interrupted := false
+	final := false // what was delivered cannot be taken back, so nothing is sent again
 	g.update(func(s *state) {
 		a.RequestID = s.request.id
 		if resp != nil {
@@ -37,10 +37,11 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 			}
 		}
 		a.Usage = s.addUsage(req.Model, resp)
-		interrupted = err != nil && s.request.delivering
-		s.interrupted = s.interrupted || interrupted
+		final = s.request.delivering && (s.request.texting || !s.request.inRounds)
+		s.interrupted = s.interrupted || err != nil && s.request.delivering
 		s.control, _ = s.next(requestEnded)
-		s.request.delivering = false
+		s.textArrived = s.request.texting
+		s.request.delivering, s.request.texting = false, false
 		s.release = nil
 	})
 
@@ -51,7 +52,7 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 		if a.Err.RequestID == "" {
 			a.Err.RequestID = a.RequestID
 		}
-		if interrupted { // what was delivered cannot be taken back, so nothing is sent again
+		if final {
 			a.Err.Retry, a.Err.Param = false, ""
 		}
 	}
@@ -112,6 +113,7 @@ func (g *Generation) onDelta(d providers.Delta, a *providers.Attempt) {
 			s.thought.Reset()
 			a.FirstDelta = time.Since(a.Start)
 		}
+		s.request.texting = s.request.texting || d.Content != ""
 		if limit := g.c.cfg.Calls.MaxAnswerBytes; limit > 0 {
 			room := int(limit) - s.text.Len() - s.thought.Len()
 			tooLong = len(d.Reasoning)+len(d.Content) > room

@@ -283,7 +283,7 @@ func TestToolRoundsGoOnToo(t *testing.T) {
 		var budgeted bool
 		call.Tools = []calls.Tool{{
 			Function: providers.Function{Name: "slow"},
-			Run: func(ctx context.Context, _ string) (string, error) {
+			Run: func(ctx context.Context, _ string, _ int) (string, error) {
 				_, budgeted = providers.BudgetFrom(ctx)
 				if !pause(ctx, 15*time.Second) {
 					return "", context.Cause(ctx)
@@ -302,6 +302,6 @@ func TestToolRoundsGoOnToo(t *testing.T) {
 		assert.Equal(t, 60*time.Second, time.Since(start))
 		assert.Equal(t, "done", out.Live.Snapshot().Response.Content)
 		assert.False(t, budgeted, "a function is bounded by the answer, which may outlive the budget")
-		assert.Equal(t, "result", turns.requests[1].Messages[2].Content)
+		assert.Equal(t, "result\n\nNo more function calls are possible. Conclude with what you have.", turns.requests[1].Messages[2].Content)
 	})
 }

@@ -23,9 +23,11 @@ type Call struct {
 	// Build makes the request for the model that was chosen: history within its window, its images. Model, Thinking, Drop,
 	// NativeSearch, MaxOutputTokens (when 0) and Functions of Tools are filled in afterwards.
 	Build func(m providers.Model) (providers.ChatRequest, error)
-	// Tools are functions that the model may call. One with Run is run here, at most 5 rounds; a call of one without ends
-	// the answer with FinishToolCalls.
+	// Tools are functions that the model may call. One with Run is run here, within Bounds; a call of one without ends the
+	// answer with FinishToolCalls.
 	Tools []Tool
+	// Bounds limit the functions that are run here; the zero value means DefaultBounds.
+	Bounds Bounds
 	// Key is the continuation id that background work is found by.
 	Key string
 	// Background allows the answer to go on after a limit of ours (BACKGROUND_COMPLETION permitting).
@@ -37,15 +39,30 @@ type Call struct {
 // Tool is a Function with the code that runs it.
 type Tool struct {
 	providers.Function
-	// Run answers one call with the text for the tool message. nil: the client of our client runs it.
-	Run func(ctx context.Context, arguments string) (string, error)
+	// Run answers one call with the text for the tool message, of which room bytes are used. Calls of one round run at the
+	// same time; one that was answered is not run again. nil: the client of our client runs it.
+	Run func(ctx context.Context, arguments string, room int) (string, error)
+	// Phase is what the call is doing meanwhile, "" for nothing of its own; About names what it is done to, and may be nil.
+	Phase providers.Phase
+	About func(arguments string) string
 }
+
+// Bounds limit the functions of one answer. Beyond them, and when half of the call's limit is over, the model is told to
+// conclude with what it has.
+type Bounds struct {
+	Rounds int // exchanges of function calls
+	Calls  int // of one round that are run
+	Bytes  int // of all results together
+}
+
+// DefaultBounds are the bounds of a call that names none: five requests, the last of which concludes.
+func DefaultBounds() Bounds { return Bounds{Rounds: 4, Calls: 8, Bytes: 240_000} }
 
 // Outcome is what a call came to: a finished answer, or a partial one with the reason in FinishReason.
 type Outcome struct {
 	Response providers.ChatResponse // Usage summed over all rounds, CostUSD filled in
-	// Original is the answer's text as the model wrote it, where function calls written as text were removed from
-	// Response.Content; else "".
+	// Original is all text that the model wrote, where function calls written as text were taken out of it, in whatever
+	// round; else "".
 	Original string
 	Model    providers.Model // who really answered
 	Partial  bool

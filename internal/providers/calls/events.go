@@ -45,6 +45,18 @@ func (g *Generation) emit(phase providers.Phase, wait time.Duration) {
 	g.events.emit(e)
 }
 
+// emitAbout sends an event about what a function does.
+func (g *Generation) emitAbout(phase providers.Phase, about string) {
+	if g.call.On == nil {
+		return
+	}
+	g.mu.Lock()
+	e := g.state.event(phase)
+	g.mu.Unlock()
+	e.Detail = about
+	g.events.emit(e)
+}
+
 // stopEvents sends no more events, after a last one where the answer goes on in the background.
 func (g *Generation) stopEvents() {
 	g.mu.Lock()

@@ -3,7 +3,7 @@ package calls_test
 import (
 	"context"
 	"errors"
-	"slices"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +33,11 @@ func callsTool(name string, after time.Duration, more ...providers.ToolCall) cha
 }
 
 func function(name string, run func(ctx context.Context, arguments string) (string, error)) calls.Tool {
-	return calls.Tool{Function: providers.Function{Name: name}, Run: run}
+	tool := calls.Tool{Function: providers.Function{Name: name}}
+	if run != nil {
+		tool.Run = func(ctx context.Context, arguments string, _ int) (string, error) { return run(ctx, arguments) }
+	}
+	return tool
 }
 
 func TestFunctionsAreRunUntilThereIsText(t *testing.T) {
@@ -75,7 +79,7 @@ func TestFunctionsAreRunUntilThereIsText(t *testing.T) {
 		}
 		assert.Equal(t, []string{
 			"add:0 5", "b Error: out of order", "e (no result)",
-			`u Error: unknown function "unheard-of". Answer without it.`, "v Error: It refused.",
+			`u Error: unknown function "unheard-of". The functions are: add, broken, empty, vendor.`, "v Error: It refused.",
 		}, results)
 		assert.Equal(t, turns.requests[1].Messages[1:], out.Messages)
 	})
@@ -120,23 +124,6 @@ func usage(chat chatFunc, u providers.Usage) chatFunc {
 	}
 }
 
-func TestTheFifthRequestOffersNoFunctions(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
-		again := callsTool("more", 0)
-		turns := &inTurn{scripts: []chatFunc{again, again, again, again, answers("enough")}}
-		b.kimi.ChatFunc = turns.chat
-		call := ask("kimi-k3")
-		call.Tools = []calls.Tool{function("more", func(context.Context, string) (string, error) { return "and more", nil })}
-		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
-		require.NoError(t, err)
-		assert.Equal(t, "enough", out.Response.Content)
-		require.Len(t, turns.requests, 5)
-		for i, r := range turns.requests {
-			assert.Equal(t, i < 4, len(r.Functions) == 1, "request %d", i+1)
-		}
-	})
-}
-
 func TestAModelThatOnlyCallsFunctionsIsAnError(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, b *bench) {
 		b.kimi.ChatFunc = callsTool("more", 0)
@@ -144,8 +131,8 @@ func TestAModelThatOnlyCallsFunctionsIsAnError(t *testing.T) {
 		call.Tools = []calls.Tool{function("more", func(context.Context, string) (string, error) { return "and more", nil })}
 		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
 		assert.Equal(t, providers.KindProviderError, failure(t, err).Kind)
-		assert.Equal(t, 5, out.Attempts)
-		assert.Equal(t, 500, out.Response.Usage.InputTokens, "what was spent is told all the same")
+		assert.Equal(t, 6, out.Attempts, "four rounds, one request with the functions withdrawn, one without")
+		assert.Equal(t, 600, out.Response.Usage.InputTokens, "what was spent is told all the same")
 	})
 }
 
@@ -345,15 +332,51 @@ func TestSearch(t *testing.T) {
 			assert.Equal(t, "kimi", b.seen.attempts[1].Provider)
 		})
 	})
+	t.Run("by the other vendor where that one fails", func(t *testing.T) {
+		for _, c := range []struct {
+			name string
+			fail *providers.Error
+			by   []string
+		}{
+			{"it refuses", &providers.Error{Kind: providers.KindAuth, Message: "No."}, []string{"glm", "kimi", "glm", "glm"}},
+			{"it is silent", nil, []string{"glm", "kimi", "glm"}},
+		} {
+			inBubble(t, func(c *config.Config) { c.Timeouts.KimiSearch = 4 * time.Second }, func(t *testing.T, b *bench) {
+				turns := &inTurn{scripts: []chatFunc{asks, answers("yes")}}
+				b.glm.ChatFunc, b.glm.SearchFunc = turns.chat, searches(t, 0, nil)
+				b.kimi.SearchFunc = func(ctx context.Context, _ providers.SearchQuery) (*providers.SearchResult, error) {
+					if c.fail == nil {
+						pause(ctx, forever)
+						return nil, &providers.Error{Kind: providers.KindNetwork, Err: context.Cause(ctx)}
+					}
+					return nil, c.fail
+				}
+				call := ask("glm-5.3")
+				call.Search = true
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+				require.NoError(t, err, c.name)
+				assert.Equal(t, 1, out.Searches.Count, c.name)
+				var by []string
+				for _, a := range b.seen.attempts {
+					by = append(by, a.Provider)
+				}
+				assert.Equal(t, c.by, by, c.name)
+			})
+		}
+	})
 	t.Run("at most five times for one answer", func(t *testing.T) {
 		inBubble(t, nil, func(t *testing.T, b *bench) {
 			greedy := func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 				on(providers.Delta{ToolCall: true})
-				return &providers.ChatResponse{FinishReason: providers.FinishToolCalls, ToolCalls: slices.Repeat([]providers.ToolCall{query}, 1000)}, nil
+				resp := &providers.ChatResponse{FinishReason: providers.FinishToolCalls}
+				for i := range 1000 {
+					resp.ToolCalls = append(resp.ToolCalls, providers.ToolCall{ID: "s", Name: "web_search", Arguments: fmt.Sprintf(`{"query":"%d"}`, i)})
+				}
+				return resp, nil
 			}
 			turns := &inTurn{scripts: []chatFunc{asks, greedy, asks, answers("yes")}}
 			b.kimi.ChatFunc = turns.chat
-			b.glm.SearchFunc = searches(t, 0, nil)
+			b.glm.SearchFunc = func(context.Context, providers.SearchQuery) (*providers.SearchResult, error) { return found, nil }
 			call := ask("kimi-k3")
 			call.Search = true
 			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
@@ -365,13 +388,17 @@ func TestSearch(t *testing.T) {
 			}
 			assert.InDelta(t, total.CostUSD, out.Response.Usage.CostUSD, 1e-9, "five searches and four requests")
 			assert.Len(t, b.seen.attempts, 9)
-			refused := 0
+			refused, surplus := 0, 0
 			for _, m := range turns.requests[3].Messages {
 				if strings.HasPrefix(m.Content, "Too many searches") {
 					refused++
 				}
+				if strings.HasPrefix(m.Content, "Not executed: at most 8 calls") {
+					surplus++
+				}
 			}
-			assert.Equal(t, 997, refused, "of 1,002")
+			assert.Equal(t, 4, refused)
+			assert.Equal(t, 992, surplus)
 		})
 	})
 	t.Run("a search whose answer was cut off is counted", func(t *testing.T) {

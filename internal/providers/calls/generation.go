@@ -33,7 +33,8 @@ import (
 // The work is nested in four levels, and only withRetries repeats a request:
 //
 //	tryCandidates   one model after the other. It falls back when mayFallBack says so.
-//	runToolRounds   one model: request, run its functions, request again, until there is text (rounds.go).
+//	runToolRounds   one model: request, run its functions, request again, until there is text (rounds.go). A round that
+//	                fails is followed by one last request without functions.
 //	withRetries     one request within its vendor's limit. It sends again when mayRetry says so (retry.go has the waits).
 //	attempt         one HTTP exchange: slot, stream, usage, report to the observer (attempt.go).
 type Generation struct {
@@ -139,7 +140,7 @@ func (c control) next(e event) (control, action) {
 }
 
 // mayRetry reports whether a request that failed is sent again: the vendor documents the failure as worth it (attempt
-// clears that once a delta has arrived), an attempt is left, and it was no silence, which has had its time. Whether the
+// clears that once a delta has arrived, in an exchange of function calls a delta with text), an attempt is left, and it was no silence, which has had its time. Whether the
 // wait fits into what is left of the request's limit is decided with the wait, in retrying.run.
 func mayRetry(e *providers.Error, sent, attempts int) bool {
 	return e.Retry && e.Kind != providers.KindTimeout && sent < attempts
@@ -166,8 +167,11 @@ type state struct {
 	// The answer as it grows. Content and reasoning are in text and thought until it has ended.
 	out           Outcome
 	text, thought strings.Builder
+	originals     []string             // of earlier rounds: texts that function calls were taken out of
+	taken         string               // the same of the latest response, "" where nothing was taken out
 	received      providers.TokenTally // over all requests of this answer
 	interrupted   bool                 // a stream died after its first delta
+	textArrived   bool                 // the latest attempt has sent text
 	estimated     bool                 // the usage is partly an estimate
 	limit         *config.Limit        // that ended the call
 	detachedAt    time.Time
@@ -183,7 +187,9 @@ type request struct {
 	expired    bool      // the limit is over; the first event came before
 	input      int       // estimated tokens
 	id         string    // the vendor's, of the latest attempt
+	inRounds   bool      // it belongs to an exchange of function calls
 	delivering bool      // the attempt has sent a delta
+	texting    bool      // the attempt has sent text of an answer
 	lastDelta  time.Time // of the attempt, or its first event
 }
 
@@ -230,6 +236,13 @@ func (g *Generation) view() control {
 	return g.state.control
 }
 
+// textArrived reports whether the latest attempt has sent text of an answer.
+func (g *Generation) textArrived() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state.textArrived
+}
+
 // stop ends the answer for a reason; what has arrived is kept.
 func (g *Generation) stop(cause error) {
 	g.update(func(s *state) {
@@ -243,7 +256,7 @@ func (s *state) invalid() string {
 	switch {
 	case s.phase == streaming && !s.begun, (s.phase == waiting || s.phase == queued) && s.begun:
 		return "the phase and the request's first event disagree"
-	case s.request.delivering && !s.arrived:
+	case s.request.delivering && !s.arrived, s.request.texting && !s.request.delivering:
 		return "a request delivers what has not arrived"
 	case s.phase == detached && (s.limit == nil || !s.arrived):
 		return "detached without a limit or without a delta"
@@ -340,6 +353,7 @@ func (g *Generation) withRetries(p providers.Provider, j *job) (*providers.ChatR
 	g.update(func(s *state) {
 		s.request = request{
 			limit: g.c.cfg.Timeouts.Vendor(p.Name()), since: time.Now(), input: providers.EstimateRequest(j.req),
+			inRounds: j.inRounds(),
 		}
 	})
 	defer g.update(func(s *state) { s.request.limit = config.Limit{} })

@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,13 +61,32 @@ func (g *Generation) snapshotLocked() Outcome {
 }
 
 // partialText is the text that has arrived, tidied as a whole answer's is. A function call written as text at its end is
-// removed; then original is the text with it, and notes name the function.
+// removed, and notes name the function; original is as in Outcome.
 func (s *state) partialText() (text, original string, notes []string) {
 	text = markup.Tidy(s.text.String())
-	if parsed := markup.ParseCallMarkup(text, nil); parsed.Found() {
-		return parsed.Text, text, removedNotes(parsed.Removed)
+	parsed := markup.ParseCallMarkup(text, nil)
+	if !parsed.Found() {
+		return text, s.original(text, false), nil
 	}
-	return text, "", nil
+	if s.taken == "" {
+		notes = removedNotes(parsed.Removed)
+	}
+	return parsed.Text, s.original(text, true), notes
+}
+
+// original is Outcome.Original, where last is the text of the latest response; changed says that calls were taken out of it.
+func (s *state) original(last string, changed bool) string {
+	if len(s.originals) == 0 && s.taken == "" && !changed {
+		return ""
+	}
+	return strings.TrimSpace(strings.Join(append(slices.Clip(s.originals), cmp.Or(s.taken, last)), "\n\n"))
+}
+
+// endRound keeps the text of a round that function calls were taken out of.
+func (s *state) endRound() {
+	if s.taken != "" {
+		s.originals, s.taken = append(s.originals, s.taken), ""
+	}
 }
 
 // abandonAfter is how long an answer that was told to end may take to do so before its call returns without it.
@@ -163,7 +183,7 @@ func (s *state) conclude(resp *providers.ChatResponse, err error, failure *provi
 	usage, searches := out.Response.Usage, out.Response.Searches
 	switch {
 	case err == nil:
-		out.Response = *resp
+		out.Response, out.Original = *resp, s.original(resp.Content, false)
 		out.Partial = resp.FinishReason == providers.FinishLength || resp.FinishReason == providers.FinishContentFilter
 		if len(resp.Searches) > 0 { // by the vendor's own tool, whose one price covers a whole request
 			out.Searches.Count++

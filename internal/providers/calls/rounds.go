@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,10 +12,6 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers/markup"
 )
 
-// maxRounds is how many requests one answer may take when the model calls functions; the last is made without them, so
-// that it ends in text.
-const maxRounds = 5
-
 func asError(err error) *providers.Error {
 	var e *providers.Error
 	if errors.As(err, &e) {
@@ -22,6 +19,34 @@ func asError(err error) *providers.Error {
 	}
 	return nil
 }
+
+// toolRounds is the exchange of function calls with one model. The generation's goroutine alone uses it.
+type toolRounds struct {
+	g       *Generation
+	p       providers.Provider
+	j       *job
+	bounds  Bounds
+	offer   offer
+	round   int               // exchanges so far
+	given   int               // bytes of results so far
+	results map[string]string // of calls that succeeded, by callKey
+}
+
+// offer is how far a request offers functions.
+type offer int
+
+const (
+	offered   offer = iota
+	withdrawn       // the request still lists them, so that the vendor's prefix cache holds; no call is run
+	removed         // the request lists none: the last resort, behind which there is no further round
+)
+
+// What a model is told when its functions are withdrawn.
+const (
+	noMoreCalls = "No more function calls are possible. Conclude with what you have."
+	concludeNow = "No more function calls are possible. Write your whole answer now, in the form that was asked for, from what you have. " +
+		"Say what you could not check."
+)
 
 // runToolRounds gets the answer of one model: it sends the request, runs the functions that the model calls, and sends it
 // again with their results, until there is text.
@@ -35,33 +60,30 @@ func (g *Generation) runToolRounds(c Candidate) (*providers.ChatResponse, error)
 		s.out.Model, s.out.Thinking = c.Model, j.thinking()
 		s.out.Notes = slices.Concat(s.out.Notes, c.Notes, j.notes)
 	})
-
-	p := g.c.reg.lookup(c.Model.Provider)
-	for round := 1; ; round++ {
-		if round == maxRounds {
-			j.req.Functions, j.req.ToolChoice = nil, nil
-		}
-		resp, failure := g.requestOnceMoreIfEmpty(p, j)
+	r := &toolRounds{g: g, p: g.c.reg.lookup(c.Model.Provider), j: j, bounds: g.call.Bounds, results: map[string]string{}}
+	if r.bounds == (Bounds{}) {
+		r.bounds = DefaultBounds()
+	}
+	for {
+		resp, failure := g.requestOnceMoreIfEmpty(r.p, j)
 		if failure != nil {
-			return nil, failure
+			if g.textArrived() || !r.mayConclude(failure) {
+				return nil, failure // what was delivered cannot be taken back
+			}
+			r.conclude()
+			continue
 		}
 		if len(resp.ToolCalls) == 0 {
-			g.takeWrittenCalls(j, resp, round)
+			r.takeWrittenCalls(resp)
 		}
-		if len(resp.ToolCalls) == 0 || round == maxRounds {
-			if differentModel(resp.Model, c.Model.ID) {
-				g.addNote(fmt.Sprintf("%s reports that %s answered.", g.c.cfg.VendorTitle(p.Name()), resp.Model))
+		if len(resp.ToolCalls) == 0 || r.offer == removed {
+			if empty := emptyAnswerError(c.Model, resp); empty != nil && r.mayConclude(asError(empty)) {
+				r.conclude()
+				continue
 			}
-			resp.ToolCalls = nil
-			return resp, emptyAnswerError(c.Model, resp)
+			return r.finish(resp)
 		}
-		replies, pending := g.callTools(j, resp)
-		g.update(func(s *state) {
-			s.out.Messages = append(s.out.Messages, replies...)
-			found, total, cost := j.searches.total()
-			s.out.Response.Searches, s.out.Searches = found, total
-			s.out.Response.Usage = s.out.Response.Usage.Plus(providers.Usage{CostUSD: cost})
-		})
+		pending := r.exchange(resp)
 		if g.ctx.Err() != nil {
 			return nil, g.contextError()
 		}
@@ -69,28 +91,130 @@ func (g *Generation) runToolRounds(c Candidate) (*providers.ChatResponse, error)
 			resp.ToolCalls, resp.FinishReason = pending, providers.FinishToolCalls
 			return resp, nil
 		}
-		j.req.Messages = slices.Concat(j.req.Messages, replies)
 	}
 }
 
+// finish makes a model's last response the answer.
+func (r *toolRounds) finish(resp *providers.ChatResponse) (*providers.ChatResponse, error) {
+	m := r.j.req.Model
+	if differentModel(resp.Model, m.ID) {
+		r.g.addNote(fmt.Sprintf("%s reports that %s answered.", r.g.c.cfg.VendorTitle(r.p.Name()), resp.Model))
+	}
+	resp.ToolCalls = nil
+	return resp, emptyAnswerError(m, resp)
+}
+
+// exchange is one round: it answers the calls of a response, and adds both to the next request. Beyond the bounds, the
+// functions are withdrawn. pending are the calls that only our caller's client can run.
+func (r *toolRounds) exchange(resp *providers.ChatResponse) (pending []providers.ToolCall) {
+	before := r.offer
+	replies, pending := r.answerCalls(resp)
+	r.round++
+	switch {
+	case len(pending) > 0:
+	case before == withdrawn:
+		r.remove()
+	case r.exhausted(replies):
+		last := &replies[len(replies)-1]
+		last.Content += "\n\n" + noMoreCalls
+		replies = append(replies, providers.Message{Role: providers.RoleUser, Content: concludeNow})
+		r.withdraw()
+	}
+	r.j.req.Messages = slices.Concat(r.j.req.Messages, replies)
+	r.j.req.MaxOutputTokens = clampOutput(r.j.req.MaxOutputTokens, r.j.req)
+	r.g.update(func(s *state) {
+		if len(pending) == 0 {
+			s.endRound()
+		}
+		s.out.Messages = append(s.out.Messages, replies...)
+		found, total, cost := r.j.searches.total()
+		s.out.Response.Searches, s.out.Searches = found, total
+		s.out.Response.Usage = s.out.Response.Usage.Plus(providers.Usage{CostUSD: cost})
+	})
+	return pending
+}
+
+// exhausted reports whether a bound is reached: the rounds, the bytes, the model's window, or half of the call's limit.
+func (r *toolRounds) exhausted(replies []providers.Message) bool {
+	d := r.g.deadline
+	return r.round >= r.bounds.Rounds || r.room(replies...) < minRoom ||
+		d.bounded && time.Since(d.start) >= d.budget.Limit.Value/2
+}
+
+// minRoom is how many bytes of results a further round must have room for.
+const minRoom = 2_000
+
+// room is how many bytes the results of a round may have: what is left of the bound, and of the model's window beside its
+// answer, at two bytes a token: code has three.
+func (r *toolRounds) room(replies ...providers.Message) int {
+	room := r.bounds.Bytes - r.given
+	if m := r.j.req.Model; m.ContextWindow > 0 {
+		req := r.j.req
+		req.Messages = slices.Concat(req.Messages, replies)
+		answer := min(req.MaxOutputTokens, m.ContextWindow/4)
+		room = min(room, 2*(m.ContextWindow-answer-providers.Planned(providers.EstimateRequest(req))))
+	}
+	return max(room, 0)
+}
+
+// withdraw ends the function calls in the way that keeps the vendor's cached prefix: the functions stay in the request,
+// with tool_choice "none" where the model takes it (Kimi). Elsewhere (GLM) the texts alone say so.
+func (r *toolRounds) withdraw() {
+	r.offer, r.j.req.ToolChoice = withdrawn, nil
+	if slices.Contains(r.j.req.Model.ToolChoices, "none") {
+		r.j.req.ToolChoice = json.RawMessage(`"none"`)
+	}
+}
+
+// remove makes the next request the last one, without functions.
+func (r *toolRounds) remove() {
+	r.offer, r.j.req.Functions, r.j.req.ToolChoice = removed, nil, nil
+}
+
+// mayConclude reports whether one last request without functions may follow a failure: there are results that an answer can
+// be made from, and the failure is none that such a request would meet too.
+func (r *toolRounds) mayConclude(e *providers.Error) bool {
+	if r.round == 0 || r.offer == removed || r.g.ctx.Err() != nil {
+		return false
+	}
+	switch e.Kind {
+	case providers.KindAuth, providers.KindBalance, providers.KindNotConfigured, providers.KindModelNotFound,
+		providers.KindContentFiltered, providers.KindCancelled:
+		return false
+	}
+	return true
+}
+
+// conclude prepares that request.
+func (r *toolRounds) conclude() {
+	if r.offer == offered {
+		tell := providers.Message{Role: providers.RoleUser, Content: concludeNow}
+		r.j.req.Messages = append(slices.Clip(r.j.req.Messages), tell)
+		r.g.update(func(s *state) { s.out.Messages = append(s.out.Messages, tell) })
+	}
+	r.g.update((*state).endRound)
+	r.remove()
+}
+
 // takeWrittenCalls takes function calls that the model wrote as text off the answer's end. Complete calls of functions that
-// the request offered become calls; the others are removed, with a note. The original text stays in the outcome, unless
-// the answer goes on with another round.
-func (g *Generation) takeWrittenCalls(j *job, resp *providers.ChatResponse, round int) {
-	parsed := markup.ParseCallMarkup(resp.Content, j.req.Functions)
+// are on offer become calls; the others are removed, with a note. The original text stays in the outcome.
+func (r *toolRounds) takeWrittenCalls(resp *providers.ChatResponse) {
+	var onOffer []providers.Function
+	if r.offer == offered {
+		onOffer = r.j.req.Functions
+	}
+	parsed := markup.ParseCallMarkup(resp.Content, onOffer)
 	if !parsed.Found() {
 		return
 	}
 	original := resp.Content
 	resp.Content, resp.ToolCalls = parsed.Text, parsed.Calls
 	for i := range resp.ToolCalls { // ids must not repeat between the rounds
-		resp.ToolCalls[i].ID = fmt.Sprintf("%s_%d", resp.ToolCalls[i].ID, round)
+		resp.ToolCalls[i].ID = fmt.Sprintf("%s_%d", resp.ToolCalls[i].ID, r.round+1)
 	}
-	g.update(func(s *state) {
+	r.g.update(func(s *state) {
 		s.out.Notes = append(s.out.Notes, removedNotes(parsed.Removed)...)
-		if len(resp.ToolCalls) == 0 {
-			s.out.Original = original
-		}
+		s.taken = original
 	})
 }
 

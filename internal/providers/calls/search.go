@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
@@ -84,14 +83,18 @@ func (c *Caller) attachSearch(j *job) {
 	if _, taken := j.tools[searchFunction]; taken {
 		return // the caller brought its own
 	}
+	var vendors []string
 	for _, name := range searchVendors() {
 		if c.reg.ready(name, name == m.Provider) != nil { // in a preview the model's own vendor may lack its key
 			continue
 		}
 		if s, can := c.reg.lookup(name).(providers.Searcher); can && s.CanSearch() {
-			j.addTool(c.searchTool(j, name, s, c.cfg.Timeouts.Search(name)))
-			return
+			vendors = append(vendors, name)
 		}
+	}
+	if len(vendors) > 0 {
+		j.addTool(c.searchTool(j, vendors))
+		return
 	}
 	var keys []string
 	for _, name := range searchVendors() {
@@ -102,15 +105,16 @@ func (c *Caller) attachSearch(j *job) {
 	none(fmt.Sprintf("no vendor that searches is configured; set %s.", strings.Join(keys, " or ")))
 }
 
-// searchTool is the function behind searchFunction.
-func (c *Caller) searchTool(j *job, provider string, s providers.Searcher, limit config.Limit) Tool {
+// searchTool is the function behind searchFunction; vendors search, the first one that can.
+func (c *Caller) searchTool(j *job, vendors []string) Tool {
 	return Tool{
 		Function: providers.Function{
 			Name:        searchFunction,
 			Description: "Search the web. Returns titles, links and excerpts of pages. Use it for what is recent or uncertain, and cite the links that you used.",
 			Parameters:  json.RawMessage(searchParameters),
 		},
-		Run: func(ctx context.Context, arguments string) (string, error) {
+		Phase: providers.PhaseSearching,
+		Run: func(ctx context.Context, arguments string, room int) (string, error) {
 			var q struct{ Query, Recency string }
 			if err := json.Unmarshal([]byte(arguments), &q); err != nil || strings.TrimSpace(q.Query) == "" {
 				return "", errors.New(`the arguments must be a JSON object with a "query"`)
@@ -118,16 +122,32 @@ func (c *Caller) searchTool(j *job, provider string, s providers.Searcher, limit
 			if !j.searches.begin() {
 				return fmt.Sprintf("Too many searches: at most %d are made for one answer. Answer with what you have.", maxSearches), nil
 			}
-			result, err := Do(ctx, c, provider, "search", limit, func(ctx context.Context) (*providers.SearchResult, error) {
-				return s.Search(ctx, providers.SearchQuery{Query: q.Query, Recency: q.Recency})
-			})
+			result, err := c.search(ctx, vendors, providers.SearchQuery{Query: q.Query, Recency: q.Recency})
 			if err != nil {
 				return "", err
 			}
 			j.searches.add(result)
-			return hitText(result.Hits), nil
+			return hitText(result.Hits, room), nil
 		},
 	}
+}
+
+// search asks the vendors in turn until one answers. One that answered with nothing within its limit has used up the time
+// that a search may take.
+func (c *Caller) search(ctx context.Context, vendors []string, q providers.SearchQuery) (result *providers.SearchResult, err error) {
+	for _, name := range vendors {
+		s, can := c.reg.lookup(name).(providers.Searcher)
+		if !can {
+			continue
+		}
+		result, err = Do(ctx, c, name, "search", c.cfg.Timeouts.Search(name), func(ctx context.Context) (*providers.SearchResult, error) {
+			return s.Search(ctx, q)
+		})
+		if e := asError(err); err == nil || e != nil && e.Kind == providers.KindTimeout || ctx.Err() != nil {
+			break
+		}
+	}
+	return result, err
 }
 
 // What a search gives to a model: enough to answer from, and no more than its window is worth.
@@ -136,14 +156,19 @@ const (
 	maxExcerpt = 2_000 // bytes
 )
 
-func hitText(hits []providers.SearchHit) string {
+// hitText is what was found, as far as room bytes hold whole pages.
+func hitText(hits []providers.SearchHit, room int) string {
 	var b strings.Builder
 	for i, h := range hits[:min(maxHits, len(hits))] {
-		fmt.Fprintf(&b, "[%d] %s\n%s\n", i+1, h.Title, h.Link)
+		page := fmt.Sprintf("[%d] %s\n%s\n", i+1, h.Title, h.Link)
 		if h.Published != "" {
-			fmt.Fprintf(&b, "Published: %s\n", h.Published)
+			page += fmt.Sprintf("Published: %s\n", h.Published)
 		}
-		fmt.Fprintf(&b, "%s\n\n", clip(h.Content, maxExcerpt))
+		page += clip(h.Content, maxExcerpt) + "\n\n"
+		if b.Len()+len(page) > room {
+			break
+		}
+		b.WriteString(page)
 	}
 	return strings.TrimSpace(b.String())
 }

@@ -15,13 +15,14 @@ import (
 
 const (
 	writtenCall = "<tool_call>read\n<arg_key>path</arg_key>\n<arg_value>a.go</arg_value>\n</tool_call>"
+	otherCall   = "<tool_call>read\n<arg_key>path</arg_key>\n<arg_value>b.go</arg_value>\n</tool_call>"
 	cutCall     = "<tool_call>read\n<arg_key>path</arg_key>\n<arg_va"
 )
 
 // TestACallThatIsWrittenAsTextIsRun: of a function that the request offered, however the model spelt it.
 func TestACallThatIsWrittenAsTextIsRun(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, b *bench) {
-		turns := &inTurn{scripts: []chatFunc{answers("I look." + writtenCall), answers(writtenCall + cutCall), answers("done")}}
+		turns := &inTurn{scripts: []chatFunc{answers("I look." + writtenCall), answers(otherCall + cutCall), answers("done")}}
 		b.glm.ChatFunc = turns.chat
 		call := ask("glm-5.3")
 		var read []string
@@ -32,8 +33,8 @@ func TestACallThatIsWrittenAsTextIsRun(t *testing.T) {
 		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), call)
 		require.NoError(t, err)
 		assert.Equal(t, "done", out.Response.Content)
-		assert.Empty(t, out.Original)
-		assert.Equal(t, []string{`{"path":"a.go"}`, `{"path":"a.go"}`}, read)
+		assert.Equal(t, "I look."+writtenCall+"\n\n"+otherCall+cutCall+"\n\ndone", out.Original, "what is stored")
+		assert.Equal(t, []string{`{"path":"a.go"}`, `{"path":"b.go"}`}, read)
 		require.Len(t, turns.requests, 3)
 		said := turns.requests[1].Messages[1]
 		assert.Equal(t, "I look.", said.Content)
@@ -92,6 +93,38 @@ func TestAfterTheLastRoundAWrittenCallIsRemoved(t *testing.T) {
 		assert.Equal(t, "Enough.", out.Response.Content)
 		assert.Equal(t, "Enough. "+writtenCall, out.Original)
 		assert.Len(t, out.Notes, 1)
+	})
+}
+
+func TestAWrittenCallThatAClientRunsLeavesTheText(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		b.glm.ChatFunc = answers("I look." + writtenCall)
+		call := ask("glm-5.3")
+		call.Tools = []calls.Tool{function("read", nil)}
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+		require.NoError(t, err)
+		assert.Equal(t, "I look.", out.Response.Content)
+		assert.Len(t, out.Response.ToolCalls, 1)
+		assert.Equal(t, "I look."+writtenCall, out.Original)
+	})
+}
+
+// TestAnAnswerOfOnlyRefusedCallsAfterARoundIsAskedForOnceMore: with the functions withdrawn, a written call is not run.
+func TestAnAnswerOfOnlyRefusedCallsAfterARoundIsAskedForOnceMore(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		turns := &inTurn{scripts: []chatFunc{callsTool("read", 0), answers(writtenCall), answers("done")}}
+		b.glm.ChatFunc = turns.chat
+		ran := 0
+		call := ask("glm-5.3")
+		call.Bounds = calls.Bounds{Rounds: 1, Calls: 8, Bytes: 10_000}
+		call.Tools = []calls.Tool{function("read", func(context.Context, string) (string, error) { ran++; return "text", nil })}
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+		require.NoError(t, err)
+		assert.Equal(t, "done", out.Response.Content)
+		assert.Equal(t, writtenCall+"\n\ndone", out.Original)
+		assert.Equal(t, 1, ran)
+		assert.Empty(t, turns.requests[2].Functions)
+		assert.Equal(t, turns.requests[1].Messages, turns.requests[2].Messages, "the refused answer is not part of the exchange")
 	})
 }
 

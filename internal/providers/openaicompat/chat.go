@@ -46,7 +46,7 @@ func (c *Client) Chat(ctx context.Context, req providers.ChatRequest, on func(pr
 		e := c.failure(x, a, err)
 		return c.partial(x, ans, e), e
 	}
-	return c.response(x, ans, req.Functions), nil
+	return c.response(x, ans), nil
 }
 
 // Payload is the exact JSON body that Chat would send for req.
@@ -128,13 +128,10 @@ func (x *exchange) settle(err error) {
 }
 
 // response is the finished answer.
-func (c *Client) response(x *exchange, ans *answer, offered []providers.Function) *providers.ChatResponse {
+func (c *Client) response(x *exchange, ans *answer) *providers.ChatResponse {
 	r := ans.response()
 	c.identify(x, r)
 	r.Content = markup.Tidy(r.Content)
-	if len(r.ToolCalls) == 0 {
-		takeLeakedCalls(r, offered)
-	}
 	for i := range r.ToolCalls {
 		r.ToolCalls[i].Arguments = arguments(r.ToolCalls[i].Arguments)
 	}
@@ -146,14 +143,6 @@ func (c *Client) response(x *exchange, ans *answer, offered []providers.Function
 		r.FinishReason = providers.FinishStop
 	}
 	return r
-}
-
-// takeLeakedCalls makes calls that the model wrote as text real ones. Where it also wrote others, that are cut short or
-// that nobody offered, the content stays as it is: what becomes of those is the call path's to say.
-func takeLeakedCalls(r *providers.ChatResponse, offered []providers.Function) {
-	if p := markup.ParseCallMarkup(r.Content, offered); len(p.Removed) == 0 {
-		r.Content, r.ToolCalls = p.Text, p.Calls
-	}
 }
 
 // modelName matches what may be a model's id, of a gateway too ("zai/glm-5.3").

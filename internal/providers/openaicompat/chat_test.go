@@ -488,31 +488,16 @@ func TestChatUsesItsConnectionAgain(t *testing.T) {
 	assert.Equal(t, int32(1), conns.Load())
 }
 
-func TestChatMakesLeakedCallsRealOnes(t *testing.T) {
-	for name, tc := range map[string]struct {
-		second, content string
-		calls           int
-	}{
-		"whole":          {"ll>now</tool_call>", "Looking.", 1},
-		"cut":            {"ll>now", "Looking.\n<tool_call>now", 0},
-		"of no function": {"ll>rm</tool_call>", "Looking.\n<tool_call>rm</tool_call>", 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := serve(t, stream(say("\nLooking.\n<tool_ca"), say(tc.second), stop, done))
-			req := question()
-			req.Functions = []providers.Function{{Name: "now"}}
-			resp, err := c.Chat(t.Context(), req, nil)
-			require.NoError(t, err)
-			assert.Equal(t, tc.content, resp.Content)
-			if tc.calls == 0 {
-				assert.Equal(t, providers.FinishStop, resp.FinishReason)
-				assert.Empty(t, resp.ToolCalls)
-				return
-			}
-			assert.Equal(t, []providers.ToolCall{{ID: "leaked_0", Name: "now", Arguments: "{}"}}, resp.ToolCalls)
-			assert.Equal(t, providers.FinishToolCalls, resp.FinishReason)
-		})
-	}
+// What becomes of calls that a model writes into its text is the call engine's to say, which keeps the original text too.
+func TestChatLeavesWrittenCallsInTheText(t *testing.T) {
+	c := serve(t, stream(say("\nLooking.\n<tool_ca"), say("ll>now</tool_call>"), stop, done))
+	req := question()
+	req.Functions = []providers.Function{{Name: "now"}}
+	resp, err := c.Chat(t.Context(), req, nil)
+	require.NoError(t, err)
+	assert.Equal(t, "Looking.\n<tool_call>now</tool_call>", resp.Content)
+	assert.Empty(t, resp.ToolCalls)
+	assert.Equal(t, providers.FinishStop, resp.FinishReason)
 }
 
 // Some servers cut a text between the two halves of a character, in JSON's escapes or in its bytes.
