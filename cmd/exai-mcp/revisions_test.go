@@ -263,6 +263,41 @@ func TestServeFollowsTheClientsRoots(t *testing.T) {
 	assert.Contains(t, requests[1].Chat.Text(), "package new")
 }
 
+// A stateless client is asked for its folders when a call names a path outside of the known ones, and no sooner; what it
+// answers holds for the rest of the process. The round in which it is asked reaches no vendor and counts as no call.
+func TestStatelessClientsAreAskedForTheirRoots(t *testing.T) {
+	s := newSite(t, "LOG_LEVEL=error")
+	dir, file := s.t.TempDir(), "far.go"
+	file = filepath.Join(dir, file)
+	require.NoError(t, os.WriteFile(file, []byte("package far"), 0o644))
+	root := url.URL{Scheme: "file", Path: filepath.ToSlash(dir)}
+	c := s.serve()
+	call := func(capabilities, tool, arguments, more string) string {
+		t.Helper()
+		c.last++
+		c.send(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"%s","arguments":%s%s,"_meta":{"progressToken":1,`+
+			`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":%s}}}`,
+			c.last, tool, arguments, more, capabilities)
+		return c.next().raw
+	}
+	read := fmt.Sprintf(`{"prompt":"look","files":[%q],"model":"glm-5.3-flash"}`, file)
+	const rooted, asks = `{"roots":{}}`, `"result":{"resultType":"input_required","inputRequests":{"roots":{"method":"roots/list","params":{}}}`
+	assert.NotContains(t, call(rooted, "chat", `{"prompt":"hello","model":"glm-5.3-flash"}`, ""), asks, "no path, no question")
+	assert.Contains(t, call(`{}`, "chat", read, ""), "path_denied", "one that has no roots can't be asked")
+	s.vendors.Forget()
+	assert.Contains(t, call(rooted, "chat", read, ""), asks)
+	assert.Contains(t, call(rooted, "chat", read, `,"inputResponses":{}`), "path_denied", "nobody is asked twice")
+	assert.Empty(t, s.vendors.Requests())
+	answer := fmt.Sprintf(`,"inputResponses":{"roots":{"roots":[{"uri":%q,"name":"far"}]}}`, root.String())
+	assert.Contains(t, call(rooted, "chat", read, answer), `"resultType":"complete"`)
+	require.Len(t, s.vendors.Requests(), 1)
+	assert.Contains(t, s.vendors.Requests()[0].Chat.Text(), "package far")
+	assert.NotContains(t, call(`{}`, "chat", read, ""), "path_denied", "the root is known now")
+	assert.NotContains(t, call(rooted, "chat", read, ""), asks)
+	log := call(`{}`, "toolcall_log_tail", `{}`, "")
+	assert.Equal(t, 6, strings.Count(log, `\"tool\":\"chat\"`), "the asking round is no call")
+}
+
 // An exceeded limit is told to the client as a log message, at its level, without a word of the prompt.
 func TestPassedLimitsAreLoggedToTheClient(t *testing.T) {
 	for _, version := range server.Revisions() {

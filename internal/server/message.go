@@ -94,6 +94,7 @@ type toolCall struct {
 	name      string
 	arguments json.RawMessage // nil when there are none
 	token     json.RawMessage // the progress token; nil when no progress is wanted
+	inputs    json.RawMessage // the client's answers to what an earlier round asked for; nil when it was not asked
 	slim      json.RawMessage // the params without the arguments
 }
 
@@ -110,6 +111,8 @@ func (m *message) toolCall() (toolCall, error) {
 			call.name, _ = text(value)
 		case "_meta":
 			call.token = progressToken(value)
+		case "inputResponses":
+			call.inputs = value
 		}
 		if slim.Len() > 1 {
 			slim.WriteByte(',')

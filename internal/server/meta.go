@@ -38,6 +38,25 @@ func metaOf(params json.RawMessage) (m requestMeta) {
 	return m
 }
 
+// declares reports whether the client has a capability, which it names at this path of names.
+func (m requestMeta) declares(path ...string) bool {
+	at := m.capabilities
+	for _, name := range path {
+		var found json.RawMessage
+		if len(at) > 0 && at[0] == '{' {
+			for key, value := range members(at) {
+				if key == name {
+					found = value
+				}
+			}
+		}
+		if at = found; at == nil || string(at) == "null" {
+			return false
+		}
+	}
+	return true
+}
+
 // badLogLevel reports whether a stateless request wants log messages from a level that does not exist.
 func (m requestMeta) badLogLevel() bool {
 	if m.logLevel == nil || !m.revision.stateless() {

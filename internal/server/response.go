@@ -76,6 +76,12 @@ func refusal(id json.RawMessage, code int, text string) []byte {
 	return line
 }
 
+// ownResult is a result of a kind that mcp-go does not have, from the text of its own members.
+func (s *Server) ownResult(kind, members string) json.RawMessage {
+	return json.RawMessage(`{"resultType":` + quote(kind) + `,` + members + `,"_meta":{` + quote(mcp.MetaKeyServerInfo) +
+		`:{"name":` + quote(s.name) + `,"version":` + quote(s.version) + `}}}`)
+}
+
 // toolResult is mcp.CallToolResult without a MarshalJSON that escapes HTML.
 type toolResult struct {
 	mcp.Result

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type roots struct {
 	mu      sync.Mutex
 	paths   []string
 	known   bool
+	given   []string        // what stateless requests have said, which adds up
 	pending context.Context // ends when the latest question is answered, or has waited long enough; nil before any
 }
 
@@ -45,16 +47,51 @@ func (r *roots) get(ctx context.Context) (paths []string, known bool) {
 	r.mu.Lock()
 	pending := r.pending
 	r.mu.Unlock()
-	if pending == nil {
-		return nil, false
-	}
-	select {
-	case <-pending.Done():
-	case <-ctx.Done():
+	if pending != nil {
+		select {
+		case <-pending.Done():
+		case <-ctx.Done():
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]string(nil), r.paths...), r.known
+	return slices.Concat(r.paths, r.given), r.known || r.given != nil
+}
+
+// add keeps the folders that a stateless request has named, for the rest of the process: a server on stdio has one client.
+func (r *roots) add(paths []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.given == nil {
+		r.given = []string{}
+	}
+	for _, p := range paths {
+		if !slices.Contains(r.given, p) {
+			r.given = append(r.given, p)
+		}
+	}
+}
+
+// rootsInput is the key under which a stateless client is asked for its roots.
+const rootsInput = "roots"
+
+// askRootsResult asks for the roots and ends this round of the call; the client sends the whole call again with its answer.
+// The schema makes params optional, but go-sdk 1.8.0 fails a call that asks without them.
+const askRootsResult = `"inputRequests":{"` + rootsInput + `":{"method":"roots/list","params":{}}}`
+
+// takeRoots keeps the roots that a stateless call brings along.
+func (c *conn) takeRoots(inputs json.RawMessage) {
+	if len(inputs) == 0 || inputs[0] != '{' {
+		return
+	}
+	for key, value := range members(inputs) {
+		if key != rootsInput {
+			continue
+		}
+		if paths := rootPaths(value); paths != nil {
+			c.roots.add(paths)
+		}
+	}
 }
 
 // expectRoots has calls that need the roots wait for them, from the handshake on. MCP lets us ask only once the client

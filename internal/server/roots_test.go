@@ -9,6 +9,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 func TestRoots(t *testing.T) {
@@ -126,4 +129,43 @@ func TestFilePath(t *testing.T) {
 		assert.Equal(t, c.windows, windows, c.uri)
 		assert.Equal(t, c.windows != "", ok, c.uri)
 	}
+}
+
+// modernMeta is the _meta of a stateless request from a client with these capabilities.
+func modernMeta(capabilities string) string {
+	return `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":` + capabilities + `}`
+}
+
+// A stateless client is asked for its roots by the answer to its call, and sends the call again with them.
+func TestRootsByInputRequest(t *testing.T) {
+	client := &Client{}
+	p := connect(t, serverOf(nil, client, map[string]handler{"read": func(ctx context.Context, inv tool.Invocation) *tools.Result {
+		paths, known := client.Roots(ctx)
+		if inv.MayAskRoots {
+			return &tools.Result{AskRoots: true}
+		}
+		return says(fmt.Sprint(known, paths))
+	}}))
+	call := func(more, capabilities string) line {
+		t.Helper()
+		p.send(`{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"read","arguments":{}%s,%s}}`, more, modernMeta(capabilities))
+		return p.next()
+	}
+	const asks = `{"jsonrpc":"2.0","id":"a","result":{"resultType":"input_required","inputRequests":{"roots":{"method":"roots/list","params":{}}},` +
+		`"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"exai-mcp","version":"1.2.3"}}}}`
+	assert.Equal(t, asks, call("", `{"roots":{"listChanged":true}}`).raw)
+	assert.JSONEq(t, `{"content":"false []"}`, call("", `{}`).content(t), "one that does not declare roots is not asked")
+	assert.JSONEq(t, `{"content":"false []"}`, call("", `{"roots":null}`).content(t))
+	for _, nothing := range []string{`null`, `{}`, `5`, `{"roots":null}`, `{"roots":{"action":"decline"}}`, `{"other":{}}`} {
+		assert.NotContains(t, call(`,"inputResponses":`+nothing, `{"roots":{}}`).raw, "inputRequests", "nobody is asked twice: %s", nothing)
+	}
+	got := call(`,"inputResponses":{"roots":{"roots":[{"uri":"file:///a%20b","name":"x"},{"uri":"http://x/"}]}}`, `{"roots":{}}`)
+	assert.JSONEq(t, `{"content":"true [/a b]"}`, got.content(t))
+	assert.Equal(t, asks, call("", `{"roots":{}}`).raw, "what a tool needs is the tool's affair")
+	got = call(`,"inputResponses":{"roots":{"roots":[{"uri":"file:///c"},{"uri":"file:///a%20b"}]}}`, `{}`)
+	assert.JSONEq(t, `{"content":"true [/a b /c]"}`, got.content(t), "a later answer adds to what is known")
+	assert.JSONEq(t, `{"content":"true [/a b /c]"}`, call("", `{}`).content(t), "for the whole process")
+
+	p.send(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","inputResponses":{"roots":{"roots":[{"uri":"file:///d"}]}}}}`)
+	assert.JSONEq(t, `{"content":"true [/a b /c]"}`, p.next().content(t), "an older revision has no such answers")
 }

@@ -37,6 +37,8 @@ type Options struct {
 
 // Server answers one MCP client. Make one with New and run it with Serve.
 type Server struct {
+	name      string
+	version   string
 	mcp       *mcpserver.MCPServer
 	call      func(ctx context.Context, inv tool.Invocation) *tools.Result
 	tools     map[string]tool.Tool
@@ -48,7 +50,10 @@ type Server struct {
 
 // New makes a server of its tools. It opens nothing.
 func New(o Options) *Server {
-	s := &Server{call: o.Call, tools: map[string]tool.Tool{}, resources: o.Resources, prompts: o.Prompts, client: o.Client, log: o.Log}
+	s := &Server{
+		name: o.Name, version: o.Version, call: o.Call, tools: map[string]tool.Tool{},
+		resources: o.Resources, prompts: o.Prompts, client: o.Client, log: o.Log,
+	}
 	if s.client == nil {
 		s.client = &Client{}
 	}
@@ -136,6 +141,11 @@ func (s *Server) callTool(ctx context.Context, _ mcp.CallToolRequest) (*mcp.Call
 	}
 	r, k := revisionOf(ctx), at.call
 	defer at.conn.listen(ctx, k)()
+	asks := false
+	if r.stateless() {
+		at.conn.takeRoots(k.tool.inputs)
+		asks = k.tool.inputs == nil && metaOf(k.tool.slim).declares("roots")
+	}
 	reply := s.call(ctx, tool.Invocation{
 		ID:        string(k.message.id),
 		Tool:      k.tool.name,
@@ -143,7 +153,13 @@ func (s *Server) callTool(ctx context.Context, _ mcp.CallToolRequest) (*mcp.Call
 		Received:  k.message.received,
 		Client:    clientName(ctx, &at.conn.state),
 		Progress:  at.conn.progress(k, r),
+
+		MayAskRoots: asks,
 	})
+	if reply.AskRoots {
+		k.own = s.ownResult("input_required", askRootsResult)
+		return &mcp.CallToolResult{}, nil
+	}
 	object, err := reply.JSON()
 	if err != nil {
 		panic(fmt.Errorf("the reply of %s is no JSON: %w", k.tool.name, err)) // a bug of ours, answered as one

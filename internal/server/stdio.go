@@ -60,7 +60,8 @@ type call struct {
 	reply   replyTo
 	tool    toolCall // of a tools/call
 	cancel  context.CancelCauseFunc
-	fault   *lineFault // why it can't be served, where a handler knows better words than mcp-go
+	fault   *lineFault      // why it can't be served, where a handler knows better words than mcp-go
+	own     json.RawMessage // its result, where mcp-go has none of that kind
 	// These are guarded by the conn's mutex.
 	over     bool             // answered or cancelled: nothing more about it is sent
 	answered bool             // its answer is ready: no more progress
@@ -288,6 +289,9 @@ func (c *conn) answer(ctx context.Context, k *call) (line []byte) {
 	c.forward(k, session.notes)
 	if k.fault != nil {
 		return refusal(k.fault.id, k.fault.code, k.fault.text)
+	}
+	if k.own != nil {
+		return slices.Concat([]byte(`{"jsonrpc":"2.0","id":`), k.message.id, []byte(`,"result":`), k.own, []byte("}"))
 	}
 	line, err := encodeResponse(response, k.message)
 	if err != nil {

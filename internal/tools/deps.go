@@ -43,7 +43,7 @@ type Version struct {
 
 // Dispatcher returns the one entrance to these tools.
 func (d *Deps) Dispatcher(shown []tool.Tool) *tool.Dispatcher {
-	return tool.NewDispatcher(tool.Options{Config: d.Config, Activity: d.Activity, Log: d.Log, FileExists: d.fileExists}, shown)
+	return tool.NewDispatcher(tool.Options{Config: d.Config, Activity: d.Activity, Log: d.Log, FileExists: d.fileExists, NeedsRoots: d.needsRoots}, shown)
 }
 
 // fileExists reports whether a text names a file, no folder, that may be read. Looking takes a short time at most.
@@ -57,7 +57,21 @@ func (d *Deps) fileExists(ctx context.Context, name string) bool {
 	return len(problems) == 0 && len(refs) > 0 && !refs[0].IsFolder()
 }
 
-// fileLook is what looking at an unknown argument may take.
+// needsRoots reports whether folders that only the client knows may hold what a call needs. A client that has named its
+// folders before is asked again for a path outside of them alone.
+func (d *Deps) needsRoots(ctx context.Context, paths []string, fills bool) bool {
+	if d.Workspace == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, fileLook)
+	defer cancel()
+	if len(paths) > 0 {
+		return d.Workspace.Outside(ctx, paths)
+	}
+	return fills && d.Workspace.Outside(ctx, []string{"."})
+}
+
+// fileLook is what looking at a path before a call begins may take.
 const fileLook = 500 * time.Millisecond
 
 func (d *Deps) log() *zap.Logger {

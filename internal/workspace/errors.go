@@ -27,6 +27,8 @@ type Error struct {
 	Message string // one sentence
 	Hint    string // what to do next, with the setting to change where there is one
 	Err     error  // the cause, for the log
+
+	outside bool // no root contains it, so another root could make it readable
 }
 
 // Error is the sentence for logs; replies are made from the fields.

@@ -83,7 +83,10 @@ func (w *Workspace) lookUp(roots []root, asked, raw string) (place, error) {
 	if slices.ContainsFunc(roots, func(r root) bool { return r.Problem == "" }) {
 		return place{}, notFound(asked, "It was looked up in each root. "+rootsHint(roots))
 	}
-	return place{}, &Error{Code: CodeDenied, Path: asked, Message: "No folder is allowed that " + quoted(asked) + " could be looked up in.", Hint: rootsHint(roots)}
+	return place{}, &Error{
+		Code: CodeDenied, Path: asked, Message: "No folder is allowed that " + quoted(asked) + " could be looked up in.",
+		Hint: rootsHint(roots), outside: true,
+	}
 }
 
 // locate checks an absolute path: its names as written, then as they resolve, then the root around them.
@@ -127,6 +130,7 @@ func knownShare(roots []root, p path) bool {
 func outside(roots []root, path string) *Error {
 	return &Error{
 		Code: CodeDenied, Path: path, Message: quoted(path) + " lies outside the folders that may be read.", Hint: rootsHint(roots),
+		outside: true,
 	}
 }
 

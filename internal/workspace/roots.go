@@ -40,6 +40,21 @@ type root struct {
 	path path   // real, parsed
 }
 
+// Outside reports whether another root could make one of the paths readable: it lies outside every root, or it is relative
+// and in none of them while the client has named none.
+func (w *Workspace) Outside(ctx context.Context, paths []string) bool {
+	_, told := w.clientRoots(ctx)
+	return slices.ContainsFunc(paths, func(written string) bool {
+		p, err := parsePath(w.expandHome(written), w.system)
+		if err != nil || p.form == relativeForm && told {
+			return false
+		}
+		_, err = w.named(ctx, written)
+		e, failed := asError(err)
+		return failed && (e.outside || p.form == relativeForm && e.Code == CodeNotFound)
+	})
+}
+
 // Roots describes all roots in the order in which relative paths are looked up in them, the unusable ones included.
 func (w *Workspace) Roots(ctx context.Context) []Root {
 	var out []Root
@@ -69,14 +84,7 @@ func (w *Workspace) first(ctx context.Context) (root, bool) {
 // roots resolves the candidates once, and again when the client's roots changed. One with a problem is tried again, since
 // its folder may have been made meanwhile.
 func (w *Workspace) roots(ctx context.Context) []root {
-	var names []string
-	if w.client != nil {
-		waiting, cancel := context.WithTimeout(ctx, rootsWait)
-		if told, ok := w.client.Roots(waiting); ok {
-			names = told
-		}
-		cancel()
-	}
+	names, _ := w.clientRoots(ctx)
 	key := strings.Join(names, "\x00")
 
 	w.mu.Lock()
@@ -104,6 +112,19 @@ func (w *Workspace) roots(ctx context.Context) []root {
 		}
 	}
 	return w.resolved
+}
+
+// clientRoots are the roots that the client has named; told is false when it has named none.
+func (w *Workspace) clientRoots(ctx context.Context) (names []string, told bool) {
+	if w.client == nil {
+		return nil, false
+	}
+	waiting, cancel := context.WithTimeout(ctx, rootsWait)
+	defer cancel()
+	if names, told = w.client.Roots(waiting); !told {
+		return nil, false
+	}
+	return names, true
 }
 
 // resolveRoots resolves candidates in order and keeps each folder once.

@@ -209,3 +209,44 @@ func TestRootsAreMadeAbsolute(t *testing.T) {
 	assert.Equal(t, map[string]string{dir + "/cwd/sub": SourceAllowedRoots, dir + "/home/code": SourceAllowedRoots}, sources(w.Roots(t.Context())))
 	assert.NoError(t, w.checkPaths(t.Context(), "~/code/f"))
 }
+
+// Another root could help where a path lies outside of all of them, and where a relative one is in none while the client has
+// named none.
+func TestOutside(t *testing.T) {
+	dir := tempDir(t)
+	inside := write(t, "x", dir, "a/f.go")
+	outside := write(t, "x", dir, "b/g.go")
+	write(t, "k", dir, "a/.env")
+	var told []string
+	client := rootsFunc(func(context.Context) ([]string, bool) { return told, told != nil })
+	rooted, err := New(config.Files{AllowedRoots: []string{dir + "/a"}}, "", "", "", client, nil)
+	require.NoError(t, err)
+	bare, err := New(config.Files{}, "", "", "", client, nil)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		path                      string
+		rooted, afterTold, noRoot bool
+	}{
+		{path: inside, noRoot: true},
+		{path: inside + ":1", noRoot: true},
+		{path: dir + "/a/missing.go", noRoot: true},
+		{path: outside, rooted: true, afterTold: true, noRoot: true},
+		{path: dir + "/missing.go", rooted: true, afterTold: true, noRoot: true},
+		{path: dir + "/a/.env"}, // no root lets it through
+		{path: "f.go", noRoot: true},
+		{path: "g.go", rooted: true, noRoot: true},
+		{path: "f.go, f.go", noRoot: true},
+		{path: ".", noRoot: true},
+		{path: ""},
+		{path: "\x00"},
+	} {
+		told = nil
+		assert.Equal(t, c.rooted, rooted.Outside(t.Context(), []string{c.path}), "%q", c.path)
+		assert.Equal(t, c.noRoot, bare.Outside(t.Context(), []string{c.path}), "%q without a root", c.path)
+		told = []string{}
+		assert.Equal(t, c.afterTold, rooted.Outside(t.Context(), []string{c.path}), "%q when the client has named its roots", c.path)
+	}
+	assert.True(t, rooted.Outside(t.Context(), []string{inside, outside}))
+	assert.False(t, rooted.Outside(t.Context(), nil))
+	assert.False(t, bare.Outside(t.Context(), []string{"."}), "a client that has named no folder is not asked for one again")
+}

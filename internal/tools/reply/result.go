@@ -19,6 +19,8 @@ type Result struct {
 	IsError  bool
 	// Answer is the model's text inside Body, which dispatch may cut to what the client takes. nil when there is none.
 	Answer *Answer
+	// AskRoots says that nothing was done yet: the client is to name its folders and send the call again.
+	AskRoots bool
 }
 
 // Answer is a stored answer, or a part of it, inside a reply's body. A reply that is too long for the client is cut

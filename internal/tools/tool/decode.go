@@ -18,6 +18,7 @@ import (
 type decoded struct {
 	notes          []string
 	continuationID string
+	paths          []string // files and folders that the call names
 }
 
 // decode reads arguments into in, a pointer to the shape's struct. It is strict about what is meant and lenient about how
@@ -68,7 +69,7 @@ func (s *shape) decode(args json.RawMessage, in any, exists func(string) bool) (
 		return nil, refusedByType(err, s.usage())
 	}
 	id, _ := clean["continuation_id"].(string)
-	return &decoded{notes: c.notes, continuationID: strings.TrimSpace(id)}, nil
+	return &decoded{notes: c.notes, continuationID: strings.TrimSpace(id), paths: s.paths(clean)}, nil
 }
 
 // arguments reads the argument object, numbers as they are written, so that large ones stay exact.

@@ -32,6 +32,8 @@ type Invocation struct {
 	// Progress sends one line (under 200 characters) to a client that asked for progress; nil when it did not. It may be
 	// called from any goroutine and never after Call has returned.
 	Progress func(message string)
+	// MayAskRoots says that the client can be asked for its folders, by a reply whose AskRoots is set.
+	MayAskRoots bool
 }
 
 // Options are what a Dispatcher works with.
@@ -41,6 +43,9 @@ type Options struct {
 	Log      *zap.Logger   // nil logs nothing
 	// FileExists reports whether a text names a file that may be read. nil: never.
 	FileExists func(ctx context.Context, name string) bool
+	// NeedsRoots reports whether the client's folders may hold what a call needs and the known ones don't. paths are what it
+	// names; where that is nothing, fills says that files of the first root stand in. nil: never.
+	NeedsRoots func(ctx context.Context, paths []string, fills bool) bool
 }
 
 // Dispatcher is the one entrance to the tools, for the server and the command line alike.
@@ -99,6 +104,10 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result)
 	if err != nil {
 		c.begin()
 		return c.end(c.failed(ctx, err), nil)
+	}
+	// A tool that reaches nothing reads none of the user's files: its paths are of another kind.
+	if inv.MayAskRoots && x.o.NeedsRoots != nil && t.Annotations.OpenWorld && x.o.NeedsRoots(ctx, p.paths, t.shape().fills()) {
+		return &reply.Result{AskRoots: true} // nothing was begun, so there is nothing to record
 	}
 	if pasted {
 		p.notes = append(p.notes, "The arguments contained one of this server's API keys. It was masked, and is neither sent nor stored.")

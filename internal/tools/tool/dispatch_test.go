@@ -393,3 +393,46 @@ func withThread(tool Tool, id string) Tool {
 	}
 	return tool
 }
+
+type pathInput struct {
+	Files  []string `json:"files,omitempty"`
+	Path   string   `json:"path,omitempty"`
+	Images []string `json:"images,omitempty"`
+	Text   string   `json:"text,omitempty"`
+}
+
+// A call that needs folders which only the client knows is not begun: nothing runs and nothing is recorded.
+func TestCallAsksForRoots(t *testing.T) {
+	ran := 0
+	build := func(hints Annotations) Tool {
+		tl := New("version", func(context.Context, pathInput) (*reply.Result, error) { ran++; return said("done"), nil }, Hints(hints))
+		tl.Name = "read"
+		return tl
+	}
+	var seen []string
+	needs := true
+	options := Options{Config: config.Default(), NeedsRoots: func(_ context.Context, paths []string, fills bool) bool {
+		seen = paths
+		assert.True(t, fills)
+		return needs
+	}}
+	options.Activity = activity.Open(options.Config, nil)
+	defer options.Activity.Close()
+	x := NewDispatcher(options, []Tool{build(Annotations{OpenWorld: true})})
+	call := func(x *Dispatcher, may bool) *reply.Result {
+		return x.Call(t.Context(), Invocation{Tool: "read", MayAskRoots: may, Arguments: json.RawMessage(
+			`{"file":"a.go","path":"/p","images":["data:image/png;base64,AA","b.png"],"text":"/not/a/path"}`)})
+	}
+	r := call(x, true)
+	assert.True(t, r.AskRoots)
+	assert.Zero(t, ran)
+	assert.Equal(t, []string{"a.go", "/p", "b.png"}, seen)
+	assert.Zero(t, options.Activity.Stats().Today().Calls, "an asking round is no call")
+	assert.False(t, call(x, false).AskRoots)
+	assert.Equal(t, 1, ran)
+	needs = false
+	assert.False(t, call(x, true).AskRoots)
+	needs = true
+	assert.False(t, call(NewDispatcher(options, []Tool{build(Annotations{})}), true).AskRoots, "a tool that reaches nothing reads no files")
+	assert.Equal(t, 3, ran)
+}

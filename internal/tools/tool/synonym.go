@@ -92,6 +92,24 @@ func (s *shape) misplaced(object map[string]any, ignored []string, exists func(s
 	return "", ""
 }
 
+// paths are the files and folders that a call's arguments name.
+func (s *shape) paths(object map[string]any) (paths []string) {
+	for _, name := range slices.Concat(fileArguments[:], []string{"images"}) {
+		if !s.has(name) || omitted(object[name]) {
+			continue
+		}
+		for _, item := range listOf(object[name]) {
+			if path, ok := item.(string); ok && maybePath(path) && !strings.HasPrefix(path, "data:") {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}
+
+// fills reports whether files of the first root stand in where a call names none.
+func (s *shape) fills() bool { return s.has("relevant_files") || s.has("path") }
+
 // maxPath is the longest text, in bytes, that is looked up as a path.
 const maxPath = 1024
 

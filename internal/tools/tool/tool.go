@@ -41,6 +41,7 @@ type prepared struct {
 	limit          config.Limit
 	continuationID string // as the caller gave it
 	notes          []string
+	paths          []string // files and folders that the call names
 	run            func(ctx context.Context) (*reply.Result, error)
 }
 
@@ -111,7 +112,7 @@ func New[In any](name string, h func(context.Context, In) (*reply.Result, error)
 			if err != nil {
 				return nil, err
 			}
-			p := &prepared{class: o.class, notes: got.notes, continuationID: got.continuationID}
+			p := &prepared{class: o.class, notes: got.notes, continuationID: got.continuationID, paths: got.paths}
 			if o.limit != nil {
 				p.class, p.limit = o.limit(in, cfg)
 			} else {
