@@ -27,6 +27,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
+	"github.com/exai-mcp/exai-mcp/internal/usage"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
@@ -39,6 +40,7 @@ type program struct {
 	client        *server.Client
 	registry      *calls.Registry
 	caller        *calls.Caller
+	meter         *usage.Meter
 	database      *database
 	files         *workspace.Workspace
 	conversations *ask.Conversations
@@ -71,6 +73,7 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.meterRequests()
 	p.wireTools()
 	return p, nil
 }
@@ -113,6 +116,28 @@ func (p *program) connectVendors(all []newProvider) (err error) {
 	return nil
 }
 
+// meterRequests has what requests cost stored, and the day's limit obeyed.
+func (p *program) meterRequests() {
+	host, name := origin()
+	p.meter = usage.NewMeter(usage.Options{
+		Store: p.usage, DayLimitUSD: p.cfg.Costs.PerDayUSD, Host: host, User: name, Workspace: p.workspace,
+		Failed: func(err error) { p.log.Warn("the cost of a request was not stored", zap.Error(err)) },
+	})
+	p.caller.WithMeter(p.meter)
+}
+
+// usage gives the store of what requests cost.
+func (p *program) usage(ctx context.Context) (usage.Store, error) {
+	s, err := p.database.get(ctx)
+	if err != nil {
+		return nil, err // not a nil *store.Usage in an interface
+	}
+	return s.Usage(), nil
+}
+
+// workspace is the folder that conversations and requests belong to.
+func (p *program) workspace() string { return p.files.FirstRoot(context.Background()) }
+
 // wireTools makes the tools and the one entrance to them.
 func (p *program) wireTools() {
 	conversations := func(ctx context.Context) (conversation.Store, error) {
@@ -132,14 +157,13 @@ func (p *program) wireTools() {
 	host, name := origin()
 	p.conversations = ask.New(ask.Options{
 		Config: p.cfg, Caller: p.caller, Store: conversations, Activity: p.activity, Log: p.log,
-		Workspace: func() string { return p.files.FirstRoot(context.Background()) },
-		Host:      host, User: name,
+		Workspace: p.workspace, Host: host, User: name,
 	})
 	p.uploads = upload.New(upload.Options{
 		Config: p.cfg, Registry: p.registry, Caller: p.caller, Activity: p.activity, Log: p.log,
 	})
 	deps := &tools.Deps{
-		Config: p.cfg, Registry: p.registry, Caller: p.caller, Conversations: p.conversations, Store: conversations, Issues: issues,
+		Config: p.cfg, Registry: p.registry, Caller: p.caller, Conversations: p.conversations, Store: conversations, Issues: issues, Usage: p.usage,
 		Workspace: p.files, Uploads: p.uploads, Activity: p.activity, Log: p.log,
 		Version: tools.Version{Number: p.build.version, Commit: p.build.commit, Date: p.build.date, Protocols: server.Revisions()},
 	}
@@ -164,7 +188,7 @@ func (p *program) close(deadline time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	err := bounded.Do(ctx, func(ctx context.Context) error {
-		return errors.Join(p.conversations.Close(ctx), p.uploads.Close(ctx), p.caller.Close(ctx), p.registry.Close(), p.database.close(), p.activity.Close())
+		return errors.Join(p.conversations.Close(ctx), p.uploads.Close(ctx), p.caller.Close(ctx), p.meter.Close(ctx), p.registry.Close(), p.database.close(), p.activity.Close())
 	})
 	switch {
 	case ctx.Err() != nil:

@@ -36,6 +36,7 @@ type Config struct {
 	Models        Models
 	Timeouts      TimeoutConfig
 	Calls         Calls
+	Costs         Costs
 	Expert        Expert
 	Search        Search
 	Conversations Conversations
@@ -107,6 +108,12 @@ type Calls struct {
 	MaxAnswerBytes       int64 `env:"MAX_ANSWER_BYTES"`
 	FallbackOnFailure    bool  `env:"FALLBACK_ON_FAILURE"`
 	BackgroundCompletion bool  `env:"BACKGROUND_COMPLETION"`
+}
+
+// Costs limits what requests to vendors may cost, in USD. 0 is no limit.
+type Costs struct {
+	PerCallUSD float64 `env:"MAX_COST_PER_CALL_USD"`
+	PerDayUSD  float64 `env:"MAX_COST_PER_DAY_USD"` // of all processes of a store; days are UTC
 }
 
 // Expert sets the expert call that ends a workflow.

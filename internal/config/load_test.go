@@ -640,3 +640,24 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestBilling(t *testing.T) {
+	for _, c := range []struct {
+		vendor, url string
+		want        Billing
+	}{
+		{"glm", "https://api.z.ai/api/paas/v4", BillingTokens},
+		{"glm", "https://api.z.ai/api/coding/paas/v4", BillingMaybePlan},
+		{"glm", "http://127.0.0.1:8080/v4", BillingTokens},
+		{"kimi", "https://api.moonshot.ai/v1", BillingTokens},
+		{"kimi", "https://api.kimi.com/coding/v1", BillingPlan},
+		{"kimi", "https://notkimi.com/v1", BillingTokens},
+		{"lab", "http://localhost:11434/v1", BillingLocal},
+		{"lab", "http://[::1]:1234/v1", BillingLocal},
+		{"lab", "http://192.168.0.2/v1", BillingTokens},
+		{"lab", "http://a b", BillingTokens},
+	} {
+		v := Vendor{Row: VendorRow{Name: c.vendor}, APIURL: c.url}
+		assert.Equal(t, c.want, v.Billing(), c.url)
+	}
+}

@@ -27,7 +27,7 @@ var retired = map[string]string{
 	"ENFORCE_MAX_TOKENS":        "a cap is always sent; use DEFAULT_MAX_OUTPUT_TOKENS to change it",
 	"MODEL_METADATA_JSON":       "use MODELS_FILE",
 	"MODEL_COSTS_JSON":          "prices are in the catalogue; use MODELS_FILE to change them",
-	"MAX_COST_PER_REQUEST":      "use DEFAULT_MAX_OUTPUT_TOKENS and GLM_ALLOWED_MODELS or KIMI_ALLOWED_MODELS to bound the cost",
+	"MAX_COST_PER_REQUEST":      "use MAX_COST_PER_CALL_USD",
 	"MINIMAX_*":                 "DEFAULT_MODEL=auto chooses without asking a model",
 
 	// Models and routing.

@@ -89,6 +89,10 @@ var table = []group{
 		{name: "MCP_PROMPT_SIZE_LIMIT", rule: whole(1000, 100_000_000), doc: "Longest prompt or step in characters; a longer one returns status resend_prompt."},
 		{name: "MAX_MCP_OUTPUT_TOKENS", rule: whole(1000, 10_000_000), doc: "Longest reply in tokens that the client accepts. A longer one is cut off, and says how to get the rest."},
 	}},
+	{"Cost", "Limits in USD at list price, reserved before each request and settled with what the vendor reports. Beyond them calls return the error budget. exai-mcp usage shows what was spent.", []spec{
+		{name: "MAX_COST_PER_CALL_USD", rule: number(0, 1_000_000), doc: "Most that one tool call may cost. A call that has begun is not failed by it: it makes no further retries and function calls. 0: no limit."},
+		{name: "MAX_COST_PER_DAY_USD", rule: number(0, 1_000_000), doc: "Most that all servers on one store may spend on one day (UTC). 0: no limit."},
+	}},
 	{"Expert analysis", "The model call that ends a workflow.", []spec{
 		{name: "EXPERT_ANALYSIS_ENABLED", rule: yesNo, doc: "Ask an expert model at the end of a workflow. If false, workflows end with the caller's own findings."},
 		{name: "EXPERT_ANALYSIS_THINKING_MODE", rule: thinking, doc: "Thinking mode of the expert if the call does not set it."},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"strings"
 	"time"
 )
@@ -190,4 +191,36 @@ func (c *Config) otherLimits() (limits map[string]Limit) {
 		limits[o.Row.Name] = Limit{Name: o.Row.Variable("TIMEOUT_SECS"), Value: o.Timeout}
 	}
 	return limits
+}
+
+// Billing says who pays for a vendor's requests, as far as its address shows it.
+type Billing string
+
+// The kinds of billing.
+const (
+	BillingTokens    Billing = "tokens" // by the list price
+	BillingPlan      Billing = "plan"   // a subscription: requests cost nothing beside it
+	BillingMaybePlan Billing = "plan?"  // the key decides; the list price is counted
+	BillingLocal     Billing = "local"  // a server on this machine
+)
+
+// Billing is by tokens but for addresses of plans and endpoints on this machine. A loopback address of GLM or Kimi is a
+// proxy or an emulator, whose requests count like the vendor's. Kimi Code is a membership with an address of its own
+// (https://www.kimi.com/code/docs); GLM's coding plan has one too, where keys without a plan are charged by tokens.
+func (v *Vendor) Billing() Billing {
+	u, err := url.Parse(v.APIURL)
+	if err != nil {
+		return BillingTokens
+	}
+	host := strings.ToLower(u.Hostname())
+	builtIn := v.Row.Name == glmRow.Name || v.Row.Name == kimiRow.Name
+	switch {
+	case host == "kimi.com" || strings.HasSuffix(host, ".kimi.com"):
+		return BillingPlan
+	case v.Row.Name == glmRow.Name && strings.Contains(u.Path, "/coding/"):
+		return BillingMaybePlan
+	case !builtIn && loopback(host):
+		return BillingLocal
+	}
+	return BillingTokens
 }

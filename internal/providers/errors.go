@@ -16,6 +16,7 @@ const (
 	KindNotConfigured   Kind = "not_configured"
 	KindAuth            Kind = "auth"
 	KindBalance         Kind = "balance"
+	KindBudget          Kind = "budget" // MAX_COST_PER_CALL_USD or MAX_COST_PER_DAY_USD; nothing was sent
 	KindRateLimited     Kind = "rate_limited"
 	KindOverloaded      Kind = "overloaded"
 	KindTimeout         Kind = "timeout"

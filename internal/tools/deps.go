@@ -14,6 +14,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/tools/upload"
+	"github.com/exai-mcp/exai-mcp/internal/usage"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
@@ -26,6 +27,7 @@ type Deps struct {
 	// Store and Issues wait while the database is still being opened, at most until ctx ends.
 	Store     func(ctx context.Context) (conversation.Store, error)
 	Issues    func(ctx context.Context) (issue.Store, error)
+	Usage     func(ctx context.Context) (usage.Store, error) // as Store; nil where nothing is stored
 	Workspace *workspace.Workspace
 	Uploads   *upload.Queue
 	Version   Version

@@ -33,7 +33,7 @@ func (d *Deps) health(ctx context.Context, in healthInput) (*Result, error) {
 	}
 	lines := min(max(in.TailLines, 0), mostLines)
 	r := &Result{}
-	r.Body.Set("status", "success").Set("providers_configured", configured).Set("models_available", models)
+	r.Body.Set("status", "success").Set("providers_configured", configured).Set("models_available", models).Set("costs", d.costs(ctx))
 	if d.Activity == nil {
 		r.Body.Set("vendors", d.vendorHealth(activity.Stats{})).Set("metrics_tail", []string{}).Set("toolcalls_tail", []string{})
 		return r, nil

@@ -14,16 +14,23 @@ type Options struct {
 	Store       func(ctx context.Context) (Store, error)
 	DayLimitUSD float64 // MAX_COST_PER_DAY_USD; 0 for none
 	Host, User  string  // who asks; set in every request
+	// Workspace names the folder that requests are made for. May be nil.
+	Workspace func() string
 	// Failed hears of requests that could not be stored. May be nil.
 	Failed func(err error)
 }
 
+// storeWait is how long a request waits for the store to grant it. A store that takes longer counts as one that does not
+// work: the process then counts for itself.
+const storeWait = time.Second
+
 // Meter stores what requests cost and holds the day's limit. Before each request ask Gate, after it call the Grant's Settle;
-// a request without a gate, such as one for a list of models, is handed to Record. While the store does not work, the
-// process counts for itself.
+// a request without a gate, such as one for a list of models, is handed to Record. Rows are written behind the calls, in
+// order, so that no answer waits for them. While the store does not work, the process counts for itself.
 type Meter struct {
 	o     Options
 	local *Local // what this process spent, for the time without a store
+	queue queue
 
 	mu      sync.Mutex
 	held    map[string]Store // reservations under way
@@ -34,7 +41,9 @@ type Meter struct {
 
 // NewMeter returns a Meter, which the caller closes.
 func NewMeter(o Options) *Meter {
-	return &Meter{o: o, local: NewLocal(), held: map[string]Store{}, closed: make(chan struct{})}
+	m := &Meter{o: o, local: NewLocal(), held: map[string]Store{}, closed: make(chan struct{})}
+	m.queue.lost = func() { m.failed(errors.New("store what a request cost: too many requests wait for the store")) }
+	return m
 }
 
 // Grant is the permission to send one request.
@@ -53,10 +62,16 @@ func (m *Meter) Gate(ctx context.Context, who Request, p Plan) (*Grant, error) {
 	if m.o.DayLimitUSD <= 0 || p.ReserveUSD() == 0 {
 		return g, nil
 	}
-	who.Host, who.User = m.o.Host, m.o.User
-	store, err := m.o.Store(ctx)
+	m.fill(&who)
+	waiting, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	err := m.queue.wait(waiting) // what this process has settled counts
+	var store Store
 	if err == nil {
-		err = g.reserve(ctx, store, who, p)
+		store, err = m.o.Store(waiting)
+	}
+	if err == nil {
+		err = g.reserve(waiting, store, who, p)
 	}
 	var over *OverBudgetError
 	switch {
@@ -72,6 +87,14 @@ func (m *Meter) Gate(ctx context.Context, who Request, p Plan) (*Grant, error) {
 	}
 	g.Note = "The store does not answer, so MAX_COST_PER_DAY_USD counts this process alone."
 	return g, nil
+}
+
+// fill sets what is the same for all requests of the process.
+func (m *Meter) fill(r *Request) {
+	r.Host, r.User = m.o.Host, m.o.User
+	if r.Workspace == "" && m.o.Workspace != nil {
+		r.Workspace = m.o.Workspace()
+	}
 }
 
 // reserve takes the plan's amount, or, where that is too much, what is left for a lower output cap.
@@ -93,53 +116,58 @@ func (g *Grant) reserve(ctx context.Context, store Store, who Request, p Plan) e
 	if p.OutputCap < g.OutputCap {
 		g.Note = fmt.Sprintf("The answer was limited to %d tokens, since little of MAX_COST_PER_DAY_USD=%g is left.", p.OutputCap, limit)
 	} else if NearLimit(day.UsedUSD(), limit) {
-		g.Note = fmt.Sprintf("%.2f of MAX_COST_PER_DAY_USD=%g are used or reserved.", day.UsedUSD(), limit)
+		g.Note = fmt.Sprintf("80 %% or more of MAX_COST_PER_DAY_USD=%g is used or reserved.", limit)
 	}
 	g.id, g.OutputCap = id, p.OutputCap
 	return nil
 }
 
-// Settle stores what the request came to and gives back what it did not need. It may be called when the call's ctx has
-// ended; give it a time of its own.
-func (g *Grant) Settle(ctx context.Context, r Request) {
+// Settle stores what the request came to and gives back what it did not need. It returns at once.
+func (g *Grant) Settle(r Request) {
 	m := g.meter
-	r.Host, r.User = m.o.Host, m.o.User
+	if g.store == nil && g.id != "" { // the process counts for itself
+		_ = m.local.Settle(context.Background(), g.id, r) // it is in memory
+		m.queue.add(func(ctx context.Context) {
+			if err := m.store(ctx, r); err != nil {
+				m.failed(err)
+			}
+		})
+		return
+	}
 	if g.store == nil {
-		if g.id == "" {
-			m.record(ctx, r)
-			return
-		}
-		_ = m.local.Settle(ctx, g.id, r) // it is in memory
-		store, err := m.o.Store(ctx)
-		if err == nil {
-			err = store.Record(ctx, r)
-		}
+		m.Record(r)
+		return
+	}
+	m.queue.add(func(ctx context.Context) {
+		m.fill(&r)
+		err := g.store.Settle(ctx, g.id, r)
+		m.release(g.id)
 		if err != nil {
 			m.failed(fmt.Errorf("store what a request cost: %w", err))
 		}
-		return
-	}
-	m.release(g.id)
-	if err := g.store.Settle(ctx, g.id, r); err != nil {
-		m.failed(fmt.Errorf("store what a request cost: %w", err))
-	}
+	})
 }
 
-// Record stores a request that asked no Gate.
-func (m *Meter) Record(ctx context.Context, r Request) {
-	r.Host, r.User = m.o.Host, m.o.User
-	m.record(ctx, r)
+// Record stores a request that asked no Gate. It returns at once.
+func (m *Meter) Record(r Request) {
+	m.queue.add(func(ctx context.Context) {
+		if err := m.store(ctx, r); err != nil {
+			_ = m.local.Record(ctx, r) // it is in memory
+			m.failed(err)
+		}
+	})
 }
 
-func (m *Meter) record(ctx context.Context, r Request) {
+func (m *Meter) store(ctx context.Context, r Request) error {
+	m.fill(&r)
 	store, err := m.o.Store(ctx)
 	if err == nil {
 		err = store.Record(ctx, r)
 	}
 	if err != nil {
-		_ = m.local.Record(ctx, r) // it is in memory
-		m.failed(fmt.Errorf("store what a request cost: %w", err))
+		return fmt.Errorf("store what a request cost: %w", err)
 	}
+	return nil
 }
 
 func (m *Meter) failed(err error) {
@@ -195,8 +223,18 @@ func (m *Meter) beat() {
 	}
 }
 
-// Close ends the heartbeats. What is reserved and never settled counts as spent.
-func (m *Meter) Close() {
+// Flush waits until everything that was settled and recorded so far is stored, or for ctx.
+func (m *Meter) Flush(ctx context.Context) error {
+	if err := m.queue.wait(ctx); err != nil {
+		return fmt.Errorf("storing what requests cost: %w", err)
+	}
+	return nil
+}
+
+// Close flushes and ends the heartbeats. What is reserved and never settled counts as spent.
+func (m *Meter) Close(ctx context.Context) error {
+	err := m.Flush(ctx)
 	close(m.closed)
 	m.work.Wait()
+	return err
 }

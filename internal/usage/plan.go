@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"context"
 	"math"
 	"sync"
 )
@@ -24,7 +25,8 @@ type Plan struct {
 	InputTokens int // estimated
 	OutputCap   int // the most that the model may write, thinking included
 	Thinks      bool
-	Price       Price // at list price, without cache; zero for what costs nothing
+	Price       Price   // at list price, without cache; zero for what costs nothing
+	FlatUSD     float64 // charged beside the tokens, such as for a search
 }
 
 // Output tokens that a reservation covers, and the lowest cap that a request may be lowered to: a model that thinks writes
@@ -54,7 +56,7 @@ func (p Plan) minOutput() int {
 }
 
 func (p Plan) cost(output int) float64 {
-	return (float64(p.InputTokens)*p.Price.Input + float64(output)*p.Price.Output) / 1e6
+	return (float64(p.InputTokens)*p.Price.Input+float64(output)*p.Price.Output)/1e6 + p.FlatUSD
 }
 
 // Fit lowers the output cap to what an amount pays for. ok is false when too little would be left to answer with.
@@ -130,4 +132,28 @@ func (c *CallBudget) UsedUSD() float64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.usedUSD
+}
+
+// LimitUSD is the limit, 0 for none.
+func (c *CallBudget) LimitUSD() float64 {
+	if c == nil {
+		return 0
+	}
+	return c.limitUSD
+}
+
+type callBudgetKey struct{}
+
+// WithCallBudget puts the budget of a tool call on the context, unless it has one already, which then holds.
+func WithCallBudget(ctx context.Context, c *CallBudget) context.Context {
+	if c == nil || CallBudgetFrom(ctx) != nil {
+		return ctx
+	}
+	return context.WithValue(ctx, callBudgetKey{}, c)
+}
+
+// CallBudgetFrom returns the budget of the tool call, nil where it has no limit.
+func CallBudgetFrom(ctx context.Context) *CallBudget {
+	c, _ := ctx.Value(callBudgetKey{}).(*CallBudget)
+	return c
 }

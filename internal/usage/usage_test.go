@@ -31,6 +31,7 @@ func TestPlan(t *testing.T) {
 		{"thinking is not lowered", Plan{OutputCap: 32768, Thinks: true, Price: price}, 0.0819, 0.08192, 0},
 		{"nothing left", Plan{InputTokens: 1, OutputCap: 8192, Price: price}, 0, 0.040961, 0},
 		{"the input alone", Plan{InputTokens: 1_000_000, OutputCap: 10, Price: Price{Input: 1}}, 0.5, 1, 0},
+		{"a search", Plan{OutputCap: 1, FlatUSD: 0.01}, 0.01, 0.01, 1},
 		{"free", Plan{InputTokens: 1_000_000, OutputCap: 8192}, 0, 0, 8192},
 	} {
 		assert.InDelta(t, c.reserve, c.plan.ReserveUSD(), 1e-12, c.name)
@@ -147,7 +148,7 @@ func TestMeter(t *testing.T) {
 			Store: func(context.Context) (Store, error) { return s, nil }, DayLimitUSD: 1, Host: "h", User: "u",
 			Failed: func(err error) { failed = append(failed, err) },
 		})
-		defer m.Close()
+		defer func() { require.NoError(t, m.Close(t.Context())) }()
 		plan := Plan{InputTokens: 100_000, OutputCap: 8000, Price: Price{Input: 4, Output: 10}} // 0.4 + 0.04096 USD
 		g, err := m.Gate(ctx, Request{Tool: "chat"}, plan)
 		require.NoError(t, err)
@@ -155,7 +156,7 @@ func TestMeter(t *testing.T) {
 		assert.Empty(t, g.Note)
 		second, err := m.Gate(ctx, Request{Tool: "chat"}, plan)
 		require.NoError(t, err)
-		assert.Equal(t, "0.88 of MAX_COST_PER_DAY_USD=1 are used or reserved.", second.Note)
+		assert.Equal(t, "80 % or more of MAX_COST_PER_DAY_USD=1 is used or reserved.", second.Note)
 		_, err = m.Gate(ctx, Request{Tool: "chat"}, plan)
 		var over *OverBudgetError
 		require.ErrorAs(t, err, &over)
@@ -170,7 +171,7 @@ func TestMeter(t *testing.T) {
 		require.NotEmpty(t, s.beats)
 		assert.Len(t, s.beats[0], 3)
 		for _, g := range []*Grant{g, second, third} {
-			g.Settle(ctx, Request{Tool: "chat", CostUSD: 0.1})
+			g.Settle(Request{Tool: "chat", CostUSD: 0.1})
 		}
 		n := len(s.beats)
 		time.Sleep(3 * BeatEvery)
@@ -185,8 +186,9 @@ func TestMeter(t *testing.T) {
 		// What costs nothing needs no budget; what asks no gate is stored too.
 		free, err := m.Gate(ctx, Request{}, Plan{InputTokens: 1 << 30, OutputCap: 5})
 		require.NoError(t, err)
-		free.Settle(ctx, Request{Tool: "local"})
-		m.Record(ctx, Request{Tool: "models"})
+		free.Settle(Request{Tool: "local"})
+		m.Record(Request{Tool: "models"})
+		require.NoError(t, m.Flush(ctx))
 		assert.Equal(t, []string{"local", "models"}, []string{s.requests[3].Tool, s.requests[4].Tool})
 		assert.Empty(t, failed)
 
@@ -195,11 +197,13 @@ func TestMeter(t *testing.T) {
 		alone, err := m.Gate(ctx, Request{}, plan)
 		require.NoError(t, err)
 		assert.Contains(t, alone.Note, "counts this process alone")
-		alone.Settle(ctx, Request{CostUSD: 0.9})
+		alone.Settle(Request{CostUSD: 0.9})
+		require.NoError(t, m.Flush(ctx))
 		require.Len(t, failed, 1)
 		_, err = m.Gate(ctx, Request{}, plan)
 		require.ErrorAs(t, err, &over)
-		m.Record(ctx, Request{CostUSD: 0.05})
+		m.Record(Request{CostUSD: 0.05})
+		require.NoError(t, m.Flush(ctx))
 		local, err := m.local.Today(ctx)
 		require.NoError(t, err)
 		assert.InDelta(t, 0.95, local.UsedUSD(), 1e-9)
@@ -213,9 +217,62 @@ func TestMeter(t *testing.T) {
 // A limit of none asks no store.
 func TestMeterWithoutLimit(t *testing.T) {
 	m := NewMeter(Options{Store: func(context.Context) (Store, error) { return nil, errors.New("none") }})
-	defer m.Close()
+	defer func() { require.NoError(t, m.Close(t.Context())) }()
 	g, err := m.Gate(t.Context(), Request{}, Plan{InputTokens: 1 << 30, OutputCap: 77, Price: Price{Input: 1}})
 	require.NoError(t, err)
 	assert.Equal(t, 77, g.OutputCap)
-	g.Settle(t.Context(), Request{})
+	g.Settle(Request{})
+}
+
+func TestCallBudgetOnContext(t *testing.T) {
+	var none *CallBudget
+	assert.Zero(t, none.LimitUSD())
+	c := NewCallBudget(3)
+	assert.Equal(t, 3.0, c.LimitUSD())
+	ctx := WithCallBudget(t.Context(), c)
+	assert.Same(t, c, CallBudgetFrom(ctx))
+	assert.Same(t, c, CallBudgetFrom(WithCallBudget(ctx, NewCallBudget(9))), "who set it first wins")
+	assert.Nil(t, CallBudgetFrom(WithCallBudget(t.Context(), nil)))
+}
+
+// stuck is a store that never answers.
+type stuck struct{ Store }
+
+func (stuck) Record(ctx context.Context, _ Request) error { <-ctx.Done(); return ctx.Err() }
+func (stuck) Reserve(ctx context.Context, _ Reservation) (string, Day, error) {
+	<-ctx.Done()
+	return "", Day{}, ctx.Err()
+}
+
+// A store that hangs delays a request for a second, and no answer at all.
+func TestMeterWithStuckStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failed int
+		m := NewMeter(Options{
+			Store: func(context.Context) (Store, error) { return stuck{}, nil }, DayLimitUSD: 1,
+			Failed: func(error) { failed++ }, Workspace: func() string { return "/w" },
+		})
+		start := time.Now()
+		g, err := m.Gate(t.Context(), Request{}, Plan{OutputCap: 1000, Price: Price{Output: 1000}})
+		require.NoError(t, err)
+		assert.Equal(t, storeWait, time.Since(start))
+		assert.Contains(t, g.Note, "this process alone")
+		g.Settle(Request{CostUSD: 0.9})
+		_, err = m.Gate(t.Context(), Request{}, Plan{OutputCap: 1000, Price: Price{Output: 1000}})
+		var over *OverBudgetError
+		require.ErrorAs(t, err, &over, "it counts for itself")
+		assert.Equal(t, 2*storeWait, time.Since(start))
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, m.Flush(ctx), context.DeadlineExceeded)
+		for range 2 * maxWaiting {
+			m.Record(Request{})
+		}
+		assert.Greater(t, failed, 1, "what does not fit is lost, and said")
+		m.queue.mu.Lock()
+		m.queue.waiting = nil
+		m.queue.mu.Unlock()
+		require.NoError(t, m.Close(t.Context()))
+	})
 }

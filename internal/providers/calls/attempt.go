@@ -1,7 +1,9 @@
 package calls
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -14,7 +16,17 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 		return nil, failure
 	}
 	defer release()
+	ch, failure := g.c.reserve(g.ctx, g.costBudget(), req.Model, p.Name(), g.c.plan(req))
+	if failure != nil {
+		if g.ctx.Err() != nil {
+			failure = g.contextError()
+		}
+		return nil, failure
+	}
+	defer ch.abandon()
+	req.MaxOutputTokens = ch.capped
 	g.update(func(s *state) {
+		s.addNotes(ch.notes)
 		s.release = release
 		s.out.Attempts++
 		s.request.id, s.request.delivering, s.request.texting = "", false, false
@@ -56,8 +68,35 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 			a.Err.Retry, a.Err.Param = false, ""
 		}
 	}
+	ch.settle(a, g.exceeded())
 	g.c.reportAttempt(a)
 	return resp, a.Err
+}
+
+// costBudget names the call that the request belongs to.
+func (g *Generation) costBudget() providers.Budget {
+	b := g.deadline.budget
+	b.ContinuationID = cmp.Or(b.ContinuationID, g.call.Key)
+	return b
+}
+
+// exceeded is the limit that ended the call while this answer went on, "" for none.
+func (g *Generation) exceeded() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state.limit == nil {
+		return ""
+	}
+	return g.state.limit.Name
+}
+
+// addNotes adds the notes that are not there yet.
+func (s *state) addNotes(notes []string) {
+	for _, note := range notes {
+		if !slices.Contains(s.out.Notes, note) {
+			s.out.Notes = append(s.out.Notes, note)
+		}
+	}
 }
 
 // acquireSlot waits for a slot of the vendor. One that comes when the request's time is almost over is not used: what

@@ -16,6 +16,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/usage"
 )
 
 // Caller is the one path to the vendors: it chooses who answers, and bounds, repeats, records and finishes every request.
@@ -26,6 +27,7 @@ type Caller struct {
 	obs    providers.Observer
 	slots  *slots
 	jitter func(time.Duration) time.Duration
+	meter  *usage.Meter // nil: what requests cost is not stored
 
 	mu         sync.Mutex
 	closed     bool

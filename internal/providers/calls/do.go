@@ -8,7 +8,11 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/usage"
 )
+
+// opSearch is the op of a web search, which is paid for by the piece.
+const opSearch = "search"
 
 // Do makes one plain request to a vendor: a search, an upload, a list. It takes the same path as a chat: a slot of the
 // vendor's queue, retries, the observer, and the limit, which bounds the whole of it, queueing and retries included,
@@ -62,9 +66,22 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 			return ended()
 		}
 		defer release()
+		var plan usage.Plan
+		if op == opSearch {
+			plan.FlatUSD = searchUSD
+		}
+		ch, failure := c.reserve(ctx, d.budget, providers.Model{}, provider, plan)
+		if failure != nil {
+			if ctx.Err() != nil {
+				return ended()
+			}
+			return failure
+		}
+		defer ch.abandon()
 		a := providers.Attempt{Provider: provider, Op: op, Start: time.Now()}
 		a.Usage, err = send(providers.OnRequestID(ctx, func(id string) { a.RequestID = id }))
 		a.Err = c.failure(ctx, err, provider, ended)
+		ch.settle(a, "")
 		c.reportAttempt(a)
 		return a.Err
 	})

@@ -304,6 +304,7 @@ func (g *Generation) tryCandidates(list []Candidate) (*providers.ChatResponse, e
 	for {
 		c := list[0]
 		tried[c.Model.ID] = true
+		c.Model = g.c.billed(c.Model)
 		resp, err := g.runToolRounds(c)
 		failure := asError(err)
 		if err == nil || failure != nil { // else it is Build's, and no vendor was asked
@@ -342,7 +343,7 @@ func (g *Generation) remaining(list []Candidate, failed Candidate, e *providers.
 
 // vendorFailure is the failure as far as it is the vendor's: a limit of ours that ended an answer in the middle is not.
 func (g *Generation) vendorFailure(e *providers.Error) *providers.Error {
-	if e != nil && e.Kind == providers.KindTimeout && g.view().arrived {
+	if e != nil && (e.Kind == providers.KindTimeout && g.view().arrived || e.Kind == providers.KindBudget) {
 		return nil
 	}
 	return e
@@ -367,8 +368,16 @@ func (g *Generation) withRetries(p providers.Provider, j *job) (*providers.ChatR
 		jitter:   g.c.jitter,
 	}
 	var resp *providers.ChatResponse
+	var earlier *providers.Error
 	err := loop.run(g.ctx, func() (err *providers.Error) {
 		resp, err = g.attempt(p, j.req)
+		if err != nil && err.Kind == providers.KindBudget && earlier != nil { // what the vendor said counts more
+			g.addNote("It was not sent again: " + err.Message)
+			again := *earlier
+			again.Retry = false
+			return &again
+		}
+		earlier = err
 		return err
 	})
 	if err == nil || err.Kind != providers.KindInvalidRequest { // else it was not the parameters, and later requests keep them

@@ -64,6 +64,10 @@ func (g *Generation) runToolRounds(c Candidate) (*providers.ChatResponse, error)
 	if r.bounds == (Bounds{}) {
 		r.bounds = DefaultBounds()
 	}
+	if len(j.req.Functions) > 0 && j.runsTools() && r.affordable(2) < minRoom {
+		g.addNote(noMoreMoney)
+		r.remove()
+	}
 	for {
 		resp, failure := g.requestOnceMoreIfEmpty(r.p, j)
 		if failure != nil {
@@ -117,8 +121,12 @@ func (r *toolRounds) exchange(resp *providers.ChatResponse) (pending []providers
 	case r.exhausted(replies):
 		last := &replies[len(replies)-1]
 		last.Content += "\n\n" + noMoreCalls
+		short := r.affordable(2, replies...) < minRoom
 		replies = append(replies, providers.Message{Role: providers.RoleUser, Content: concludeNow})
-		r.withdraw()
+		if r.withdraw(); short { // a model that calls on would cost one more request
+			r.g.addNote(noMoreMoney)
+			r.remove()
+		}
 	}
 	r.j.req.Messages = slices.Concat(r.j.req.Messages, replies)
 	r.j.req.MaxOutputTokens = clampOutput(r.j.req.MaxOutputTokens, r.j.req)
@@ -134,10 +142,11 @@ func (r *toolRounds) exchange(resp *providers.ChatResponse) (pending []providers
 	return pending
 }
 
-// exhausted reports whether a bound is reached: the rounds, the bytes, the model's window, or half of the call's limit.
+// exhausted reports whether a bound is reached: the rounds, the bytes, the model's window, half of the call's limit, or what
+// the call may cost.
 func (r *toolRounds) exhausted(replies []providers.Message) bool {
 	d := r.g.deadline
-	return r.round >= r.bounds.Rounds || r.room(replies...) < minRoom ||
+	return r.round >= r.bounds.Rounds || r.room(replies...) < minRoom || r.affordable(2, replies...) < minRoom ||
 		d.bounded && time.Since(d.start) >= d.budget.Limit.Value/2
 }
 
@@ -153,6 +162,9 @@ func (r *toolRounds) room(replies ...providers.Message) int {
 		req.Messages = slices.Concat(req.Messages, replies)
 		answer := min(req.MaxOutputTokens, m.ContextWindow/4)
 		room = min(room, 2*(m.ContextWindow-answer-providers.Planned(providers.EstimateRequest(req))))
+	}
+	if len(replies) == 0 { // results of this round, which the next request must carry
+		room = min(room, r.affordable(1))
 	}
 	return max(room, 0)
 }
@@ -277,12 +289,17 @@ func (g *Generation) requestOnceMoreIfEmpty(p providers.Provider, j *job) (*prov
 	if !empty || !g.enoughTimeLeft(j) || !j.relax() {
 		return resp, err
 	}
+	again, err := g.withRetries(p, j)
+	if err != nil && err.Kind == providers.KindBudget {
+		g.addNote("It was not asked again for text: " + err.Message)
+		return resp, nil
+	}
 	g.update(func(s *state) {
 		s.out.Thinking = j.thinking()
 		s.out.Notes = append(s.out.Notes, fmt.Sprintf("The output limit ended the first answer before any text; asked again with %d tokens and %s.",
 			j.req.MaxOutputTokens, describe(s.out.Thinking)))
 	})
-	return g.withRetries(p, j)
+	return again, err
 }
 
 func describe(thinking string) string {

@@ -24,6 +24,7 @@ const (
 	NotConfigured        = Code(providers.KindNotConfigured)
 	Auth                 = Code(providers.KindAuth)
 	Balance              = Code(providers.KindBalance)
+	Budget               = Code(providers.KindBudget)
 	RateLimited          = Code(providers.KindRateLimited)
 	Overloaded           = Code(providers.KindOverloaded)
 	Timeout              = Code(providers.KindTimeout)

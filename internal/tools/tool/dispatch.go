@@ -20,6 +20,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/usage"
 )
 
 // Invocation is one call of a tool as a transport hands it over.
@@ -161,6 +162,7 @@ func (c *call) run(ctx context.Context, p *prepared) *reply.Result {
 	reporter := progress.Start(c.inv.Progress, c.work.Heard, c.about.ContinuationID, c.inv.Tool, c.inv.Received)
 	defer reporter.Stop()
 
+	ctx = usage.WithCallBudget(ctx, usage.NewCallBudget(c.o.Config.Costs.PerCallUSD))
 	work := progress.With(withCall(providers.WithBudget(ctx, budget), c.about), reporter)
 	done := bounded.Go(work, p.run)
 	h, ok := bounded.Await(ctx, done)
