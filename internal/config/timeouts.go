@@ -29,6 +29,7 @@ type TimeoutConfig struct {
 	AnswerWithin    time.Duration `env:"ANSWER_WITHIN_SECS"`
 	Background      time.Duration `env:"BACKGROUND_MAX_SECS"`
 
+	call    *Limit            // in the place of the limits of all calls; nil keeps them
 	others  map[string]Limit  // of the vendors beside GLM and Kimi, by name; outside the order
 	sources map[string]string // shared with Config
 }
@@ -100,6 +101,9 @@ func (t TimeoutConfig) file() Limit { return Limit{Name: "FILE_TOOL_TIMEOUT_SECS
 // For is the limit of a whole call: its class's, ANSWER_WITHIN_SECS or the daemon's, whichever is smallest, under the
 // name of the variable that decided.
 func (t TimeoutConfig) For(class Class) Limit {
+	if t.call != nil {
+		return *t.call
+	}
 	switch class {
 	case ClassWorkflow:
 		return t.capped(t.workflow())
@@ -112,10 +116,17 @@ func (t TimeoutConfig) For(class Class) Limit {
 	}
 }
 
+// ReplaceCallLimits puts one limit in the place of those of all tool calls, for a command that has a limit of its own. The
+// limits of requests stay.
+func (t *TimeoutConfig) ReplaceCallLimits(l Limit) { t.call = &l }
+
 // ThinkDeep is the limit of a thinkdeep step with an expert call, for the thinking mode that takes effect: the expert
 // limit times the mode's factor (1 for an unknown mode), or THINKDEEP_EXPERT_TIMEOUT_SECS where that is set, capped as
 // every call's.
 func (t TimeoutConfig) ThinkDeep(mode string) Limit {
+	if t.call != nil {
+		return *t.call
+	}
 	if t.ThinkDeepExpert > 0 {
 		return t.capped(Limit{Name: "THINKDEEP_EXPERT_TIMEOUT_SECS", Value: t.ThinkDeepExpert})
 	}

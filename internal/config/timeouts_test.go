@@ -192,3 +192,17 @@ func TestWarningForLimitsOutOfReach(t *testing.T) {
 		assert.Contains(t, c.Warnings[0], "ANSWER_WITHIN_SECS")
 	}
 }
+
+func TestReplaceCallLimits(t *testing.T) {
+	c, err := Load(Options{Environ: []string{"GLM_API_KEY=k.k"}})
+	require.NoError(t, err)
+	own, vendor, daemon := Limit{Name: "--timeout", Value: 5 * time.Minute}, c.Timeouts.Vendor("glm"), c.Timeouts.Daemon()
+	c.Timeouts.ReplaceCallLimits(own)
+	for _, class := range []Class{ClassSimple, ClassWorkflow, ClassExpert, ClassFile} {
+		assert.Equal(t, own, c.Timeouts.For(class))
+	}
+	assert.Equal(t, own, c.Timeouts.ThinkDeep("high"))
+	assert.Equal(t, "--timeout=300s", c.Timeouts.For(ClassExpert).String())
+	assert.Equal(t, vendor, c.Timeouts.Vendor("glm"), "a request's first event is waited for as long as ever")
+	assert.Equal(t, daemon, c.Timeouts.Daemon())
+}

@@ -18,7 +18,7 @@ import (
 // GitQuery says what Inspect looks at.
 type GitQuery struct {
 	Path      string // a folder or file; "" is the first root
-	CompareTo string // a branch, tag or commit; "" compares with HEAD and the index
+	CompareTo string // a branch, tag or commit, or a range A..B; "" compares with HEAD and the index
 	Staged    bool   // what is in the index
 	Unstaged  bool   // what is in the work tree alone
 	Tokens    int    // for everything together
@@ -75,7 +75,10 @@ func (w *Workspace) Inspect(ctx context.Context, q GitQuery) (*GitReport, error)
 	limited, cancel := w.gitContext(ctx)
 	defer cancel()
 	roots := w.roots(ctx)
-	tops, err := w.findRepositories(limited, at)
+	tops := []string{at.real}
+	if w.scope == nil {
+		tops, err = w.findRepositories(limited, at)
+	}
 	if err != nil {
 		return nil, w.gitError(ctx, at, err)
 	}
@@ -184,12 +187,15 @@ func (i *inspection) look(ctx context.Context, dir string, at place) error {
 	if err != nil {
 		return err
 	}
-	changes, whole, err := s.Status(ctx, below)
+	changes, whole, err := i.changes(ctx, s, diffs, below)
 	if err != nil {
 		return err
 	}
 	found.MoreChanges = !whole
 	for _, c := range changes {
+		if !i.w.scoped(c.Name) {
+			continue
+		}
 		shown := Change{Path: i.w.host(filepath.Join(s.Top, filepath.FromSlash(c.Name))), State: c.State, name: c.Name}
 		if c.From != "" {
 			shown.From = i.w.host(filepath.Join(s.Top, filepath.FromSlash(c.From)))
@@ -202,10 +208,23 @@ func (i *inspection) look(ctx context.Context, dir string, at place) error {
 			return err
 		}
 	}
-	if !i.query.Unstaged {
+	if _, _, _, isRange := cutRange(i.query.CompareTo); isRange || !i.query.Unstaged {
 		return nil
 	}
 	return i.untracked(ctx, s, found.Changes)
+}
+
+// changes lists what is changed: of a comparison of commits what differs between them, else git's status.
+func (i *inspection) changes(ctx context.Context, s *git.Repository, diffs []git.Diff, below string) ([]git.Change, bool, error) {
+	if i.query.CompareTo == "" || len(diffs) != 1 || len(diffs[0].Args) != 2 || diffs[0].Args[0] == "--cached" {
+		return s.Status(ctx, below)
+	}
+	parts, whole, err := s.Names(ctx, diffs[0], below)
+	var changes []git.Change
+	for _, p := range parts {
+		changes = append(changes, git.Change{State: string(p.State) + " ", Name: p.Name, From: p.From})
+	}
+	return changes, whole, err
 }
 
 // diffs says which diffs the query means in a repository.
@@ -221,13 +240,25 @@ func (i *inspection) diffs(ctx context.Context, s *git.Repository, found *Reposi
 		}
 		return diffs, nil
 	}
-	commit, err := s.Commit(ctx, q.CompareTo)
-	if err != nil || s.Head == "" {
+	from, to, common, isRange := cutRange(q.CompareTo)
+	commit, err := s.Side(ctx, from)
+	tip := s.Head
+	if isRange && err == nil {
+		tip, err = s.Commit(ctx, to)
+	}
+	if err != nil || tip == "" {
 		return nil, &Error{
 			Code: CodeInvalid, Path: found.Path, Err: err,
 			Message: "compare_to " + quoted(q.CompareTo) + " names no commit in " + quoted(found.Path) + ".",
-			Hint:    "Give a branch, a tag or a commit of that repository, or leave compare_to out.",
+			Hint:    "Give a branch, a tag, a commit or a range A..B of that repository, or leave compare_to out.",
 		}
+	}
+	if isRange {
+		if common {
+			commit = s.MergeBase(ctx, commit, tip)
+		}
+		found.CompareTo, found.Base = q.CompareTo, commit
+		return []git.Diff{{Name: q.CompareTo, Args: []string{commit, tip}}}, nil
 	}
 	found.CompareTo, found.Base = q.CompareTo, s.MergeBase(ctx, commit, s.Head)
 	d := git.Diff{Name: "against " + q.CompareTo, Args: []string{found.Base}}
@@ -253,6 +284,9 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 	wanted := map[string]bool{}
 	var allowed []git.Part
 	for _, p := range names {
+		if !i.w.scoped(p.Name) {
+			continue
+		}
 		host, err := i.admits(s, p)
 		if err == nil && p.Submodule {
 			err = i.admitsSubmodule(ctx, s, p.Name)

@@ -54,6 +54,7 @@ type Workspace struct {
 	own     []path      // our own state and logs
 	git     git.Git
 	gitTime time.Duration
+	scope   *Scope // nil: everything
 
 	mu       sync.Mutex
 	known    string // the client's roots that resolved was made from

@@ -3,6 +3,8 @@ package git
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"strings"
 )
@@ -28,6 +30,7 @@ type Part struct {
 	Cut        bool   // more than could be read
 	Binary     bool
 	Submodule  bool // the new side is another repository's commit
+	State      byte // of what Names lists: git's letter, such as M, A, D or R
 }
 
 // Diff is one of the diffs of a repository.
@@ -51,14 +54,25 @@ func (r *Repository) Names(ctx context.Context, d Diff, below string) (names []P
 			continue
 		}
 		i++
-		p := Part{Name: fields[i], Submodule: len(info) > 1 && info[1] == modeSubmodule}
-		if letter := info[len(info)-1]; (letter[0] == 'R' || letter[0] == 'C') && i+1 < len(fields) {
+		p := Part{Name: fields[i], Submodule: len(info) > 1 && info[1] == modeSubmodule, State: info[len(info)-1][0]}
+		if (p.State == 'R' || p.State == 'C') && i+1 < len(fields) {
 			i++
 			p.From, p.Name = p.Name, fields[i]
 		}
 		names = append(names, p)
 	}
 	return names, !cut, nil
+}
+
+// Fingerprint names what a diff of recorded objects says, the index included but not the work tree's files.
+func (r *Repository) Fingerprint(ctx context.Context, d Diff) (string, error) {
+	args := append([]string{"diff", "--raw", "-z", "--no-abbrev", "--no-ext-diff", "--no-textconv", "-M", "--ignore-submodules=dirty"}, d.Args...)
+	out, _, err := r.guest.output(ctx, maxOutput, append(args, "--", ".")...)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(append([]byte(r.Head+"\x00"), out...))
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // Diff reads the parts of a diff that belong to the given names, in bounded pieces. A name whose part did not come stays

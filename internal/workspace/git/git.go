@@ -15,6 +15,9 @@ type Git struct {
 	Program  string // its path, "" when there is none
 	Home     string // the user's home folder, for the user's own settings; "" when there is none
 	StateDir string // a folder to write to where the system has no place for temporary files; may be ""
+	// IndexFile is used instead of a repository's own index, if it lies in that repository's git folder. git gives hooks a
+	// temporary one. It is absolute, or "".
+	IndexFile string
 }
 
 // Allowed reports whether a resolved path may be read.

@@ -50,18 +50,29 @@ func (s *space) give(n int64) {
 	s.free += n
 }
 
+// indexOf is the index of a repository: its own, or the one that the caller names in one of its folders.
+func (g *Git) indexOf(l location) string {
+	if g.IndexFile != "" {
+		file := realpath.Resolve(g.IndexFile)
+		if realpath.IsBelow(l.gitDir, file) || realpath.IsBelow(l.common, file) {
+			return file
+		}
+	}
+	return filepath.Join(l.gitDir, "index")
+}
+
 // copyIndex copies the index, and the shared one that a split index refers to, with their times: git compares files'
 // times with the index's. git may refresh the copy; the original is never written.
 func (r *Repository) copyIndex(ctx context.Context) error {
-	names := []string{"index"}
+	files := map[string]string{"index": r.index} // by the copy's name
 	if shared, err := r.sharedIndex(ctx); err != nil {
 		return err
 	} else if shared != "" {
-		names = append(names, shared)
+		files[shared] = filepath.Join(r.gitDir, shared)
 	}
 	var total int64
-	for _, name := range names {
-		info, err := os.Stat(filepath.Join(r.gitDir, name))
+	for _, file := range files {
+		info, err := os.Stat(file)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
@@ -76,8 +87,8 @@ func (r *Repository) copyIndex(ctx context.Context) error {
 	}
 	r.reserved = func() { copies.give(total) }
 	left := total / 2
-	for _, name := range names {
-		n, err := copyFile(ctx, filepath.Join(r.gitDir, name), filepath.Join(r.folder, name), left)
+	for name, file := range files {
+		n, err := copyFile(ctx, file, filepath.Join(r.folder, name), left)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("copy git's index: %w", err)
 		}
@@ -112,7 +123,7 @@ func (r *Repository) sharedIndex(ctx context.Context) (string, error) {
 	if len(names) == 0 {
 		return "", context.Cause(ctx)
 	}
-	index, err := realpath.ReadSmall(filepath.Join(r.gitDir, "index"), maxIndexBytes/4)
+	index, err := realpath.ReadSmall(r.index, maxIndexBytes/4)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
 	}

@@ -25,6 +25,7 @@ type Repository struct {
 	location
 	plain    command // on the repository: rev-parse, merge-base, symbolic-ref, config
 	guest    command // on the stand-in: ls-files, status, diff
+	index    string  // the index that is copied
 	folder   string  // the stand-in
 	reserved func()  // gives back what the copies took of the space for all stand-ins
 }
@@ -48,7 +49,7 @@ func (g *Git) Open(ctx context.Context, dir string, allowed Allowed) (*Repositor
 	}
 	own := append(commonEnv(g.Program), "GIT_WORK_TREE="+l.top, "HOME="+folder, "XDG_CONFIG_HOME="+folder,
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull)
-	r := &Repository{Top: l.top, location: l, folder: folder, reserved: func() {}}
+	r := &Repository{Top: l.top, location: l, index: g.indexOf(l), folder: folder, reserved: func() {}}
 	r.plain = command{program: g.Program, dir: l.top, env: append(own[:len(own):len(own)], "GIT_DIR="+l.gitDir, "GIT_COMMON_DIR="+l.common)}
 	r.guest = command{program: g.Program, dir: l.top, env: append(own[:len(own):len(own)], "GIT_DIR="+folder,
 		"GIT_OBJECT_DIRECTORY="+filepath.Join(l.common, "objects"))}
@@ -190,9 +191,41 @@ func (r *Repository) Commit(ctx context.Context, name string) (string, error) {
 	return id, nil
 }
 
+// CommonCommit is the latest commit that two commits have in common; false where they have none, as far as the repository
+// goes back.
+func (r *Repository) CommonCommit(ctx context.Context, commit, other string) (string, bool) {
+	base, err := r.plain.line(ctx, "merge-base", commit, other)
+	return base, err == nil && commitID().MatchString(base)
+}
+
+// Shallow reports whether the repository's history is cut off, as clones of CI systems are.
+func (r *Repository) Shallow() bool { return exists(filepath.Join(r.common, "shallow")) }
+
+// EmptyTree is the id of the tree without files, which the first commit is compared with.
+func (r *Repository) EmptyTree() string {
+	if len(r.Head) == len(emptyTree256) {
+		return emptyTree256
+	}
+	return emptyTree
+}
+
+// The ids of the empty tree in the two formats of git's objects. git knows them without a file.
+const (
+	emptyTree    = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+	emptyTree256 = "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
+)
+
+// Side resolves one side of a comparison: a commit's name, or the empty tree.
+func (r *Repository) Side(ctx context.Context, name string) (string, error) {
+	if name == r.EmptyTree() {
+		return name, nil
+	}
+	return r.Commit(ctx, name)
+}
+
 // MergeBase is the latest commit that two commits have in common; the first one where they have none.
 func (r *Repository) MergeBase(ctx context.Context, commit, other string) string {
-	if base, err := r.plain.line(ctx, "merge-base", commit, other); err == nil && commitID().MatchString(base) {
+	if base, ok := r.CommonCommit(ctx, commit, other); ok {
 		return base
 	}
 	return commit
