@@ -288,7 +288,7 @@ func TestCompareTo(t *testing.T) {
 	assert.Contains(t, reportText(inspect(t, w, GitQuery{CompareTo: "HEAD~1"})), "+side\n")
 
 	for _, bad := range []string{
-		"nothing", "--output=" + dir + "/planted", "-O/etc/passwd", "--all", "main..side", "HEAD:a.go", "a\nb", "$(touch planted)", "@{u}", "--upload-pack=x",
+		"nothing", "--output=" + dir + "/planted", "-O/etc/passwd", "--all", "main..nothing", "--all..side", "HEAD:a.go", "a\nb", "$(touch planted)", "@{u}", "--upload-pack=x",
 	} {
 		_, err := w.Inspect(t.Context(), GitQuery{CompareTo: bad, Unstaged: true, Tokens: 1000})
 		e := requireCode(t, CodeInvalid, err)
