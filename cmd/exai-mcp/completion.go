@@ -12,6 +12,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/store"
+	"github.com/exai-mcp/exai-mcp/internal/usage"
 )
 
 // completing reports whether a shell asks what may come next on a command line.
@@ -31,6 +32,9 @@ func (a *app) teachCommand(cmd *cobra.Command) {
 		"client": clients.Names(), "severity": namesOf(issue.Severities()), "category": namesOf(issue.Categories()), "status": statuses(cmd),
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // fails where the flag isn't
+	}
+	if cmd.Use == "usage" {
+		_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(namesOf(usage.Groups()), cobra.ShellCompDirectiveNoFileComp))
 	}
 	for _, name := range []string{"conversation", "fixed-by", "found-in", "by"} {
 		_ = cmd.RegisterFlagCompletionFunc(name, a.completeThreads)

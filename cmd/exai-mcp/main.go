@@ -141,7 +141,7 @@ that is not accepted; 130 cut short by a second signal.`,
 	})
 	root.AddCommand(
 		a.serveCommand(), a.callCommand(), a.toolsCommand(), a.doctorCommand(), a.configCommand(), a.demoCommand(),
-		a.installCommand(), a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
+		a.installCommand(), a.usageCommand(), a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
 	)
 	root.SetVersionTemplate(versionText())
 	return root

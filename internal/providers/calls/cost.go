@@ -14,7 +14,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/usage"
 )
 
-// searchUSD is what is reserved for a search before its price is known: the dearest vendor's (Z.ai).
+// searchUSD is what is reserved for a search before its price is known: the highest price (Z.ai's).
 const searchUSD = 0.01
 
 // WithMeter has what requests cost stored and the day's limit obeyed. It is called before the first request.

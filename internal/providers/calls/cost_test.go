@@ -136,7 +136,7 @@ func TestUsageOfPartialAndBackground(t *testing.T) {
 	})
 }
 
-// Prices that nobody knows count as the dearest of the vendor; plans and local endpoints cost nothing.
+// Prices that nobody knows count as the highest of the vendor; plans and local endpoints cost nothing.
 func TestUsageOfUnknownPrices(t *testing.T) {
 	for _, c := range []struct {
 		name  string
