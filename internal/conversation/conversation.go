@@ -176,7 +176,7 @@ type Store interface {
 	Append(ctx context.Context, n NewTurns) ([]Turn, error)
 	// Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta and Step again, Model and Provider
 	// where they are set, and the Store's clock as SavedAt. It is how a background answer grows and ends. ErrNotFound when
-	// the turn was deleted or dropped meanwhile.
+	// the turn was deleted or dropped meanwhile, or is saved as running after it was cancelled.
 	Save(ctx context.Context, conversationID string, t Turn) error
 	// List returns conversations, the latest first.
 	List(ctx context.Context, f Filter) ([]Summary, error)

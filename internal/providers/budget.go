@@ -14,6 +14,9 @@ type Budget struct {
 	Start time.Time
 	// The call as logs name it: its tool, and the conversation that it belongs to, "" for none.
 	Tool, ContinuationID string
+	// Task says that the client takes an answer that outlives the call as a task: it then keeps its in-flight slot and is not
+	// evicted by other background answers.
+	Task bool
 }
 
 // The part of a call's limit that is kept for storing and answering.

@@ -210,6 +210,28 @@ func TestSave(t *testing.T) {
 	})
 }
 
+// A turn that another process has cancelled does not come back to life, but keeps what its own process had of it in the end.
+func TestACancelledTurnIsNotSavedAsRunning(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		running := assistant("half")
+		running.Status = conversation.TurnRunning
+		turn := say(t, s, "t", user("q"), running)[1]
+		turn.FinishReason = providers.FinishTimeout // of its call
+		require.NoError(t, s.Save(t.Context(), "t", turn))
+		cancelled := turn
+		cancelled.Status, cancelled.FinishReason = conversation.TurnPartial, providers.FinishCancelled
+		require.NoError(t, s.Save(t.Context(), "t", cancelled))
+		turn.Content = "half and more"
+		require.ErrorIs(t, s.Save(t.Context(), "t", turn), conversation.ErrNotFound)
+		got := load(t, s, "t").Turns[1]
+		assert.Equal(t, conversation.TurnPartial, got.Settled())
+		assert.Equal(t, "half", got.Content)
+		cancelled.Content = "half and more"
+		require.NoError(t, s.Save(t.Context(), "t", cancelled))
+		assert.Equal(t, "half and more", load(t, s, "t").Turns[1].Content)
+	})
+}
+
 // A database whose clock differs from ours judges heartbeats by its own.
 func TestHeartbeatsByTheDatabasesClock(t *testing.T) {
 	for _, ahead := range []string{"30 seconds", "-30 seconds"} {

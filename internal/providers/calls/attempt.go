@@ -105,7 +105,7 @@ func (g *Generation) acquireSlot(vendor string) (release func(), failure *provid
 	if wait := g.c.slots.delay(vendor); wait > 0 && wait > g.timeLeft() && g.view().phase != detached {
 		return nil, g.c.delayedError(vendor, wait)
 	}
-	release, err := g.c.slots.acquire(g.ctx, vendor, g.detached, func() {
+	release, err := g.c.slots.acquire(g.ctx, vendor, g.slotless, func() {
 		g.update(func(s *state) { s.control, _ = s.next(noSlotFree) })
 		g.emit(providers.PhaseQueued, 0)
 	})

@@ -185,17 +185,25 @@ func (c *Caller) unregister(g *Generation) {
 	c.finished.Done()
 }
 
-// maxBackground is how many answers of one vendor may go on in the background.
+// maxBackground is how many answers of one vendor may go on in the background, tasks aside.
 const maxBackground = 2
 
-// trackBackground lists an answer as one that goes on in the background. A third one evicts the vendor's oldest.
-func (c *Caller) trackBackground(g *Generation, provider string) {
+// trackBackground lists an answer as one that goes on in the background.
+func (c *Caller) trackBackground(g *Generation) {
+	c.mu.Lock()
+	c.background = append(c.background, g)
+	c.mu.Unlock()
+	c.evict(g.provider())
+}
+
+// evict stops a vendor's oldest background answers where there are more than maxBackground. Tasks have a slot, which bounds
+// their number, and are not counted.
+func (c *Caller) evict(provider string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.background = append(c.background, g)
 	var same []*Generation
 	for _, b := range c.background {
-		if b.provider() == provider && b.ctx.Err() == nil {
+		if b.provider() == provider && b.ctx.Err() == nil && !b.view().task {
 			same = append(same, b)
 		}
 	}

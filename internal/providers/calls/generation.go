@@ -45,6 +45,8 @@ type Generation struct {
 	cancel   context.CancelCauseFunc
 	done     chan struct{} // closed when the answer has ended
 	detached chan struct{} // closed when the answer goes on in the background: no limit of the call counts any longer
+	slotless chan struct{} // closed when it goes on without a slot, which a task does not
+	letGo    sync.Once     // closes slotless
 	events   events
 	searches searches
 
@@ -61,7 +63,7 @@ const (
 	waiting   phase = iota // for the first event of a request, for a retry or for a function
 	queued                 // for a slot of the vendor
 	streaming              // events of the request arrive
-	detached               // the call is over; the same goes on in the background, without a slot
+	detached               // the call is over; the same goes on in the background, without a slot unless it is a task
 	ended
 )
 
@@ -73,6 +75,7 @@ type control struct {
 	stopping   bool // the answer was told to end
 	whole      bool // the vendor's limit bounds a whole request, not only the wait for its first event
 	background bool // the call and BACKGROUND_COMPLETION allow the answer to go on behind the call
+	task       bool // detached, it keeps its slot and is not evicted: the client waits for it as a task
 }
 
 // event is something that happens to a generation.
@@ -139,6 +142,9 @@ func (c control) next(e event) (control, action) {
 	return c, nothing
 }
 
+// holdsNoSlot reports whether the answer needs no slot of its vendor any more.
+func (c control) holdsNoSlot() bool { return c.phase == ended || c.phase == detached && !c.task }
+
 // mayRetry reports whether a request that failed is sent again: the vendor documents the failure as worth it (attempt
 // clears that once a delta has arrived, in an exchange of function calls a delta with text), an attempt is left, and it was no silence, which has had its time. Whether the
 // wait fits into what is left of the request's limit is decided with the wait, in retrying.run.
@@ -194,9 +200,10 @@ type request struct {
 }
 
 func newGeneration(ctx context.Context, c *Caller, call Call, d callDeadline) *Generation {
-	g := &Generation{c: c, call: call, deadline: d, done: make(chan struct{}), detached: make(chan struct{}), events: events{on: call.On}}
+	g := &Generation{c: c, call: call, deadline: d, done: make(chan struct{}), detached: make(chan struct{}), slotless: make(chan struct{}), events: events{on: call.On}}
 	g.state.whole = d.simple()
 	g.state.background = call.Background && c.cfg.Calls.BackgroundCompletion
+	g.state.task = d.budget.Task
 	// What a tool's function does inside this answer is bounded by the answer, not by the budget, which a background
 	// answer outlives.
 	g.ctx, g.cancel = context.WithCancelCause(providers.WithoutBudget(context.WithoutCancel(ctx)))
@@ -218,7 +225,7 @@ func (g *Generation) updateState(change func(*state)) (becameDetached bool) {
 	before := s.phase
 	change(s)
 	g.handleLimitsLocked()
-	if s.phase >= detached && s.release != nil {
+	if s.holdsNoSlot() && s.release != nil {
 		s.release()
 		s.release = nil
 	}
@@ -260,7 +267,7 @@ func (s *state) invalid() string {
 		return "a request delivers what has not arrived"
 	case s.phase == detached && (s.limit == nil || !s.arrived):
 		return "detached without a limit or without a delta"
-	case s.phase >= detached && s.release != nil:
+	case s.holdsNoSlot() && s.release != nil:
 		return "a slot is held behind the call"
 	}
 	return ""
@@ -274,8 +281,18 @@ func (g *Generation) announceDetached() {
 	g.c.reportLimit(providers.LimitExceeded{
 		Limit: limit, Provider: m.Provider, Model: m.ID, RequestID: id, Elapsed: time.Since(g.deadline.start),
 	}, g.deadline.budget)
-	g.c.trackBackground(g, m.Provider)
+	g.c.trackBackground(g)
+	if !g.view().task {
+		g.letGo.Do(func() { close(g.slotless) })
+	}
 	close(g.detached)
+}
+
+// EndTask makes a task that no client will ask for an ordinary background answer: it gives its slot back and may be evicted.
+func (g *Generation) EndTask() {
+	g.update(func(s *state) { s.task = false })
+	g.letGo.Do(func() { close(g.slotless) })
+	g.c.evict(g.provider())
 }
 
 // run makes the answer.

@@ -23,6 +23,9 @@ func (g *Generation) Key() string { return g.call.Key }
 // Stop ends the generation at once; what arrived stays in Snapshot.
 func (g *Generation) Stop() { g.stop(errStopped) }
 
+// Cancel is Stop by who asked for the answer: its finish reason says so.
+func (g *Generation) Cancel() { g.stop(errCallerCancelled) }
+
 // Tokens is the estimated number of tokens received so far, reasoning included.
 func (g *Generation) Tokens() int {
 	g.mu.Lock()
@@ -216,7 +219,7 @@ func (s *state) cutReason(e *providers.Error) (providers.FinishReason, *config.L
 	case providers.KindTimeout:
 		return providers.FinishTimeout, e.Limit
 	case providers.KindCancelled:
-		if s.phase == detached { // it was evicted by another one; what ended its call stays the reason
+		if s.phase == detached && !errors.Is(e.Err, errCallerCancelled) { // it was evicted by another one; what ended its call stays the reason
 			return providers.FinishTimeout, s.limit
 		}
 		return providers.FinishCancelled, nil

@@ -10,6 +10,7 @@ package ask
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -57,7 +58,8 @@ type Conversations struct {
 	live      map[string]*follower // conversations whose answer goes on here
 	closed    bool
 	unstored  unstoredAnswers
-	leases    keyedMutex // by continuation_id
+	leases    keyedMutex  // by continuation_id
+	lasting   atomic.Bool // what the store confirms outlives this process
 	followers sync.WaitGroup
 }
 

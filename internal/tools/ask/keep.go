@@ -56,7 +56,7 @@ func (h *Lease) Append(ctx context.Context, n conversation.NewTurns, a *Answer) 
 		if err != nil {
 			return nil, err
 		}
-		temporary = conversation.TemporaryReason(store)
+		temporary = t.noteStore(store)
 		return store.Append(ctx, n)
 	})
 	if err == nil && len(stored) != len(n.Turns) {
@@ -74,6 +74,9 @@ func (h *Lease) Append(ctx context.Context, n conversation.NewTurns, a *Answer) 
 	t.unstored.drop(h.ID)
 	h.Turns, h.Temporary = append(h.Turns, stored...), temporary
 	if a != nil && a.Outcome.Live != nil {
+		if !t.lasting.Load() {
+			a.Outcome.Live.EndTask()
+		}
 		t.follow(h.ID, stored[len(stored)-1], a)
 	}
 	return stored, nil
@@ -117,6 +120,7 @@ func (t *Conversations) save(ctx context.Context, conversationID string, turn co
 
 // follower saves an answer that goes on after its call, until it has ended.
 type follower struct {
+	turn       conversation.Turn // as it was when its call ended
 	generation *calls.Generation
 	done       chan struct{} // closed when the answer has ended and its last save was made, or given up
 }
@@ -129,7 +133,7 @@ func (t *Conversations) following(id string) *follower {
 }
 
 func (t *Conversations) follow(id string, turn conversation.Turn, a *Answer) {
-	f := &follower{generation: a.Outcome.Live, done: make(chan struct{})}
+	f := &follower{turn: turn, generation: a.Outcome.Live, done: make(chan struct{})}
 	t.mu.Lock()
 	closed := t.closed
 	if !closed {
@@ -189,7 +193,8 @@ func (t *Conversations) grow(id string, turn conversation.Turn, g *calls.Generat
 		switch {
 		case err == nil:
 		case errors.Is(err, conversation.ErrNotFound):
-			g.Stop() // deleted, or its step was taken back: nobody can read it any more
+			// It was deleted, its step was taken back, or another process ended it: nobody waits for it any more.
+			g.Cancel()
 			<-g.Done()
 			return
 		default:

@@ -79,6 +79,7 @@ func (t *Conversations) load(ctx context.Context, id string) (*conversation.Conv
 		if err != nil {
 			return nil, err
 		}
+		t.noteStore(store)
 		return store.Load(ctx, id)
 	})
 	switch {

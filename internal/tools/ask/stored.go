@@ -22,6 +22,8 @@ type StoredAnswer struct {
 	InProcess      bool // not stored, but Fetch gives it while this process keeps it
 	Remaining      *int // turns that the conversation still takes, nil without a limit
 	Metadata       reply.Metadata
+
+	pending *reply.Pending // nil also where the store does not outlive the process
 }
 
 // Ask puts a question in a conversation and keeps what was said. An empty id begins a conversation; in an old one the model is the
@@ -63,6 +65,7 @@ func (h *Lease) storeAnswer(ctx context.Context, a *Answer) *StoredAnswer {
 	}
 	s.N, s.Remaining = stored[len(stored)-1].N, h.Remaining(0)
 	s.Metadata.InMemory(h.Temporary)
+	s.pending = h.Pending(stored[len(stored)-1])
 	return s
 }
 
@@ -72,7 +75,7 @@ const NotConfirmed = "The store did not confirm that this was stored (see exai-m
 // NotStored says in the metadata that the store did not confirm in time, so that the conversation can't be relied on.
 func (s *StoredAnswer) NotStored() {
 	no := false
-	s.N, s.Pending, s.Metadata.Stored = 0, false, &no
+	s.N, s.Pending, s.pending, s.Metadata.Stored = 0, false, nil, &no
 	if s.InProcess {
 		s.Metadata.Note(NotConfirmed + "the conversation can't be continued from here. Until this server ends, or has more such answers, chat with continuation_id " +
 			s.ContinuationID + " and a blank prompt reads this answer again.")
@@ -124,17 +127,16 @@ func (t *Conversations) fetchUnstored(id string, turn conversation.Turn, offset 
 
 // lastAnswer describes the conversation's last answer, with what has arrived of it in this process where it goes on here.
 func (h *Lease) lastAnswer(offset int) (*StoredAnswer, error) {
-	var turn *conversation.Turn
-	for i := range h.Turns {
-		if h.Turns[i].Role == providers.RoleAssistant {
-			turn = &h.Turns[i]
-		}
-	}
+	turn := latestAnswer(&h.Conversation)
 	if turn == nil {
 		return nil, reply.Refuse("Send a prompt.", "No model has answered in this conversation yet, so there is nothing to fetch.")
 	}
+	return h.answer(turn, h.Running() != nil, offset)
+}
+
+// answer describes an answer of the conversation. running says that it is still being written.
+func (h *Lease) answer(turn *conversation.Turn, running bool, offset int) (*StoredAnswer, error) {
 	s := &StoredAnswer{ContinuationID: h.ID, N: turn.N, Offset: offset, Remaining: h.Remaining(0)}
-	running := h.Running() != nil
 	whole, thinking := turn.Content, "The model was still thinking when the answer was cut off; no part of it had arrived."
 	if f := h.t.following(h.ID); f != nil && running {
 		out := f.generation.Snapshot()
@@ -144,6 +146,9 @@ func (h *Lease) lastAnswer(offset int) (*StoredAnswer, error) {
 		thinking = "The model is still thinking; no part of the answer has arrived yet."
 	}
 	s.Partial, s.Pending = turn.Settled() != conversation.TurnComplete, running
+	if running {
+		s.pending = h.Pending(*turn)
+	}
 	s.Metadata = MetadataOf(*turn)
 	switch {
 	case running:
@@ -202,7 +207,7 @@ func (s *StoredAnswer) URI() string {
 
 // Reply is what chat answers with: content, metadata, and the offer to go on.
 func (s *StoredAnswer) Reply() *reply.Result {
-	r := &reply.Result{Metadata: s.Metadata}
+	r := &reply.Result{Metadata: s.Metadata, Pending: s.pending}
 	status := "continuation_available"
 	switch {
 	case s.Partial:

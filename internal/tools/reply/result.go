@@ -19,8 +19,16 @@ type Result struct {
 	IsError  bool
 	// Answer is the model's text inside Body, which dispatch may cut to what the client takes. nil when there is none.
 	Answer *Answer
+	// Pending is the answer that goes on in the background, where the store has confirmed what there is of it; nil for none.
+	Pending *Pending
 	// AskRoots says that nothing was done yet: the client is to name its folders and send the call again.
 	AskRoots bool
+}
+
+// Pending is a stored answer that is still being written.
+type Pending struct {
+	ContinuationID string
+	Turn           int // its number in the conversation
 }
 
 // Answer is a stored answer, or a part of it, inside a reply's body. A reply that is too long for the client is cut

@@ -35,6 +35,8 @@ type Invocation struct {
 	Progress func(message string)
 	// MayAskRoots says that the client can be asked for its folders, by a reply whose AskRoots is set.
 	MayAskRoots bool
+	// TakesTask says that the client takes an answer that goes on behind the call as a task (reply.Result.Pending).
+	TakesTask bool
 }
 
 // Options are what a Dispatcher works with.
@@ -156,7 +158,7 @@ func (c *call) begin() {
 // run gives the handler its context and waits for it, but not longer than the limit.
 func (c *call) run(ctx context.Context, p *prepared) *reply.Result {
 	cause := reply.TimedOut(p.limit)
-	budget := providers.Budget{Limit: p.limit, Class: p.class, Start: c.inv.Received, Tool: c.inv.Tool, ContinuationID: c.about.ContinuationID}
+	budget := providers.Budget{Limit: p.limit, Class: p.class, Start: c.inv.Received, Tool: c.inv.Tool, ContinuationID: c.about.ContinuationID, Task: c.inv.TakesTask}
 	ctx, cancel := context.WithDeadlineCause(ctx, budget.Deadline(), cause)
 	defer cancel()
 	reporter := progress.Start(c.inv.Progress, c.work.Heard, c.about.ContinuationID, c.inv.Tool, c.inv.Received)

@@ -161,7 +161,7 @@ func (r *run) save(ctx context.Context, turn conversation.Turn) error {
 
 // result is a reply whose expert's answer, if last is one, is cut to what the client takes; the rest is then read by chat.
 func (r *run) result(object *reply.Object, last conversation.Turn) *reply.Result {
-	out := &reply.Result{Body: *object, Metadata: r.meta}
+	out := &reply.Result{Body: *object, Metadata: r.meta, Pending: r.lease.Pending(last)}
 	if last.Role != providers.RoleAssistant || last.Content == "" {
 		return out
 	}

@@ -119,6 +119,9 @@ func (s *Store) Save(ctx context.Context, conversationID string, turn conversati
 	}
 	for i := range t.Turns {
 		if t.Turns[i].ID == turn.ID {
+			if turn.Status == conversation.TurnRunning && t.Turns[i].FinishReason == providers.FinishCancelled {
+				return conversation.ErrNotFound
+			}
 			t.Turns[i] = turn
 			t.UpdatedAt = time.Now()
 			s.saves = append(s.saves, turn)

@@ -1,0 +1,154 @@
+package ask_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+// dripping answers within a minute and a half, a word a second.
+func dripping() asktest.Chat {
+	var words []string
+	for i := range 90 {
+		words = append(words, fmt.Sprint(i, " "))
+	}
+	return asktest.Drips(time.Second, text(words...)...)
+}
+
+// pendingAnswer asks a question whose answer takes a minute and a half.
+func pendingAnswer(t *testing.T, b *bench) *ask.StoredAnswer {
+	t.Helper()
+	part, err := b.Ask(b.call(), "", question("q"))
+	require.NoError(t, err)
+	require.True(t, part.Pending)
+	require.Equal(t, &reply.Pending{ContinuationID: part.ContinuationID, Turn: 2}, part.Reply().Pending)
+	return part
+}
+
+// elsewhere is the same service in another process: it shares the store alone.
+func elsewhere(t *testing.T, b *bench) *bench {
+	other := newBench(t, asktest.Says("x"))
+	other.Conversations = ask.New(ask.Options{Config: b.cfg, Caller: other.caller, Store: b.store.Open})
+	return other
+}
+
+func TestBackgroundIsFoundInEveryProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, dripping())
+		part := pendingAnswer(t, b)
+		id, other := part.ContinuationID, elsewhere(t, b)
+		time.Sleep(5 * time.Second)
+
+		for _, n := range []int{0, 2} {
+			here, err := b.Background(t.Context(), id, n)
+			require.NoError(t, err)
+			assert.True(t, here.Running)
+			require.NotNil(t, here.Live)
+			assert.Greater(t, len(here.Turn.Content), len(part.Text))
+			assert.Equal(t, 2, here.Turn.N)
+
+			there, err := other.Background(t.Context(), id, n)
+			require.NoError(t, err)
+			assert.True(t, there.Running)
+			assert.Nil(t, there.Live)
+			assert.Greater(t, len(there.Turn.Content), len(part.Text), "what was saved")
+		}
+		for _, n := range []int{1, 3} {
+			_, err := b.Background(t.Context(), id, n)
+			require.ErrorIs(t, err, conversation.ErrNotFound, "no answer is turn %d", n)
+			_, err = other.Background(t.Context(), id, n)
+			require.ErrorIs(t, err, conversation.ErrNotFound)
+		}
+		_, err := b.Background(t.Context(), "nobody", 0)
+		require.ErrorIs(t, err, conversation.ErrNotFound)
+
+		time.Sleep(2 * time.Minute)
+		for _, in := range []*bench{b, other} {
+			done, err := in.Background(t.Context(), id, 2)
+			require.NoError(t, err)
+			assert.False(t, done.Running)
+			said, err := in.Stored(done.Conversation, done.Turn)
+			require.NoError(t, err)
+			assert.False(t, said.Partial)
+			assert.Nil(t, said.Reply().Pending)
+		}
+		// A later question does not change what an earlier answer was.
+		before, err := b.Background(t.Context(), id, 2)
+		require.NoError(t, err)
+		_, err = other.Ask(other.call(), id, question("again"))
+		require.NoError(t, err)
+		after, err := b.Background(t.Context(), id, 2)
+		require.NoError(t, err)
+		assert.Equal(t, before.Turn.Content, after.Turn.Content)
+		latest, err := b.Background(t.Context(), id, 0)
+		require.NoError(t, err)
+		assert.Equal(t, 4, latest.Turn.N)
+	})
+}
+
+// Whoever asked for a background answer can cancel it from any process; the vendor's connection is closed, and what has
+// arrived is kept.
+func TestCancelBackground(t *testing.T) {
+	for name, process := range map[string]func(*testing.T, *bench) *bench{
+		"here": func(_ *testing.T, b *bench) *bench { return b }, "elsewhere": elsewhere,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var closed atomic.Bool
+				slow := dripping()
+				b := newBench(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+					resp, err := slow(ctx, req, on)
+					closed.Store(ctx.Err() != nil)
+					return resp, err
+				})
+				part := pendingAnswer(t, b)
+				from := process(t, b)
+				require.NoError(t, from.CancelBackground(t.Context(), part.ContinuationID, 2))
+				require.NoError(t, from.CancelBackground(t.Context(), part.ContinuationID, 2), "twice in the same moment")
+				time.Sleep(3 * time.Second)
+				assert.True(t, closed.Load(), "at the latest at the next save")
+				for _, in := range []*bench{b, from} {
+					got, err := in.Background(t.Context(), part.ContinuationID, 2)
+					require.NoError(t, err)
+					assert.False(t, got.Running)
+					assert.Equal(t, providers.FinishCancelled, got.Turn.FinishReason)
+					assert.GreaterOrEqual(t, len(got.Turn.Content), len(part.Text))
+				}
+				require.NoError(t, from.CancelBackground(t.Context(), part.ContinuationID, 2), "it has ended")
+				require.ErrorIs(t, from.CancelBackground(t.Context(), "nobody", 0), conversation.ErrNotFound)
+			})
+		})
+	}
+}
+
+// A store that ends with the process promises nothing to who waits for an answer.
+func TestNothingIsPendingInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, dripping())
+		b.cfg.Conversations.Backend = "memory"
+		part, err := b.Ask(b.call(), "", question("q"))
+		require.NoError(t, err)
+		assert.True(t, part.Pending)
+		assert.Nil(t, part.Reply().Pending)
+		again, err := b.Fetch(b.call(), part.ContinuationID, nil)
+		require.NoError(t, err)
+		assert.True(t, again.Pending)
+		assert.Nil(t, again.Reply().Pending)
+		b.cfg.Conversations.Backend = "sqlite"
+		again, err = b.Fetch(b.call(), part.ContinuationID, nil)
+		require.NoError(t, err)
+		assert.Equal(t, again.Pending, again.Reply().Pending != nil)
+	})
+}
