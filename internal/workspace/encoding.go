@@ -152,13 +152,16 @@ func fromUTF16(data []byte, whole, big bool) (text, encoding string) {
 }
 
 // numbered puts its number before each line.
-func numbered(text string) string {
+func numbered(text string) string { return NumberLines(text, 1) }
+
+// NumberLines is a text with its lines' numbers before them, as every file is shown to a model; first is the first line's.
+func NumberLines(text string, first int) string {
 	var b strings.Builder
 	b.Grow(len(text) + len(text)/5)
-	n := 0
+	n := first
 	for line := range strings.Lines(text) {
-		n++
 		fmt.Fprintf(&b, "%4d| %s", n, line)
+		n++
 	}
 	return b.String()
 }

@@ -99,7 +99,30 @@ func (r *Repository) prepare(ctx context.Context, g *Git) error {
 			return fmt.Errorf("prepare a folder for git: %w", err)
 		}
 	}
+	if err := r.copyShallow(); err != nil {
+		return err
+	}
 	return r.copyIndex(ctx)
+}
+
+// maxShallow is how much is read of the list of commits at which a shallow clone ends, in bytes.
+const maxShallow = 16 << 20
+
+// copyShallow copies the list of commits at which a shallow clone ends, without which git would look for their parents.
+func (r *Repository) copyShallow() error {
+	text, err := realpath.ReadSmall(filepath.Join(r.common, "shallow"), maxShallow)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("copy the limits of a shallow clone: %w", err)
+	}
+	for line := range strings.Lines(text) {
+		if !commitID().MatchString(strings.TrimSpace(line)) {
+			return fmt.Errorf("copy the limits of a shallow clone: %q is no commit", strings.TrimSpace(line))
+		}
+	}
+	return os.WriteFile(filepath.Join(r.folder, "shallow"), []byte(text), 0o600)
 }
 
 // carried are the settings that change what git takes a file's content or name for; none of them names a program. Their
