@@ -86,7 +86,7 @@ func examples() map[string][]example {
 }
 
 // expertsOpinion is what the emulated expert answers.
-const expertsOpinion = `{"status":"analysis_complete","summary":"(emulated) The bound is wrong.","findings":[{"severity":"high","file":"%s/window.go","line":6,"title":"Loop bound leaves out the last window","evidence":"i < len(numbers)-n","recommendation":"use <=","confidence":"certain"}],"root_cause":"(emulated) < where <= is meant."}`
+const expertsOpinion = `{"status":"analysis_complete","summary":"(emulated) Window sizes below 1 are not refused.","findings":[{"severity":"high","file":"%s/window.go","line":6,"line_end":8,"title":"A negative window size panics","quote":"for i := 0; i <= len(numbers)-n; i++ {","evidence":"n is never checked, and numbers[i : i+n] ends before it begins","trigger":"Sums([]int{1}, -1)","recommendation":"return nil when n < 1","fix":"if n < 1 {\n\treturn nil\n}","confidence":"certain"}],"root_cause":"(emulated) The size is trusted."}`
 
 // stage is where the examples are played.
 func stage(t *testing.T) (s *site, project string) {

@@ -427,7 +427,7 @@ func TestAWorkflowGoesOnInAnotherProcess(t *testing.T) {
 		project := s.project()
 		expert, err := json.Marshal(object{
 			"status": "analysis_complete", "summary": "(emulated) The sign is wrong.", "root_cause": "(emulated) - where + is meant",
-			"findings": []object{{"severity": "high", "file": project + "/add.go", "line": 3, "title": "Add subtracts", "confidence": "certain"}},
+			"findings": []object{{"severity": "high", "file": project + "/add.go", "line": 3, "title": "Add subtracts", "quote": "func Add(a, b int) int { return a - b }", "confidence": "certain"}},
 		})
 		require.NoError(t, err)
 		s.vendors.On(emulator.Match{}, emulator.Say(string(expert)))

@@ -372,7 +372,7 @@ func TestExpertsDoNotLeadOut(t *testing.T) {
 	// Beside them one that may be read: that one is given.
 	var findings []object
 	for _, path := range append(bad, f.root+"/readme.md") {
-		findings = append(findings, object{"severity": "high", "file": path, "line": 1, "title": "Reads a secret", "evidence": path})
+		findings = append(findings, object{"severity": "high", "file": path, "line": 1, "title": "Reads a secret", "quote": welcome})
 	}
 	found, err := json.Marshal(object{"status": "analysis_complete", "findings": findings})
 	require.NoError(t, err)

@@ -164,6 +164,8 @@ type repoPart struct {
 	cut  bool // text is only the beginning
 	repo int  // index in the report
 
+	added, removed []Span // the lines that it changes
+
 	charset string // "" for UTF-8
 	of      string
 	host    string
@@ -317,7 +319,8 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 			continue
 		}
 		text, charset := i.decodePart(s, p)
-		i.parts = append(i.parts, repoPart{name: p.Name, text: text, charset: charset, cut: p.Cut, repo: repo, of: d.Name, host: host})
+		shown := readable(p, text)
+		i.parts = append(i.parts, repoPart{name: p.Name, text: shown.text, added: shown.added, removed: shown.removed, charset: charset, cut: p.Cut, repo: repo, of: d.Name, host: host})
 	}
 	for _, p := range allowed {
 		if wanted[p.Name] {

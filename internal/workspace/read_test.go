@@ -142,44 +142,18 @@ func TestNumberedAndCountLines(t *testing.T) {
 	}
 }
 
-func TestVerify(t *testing.T) {
+func TestFind(t *testing.T) {
 	dir := tempDir(t)
-	a := write(t, "1\n2\n3", dir, "src/a.go")
-	write(t, "1\n", dir, "b.go")
-	write(t, "", dir, "empty")
-	long := write(t, strings.Repeat("line\n", 50_000), dir, "long")
-	x, y := write(t, "1\n", dir, "x/same.go"), write(t, "1\n", dir, "y/same.go")
+	a := write(t, "1\n", dir, "src/a.go")
+	write(t, "X=1\n", dir, "src/.env")
 	w := newWorkspace(t, dir)
-	for _, c := range []struct {
-		file  string
-		line  int
-		among []string
-		want  Citation
-	}{
-		{a, 3, nil, CitationVerified},
-		{a, 4, nil, CitationNotFound},
-		{"src/a.go", 1, nil, CitationVerified},
-		{" ./src/a.go ", 0, nil, CitationVerified},
-		{"b.go", 1, nil, CitationVerified},
-		{"b.go", 2, nil, CitationNotFound},
-		{"b.go", -1, nil, CitationNotFound},
-		{"empty", 0, nil, CitationVerified},
-		{"empty", 1, nil, CitationNotFound},
-		{"missing.go", 1, nil, CitationNotFound},
-		{"", 1, nil, CitationNotFound},
-		{"src", 0, nil, CitationNotFound},
-		{"/etc/passwd", 1, nil, CitationNotFound},
-		{long, 50_000, nil, CitationVerified},
-		{long, 50_001, nil, CitationNotFound},
-		{"a.go", 2, nil, CitationNotFound},
-		{"a.go", 2, []string{a, x}, CitationVerified},
-		{`src\a.go`, 2, []string{a}, CitationVerified},
-		{"a.go", 9, []string{a}, CitationNotFound},
-		{"same.go", 1, []string{x, y}, CitationNotFound},
-		{"same.go", 1, []string{x, x}, CitationVerified},
-		{"passwd", 1, []string{"/etc/passwd"}, CitationNotFound},
-		{"go", 1, []string{a}, CitationNotFound},
+	known, problems := w.Resolve(t.Context(), []string{"src/../src/a.go", "src"})
+	require.Empty(t, problems)
+	for name, want := range map[string]string{
+		a: a, "src/a.go": a, "./src/a.go": a, "src/../src/a.go": a, "a.go": "", "src": "", "src/b.go": "", "": "", "src/.env": "", "/etc/passwd": "",
 	} {
-		assert.Equal(t, c.want, w.verifyPath(t.Context(), c.file, c.line, c.among...), "%q:%d", c.file, c.line)
+		got, ok := w.Find(t.Context(), name, known)
+		assert.Equal(t, want, got, name)
+		assert.Equal(t, want != "", ok, name)
 	}
 }

@@ -104,7 +104,10 @@ func TestEachPathIsResolvedOnce(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, logs.FilterMessage("path resolved").Len())
 	assert.Equal(t, 1, logs.FilterMessage("file opened").Len())
-	assert.Equal(t, CitationVerified, w.Verify(t.Context(), "a.go", 2, refs, nil))
-	assert.Equal(t, CitationVerified, w.Verify(t.Context(), dir+"/a.go", 2, refs, nil))
+	for _, name := range []string{"a.go", dir + "/a.go"} {
+		path, ok := w.Find(t.Context(), name, refs)
+		assert.True(t, ok)
+		assert.Equal(t, dir+"/a.go", path)
+	}
 	assert.Equal(t, 1, logs.FilterMessage("path resolved").Len())
 }

@@ -125,8 +125,9 @@ func (i *inspection) readNew(f newFile, granted int) {
 		entry.Reason = "binary"
 		i.leave(entry)
 	default:
+		shown := readable(git.Part{Name: f.name}, added(f, t))
 		i.parts = append(i.parts, repoPart{
-			name: f.name, text: added(f, t), cut: t.Cut, charset: namedCharset(t.Encoding),
+			name: f.name, text: shown.text, added: shown.added, cut: t.Cut, charset: namedCharset(t.Encoding),
 			repo: len(i.report.Repositories) - 1, of: PartUntracked, host: f.at.host, size: t.Size,
 		})
 	}

@@ -35,7 +35,6 @@ const (
 	maxFiles      = 5000             // that a folder expands to
 	maxWalked     = 100_000          // folder entries looked at without git
 	maxTextBytes  = 16 << 20         // of one file read as text
-	maxCiteBytes  = 64 << 20         // of one file read to count its lines
 	sniffBytes    = 8000             // looked at to tell text from binary, as git does
 	maxImageBytes = 20 << 20
 	maxPixels     = 50_000_000

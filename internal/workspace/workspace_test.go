@@ -108,10 +108,6 @@ func (w *Workspace) embedPaths(ctx context.Context, paths []string, b Budget, al
 	return sent, m, err
 }
 
-func (w *Workspace) verifyPath(ctx context.Context, file string, line int, among ...string) Citation {
-	return w.Verify(ctx, file, line, nil, among)
-}
-
 // expandPaths names the text files behind paths, and what was left out of them.
 func (w *Workspace) expandPaths(ctx context.Context, paths []string) (files []string, left []Entry, err error) {
 	refs, problems := w.Resolve(ctx, paths)

@@ -11,7 +11,6 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
-	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 // Finding is one finding, an expert's or a caller's: an object as it was written. The keys that we rely on have accessors.
@@ -145,19 +144,12 @@ func (a Analysis) Wants() (status string, files []string) {
 	return status, files
 }
 
-// cite marks each finding that cites a file as verified or not_found.
-func (a Analysis) cite(verify func(file string, line int) workspace.Citation) {
-	for _, f := range a.Findings {
-		if file, line := f.Place(); file != "" {
-			f["citation"] = verify(file, line)
-		}
-	}
-}
-
 // The keys of an analysis and of a finding that a reader wants first; the others follow by name.
 var (
 	analysisKeys = []string{"status", "summary", "root_cause", "raw_analysis", "parse_error", "findings"}
-	findingKeys  = []string{"severity", "file", "line", "citation", "title", "evidence", "recommendation", "confidence"}
+	findingKeys  = []string{
+		"severity", "file", "line", "cited_line", "line_end", "citation", "title", "quote", "evidence", "trigger", "recommendation", "fix", "confidence",
+	}
 )
 
 // readable is an analysis whose keys stand in an order that reads well.
@@ -208,7 +200,7 @@ func shorter(analysis any, head string) map[string]any {
 	for _, v := range list {
 		f, _ := v.(map[string]any)
 		entry := map[string]any{}
-		for _, key := range []string{"severity", "title", "file", "line", "citation"} {
+		for _, key := range []string{"severity", "title", "file", "line", "quote", "citation"} {
 			if f[key] != nil {
 				entry[key] = f[key]
 			}
@@ -231,25 +223,4 @@ func atLeast[F ~map[string]any](findings []F, least issue.Severity) (shown []F, 
 		}
 	}
 	return shown, hidden
-}
-
-// Verdicts of a review.
-const (
-	VerdictPass         = "pass"
-	VerdictChanges      = "changes_required"
-	VerdictInconclusive = "inconclusive"
-)
-
-// verdict judges a review by the expert's findings and the caller's: never a pass on an answer that is missing, cut or not
-// in the form asked for, nor where no file and no diff was read.
-func verdict(expert string, a Analysis, issues []map[string]any, read bool) string {
-	if expert != expertAnswered || !a.Structured || !read {
-		return VerdictInconclusive
-	}
-	serious, _ := atLeast(a.Findings, issue.Medium)
-	reported, _ := atLeast(issues, issue.Medium)
-	if len(serious)+len(reported) > 0 {
-		return VerdictChanges
-	}
-	return VerdictPass
 }

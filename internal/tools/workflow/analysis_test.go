@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/issue"
-	"github.com/exai-mcp/exai-mcp/internal/workspace"
+	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
 )
 
 func TestRead(t *testing.T) {
@@ -114,53 +115,49 @@ func TestFindingPlace(t *testing.T) {
 	}
 }
 
-func TestCite(t *testing.T) {
-	a := Read(`{"findings": [{"title": "t", "file": "a.go", "line": 3}, {"title": "t", "file": null}, {"title": "x"}]}`, true)
-	a.cite(func(file string, line int) workspace.Citation {
-		assert.Equal(t, "a.go", file)
-		assert.Equal(t, 3, line)
-		return workspace.CitationVerified
-	})
-	list := a.Object["findings"].([]any)
-	assert.Equal(t, workspace.CitationVerified, list[0].(map[string]any)["citation"], "the object shares it")
-	assert.NotContains(t, list[1], "citation")
-	assert.NotContains(t, list[2], "citation")
-}
-
-func TestVerdict(t *testing.T) {
-	structured := func(severities ...string) Analysis {
-		a := Analysis{Structured: true}
-		for _, s := range severities {
-			a.Findings = append(a.Findings, Finding{"severity": s})
-		}
-		return a
-	}
-	reports := func(severity string) []map[string]any { return []map[string]any{{"severity": severity}} }
-	for _, c := range []struct {
-		name   string
-		expert string
-		a      Analysis
-		issues []map[string]any
-		read   bool
-		want   string
-	}{
-		{"nothing found", expertAnswered, structured(), nil, true, VerdictPass},
-		{"low alone", expertAnswered, structured("low", "LOW"), reports("low"), true, VerdictPass},
-		{"medium", expertAnswered, structured("low", "Medium"), nil, true, VerdictChanges},
-		{"critical", expertAnswered, structured("critical"), nil, true, VerdictChanges},
-		{"other words for low", expertAnswered, structured("nit", "P3", "info", "建议"), reports("trivial"), true, VerdictPass},
-		{"other words for worse", expertAnswered, structured("P2"), nil, true, VerdictChanges},
-		{"an unknown word counts as medium", expertAnswered, structured("annoying"), nil, true, VerdictChanges},
-		{"none counts as medium", expertAnswered, structured(""), nil, true, VerdictChanges},
-		{"the caller's own", expertAnswered, structured(), reports("high"), true, VerdictChanges},
-		{"nothing was read", expertAnswered, structured(), nil, false, VerdictInconclusive},
-		{"prose", expertAnswered, Analysis{}, nil, true, VerdictInconclusive},
-		{"failed", expertFailed, structured("critical"), reports("critical"), true, VerdictInconclusive},
-		{"partial", expertPartial, structured("critical"), nil, true, VerdictInconclusive},
-		{"skipped", expertSkipped, Analysis{}, nil, true, VerdictInconclusive},
+func TestProve(t *testing.T) {
+	shown := &proof.Shown{}
+	shown.Add("/w/a.go", proof.WorkTree, 1, "package a\n\nfunc first() {}\n\n\n\n\n\nfunc second() {}\n")
+	find := func(name string) (string, bool) { return "/w/" + name, name != "gone.go" }
+	for name, c := range map[string]struct{ finding, want Finding }{
+		"verified": {
+			Finding{"file": "a.go", "line": 3.0, "quote": "func first() {}", "line_end": 4.0},
+			Finding{"file": "/w/a.go", "line": 3.0, "quote": "func first() {}", "line_end": 4.0, "citation": "verified"},
+		},
+		"file and line in one": {
+			Finding{"file": "a.go:3", "quote": "func first() {}"},
+			Finding{"file": "/w/a.go", "line": 3.0, "quote": "func first() {}", "citation": "verified"},
+		},
+		"moved": {
+			Finding{"file": "a.go", "line": "1-2", "line_end": 2.0, "quote": "func second() {}"},
+			Finding{"file": "/w/a.go", "line": 9.0, "cited_line": 1.0, "line_end": 10.0, "quote": "func second() {}", "citation": "moved"},
+		},
+		"moved within the lines that it names": {
+			Finding{"file": "a.go", "line": 2.0, "line_end": 20.0, "quote": "func second() {}"},
+			Finding{"file": "/w/a.go", "line": 9.0, "cited_line": 2.0, "line_end": 20.0, "quote": "func second() {}", "citation": "moved"},
+		},
+		"without a line": {
+			Finding{"file": "a.go", "line": nil, "line_end": 7.0, "quote": "func second() {}"},
+			Finding{"file": "/w/a.go", "line": 9.0, "quote": "func second() {}", "citation": "moved"},
+		},
+		"not found": {
+			Finding{"file": "gone.go:7", "quote": "func second() {}"},
+			Finding{"file": "gone.go", "line": 7.0, "quote": "func second() {}", "citation": "not_found"},
+		},
+		"not read": {
+			Finding{"file": "b.go", "line": 7.0, "quote": "func second() {}"},
+			Finding{"file": "/w/b.go", "line": 7.0, "quote": "func second() {}", "citation": "not_read"},
+		},
+		"invented": {
+			Finding{"file": "a.go", "line": 3.0, "quote": "func third() {}"},
+			Finding{"file": "/w/a.go", "line": 3.0, "quote": "func third() {}", "citation": "unproven"},
+		},
+		"no file": {Finding{"file": nil, "title": "t"}, Finding{"file": nil, "title": "t", "citation": "unproven"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			assert.Equal(t, c.want, verdict(c.expert, c.a, c.issues, c.read))
+		t.Run(name, func(t *testing.T) {
+			c.finding.prove(shown, find)
+			assert.Equal(t, c.want, c.finding)
+			assert.Equal(t, slices.Contains([]any{"verified", "moved"}, c.want["citation"]), c.finding.proven())
 		})
 	}
 }
@@ -213,12 +210,9 @@ func FuzzRead(f *testing.F) {
 		if raw, isRaw := a.Object["raw_analysis"]; isRaw && status == "analysis_complete" && !a.Structured && len(a.Findings) == 0 && a.Object["findings"] == nil {
 			require.IsType(t, "", raw)
 		}
-		a.cite(func(file string, line int) workspace.Citation {
-			require.NotEmpty(t, file)
-			require.GreaterOrEqual(t, line, 0)
-			return workspace.CitationNotFound
-		})
 		for _, f := range a.Findings {
+			f.prove(&proof.Shown{}, func(string) (string, bool) { return "", false })
+			require.False(t, f.proven())
 			require.True(t, f.Severity().Valid())
 			require.False(t, f.Empty())
 			f.Title()
@@ -231,7 +225,7 @@ func FuzzRead(f *testing.F) {
 		shorter(a.Object, "head")
 		foundIn(a.Findings)
 		for _, read := range []bool{true, false} {
-			v := verdict(expertAnswered, a, nil, read)
+			v, _ := verdictOf(judgement{Expert: expertAnswered, Analysis: a, Read: read})
 			require.True(t, v == VerdictInconclusive || read && a.Structured)
 		}
 	})

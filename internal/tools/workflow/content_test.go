@@ -35,7 +35,8 @@ func TestItemsWithoutContentAreNoFindings(t *testing.T) {
 		assert.True(t, a.Structured, item)
 		assert.Empty(t, a.Findings, item)
 		assert.Equal(t, []any{}, a.Object["findings"], item)
-		assert.Equal(t, VerdictPass, verdict(expertAnswered, a, nil, true), item)
+		verdict, _ := verdictOf(judgement{Expert: expertAnswered, Analysis: a, Read: true})
+		assert.Equal(t, VerdictPass, verdict, item)
 		assert.Empty(t, foundIn(a.Findings), item)
 	}
 	for _, item := range fullItems {

@@ -20,7 +20,8 @@ type Files interface {
 	ask.Embedder
 	Resolve(ctx context.Context, paths []string) ([]workspace.Ref, []workspace.Problem)
 	Image(ctx context.Context, ref string) (conversation.Attachment, error)
-	Verify(ctx context.Context, file string, line int, known []workspace.Ref, among []string) workspace.Citation
+	// Find returns the host's name of the file that a name means, one of the known or another that may be read.
+	Find(ctx context.Context, name string, known []workspace.Ref) (path string, ok bool)
 	// ChangedFiles returns the files with uncommitted changes; path "" means the first root.
 	ChangedFiles(ctx context.Context, path string) ([]workspace.Ref, error)
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
+	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
-	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 // expertOutcome is what became of the expert: its state, what the reply says of it, and what it was given.
@@ -74,6 +74,8 @@ func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, err
 		return o, nil
 	}
 	q.Attachments = given.Attachments
+	r.showHistory(q.History)
+	show(r.shown, q.Attachments)
 	prompt := q.Prompt
 	q.Prompt = paragraphs(prompt, given.Note, missing(given.Manifest), r.expertText("closing"))
 	a, err := r.Conversations.Generate(ctx, q)
@@ -113,6 +115,7 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o exper
 			q.Attachments = append(q.Attachments, a)
 		}
 	}
+	show(r.shown, all.Attachments)
 	q.Prompt = paragraphs(q.Prompt, given.Note, missing(given.Manifest), r.expertText("served"), r.expertText("closing"))
 	b, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
@@ -218,12 +221,12 @@ func (r *run) system() (string, error) {
 // outcome reads an answer.
 func (r *run) outcome(ctx context.Context, a *ask.Answer, given Evidence) expertOutcome {
 	o := expertOutcome{answer: a, files: r.fileContext(given), sent: sentIn(given.Manifest)}
-	r.read(ctx, &o, a.Text, a.Partial, a.Pending)
+	r.read(ctx, &o, a.Text, a.Partial, a.Pending, r.shown)
 	return o
 }
 
-// read fills in what an answer's text amounts to.
-func (r *run) read(ctx context.Context, o *expertOutcome, text string, partial, pending bool) {
+// read fills in what an answer's text amounts to, given what its expert was shown.
+func (r *run) read(ctx context.Context, o *expertOutcome, text string, partial, pending bool, shown *proof.Shown) {
 	if partial {
 		o.state, o.pending = expertPartial, pending
 		o.reply = Expert{Analysis: (&reply.Object{}).Set("status", "partial").Set("content", text)}
@@ -236,9 +239,7 @@ func (r *run) read(ctx context.Context, o *expertOutcome, text string, partial, 
 		return
 	}
 	o.state = expertAnswered
-	o.analysis.cite(func(file string, line int) workspace.Citation {
-		return r.Files.Verify(ctx, file, line, r.refs.known, o.sent)
-	})
+	r.prove(ctx, o.analysis, shown)
 	o.reply = Expert{Analysis: readable(o.analysis.Object)}
 }
 

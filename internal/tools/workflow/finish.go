@@ -97,7 +97,9 @@ func (r *run) render(ctx context.Context, o expertOutcome, tracked []Tracked) (f
 	}
 	f := Final{Decision: r.decision, Run: r.sum, Shown: r.sum.Issues, Files: o.files, Expert: o.reply, Words: w, Tracked: tracked}
 	if r.spec.Verdict {
-		f.Verdict = verdict(o.state, o.analysis, r.sum.Issues, o.files.FilesEmbedded > 0)
+		f.Verdict, f.VerdictReason = verdictOf(judgement{
+			Expert: o.state, Analysis: o.analysis, Issues: r.sum.Issues, Read: o.files.FilesEmbedded > 0,
+		})
 	}
 	r.filterSeverity(&f, o)
 	notes := map[string]string{}

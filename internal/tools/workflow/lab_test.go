@@ -304,10 +304,11 @@ func expertSays(findings ...dict) string {
 	return string(text)
 }
 
+// finding is a finding about the source that quotes its loop.
 func finding(severity, file string, line int) dict {
 	return dict{
-		"severity": severity, "file": file, "line": line, "title": "Window misses its end", "evidence": "i < len(n)-1",
-		"recommendation": "Use <=.", "confidence": "certain",
+		"severity": severity, "file": file, "line": line, "title": "Window misses its end", "quote": "for i := 0; i < len(n)-1; i++ {",
+		"evidence": "The last element is never added.", "recommendation": "Use i < len(n).", "confidence": "certain",
 	}
 }
 

@@ -3,7 +3,6 @@ package workflow
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/bounded"
@@ -12,7 +11,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
-	"github.com/exai-mcp/exai-mcp/internal/workspace"
+	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
 )
 
 // Finished is what a run has found, for those who record it.
@@ -46,12 +45,15 @@ type Tracked struct {
 // longestTitle is how many characters a recorded title has at most.
 const longestTitle = 160
 
-// foundIn picks the findings that are worth recording.
+// foundIn picks the findings that are worth recording: none that cites a file which does not exist or was not read.
 func foundIn[F ~map[string]any](findings []F) []Found {
 	serious, _ := atLeast(findings, issue.Medium)
 	var found []Found
 	for _, one := range serious {
 		f := Finding(one)
+		if c := proof.Citation(f.Text("citation")); c == proof.NotFound || c == proof.NotRead {
+			continue
+		}
 		n := Found{
 			Severity: f.Severity(), Title: f.Title(), Quote: f.Text("quote"), Evidence: f.Text("evidence", "description", "details"),
 			Recommendation: f.Text("recommendation", "fix", "suggestion"), Category: f.Text("category", "type"),
@@ -66,9 +68,6 @@ func foundIn[F ~map[string]any](findings []F) []Found {
 			n.Title = string(runes[:longestTitle-1]) + "…"
 		}
 		n.File, n.Line = f.Place()
-		if f["citation"] == workspace.CitationNotFound {
-			n.Evidence = strings.TrimSpace(n.Evidence + "\n\nThe place that the expert cites was not found.")
-		}
 		found = append(found, n)
 	}
 	return found

@@ -81,8 +81,8 @@ func TestFindingsAreTrackedOnce(t *testing.T) {
 			f := seen.batches[0][2]
 			assert.Equal(t, window, f.File, "under the name that the host has for it")
 			assert.Equal(t, 4, f.Line)
-			assert.Equal(t, "i < len(n)-1", f.Description)
-			assert.Equal(t, "Use <=.", f.RecommendedFix)
+			assert.Equal(t, "The last element is never added.", f.Description)
+			assert.Equal(t, "Use i < len(n).", f.RecommendedFix)
 			assert.Equal(t, l.dir, f.Workspace)
 			assert.Equal(t, first["continuation_id"], f.ConversationID)
 			assert.Equal(t, tool, f.Tool)

@@ -35,7 +35,7 @@ func (r *run) replay() (*reply.Result, error) {
 func (r *run) reportProgress(ctx context.Context) (*reply.Result, error) {
 	soFar, text := r.lease.SoFar(*r.answerOf(r.stored.meta))
 	o := r.stored.outcome()
-	r.read(ctx, &o, text, true, true)
+	r.read(ctx, &o, text, true, true, nil)
 	r.mergeMetadata(ask.MetadataOf(soFar))
 	r.meta.Note("The expert is still writing in the background.")
 	body, err := r.render(ctx, o, r.stored.meta.Tracked)
@@ -53,7 +53,7 @@ func (r *run) completeStep(ctx context.Context) (*reply.Result, error) {
 	}
 	answer := *r.answerOf(r.stored.meta)
 	o := r.stored.outcome()
-	r.read(ctx, &o, answer.Content, false, false)
+	r.read(ctx, &o, answer.Content, false, false, r.shownFor(answer.ID))
 	r.mergeMetadata(ask.MetadataOf(answer))
 	object, err := r.renderStored(ctx, o)
 	if err != nil {
@@ -132,7 +132,7 @@ func (r *run) finished(ctx context.Context, answer conversation.Turn) {
 	late.stored = &storedStep{turn: turn, meta: stepMetaOf(turn)}
 	o := late.stored.outcome()
 	whole := answer.Settled() == conversation.TurnComplete
-	late.read(ctx, &o, answer.Content, !whole, false)
+	late.read(ctx, &o, answer.Content, !whole, false, r.shown)
 	if _, err := late.renderStored(ctx, o); err != nil {
 		late.Log.Warn("completing a step", zap.String("continuation_id", r.lease.ID), zap.Error(err))
 		return

@@ -119,8 +119,10 @@ type Final struct {
 	Expert   Expert
 	Words    Words
 	Verdict  string // "" for a tool without
-	Tracked  []Tracked
-	Closing  string // how to close what is tracked
+	// VerdictReason says why, where the findings alone don't; "" where they do.
+	VerdictReason string
+	Tracked       []Tracked
+	Closing       string // how to close what is tracked
 }
 
 // FinalReply is the reply that ends a run.
@@ -139,6 +141,9 @@ func FinalReply(s Spec, f Final) *reply.Object {
 	}
 	if f.Verdict != "" {
 		o.Set("verdict", f.Verdict)
+		if f.VerdictReason != "" {
+			o.Set("verdict_reason", f.VerdictReason)
+		}
 	}
 	o.Set(s.Keys.Completion, completion(f))
 	if f.Decision.Expert == SkipConfident {

@@ -11,6 +11,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
@@ -24,6 +25,8 @@ type run struct {
 	state
 	refs refs
 	meta reply.Metadata
+	// shown is what the expert that is asked in this call is shown; nil before.
+	shown *proof.Shown
 }
 
 // situation is what the next phase depends on, as things stand.

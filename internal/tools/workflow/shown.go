@@ -1,0 +1,138 @@
+package workflow
+
+import (
+	"context"
+	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
+)
+
+// mimeDiff marks an attachment that holds what git says of a repository.
+const mimeDiff = "text/x-diff"
+
+// show records attachments as shown to a model.
+func show(s *proof.Shown, attachments []conversation.Attachment) {
+	for _, a := range attachments {
+		switch {
+		case a.Image() || a.MIME == conversation.DocumentMIME:
+		case a.MIME == mimeDiff:
+			showDiffs(s, a.Path, string(a.Data))
+		case strings.HasPrefix(strings.TrimLeft(string(a.Data), " "), "1| "):
+			s.AddNumbered(a.Path, proof.WorkTree, string(a.Data))
+		default: // of another version of this program
+			s.Add(a.Path, proof.WorkTree, 1, string(a.Data))
+		}
+	}
+}
+
+// showDiffs records the diffs of a repository, one for each file, and the names by which they call the files. In a hunk each
+// line begins with its number, so "diff --" begins a file's part.
+func showDiffs(s *proof.Shown, top, text string) {
+	parts := strings.Split("\n"+text, "\ndiff --")
+	for _, part := range parts[1:] {
+		before, after := sidesOf(part)
+		file := hostPath(top, after)
+		s.AddDiff(file, hostPath(top, before), part)
+		s.Name(before, hostPath(top, before))
+		s.Name(after, file)
+	}
+}
+
+// sidesOf are the names of a file on both sides of its part of a diff: the same where only one side has it. Where the part
+// has no hunks they are "".
+func sidesOf(part string) (before, after string) {
+	for line := range strings.Lines(part) {
+		line = strings.TrimRight(line, "\r\n")
+		if strings.HasPrefix(line, "@@") {
+			break
+		}
+		if name, ok := strings.CutPrefix(line, "--- a/"); ok {
+			before = name
+		}
+		if name, ok := strings.CutPrefix(line, "+++ b/"); ok {
+			after = name
+		}
+	}
+	if before == "" {
+		before = after
+	}
+	if after == "" {
+		after = before
+	}
+	return before, after
+}
+
+// hostPath is a name below a folder, as the host writes the folder.
+func hostPath(top, name string) string {
+	if strings.Contains(top, `\`) && !strings.Contains(top, "/") {
+		return top + `\` + strings.ReplaceAll(name, "/", `\`)
+	}
+	return strings.TrimSuffix(top, "/") + "/" + name
+}
+
+// showHistory begins the record of what the expert is shown with what the conversation holds.
+func (r *run) showHistory(history []conversation.Turn) {
+	r.shown = &proof.Shown{}
+	for _, turn := range history {
+		show(r.shown, turn.Attachments)
+	}
+}
+
+// shownFor is what the expert of an answer was shown: as recorded in this call, else as far as the conversation has it.
+func (r *run) shownFor(answerID string) *proof.Shown {
+	if r.shown != nil {
+		return r.shown
+	}
+	s := &proof.Shown{}
+	for _, turn := range r.lease.Turns {
+		if turn.ID == answerID {
+			break
+		}
+		if turn.Role != providers.RoleAssistant {
+			show(s, turn.Attachments)
+		}
+	}
+	return s
+}
+
+// prove checks what the findings of an analysis cite against what the expert was shown.
+func (r *run) prove(ctx context.Context, a Analysis, shown *proof.Shown) {
+	for _, f := range a.Findings {
+		f.prove(shown, func(name string) (string, bool) { return r.Files.Find(ctx, name, r.refs.known) })
+	}
+}
+
+// prove says in the finding what was found of its quote, and corrects its file and line.
+func (f Finding) prove(shown *proof.Shown, find func(name string) (string, bool)) {
+	file, line := f.Place()
+	result := shown.Check(proof.Claim{File: file, Line: line, Quote: f.Text("quote")}, find)
+	f["citation"] = string(result.Citation)
+	if result.File != "" {
+		f["file"] = result.File
+	} else if file != "" {
+		f["file"] = file
+	}
+	if line > 0 {
+		f["line"] = float64(result.Line) // as a line that was read from JSON
+	}
+	if result.Citation != proof.Moved {
+		return
+	}
+	f["line"] = float64(result.Line)
+	if line == 0 {
+		delete(f, "line_end")
+		return
+	}
+	f["cited_line"] = float64(line)
+	if end, ok := f["line_end"].(float64); ok && (result.Line < line || result.Line > int(end)) {
+		f["line_end"] = end + float64(result.Line-line)
+	}
+}
+
+// proven reports whether what the finding cites was found.
+func (f Finding) proven() bool {
+	citation := proof.Citation(f.Text("citation"))
+	return citation == proof.Verified || citation == proof.Moved
+}
