@@ -55,7 +55,8 @@ type Config struct {
 	// Examples are the keys that count as unset because their place still holds an example's text.
 	Examples []Example
 
-	sources map[string]string // variable -> where its value comes from; a default's is missing
+	sources   map[string]string // variable -> where its value comes from; a default's is missing
+	otherKeys map[string]string // endpoint -> the variable that is set although ENDPOINTS does not name it
 }
 
 // Example is a key whose value is a placeholder, such as your_glm_api_key_here.
@@ -74,6 +75,8 @@ type Vendor struct {
 	QualityModel    string   `env:"QUALITY_MODEL"`
 	MaxOutputTokens int      `env:"MAX_OUTPUT_TOKENS"` // 0: the contract's cap (8,192, or 32,768 where a model thinks)
 	MaxInflight     int      `env:"MAX_INFLIGHT"`
+
+	Unusable string // why an endpoint that is set up can't be used all the same, "" if it can
 }
 
 // GLMSearch sets GLM's web-search endpoint, which glm_web_search and the web_search function use.
@@ -95,6 +98,7 @@ type KimiTools struct {
 // Models says which models may be used and which one answers when the caller names none.
 type Models struct {
 	Default           string   `env:"DEFAULT_MODEL"` // "auto" or a model's name
+	Endpoints         []string `env:"ENDPOINTS"`     // the vendors beside GLM and Kimi, by name
 	File              string   `env:"MODELS_FILE"`   // JSON rows merged on top of the embedded catalogue
 	AllowedProviders  []string `env:"ALLOWED_PROVIDERS"`
 	DisabledProviders []string `env:"DISABLED_PROVIDERS"`

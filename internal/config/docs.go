@@ -67,7 +67,30 @@ func EnvExample() string {
 			fmt.Fprintf(&b, "%s=%s\n", s.name, defaults[s.name])
 		}
 	}
+	b.WriteString("\n# Endpoints\n")
+	comment(&b, endpointsDoc)
+	for _, row := range Presets() {
+		b.WriteString("\n")
+		for _, s := range presetSpecs(row) {
+			fmt.Fprintf(&b, "#%s=%s\n", s.name, presetDefault(row, s))
+		}
+	}
 	return b.String()
+}
+
+const endpointsDoc = "Settings of the endpoints that ENDPOINTS names. Each has the variables below for its name in capitals: NAME_API_KEY, " +
+	"NAME_API_URL (also read as NAME_BASE_URL), NAME_MODEL, NAME_SPEED_MODEL, NAME_ALLOWED_MODELS, NAME_MAX_OUTPUT_TOKENS, " +
+	"NAME_MAX_INFLIGHT (4, or 1 at an address of this machine) and NAME_TIMEOUT_SECS (30, or 300 at an address of this machine). " +
+	"A name of your own needs NAME_API_URL. GOOGLE_API_KEY, OLLAMA_HOST, LM_API_TOKEN and CUSTOM_MODEL_NAME are read, too."
+
+// presetSpecs are the settings of a preset that people set: its key, its address and its model.
+func presetSpecs(row VendorRow) []spec { return row.endpointSpecs()[:3] }
+
+func presetDefault(row VendorRow, s spec) string {
+	if s.key != "" {
+		return row.URL
+	}
+	return ""
 }
 
 // text is the description with the words and the other names that a variable takes.
@@ -120,7 +143,45 @@ func Reference() string {
 		}
 		b.WriteString("\n")
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	fmt.Fprintf(&b, "## Endpoints\n\nFor each name in ENDPOINTS, in capitals in place of NAME. A name of your own needs NAME_API_URL; a preset has an address and models of its own, see [endpoints.md](endpoints.md).\n\n")
+	b.WriteString("| variable | default | accepts | meaning |\n|---|---|---|---|\n")
+	row := endpointRow("name", Endpoint{})
+	row.Title = "the endpoint"
+	for _, s := range row.endpointSpecs() {
+		doc := s.doc
+		if len(s.aliases) > 0 {
+			doc += " Also read as " + strings.Join(s.aliases, " or ") + "."
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.name, endpointDefaults[strings.TrimPrefix(s.name, "NAME_")], cell(s.rule.accepts), cell(doc))
+	}
+	return b.String()
+}
+
+// endpointDefaults are the defaults of an endpoint's settings, by the end of their names.
+var endpointDefaults = map[string]string{"MAX_OUTPUT_TOKENS": "`0`", "MAX_INFLIGHT": "`4`", "TIMEOUT_SECS": "`30`"}
+
+// PresetTable is a Markdown table of the presets.
+func PresetTable() string {
+	var b strings.Builder
+	b.WriteString("| name | endpoint | key | base URL | model for reasoning, the first that it has | model for fast tools |\n|---|---|---|---|---|---|\n")
+	code := func(names []string, none string) string {
+		if len(names) == 0 {
+			return none
+		}
+		return "`" + strings.Join(names, "`, `") + "`"
+	}
+	for _, row := range Presets() {
+		key := code(append([]string{row.Variable("API_KEY")}, row.KeyAliases...), "")
+		if !row.Endpoint.NeedsKey {
+			key = "not needed; " + key
+		}
+		where, models := "`"+row.URL+"`", "the loaded or only one"
+		if row.URL == "" {
+			where, models = "`"+row.Variable("API_URL")+"`", code(row.Endpoint.ModelAliases, "")
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", row.Name, row.Title, key, where, code(row.Endpoint.Quality, models), code(row.Endpoint.Speed, models))
+	}
+	return b.String()
 }
 
 // cell escapes what Markdown would take for a column or a tag.
@@ -138,7 +199,7 @@ type Variable struct {
 
 // Lookup finds a variable by its name, false when there is none.
 func Lookup(name string) (found Variable, ok bool) {
-	eachSpec(nil, func(s spec) {
+	eachSpec(Presets(), func(s spec) {
 		if s.name == name {
 			found, ok = Variable{Name: name, Doc: s.doc, Default: texts(Default())[name], Secret: s.rule.secret}, true
 		}

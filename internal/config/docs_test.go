@@ -67,6 +67,14 @@ func TestEnvExampleUncommentedIsTheDefault(t *testing.T) {
 		assert.True(t, ok, "%s is missing", v.name)
 		assert.Equal(t, v.text(), value, v.name)
 	})
+	for _, row := range Presets() {
+		for _, s := range presetSpecs(row) {
+			count++
+			value, ok := values[s.name]
+			assert.True(t, ok, "%s is missing", s.name)
+			assert.Equal(t, presetDefault(row, s), value, s.name)
+		}
+	}
 	assert.Len(t, values, count)
 
 	dir := t.TempDir()

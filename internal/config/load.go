@@ -65,13 +65,15 @@ type loader struct {
 // outside. Its errors are what the operator must fix, each in one line without secrets.
 func Load(o Options) (*Config, error) {
 	l := newLoader(o)
-	c := defaultWith(l.others)
-	eachVariable(c, func(v variable) { l.defaults[v.name] = v.text() })
-
 	file, err := l.openEnvFile(o.EnvFile, o.NoProjectFile)
 	if err != nil {
 		return nil, err
 	}
+	if err := l.addEndpoints(); err != nil {
+		return nil, err
+	}
+	c := defaultWith(l.others)
+	eachVariable(c, func(v variable) { l.defaults[v.name] = v.text() })
 	plain, err := l.collect()
 	if err != nil {
 		return nil, err
@@ -84,6 +86,8 @@ func Load(o Options) (*Config, error) {
 			return nil, fmt.Errorf("decode settings of %s: %w", o.Row.Title, err)
 		}
 	}
+	l.settleEndpoints(c)
+	c.otherKeys = l.unusedKeys()
 	c.Timeouts.others = c.otherLimits()
 	c.Server.EnvFile = file
 	c.sources = map[string]string{}

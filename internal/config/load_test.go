@@ -208,7 +208,7 @@ func TestHostileProjectFile(t *testing.T) {
 			c := m.mustLoad(own)
 			name, _, _ := strings.Cut(own, "=")
 			require.Len(t, c.Warnings, 1)
-			assert.Contains(t, c.Warnings[0], file+": ignored CONVERSATION_STORAGE_BACKEND, DATABASE_URL, DEFAULT_MODEL, ENV_FILE, EXAI_ALLOWED_ROOTS, "+
+			assert.Contains(t, c.Warnings[0], file+": ignored CONVERSATION_STORAGE_BACKEND, DATABASE_URL, DEFAULT_MODEL, ENDPOINTS, ENV_FILE, EXAI_ALLOWED_ROOTS, "+
 				"EXAI_STATE_DIR, EX_TOOLCALL_LOG_PATH, KIMI_API_KEY, KIMI_API_URL, LOG_PROMPTS, MODELS_FILE, MOONSHOT_API_URL: "+
 				"the .env of a working directory is not used when "+name+" is set elsewhere.")
 			assert.NotContains(t, c.Warnings[0], "evil")
@@ -382,8 +382,8 @@ func TestValuesThatStopTheStart(t *testing.T) {
 		{"EXPERT_ANALYSIS_THINKING_MODE=hard", "one of minimal, low, medium, high, max"},
 		{"KIMI_FILES_BEHAVIOR_ON_OVERSIZE=explode", "one of skip, fail"},
 		{"GLM_WEBSEARCH_RECENCY=yesterday", "one of oneDay"},
-		{"ALLOWED_PROVIDERS=openai", "glm, kimi or both"},
-		{"ALLOWED_PROVIDERS=OPENROUTER", "glm, kimi or both"},
+		{"ALLOWED_PROVIDERS=openai", "glm, kimi and names of ENDPOINTS"},
+		{"ALLOWED_PROVIDERS=OPENROUTER", "glm, kimi and names of ENDPOINTS"},
 		{"KIMI_API_URL=api.moonshot.cn/v1", "https://host/path"},
 		{"KIMI_API_URL=ftp://host/v1", "https://host/path"},
 		{"KIMI_API_URL=https:///v1", "https://host/path"},

@@ -147,11 +147,14 @@ var (
 	}}
 )
 
+// separator reports whether a character separates the names of a list.
+func separator(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) }
+
 // list accepts names separated by commas, semicolons or spaces, each as a rule takes it.
 func list(of rule, accepts string) rule {
 	return rule{accepts: accepts, norm: func(raw string, at place) (string, bool) {
 		var names []string
-		for _, part := range strings.FieldsFunc(raw, func(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) }) {
+		for _, part := range strings.FieldsFunc(raw, separator) {
 			name, ok := of.norm(part, at)
 			if !ok {
 				return "", false
@@ -171,7 +174,8 @@ var (
 	}}, "tool names separated by commas")
 	// The original knew two more vendors, whose code it did not have.
 	vendors = list(anyVendor(oneOf("glm", "kimi", "zai=glm", "zhipu=glm", "zhipuai=glm", "moonshot=kimi", "custom=", "openrouter=")),
-		"glm, kimi or both, separated by commas")
+		"glm, kimi and names of ENDPOINTS, separated by commas")
+	endpoints = list(rule{norm: func(raw string, _ place) (string, bool) { return strings.ToLower(raw), true }}, "names of endpoints, separated by commas")
 	// A list of which nothing is left must not come to mean "all".
 	someVendors = rule{accepts: vendors.accepts, norm: func(raw string, at place) (string, bool) {
 		names, ok := vendors.norm(raw, at)

@@ -9,14 +9,16 @@ import (
 // VendorRow is what the program knows of a vendor before anything is set. The configuration, the registry, doctor and
 // the tools read it from here: a new vendor is one row, and one line where its provider is made.
 type VendorRow struct {
-	Name         string   // in calls, replies and logs, "glm"; in capitals it begins the names of its settings
-	Title        string   // in sentences, "GLM (Z.ai)"
-	Prefixes     []string // a model whose name begins so belongs to the vendor, listed or not
-	KeyAliases   []string // other names of NAME_API_KEY, in the order in which they are read
-	URLAliases   []string // other names of NAME_API_URL
-	KeyPage      string   // where a key is made
-	SearchSwitch string   // the setting that allows its models to search the web; "": they always may
-	FromProject  bool     // key and base URL are also taken from .env of the working directory
+	Name         string    // in calls, replies and logs, "glm"; in capitals it begins the names of its settings
+	Title        string    // in sentences, "GLM (Z.ai)"
+	Prefixes     []string  // a model whose name begins so belongs to the vendor, listed or not
+	KeyAliases   []string  // other names of NAME_API_KEY, in the order in which they are read
+	URLAliases   []string  // other names of NAME_API_URL
+	KeyPage      string    // where a key is made
+	SearchSwitch string    // the setting that allows its models to search the web; "": they always may
+	FromProject  bool      // key and base URL are also taken from .env of the working directory
+	Aliases      []string  // other names that mean the vendor's quality model, as Name itself does
+	Endpoint     *Endpoint // what is known of an endpoint of ENDPOINTS; nil for a vendor with an API of its own
 
 	// What its settings are by default.
 	URL          string
@@ -31,7 +33,7 @@ func BuiltInVendors() []VendorRow { return []VendorRow{glmRow, kimiRow} }
 
 var (
 	glmRow = VendorRow{
-		Name: "glm", Title: "GLM (Z.ai)", Prefixes: []string{"glm-"},
+		Name: "glm", Title: "GLM (Z.ai)", Prefixes: []string{"glm-"}, Aliases: []string{"zai", "zhipu", "zhipuai"},
 		KeyAliases:   []string{"ZHIPUAI_API_KEY", "ZAI_API_KEY"},
 		URLAliases:   []string{"GLM_BASE_URL", "ZHIPUAI_API_URL"},
 		KeyPage:      "https://z.ai/manage-apikey/apikey-list",
@@ -40,7 +42,7 @@ var (
 		Timeout: 30 * time.Second,
 	}
 	kimiRow = VendorRow{
-		Name: "kimi", Title: "Kimi (Moonshot)", Prefixes: []string{"kimi-", "moonshot-"},
+		Name: "kimi", Title: "Kimi (Moonshot)", Prefixes: []string{"kimi-", "moonshot-"}, Aliases: []string{"moonshot"},
 		KeyAliases:   []string{"MOONSHOT_API_KEY"},
 		URLAliases:   []string{"KIMI_BASE_URL", "MOONSHOT_API_URL"},
 		KeyPage:      "https://platform.moonshot.ai/console/api-keys",
@@ -80,6 +82,9 @@ func (r VendorRow) vendor() Vendor {
 
 // group is the part of the table for a vendor that has no part of its own there.
 func (r VendorRow) group() group {
+	if r.Endpoint != nil {
+		return group{r.Title, "", r.endpointSpecs()}
+	}
 	key := r.Variable("API_KEY")
 	keyDoc := "Key for the models of " + r.Title + "."
 	if r.KeyPage != "" {
@@ -103,6 +108,7 @@ func (r VendorRow) group() group {
 // OtherVendor is a vendor beside GLM and Kimi. Its limit stands outside the order of the TimeoutConfig.
 type OtherVendor struct {
 	Vendor
+	Model   string        `env:"MODEL"` // an endpoint's name for QualityModel
 	Timeout time.Duration `env:"TIMEOUT_SECS"`
 }
 

@@ -67,14 +67,15 @@ func (l *loader) warnLimits(c *Config) {
 func (l *loader) warnAddresses(c *Config) {
 	for _, v := range c.Vendors() {
 		u, err := url.Parse(v.APIURL)
-		if err == nil && u.Scheme == "http" && v.APIKey != "" && !loopback(u.Hostname()) {
+		if err == nil && !v.Row.IsEndpoint() && u.Scheme == "http" && v.APIKey != "" && !loopback(u.Hostname()) {
 			l.warn("%s=%s sends the key and all prompts in plain text; use https.", v.Row.Variable("API_URL"), maskAddress(v.APIURL))
 		}
 	}
 	for _, name := range []string{"ALLOWED_PROVIDERS", "DISABLED_PROVIDERS"} {
-		raw := strings.ToLower(l.found[name].raw)
-		if strings.Contains(raw, "custom") || strings.Contains(raw, "openrouter") {
-			l.warn("%s: only glm and kimi are served; custom and openrouter have no effect here.", name)
+		for _, vendor := range strings.FieldsFunc(strings.ToLower(l.found[name].raw), separator) {
+			if (vendor == "custom" || vendor == "openrouter") && !slices.Contains(l.at.vendors, vendor) {
+				l.warn("%s: %s has no effect here, since ENDPOINTS does not name it.", name, vendor)
+			}
 		}
 	}
 }

@@ -20,7 +20,7 @@ func TestWarnings(t *testing.T) {
 		{"a more precise hint wins", []string{"EXAI_WS_GLM_MAX_INFLIGHT=4"}, []string{"use GLM_MAX_INFLIGHT"}},
 		{"a slip", []string{"GLM_API_KYE=secret-word", "KIMI_TIMEOUT_SEC=4"}, []string{"did you mean GLM_API_KEY?", "did you mean KIMI_TIMEOUT_SECS?"}},
 		{"nobody's business", []string{"GLM_SOMETHING_ELSE=1", "DATABASE_URI=x", "PATH=/bin", "LOCALES=x"}, nil},
-		{"vendors that are gone", []string{"ALLOWED_PROVIDERS=GLM,OPENROUTER"}, []string{"ALLOWED_PROVIDERS: only glm and kimi are served"}},
+		{"vendors that are gone", []string{"ALLOWED_PROVIDERS=GLM,OPENROUTER"}, []string{"ALLOWED_PROVIDERS: openrouter has no effect here, since ENDPOINTS does not name it."}},
 		{"a key in plain text", []string{"GLM_API_KEY=k", "GLM_API_URL=http://gateway/v4"}, []string{"GLM_API_URL=http://gateway/v4 sends the key"}},
 		{"with its password hidden", []string{"GLM_API_KEY=k", "GLM_API_URL=http://me:secret-word@gateway"}, []string{"GLM_API_URL=http://me:********@gateway sends"}},
 		{"on this machine it may", []string{"GLM_API_KEY=k", "GLM_API_URL=http://127.0.0.1:8080", "KIMI_API_KEY=k", "KIMI_API_URL=http://localhost:1"}, nil},
