@@ -41,15 +41,17 @@ type Error struct {
 	// Concurrency: the vendor refused since too many requests run at once.
 	Concurrency bool
 	// PerMinute: the vendor refused since a limit of requests or tokens per minute is reached.
-	PerMinute  bool
-	RetryAfter time.Duration // what the vendor asked for; 0 if it did not
-	Param      string        // the wire parameter that a 400 blames, "" if none
-	HTTPStatus int
-	VendorCode string // the vendor's code or type, for the log
-	RequestID  string
-	Limit      *config.Limit // the limit that fired, for KindTimeout
-	Elapsed    time.Duration // from the call's start
-	Err        error
+	PerMinute bool
+	// NoFunctions: the model, or the server that runs it, takes no functions; the request may be sent without them.
+	NoFunctions bool
+	RetryAfter  time.Duration // what the vendor asked for; 0 if it did not
+	Param       string        // the wire parameter that a 400 blames, "" if none
+	HTTPStatus  int
+	VendorCode  string // the vendor's code or type, for the log
+	RequestID   string
+	Limit       *config.Limit // the limit that fired, for KindTimeout
+	Elapsed     time.Duration // from the call's start
+	Err         error
 }
 
 // Error is the sentence for logs; replies are made from the fields.

@@ -10,7 +10,7 @@ import (
 // callers treat unknown as the cautious answer.
 type Model struct {
 	ID            string   `json:"id"`
-	Provider      string   `json:"provider"` // "glm" or "kimi"
+	Provider      string   `json:"provider"` // "glm", "kimi" or the name of an endpoint, which then also begins the ID
 	Aliases       []string `json:"aliases,omitempty"`
 	Status        Status   `json:"status"`
 	RetiresOn     string   `json:"retires_on,omitempty"` // YYYY-MM-DD
@@ -31,6 +31,10 @@ type Model struct {
 	// Unavailable: the vendor's own list for this key lacks the model, or the vendor has just answered that there is none.
 	// "auto" skips it; a caller may still name it.
 	Unavailable bool `json:"unavailable,omitempty"`
+	// Local: it runs at an address of this machine, as far as is known.
+	Local bool `json:"local,omitempty"`
+	// Loaded: the local server that runs it has it in memory.
+	Loaded bool `json:"loaded,omitempty"`
 }
 
 // Status is a model's standing at its vendor.

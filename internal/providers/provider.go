@@ -152,6 +152,7 @@ type ChatResponse struct {
 	FinishReason FinishReason
 	Usage        Usage
 	UsageKnown   bool              // the vendor reported Usage
+	CostKnown    bool              // Usage.CostUSD is what the vendor charges for the whole request
 	RequestID    string            // the vendor's, for its support
 	Header       map[string]string // response headers worth keeping (tracing, caching, limits), by lower-case name
 	Searches     []SearchHit       // what the vendor's own search found, where it says so

@@ -192,7 +192,9 @@ func (s *state) addUsage(m providers.Model, resp *providers.ChatResponse) provid
 	default:
 		return u
 	}
-	u.CostUSD = providers.RoundUSD(u.CostUSD + m.Price.Cost(u))
+	if resp == nil || !resp.CostKnown {
+		u.CostUSD = providers.RoundUSD(u.CostUSD + m.Price.Cost(u))
+	}
 	s.out.Response.Usage = s.out.Response.Usage.Plus(u)
 	return u
 }

@@ -21,11 +21,17 @@ func (x *exchange) listModels(string) (*result, error) {
 		ImageIn       *bool  `json:"supports_image_in,omitempty"`
 		VideoIn       *bool  `json:"supports_video_in,omitempty"`
 		Reasoning     *bool  `json:"supports_reasoning,omitempty"`
+		ContextWindow int    `json:"context_window,omitempty"` // the lab's rows
+		MaxCompletion int    `json:"max_completion_tokens,omitempty"`
+		SupportsTools *bool  `json:"supports_tools,omitempty"`
 	}
 	v := x.record.Vendor
 	rows := []row{}
 	for _, f := range x.e.served(v) {
 		r := row{ID: f.ID, Object: "model", Created: 1761955200, OwnedBy: "z-ai"}
+		if v == Lab {
+			r.OwnedBy, r.ContextWindow, r.MaxCompletion, r.SupportsTools = "lab", f.Window, f.MaxOutput, &f.Tools
+		}
 		if v == Kimi {
 			r.OwnedBy, r.ContextLength = "moonshot", f.Window
 			images, thinks := f.Images > 0, f.Thinking != ""

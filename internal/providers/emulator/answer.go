@@ -24,10 +24,7 @@ func (x *exchange) chat() (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules := kimiRules
-	if v == GLM {
-		rules = glmRules
-	}
+	rules := map[Vendor]func() []check{GLM: glmRules, Kimi: kimiRules, Lab: labRules}[v]
 	in := &inquiry{e: x.e, v: v, c: c, f: f, tokens: promptTokens(c)}
 	for _, rule := range rules() {
 		if err := rule(in); err != nil {
@@ -47,6 +44,9 @@ func unreadable(v Vendor, err error) error {
 		if v == GLM {
 			return glmIllegal("wrong type of "+bad.name, bad.name)
 		}
+		if v == Lab {
+			return labBad("wrong type of "+bad.name, "invalid_type", bad.name, "Invalid type for '%s'.", bad.name)
+		}
 		return badRequest(v, "wrong type of "+bad.name, "", "Invalid request: "+bad.Error())
 	}
 	if v == GLM {
@@ -62,6 +62,10 @@ func (x *exchange) admit() error {
 	defer e.mu.Unlock()
 	unpaid, full := e.balance[v] <= 0, e.parallel[v] > 0 && e.busy[v] >= e.parallel[v]
 	switch {
+	case unpaid && v == Lab:
+		return &refusal{rule: "no balance", status: 429, body: labError("insufficient_quota", "insufficient_quota", "", "You exceeded your current quota, please check your plan and billing details.")}
+	case full && v == Lab:
+		return &refusal{rule: "too many at once", status: 429, body: labError("requests", "rate_limit_exceeded", "", "Rate limit reached: too many concurrent requests.")}
 	case unpaid && v == GLM:
 		return &refusal{rule: "no balance", status: 429, code: "1113", message: "Insufficient balance or no resource package. Please recharge."}
 	case unpaid:
@@ -90,7 +94,11 @@ func (x *exchange) respond(in *inquiry, reply Reply) *wire {
 		}
 	}
 	a := in.answer(reply)
+	if in.f.ThinkTags {
+		a.inTags()
+	}
 	s := x.shape(in.c)
+	s.includeUsage = s.includeUsage && !in.f.NoUsage
 	w := &wire{vendor: in.v, status: http.StatusOK, header: http.Header{}, stream: in.c.Stream, shape: s}
 	switch {
 	case reply.JSON != "":
@@ -109,7 +117,16 @@ func (x *exchange) respond(in *inquiry, reply Reply) *wire {
 	default:
 		w.header.Set("Content-Type", "text/event-stream")
 	}
-	return w.with(reply.Faults)
+	w = w.with(reply.Faults)
+	if first := x.e.load(in.f); first.wait > 0 {
+		rest := w.frames
+		w.frames = func(yield func(frame) bool) {
+			if yield(first) {
+				rest(yield)
+			}
+		}
+	}
+	return w
 }
 
 func (x *exchange) shape(c *Chat) shape {
@@ -143,7 +160,7 @@ type inquiry struct {
 func (in *inquiry) answer(r Reply) answer {
 	a := answer{
 		reasoning: r.Reasoning, content: r.Content, calls: r.ToolCalls, finish: r.FinishReason,
-		thinks: in.f.thinks(in.c), gap: r.Gap, objects: r.ObjectArguments,
+		thinks: in.f.thinks(in.c), gap: r.Gap, objects: r.ObjectArguments || in.v == Lab,
 		countParts: r.CountParts,
 	}
 	if !r.scripted() {

@@ -126,6 +126,7 @@ type wireMessage struct {
 	Role             string          `json:"role"`
 	Content          json.RawMessage `json:"content"`
 	ReasoningContent *string         `json:"reasoning_content"`
+	Reasoning        *string         `json:"reasoning"` // the lab's name for it
 	ToolCalls        []wireToolCall  `json:"tool_calls"`
 	ToolCallID       string          `json:"tool_call_id"`
 	Name             string          `json:"name"`
@@ -254,7 +255,11 @@ func toolChoice(raw json.RawMessage) (string, error) {
 }
 
 func message(w wireMessage) (Message, error) {
-	m := Message{Role: w.Role, Reasoning: w.ReasoningContent, ToolCallID: w.ToolCallID, Name: w.Name, Partial: w.Partial}
+	reasoning := w.ReasoningContent
+	if reasoning == nil {
+		reasoning = w.Reasoning
+	}
+	m := Message{Role: w.Role, Reasoning: reasoning, ToolCallID: w.ToolCallID, Name: w.Name, Partial: w.Partial}
 	for _, tc := range w.ToolCalls {
 		args := string(tc.Function.Arguments)
 		if isString(tc.Function.Arguments) {

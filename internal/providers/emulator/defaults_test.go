@@ -17,7 +17,7 @@ func TestFactsAreWhole(t *testing.T) {
 	assert.Greater(t, len(rows), 50)
 	for id, f := range rows {
 		assert.Equal(t, id, f.ID)
-		assert.Contains(t, []Vendor{GLM, Kimi}, f.Vendor, id)
+		assert.Contains(t, vendors(), f.Vendor, id)
 		assert.Contains(t, []string{"", "always", "toggle", "effort"}, f.Thinking, id)
 		if f.Window > 0 {
 			assert.LessOrEqual(t, f.MaxOutput, f.Window, id)

@@ -1,6 +1,9 @@
-// Package emulator imitates the HTTP APIs of both vendors, Z.ai (GLM) and Moonshot (Kimi), well enough to test and to
+// Package emulator imitates the HTTP APIs of Z.ai (GLM), of Moonshot (Kimi) and of a third vendor, the lab, well enough to test and to
 // demonstrate a client without a key: the wire shapes are the vendors', requests that a vendor refuses are refused with
 // its status and code, replies can be scripted, and every way in which a vendor was seen to fail can be had by name.
+//
+// The lab stands for OpenAI-compatible servers in general: it holds to OpenAI's newer parameters, and does otherwise what
+// these servers were seen to do.
 //
 // It is an independent witness: it must not import the packages that it checks (openaicompat, glm, kimi) nor go-openai,
 // and it follows the vendors' documents, never a client's convenience. All waiting goes through timers of package time
@@ -16,34 +19,40 @@ import (
 	"time"
 )
 
-// Vendor is one of the two vendors that are imitated.
+// Vendor is one of the vendors that are imitated.
 type Vendor string
 
 // The vendors.
 const (
 	GLM  Vendor = "glm"  // Z.ai, formerly Zhipu
 	Kimi Vendor = "kimi" // Moonshot
+	Lab  Vendor = "lab"  // an OpenAI-compatible server
 )
 
 // The paths below which each vendor's API lives, as on the real hosts.
 const (
 	GLMBase  = "/api/paas/v4"
 	KimiBase = "/v1"
+	LabBase  = "/v1"
 )
 
 // The keys that are accepted unless Keys sets others.
 const (
 	GLMKey  = "emulated0glm0key.notasecret"
 	KimiKey = "sk-emulated-kimi-not-a-secret"
+	LabKey  = "sk-emulated-lab-not-a-secret"
 )
 
-// Emulator is both vendors. It is safe for concurrent use.
+func vendors() []Vendor { return []Vendor{GLM, Kimi, Lab} }
+
+// Emulator is all vendors. It is safe for concurrent use.
 type Emulator struct {
 	models       map[string]facts
 	keys         map[Vendor]string
 	visible      map[string]bool // nil: every model that the vendor serves
 	parallel     map[Vendor]int  // 0: no limit
 	mainland     bool
+	loadTime     time.Duration
 	maxFiles     int
 	maxFileBytes int
 	ownServer    map[Vendor]*http.Server
@@ -59,9 +68,10 @@ type Emulator struct {
 	busy     map[Vendor]int // requests past the strict checks, for Concurrency
 	arrived  int            // requests ever, also those that are no longer kept
 	log      []*exchange
-	queue    []*rule // replies that answer once
-	standing []*rule // replies that answer always
-	issued   int     // counter behind every id
+	queue    []*rule         // replies that answer once
+	standing []*rule         // replies that answer always
+	issued   int             // counter behind every id
+	loaded   map[string]bool // models of the lab that have answered
 	usedIDs  map[string]bool
 	prefixes map[[32]byte]bool
 	files    map[Vendor][]*file
@@ -111,6 +121,11 @@ func MainlandChina() Option {
 	return func(e *Emulator) { e.mainland = true }
 }
 
+// LoadTime sets how long the lab takes to load the model that it has to load, 2 s without it.
+func LoadTime(d time.Duration) Option {
+	return func(e *Emulator) { e.loadTime = d }
+}
+
 // MaxFiles sets how many files a Kimi account may hold (1,000 at the vendor).
 func MaxFiles(n int) Option {
 	return func(e *Emulator) { e.maxFiles = n }
@@ -125,7 +140,9 @@ func MaxFileBytes(n int) Option {
 func New(opts ...Option) *Emulator {
 	e := &Emulator{
 		models:       table(),
-		keys:         map[Vendor]string{GLM: GLMKey, Kimi: KimiKey},
+		keys:         map[Vendor]string{GLM: GLMKey, Kimi: KimiKey, Lab: LabKey},
+		loadTime:     2 * time.Second,
+		loaded:       map[string]bool{},
 		parallel:     map[Vendor]int{},
 		maxFiles:     1000,
 		maxFileBytes: vendorFileBytes,
@@ -134,13 +151,13 @@ func New(opts ...Option) *Emulator {
 		changed:      make(chan struct{}),
 		urls:         map[Vendor]string{},
 		conns:        map[Vendor]int{},
-		balance:      map[Vendor]float64{GLM: 49.58, Kimi: 49.58},
+		balance:      map[Vendor]float64{GLM: 49.58, Kimi: 49.58, Lab: 49.58},
 		busy:         map[Vendor]int{},
 		usedIDs:      map[string]bool{},
 		prefixes:     map[[32]byte]bool{},
 		files:        map[Vendor][]*file{},
 	}
-	for _, v := range []Vendor{GLM, Kimi} {
+	for _, v := range vendors() {
 		e.ownServer[v] = e.newServer(v)
 	}
 	for _, o := range opts {
@@ -149,10 +166,10 @@ func New(opts ...Option) *Emulator {
 	return e
 }
 
-// Start makes an emulator that serves both vendors on loopback ports of their own. The caller must Close it.
+// Start makes an emulator that serves all vendors on loopback ports of their own. The caller must Close it.
 func Start(opts ...Option) (*Emulator, error) {
 	e := New(opts...)
-	for _, v := range []Vendor{GLM, Kimi} {
+	for _, v := range vendors() {
 		l, err := loopback()
 		if err != nil {
 			e.Close()
@@ -220,14 +237,21 @@ func (e *Emulator) Close() {
 		_ = s.Close() // it fails only when a listener was closed by its owner before
 	}
 	e.running.Wait()
-	e.wait(nil, func() bool { return e.conns[GLM]+e.conns[Kimi] == 0 })
+	e.wait(nil, func() bool { return e.openLocked() == 0 })
 }
 
 // Connections is how many connections clients hold open to the listeners given to Serve.
 func (e *Emulator) Connections() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.conns[GLM] + e.conns[Kimi]
+	return e.openLocked()
+}
+
+func (e *Emulator) openLocked() (open int) {
+	for _, n := range e.conns {
+		open += n
+	}
+	return open
 }
 
 func basePath(v Vendor) string {

@@ -33,7 +33,10 @@ type facts struct {
 	ForcedTools   bool     `json:"forced_tools"` // tool_choice "required" is taken while thinking
 	JSONObject    bool     `json:"json_object"`
 	JSONSchema    bool     `json:"json_schema"`
-	Search        bool     `json:"search"` // takes the web_search tool
+	NoUsage       bool     `json:"no_usage"`   // streams don't report usage
+	ThinkTags     bool     `json:"think_tags"` // reasoning comes in the text, as <think>...</think>
+	Loads         bool     `json:"loads"`      // it has to be loaded before its first answer
+	Search        bool     `json:"search"`     // takes the web_search tool
 }
 
 // table is every row, read once per emulator so that there is no package state to share.

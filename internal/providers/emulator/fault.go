@@ -306,8 +306,11 @@ func StopReading(n int) Fault {
 func Faults(v Vendor) []Fault {
 	const s = time.Second
 	busy, failed := "1305", "1234"
-	if v == Kimi {
+	switch v {
+	case Kimi:
 		busy, failed = "engine_overloaded_error", "server_error"
+	case Lab:
+		busy, failed = "overloaded_error", "server_error"
 	}
 	named := func(name string, f Fault) Fault {
 		f.Name = name

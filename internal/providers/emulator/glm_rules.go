@@ -41,6 +41,11 @@ func (e *Emulator) model(v Vendor, c *Chat) (facts, error) {
 		return f, nil
 	}
 	switch {
+	case v == Lab:
+		return facts{}, &refusal{
+			rule: "unknown model", status: 404,
+			body: labError("invalid_request_error", "model_not_found", "model", "The model '"+c.Model+"' does not exist or you do not have access to it."),
+		}
 	case v == Kimi && c.Model == "":
 		return facts{}, badRequest(v, "no model", "", "Invalid request: model is required")
 	case v == Kimi:

@@ -102,8 +102,8 @@ func route(v Vendor, method, path string) (Op, string) {
 		method, path string
 	}
 	fixed := map[key]Op{
-		{GLM, "POST", "chat/completions"}: OpChat, {Kimi, "POST", "chat/completions"}: OpChat,
-		{GLM, "GET", "models"}: OpModels, {Kimi, "GET", "models"}: OpModels,
+		{GLM, "POST", "chat/completions"}: OpChat, {Kimi, "POST", "chat/completions"}: OpChat, {Lab, "POST", "chat/completions"}: OpChat,
+		{GLM, "GET", "models"}: OpModels, {Kimi, "GET", "models"}: OpModels, {Lab, "GET", "models"}: OpModels,
 		{GLM, "POST", "files"}: OpUpload, {Kimi, "POST", "files"}: OpUpload,
 		{GLM, "GET", "files"}: OpFiles, {Kimi, "GET", "files"}: OpFiles,
 		{GLM, "POST", "web_search"}: OpSearch, {Kimi, "POST", "tools/search"}: OpSearch, {Kimi, "POST", "tools/search_pro"}: OpSearch,
@@ -113,7 +113,7 @@ func route(v Vendor, method, path string) (Op, string) {
 	if op, ok := fixed[key{v, method, path}]; ok {
 		return op, ""
 	}
-	if rest, ok := strings.CutPrefix(path, "files/"); ok {
+	if rest, ok := strings.CutPrefix(path, "files/"); ok && v != Lab {
 		return routeFile(v, method, rest)
 	}
 	rest, ok := strings.CutPrefix(path, "formulas/")
@@ -156,6 +156,9 @@ func unknownPath(v Vendor, r *http.Request) error {
 			status = http.StatusMethodNotAllowed
 		}
 	}
+	if v == Lab {
+		return &refusal{rule: rule, status: status, body: mustJSON(map[string]string{"detail": "Not Found"})}
+	}
 	if v == GLM {
 		return &refusal{rule: rule, status: status, body: mustJSON(map[string]any{
 			"timestamp": time.Now().UTC().Format("2006-01-02T15:04:05.000+00:00"), "status": status,
@@ -178,6 +181,8 @@ func (x *exchange) authorize() error {
 		return nil
 	}
 	switch {
+	case v == Lab:
+		return &refusal{rule: "wrong key", status: 401, body: labError("invalid_request_error", "invalid_api_key", "", "Incorrect API key provided.")}
 	case v == GLM && sent == "":
 		return &refusal{
 			rule: "no key", status: 401, code: "1001",
@@ -225,8 +230,12 @@ func (x *exchange) body() io.Reader {
 func (x *exchange) header() {
 	h := x.w.Header()
 	n := x.e.nextID()
-	if x.record.Vendor == GLM {
+	switch x.record.Vendor {
+	case GLM:
 		h.Set("X-Log-Id", hexID("", n, 30))
+		return
+	case Lab:
+		h.Set("X-Request-Id", hexID("req_", n, 32))
 		return
 	}
 	h.Set("Msh-Request-Id", hexID("", n, 32))
@@ -284,9 +293,9 @@ func (x *exchange) fail(err error) {
 	})
 }
 
-// badRequest is a 400: with GLM's code, or Kimi's invalid_request_error.
+// badRequest is a 400: with GLM's code, or the others' invalid_request_error.
 func badRequest(v Vendor, rule, glmCode, message string) error {
-	if v == Kimi {
+	if v != GLM {
 		return &refusal{rule: rule, status: 400, code: "invalid_request_error", message: message}
 	}
 	return &refusal{rule: rule, status: 400, code: glmCode, message: message}

@@ -41,6 +41,7 @@ type delta struct {
 	Role      string      `json:"role,omitempty"`
 	Content   *string     `json:"content,omitempty"`
 	Reasoning *string     `json:"reasoning_content,omitempty"`
+	Thoughts  *string     `json:"reasoning,omitempty"` // the lab's name for it
 	ToolCalls []callPiece `json:"tool_calls,omitempty"`
 }
 
@@ -78,6 +79,7 @@ type wholeMessage struct {
 	Role      string      `json:"role"`
 	Content   string      `json:"content"`
 	Reasoning string      `json:"reasoning_content,omitempty"`
+	Thoughts  string      `json:"reasoning,omitempty"`
 	ToolCalls []callPiece `json:"tool_calls,omitempty"`
 }
 
@@ -124,7 +126,7 @@ func (s shape) usage(u *Usage) *wireUsage {
 
 func (s shape) reply(object string) wireReply {
 	r := wireReply{ID: s.id, Object: object, Created: s.created.Unix(), Model: s.model, Choices: []wireChoice{}}
-	if s.vendor == Kimi {
+	if s.vendor != GLM {
 		r.Fingerprint = "fpv0_emulated"
 	}
 	return r
@@ -139,7 +141,7 @@ func (s shape) event(c chunk) []byte {
 		switch {
 		case c.finish != "":
 			choice.FinishReason = mustJSON(c.finish)
-		case s.vendor == Kimi:
+		case s.vendor != GLM:
 			choice.FinishReason = json.RawMessage("null")
 		}
 		if c.own {
@@ -167,7 +169,7 @@ func (s shape) stream(a answer, choices int) iter.Seq[frame] {
 				}
 			}
 		}
-		if s.vendor == Kimi && s.includeUsage {
+		if s.vendor != GLM && s.includeUsage {
 			if !yield(frame{data: s.event(chunk{usage: &a.usage}), final: true}) {
 				return
 			}
@@ -178,7 +180,7 @@ func (s shape) stream(a answer, choices int) iter.Seq[frame] {
 
 // empty reports whether the delta is there for its role alone.
 func (d *delta) empty() bool {
-	return (d.Content == nil || *d.Content == "") && d.Reasoning == nil && len(d.ToolCalls) == 0
+	return (d.Content == nil || *d.Content == "") && d.Reasoning == nil && d.Thoughts == nil && len(d.ToolCalls) == 0
 }
 
 // chunks are one choice's. Reasoning comes before content, content before tool calls.
@@ -190,10 +192,14 @@ func (s shape) chunks(a answer, index int) []chunk {
 		}
 		out = append(out, chunk{index: index, delta: &d})
 	}
-	if s.vendor == Kimi {
+	if s.vendor != GLM {
 		add(delta{Role: "assistant", Content: text("")})
 	}
 	for _, r := range a.reasoning {
+		if s.vendor == Lab {
+			add(delta{Thoughts: text(r)})
+			continue
+		}
 		add(delta{Reasoning: text(r)})
 	}
 	for _, c := range a.content {
@@ -208,6 +214,13 @@ func (s shape) chunks(a answer, index int) []chunk {
 		for _, p := range split(c) {
 			add(delta{ToolCalls: []callPiece{p}})
 		}
+	}
+	if s.vendor == Lab {
+		out = append(out, chunk{index: index, delta: &delta{}, finish: a.finish})
+		if a.countParts {
+			countParts(out)
+		}
+		return out
 	}
 	last := chunk{index: index, delta: &delta{}, finish: a.finish, usage: &a.usage, own: s.vendor == Kimi, hits: a.hits}
 	if s.vendor == GLM {
@@ -233,7 +246,7 @@ func countParts(chunks []chunk) {
 			return "end"
 		case len(c.delta.ToolCalls) > 0:
 			return fmt.Sprintf("call %d", c.delta.ToolCalls[0].Index)
-		case c.delta.Reasoning != nil:
+		case c.delta.Reasoning != nil || c.delta.Thoughts != nil:
 			return "reasoning"
 		}
 		return "text"
@@ -272,6 +285,8 @@ func (s shape) calls(a answer) []callPiece {
 		id, typ := c.ID, "function"
 		if id == "" && s.vendor == GLM {
 			id = fmt.Sprintf("call_%s%02d", s.id, i)
+		} else if id == "" && s.vendor == Lab {
+			id = fmt.Sprintf("call_%s%02d", s.id[len(s.id)-20:], i)
 		} else if id == "" {
 			id = fmt.Sprintf("%s:%d", c.Name, i)
 		}
@@ -294,9 +309,11 @@ func (s shape) body(a answer, choices int) []byte {
 		r.RequestID = s.requestID
 	}
 	for i := range choices {
-		r.Choices = append(r.Choices, wireChoice{Index: i, FinishReason: mustJSON(a.finish), Message: &wholeMessage{
-			Role: "assistant", Content: join(a.content), Reasoning: join(a.reasoning), ToolCalls: s.calls(a),
-		}})
+		message := &wholeMessage{Role: "assistant", Content: join(a.content), Reasoning: join(a.reasoning), ToolCalls: s.calls(a)}
+		if s.vendor == Lab {
+			message.Thoughts, message.Reasoning = message.Reasoning, ""
+		}
+		r.Choices = append(r.Choices, wireChoice{Index: i, FinishReason: mustJSON(a.finish), Message: message})
 	}
 	r.Usage = s.usage(&a.usage)
 	r.WebSearch = a.hits
@@ -322,6 +339,9 @@ func errorBody(v Vendor, code, message string) []byte {
 		Code    string `json:"code,omitempty"`
 		Message string `json:"message"`
 		Type    string `json:"type,omitempty"`
+	}
+	if v == Lab {
+		return labError(code, code, "", message)
 	}
 	in := inner{Code: code, Message: message}
 	if v == Kimi {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,11 +15,14 @@ import (
 // event is one streamed event, or a whole answer from a server that does not stream. Vendors put usage in three places:
 // at the top, in the finishing choice (Moonshot), and cached_tokens beside the details (Moonshot).
 type event struct {
-	ID        text       `json:"id"`
-	RequestID text       `json:"request_id"`
-	Model     text       `json:"model"`
-	Choices   []choice   `json:"choices"`
-	Usage     *usage     `json:"usage"`
+	ID        text     `json:"id"`
+	RequestID text     `json:"request_id"`
+	Model     text     `json:"model"`
+	Choices   []choice `json:"choices"`
+	Usage     *usage   `json:"usage"`
+	Groq      struct {
+		Usage *usage `json:"usage"`
+	} `json:"x_groq"`
 	WebSearch searchHits `json:"web_search"`
 
 	// What an event that reports an error has instead; parseFault reads it.
@@ -60,9 +64,11 @@ type callPiece struct {
 }
 
 type usage struct {
-	Prompt        count `json:"prompt_tokens"`
-	Completion    count `json:"completion_tokens"`
-	Cached        count `json:"cached_tokens"`
+	Prompt        count   `json:"prompt_tokens"`
+	Completion    count   `json:"completion_tokens"`
+	Cached        count   `json:"cached_tokens"`
+	CacheHit      count   `json:"prompt_cache_hit_tokens"` // DeepSeek's name, as part of the prompt (DeepSeek API docs)
+	Cost          *Amount `json:"cost"`                    // USD, of OpenRouter (OpenRouter docs, usage accounting)
 	PromptDetails struct {
 		Cached count `json:"cached_tokens"`
 	} `json:"prompt_tokens_details"`
@@ -123,6 +129,7 @@ type answer struct {
 	finish               string // the vendor's word, "" until it came
 	usage                providers.Usage
 	usageKnown           bool
+	costKnown            bool // the vendor says what it charges
 	searches             []providers.SearchHit
 
 	size    int
@@ -131,8 +138,13 @@ type answer struct {
 	choices bool // an event had choices
 	arrived bool // a delta was delivered
 
+	newID    func() string    // makes an id for a call without one
+	thoughts *thoughtSplitter // where Dialect.ThoughtTags
+
 	returned []string                   // Dialect.Returned
 	fields   map[string]json.RawMessage // of those
+
+	reasoningName string // that reasoning came by, "" where it came in the text
 
 	torn bool // an event was torn, so that the next one may belong to another answer
 }
@@ -171,6 +183,7 @@ func (a *answer) event(raw []byte) error {
 	for _, h := range ev.WebSearch {
 		a.searches = append(a.searches, h.hit())
 	}
+	a.count(ev.Groq.Usage)
 	a.count(ev.Usage)
 	if len(ev.Choices) > 0 {
 		a.choice(ev.Choices[0])
@@ -201,11 +214,31 @@ func (a *answer) choice(ch choice) {
 	a.finish = cmp.Or(a.finish, string(ch.FinishReason))
 }
 
+// flushThoughts takes in what the splitter still holds. A closing tag without an opening one means that the model's template
+// had opened it: all before it is reasoning.
+func (a *answer) flushThoughts() {
+	if a.thoughts == nil {
+		return
+	}
+	text, thought := a.thoughts.rest()
+	a.content.WriteString(text)
+	a.reasoning.WriteString(thought)
+	if before, after, found := cutClosingTag(a.content.String()); found && a.reasoning.Len() == 0 {
+		a.reasoning.WriteString(strings.TrimSpace(before))
+		a.content.Reset()
+		a.content.WriteString(after)
+	}
+	a.thoughts = nil
+}
+
 // restart forgets what has arrived: behind a torn event, api.z.ai was recorded to begin the answer again under another
 // id. Elsewhere a new id means nothing, since some gateways give each event one.
 func (a *answer) restart() {
 	a.id, a.requestID, a.finish, a.usage, a.usageKnown, a.searches, a.calls = "", "", "", providers.Usage{}, false, nil, nil
-	a.fields = nil
+	a.fields, a.reasoningName, a.costKnown = nil, "", false
+	if a.thoughts != nil {
+		a.thoughts = &thoughtSplitter{}
+	}
 	a.content, a.reasoning, a.contents, a.reasonings = strings.Builder{}, strings.Builder{}, joiner{}, joiner{}
 	if a.on != nil {
 		a.on(providers.Delta{Restart: true})
@@ -221,14 +254,21 @@ func (a *answer) vendorNetwork() error {
 
 // take adds a delta and delivers it.
 func (a *answer) take(d *delta) {
-	if d.Reasoning == "" {
-		d.Reasoning = d.Thoughts
+	switch {
+	case d.Reasoning != "":
+		a.reasoningName = "reasoning_content"
+	case d.Thoughts != "":
+		d.Reasoning, a.reasoningName = d.Thoughts, "reasoning"
 	}
 	a.size += len(d.Content) + len(d.Reasoning)
 	a.fields = a.keepFields(a.fields, d.fields())
 	out := providers.Delta{
 		Content: a.contents.push(string(d.Content)), Reasoning: a.reasonings.push(string(d.Reasoning)),
 		ToolCall: len(d.ToolCalls) > 0,
+	}
+	if a.thoughts != nil {
+		text, thought := a.thoughts.push(out.Content)
+		out.Content, out.Reasoning = text, out.Reasoning+thought
 	}
 	a.content.WriteString(out.Content)
 	a.reasoning.WriteString(out.Reasoning)
@@ -311,8 +351,11 @@ func (a *answer) count(u *usage) {
 	a.usageKnown = true
 	a.usage = providers.Usage{
 		InputTokens: int(u.Prompt), OutputTokens: int(u.Completion),
-		CachedTokens:    int(min(max(u.Cached, u.PromptDetails.Cached), u.Prompt)),
+		CachedTokens:    int(min(max(u.Cached, u.PromptDetails.Cached, u.CacheHit), u.Prompt)),
 		ReasoningTokens: int(min(u.CompletionDetails.Reasoning, u.Completion)),
+	}
+	if a.costKnown = u.Cost != nil && *u.Cost >= 0; a.costKnown {
+		a.usage.CostUSD = float64(*u.Cost)
 	}
 }
 
@@ -320,11 +363,23 @@ func (a *answer) count(u *usage) {
 func (a *answer) response() *providers.ChatResponse {
 	r := &providers.ChatResponse{
 		Model: a.model, Content: a.content.String(), Reasoning: a.reasoning.String(),
-		FinishReason: finishReason(a.finish), Usage: a.usage, UsageKnown: a.usageKnown,
+		FinishReason: finishReason(a.finish), Usage: a.usage, UsageKnown: a.usageKnown, CostKnown: a.costKnown,
 		RequestID: cmp.Or(a.requestID, a.id), Searches: a.searches, VendorFields: a.fields,
 	}
-	for i, c := range a.calls {
-		id := cmp.Or(c.id, fmt.Sprintf("call_%d", i))
+	if slices.Contains(a.returned, a.reasoningName) {
+		r.VendorFields = maps.Clone(r.VendorFields)
+		if r.VendorFields == nil {
+			r.VendorFields = map[string]json.RawMessage{}
+		}
+		r.VendorFields[a.reasoningName], _ = json.Marshal(r.Reasoning) // a string
+	}
+	seen := map[string]bool{}
+	for _, c := range a.calls {
+		id := c.id
+		if id == "" || seen[id] { // some servers give none, and some give every call the same
+			id = a.newID()
+		}
+		seen[id] = true
 		name, args := repairCall(c.name, c.arguments.String())
 		r.ToolCalls = append(r.ToolCalls, providers.ToolCall{ID: id, Name: name, Arguments: args, VendorFields: c.extra})
 	}

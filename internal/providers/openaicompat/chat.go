@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -41,13 +42,19 @@ func (c *Client) Chat(ctx context.Context, req providers.ChatRequest, on func(pr
 	}
 	defer stream.Close() //nolint:errcheck // all that was wanted of it has been read
 
-	ans := &answer{on: on, max: c.maxAnswer, returned: c.dialect.Returned}
+	ans := &answer{on: on, max: c.maxAnswer, returned: c.dialect.Returned, newID: c.callID}
+	if c.dialect.ThoughtTags {
+		ans.thoughts = &thoughtSplitter{}
+	}
 	if err := x.read(stream, ans); err != nil {
 		e := c.failure(x, a, err)
 		return c.partial(x, ans, e), e
 	}
 	return c.response(x, ans), nil
 }
+
+// callID is an id for a call that came without one: nine letters and digits, the form that the strictest servers want.
+func (c *Client) callID() string { return fmt.Sprintf("call%05d", c.calls.Add(1)%100_000) }
 
 // Payload is the exact JSON body that Chat would send for req.
 func (c *Client) Payload(req providers.ChatRequest) (json.RawMessage, error) {
@@ -129,6 +136,7 @@ func (x *exchange) settle(err error) {
 
 // response is the finished answer.
 func (c *Client) response(x *exchange, ans *answer) *providers.ChatResponse {
+	ans.flushThoughts()
 	r := ans.response()
 	c.identify(x, r)
 	r.Content = markup.Tidy(r.Content)
@@ -162,6 +170,7 @@ func (c *Client) partial(x *exchange, ans *answer, e *providers.Error) *provider
 	if !ans.arrived {
 		return nil
 	}
+	ans.flushThoughts()
 	r := ans.response()
 	c.identify(x, r)
 	e.RequestID = r.RequestID

@@ -124,7 +124,7 @@ func TestChatToolCalls(t *testing.T) {
 		},
 		"no arguments, no id": {
 			[]string{piece(`{"index":0,"function":{"name":"f"}}`), finish("tool_calls")},
-			[]providers.ToolCall{{ID: "call_0", Name: "f", Arguments: "{}"}},
+			[]providers.ToolCall{{ID: "call00001", Name: "f", Arguments: "{}"}},
 		},
 		"no index": {
 			[]string{
@@ -164,7 +164,7 @@ func TestChatToolCalls(t *testing.T) {
 		},
 		"every call numbered 0, no ids": {
 			[]string{piece(`{"index":0,"function":{"name":"f","arguments":"{}"}}`), piece(`{"index":0,"function":{"name":"g","arguments":"{}"}}`), finish("tool_calls")},
-			[]providers.ToolCall{{ID: "call_0", Name: "f", Arguments: "{}"}, {ID: "call_1", Name: "g", Arguments: "{}"}},
+			[]providers.ToolCall{{ID: "call00001", Name: "f", Arguments: "{}"}, {ID: "call00002", Name: "g", Arguments: "{}"}},
 		},
 		"a finish reason with each call": {
 			[]string{

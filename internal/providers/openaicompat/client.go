@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	openai "github.com/sashabaranov/go-openai"
 
@@ -27,6 +28,7 @@ const defaultMaxAnswer = 8 << 20
 type Options struct {
 	Dialect        Dialect
 	Key            config.Secret
+	Keyless        bool                 // without a key requests are made all the same, without an Authorization header
 	BaseURL        string               // with or without a trailing slash, or with /chat/completions pasted along
 	Timeouts       config.TimeoutConfig // of which this package obeys Connect
 	MaxAnswerBytes int64                // of one answer: text, reasoning and tool arguments together; 0 means 8 MiB
@@ -41,6 +43,8 @@ type Client struct {
 	base      string
 	host      string
 	key       config.Secret
+	keyless   bool
+	calls     atomic.Int64 // that came without an id
 	secrets   []string
 	quote     bool
 	connect   config.Limit
@@ -57,7 +61,7 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("%s_API_URL: %w", strings.ToUpper(o.Dialect.Name), err)
 	}
 	c := &Client{
-		dialect: o.Dialect, base: base, host: host, key: o.Key, secrets: secretsOf(o.Key.Reveal()), quote: o.Quote,
+		dialect: o.Dialect, base: base, host: host, key: o.Key, keyless: o.Keyless, secrets: secretsOf(o.Key.Reveal()), quote: o.Quote,
 		connect:   config.Limit{Name: "CONNECT_TIMEOUT_SECS", Value: o.Timeouts.Connect},
 		maxAnswer: int(o.MaxAnswerBytes),
 	}
@@ -71,7 +75,9 @@ func New(o Options) (*Client, error) {
 	if header == nil {
 		header = http.Header{}
 	}
-	header.Set("Authorization", "Bearer "+o.Key.Reveal())
+	if o.Key != "" || !o.Keyless {
+		header.Set("Authorization", "Bearer "+o.Key.Reveal())
+	}
 	header.Set("User-Agent", "exai-mcp/"+o.Version)
 	c.transport = newTransport(c.connect.Value, o.DialContext)
 	c.http = &http.Client{
@@ -108,7 +114,7 @@ func normalise(base string) (trimmed, host string, err error) {
 
 // configured is the error of a client without a key, nil with one.
 func (c *Client) configured(model string) error {
-	if c.key != "" {
+	if c.key != "" || c.keyless {
 		return nil
 	}
 	return &providers.Error{

@@ -31,6 +31,8 @@ type Dialect struct {
 	Returned []string
 	// NoStreamOptions: the vendor refuses stream_options, or reports usage without being asked.
 	NoStreamOptions bool
+	// ThoughtTags: reasoning may stand at the beginning of the text, as <think>...</think>.
+	ThoughtTags bool
 }
 
 // Fault is what a vendor says went wrong, taken apart. Its texts are a stranger's: they are for classifying and for the
@@ -52,6 +54,7 @@ type Verdict struct {
 	Retry       bool // the vendor's documentation classes it as worth another attempt
 	Concurrency bool // too many requests at once
 	PerMinute   bool // a limit of requests or tokens per minute is reached
+	NoFunctions bool // the model, or its server, takes no functions
 	// Message says what happened where the kind alone would not, without a full stop; "" for the general sentence.
 	Message string
 	Hint    string

@@ -64,7 +64,7 @@ func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Erro
 		v = byStatus(f)
 	}
 	e := &providers.Error{
-		Kind: v.Kind, Retry: v.Retry, Concurrency: v.Concurrency, PerMinute: v.PerMinute,
+		Kind: v.Kind, Retry: v.Retry, Concurrency: v.Concurrency, PerMinute: v.PerMinute, NoFunctions: v.NoFunctions,
 		Provider: c.dialect.Name, Model: a.model,
 		RetryAfter: waitFor(x.header, f, v, time.Now()), HTTPStatus: f.Status,
 		VendorCode: c.printable(cmp.Or(f.Code, f.Type)), RequestID: cmp.Or(c.requestID(x.header), c.printable(f.RequestID)),

@@ -22,23 +22,33 @@ func parseFault(body []byte, failed bool) (Fault, bool) {
 	if bytes.HasPrefix(body, []byte("<")) {
 		return Fault{HTML: true}, true
 	}
+	if list := []json.RawMessage(nil); bytes.HasPrefix(body, []byte("[")) && json.Unmarshal(body, &list) == nil && len(list) > 0 {
+		body = list[0] // Gemini's errors are an array of one
+	}
 	var b struct {
 		Error   json.RawMessage   `json:"error"`
 		Code    json.RawMessage   `json:"code"`
 		Msg     text              `json:"msg"`
 		Message text              `json:"message"`
-		Detail  text              `json:"detail"`
+		Detail  Text              `json:"detail"` // FastAPI's: a text, or a list of objects
 		Type    text              `json:"type"`
 		Param   text              `json:"param"`
 		Request text              `json:"request_id"`
 		Choices []json.RawMessage `json:"choices"`
+		Base    struct {          // MiniMax's, under HTTP 200
+			Code    json.RawMessage `json:"status_code"`
+			Message text            `json:"status_msg"`
+		} `json:"base_resp"`
 	}
 	if json.Unmarshal(body, &b) != nil {
 		return Fault{Message: string(body)}, failed
 	}
 	if f, ok := faultObject(b.Error); ok {
-		f.RequestID = string(b.Request)
+		f.RequestID, f.Code = string(b.Request), cmp.Or(f.Code, code(b.Code))
 		return f, true
+	}
+	if c := code(b.Base.Code); c != "" && c != "0" {
+		return Fault{Code: c, Message: string(b.Base.Message), RequestID: string(b.Request)}, true
 	}
 	f := Fault{
 		RequestID: string(b.Request),

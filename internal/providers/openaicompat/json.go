@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
@@ -21,6 +22,8 @@ type Request struct {
 	In     any    // the JSON body; nil for none
 	// Opaque: the body of the answer is content, not the API's own JSON, so nothing in it is an error.
 	Opaque bool
+	// Root: Path is below the server's root, which is the base URL without /v1 at its end.
+	Root bool
 
 	body        io.Reader // instead of In
 	contentType string
@@ -128,7 +131,11 @@ func (c *Client) newRequest(ctx context.Context, r Request) (*http.Request, erro
 		}
 		body, contentType = bytes.NewReader(encoded), "application/json"
 	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, c.base+r.Path, body)
+	base := c.base
+	if r.Root {
+		base = strings.TrimSuffix(base, "/v1")
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, base+r.Path, body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errEncode, err)
 	}

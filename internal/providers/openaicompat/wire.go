@@ -101,14 +101,21 @@ func (c *Client) message(m providers.Message) openai.ChatCompletionMessage {
 	return out
 }
 
+// reasoningNames are the names that vendors have for reasoning. Where they are among Dialect.Returned, reasoning goes back
+// under the name that it came by, and not at all where it came in the text.
+var reasoningNames = []string{"reasoning_content", "reasoning"}
+
 // returnFields puts the vendor's own fields back into a message, and reasoning under the name that the vendor gives it.
 func (c *Client) returnFields(i int, m providers.Message, w *Wire) {
+	if slices.Contains(c.dialect.Returned, "reasoning") {
+		w.Messages[i].ReasoningContent = ""
+	}
 	if name, out := c.dialect.ReasoningField, &w.Messages[i]; name != "" && name != "reasoning_content" && out.ReasoningContent != "" {
 		w.SetInMessage(i, name, out.ReasoningContent)
 		out.ReasoningContent = ""
 	}
 	for _, key := range c.dialect.Returned {
-		if raw := m.VendorFields[key]; raw != nil {
+		if raw := m.VendorFields[key]; raw != nil && (len(m.ToolCalls) > 0 || !slices.Contains(reasoningNames, key)) {
 			w.SetInMessage(i, key, raw)
 		}
 	}

@@ -161,7 +161,7 @@ func toolLoop(t *testing.T, b bench) {
 	require.Len(t, resp.ToolCalls, 1)
 	call := resp.ToolCalls[0]
 	req.Messages = append(req.Messages,
-		providers.Message{Role: providers.RoleAssistant, Reasoning: resp.Reasoning, ToolCalls: resp.ToolCalls},
+		providers.Message{Role: providers.RoleAssistant, Reasoning: resp.Reasoning, ToolCalls: resp.ToolCalls, VendorFields: resp.VendorFields},
 		providers.Message{Role: providers.RoleTool, ToolCallID: call.ID, Name: call.Name})
 	resp, _ = b.chat(t, req)
 	assert.Equal(t, "It rains.", resp.Content)

@@ -33,10 +33,15 @@ type Make func(t *testing.T, baseURL string, o Options) providers.Provider
 // every switch; understand every answer, and every failure that a vendor was seen to have; and leave nothing running.
 // It runs against the emulator, a strict double of the vendor, over pipes and under a fake clock: a goroutine left
 // behind fails the test. Optional abilities are tested where the provider has them.
-func Conform(t *testing.T, v emulator.Vendor, create Make) {
-	catalog, err := calls.NewCatalog("")
-	require.NoError(t, err)
-	s := suite{vendor: v, create: create, models: catalog.Models(string(v))}
+//
+// models are the vendor's; without any, those that the catalogue has of it.
+func Conform(t *testing.T, v emulator.Vendor, create Make, models ...providers.Model) {
+	if len(models) == 0 {
+		catalog, err := calls.NewCatalog("")
+		require.NoError(t, err)
+		models = catalog.Models(string(v))
+	}
+	s := suite{vendor: v, create: create, models: models}
 	t.Run("answers", s.answers)
 	t.Run("tool calls", s.toolCalls)
 	t.Run("streams", s.streams)

@@ -89,6 +89,9 @@ func (s suite) refusals(t *testing.T) {
 	s.test(t, "what the vendor itself refuses", func(t *testing.T, b bench) {
 		req := b.ask(t, "hello")
 		req.Model.ID = string(b.vendor) + "-0"
+		if b.vendor == emulator.Lab { // whose models have its name before them
+			req.Model.ID = "lab/none"
+		}
 		_, err := b.provider.Chat(t.Context(), req, nil)
 		assert.Equal(t, providers.KindModelNotFound, b.failed(t, err).Kind)
 
@@ -162,6 +165,33 @@ func (s suite) accounts(t *testing.T) {
 
 // documented are the errors of the vendors' documents (Z.ai and Moonshot API docs, errors) that a request can meet.
 func documented(v emulator.Vendor) []refusal {
+	if v == emulator.Lab {
+		return []refusal{
+			{400, "invalid_request_error", "bad", providers.KindInvalidRequest, false, unnamed},
+			{400, "unsupported_value", "", providers.KindInvalidRequest, false, unnamed},
+			{400, "context_length_exceeded", "", providers.KindContextLength, false, unnamed},
+			{400, "invalid_request_error", "This model's maximum context length is 8192 tokens", providers.KindContextLength, false, unnamed},
+			{400, "exceed_context_size_error", "", providers.KindContextLength, false, unnamed},
+			{400, "content_policy_violation", "", providers.KindContentFiltered, false, unnamed},
+			{400, "data_inspection_failed", "", providers.KindContentFiltered, false, unnamed},
+			{400, "Arrearage", "", providers.KindBalance, false, unnamed},
+			{400, "invalid_argument", "API key not valid. Please pass a valid API key.", providers.KindAuth, false, unnamed},
+			{400, "invalid_request_error", "No models loaded. Please load a model", providers.KindModelNotFound, false, unnamed},
+			{401, "invalid_api_key", "", providers.KindAuth, false, unnamed},
+			{402, "402", "Insufficient credits", providers.KindBalance, false, unnamed},
+			{402, "402", "", providers.KindBalance, false, unnamed},
+			{404, "model_not_found", "", providers.KindModelNotFound, false, unnamed},
+			{404, "not_found", `model "x" not found, try pulling it first`, providers.KindModelNotFound, false, unnamed},
+			{429, "rate_limit_exceeded", "", providers.KindRateLimited, true, unnamed},
+			{429, "429", "", providers.KindRateLimited, true, unnamed},
+			{429, "rate_limit_exceeded", "on tokens per min (TPM): Limit 30000", providers.KindRateLimited, true, perMinute},
+			{429, "rate_limit_exceeded", "too many concurrent requests", providers.KindRateLimited, true, atOnce},
+			{429, "insufficient_quota", "", providers.KindBalance, false, unnamed},
+			{500, "server_error", "", providers.KindProviderError, true, unnamed},
+			{503, "overloaded_error", "", providers.KindOverloaded, true, unnamed},
+			{503, "unavailable_error", "Loading model", providers.KindOverloaded, true, unnamed},
+		}
+	}
 	if v == emulator.Kimi {
 		return []refusal{
 			{400, "invalid_request_error", "bad", providers.KindInvalidRequest, false, unnamed},
