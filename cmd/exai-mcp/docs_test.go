@@ -29,6 +29,7 @@ const (
 	demoFile          = "../../docs/demo.md"
 	errorsFile        = "../../docs/errors.md"
 	configurationFile = "../../docs/configuration.md"
+	endpointsFile     = "../../docs/endpoints.md"
 	toolsFile         = "../../docs/tools.md"
 	timeoutsFile      = "../../docs/timeouts.svg"
 )
@@ -154,6 +155,7 @@ var testFolder, _ = os.Getwd()
 
 func TestDocsConfiguration(t *testing.T) {
 	generated(t, configurationFile, "reference", config.Reference()+"\n")
+	generated(t, endpointsFile, "presets", config.PresetTable())
 	var b strings.Builder
 	b.WriteString("| limit | seconds |\n|---|---|\n")
 	for _, row := range config.Default().Timeouts.Table() {
