@@ -53,7 +53,7 @@ func TestDemoExpert(t *testing.T) {
 	require.True(t, ok)
 	invented := 0
 	for _, f := range findings {
-		for _, key := range []string{"severity", "file", "line", "title", "evidence", "recommendation", "confidence"} {
+		for _, key := range []string{"severity", "file", "line", "title", "quote", "evidence", "recommendation", "confidence"} {
 			assert.NotEmpty(t, at(t, f, key), key)
 		}
 		name, _ := at(t, f, "file").(string)
@@ -63,7 +63,7 @@ func TestDemoExpert(t *testing.T) {
 			continue
 		}
 		line, _ := at(t, f, "line").(float64)
-		assert.Contains(t, strings.Split(text, "\n")[int(line)-1], at(t, f, "evidence"), "the line says what the finding says")
+		assert.Contains(t, strings.Split(text, "\n")[int(line)-1], at(t, f, "quote"), "the line says what the finding says")
 	}
 	assert.Equal(t, 1, invented)
 	plain := ask(t, to(t, e, emulator.GLM), "glm-5.3", project["window.go"], "")["content"]
