@@ -30,7 +30,7 @@ the tool's parameters.`,
 		Example: `  exai-mcp call listmodels
   exai-mcp call chat '{"prompt":"Name three uses of a bloom filter."}'
   git diff | jq -Rs '{prompt: ("Review this diff:\n" + .)}' | exai-mcp call chat -`,
-		Args: takes(1, 2),
+		Args: argumentRange(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.callTool(cmd.Context(), args, limited, text) },
 	}
 	cmd.Flags().BoolVar(&limited, "limit", false, "keep to the time limit that a client's call has")
@@ -66,7 +66,7 @@ func (a *app) callTool(ctx context.Context, args []string, limited, text bool) e
 		return err
 	}
 	defer func() { p.close(time.Now().Add(goneWithin)) }()
-	p.database.begin()
+	p.database.prewarm()
 	name := args[0]
 	call := func() *tools.Result {
 		return p.dispatch.Call(ctx, tool.Invocation{
@@ -77,10 +77,10 @@ func (a *app) callTool(ctx context.Context, args []string, limited, text bool) e
 	reply := call()
 	for first := true; !limited && ctx.Err() == nil; first = false {
 		o := outcomeOf(reply)
-		if !o.partial() || !first && !o.goesOn(p.caller.Background()) || o.ID == "" && len(o.Pending) == 0 {
+		if !o.partial() || !first && !o.inProgress(p.caller.Background()) || o.ID == "" && len(o.Pending) == 0 {
 			break
 		}
-		if name, arguments, err = o.again(name, arguments); err != nil {
+		if name, arguments, err = o.fetchCall(name, arguments); err != nil {
 			return failure{err}
 		}
 		reply = call()
@@ -115,14 +115,14 @@ func outcomeOf(reply *tools.Result) outcome {
 
 func (o outcome) partial() bool { return o.Status == "partial" || o.Expert.Status == "partial" }
 
-// goesOn reports whether work on the answer is under way.
-func (o outcome) goesOn(background []*calls.Generation) bool {
+// inProgress reports whether work on the answer is under way.
+func (o outcome) inProgress(background []*calls.Generation) bool {
 	return len(o.Pending) > 0 || slices.ContainsFunc(background, func(g *calls.Generation) bool { return g.Key() == o.ID })
 }
 
-// again is the call that fetches what has come since: of an answer a blank prompt to chat, of uploads the same call, of a
-// workflow's step the same call in the same thread.
-func (o outcome) again(tool string, arguments json.RawMessage) (string, json.RawMessage, error) {
+// fetchCall returns the call that fetches what has arrived since: for an answer a blank prompt to chat, for uploads the
+// same call, for a workflow's step the same call in the same conversation.
+func (o outcome) fetchCall(tool string, arguments json.RawMessage) (string, json.RawMessage, error) {
 	next := map[string]any{}
 	if err := json.Unmarshal(arguments, &next); err != nil {
 		return "", nil, err

@@ -149,7 +149,7 @@ func clientNotes(c clients.Client, s clients.Setup, scope clients.Scope) []strin
 	if strings.ContainsAny(strings.TrimPrefix(s.Root, filepath.VolumeName(s.Root)), ",;:") {
 		notes = append(notes, "The project's path contains a separator of EXAI_ALLOWED_ROOTS: use the folder above it instead.")
 	}
-	if temporary(s.Command) {
+	if builtByGoRun(s.Command) {
 		notes = append(notes, "\"go run\" deletes its program: install it first (go install ./cmd/exai-mcp).")
 	}
 	return notes
@@ -167,8 +167,8 @@ func keyNote(c clients.Client, s clients.Setup, scope clients.Scope) string {
 	return fmt.Sprintf("The keys come from the environment in which %s is started; or put them into %s.", c.Title, ownFile)
 }
 
-// temporary reports whether a program is one that "go run" built: in a folder of go build, or in its cache.
-func temporary(program string) bool {
+// builtByGoRun reports whether a program is one that "go run" built: in a folder of go build, or in its cache.
+func builtByGoRun(program string) bool {
 	if strings.HasSuffix(strings.TrimSuffix(program, ".exe"), ".test") {
 		return false
 	}

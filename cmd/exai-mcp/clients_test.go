@@ -237,6 +237,6 @@ func TestTemporary(t *testing.T) {
 		"/home/me/go-builder/bin/exai-mcp":            false,
 		"/home/me/src/exai-mcp/bin/exai-mcp":          false,
 	} {
-		assert.Equal(t, want, temporary(program), program)
+		assert.Equal(t, want, builtByGoRun(program), program)
 	}
 }

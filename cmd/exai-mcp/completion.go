@@ -20,14 +20,14 @@ func completing(args []string) bool {
 	return len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
 }
 
-// teachCompletion tells cobra what the commands and flags take, for the scripts of `exai-mcp completion`. It is called only
+// addCompletions tells cobra what the commands and flags take, for the scripts of `exai-mcp completion`. It is called only
 // when a shell asks, so that no start of the server pays for it.
-func (a *app) teachCompletion(root *cobra.Command) {
+func (a *app) addCompletions(root *cobra.Command) {
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	a.teachCommand(root)
+	a.addCompletion(root)
 }
 
-func (a *app) teachCommand(cmd *cobra.Command) {
+func (a *app) addCompletion(cmd *cobra.Command) {
 	for name, words := range map[string][]string{
 		"client": clients.Names(), "severity": namesOf(issue.Severities()), "category": namesOf(issue.Categories()), "status": statuses(cmd),
 	} {
@@ -37,7 +37,7 @@ func (a *app) teachCommand(cmd *cobra.Command) {
 		_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(namesOf(usage.Groups()), cobra.ShellCompDirectiveNoFileComp))
 	}
 	for _, name := range []string{"conversation", "fixed-by", "found-in", "by"} {
-		_ = cmd.RegisterFlagCompletionFunc(name, a.completeThreads)
+		_ = cmd.RegisterFlagCompletionFunc(name, a.completeConversations)
 	}
 	_ = cmd.RegisterFlagCompletionFunc("tool", a.completeTools)
 	for _, name := range []string{"env-file", "file", "path"} {
@@ -48,14 +48,14 @@ func (a *app) teachCommand(cmd *cobra.Command) {
 	case strings.HasPrefix(use, "call "):
 		cmd.ValidArgsFunction = firstArgument(a.completeTools)
 	case strings.Contains(use, " ID..."):
-		cmd.ValidArgsFunction = a.completeThreads
+		cmd.ValidArgsFunction = a.completeConversations
 	case strings.Contains(use, " ID"):
-		cmd.ValidArgsFunction = firstArgument(a.completeThreads)
+		cmd.ValidArgsFunction = firstArgument(a.completeConversations)
 	case strings.Contains(use, " NUMBER"):
 		cmd.ValidArgsFunction = firstArgument(a.completeIssues)
 	}
 	for _, sub := range cmd.Commands() {
-		a.teachCommand(sub)
+		a.addCompletion(sub)
 	}
 }
 
@@ -97,12 +97,12 @@ func (a *app) completeTools(*cobra.Command, []string, string) ([]cobra.Completio
 	return out, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeThreads offers the latest conversations. In a shell there is nobody to tell of a failure, here and below.
-func (a *app) completeThreads(cmd *cobra.Command, _ []string, _ string) (out []cobra.Completion, _ cobra.ShellCompDirective) {
+// completeConversations offers the latest conversations. In a shell there is nobody to tell of a failure, here and below.
+func (a *app) completeConversations(cmd *cobra.Command, _ []string, _ string) (out []cobra.Completion, _ cobra.ShellCompDirective) {
 	_ = a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
 		list, err := s.List(cmd.Context(), conversation.Filter{Limit: 50})
 		for _, t := range list {
-			out = append(out, cobra.CompletionWithDesc(t.ID, plain(t.Tool+": "+shortened(t.Title, 50))))
+			out = append(out, cobra.CompletionWithDesc(t.ID, plain(t.Tool+": "+truncate(t.Title, 50))))
 		}
 		return err
 	})
@@ -113,7 +113,7 @@ func (a *app) completeIssues(cmd *cobra.Command, _ []string, _ string) (out []co
 	_ = a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
 		list, err := s.Issues().List(cmd.Context(), issue.Filter{Status: issue.ActiveStatuses()})
 		for _, i := range list {
-			out = append(out, cobra.CompletionWithDesc(fmt.Sprint(i.Number), plain(string(i.Severity)+": "+shortened(i.Title, 50))))
+			out = append(out, cobra.CompletionWithDesc(fmt.Sprint(i.Number), plain(string(i.Severity)+": "+truncate(i.Title, 50))))
 		}
 		return err
 	})

@@ -112,7 +112,7 @@ func (a *app) listConversations(ctx context.Context, f conversation.Filter, path
 			if t.Running {
 				state = "running"
 			}
-			row := []string{t.ID, t.Tool, t.Model, strconv.Itoa(t.Turns), clock(t.UpdatedAt), state, shortened(t.Title, 60)}
+			row := []string{t.ID, t.Tool, t.Model, strconv.Itoa(t.Turns), clock(t.UpdatedAt), state, truncate(t.Title, 60)}
 			if f.Text != "" {
 				row = append(row, t.Excerpt)
 			}
@@ -140,10 +140,10 @@ func conversationList(ctx context.Context, s *store.Store, f conversation.Filter
 	return out, nil
 }
 
-func shortened(text string, most int) string {
+func truncate(text string, limit int) string {
 	text = oneLine(text)
-	if r := []rune(text); len(r) > most {
-		return strings.TrimSpace(string(r[:most-1])) + "…"
+	if r := []rune(text); len(r) > limit {
+		return strings.TrimSpace(string(r[:limit-1])) + "…"
 	}
 	return text
 }
@@ -152,7 +152,7 @@ func (a *app) conversationsDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete ID...",
 		Short: "Delete conversations with everything that was said and sent in them",
-		Args:  takes(1, math.MaxInt),
+		Args:  argumentRange(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
 				var errs []error

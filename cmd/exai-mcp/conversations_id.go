@@ -12,8 +12,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/store"
 )
 
-// leastPrefix is how much of an id names a conversation, in characters.
-const leastPrefix = 6
+// minPrefix is how much of an id names a conversation, in characters.
+const minPrefix = 6
 
 // conversationID finds the conversation that a person names: by its id, by a unique beginning of it, or as "latest", the
 // newest one of this folder.
@@ -22,7 +22,7 @@ func conversationID(ctx context.Context, s *store.Store, name string) (string, e
 		return latestConversation(ctx, s)
 	}
 	exact, err := s.List(ctx, conversation.Filter{IDs: []string{name}, Limit: 1})
-	if err != nil || len(exact) > 0 || len(name) < leastPrefix {
+	if err != nil || len(exact) > 0 || len(name) < minPrefix {
 		return name, err
 	}
 	var found []string

@@ -25,7 +25,7 @@ func (a *app) conversationsShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show a conversation with its turns, files and issues, or one turn of it",
-		Args:  takes(1, 1),
+		Args:  argumentRange(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("turn") && turn < 1 {
 				return fmt.Errorf("--turn %d: turns are numbered from 1", turn)
@@ -36,17 +36,17 @@ func (a *app) conversationsShowCommand() *cobra.Command {
 					return err
 				}
 				if turn > 0 {
-					if err := only(t, turn); err != nil {
+					if err := keepTurn(t, turn); err != nil {
 						return err
 					}
 				}
 				switch {
 				case asJSON:
-					return a.printJSON(threadJSON(t, false))
+					return a.printJSON(conversationJSON(t, false))
 				case turn > 0:
 					return a.print(turnText(t.Turns[0]))
 				}
-				return a.printThread(cmd.Context(), s, t)
+				return a.printConversation(cmd.Context(), s, t)
 			})
 		},
 	}
@@ -55,8 +55,8 @@ func (a *app) conversationsShowCommand() *cobra.Command {
 	return cmd
 }
 
-// only leaves of a thread one turn.
-func only(t *conversation.Conversation, n int) error {
+// keepTurn removes all turns of a conversation but one.
+func keepTurn(t *conversation.Conversation, n int) error {
 	last := 0
 	for _, turn := range t.Turns {
 		if turn.N == n {
@@ -73,7 +73,7 @@ func (a *app) conversationsExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export ID --json|--markdown",
 		Short: "Write out a conversation whole, with the files that were sent in it (JSON)",
-		Args:  takes(1, 1),
+		Args:  argumentRange(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !form.json && !form.markdown {
 				return errors.New("conversations export: name a form, --json or --markdown")
@@ -84,9 +84,9 @@ func (a *app) conversationsExportCommand() *cobra.Command {
 					return err
 				}
 				if form.json {
-					return a.printJSON(threadJSON(t, true))
+					return a.printJSON(conversationJSON(t, true))
 				}
-				return a.printThread(cmd.Context(), s, t)
+				return a.printConversation(cmd.Context(), s, t)
 			})
 		},
 	}
@@ -94,8 +94,8 @@ func (a *app) conversationsExportCommand() *cobra.Command {
 	return cmd
 }
 
-// printThread prints a whole conversation, with the issues that it has to do with.
-func (a *app) printThread(ctx context.Context, s *store.Store, t *conversation.Conversation) error {
+// printConversation prints a whole conversation, with the issues that it has to do with.
+func (a *app) printConversation(ctx context.Context, s *store.Store, t *conversation.Conversation) error {
 	issues, err := issue.All(ctx, s.Issues(), issue.Filter{ConversationID: t.ID})
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func summariesJSON(list []conversation.Summary) ([]byte, error) {
 	return jsonOf(out)
 }
 
-type threadRecord struct {
+type conversationRecord struct {
 	ID        string       `json:"id"`
 	Title     string       `json:"title"`
 	Tool      string       `json:"tool"`
@@ -189,15 +189,15 @@ type stepRecord struct {
 	Reply  json.RawMessage `json:"reply,omitempty"`
 }
 
-// threadJSON is a thread as JSON, with the files' content where that is asked for.
-func threadJSON(t *conversation.Conversation, whole bool) ([]byte, error) {
-	out := threadRecord{
+// conversationJSON is a conversation as JSON, with the files' content if that is asked for.
+func conversationJSON(t *conversation.Conversation, whole bool) ([]byte, error) {
+	out := conversationRecord{
 		ID: t.ID, Title: t.Title, Tool: t.Tool, Workspace: t.Workspace, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
 		Turns: []turnRecord{},
 	}
 	for _, turn := range t.Turns {
 		r := turnRecord{
-			N: turn.N, ID: turn.ID, Role: turn.Role, Status: string(turn.Settled()), FinishReason: turn.FinishReason,
+			N: turn.N, ID: turn.ID, Role: turn.Role, Status: string(turn.EffectiveStatus()), FinishReason: turn.FinishReason,
 			Tool: turn.Tool, Model: turn.Model, Provider: turn.Provider, CreatedAt: turn.CreatedAt, Content: turn.Content,
 			Reasoning: turn.Reasoning, Meta: turn.Meta,
 		}

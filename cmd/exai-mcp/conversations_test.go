@@ -95,7 +95,7 @@ func TestConversations(t *testing.T) {
 			k.cli("conversations", "show", "debug-1", "--turn", "1"))
 		assert.Contains(t, k.cli("conversations", "show", "late-1"), "still being written")
 
-		var whole threadRecord
+		var whole conversationRecord
 		require.NoError(t, json.Unmarshal([]byte(k.cli("conversations", "export", "chat-1", "--json")), &whole))
 		require.Len(t, whole.Turns, 2)
 		assert.Equal(t, "package slow\n", *whole.Turns[0].Files[0].Text)
@@ -105,7 +105,7 @@ func TestConversations(t *testing.T) {
 		assert.NotContains(t, shown, "package slow")
 		assert.Contains(t, shown, `"sha256"`)
 		assert.Contains(t, k.cli("conversations", "show", "late-1", "--json"), `"status": "running"`)
-		var one threadRecord
+		var one conversationRecord
 		require.NoError(t, json.Unmarshal([]byte(k.cli("conversations", "show", "debug-1", "--turn", "1", "--json")), &one))
 		assert.Equal(t, 1, one.Turns[0].Step.Number)
 	})

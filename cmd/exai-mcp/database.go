@@ -44,8 +44,8 @@ func newDatabase(settings config.Conversations, log *zap.Logger) *database {
 	return d
 }
 
-// begin opens the database in the background, unless that was done already.
-func (d *database) begin() *opening {
+// prewarm opens the database in the background, unless it is open or being opened.
+func (d *database) prewarm() *opening {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if o := d.latest; o != nil && (d.ctx.Err() != nil || !o.stale()) {
@@ -84,7 +84,7 @@ func (o *opening) stale() bool {
 
 // get waits for the open store, until ctx ends.
 func (d *database) get(ctx context.Context) (*store.Store, error) {
-	o := d.begin()
+	o := d.prewarm()
 	select {
 	case <-o.done:
 		return o.store, o.err

@@ -81,13 +81,13 @@ func (a *app) demo(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.server, err = startChild(exe, []string{"serve"}, a.demoEnviron(d.vendors, dir), d.project, log, d.noted)
+	d.server, err = startChild(exe, []string{"serve"}, a.demoEnviron(d.vendors, dir), d.project, log, d.printProgress)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			_, _ = d.server.hangUp() // err says more
+			_, _ = d.server.close() // err says more
 			err = fmt.Errorf("%w\nthe server's last lines:\n%s", err, log)
 		}
 	}()
@@ -100,7 +100,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 			return fmt.Errorf("%s: %w", scene.title, err)
 		}
 	}
-	return d.leave()
+	return d.close()
 }
 
 // demoEnviron is the server's environment: what the system needs, the emulators as vendors, and nothing of the user's.
@@ -129,7 +129,7 @@ func (d *demo) greet(ctx context.Context) error {
 		"protocolVersion": "2025-11-25", "capabilities": map[string]any{},
 		"clientInfo": map[string]any{"name": "exai-mcp demo", "version": thisBuild().version},
 	}
-	result, err := d.server.ask(ctx, "initialize", hello)
+	result, err := d.server.request(ctx, "initialize", hello)
 	if err != nil {
 		return err
 	}
@@ -140,11 +140,11 @@ func (d *demo) greet(ctx context.Context) error {
 	if err := json.Unmarshal(result, &agreed); err != nil {
 		return err
 	}
-	if err := d.server.tell("notifications/initialized"); err != nil {
+	if err := d.server.notify("notifications/initialized"); err != nil {
 		return err
 	}
 	d.print("%s %s speaks MCP %s", agreed.ServerInfo.Name, agreed.ServerInfo.Version, agreed.ProtocolVersion)
-	list, err := d.server.ask(ctx, "tools/list", map[string]any{})
+	list, err := d.server.request(ctx, "tools/list", map[string]any{})
 	if err != nil {
 		return err
 	}
@@ -161,10 +161,10 @@ func (d *demo) greet(ctx context.Context) error {
 	return nil
 }
 
-// leave ends the server as a client does, and prints how long it took to exit.
-func (d *demo) leave() error {
+// close ends the server the way a client does, and prints how long it took to exit.
+func (d *demo) close() error {
 	d.title("goodbye")
-	took, err := d.server.hangUp()
+	took, err := d.server.close()
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (d *demo) leave() error {
 func (d *demo) call(ctx context.Context, tool string, arguments map[string]any) (reply, error) {
 	d.print("-> %s\n%s", tool, outline(arguments, "   "))
 	start := time.Now()
-	result, err := d.server.ask(ctx, "tools/call", map[string]any{
+	result, err := d.server.request(ctx, "tools/call", map[string]any{
 		"name": tool, "arguments": arguments, "_meta": map[string]any{"progressToken": tool},
 	})
 	if err != nil {
@@ -191,8 +191,8 @@ func (d *demo) call(ctx context.Context, tool string, arguments map[string]any) 
 	return r.StructuredContent, nil
 }
 
-// noted prints a progress notification.
-func (d *demo) noted(method string, params json.RawMessage) {
+// printProgress prints a progress notification.
+func (d *demo) printProgress(method string, params json.RawMessage) {
 	var p struct{ Message string }
 	if method == "notifications/progress" && json.Unmarshal(params, &p) == nil {
 		what := p.Message

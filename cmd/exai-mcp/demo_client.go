@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// child is this program run as an MCP client would run it: another process, spoken to over its stdin and stdout.
+// child is this program run as an MCP client runs it: another process, connected by its stdin and stdout.
 type child struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
-	note  func(method string, params json.RawMessage) // hears the server's notifications
+	note  func(method string, params json.RawMessage) // receives the server's notifications
 
 	mu      sync.Mutex
 	last    int
@@ -85,8 +85,8 @@ func (c *child) read(stdout io.Reader) {
 	}
 }
 
-// ask sends a request and waits for its result.
-func (c *child) ask(ctx context.Context, method string, params any) (json.RawMessage, error) {
+// request sends a request and waits for its result.
+func (c *child) request(ctx context.Context, method string, params any) (json.RawMessage, error) {
 	answer := make(chan rpcAnswer, 1)
 	c.mu.Lock()
 	c.last++
@@ -109,8 +109,8 @@ func (c *child) ask(ctx context.Context, method string, params any) (json.RawMes
 	}
 }
 
-// tell sends a notification.
-func (c *child) tell(method string) error {
+// notify sends a notification.
+func (c *child) notify(method string) error {
 	return c.write(map[string]any{"jsonrpc": "2.0", "method": method})
 }
 
@@ -123,8 +123,8 @@ func (c *child) write(message any) error {
 	return err
 }
 
-// hangUp closes the server's stdin, as a client that is done does, and returns how long the server took to exit.
-func (c *child) hangUp() (time.Duration, error) {
+// close closes the server's stdin, as a client does at its end, and returns how long the server took to exit.
+func (c *child) close() (time.Duration, error) {
 	start := time.Now()
 	if err := c.stdin.Close(); err != nil {
 		return 0, err

@@ -98,11 +98,11 @@ func (a *app) doctor(ctx context.Context, offline, live bool) error {
 	}
 	checkFolders(ctx, r, p)
 	checkModels(r, p)
-	return r.conclude(offline)
+	return r.summarize(offline)
 }
 
-// conclude prints what was found, and fails if anything was, or if a key that was to be checked could not be.
-func (r *report) conclude(offline bool) error {
+// summarize prints the number of problems. It fails if there are any, or if a key could not be checked.
+func (r *report) summarize(offline bool) error {
 	found := "No problems found"
 	if r.failed > 0 {
 		found = counted(r.failed, "problem", "problems") + " found"

@@ -76,7 +76,7 @@ func (a *app) install(ctx context.Context, o installOptions) error {
 	if o.hook && !c.HasHook() {
 		return fmt.Errorf("--hook: %s has no hooks that exai-mcp knows", c.Title)
 	}
-	if temporary(s.Command) && !o.remove {
+	if builtByGoRun(s.Command) && !o.remove {
 		return failure{fmt.Errorf("%s was built by \"go run\", which deletes it: install it first (go install ./cmd/exai-mcp)", s.Command)}
 	}
 	actions, err := a.actions(c, s, o)
@@ -112,7 +112,7 @@ func (a *app) install(ctx context.Context, o installOptions) error {
 func (a *app) actions(c clients.Client, s clients.Setup, o installOptions) ([]action, error) {
 	m, scope := a.machine(), clients.Scope(o.scope)
 	var actions []action
-	own, err := a.ownCommand(c, s, o)
+	own, err := a.clientCommand(c, s, o)
 	if err != nil {
 		return nil, err
 	}
@@ -167,9 +167,9 @@ func fileAction(change *clients.Change, what, text string, remove bool) action {
 	return step
 }
 
-// ownCommand plans the client's own command, where its file is not to be edited. Without the program the entry is shown,
+// clientCommand plans the client's own command, where its file is not to be edited. Without the program the entry is shown,
 // to be added by hand.
-func (a *app) ownCommand(c clients.Client, s clients.Setup, o installOptions) ([]action, error) {
+func (a *app) clientCommand(c clients.Client, s clients.Setup, o installOptions) ([]action, error) {
 	scope := clients.Scope(o.scope)
 	add, err := c.Command(scope, s)
 	if add == nil || err != nil {
@@ -195,7 +195,7 @@ func (a *app) ownCommand(c clients.Client, s clients.Setup, o installOptions) ([
 		return nil, fmt.Errorf("%w; add the entry above by hand to %s", err, c.Where)
 	}
 	run := func(args []string) func(context.Context) error {
-		return func(ctx context.Context) error { return a.runOwn(ctx, program, args[1:]) }
+		return func(ctx context.Context) error { return a.runClientCommand(ctx, program, args[1:]) }
 	}
 	if o.remove {
 		return []action{{says: "Run: " + strings.Join(drop, " "), did: "Removed.", do: run(drop)}}, nil
@@ -225,7 +225,7 @@ func (a *app) lookPath(name string) (string, error) {
 	return "", fmt.Errorf("%s is not in PATH", name)
 }
 
-func (a *app) runOwn(ctx context.Context, program string, args []string) error {
+func (a *app) runClientCommand(ctx context.Context, program string, args []string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, ownCommandWithin, fmt.Errorf("no end within %s", ownCommandWithin))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)

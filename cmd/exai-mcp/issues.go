@@ -37,7 +37,7 @@ leaves a row in the issue's history.
 	return cmd
 }
 
-// noSubcommand are the arguments of a command that is only a roof for others.
+// noSubcommand checks the arguments of a command that only groups others.
 func noSubcommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("unknown command %q of %q; \"%[2]s --help\" lists the commands", args[0], cmd.CommandPath())
@@ -62,11 +62,11 @@ func (a *app) withStore(ctx context.Context, work func(cfg *config.Config, s *st
 	if err := s.Close(); err != nil {
 		fmt.Fprintf(a.errw, "exai-mcp: close the database: %v\n", err)
 	}
-	return explained(err)
+	return withRemedy(err)
 }
 
-// explained is an error of the store with what to do about it. It may hold stored text.
-func explained(err error) error {
+// withRemedy adds to an error of the store what to do about it. The error may contain stored text.
+func withRemedy(err error) error {
 	var known failure
 	switch {
 	case err == nil || errors.As(err, &known):

@@ -18,7 +18,7 @@ func (a *app) issuesCommentCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "comment NUMBER TEXT",
 		Short: "Add a comment to an issue's history; - reads the text from stdin",
-		Args:  oneNumber(takes(2, 2)),
+		Args:  oneNumber(argumentRange(2, 2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, _ := numberOf(args[0]) // checked by Args
 			text, err := a.textOf(args[1])
@@ -52,7 +52,7 @@ func (a *app) issuesCheckCommand() *cobra.Command {
 		Example: `  exai-mcp issues check 3 --step 1 --conversation ID
   exai-mcp issues check 3 --step 2 --status skipped
   exai-mcp issues check 3 --add "Say so in the documentation"`,
-		Args: oneNumber(takes(1, 1)),
+		Args: oneNumber(argumentRange(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, _ := numberOf(args[0]) // checked by Args
 			word, err := wordOf("status", status, issue.StepStatuses())
@@ -109,7 +109,7 @@ func (a *app) issuesLinkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "link NUMBER --blocks N | --blocked-by N | --related N",
 		Short: "Tie issues together; both of them show it",
-		Args:  oneNumber(takes(1, 1)),
+		Args:  oneNumber(argumentRange(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, _ := numberOf(args[0]) // checked by Args
 			given := 0

@@ -117,7 +117,7 @@ func (a *app) issuesCreateCommand() *cobra.Command {
 		Example: `  exai-mcp issues create "Async GLM client without a timeout" --severity critical --category timeout \
     --file src/providers/async_glm.py --lines 48-51 --conversation ID \
     --check "HTTP client with the limit" --check "A test of the limit"`,
-		Args: takes(1, 1),
+		Args: argumentRange(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i, err := f.issue(args[0])
 			if err != nil {
@@ -212,7 +212,7 @@ or closed, from verified to closed, and from everywhere back to open or in_progr
 		Example: `  exai-mcp issues update 3 --status in_progress --by CONVERSATION
   exai-mcp issues update 3 --fixed-by CONVERSATION --actual-fix "Every client takes the limit from TimeoutConfig."
   exai-mcp issues update 3 --status verified --note "The test of the limit passes."`,
-		Args: oneNumber(takes(1, 1)),
+		Args: oneNumber(argumentRange(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, _ := numberOf(args[0]) // checked by Args
 			c, err := f.change()

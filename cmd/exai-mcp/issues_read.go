@@ -119,7 +119,7 @@ func (a *app) issuesSearchCommand() *cobra.Command {
 		Short: "Find issues of every status by a text",
 		Long: `Finds the issues with a text in their title, description, causes, fixes, file, components, checklist or history. Case
 doesn't count.`,
-		Args: takes(1, math.MaxInt),
+		Args: argumentRange(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.text = strings.Join(args, " ")
 			filter, err := f.filter(nil)
@@ -163,7 +163,7 @@ func (a *app) listIssues(ctx context.Context, f issue.Filter, form format, none 
 		rows := [][]string{{"#", "SEVERITY", "STATUS", "CATEGORY", "PROGRESS", "TITLE", "PLACE"}}
 		for _, i := range list {
 			rows = append(rows, []string{
-				fmt.Sprint(i.Number), string(i.Severity), string(i.Status), string(i.Category), i.Bar(10), shortened(i.Title, 72), i.Where(),
+				fmt.Sprint(i.Number), string(i.Severity), string(i.Status), string(i.Category), i.Bar(10), truncate(i.Title, 72), i.Where(),
 			})
 		}
 		return a.print(table(rows))
@@ -191,7 +191,7 @@ func (a *app) issuesShowCommand() *cobra.Command {
 		Use:   "show NUMBER",
 		Short: "Show an issue with its checklist, links, conversations and history",
 		Long:  `Shows everything about an issue, as Markdown, which reads well as it is.`,
-		Args:  oneNumber(takes(1, 1)),
+		Args:  oneNumber(argumentRange(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			number, _ := numberOf(args[0]) // checked by Args
@@ -226,11 +226,11 @@ func pageOf(ctx context.Context, s *store.Store, i issue.Issue) (issue.Page, err
 	if len(ids) == 0 {
 		return page, nil
 	}
-	threads, err := s.List(ctx, conversation.Filter{IDs: ids, Limit: len(ids)})
+	conversations, err := s.List(ctx, conversation.Filter{IDs: ids, Limit: len(ids)})
 	if err != nil {
 		return page, err
 	}
-	for _, t := range threads {
+	for _, t := range conversations {
 		page.Titles[t.ID] = t.Title
 	}
 	return page, nil

@@ -15,9 +15,9 @@ import (
 	"unicode/utf8"
 )
 
-// hostile reports whether a character can do something to a terminal: control characters, and those that turn the writing
+// unsafeRune reports whether a character can do something to a terminal: control characters, and those that turn the writing
 // direction or are not seen.
-func hostile(r rune) bool {
+func unsafeRune(r rune) bool {
 	switch r {
 	case '\n', '\t', '\u200c', '\u200d': // joiners: scripts and pictures need them
 		return false
@@ -35,7 +35,7 @@ func plain(text string) string {
 		switch {
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&b, `\x%02x`, text[i])
-		case !hostile(r):
+		case !unsafeRune(r):
 			b.WriteRune(r)
 		case r > 0xFFFF:
 			fmt.Fprintf(&b, `\U%08x`, r)
@@ -52,7 +52,7 @@ func plainJSON(text []byte) string {
 	var b strings.Builder
 	for _, r := range string(text) {
 		switch {
-		case !hostile(r):
+		case !unsafeRune(r):
 			b.WriteRune(r)
 		case r > 0xFFFF:
 			high, low := utf16.EncodeRune(r)

@@ -83,7 +83,7 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	root.SetOut(a.out)
 	root.SetErr(a.errw)
 	if completing(args) {
-		a.teachCompletion(root)
+		a.addCompletions(root)
 	}
 	return root.ExecuteContext(ctx)
 }
@@ -157,11 +157,11 @@ func argumentCount(least, most int) string {
 	return fmt.Sprintf("%d arguments", least)
 }
 
-// takes checks the number of a command's arguments. Its error shows the command's usage.
-func takes(least, most int) cobra.PositionalArgs {
+// argumentRange checks the number of a command's arguments. Its error shows the command's usage.
+func argumentRange(minimum, maximum int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < least || len(args) > most {
-			return fmt.Errorf("expected %s, got %d; usage: %s", argumentCount(least, most), len(args), cmd.UseLine())
+		if len(args) < minimum || len(args) > maximum {
+			return fmt.Errorf("expected %s, got %d; usage: %s", argumentCount(minimum, maximum), len(args), cmd.UseLine())
 		}
 		return nil
 	}

@@ -45,7 +45,7 @@ func (a *app) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := newPatient(a.errw)
+	log := newDropWriter(a.errw)
 	defer log.close(flushWithin)
 	p, err := a.assemble(cfg, log)
 	if err != nil {
@@ -61,7 +61,7 @@ func (a *app) serve(ctx context.Context) error {
 	}
 	started := time.AfterFunc(startsWithin, func() {
 		debug.SetGCPercent(collect)
-		p.database.begin()
+		p.database.prewarm()
 	})
 	defer started.Stop()
 	s := server.New(server.Options{

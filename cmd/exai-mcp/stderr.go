@@ -9,16 +9,16 @@ import (
 // logLines is how many log lines may wait for whoever reads our stderr.
 const logLines = 4096
 
-// patient writes lines in the background and leaves out those that find too many waiting. Some clients never read a
+// dropWriter writes lines in the background and leaves out those that find too many waiting. Some clients never read a
 // server's stderr, and a full pipe must not stop the server.
-type patient struct {
+type dropWriter struct {
 	lines  chan []byte
 	closed atomic.Bool
 	done   chan struct{}
 }
 
-func newPatient(w io.Writer) *patient {
-	p := &patient{lines: make(chan []byte, logLines), done: make(chan struct{})}
+func newDropWriter(w io.Writer) *dropWriter {
+	p := &dropWriter{lines: make(chan []byte, logLines), done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		for line := range p.lines {
@@ -32,7 +32,7 @@ func newPatient(w io.Writer) *patient {
 }
 
 // Write takes a line, and never fails.
-func (p *patient) Write(line []byte) (int, error) {
+func (p *dropWriter) Write(line []byte) (int, error) {
 	if !p.closed.Load() && len(line) > 0 {
 		select {
 		case p.lines <- append([]byte(nil), line...):
@@ -43,7 +43,7 @@ func (p *patient) Write(line []byte) (int, error) {
 }
 
 // close takes no more lines and waits until those taken are written, but not longer than the given time.
-func (p *patient) close(wait time.Duration) {
+func (p *dropWriter) close(wait time.Duration) {
 	p.closed.Store(true)
 	over := time.After(wait)
 	select {

@@ -23,7 +23,7 @@ func (a *app) toolsCommand() *cobra.Command {
 		Short: "List the tools that clients are shown, or show one tool's parameters",
 		Long: `Lists the tools that the effective settings show to clients, and the size of the list, which a client pays for in every
 session. With a name it shows that tool's parameters. --json prints what tools/list returns, or one entry of it.`,
-		Args: takes(0, 1),
+		Args: argumentRange(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return a.showTool(args[0], asJSON)

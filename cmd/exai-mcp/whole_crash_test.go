@@ -212,21 +212,21 @@ func TestKilledServersLoseNothing(t *testing.T) {
 	})
 }
 
-// Eight servers share one file: 1,000 turns of threads that each has for itself and of four threads that all write to.
+// Eight servers share one file: 1,000 turns of conversations that each has for itself and of four conversations that all write to.
 func TestEightServersShareOneFile(t *testing.T) {
 	const servers, own, shared = 8, 32, 31
 	s := newSite(t, "LOG_LEVEL=warn")
 	s.echo()
 	first := s.serveChild()
-	threads := make([]*lane, 4)
-	for i := range threads {
-		threads[i] = &lane{name: fmt.Sprint("shared ", i), model: "glm-5.3-flash"}
-		require.True(t, threads[i].ask(first))
+	conversations := make([]*lane, 4)
+	for i := range conversations {
+		conversations[i] = &lane{name: fmt.Sprint("shared ", i), model: "glm-5.3-flash"}
+		require.True(t, conversations[i].ask(first))
 	}
 	first.hangUp()
 
 	var working sync.WaitGroup
-	everyone := make([][]*lane, len(threads)) // who wrote to a shared thread
+	everyone := make([][]*lane, len(conversations)) // who wrote to a shared conversation
 	var alone []*lane
 	var peers []*peer
 	for n := range servers {
@@ -240,8 +240,8 @@ func TestEightServersShareOneFile(t *testing.T) {
 			}
 		})
 		var guests []*lane
-		for i, thread := range threads {
-			guest := &lane{name: fmt.Sprintf("guest %d", n*len(threads)+i), model: "glm-5.3-flash", id: thread.id}
+		for i, conv := range conversations {
+			guest := &lane{name: fmt.Sprintf("guest %d", n*len(conversations)+i), model: "glm-5.3-flash", id: conv.id}
 			guests = append(guests, guest)
 			everyone[i] = append(everyone[i], guest)
 		}
@@ -263,29 +263,29 @@ func TestEightServersShareOneFile(t *testing.T) {
 	s.sound()
 	db := s.openStore()
 	turns := 0
-	for i, thread := range threads {
-		turns += s.kept(db, append(everyone[i], thread)...)
+	for i, conv := range conversations {
+		turns += s.kept(db, append(everyone[i], conv)...)
 	}
 	for _, l := range alone {
 		assert.Len(t, l.told, own)
 		turns += s.kept(db, l)
 	}
 	assert.GreaterOrEqual(t, turns, 1000)
-	assert.GreaterOrEqual(t, turns, 2*(servers*(own+shared)+len(threads)), "none was lost")
+	assert.GreaterOrEqual(t, turns, 2*(servers*(own+shared)+len(conversations)), "none was lost")
 }
 
-// kept checks a thread in the database, and returns its number of turns.
+// kept checks a conversation in the database, and returns its number of turns.
 func (s *site) kept(db *store.Store, lanes ...*lane) int {
 	s.t.Helper()
-	thread, err := db.Load(s.t.Context(), lanes[0].id)
+	conv, err := db.Load(s.t.Context(), lanes[0].id)
 	require.NoError(s.t, err)
 	var messages []providers.Message
-	for i, turn := range thread.Turns {
+	for i, turn := range conv.Turns {
 		require.Equal(s.t, i+1, turn.N)
 		messages = append(messages, providers.Message{Role: turn.Role, Content: turn.Content})
 	}
 	remembered(s.t, messages, lanes...)
-	return len(thread.Turns)
+	return len(conv.Turns)
 }
 
 // shortCalls are limits with which an answer that goes on does so in the background before long.
@@ -294,7 +294,7 @@ func shortCalls() []string {
 }
 
 // dripping asks a question whose answer never ends, and returns the reply: a part of it, the rest going on.
-func (s *site) dripping(p *peer, id string) *said {
+func (s *site) dripping(p *peer, id string) *toolReply {
 	s.t.Helper()
 	s.vendors.On(emulator.Match{Text: "Tell me"}, emulator.Fail(emulator.Drip(20*time.Millisecond)))
 	args := object{"prompt": "Tell me everything.", "model": "glm-5.3-flash", "use_websearch": false}
@@ -312,12 +312,12 @@ func (s *site) dripping(p *peer, id string) *said {
 	return r
 }
 
-// lastTurn is a thread's last turn in the database.
+// lastTurn is a conversation's last turn in the database.
 func (s *site) lastTurn(db *store.Store, id string) conversation.Turn {
 	s.t.Helper()
-	thread, err := db.Load(s.t.Context(), id)
+	conv, err := db.Load(s.t.Context(), id)
 	require.NoError(s.t, err)
-	return thread.Turns[len(thread.Turns)-1]
+	return conv.Turns[len(conv.Turns)-1]
 }
 
 // An answer that goes on in the background is saved as it grows. Once its process has been dead for 10 s, what was saved
@@ -334,7 +334,7 @@ func TestKilledServersLeaveWhatWentOnBehindThem(t *testing.T) {
 		p.kill()
 
 		turn := s.lastTurn(db, id)
-		assert.Equal(t, conversation.TurnRunning, turn.Settled(), "nobody knows yet")
+		assert.Equal(t, conversation.TurnRunning, turn.EffectiveStatus(), "nobody knows yet")
 
 		// Ten seconds later.
 		before := `saved_at - interval '11 seconds'`

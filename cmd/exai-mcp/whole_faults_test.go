@@ -120,7 +120,7 @@ func (l *lag) end() time.Duration {
 }
 
 // servedWell reports whether a reply is what a call of a vendor that is well comes to.
-func (r *said) servedWell() bool {
+func (r *toolReply) servedWell() bool {
 	bad := []string{"error", "partial", "analysis_error", "analysis_timeout"}
 	meta, _ := r.object["metadata"].(object)
 	return !slices.Contains(bad, r.str("status")) && !slices.Contains(bad, r.str("expert_analysis", "status")) && meta["stored"] == nil
@@ -150,7 +150,7 @@ func TestEveryToolAtOnceWhileVendorsFail(t *testing.T) {
 	names := slices.Sorted(maps.Keys(everyTool("", "", "")))
 	order := rand.New(rand.NewPCG(7, 29))
 	room := make(chan struct{}, 40)
-	replies := make([]*said, 20*len(names))
+	replies := make([]*toolReply, 20*len(names))
 	var underWay sync.WaitGroup
 	for i := range replies {
 		round, n := i/len(names), i%len(names)

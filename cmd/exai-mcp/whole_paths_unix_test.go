@@ -263,7 +263,7 @@ var kinds = []door{
 var ignoring = []door{{"activity", "files"}, {"activity", "images"}}
 
 // knock calls a tool with a path.
-func (f *fortress) knock(d door, path string) (<-chan *said, object) {
+func (f *fortress) knock(d door, path string) (<-chan *toolReply, object) {
 	args := everyTool("mark", filepath.Join(f.root, "readme.md"), filepath.Join(f.root, "readme.md"))[d.tool]
 	args[d.param] = fileParams[d.param](path)
 	return f.ask(d.tool, args), args
@@ -273,7 +273,7 @@ func (f *fortress) knock(d door, path string) (<-chan *said, object) {
 type tried struct {
 	door
 	path string
-	*said
+	*toolReply
 }
 
 // tryAll knocks at doors with paths, some calls at a time. Each must be answered soon.
@@ -296,7 +296,7 @@ func (f *fortress) tryAll(doors []door, paths []string) (all []tried) {
 	}
 	underWay.Wait()
 	for _, r := range all {
-		require.NotNil(f.site.t, r.said, "%s %s %q hung", r.tool(), r.param, r.path)
+		require.NotNil(f.site.t, r.toolReply, "%s %s %q hung", r.tool(), r.param, r.path)
 		assert.Less(f.site.t, r.took, 10*time.Second, "%s %s %q", r.tool(), r.param, r.path)
 	}
 	return all
@@ -398,7 +398,7 @@ func TestPicturesDoNotLeadOut(t *testing.T) {
 		f.file(name, picture.String())
 	}
 	require.NoError(t, os.Symlink("../outside/shot.png", filepath.Join(f.root, "linked.png")))
-	ask := func(d door, path string) *said {
+	ask := func(d door, path string) *toolReply {
 		answer, args := f.knock(d, path)
 		if d.tool != "activity" {
 			args["model"] = "glm-5v-turbo"
@@ -432,7 +432,7 @@ func TestPrecommitDoesNotLeadOut(t *testing.T) {
 	}
 	f.file("project/readme.md", welcome+" changed\n")
 	f.git("add", "-f", "id_rsa", "case")
-	check := func(args object) *said {
+	check := func(args object) *toolReply {
 		f.tap.forget()
 		args["step"], args["step_number"], args["total_steps"], args["next_step_required"], args["findings"] = "Review.", 1, 1, false, "none"
 		r := f.call("precommit", args)

@@ -155,7 +155,7 @@ func (s *site) everything(p *peer, mark string) {
 	source := filepath.Join(s.project(), "add.go")
 	calls := everyTool(mark, source, s.file("project/upload-"+mark+".txt", "some text"))
 	calls["self-check"], calls["issues"] = object{}, object{"action": "list"}
-	var answers []<-chan *said
+	var answers []<-chan *toolReply
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
 		answers = append(answers, p.ask(name, calls[name]))
 	}

@@ -53,11 +53,11 @@ type asked struct {
 	sent   time.Time
 	heard  string // the progress message that came last
 	noted  float64
-	answer chan *said
+	answer chan *toolReply
 }
 
-// said is a tool's reply.
-type said struct {
+// toolReply is a tool's reply.
+type toolReply struct {
 	object
 	tool  string
 	text  string // the object as it was sent
@@ -183,7 +183,7 @@ func (p *peer) hear(line string, at time.Time) {
 	default:
 		a := p.waiting[*m.ID]
 		delete(p.waiting, *m.ID)
-		reply := &said{tool: a.tool, took: at.Sub(a.sent), heard: a.heard}
+		reply := &toolReply{tool: a.tool, took: at.Sub(a.sent), heard: a.heard}
 		if a.tool != "" {
 			assert.Empty(p.t, string(m.Error), "%s %v", a.tool, a.args)
 			reply.read(p.t, m.Result)
@@ -208,8 +208,8 @@ func (p *peer) write(message object, before func()) error {
 }
 
 // begin sends a request. Its answer's channel is closed without one when the server ends.
-func (p *peer) begin(method, tool string, params object) <-chan *said {
-	a := &asked{tool: tool, args: params, answer: make(chan *said, 1)}
+func (p *peer) begin(method, tool string, params object) <-chan *toolReply {
+	a := &asked{tool: tool, args: params, answer: make(chan *toolReply, 1)}
 	p.mu.Lock()
 	if p.waiting == nil {
 		p.mu.Unlock()
@@ -233,10 +233,12 @@ func (p *peer) begin(method, tool string, params object) <-chan *said {
 }
 
 // ask calls a tool.
-func (p *peer) ask(tool string, args object) <-chan *said { return p.begin("tools/call", tool, args) }
+func (p *peer) ask(tool string, args object) <-chan *toolReply {
+	return p.begin("tools/call", tool, args)
+}
 
 // call calls a tool and waits for its reply, which must come.
-func (p *peer) call(tool string, args object) *said {
+func (p *peer) call(tool string, args object) *toolReply {
 	p.t.Helper()
 	r := p.await(p.ask(tool, args))
 	require.NotNil(p.t, r, "no answer to %s %v: %s", tool, args, p.stderr)
@@ -244,7 +246,7 @@ func (p *peer) call(tool string, args object) *said {
 }
 
 // await waits for an answer. It is nil when the server ended, or took longer than any call may.
-func (p *peer) await(answer <-chan *said) *said {
+func (p *peer) await(answer <-chan *toolReply) *toolReply {
 	select {
 	case r := <-answer:
 		return r
@@ -285,7 +287,7 @@ func (p *peer) kill() {
 }
 
 // read takes a tools/call's result apart and checks its form.
-func (r *said) read(t testing.TB, result json.RawMessage) {
+func (r *toolReply) read(t testing.TB, result json.RawMessage) {
 	var whole struct {
 		Content []struct{ Type, Text string }
 		Object  json.RawMessage `json:"structuredContent"`
@@ -304,7 +306,7 @@ func (r *said) read(t testing.TB, result json.RawMessage) {
 }
 
 // check holds a reply to sections 4 and 5 of the contract.
-func (r *said) check(t testing.TB, isError bool) {
+func (r *toolReply) check(t testing.TB, isError bool) {
 	keys := orderedKeys(t, r.text)
 	status := r.str("status")
 	assert.NotEmpty(t, status, r.text)
@@ -335,7 +337,7 @@ var codes = []string{
 	"conversation_busy", "conversation_full", "conversation_expired", "store_unavailable", "internal",
 }
 
-func (r *said) checkError(t testing.TB, keys []string) {
+func (r *toolReply) checkError(t testing.TB, keys []string) {
 	assert.Equal(t, []string{"status", "content", "content_type", "error", "metadata"}, keys)
 	assert.Equal(t, "text", r.str("content_type"))
 	e, _ := r.object["error"].(object)
@@ -370,7 +372,7 @@ func orderedKeys(t testing.TB, text string) (keys []string) {
 }
 
 // str is the text at the end of a path of keys, "" where there is none.
-func (r *said) str(path ...string) string {
+func (r *toolReply) str(path ...string) string {
 	var v any = r.object
 	for _, key := range path {
 		o, _ := v.(object)
@@ -381,10 +383,10 @@ func (r *said) str(path ...string) string {
 }
 
 // errorCode is "" for a reply that is no error.
-func (r *said) errorCode() string { return r.str("error", "code") }
+func (r *toolReply) errorCode() string { return r.str("error", "code") }
 
 // id is the continuation_id that a reply offers.
-func (r *said) id() string {
+func (r *toolReply) id() string {
 	if id := r.str("continuation_offer", "continuation_id"); id != "" {
 		return id
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 )
 
-// Log takes down what happens. Its methods return at once and never fail: files are written behind their back, and what
-// can't be written is counted. It is safe for concurrent use.
+// Log records what happens. Its methods return at once and never fail: files are written in the background, and lines that
+// can't be written are counted. It is safe for concurrent use.
 type Log struct {
 	logger   *zap.Logger
 	redactor *Redactor
@@ -55,7 +55,7 @@ func Open(cfg *config.Config, logger *zap.Logger) *Log {
 	return l
 }
 
-// Close writes out what is waiting, but gives up on a disk that does not answer within half a second.
+// Close writes the queued lines, but gives up on a disk that does not answer within half a second.
 func (l *Log) Close() error { return l.files.close() }
 
 // Kind says what a record of the activity log is about.
@@ -68,7 +68,7 @@ const (
 	ToolCancelled      Kind = "tool_cancelled"
 	ModelAttempt       Kind = "model_attempt"
 	ModelFallback      Kind = "fallback"
-	LimitExceeded      Kind = "limit_passed"
+	LimitExceeded      Kind = "limit_exceeded"
 	BackgroundStarted  Kind = "background_started"
 	BackgroundFinished Kind = "background_finished"
 	Conversation       Kind = "conversation"
@@ -111,7 +111,7 @@ func (s *Stamp) UnmarshalText(text []byte) error {
 	return err
 }
 
-// Note takes down something that has no method of its own, such as a thread being resumed.
+// Note records something that has no method of its own, such as a conversation being resumed.
 func (l *Log) Note(r Record) {
 	if time.Time(r.TS).IsZero() {
 		r.TS = Stamp(time.Now())
@@ -137,16 +137,16 @@ func (l *Log) write(to *rotating, record any) {
 	l.files.add(to, append(l.redactor.JSON(line), '\n'))
 }
 
-// tidy makes text from outside fit for one line of a log: no control characters, and not longer than most characters.
-func tidy(s string, most int) string {
+// tidy makes text from outside fit for one line of a log: no control characters, at most limit characters.
+func tidy(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
 			return ' '
 		}
 		return r
 	}, s)
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "..."
+	if r := []rune(s); len(r) > limit {
+		return string(r[:limit]) + "..."
 	}
 	return s
 }

@@ -161,9 +161,9 @@ func TestWorkInProgress(t *testing.T) {
 		a := l.Start(Call{ID: "z", RequestID: "r", Tool: "chat", ContinuationID: "c-1"})
 		time.Sleep(2 * time.Second)
 		b := l.Start(Call{ID: "b", Tool: "debug", Model: "kimi-k3.1-pro", Provider: "kimi", ContinuationID: "c-2", Background: true})
-		a.Heard(providers.Event{Phase: providers.PhaseWriting, Provider: "glm", Model: "glm-5.3", Tokens: 40})
-		a.Heard(providers.Event{Phase: providers.PhaseSearching, Tokens: 10})
-		b.Thread("c-3")
+		a.Update(providers.Event{Phase: providers.PhaseWriting, Provider: "glm", Model: "glm-5.3", Tokens: 40})
+		a.Update(providers.Event{Phase: providers.PhaseSearching, Tokens: 10})
+		b.SetConversation("c-3")
 		time.Sleep(1500 * time.Millisecond)
 		got := l.Running()
 		require.Len(t, got, 2)
@@ -179,8 +179,8 @@ func TestWorkInProgress(t *testing.T) {
 		assert.Same(t, a, l.Find("z"))
 		l.Find("z").Finish(End{})
 		l.Find("nobody").Finish(End{})
-		l.Find("nobody").Heard(providers.Event{})
-		l.Find("nobody").Thread("")
+		l.Find("nobody").Update(providers.Event{})
+		l.Find("nobody").SetConversation("")
 		assert.Len(t, l.Running(), 1)
 		b.Finish(End{})
 		assert.Empty(t, l.Running())
@@ -205,8 +205,8 @@ func TestPassedLimits(t *testing.T) {
 			"tool": "chat", "request_id": "r-1", "continuation_id": "c-1", "elapsed_secs": 30.0,
 		}, warnings[0].ContextMap())
 		got := messages(records(t, l))
-		assert.Contains(t, got, "limit_passed WARNING LIMIT_PASSED: GLM_TIMEOUT_SECS=30s glm/glm-5.3 after 30.0s req_id=r-1")
-		assert.Contains(t, got, "limit_passed WARNING LIMIT_PASSED: WORKFLOW_TOOL_TIMEOUT_SECS=45s x 1.5 precommit after 67.5s req_id=r-2")
+		assert.Contains(t, got, "limit_exceeded WARNING LIMIT_EXCEEDED: GLM_TIMEOUT_SECS=30s glm/glm-5.3 after 30.0s req_id=r-1")
+		assert.Contains(t, got, "limit_exceeded WARNING LIMIT_EXCEEDED: WORKFLOW_TOOL_TIMEOUT_SECS=45s x 1.5 precommit after 67.5s req_id=r-2")
 	})
 }
 
@@ -273,7 +273,7 @@ func TestDaysRollOverAtMidnightUTC(t *testing.T) {
 			time.Sleep(24 * time.Hour)
 			spend(1)
 		}
-		assert.Len(t, l.Stats().Days, keepDays)
+		assert.Len(t, l.Stats().Days, maxDays)
 	})
 }
 
@@ -352,7 +352,7 @@ func TestConcurrentUse(t *testing.T) {
 			defer func() { done <- struct{}{} }()
 			for j := range 50 {
 				w := l.Start(Call{ID: string(rune('a'+i)) + string(rune('0'+j)), Tool: "chat", Arguments: []byte(`{"a":1}`)})
-				w.Heard(providers.Event{Phase: providers.PhaseAsking, Model: "m", Tokens: j})
+				w.Update(providers.Event{Phase: providers.PhaseAsking, Model: "m", Tokens: j})
 				l.Attempt(providers.Attempt{Provider: "glm", Op: "chat", Duration: time.Second})
 				l.LimitExceeded(providers.LimitExceeded{Limit: config.Limit{Name: "X"}})
 				l.Running()

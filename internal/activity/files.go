@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	rotateAt  = 10 << 20               // bytes
-	keepOld   = 5                      // rotated files, .1 the newest
-	queueSize = 1024                   // lines that may wait for the disk
-	closeWait = 500 * time.Millisecond // for them to be written at the end
+	rotateAt   = 10 << 20               // bytes
+	maxRotated = 5                      // rotated files, .1 the newest
+	queueSize  = 1024                   // lines that may wait for the disk
+	closeWait  = 500 * time.Millisecond // for them to be written at the end
 )
 
 // files writes lines to files from a goroutine of its own, so that a slow or dead disk holds up no call. It is started by
@@ -35,7 +35,7 @@ type files struct {
 	warned  bool // of the writer goroutine alone
 }
 
-// line is a line for a file, or with synced a request to hear when all before it is written.
+// line is a line for a file, or with synced a request to close it once all lines before it are written.
 type line struct {
 	to     *rotating
 	text   []byte
@@ -202,19 +202,19 @@ func (r *rotating) close() {
 func (r *rotating) rotate() {
 	r.close()
 	r.shift()
-	if os.Rename(r.path, old(r.path, 0)) == nil {
+	if os.Rename(r.path, rotatedPath(r.path, 0)) == nil {
 		r.shift()
 	}
 }
 
 // shift makes room for .0, the file that is on its way to become .1.
 func (r *rotating) shift() {
-	if _, err := os.Lstat(old(r.path, 0)); err != nil {
+	if _, err := os.Lstat(rotatedPath(r.path, 0)); err != nil {
 		return
 	}
-	for n := keepOld; n > 0; n-- {
-		_ = os.Rename(old(r.path, n-1), old(r.path, n)) // one that is not there leaves a gap, which does not matter
+	for n := maxRotated; n > 0; n-- {
+		_ = os.Rename(rotatedPath(r.path, n-1), rotatedPath(r.path, n)) // one that is not there leaves a gap, which does not matter
 	}
 }
 
-func old(path string, n int) string { return fmt.Sprintf("%s.%d", path, n) }
+func rotatedPath(path string, n int) string { return fmt.Sprintf("%s.%d", path, n) }

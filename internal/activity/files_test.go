@@ -37,12 +37,12 @@ func TestRotation(t *testing.T) {
 		return b[0]
 	}
 	assert.Equal(t, byte('i'), first(path))
-	for n := 1; n <= keepOld; n++ {
-		assert.Equal(t, byte('i'-n), first(old(path, n)))
+	for n := 1; n <= maxRotated; n++ {
+		assert.Equal(t, byte('i'-n), first(rotatedPath(path, n)))
 	}
 	entries, err := os.ReadDir(filepath.Dir(path))
 	require.NoError(t, err)
-	assert.Len(t, entries, 1+keepOld, "the oldest is gone, and nothing else lies about")
+	assert.Len(t, entries, 1+maxRotated, "the oldest is gone, and nothing else lies about")
 }
 
 func TestTwoProcessesShareALog(t *testing.T) {
@@ -67,7 +67,7 @@ func TestTwoProcessesShareALog(t *testing.T) {
 
 func TestInterruptedRotationLosesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.jsonl")
-	for name, text := range map[string]string{path: "new\n", old(path, 0): "between\n", old(path, 1): "old\n"} {
+	for name, text := range map[string]string{path: "new\n", rotatedPath(path, 0): "between\n", rotatedPath(path, 1): "old\n"} {
 		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 	}
 	l := &Log{files: newFiles(zap.NewNop()), activity: &rotating{path: path}}
@@ -78,7 +78,7 @@ func TestInterruptedRotationLosesNothing(t *testing.T) {
 	lines, err = l.TailActivity(t.Context(), all())
 	require.NoError(t, err)
 	assert.Equal(t, []string{"old", "between", "new"}, lines)
-	assert.NoFileExists(t, old(path, 0))
+	assert.NoFileExists(t, rotatedPath(path, 0))
 }
 
 func TestHalfALineDoesNotSpoilTheNext(t *testing.T) {
@@ -138,7 +138,7 @@ func stamped(t *testing.T) *Log {
 	path := filepath.Join(t.TempDir(), "activity.jsonl")
 	at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	n := 0
-	for _, name := range []string{old(path, 2), old(path, 1), path} {
+	for _, name := range []string{rotatedPath(path, 2), rotatedPath(path, 1), path} {
 		var b strings.Builder
 		for range 10 {
 			fmt.Fprintf(&b, `{"ts":"%s","level":"INFO","kind":"notice","message":"line %02d"}`+"\n", at.Format(stampLayout), n)

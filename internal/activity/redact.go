@@ -15,8 +15,8 @@ import (
 
 const (
 	hidden = "********"
-	// shortest is how long a text must be to be hidden wherever it occurs: a shorter one would be found in ordinary words.
-	shortest = 7
+	// minSecret is how long a text must be, in bytes, to be hidden wherever it occurs: a shorter one would be found in ordinary words.
+	minSecret = 7
 )
 
 // Redactor hides known secrets in texts. A nil Redactor hides nothing.
@@ -25,11 +25,11 @@ type Redactor struct {
 	encoded *strings.Replacer // for JSON
 }
 
-// NewRedactor makes a Redactor of secrets. Those of fewer than 7 characters are passed over.
+// NewRedactor makes a Redactor of secrets. Those of fewer than 7 bytes are ignored.
 func NewRedactor(secrets ...string) *Redactor {
 	var plain, encoded []string
 	for _, s := range secrets {
-		if len(s) < shortest {
+		if len(s) < minSecret {
 			continue
 		}
 		// Quoted: as it stands in JSON that is quoted in a text, such as a vendor's answer.
@@ -97,7 +97,7 @@ func (r *Redactor) arguments(raw []byte) map[string]json.RawMessage {
 	}
 	out := map[string]json.RawMessage{}
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		if len(out) == mostArguments {
+		if len(out) == maxArguments {
 			break
 		}
 		value, err := json.Marshal(r.hide(object[name]))

@@ -14,9 +14,9 @@ var _ providers.Observer = (*Log)(nil)
 // Stats are the figures of this process since it started.
 type Stats struct {
 	Since   time.Time      `json:"since"`
-	Limits  map[string]int `json:"limits_passed"` // by variable
-	Vendors []Vendor       `json:"vendors"`       // by name
-	Days    []Day          `json:"days"`          // UTC, the oldest first; today is the last
+	Limits  map[string]int `json:"limits_exceeded"` // by variable
+	Vendors []Vendor       `json:"vendors"`         // by name
+	Days    []Day          `json:"days"`            // UTC, the oldest first; today is the last
 	Dropped int            `json:"log_lines_lost"`
 }
 
@@ -69,18 +69,18 @@ type vendor struct {
 	spent              providers.Usage
 }
 
-// today is what was spent on a day, nothing when that is another one than the last.
-func (v *vendor) today(date string) providers.Usage {
+// usageOf returns what was used on a day; zero if the last request was on another day.
+func (v *vendor) usageOf(date string) providers.Usage {
 	if v.date != date {
 		return providers.Usage{}
 	}
 	return v.spent
 }
 
-// keepDays is how many days are remembered.
-const keepDays = 31
+// maxDays is how many days are remembered.
+const maxDays = 31
 
-// Attempt takes down one request to a vendor.
+// Attempt records one request to a vendor.
 func (l *Log) Attempt(a providers.Attempt) {
 	now := time.Now()
 	l.mu.Lock()
@@ -103,8 +103,8 @@ func (l *Log) Attempt(a providers.Attempt) {
 		v.failures++
 		v.failure = &Failure{At: now.UTC(), Kind: a.Err.Kind, Model: a.Model, Op: a.Op}
 	}
-	d := l.day(now)
-	v.date, v.spent = d.Date, v.today(d.Date).Plus(a.Usage)
+	d := l.dayLocked(now)
+	v.date, v.spent = d.Date, v.usageOf(d.Date).Plus(a.Usage)
 	d.Requests++
 	d.Usage = d.Usage.Plus(a.Usage)
 	l.mu.Unlock()
@@ -136,10 +136,10 @@ func attemptRecord(a providers.Attempt) Record {
 	return r
 }
 
-// LimitExceeded takes down a limit that ended a request.
+// LimitExceeded records a limit that ended a request.
 func (l *Log) LimitExceeded(p providers.LimitExceeded) {
 	r := Record{Provider: p.Provider, Model: p.Model, RequestID: p.RequestID, Tool: p.Tool, ContinuationID: p.ContinuationID}
-	l.passed(p.Limit, r, p.Elapsed)
+	l.recordLimit(p.Limit, r, p.Elapsed)
 }
 
 // Stats returns the figures as they stand.
@@ -147,14 +147,14 @@ func (l *Log) Stats() Stats {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	today := l.day(now).Date // so that it is there
+	today := l.dayLocked(now).Date // so that it is there
 	s := Stats{Since: l.started.UTC(), Limits: maps.Clone(l.limits), Vendors: []Vendor{}, Days: []Day{}, Dropped: l.files.dropped()}
 	for _, name := range slices.Sorted(maps.Keys(l.vendors)) {
 		v := l.vendors[name]
 		out := Vendor{
 			Name: name, Requests: v.requests, Failures: v.failures, LastFailure: v.failure,
 			Latency: v.latency.quantiles(), FirstDelta: v.first.quantiles(),
-			Today: v.today(today),
+			Today: v.usageOf(today),
 		}
 		if !v.success.IsZero() {
 			out.LastSuccess = v.success.UTC()
@@ -170,14 +170,14 @@ func (l *Log) Stats() Stats {
 // Today is what was spent since midnight UTC.
 func (s Stats) Today() Day { return s.Days[len(s.Days)-1] }
 
-// day returns the running total of a day, and forgets days that are long past. The caller holds mu.
-func (l *Log) day(now time.Time) *Day {
+// dayLocked returns the running total of a day, and deletes those of days older than maxDays.
+func (l *Log) dayLocked(now time.Time) *Day {
 	date := now.UTC().Format(time.DateOnly)
 	d := l.days[date]
 	if d == nil {
 		d = &Day{Date: date}
 		l.days[date] = d
-		oldest := now.UTC().AddDate(0, 0, 1-keepDays).Format(time.DateOnly)
+		oldest := now.UTC().AddDate(0, 0, 1-maxDays).Format(time.DateOnly)
 		maps.DeleteFunc(l.days, func(date string, _ *Day) bool { return date < oldest })
 	}
 	return d

@@ -33,7 +33,7 @@ type Query struct {
 const (
 	chunk    = 64 << 10
 	longLine = 1 << 20  // a longer line is cut
-	mostTail = 16 << 20 // bytes that one answer may hold
+	maxTail  = 16 << 20 // bytes that one answer may hold
 	// disorder is how far apart the clocks and queues of several processes may put lines of one file.
 	disorder = time.Minute
 )
@@ -102,8 +102,8 @@ func (l *Log) tail(ctx context.Context, log *rotating, q Query) ([]string, error
 	t := &tailing{query: q}
 	found := false
 	names := []string{filepath.Base(log.path)}
-	for n := range keepOld + 1 {
-		names = append(names, old(names[0], n))
+	for n := range maxRotated + 1 {
+		names = append(names, rotatedPath(names[0], n))
 	}
 	for _, name := range names {
 		if t.full() {
@@ -150,7 +150,7 @@ type tailing struct {
 }
 
 func (t *tailing) full() bool {
-	return len(t.lines) >= t.query.Lines || t.bytes >= mostTail || t.past
+	return len(t.lines) >= t.query.Lines || t.bytes >= maxTail || t.past
 }
 
 // take judges one line and reports whether to go on.

@@ -29,7 +29,7 @@ type Call struct {
 	Background     bool      // an answer that goes on after its call
 }
 
-// End is what a piece of work came to.
+// End is the outcome of a piece of work.
 type End struct {
 	Status         string // the reply's
 	ErrorCode      string // "" for none
@@ -39,7 +39,7 @@ type End struct {
 	Attempts       int
 	Usage          providers.Usage
 	Fallback       *providers.Fallback
-	// Limit is one that ended the work where no vendor was asked: what ends a request, the Observer is told.
+	// Limit is the limit that ended the work where no vendor was asked; limits of requests are reported to the Observer.
 	Limit *config.Limit
 }
 
@@ -52,13 +52,13 @@ type Work struct {
 	log  *Log
 	call Call
 
-	mu       sync.Mutex
-	phase    providers.Phase
-	provider string
-	model    string
-	thread   string
-	tokens   int
-	finished bool
+	mu           sync.Mutex
+	phase        providers.Phase
+	provider     string
+	model        string
+	conversation string
+	tokens       int
+	finished     bool
 }
 
 // Running is a piece of work as it stands.
@@ -77,7 +77,7 @@ type Running struct {
 	Tokens         int       `json:"tokens"` // received so far, estimated
 }
 
-// Start takes down that work begins. Every Start needs a Finish.
+// Start records that work begins. Every Start needs a Finish.
 func (l *Log) Start(c Call) *Work {
 	if c.Started.IsZero() {
 		c.Started = time.Now()
@@ -85,7 +85,7 @@ func (l *Log) Start(c Call) *Work {
 	for _, s := range []*string{&c.RequestID, &c.Tool, &c.Client, &c.ContinuationID, &c.Provider, &c.Model} {
 		*s = tidy(*s, 128)
 	}
-	w := &Work{log: l, call: c, thread: c.ContinuationID, provider: c.Provider, model: c.Model}
+	w := &Work{log: l, call: c, conversation: c.ContinuationID, provider: c.Provider, model: c.Model}
 	l.mu.Lock()
 	l.work[c.ID] = w
 	l.mu.Unlock()
@@ -128,14 +128,14 @@ func (w *Work) status(now time.Time) Running {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return Running{
-		ID: w.call.ID, RequestID: w.call.RequestID, Tool: w.call.Tool, Client: w.call.Client, ContinuationID: w.thread,
+		ID: w.call.ID, RequestID: w.call.RequestID, Tool: w.call.Tool, Client: w.call.Client, ContinuationID: w.conversation,
 		Provider: w.provider, Model: w.model, Phase: string(w.phase), Background: w.call.Background,
 		Started: w.call.Started.UTC(), Seconds: now.Sub(w.call.Started).Round(100 * time.Millisecond).Seconds(), Tokens: w.tokens,
 	}
 }
 
-// Heard takes a sign of life.
-func (w *Work) Heard(e providers.Event) {
+// Update records a progress event.
+func (w *Work) Update(e providers.Event) {
 	if w == nil {
 		return
 	}
@@ -147,17 +147,17 @@ func (w *Work) Heard(e providers.Event) {
 	}
 }
 
-// Thread says which thread the work turned out to belong to.
-func (w *Work) Thread(continuationID string) {
+// SetConversation sets the conversation that the work belongs to, once it is known.
+func (w *Work) SetConversation(continuationID string) {
 	if w == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.thread = tidy(continuationID, 128)
+	w.conversation = tidy(continuationID, 128)
 }
 
-// Finish takes down what the work came to. Only the first Finish counts.
+// Finish records the outcome of the work. Only the first Finish counts.
 func (w *Work) Finish(e End) {
 	if w == nil {
 		return
@@ -166,7 +166,7 @@ func (w *Work) Finish(e End) {
 	again := w.finished
 	w.finished = true
 	if e.ContinuationID != "" {
-		w.thread = tidy(e.ContinuationID, 128)
+		w.conversation = tidy(e.ContinuationID, 128)
 	}
 	if e.Model != "" {
 		w.provider, w.model = e.Provider, e.Model
@@ -181,7 +181,7 @@ func (w *Work) Finish(e End) {
 		delete(l.work, w.call.ID)
 	}
 	if !w.call.Background {
-		d := l.day(now)
+		d := l.dayLocked(now)
 		d.Calls++
 		if e.ErrorCode != "" && !e.cancelled() {
 			d.Failed++
@@ -195,9 +195,9 @@ func (w *Work) Finish(e End) {
 		l.Note(r)
 	}
 	if e.Limit != nil {
-		l.passed(*e.Limit, w.record("", ""), now.Sub(w.call.Started))
+		l.recordLimit(*e.Limit, w.record("", ""), now.Sub(w.call.Started))
 	}
-	l.Note(w.last(e, now))
+	l.Note(w.endRecord(e, now))
 	if !w.call.Background {
 		l.write(l.toolCalls, w.entry(e, now))
 	}
@@ -208,7 +208,7 @@ func (w *Work) record(kind Kind, message string) Record {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := Record{
-		Kind: kind, Message: message, RequestID: w.call.RequestID, Tool: w.call.Tool, ContinuationID: w.thread,
+		Kind: kind, Message: message, RequestID: w.call.RequestID, Tool: w.call.Tool, ContinuationID: w.conversation,
 		Provider: w.provider, Model: w.model,
 	}
 	if r.RequestID != "" && message != "" {
@@ -217,8 +217,8 @@ func (w *Work) record(kind Kind, message string) Record {
 	return r
 }
 
-// last is the record of the work's end.
-func (w *Work) last(e End, now time.Time) Record {
+// endRecord is the record of the work's end.
+func (w *Work) endRecord(e End, now time.Time) Record {
 	kind, word, level := ToolFinished, "TOOL_DONE", levelInfo
 	switch {
 	case e.cancelled():
@@ -263,7 +263,7 @@ func (w *Work) entry(e End, now time.Time) entry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out := entry{
-		TS: Stamp(now), Tool: w.call.Tool, RequestID: w.call.RequestID, Client: w.call.Client, ContinuationID: w.thread,
+		TS: Stamp(now), Tool: w.call.Tool, RequestID: w.call.RequestID, Client: w.call.Client, ContinuationID: w.conversation,
 		Model: w.model, Provider: w.provider, Status: e.Status, ErrorCode: e.ErrorCode, Attempts: e.Attempts,
 		DurationSecs: now.Sub(w.call.Started).Round(time.Millisecond).Seconds(), ArgumentBytes: sizes(w.call.Arguments),
 	}
@@ -276,8 +276,8 @@ func (w *Work) entry(e End, now time.Time) entry {
 	return out
 }
 
-// mostArguments is more than any tool has; whoever sends more is not worth a longer line.
-const mostArguments = 64
+// maxArguments is more than any tool has; whoever sends more is not worth a longer line.
+const maxArguments = 64
 
 // sizes names the arguments with their length in bytes, as JSON. What is no object has one entry, named "".
 func sizes(arguments []byte) map[string]int {
@@ -290,15 +290,15 @@ func sizes(arguments []byte) map[string]int {
 		return out
 	}
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		if len(out) < mostArguments {
+		if len(out) < maxArguments {
 			out[tidy(name, 64)] = len(object[name])
 		}
 	}
 	return out
 }
 
-// passed counts a limit that ended something and tells of it.
-func (l *Log) passed(limit config.Limit, r Record, elapsed time.Duration) {
+// recordLimit counts an exceeded limit and logs it.
+func (l *Log) recordLimit(limit config.Limit, r Record, elapsed time.Duration) {
 	l.mu.Lock()
 	l.limits[limit.Name]++
 	l.mu.Unlock()
@@ -306,13 +306,13 @@ func (l *Log) passed(limit config.Limit, r Record, elapsed time.Duration) {
 	if who == "" {
 		who = r.Tool
 	}
-	l.logger.Warn("a time limit passed",
+	l.logger.Warn("a time limit was exceeded",
 		zap.String("limit", limit.Name), zap.Float64("limit_secs", limit.Value.Seconds()), zap.Stringer("setting", limit),
 		zap.String("provider", r.Provider), zap.String("model", r.Model), zap.String("tool", r.Tool),
 		zap.String("request_id", r.RequestID), zap.String("continuation_id", r.ContinuationID),
 		zap.Float64("elapsed_secs", elapsed.Seconds()))
 	r.Kind, r.Level = LimitExceeded, levelWarning
-	r.Message = fmt.Sprintf("LIMIT_PASSED: %s %s after %.1fs", limit, who, elapsed.Seconds())
+	r.Message = fmt.Sprintf("LIMIT_EXCEEDED: %s %s after %.1fs", limit, who, elapsed.Seconds())
 	if r.RequestID != "" {
 		r.Message += " req_id=" + r.RequestID
 	}

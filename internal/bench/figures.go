@@ -38,7 +38,7 @@ func (b *bench) measurements() []measurement {
 		{"added", b.added},
 		{"parallel", b.parallel},
 		{"memory", b.memory},
-		{"thread", b.thread},
+		{"conversation", b.conversation},
 		{"overrun", b.overrun},
 		{"leaks", b.leaks},
 	}
@@ -297,11 +297,11 @@ func (b *bench) memory() ([]figure, error) {
 	}, nil
 }
 
-// thread is the continuation of a long thread in a large database.
-func (b *bench) thread() ([]figure, error) {
-	const threads, turns = 10_000, 1000
-	state := filepath.Join(b.dir, "thread")
-	if err := fill(state, threads, turns); err != nil {
+// conversation is the continuation of a long conversation in a large database.
+func (b *bench) conversation() ([]figure, error) {
+	const conversations, turns = 10_000, 1000
+	state := filepath.Join(b.dir, "conversation")
+	if err := fill(state, conversations, turns); err != nil {
 		return nil, err
 	}
 	ctx := context.Background()
@@ -328,11 +328,11 @@ func (b *bench) thread() ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []figure{within("a 1,000-turn thread of 10,000: load and budget", median(took), 10*time.Millisecond,
+	return []figure{within("a 1,000-turn conversation of 10,000: load and budget", median(took), 10*time.Millisecond,
 		fmt.Sprintf("median of %d; p99 %s; the whole continuation over stdio, against an instant vendor: %s", len(took), shown(percentile(took, .99)), shown(whole)))}, nil
 }
 
-// continued is the median of whole chats in the long thread.
+// continued is the median of whole chats in the long conversation.
 func (b *bench) continued(state string) (time.Duration, error) {
 	e, err := instant()
 	if err != nil {
@@ -356,8 +356,8 @@ func (b *bench) continued(state string) (time.Duration, error) {
 	return median(took), nil
 }
 
-// fill makes a database with many threads of two turns and a long one.
-func fill(state string, threads, turns int) error {
+// fill makes a database with many conversations of two turns and a long one.
+func fill(state string, conversations, turns int) error {
 	ctx := context.Background()
 	s, err := store.Open(ctx, config.Conversations{Backend: "sqlite", StateDir: state})
 	if err != nil {
@@ -380,7 +380,7 @@ func fill(state string, threads, turns int) error {
 	if _, err := s.Append(ctx, long); err != nil {
 		return err
 	}
-	return together(threads, 4, func(i int) error {
+	return together(conversations, 4, func(i int) error {
 		_, err := s.Append(ctx, conversation.NewTurns{ConversationID: fmt.Sprint("short ", i), Title: "short", Tool: "chat", Turns: pairs(2)})
 		return err
 	})

@@ -74,8 +74,8 @@ type Turn struct {
 	Orphaned     bool      // Load found it running and its process not Alive
 }
 
-// Settled is the turn's status as a reader must take it: a running turn whose process died is a partial one.
-func (t Turn) Settled() TurnStatus {
+// EffectiveStatus is the status that a reader must assume: a running turn whose process died is partial.
+func (t Turn) EffectiveStatus() TurnStatus {
 	switch {
 	case t.Status == "":
 		return TurnComplete

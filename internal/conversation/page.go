@@ -94,7 +94,7 @@ func (t Turn) heading() string {
 		parts = append(parts, line(t.Tool))
 	}
 	parts = append(parts, clock(t.CreatedAt))
-	switch t.Settled() {
+	switch t.EffectiveStatus() {
 	case TurnRunning:
 		parts = append(parts, "still being written")
 	case TurnPartial:

@@ -108,12 +108,12 @@ func (a Attachment) name() string {
 	return "pasted, " + a.MIME
 }
 
-// Held are the attachments that turns hold, each in its last state, by path; a picture without one by its content.
-func Held(turns []Turn) map[string]Attachment {
+// LatestAttachments are the attachments that turns hold, each in its last state, by path; a picture without one by its content.
+func LatestAttachments(turns []Turn) map[string]Attachment {
 	held := map[string]Attachment{}
 	for _, t := range turns {
 		for _, a := range t.Attachments {
-			held[heldAs(a)] = a
+			held[attachmentKey(a)] = a
 		}
 	}
 	return held
@@ -122,9 +122,9 @@ func Held(turns []Turn) map[string]Attachment {
 // Unsent splits attachments into those that a model must be sent and the paths of files that the turns already hold in
 // the same state. The last state of a path counts. Pictures pasted without a path are compared by content alone.
 func Unsent(turns []Turn, attachments []Attachment) (unsent []Attachment, held []string) {
-	last := Held(turns)
+	last := LatestAttachments(turns)
 	for _, a := range attachments {
-		if have, ok := last[heldAs(a)]; ok && have.SHA256 == a.SHA256 && a.SHA256 != "" {
+		if have, ok := last[attachmentKey(a)]; ok && have.SHA256 == a.SHA256 && a.SHA256 != "" {
 			held = append(held, a.name())
 		} else {
 			unsent = append(unsent, a)
@@ -133,7 +133,7 @@ func Unsent(turns []Turn, attachments []Attachment) (unsent []Attachment, held [
 	return unsent, held
 }
 
-func heldAs(a Attachment) string {
+func attachmentKey(a Attachment) string {
 	if a.Path != "" {
 		return a.Path
 	}

@@ -108,7 +108,7 @@ func TestUnsent(t *testing.T) {
 	})
 	assert.Equal(t, []Attachment{file("/b", "2"), file("/c", "1"), file("/a", "1")}, unsent, "the last state counts")
 	assert.Equal(t, []string{"/a", "pasted, image/png"}, held)
-	assert.Equal(t, "2", Held(turns)["/a"].SHA256)
+	assert.Equal(t, "2", LatestAttachments(turns)["/a"].SHA256)
 }
 
 func TestSettled(t *testing.T) {
@@ -122,7 +122,7 @@ func TestSettled(t *testing.T) {
 		{Turn{Status: TurnRunning, Orphaned: true}, TurnPartial},
 		{Turn{Status: TurnComplete, Orphaned: true}, TurnComplete},
 	} {
-		assert.Equal(t, c.want, c.turn.Settled())
+		assert.Equal(t, c.want, c.turn.EffectiveStatus())
 	}
 }
 

@@ -6,38 +6,38 @@ import (
 	"sync"
 )
 
-// replyTo takes the answer to a message, nil when it gets none. It is called once for each.
+// replyTo receives the answer to a message, nil if there is none. It is called once for each.
 type replyTo func(answer []byte)
 
-// batch gathers the answers to the messages of one line: they go out as one line, when the last has come.
+// batch collects the answers to the messages of one line and sends them as one line, once all are there.
 type batch struct {
 	out     *outbox
 	mu      sync.Mutex
-	open    int // messages that are not done with
+	pending int // messages without an outcome yet
 	answers [][]byte
 }
 
-// batch serves the messages of one line side by side, as if each had come alone.
-func (c *conn) batch(line []byte) {
+// handleBatch serves the messages of one line concurrently, as if each had arrived alone.
+func (c *conn) handleBatch(line []byte) {
 	var messages []json.RawMessage
 	if json.Unmarshal(line, &messages) != nil || len(messages) == 0 {
-		c.handle(line, c.out.send) // which says what is wrong with it
+		c.handleMessage(line, c.out.send) // which reports what is wrong with it
 		return
 	}
-	b := &batch{out: c.out, open: len(messages)}
+	b := &batch{out: c.out, pending: len(messages)}
 	for _, message := range messages {
-		c.handle(message, b.reply)
+		c.handleMessage(message, b.reply)
 	}
 }
 
 func (b *batch) reply(answer []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.open--
+	b.pending--
 	if answer != nil {
 		b.answers = append(b.answers, answer)
 	}
-	if b.open == 0 && len(b.answers) > 0 {
+	if b.pending == 0 && len(b.answers) > 0 {
 		b.out.send(append(append([]byte("["), bytes.Join(b.answers, []byte(","))...), ']'))
 	}
 }

@@ -10,14 +10,14 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Client is the client at the other end, for those who are made before the server is: the workspace asks it for its
-// roots, the logger tells it what happened. The zero Client is a client that never connects.
+// Client is the connected client, for what is created before the server: the workspace asks it for its roots, the logger
+// sends it log messages. The zero Client never connects.
 type Client struct {
 	conn atomic.Pointer[conn]
 }
 
 // Roots are the folders that the client works in, as paths of this system. It waits up to two seconds for the first
-// answer and after each change; false means that the client has not told any.
+// answer and after each change; false means that the client has not named any.
 func (c *Client) Roots(ctx context.Context) ([]string, bool) {
 	conn := c.conn.Load()
 	if conn == nil {
@@ -78,7 +78,7 @@ func (l *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	if conn.state.wantsLog(entry.Level) {
 		conn.out.offer(line)
 	} else {
-		conn.tellListener(id, mcpLevel(entry.Level), line)
+		conn.notifyListener(id, mcpLevel(entry.Level), line)
 	}
 	return nil
 }
@@ -101,8 +101,8 @@ func (c *conn) listen(ctx context.Context, k *call) (stop func()) {
 	return func() { c.listeners.Add(-1) }
 }
 
-// tellListener sends a log message to the call that it is about, if that one listens.
-func (c *conn) tellListener(id string, level mcp.LoggingLevel, line []byte) {
+// notifyListener sends a log message about a call to the client, if the call asked for log messages.
+func (c *conn) notifyListener(id string, level mcp.LoggingLevel, line []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.calls[idKey(json.RawMessage(id))]

@@ -16,8 +16,8 @@ const maxLine = 64 << 20
 
 // What is kept of a line that is too long, to find its id: clients write it near the front or as the last member.
 const (
-	keptHead = 4 << 10
-	keptTail = 512
+	headSize = 4 << 10
+	tailSize = 512
 )
 
 // lineReader cuts the input into lines and never holds more than max bytes of one.
@@ -30,8 +30,8 @@ func newLineReader(r io.Reader) *lineReader {
 	return &lineReader{r: bufio.NewReaderSize(r, 64<<10), max: maxLine}
 }
 
-// next returns the next line, trimmed of white space and a byte order mark, in memory of its own. What is no UTF-8 in it
-// becomes U+FFFD, since ids and tokens go back as they came, and clients give up on a line that can't be decoded. A line beyond the cap
+// next returns the next line, trimmed of white space and a byte order mark, in memory of its own. Bytes that are not UTF-8
+// become U+FFFD, since ids and tokens go back as they came, and clients give up on a line that can't be decoded. A line beyond the cap
 // is read to its end without being kept, and is a *lineFault. A last line without a newline counts.
 func (l *lineReader) next() ([]byte, error) {
 	var line bytes.Buffer
@@ -50,7 +50,7 @@ func (l *lineReader) next() ([]byte, error) {
 	}
 }
 
-// clean is a line, or a piece of one, without what is around and between its characters.
+// clean trims a line, or a piece of one, and replaces what is not UTF-8.
 func clean(line []byte) []byte {
 	line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")))
 	if utf8.Valid(line) {
@@ -61,31 +61,31 @@ func clean(line []byte) []byte {
 
 // skip reads on to the end of a line that began with start and is too long.
 func (l *lineReader) skip(start []byte, err error) error {
-	head := bytes.Clone(start[:min(len(start), keptHead)])
-	tail := bytes.Clone(lastOf(start, keptTail))
+	head := bytes.Clone(start[:min(len(start), headSize)])
+	tail := bytes.Clone(suffix(start, tailSize))
 	for errors.Is(err, bufio.ErrBufferFull) {
 		var piece []byte
 		piece, err = l.r.ReadSlice('\n')
-		tail = append(tail, lastOf(piece, keptTail)...)
-		tail = append(tail[:0], lastOf(tail, keptTail)...)
+		tail = append(tail, suffix(piece, tailSize)...)
+		tail = append(tail[:0], suffix(tail, tailSize)...)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	return &lineFault{
-		id: idOfLong(clean(head), clean(tail)), code: codeInvalidRequest,
+		id: idOfTruncated(clean(head), clean(tail)), code: codeInvalidRequest,
 		text: "the message is longer than 64 MiB; send less, or name files instead of quoting them",
 	}
 }
 
-// lastOf is the last n bytes of b, or all of them.
-func lastOf(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
+// suffix is the last n bytes of b, or all of them.
+func suffix(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
 
 // lastID matches an id that is the last member of a line's object.
 var lastID = lazyregexp.New(`[,{]\s*"id"\s*:\s*(-?[0-9]+|"(?:[^"\\]|\\.)*")\s*\}\s*$`)
 
-// idOfLong looks for the id of a message of which only both ends are known. It returns nil when there is none to see.
-func idOfLong(head, tail []byte) json.RawMessage {
+// idOfTruncated finds the id of a message of which only both ends are known. It returns nil if neither has it.
+func idOfTruncated(head, tail []byte) json.RawMessage {
 	if found := lastID().FindSubmatch(tail); found != nil && json.Valid(found[1]) {
 		return found[1]
 	}

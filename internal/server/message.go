@@ -16,7 +16,7 @@ const (
 	codeInternal       = -32603
 )
 
-// message is one line from the client, cut into its parts. The parts are the client's own bytes: ids, progress tokens
+// message is one line from the client, split into its parts. The parts are the client's own bytes: ids, progress tokens
 // and arguments keep every digit, and a 20 MB argument is neither copied nor decoded here.
 type message struct {
 	version  string
@@ -28,7 +28,7 @@ type message struct {
 	received time.Time
 }
 
-// lineFault says why a line can't be served. The id is the line's when it could be read, else nil.
+// lineFault reports why a line can't be served. The id is the line's when it could be read, else nil.
 type lineFault struct {
 	id   json.RawMessage
 	code int
@@ -37,7 +37,7 @@ type lineFault struct {
 
 func (f *lineFault) Error() string { return f.text }
 
-// parseMessage cuts a line, which is not blank, into a message. A fault is a *lineFault.
+// parseMessage splits a line, which is not blank, into a message. A fault is a *lineFault.
 func parseMessage(line []byte, received time.Time) (*message, error) {
 	if !json.Valid(line) {
 		return nil, &lineFault{code: codeParse, text: "this line is not valid JSON; send one JSON-RPC message per line"}
@@ -69,7 +69,7 @@ func parseMessage(line []byte, received time.Time) (*message, error) {
 	return m, m.check()
 }
 
-// check finds what is wrong with the envelope, so that nothing behind it has to.
+// check validates the envelope, so that nothing after it has to.
 func (m *message) check() error {
 	if m.id != nil && idKey(m.id) == "" {
 		return &lineFault{code: codeInvalidRequest, text: "id must be a string or a number"}
@@ -98,7 +98,7 @@ type toolCall struct {
 	slim      json.RawMessage // the params without the arguments
 }
 
-// toolCall cuts a tools/call's params. It fails on a name that is no string.
+// toolCall splits a tools/call's params. It fails on a name that is not a string.
 func (m *message) toolCall() (toolCall, error) {
 	var call toolCall
 	slim := bytes.NewBufferString("{")

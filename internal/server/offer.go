@@ -31,15 +31,15 @@ type Prompts interface {
 	Complete(ctx context.Context, name, argument, typed string) (tools.Completion, error)
 }
 
-// offer says to mcp-go what there is besides tools.
-func (s *Server) offer(hooks *mcpserver.Hooks) (options []mcpserver.ServerOption) {
+// capabilities returns mcp-go's options for what the server offers besides tools.
+func (s *Server) capabilities(hooks *mcpserver.Hooks) (options []mcpserver.ServerOption) {
 	if s.resources != nil {
-		hooks.AddAfterListResources(s.listedResources)
+		hooks.AddAfterListResources(s.fillResources)
 		hooks.AddAfterListResourceTemplates(trimTemplates)
 		options = append(options, mcpserver.WithResourceCapabilities(false, false), mcpserver.WithResourceCompletionProvider(completer{s}))
 	}
 	if s.prompts != nil {
-		hooks.AddAfterListPrompts(s.listedPrompts)
+		hooks.AddAfterListPrompts(s.fillPrompts)
 		options = append(options, mcpserver.WithPromptCapabilities(false), mcpserver.WithPromptCompletionProvider(completer{s}))
 	}
 	if len(options) > 0 {
@@ -48,7 +48,7 @@ func (s *Server) offer(hooks *mcpserver.Hooks) (options []mcpserver.ServerOption
 	return options
 }
 
-// register names the resources, as the newest revision knows them, and the prompts to mcp-go.
+// register registers the resources, as the newest revision defines them, and the prompts with mcp-go.
 func (s *Server) register() {
 	if s.resources != nil {
 		for _, r := range s.resources.Fixed() {
@@ -69,7 +69,7 @@ func (s *Server) register() {
 	}
 }
 
-// resourceOf is a resource as the newest revision knows it.
+// resourceOf is a resource as the newest revision defines it.
 func resourceOf(r tools.Resource) mcp.Resource {
 	out := mcp.Resource{URI: r.URI, Name: r.Name, Title: r.Title, Description: r.Description, MIMEType: r.MIME}
 	out.Annotations = &mcp.Annotations{Priority: &r.Priority}
@@ -79,9 +79,9 @@ func resourceOf(r tools.Resource) mcp.Resource {
 	return out
 }
 
-// listedResources puts what was worked on last behind the fixed resources, and takes out what the revision does not know:
+// fillResources appends the latest conversations and issues to the fixed resources, and removes what the revision lacks:
 // before there were titles, names were what clients show (MCP specification 2025-06-18, changelog).
-func (s *Server) listedResources(ctx context.Context, _ any, request *mcp.ListResourcesRequest, result *mcp.ListResourcesResult) {
+func (s *Server) fillResources(ctx context.Context, _ any, request *mcp.ListResourcesRequest, result *mcp.ListResourcesResult) {
 	if request.Params.Cursor == "" {
 		for _, r := range s.resources.Latest(ctx) {
 			result.Resources = append(result.Resources, resourceOf(r))
@@ -106,9 +106,9 @@ func trimTemplates(ctx context.Context, _ any, _ *mcp.ListResourceTemplatesReque
 	}
 }
 
-// listedPrompts puts the prompts themselves in the place of their names, without what the revision does not know. Their
-// arguments are made of the tools' schemas, which no start waits for.
-func (s *Server) listedPrompts(ctx context.Context, _ any, _ *mcp.ListPromptsRequest, result *mcp.ListPromptsResult) {
+// fillPrompts replaces the prompts' names by the prompts, without what the revision lacks. Their arguments are made of the
+// tools' schemas, which no start waits for.
+func (s *Server) fillPrompts(ctx context.Context, _ any, _ *mcp.ListPromptsRequest, result *mcp.ListPromptsResult) {
 	result.Prompts = nil
 	for _, p := range s.prompts.List() {
 		prompt := mcp.Prompt{Name: p.Name, Description: p.Description}
@@ -125,7 +125,7 @@ func (s *Server) listedPrompts(ctx context.Context, _ any, _ *mcp.ListPromptsReq
 func (s *Server) readResource(ctx context.Context, request mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
 	doc, err := s.resources.Read(ctx, request.Params.URI)
 	if err != nil {
-		return nil, s.failed(ctx, err)
+		return nil, s.recordFault(ctx, err)
 	}
 	return []mcp.ResourceContents{mcp.TextResourceContents{URI: request.Params.URI, MIMEType: doc.MIME, Text: doc.Text}}, nil
 }
@@ -133,7 +133,7 @@ func (s *Server) readResource(ctx context.Context, request mcp.ReadResourceReque
 func (s *Server) getPrompt(ctx context.Context, request mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
 	text, err := s.prompts.Get(ctx, request.Params.Name, request.Params.Arguments)
 	if err != nil {
-		return nil, s.failed(ctx, err)
+		return nil, s.recordFault(ctx, err)
 	}
 	return &mcp.GetPromptResult{Messages: []mcp.PromptMessage{{Role: mcp.RoleUser, Content: mcp.NewTextContent(text)}}}, nil
 }
@@ -155,27 +155,27 @@ func (c completer) CompleteResourceArgument(ctx context.Context, uri string, arg
 
 func (c completer) completion(ctx context.Context, found tools.Completion, err error) (*mcp.Completion, error) {
 	if err != nil {
-		return nil, c.failed(ctx, err)
+		return nil, c.recordFault(ctx, err)
 	}
 	return &mcp.Completion{Values: found.Values, Total: found.Total, HasMore: found.Total > len(found.Values)}, nil
 }
 
-// failed notes on the call why it can't be served. mcp-go would make an internal error of everything and send the error's
-// own words.
-func (s *Server) failed(ctx context.Context, err error) error {
+// recordFault records on the call why it can't be served. mcp-go would answer everything with an internal error in the
+// error's own words.
+func (s *Server) recordFault(ctx context.Context, err error) error {
 	at, ok := ctx.Value(callKey{}).(inFlight)
 	if !ok {
 		return err
 	}
 	m := at.call.message
-	e := reply.Of(ctx, err)
+	e := reply.FromError(ctx, err)
 	fault := &lineFault{id: m.id, code: codeInternal, text: e.Message + " " + e.Hint}
 	switch {
 	case errors.Is(err, tools.ErrNoResource):
 		fault.code, fault.text = noResourceCode(revisionOf(ctx)), noResource
 	case errors.Is(err, tools.ErrNoPrompt):
 		fault.code, fault.text = codeInvalidParams, noPrompt
-	case e.Code == reply.InvalidRequest, e.Code == reply.ConversationNotFound:
+	case e.Code == reply.CodeInvalidRequest, e.Code == reply.CodeConversationNotFound:
 		fault.code = codeInvalidParams
 	default:
 		s.log.Warn("a request failed", zap.String("method", m.method), zap.String("request_id", string(m.id)), zap.Error(e))

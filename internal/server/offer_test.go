@@ -276,8 +276,8 @@ func TestFailuresWhileReadingDoNotLeak(t *testing.T) {
 		code int
 		want string
 	}{
-		{&reply.Error{Code: reply.StoreUnavailable, Message: "No answer.", Hint: "Try again.", Err: secret}, -32603, "No answer. Try again."},
-		{reply.Refuse("Give one.", "There is no prompt."), -32602, "There is no prompt. Give one."},
+		{&reply.Error{Code: reply.CodeStoreUnavailable, Message: "No answer.", Hint: "Try again.", Err: secret}, -32603, "No answer. Try again."},
+		{reply.InvalidRequest("Give one.", "There is no prompt."), -32602, "There is no prompt. Give one."},
 		{secret, -32603, ""},
 		{nil, -32603, ""},
 	} {

@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// maxWaiting is how many bytes may wait for a client that reads slowly before notifications are left out.
-const maxWaiting = 1 << 20
+// maxWaitingBytes is how many bytes may wait for a client that reads slowly before notifications are dropped.
+const maxWaitingBytes = 1 << 20
 
-// outbox is the one way to the client. Lines go out in the order in which they were handed in, one at a time; handing
-// one in never waits for the client, so a client that stops reading holds up nobody's work.
+// outbox writes lines to the client, one at a time, in the order of send and offer. Neither waits for the client, so one
+// that stops reading blocks nothing.
 type outbox struct {
 	mu      sync.Mutex
 	lines   []outLine
 	waiting int // bytes in lines
 	closed  bool
-	wake    chan struct{} // holds one token when there is something to do
+	wake    chan struct{} // buffers one signal that there is something to do
 	broken  chan struct{} // closed when the client can't be written to any more
 	done    chan struct{} // closed when the writer has ended
 }
 
 // outLine is one line to the client, without its newline.
 type outLine struct {
-	text  []byte
-	proof *delivery // nil: nobody needs to know when it was written
+	text     []byte
+	delivery *delivery // nil: nobody needs to know when it was written
 }
 
-// delivery says when a line was written.
+// delivery reports when a line was written.
 type delivery struct {
 	done chan struct{} // closed when the line has been written
 	at   time.Time     // when that was; valid once done is closed
@@ -40,7 +40,7 @@ func newOutbox(w io.Writer) *outbox {
 	return o
 }
 
-// send hands in a line, without its newline; nil is none. It is for answers and requests, which are never left out.
+// send queues a line, without its newline; nil is ignored. It is for answers and requests, which are never dropped.
 func (o *outbox) send(line []byte) {
 	if line == nil {
 		return
@@ -50,15 +50,15 @@ func (o *outbox) send(line []byte) {
 	o.addLocked(outLine{text: line})
 }
 
-// offer hands in a notification, which is left out when the client is far behind.
+// offer queues a notification, which is dropped when the client is far behind.
 func (o *outbox) offer(line []byte) {
 	o.offerLine(outLine{text: line})
 }
 
-// offerTracked is offer for a notification whose time of writing matters. It returns nil when the line is left out.
+// offerTracked is offer for a notification whose time of writing matters. It returns nil when the line is dropped.
 func (o *outbox) offerTracked(line []byte) *delivery {
 	d := &delivery{done: make(chan struct{})}
-	if !o.offerLine(outLine{text: line, proof: d}) {
+	if !o.offerLine(outLine{text: line, delivery: d}) {
 		return nil
 	}
 	return d
@@ -67,7 +67,7 @@ func (o *outbox) offerTracked(line []byte) *delivery {
 func (o *outbox) offerLine(line outLine) (taken bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.waiting < maxWaiting && o.addLocked(line)
+	return o.waiting < maxWaitingBytes && o.addLocked(line)
 }
 
 func (o *outbox) addLocked(line outLine) (taken bool) {
@@ -87,7 +87,7 @@ func (o *outbox) signal() {
 	}
 }
 
-// close takes no more lines and waits until those handed in are written, but not longer than the given time.
+// close refuses further lines and waits until the queued ones are written, but not longer than the given time.
 func (o *outbox) close(wait time.Duration) {
 	o.mu.Lock()
 	o.closed = true
@@ -138,9 +138,9 @@ func write(w *bufio.Writer, lines []outLine) bool {
 	}
 	now := time.Now()
 	for _, line := range lines {
-		if line.proof != nil {
-			line.proof.at = now
-			close(line.proof.done)
+		if line.delivery != nil {
+			line.delivery.at = now
+			close(line.delivery.done)
 		}
 	}
 	return true

@@ -31,12 +31,12 @@ func TestWhatWaitsForAClient(t *testing.T) {
 			}
 			return n
 		}
-		for range 3 * maxWaiting / 1000 {
+		for range 3 * maxWaitingBytes / 1000 {
 			o.offer(make([]byte, 1000))
 		}
-		assert.InDelta(t, maxWaiting, waiting(), 1000)
-		o.send(make([]byte, maxWaiting))
-		assert.InDelta(t, 2*maxWaiting, waiting(), 1000, "an answer is never left out")
+		assert.InDelta(t, maxWaitingBytes, waiting(), 1000)
+		o.send(make([]byte, maxWaitingBytes))
+		assert.InDelta(t, 2*maxWaitingBytes, waiting(), 1000, "an answer is never left out")
 
 		close(client)
 		<-o.broken
@@ -60,11 +60,11 @@ func TestNothingIsLeftOutForAClientThatKeepsUp(t *testing.T) {
 		client := &counted{}
 		o := newOutbox(client)
 		for range 8 {
-			o.offer(make([]byte, maxWaiting/2-1))
+			o.offer(make([]byte, maxWaitingBytes/2-1))
 			synctest.Wait()
 		}
 		o.close(0)
 		synctest.Wait()
-		assert.Equal(t, 4*maxWaiting, client.bytes)
+		assert.Equal(t, 4*maxWaitingBytes, client.bytes)
 	})
 }

@@ -38,7 +38,7 @@ func (c *conn) progress(k *call, r revision) func(message string) {
 	return func(message string) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if k.over || k.answered {
+		if k.finished || k.answerReady {
 			return
 		}
 		n++
@@ -56,11 +56,11 @@ func (c *conn) progress(k *call, r revision) func(message string) {
 	}
 }
 
-// separate ends a call's progress notifications and waits until its answer may be written: noteGap after the last of them
-// was. A client that does not read is waited for until the server ends or the client cancels the call.
-func (c *conn) separate(ctx context.Context, k *call) {
+// awaitNoteGap ends a call's progress notifications and waits until noteGap after the last of them was written. It waits
+// for a client that does not read until the server ends or the client cancels the call.
+func (c *conn) awaitNoteGap(ctx context.Context, k *call) {
 	c.mu.Lock()
-	k.answered = true
+	k.answerReady = true
 	last := k.lastNote
 	c.mu.Unlock()
 	if last == nil {

@@ -37,7 +37,7 @@ func encodeResponse(response mcp.JSONRPCMessage, m *message) ([]byte, error) {
 	return nil, errors.New("no answer to " + m.method)
 }
 
-// reword puts into words for clients what mcp-go says in words for Go programmers.
+// reword replaces mcp-go's error messages, which are written for Go programmers.
 func reword(e *mcp.JSONRPCErrorDetails, method string) {
 	switch {
 	case strings.HasPrefix(e.Message, "unparsable "): // what follows are names of Go types
@@ -114,7 +114,7 @@ func ListTools(list []tool.Tool) ([]byte, error) {
 	return encode(plain(result))
 }
 
-// plain exchanges the results that mcp-go encodes in its own way for ones that are encoded as they stand.
+// plain replaces results that mcp-go encodes in its own way by ones that encode their fields unchanged.
 func plain(result any) any {
 	switch r := result.(type) {
 	case mcp.CallToolResult:

@@ -14,8 +14,8 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 )
 
-// rootsWait is how long a call waits for the client to say which folders it works in.
-const rootsWait = 2 * time.Second
+// rootsTimeout is how long a call waits for the client to say which folders it works in.
+const rootsTimeout = 2 * time.Second
 
 // roots are the folders that the client works in.
 type roots struct {
@@ -26,9 +26,9 @@ type roots struct {
 	pending context.Context // ends when the latest question is answered, or has waited long enough; nil before any
 }
 
-// expect says that an answer is on its way. What it returns takes the answer: the roots, or nil for a refusal.
+// expect announces an answer. The function that it returns takes it: the roots, or nil for a refusal.
 func (r *roots) expect() (answer func(paths []string)) {
-	pending, settle := context.WithTimeout(context.Background(), rootsWait)
+	pending, settle := context.WithTimeout(context.Background(), rootsTimeout)
 	r.mu.Lock()
 	r.pending = pending
 	r.mu.Unlock()
@@ -42,7 +42,7 @@ func (r *roots) expect() (answer func(paths []string)) {
 	}
 }
 
-// get waits for the answer that is on its way, if one is.
+// get waits for the announced answer, if there is one.
 func (r *roots) get(ctx context.Context) (paths []string, known bool) {
 	r.mu.Lock()
 	pending := r.pending
@@ -109,7 +109,7 @@ func (c *conn) askRoots() {
 		return
 	}
 	answer := c.roots.expect()
-	c.ask(string(mcp.MethodListRoots), func(result json.RawMessage) { answer(rootPaths(result)) })
+	c.sendRequest(string(mcp.MethodListRoots), func(result json.RawMessage) { answer(rootPaths(result)) })
 }
 
 // rootPaths reads a roots/list result: nil when it is none, the paths of its local folders else.
@@ -124,7 +124,7 @@ func rootPaths(result json.RawMessage) []string {
 	for _, each := range list.Roots {
 		var root mcp.Root
 		if json.Unmarshal(each, &root) != nil {
-			continue // one entry that is nonsense does not take the others along
+			continue // an invalid entry does not invalidate the others
 		}
 		if path, ok := filePath(root.URI, runtime.GOOS == "windows"); ok {
 			paths = append(paths, path)

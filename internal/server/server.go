@@ -1,7 +1,7 @@
 // Package server is the only package that uses MCP: it maps the tools to mcp-go and carries lines between a client and
 // mcp-go over its own stdio loop (mcp-go's stock loop loses cancellations and sends progress after results).
 //
-// Below it are the tools; it uses no vendor and no database.
+// It is above the tools and uses no vendor and no database.
 package server
 
 import (
@@ -62,11 +62,11 @@ func New(o Options) *Server {
 	}
 	hooks := &mcpserver.Hooks{}
 	hooks.AddAfterInitialize(trimHandshake)
-	s.mcp = mcpserver.NewMCPServer(o.Name, o.Version, append(s.offer(hooks),
+	s.mcp = mcpserver.NewMCPServer(o.Name, o.Version, append(s.capabilities(hooks),
 		mcpserver.WithInstructions(o.Instructions),
 		mcpserver.WithToolCapabilities(false), // the list never changes while we run
 		mcpserver.WithLogging(),
-		mcpserver.WithToolFilter(s.listed),
+		mcpserver.WithToolFilter(s.fillTools),
 		mcpserver.WithHooks(hooks),
 		mcpserver.WithMethodCacheHints(mcp.MethodServerDiscover, listTTL, mcp.CacheScopePublic),
 		mcpserver.WithMethodCacheHints(mcp.MethodToolsList, listTTL, mcp.CacheScopePublic),
@@ -83,7 +83,7 @@ func New(o Options) *Server {
 	return s
 }
 
-// toolOf is a tool as the newest revision knows it.
+// toolOf is a tool as the newest revision defines it.
 func toolOf(t tool.Tool) mcp.Tool {
 	return mcp.Tool{
 		Name: t.Name, Title: t.Title, Description: t.Description, RawInputSchema: t.Schema(),
@@ -97,9 +97,9 @@ func toolOf(t tool.Tool) mcp.Tool {
 	}
 }
 
-// listed puts the tools' definitions in the place of their names, without what the request's revision does not know. mcp-go
-// is not given them before, since it reads every schema that it is given, at the expense of the start.
-func (s *Server) listed(ctx context.Context, names []mcp.Tool) []mcp.Tool {
+// fillTools replaces the tools' names by their definitions, without what the request's revision lacks. mcp-go does not get
+// them earlier, since it parses every schema that it gets, which would slow the start.
+func (s *Server) fillTools(ctx context.Context, names []mcp.Tool) []mcp.Tool {
 	r, list := revisionOf(ctx), make([]mcp.Tool, len(names))
 	for i, name := range names {
 		t := toolOf(s.tools[name.Name])
@@ -114,7 +114,7 @@ func (s *Server) listed(ctx context.Context, names []mcp.Tool) []mcp.Tool {
 	return list
 }
 
-// trimHandshake takes out of the handshake what its revision does not know.
+// trimHandshake removes from the handshake what its revision lacks.
 func trimHandshake(_ context.Context, _ any, _ *mcp.InitializeRequest, result *mcp.InitializeResult) {
 	if !revision(result.ProtocolVersion).completionsCapability() {
 		result.Capabilities.Completions = nil

@@ -293,10 +293,10 @@ func TestLogMessages(t *testing.T) {
 			p := connect(t, s)
 			p.handshake(version, `{}`)
 			log.Warn("below the level")
-			log.Named("glm").With(zap.String("limit", "GLM_TIMEOUT_SECS")).Error("a limit passed", zap.Int("n", 1))
+			log.Named("glm").With(zap.String("limit", "GLM_TIMEOUT_SECS")).Error("a limit was exceeded", zap.Int("n", 1))
 			got := p.next()
 			assert.Equal(t, "notifications/message", got.Method)
-			assert.JSONEq(t, `{"level":"error","logger":"glm","data":{"message":"a limit passed","limit":"GLM_TIMEOUT_SECS","n":1}}`, string(got.Params))
+			assert.JSONEq(t, `{"level":"error","logger":"glm","data":{"message":"a limit was exceeded","limit":"GLM_TIMEOUT_SECS","n":1}}`, string(got.Params))
 
 			p.send(`{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"debug"}}`)
 			assert.Nil(t, p.next().Error)

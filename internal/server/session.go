@@ -8,7 +8,7 @@ import (
 	mcpserver "github.com/mark3labs/mcp-go/server"
 )
 
-// session is what the handshake agreed on, as mcp-go sets and asks for it.
+// session is what the handshake agreed on, as mcp-go sets and reads it.
 type session struct {
 	initialized  atomic.Bool
 	revision     atomic.Pointer[string]
@@ -48,19 +48,19 @@ func loaded[T any](p *atomic.Pointer[T]) T {
 	return none
 }
 
-// requestSession is the session as one request sees it: mcp-go's own notifications about the request gather here, and go
-// out ahead of its answer.
+// requestSession is the session as one request sees it: it queues mcp-go's own notifications about the request, which are
+// sent before its answer.
 type requestSession struct {
 	*session
-	stateless bool
-	notes     chan mcp.JSONRPCNotification
+	stateless     bool
+	notifications chan mcp.JSONRPCNotification
 }
 
 func newRequestSession(s *session, stateless bool) *requestSession {
-	return &requestSession{session: s, stateless: stateless, notes: make(chan mcp.JSONRPCNotification, 4)}
+	return &requestSession{session: s, stateless: stateless, notifications: make(chan mcp.JSONRPCNotification, 4)}
 }
 
-// SetClientInfo keeps who the handshake's client is. mcp-go calls it for each stateless request, too, whose client is
+// SetClientInfo stores the handshake's client. mcp-go calls it for each stateless request, too, whose client is
 // named for that request alone.
 func (s *requestSession) SetClientInfo(info mcp.Implementation) {
 	if !s.stateless {
@@ -75,7 +75,7 @@ func (s *requestSession) SetClientCapabilities(caps mcp.ClientCapabilities) {
 	}
 }
 
-func (s *requestSession) NotificationChannel() chan<- mcp.JSONRPCNotification { return s.notes }
+func (s *requestSession) NotificationChannel() chan<- mcp.JSONRPCNotification { return s.notifications }
 
 var (
 	_ mcpserver.SessionWithLogging         = (*requestSession)(nil)

@@ -27,7 +27,7 @@ var (
 	ErrShutdown          = errors.New("the server is shutting down")
 )
 
-// How long calls in flight have once the end has come. Whoever runs Serve has the rest of the two seconds within which
+// How long calls in flight have at shutdown. Whoever runs Serve has the rest of the two seconds within which
 // the process is to be gone.
 const (
 	finishTime   = 1500 * time.Millisecond // to finish, after the client closed its end
@@ -48,8 +48,8 @@ type conn struct {
 
 	mu       sync.Mutex
 	calls    map[string]*call // in flight, by id
-	asked    map[string]func(result json.RawMessage)
-	asks     int
+	pending  map[string]func(result json.RawMessage)
+	lastID   int
 	stopped  bool
 	inflight sync.WaitGroup
 }
@@ -63,10 +63,10 @@ type call struct {
 	fault   *lineFault      // why it can't be served, where a handler knows better words than mcp-go
 	own     json.RawMessage // its result, where mcp-go has none of that kind
 	// These are guarded by the conn's mutex.
-	over     bool             // answered or cancelled: nothing more about it is sent
-	answered bool             // its answer is ready: no more progress
-	lastNote *delivery        // its latest progress notification; nil: none
-	logLevel mcp.LoggingLevel // from which it receives log entries; "" for none
+	finished    bool             // answered or cancelled: nothing more about it is sent
+	answerReady bool             // its answer is ready: no more progress
+	lastNote    *delivery        // its latest progress notification; nil: none
+	logLevel    mcp.LoggingLevel // from which it receives log entries; "" for none
 }
 
 // Serve answers the client on in and out until in ends, out breaks or ctx does, and returns within 1.7 s of that, whatever
@@ -78,7 +78,7 @@ func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) (end ti
 	defer cancel(ErrShutdown)
 	c := &conn{
 		server: s, log: s.log, out: newOutbox(out), base: base,
-		calls: map[string]*call{}, asked: map[string]func(json.RawMessage){},
+		calls: map[string]*call{}, pending: map[string]func(json.RawMessage){},
 	}
 	s.client.conn.Store(c)
 	defer s.client.conn.CompareAndSwap(c, nil)
@@ -110,7 +110,7 @@ func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) (end ti
 	return end, err
 }
 
-// stop takes no more calls. The channel closes when those in flight have ended.
+// stop refuses further calls. The channel closes when those in flight have ended.
 func (c *conn) stop() <-chan struct{} {
 	c.mu.Lock()
 	c.stopped = true // before Wait, since begin must not add to a WaitGroup that is waited on
@@ -133,35 +133,35 @@ func (c *conn) read(in io.Reader) error {
 			return err
 		case len(line) == 0:
 		case line[0] == '[' && revision(c.state.ProtocolVersion()).batches():
-			c.batch(line)
+			c.handleBatch(line)
 		default:
-			c.handle(line, c.out.send)
+			c.handleMessage(line, c.out.send)
 		}
 	}
 }
 
-// handle serves one message. reply is called once, with the answer or nil.
-func (c *conn) handle(line []byte, reply replyTo) {
+// handleMessage serves one message. reply is called once, with the answer or nil.
+func (c *conn) handleMessage(line []byte, reply replyTo) {
 	m, err := parseMessage(line, time.Now())
 	var fault *lineFault
 	switch {
 	case m != nil && m.method != "" && m.id == nil:
 		if err == nil {
-			c.notified(m)
+			c.handleNotification(m)
 		}
 		reply(nil)
 	case errors.As(err, &fault):
 		reply(refusal(fault.id, fault.code, fault.text))
 	case m.method == "":
-		c.answered(m)
+		c.handleResponse(m)
 		reply(nil)
 	default:
-		c.request(m, reply)
+		c.handleRequest(m, reply)
 	}
 }
 
-// notified handles a notification. Those that are not named here change nothing for us.
-func (c *conn) notified(m *message) {
+// handleNotification handles a notification. Unknown ones are ignored.
+func (c *conn) handleNotification(m *message) {
 	switch m.method {
 	case "notifications/cancelled":
 		for key, value := range members(m.params) {
@@ -174,9 +174,9 @@ func (c *conn) notified(m *message) {
 	}
 }
 
-// request starts to serve a request. The call is registered before its goroutine runs, so that a cancellation that
-// comes next finds it. The handshake is served in line, since everything after it depends on it.
-func (c *conn) request(m *message, reply replyTo) {
+// handleRequest starts serving a request. The call is registered before its goroutine runs, so that a cancellation that
+// follows finds it. The handshake is served in line, since everything after it depends on it.
+func (c *conn) handleRequest(m *message, reply replyTo) {
 	if metaOf(m.params).badLogLevel() {
 		reply(refusal(m.id, codeInvalidParams, badLogLevelText))
 		return
@@ -184,19 +184,19 @@ func (c *conn) request(m *message, reply replyTo) {
 	ctx, cancel := context.WithCancelCause(c.base)
 	k := &call{message: m, reply: reply, cancel: cancel}
 	if m.method == string(mcp.MethodToolsCall) {
-		if err := c.takeToolCall(k); err != nil {
+		if err := c.parseToolCall(k); err != nil {
 			cancel(nil)
 			reply(refusal(m.id, codeInvalidParams, err.Error()))
 			return
 		}
 	}
-	started, duplicate := c.begin(k)
+	started, duplicate := c.register(k)
 	if !started {
 		cancel(nil)
 		if duplicate {
 			reply(refusal(m.id, codeInvalidRequest, "a request with this id is still being served; give each request an id of its own"))
 		}
-		return // else the server is shutting down, and says nothing more
+		return // otherwise the server is shutting down, and sends nothing more
 	}
 	if m.method == string(mcp.MethodInitialize) {
 		c.serve(ctx, k)
@@ -206,8 +206,8 @@ func (c *conn) request(m *message, reply replyTo) {
 	go c.serve(ctx, k)
 }
 
-// takeToolCall cuts a tools/call's params and sees that there is such a tool.
-func (c *conn) takeToolCall(k *call) (err error) {
+// parseToolCall parses a tools/call's params and checks that the tool exists.
+func (c *conn) parseToolCall(k *call) (err error) {
 	if k.tool, err = k.message.toolCall(); err != nil {
 		return err
 	}
@@ -221,8 +221,8 @@ func (c *conn) takeToolCall(k *call) (err error) {
 	return nil
 }
 
-// begin registers a call, unless its id is taken or the server is shutting down.
-func (c *conn) begin(k *call) (started, duplicate bool) {
+// register registers a call, unless its id is taken or the server is shutting down.
+func (c *conn) register(k *call) (started, duplicate bool) {
 	key := idKey(k.message.id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -237,12 +237,12 @@ func (c *conn) begin(k *call) (started, duplicate bool) {
 	return true, false
 }
 
-// cancelCall ends a call at once; nothing more about it is sent, and its id is free again.
+// cancelCall ends a call at once; nothing more about it is sent, and its id may be used again.
 func (c *conn) cancelCall(key string) {
 	c.mu.Lock()
 	k := c.calls[key]
 	if k != nil {
-		k.over = true
+		k.finished = true
 		delete(c.calls, key)
 	}
 	c.mu.Unlock()
@@ -255,23 +255,23 @@ func (c *conn) cancelCall(key string) {
 func (c *conn) serve(ctx context.Context, k *call) {
 	defer c.inflight.Done()
 	defer k.cancel(nil)
-	answer := c.answer(ctx, k)
+	answer := c.dispatch(ctx, k)
 	c.log.Debug("request served", zap.String("method", k.message.method), zap.String(requestIDField, string(k.message.id)),
 		zap.Duration("took", time.Since(k.message.received)))
-	c.separate(ctx, k)
+	c.awaitNoteGap(ctx, k)
 	c.mu.Lock() // not before: logging to the client takes it, too
 	defer c.mu.Unlock()
-	if k.over {
+	if k.finished {
 		k.reply(nil)
 		return
 	}
-	k.over = true
+	k.finished = true
 	delete(c.calls, idKey(k.message.id))
 	k.reply(answer)
 }
 
-// answer has mcp-go make the answer to a request and gives it the request's own id. A panic is logged and hidden.
-func (c *conn) answer(ctx context.Context, k *call) (line []byte) {
+// dispatch returns mcp-go's answer to a request, with the request's own id. A panic is logged and hidden.
+func (c *conn) dispatch(ctx context.Context, k *call) (line []byte) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.log.Error("panic while serving a request", zap.String("method", k.message.method), zap.Any("panic", r),
@@ -281,12 +281,12 @@ func (c *conn) answer(ctx context.Context, k *call) (line []byte) {
 	}()
 	params := k.message.params
 	if k.tool.slim != nil {
-		params = k.tool.slim // mcp-go has no use for the arguments
+		params = k.tool.slim // mcp-go does not need the arguments
 	}
 	session := newRequestSession(&c.state, metaOf(params).revision.stateless())
 	ctx = c.server.mcp.WithContext(withCall(ctx, c, k), session)
 	response := c.server.mcp.HandleMessage(ctx, k.message.envelope(params))
-	c.forward(k, session.notes)
+	c.forward(k, session.notifications)
 	if k.fault != nil {
 		return refusal(k.fault.id, k.fault.code, k.fault.text)
 	}
@@ -301,13 +301,13 @@ func (c *conn) answer(ctx context.Context, k *call) (line []byte) {
 	return line
 }
 
-// forward sends what mcp-go had to say while it served a request.
+// forward sends the notifications that mcp-go queued while it served a request.
 func (c *conn) forward(k *call, notes <-chan mcp.JSONRPCNotification) {
 	for {
 		select {
 		case note := <-notes:
 			if line, err := encode(note); err == nil {
-				c.tell(k, line)
+				c.notify(k, line)
 			}
 		default:
 			return
@@ -315,31 +315,31 @@ func (c *conn) forward(k *call, notes <-chan mcp.JSONRPCNotification) {
 	}
 }
 
-// tell sends a notification about a call that is not over.
-func (c *conn) tell(k *call, line []byte) {
+// notify sends a notification about a call that has not finished.
+func (c *conn) notify(k *call, line []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !k.over {
+	if !k.finished {
 		c.out.offer(line)
 	}
 }
 
-// ask sends a request of our own; answer receives its result, or nil when the client refused.
-func (c *conn) ask(method string, answer func(result json.RawMessage)) {
+// sendRequest sends a request of our own; answer receives its result, or nil when the client refused.
+func (c *conn) sendRequest(method string, answer func(result json.RawMessage)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asks++
-	id := json.RawMessage(quote("exai-" + strconv.Itoa(c.asks)))
-	c.asked[idKey(id)] = answer
+	c.lastID++
+	id := json.RawMessage(quote("exai-" + strconv.Itoa(c.lastID)))
+	c.pending[idKey(id)] = answer
 	c.out.send((&message{id: id, method: method}).envelope(nil))
 }
 
-// answered takes the client's answer to a request of ours. One that nobody waits for is dropped.
-func (c *conn) answered(m *message) {
+// handleResponse passes the client's answer to a request of ours on. One that was not asked for is ignored.
+func (c *conn) handleResponse(m *message) {
 	key := idKey(m.id)
 	c.mu.Lock()
-	answer := c.asked[key]
-	delete(c.asked, key)
+	answer := c.pending[key]
+	delete(c.pending, key)
 	c.mu.Unlock()
 	if answer != nil {
 		answer(m.result)

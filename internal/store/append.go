@@ -16,11 +16,11 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// Append stores turns at a thread's end, in one transaction, and returns them with N, ID and times filled in. A CreatedAt
+// Append stores turns at a conversation's end, in one transaction, and returns them with N, ID and times filled in. A CreatedAt
 // that is set is kept; SavedAt is the database's clock.
 func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversation.Turn, error) {
 	if n.ConversationID == "" {
-		return nil, errors.New("append turns: no thread id")
+		return nil, errors.New("append turns: no conversation id")
 	}
 	turns, err := prepareTurns(n.Turns)
 	if err != nil {
@@ -28,7 +28,7 @@ func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversa
 	}
 	err = s.inTx(ctx, "append turns", func(tx *sql.Tx) error {
 		blobs := blobsOf(turns)
-		if len(blobs) > 0 { // before the thread's row is locked, as in Delete
+		if len(blobs) > 0 { // before the conversation's row is locked, as in Delete
 			if err := takeLock(ctx, tx, s.d.share, lockBlobs); err != nil {
 				return err
 			}
@@ -104,8 +104,8 @@ func timeOr(t, or time.Time) time.Time {
 	return t.UTC().Truncate(time.Microsecond)
 }
 
-// lockConversation makes a thread that is not there yet, keeps other writers off it until the transaction ends, and returns
-// its row id and the database's clock. What a thread found here lacks is filled in. A thread that must be there and is not is ErrNotFound; the
+// lockConversation makes a conversation that is not there yet, keeps other writers off it until the transaction ends, and returns
+// its row id and the database's clock. What a conversation found here lacks is filled in. A conversation that must be there and is not is ErrNotFound; the
 // transaction, and with it the row, is then to be given up.
 func lockConversation(ctx context.Context, tx querier, n conversation.NewTurns) (row string, at time.Time, err error) {
 	id := uuid.NewString()
@@ -125,7 +125,7 @@ func lockConversation(ctx context.Context, tx querier, n conversation.NewTurns) 
 	return row, at, err
 }
 
-// numberRows numbers the rows that another program added, and returns the thread's last number.
+// numberRows numbers the rows that another program added, and returns the conversation's last number.
 func numberRows(ctx context.Context, tx querier, row string) (last int, err error) {
 	var rest int
 	err = tx.QueryRowContext(ctx, `SELECT coalesce(max(turn_number), 0), count(*) - count(turn_number)
@@ -185,13 +185,13 @@ func stepsFrom(turns []conversation.Turn, tool string, from int) (ids []any) {
 const maxInsert = 25
 
 // insertTurns stores numbered turns and links their files.
-func insertTurns(ctx context.Context, tx querier, row, thread string, turns []conversation.Turn) error {
+func insertTurns(ctx context.Context, tx querier, row, conv string, turns []conversation.Turn) error {
 	var w where
 	var rows []string
 	for _, t := range turns {
 		var m metadata
 		for _, a := range t.Attachments {
-			id, err := linkFile(ctx, tx, row, thread, a)
+			id, err := linkFile(ctx, tx, row, conv, a)
 			if err != nil {
 				return err
 			}

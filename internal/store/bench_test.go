@@ -11,7 +11,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// BenchmarkLoad loads a thread of 1,000 turns from a database of 10,000 threads. The bound is 10 ms.
+// BenchmarkLoad loads a conversation of 1,000 turns from a database of 10,000 conversations. The bound is 10 ms.
 func BenchmarkLoad(b *testing.B) {
 	for _, c := range backends {
 		b.Run(c.name, func(b *testing.B) {
@@ -26,7 +26,7 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// BenchmarkAppend stores a question and its answer in a thread of 1,000 turns.
+// BenchmarkAppend stores a question and its answer in a conversation of 1,000 turns.
 func BenchmarkAppend(b *testing.B) {
 	for _, c := range backends {
 		b.Run(c.name, func(b *testing.B) {
@@ -40,7 +40,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// fillBench makes 10,000 threads of two turns and one of 1,000, past the store.
+// fillBench makes 10,000 conversations of two turns and one of 1,000, past the store.
 func fillBench(b *testing.B, s *Store) {
 	b.Helper()
 	var rows []conversation.Turn
@@ -59,12 +59,12 @@ func fillBench(b *testing.B, s *Store) {
 	tx, err := s.write.BeginTx(b.Context(), nil)
 	require.NoError(b, err)
 	for i := range 10_000 {
-		row, _, err := lockConversation(b.Context(), tx, conversation.NewTurns{ConversationID: fmt.Sprint("thread ", i), Title: "short"})
+		row, _, err := lockConversation(b.Context(), tx, conversation.NewTurns{ConversationID: fmt.Sprint("conversation ", i), Title: "short"})
 		require.NoError(b, err)
 		turns, err := prepareTurns([]conversation.Turn{user("Hello"), assistant("Hi there")})
 		require.NoError(b, err)
 		turns[0].N, turns[1].N = 1, 2
-		require.NoError(b, insertTurns(b.Context(), tx, row, fmt.Sprint("thread ", i), turns))
+		require.NoError(b, insertTurns(b.Context(), tx, row, fmt.Sprint("conversation ", i), turns))
 	}
 	require.NoError(b, tx.Commit())
 }

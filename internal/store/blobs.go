@@ -18,7 +18,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 )
 
-// An attachment is a row of files, one for each path, type and content within a thread, linked by conversation_files and by
+// An attachment is a row of files, one for each path, type and content within a conversation, linked by conversation_files and by
 // the file_ids of its messages' metadata, as in the original. Its bytes are a row of exai_blobs, one for each content.
 
 // fileMetadata is the metadata column of the files rows that are ours; sha256 is the key of their bytes.
@@ -69,19 +69,19 @@ const ownFiles = `storage_path LIKE 'exai!_blobs/%' ESCAPE '!'`
 
 // storagePath says where the bytes of a files row of ours are. The hash is part of it, so that two versions of one file
 // never collide.
-func storagePath(thread, mime, hash, path string) string {
+func storagePath(conv, mime, hash, path string) string {
 	const most = 1000 // an index of PostgreSQL holds 2,704 bytes
 	if len(path) > most {
 		sum := sha256.Sum256([]byte(path))
 		path = hex.EncodeToString(sum[:])
 	}
-	return strings.Join([]string{"exai_blobs", thread, hash, mime, path}, "/")
+	return strings.Join([]string{"exai_blobs", conv, hash, mime, path}, "/")
 }
 
-// linkFile makes the files row of an attachment, once in a thread, and returns its id. The caller has locked the thread.
-func linkFile(ctx context.Context, tx querier, row, thread string, a conversation.Attachment) (id string, err error) {
+// linkFile makes the files row of an attachment, once in a conversation, and returns its id. The caller has locked the conversation.
+func linkFile(ctx context.Context, tx querier, row, conv string, a conversation.Attachment) (id string, err error) {
 	p := text(a.Path)
-	stored := storagePath(thread, text(a.MIME), a.SHA256, p)
+	stored := storagePath(conv, text(a.MIME), a.SHA256, p)
 	err = tx.QueryRowContext(ctx, `SELECT id FROM files WHERE storage_path = $1`, stored).Scan(&id)
 	if err == nil || !errors.Is(err, sql.ErrNoRows) {
 		return id, err

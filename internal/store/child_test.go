@@ -27,7 +27,7 @@ import (
 // work is what a child process of the tests does.
 type work struct {
 	Backend, DSN, Dir string
-	Thread            string
+	Conversation      string
 	Name              string
 	Appends           int     // 0: until killed
 	BudgetUSD         float64 // spends it instead
@@ -37,7 +37,7 @@ func (w work) config() config.Conversations {
 	return config.Conversations{Backend: w.Backend, DatabaseURL: config.Secret(w.DSN), StateDir: w.Dir}
 }
 
-// child appends to a thread and says each time that it is acknowledged; every few times with a file, and an issue.
+// child appends to a conversation and says each time that it is acknowledged; every few times with a file, and an issue.
 func child(raw string) error {
 	var w work
 	if err := json.Unmarshal([]byte(raw), &w); err != nil {
@@ -55,14 +55,14 @@ func child(raw string) error {
 	for i := 0; w.Appends == 0 || i < w.Appends; i++ {
 		content := fmt.Sprintf("%s %d", w.Name, i)
 		turns := []conversation.Turn{attach(user("q "+content), file("/f", content)), assistant("a " + content)}
-		out, err := s.Append(ctx, conversation.NewTurns{ConversationID: w.Thread, Turns: turns})
+		out, err := s.Append(ctx, conversation.NewTurns{ConversationID: w.Conversation, Turns: turns})
 		if err != nil {
 			return err
 		}
 		fmt.Printf("turn %d %s\n", out[1].N, content)
 		if i%5 == 4 {
 			out[1].Content = "saved " + content
-			if err := s.Save(ctx, w.Thread, out[1]); err != nil {
+			if err := s.Save(ctx, w.Conversation, out[1]); err != nil {
 				return err
 			}
 			fmt.Printf("save %d %s\n", out[1].N, content)
@@ -93,7 +93,7 @@ func spawn(t *testing.T, w work) (*exec.Cmd, io.Reader) {
 }
 
 func workOn(c config.Conversations) work {
-	return work{Backend: c.Backend, DSN: c.DatabaseURL.Reveal(), Dir: c.StateDir, Thread: "t"}
+	return work{Backend: c.Backend, DSN: c.DatabaseURL.Reveal(), Dir: c.StateDir, Conversation: "t"}
 }
 
 // Killed at any moment, a process loses nothing that it was told is stored, and harms nothing.
@@ -158,7 +158,7 @@ func TestKilled(t *testing.T) {
 	})
 }
 
-// Eight processes open one fresh database and append to one thread, 1,000 turns in all.
+// Eight processes open one fresh database and append to one conversation, 1,000 turns in all.
 func TestProcesses(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, c config.Conversations) {
 		const processes, turns = 8, 1000

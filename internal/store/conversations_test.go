@@ -81,7 +81,7 @@ func TestAppendGrowsTheThread(t *testing.T) {
 		assert.Equal(t, 3, more[0].N)
 		th := load(t, s, "a")
 		assert.Equal(t, []string{"1", "2", "3"}, contents(th.Turns))
-		assert.Equal(t, "About a", th.Title, "what a thread has stays")
+		assert.Equal(t, "About a", th.Title, "what a conversation has stays")
 		say(t, s, "empty")
 		assert.Empty(t, load(t, s, "empty").Turns)
 	})
@@ -162,7 +162,7 @@ func TestAppendRefuses(t *testing.T) {
 			require.ErrorContains(t, err, want)
 		}
 		_, err := s.Append(t.Context(), conversation.NewTurns{Turns: []conversation.Turn{user("x")}})
-		require.ErrorContains(t, err, "thread id")
+		require.ErrorContains(t, err, "conversation id")
 		_, err = s.Load(t.Context(), "t")
 		require.ErrorIs(t, err, conversation.ErrNotFound, "a refused append leaves nothing")
 	})
@@ -174,16 +174,16 @@ func TestSave(t *testing.T) {
 		running.Status = conversation.TurnRunning
 		running.SavedAt = now().Add(-time.Hour) // by a clock that does not count
 		turn := say(t, s, "t", user("q"), running)[1]
-		assert.Equal(t, conversation.TurnRunning, load(t, s, "t").Turns[1].Settled())
+		assert.Equal(t, conversation.TurnRunning, load(t, s, "t").Turns[1].EffectiveStatus())
 		for _, age := range []time.Duration{conversation.HeartbeatLost + time.Second, -time.Hour} {
 			heartbeat(t, s, age)
-			assert.Equal(t, conversation.TurnPartial, load(t, s, "t").Turns[1].Settled(), "the last heartbeat was %s ago", age)
+			assert.Equal(t, conversation.TurnPartial, load(t, s, "t").Turns[1].EffectiveStatus(), "the last heartbeat was %s ago", age)
 		}
 
 		turn.Content, turn.Reasoning = "half", "hm"
 		require.NoError(t, s.Save(t.Context(), "t", turn))
 		got := load(t, s, "t").Turns[1]
-		assert.Equal(t, conversation.TurnRunning, got.Settled(), "the save was a heartbeat")
+		assert.Equal(t, conversation.TurnRunning, got.EffectiveStatus(), "the save was a heartbeat")
 		assert.Equal(t, "half", got.Content)
 
 		turn.Content, turn.Reasoning, turn.Status = "whole", "", ""
@@ -204,7 +204,7 @@ func TestSave(t *testing.T) {
 		require.ErrorIs(t, s.Save(t.Context(), "t", other), conversation.ErrNotFound)
 		other.ID = "nonsense"
 		require.ErrorIs(t, s.Save(t.Context(), "t", other), conversation.ErrNotFound)
-		require.ErrorIs(t, s.Save(t.Context(), "another thread", turn), conversation.ErrNotFound)
+		require.ErrorIs(t, s.Save(t.Context(), "another conversation", turn), conversation.ErrNotFound)
 		require.NoError(t, s.Delete(t.Context(), "t"))
 		require.ErrorIs(t, s.Save(t.Context(), "t", turn), conversation.ErrNotFound)
 	})
@@ -224,7 +224,7 @@ func TestACancelledTurnIsNotSavedAsRunning(t *testing.T) {
 		turn.Content = "half and more"
 		require.ErrorIs(t, s.Save(t.Context(), "t", turn), conversation.ErrNotFound)
 		got := load(t, s, "t").Turns[1]
-		assert.Equal(t, conversation.TurnPartial, got.Settled())
+		assert.Equal(t, conversation.TurnPartial, got.EffectiveStatus())
 		assert.Equal(t, "half", got.Content)
 		cancelled.Content = "half and more"
 		require.NoError(t, s.Save(t.Context(), "t", cancelled))
@@ -255,7 +255,7 @@ func TestHeartbeatsByTheDatabasesClock(t *testing.T) {
 			alive := func() []bool {
 				list, err := s.List(t.Context(), conversation.Filter{})
 				require.NoError(t, err)
-				return []bool{load(t, s, "t").Turns[1].Settled() == conversation.TurnRunning, list[0].Running}
+				return []bool{load(t, s, "t").Turns[1].EffectiveStatus() == conversation.TurnRunning, list[0].Running}
 			}
 			assert.Equal(t, []bool{true, true}, alive(), "begun just now")
 			heartbeat(t, s, 11*time.Second)
@@ -346,7 +346,7 @@ func TestAttachments(t *testing.T) {
 		assert.Equal(t, []byte{}, turns[2].Attachments[2].Data)
 		assert.EqualValues(t, 4, one[int64](t, s, `SELECT count(*) FROM exai_blobs`), "v1, v2, the image and the empty file")
 
-		// The same file in the same thread is one row of files.
+		// The same file in the same conversation is one row of files.
 		say(t, s, "t", attach(user("once more"), file("/p/main.go", "v2")))
 		assert.EqualValues(t, 1, one[int64](t, s, `SELECT count(*) FROM files f JOIN conversation_files cf ON cf.file_id = f.id
 			JOIN conversations c ON c.id = cf.conversation_id
@@ -399,7 +399,7 @@ func TestDeleteTakesEverythingAlong(t *testing.T) {
 		_, err = s.Append(t.Context(), conversation.NewTurns{
 			ConversationID: "t", Existing: true, Turns: []conversation.Turn{attach(user("late"), file("/late", "late"))},
 		})
-		require.ErrorIs(t, err, conversation.ErrNotFound, "an answer that comes late does not bring a thread back")
+		require.ErrorIs(t, err, conversation.ErrNotFound, "an answer that comes late does not bring a conversation back")
 		_, err = s.Load(t.Context(), "t")
 		require.ErrorIs(t, err, conversation.ErrNotFound)
 		assert.EqualValues(t, 1, one[int64](t, s, `SELECT count(*) FROM exai_blobs`))
@@ -594,7 +594,7 @@ func TestAppendersTakeTurns(t *testing.T) {
 	})
 }
 
-// Deleting one thread must never take the content of a file away from another that is just attaching it.
+// Deleting one conversation must never take the content of a file away from another that is just attaching it.
 func TestDeleteBesideAttach(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		const rounds, beside = 25, 3

@@ -90,7 +90,7 @@ func TestIssueUpdates(t *testing.T) {
 		require.ErrorContains(t, err, "in_progress, fixed, closed, wont_fix")
 
 		i, err := track.Update(t.Context(), 1, issue.Change{
-			Status: ptr(issue.Fixed), FixConversationID: ptr("thread-2"), ActualFix: ptr("set it"), Note: "done", By: "thread-2",
+			Status: ptr(issue.Fixed), FixConversationID: ptr("conversation-2"), ActualFix: ptr("set it"), Note: "done", By: "conversation-2",
 			Severity: ptr(issue.Low), Components: &[]string{"x"},
 		})
 		require.NoError(t, err)
@@ -98,10 +98,10 @@ func TestIssueUpdates(t *testing.T) {
 		assert.WithinDuration(t, time.Now(), i.FixDate, time.Minute)
 		assert.Equal(t, []string{
 			"status_change opened as open", "fix_applied open -> fixed: done", "comment severity: high -> low",
-			"comment actual fix: none -> set it", "conversation_link fixed in conversation: thread-2", "comment components: none -> x",
+			"comment actual fix: none -> set it", "conversation_link fixed in conversation: conversation-2", "comment components: none -> x",
 		}, said(i))
 		for _, u := range i.Updates[1:] {
-			assert.Equal(t, "thread-2", u.ConversationID)
+			assert.Equal(t, "conversation-2", u.ConversationID)
 		}
 		same, err := track.Update(t.Context(), 1, issue.Change{Status: ptr(issue.Fixed), Severity: ptr(issue.Low)})
 		require.NoError(t, err)
@@ -114,10 +114,10 @@ func TestIssueUpdates(t *testing.T) {
 		assert.True(t, i.FixDate.IsZero())
 		assert.Equal(t, []string{"verification fixed -> verified", "status_change verified -> open: back again"}, said(i)[6:])
 
-		require.NoError(t, track.Comment(t.Context(), 1, "a word", "thread-3"))
+		require.NoError(t, track.Comment(t.Context(), 1, "a word", "conversation-3"))
 		require.ErrorIs(t, track.Comment(t.Context(), 1, "  ", ""), issue.ErrInvalid)
 		require.ErrorIs(t, track.Comment(t.Context(), 7, "a word", ""), issue.ErrNotFound)
-		list, err := track.List(t.Context(), issue.Filter{ConversationID: "thread-3"})
+		list, err := track.List(t.Context(), issue.Filter{ConversationID: "conversation-3"})
 		require.NoError(t, err)
 		require.Len(t, list, 1)
 		assert.True(t, list[0].UpdatedAt.After(i.UpdatedAt))
@@ -128,16 +128,16 @@ func TestChecklist(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		track := s.Issues()
 		create(t, track, "t", issue.High)
-		_, err := track.AddSteps(t.Context(), 1, []string{"one", "two"}, "thread")
+		_, err := track.AddSteps(t.Context(), 1, []string{"one", "two"}, "conversation")
 		require.NoError(t, err)
 		i, err := track.AddSteps(t.Context(), 1, []string{"three"}, "")
 		require.NoError(t, err)
 		assert.Equal(t, []int{0, 3}, []int{i.CompletedSteps, i.TotalSteps})
-		i, err = track.SetStep(t.Context(), 1, 2, issue.StepComplete, "thread-2")
+		i, err = track.SetStep(t.Context(), 1, 2, issue.StepComplete, "conversation-2")
 		require.NoError(t, err)
 		assert.Equal(t, 33, i.Progress())
 		assert.WithinDuration(t, time.Now(), i.Checklist[1].CompletedAt, time.Minute)
-		assert.Equal(t, "thread-2", i.Checklist[1].ConversationID)
+		assert.Equal(t, "conversation-2", i.Checklist[1].ConversationID)
 		_, err = track.SetStep(t.Context(), 1, 2, issue.StepComplete, "")
 		require.NoError(t, err)
 		i, err = track.SetStep(t.Context(), 1, 3, issue.StepSkipped, "")
@@ -150,7 +150,7 @@ func TestChecklist(t *testing.T) {
 		i, err = track.SetStep(t.Context(), 1, 2, issue.StepInProgress, "")
 		require.NoError(t, err)
 		assert.True(t, i.Checklist[1].CompletedAt.IsZero())
-		assert.Equal(t, "thread-2", i.Checklist[1].ConversationID)
+		assert.Equal(t, "conversation-2", i.Checklist[1].ConversationID)
 
 		for _, err := range []error{
 			second(track.SetStep(t.Context(), 1, 9, issue.StepComplete, "")),
@@ -182,7 +182,7 @@ func TestLinks(t *testing.T) {
 		for range 4 {
 			create(t, track, "t", issue.Low)
 		}
-		require.NoError(t, track.Link(t.Context(), 1, issue.LinkBlocks, 3, "thread"))
+		require.NoError(t, track.Link(t.Context(), 1, issue.LinkBlocks, 3, "conversation"))
 		require.NoError(t, track.Link(t.Context(), 1, issue.LinkBlocks, 2, ""))
 		require.NoError(t, track.Link(t.Context(), 4, issue.LinkBlockedBy, 1, ""))
 		require.NoError(t, track.Link(t.Context(), 2, issue.LinkRelated, 4, ""))

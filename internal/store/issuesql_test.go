@@ -187,7 +187,7 @@ func records(t *testing.T, s *Store, query string) []map[string]any {
 // The statements of the documentation run as they stand, on tables of ours and on those of an existing project, whose
 // columns have types of their own.
 func TestDocumentedStatements(t *testing.T) {
-	const thread = "debb44af-15b9-456d-9b88-6a2519f81427"
+	const conv = "debb44af-15b9-456d-9b88-6a2519f81427"
 	statements := documented(t, "issues.md")
 	require.Len(t, statements, 5)
 	check := func(t *testing.T, s *Store) {
@@ -211,21 +211,21 @@ func TestDocumentedStatements(t *testing.T) {
 		for i, step := range steps {
 			assert.Equal(t, float64(i+1), step["step_number"], "in step order")
 		}
-		assert.Equal(t, []any{"complete", thread}, []any{steps[1]["status"], steps[1]["conversation_id"]})
+		assert.Equal(t, []any{"complete", conv}, []any{steps[1]["status"], steps[1]["conversation_id"]})
 
 		i, err := track.Get(t.Context(), 1)
 		require.NoError(t, err)
 		assert.Equal(t, issue.StepComplete, i.Checklist[1].Status)
-		assert.Equal(t, thread, i.Checklist[1].ConversationID)
+		assert.Equal(t, conv, i.Checklist[1].ConversationID)
 		assert.WithinDuration(t, time.Now(), i.Checklist[1].CompletedAt, time.Minute)
 		k := slices.IndexFunc(i.Updates, func(u issue.Update) bool { return u.Content == "checklist step 2: pending -> complete" })
 		require.GreaterOrEqual(t, k, 0)
-		assert.Equal(t, thread, i.Updates[k].ConversationID)
+		assert.Equal(t, conv, i.Updates[k].ConversationID)
 		assert.WithinDuration(t, time.Now(), i.Updates[k].CreatedAt, time.Minute)
 	}
 	eachStore(t, func(t *testing.T, s *Store) {
 		for _, i := range []issue.Issue{
-			{Title: "first", Severity: issue.Critical, ConversationID: thread, Checklist: []issue.ChecklistStep{{Description: "a"}, {Description: "b"}}},
+			{Title: "first", Severity: issue.Critical, ConversationID: conv, Checklist: []issue.ChecklistStep{{Description: "a"}, {Description: "b"}}},
 			{Title: "second", Severity: issue.High},
 			{Title: "done", Severity: issue.Critical, Status: issue.Closed},
 		} {

@@ -14,7 +14,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 )
 
-// List returns threads, the latest first. With a Text, Excerpt is where it was found.
+// List returns conversations, the latest first. With a Text, Excerpt is where it was found.
 func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation.Summary, error) {
 	w := conversationConditions(f)
 	page := `SELECT * FROM conversations` + w.clause() + ` ORDER BY updated_at DESC NULLS LAST, id ` + w.page(f.Limit, f.Offset)

@@ -117,23 +117,23 @@ var shapes = map[string]string{
 	"exai_reviews": `id text, updated_at timestamptz, workspace text, baseline json, blocks int8, judged text, verdict text,
 		findings json`,
 	"exai_issues": `id uuid, issue_number int, title string, description string, severity word, category word, status word,
-		file_path string, line_start int, line_end int, affected_components _text, conversation_id thread,
-		fix_conversation_id thread, root_cause string, impact_description string, recommended_fix string, actual_fix string,
+		file_path string, line_start int, line_end int, affected_components _text, conversation_id conversation,
+		fix_conversation_id conversation, root_cause string, impact_description string, recommended_fix string, actual_fix string,
 		fix_date time, related_issues _uuid, blocks_issues _uuid, blocked_by_issues _uuid,
 		+created_at time, +updated_at time, +workspace string, +quote string,
 		+title_key text, +quote_key text`,
-	"exai_issue_updates": `issue_id uuid, update_type word, content string, conversation_id thread, +created_at time`,
-	"exai_issue_checklist": `issue_id uuid, step_number int, description string, status word, conversation_id thread,
+	"exai_issue_updates": `issue_id uuid, update_type word, content string, conversation_id conversation, +created_at time`,
+	"exai_issue_checklist": `issue_id uuid, step_number int, description string, status word, conversation_id conversation,
 		completed_at time, +created_at time, +updated_at time`,
 }
 
 // kinds are the words of shapes that stand for more than one type.
 var kinds = map[string][]string{
-	"string": {"text", "varchar"},
-	"word":   {"text", "varchar", "enum"},
-	"thread": {"text", "varchar", "uuid"},
-	"int":    {"int2", "int4", "int8"},
-	"time":   {"timestamptz", "timestamp", "date"},
+	"string":       {"text", "varchar"},
+	"word":         {"text", "varchar", "enum"},
+	"conversation": {"text", "varchar", "uuid"},
+	"int":          {"int2", "int4", "int8"},
+	"time":         {"timestamptz", "timestamp", "date"},
 }
 
 // fits reports whether a column's type is what a shape wants.

@@ -301,12 +301,12 @@ func TestMemoryUnderFakeTime(t *testing.T) {
 		running.Status = conversation.TurnRunning
 		turn := say(t, s, "t", user("q"), running)[1]
 		time.Sleep(conversation.HeartbeatLost + time.Millisecond)
-		assert.Equal(t, conversation.TurnPartial, load(t, s, "t").Turns[1].Settled())
+		assert.Equal(t, conversation.TurnPartial, load(t, s, "t").Turns[1].EffectiveStatus())
 		list, err := s.List(t.Context(), conversation.Filter{})
 		require.NoError(t, err)
 		assert.False(t, list[0].Running)
 		require.NoError(t, s.Save(t.Context(), "t", turn))
-		assert.Equal(t, conversation.TurnRunning, load(t, s, "t").Turns[1].Settled())
+		assert.Equal(t, conversation.TurnRunning, load(t, s, "t").Turns[1].EffectiveStatus())
 		assert.Equal(t, time.Now(), load(t, s, "t").UpdatedAt.Local())
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -131,17 +131,17 @@ func step(tool string, n int) conversation.Turn {
 	}
 }
 
-// say appends turns to a thread.
-func say(t testing.TB, s *Store, thread string, turns ...conversation.Turn) []conversation.Turn {
+// say appends turns to a conversation.
+func say(t testing.TB, s *Store, conv string, turns ...conversation.Turn) []conversation.Turn {
 	t.Helper()
-	out, err := s.Append(t.Context(), conversation.NewTurns{ConversationID: thread, Title: "About " + thread, Tool: "chat", Turns: turns})
+	out, err := s.Append(t.Context(), conversation.NewTurns{ConversationID: conv, Title: "About " + conv, Tool: "chat", Turns: turns})
 	require.NoError(t, err)
 	return out
 }
 
-func load(t testing.TB, s *Store, thread string) *conversation.Conversation {
+func load(t testing.TB, s *Store, conv string) *conversation.Conversation {
 	t.Helper()
-	th, err := s.Load(t.Context(), thread)
+	th, err := s.Load(t.Context(), conv)
 	require.NoError(t, err)
 	return th
 }

@@ -183,14 +183,14 @@ func TestExistingConversations(t *testing.T) {
 	assert.Len(t, list, 1, "its files are still linked")
 	assert.Equal(t, before, snapshot(t, db, conversationColumns), "reading changed something")
 
-	// A new thread with a file, and then its deletion, leave everything else alone; also the original's row of a file with
+	// A new conversation with a file, and then its deletion, leave everything else alone; also the original's row of a file with
 	// the same content, though no conversation is linked to it.
 	say(t, s, "new", attach(user("mine"), file("/f", "data")))
 	require.NoError(t, s.Delete(t.Context(), "new"))
 	assert.Zero(t, one[int64](t, s, `SELECT count(*) FROM exai_blobs`))
 	assert.Equal(t, before, snapshot(t, db, conversationColumns), "writing elsewhere changed something")
 
-	// The old thread goes on: the new turns come after the old ones, also when the original writes once more.
+	// The old conversation goes on: the new turns come after the old ones, also when the original writes once more.
 	out := say(t, s, id, attach(user("sixth"), file("/home/main.py", "print()")), assistant("seventh"))
 	assert.Equal(t, 6, out[0].N)
 	_, err = db.ExecContext(t.Context(), `INSERT INTO messages (conversation_id, role, content) VALUES ('10000000-0000-0000-0000-000000000001', 'user', 'eighth')`)
@@ -223,19 +223,19 @@ func TestExistingIssues(t *testing.T) {
 	}
 	c, db := existing(t, existingIssues)
 	before := snapshot(t, db, columns)
-	const thread = "debb44af-15b9-456d-9b88-6a2519f81427"
+	const conv = "debb44af-15b9-456d-9b88-6a2519f81427"
 	track := open(t, c).Issues()
 
 	first, err := track.Get(t.Context(), 1)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"async, glm", `quo"te`}, first.Components)
-	assert.Equal(t, thread, first.ConversationID)
+	assert.Equal(t, conv, first.ConversationID)
 	assert.Equal(t, 50, first.Progress())
-	assert.Equal(t, []issue.Update{{Type: issue.CommentAdded, Content: "old comment", ConversationID: thread}}, first.Updates)
+	assert.Equal(t, []issue.Update{{Type: issue.CommentAdded, Content: "old comment", ConversationID: conv}}, first.Updates)
 	second, err := track.Get(t.Context(), 2)
 	require.NoError(t, err)
 	assert.Equal(t, []int{1}, second.Related, "a link to nobody is left out")
-	list, err := track.List(t.Context(), issue.Filter{ConversationID: thread})
+	list, err := track.List(t.Context(), issue.Filter{ConversationID: conv})
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	list, err = track.List(t.Context(), issue.Filter{Severity: []issue.Severity{issue.Critical, issue.High}})

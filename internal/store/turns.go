@@ -13,7 +13,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 )
 
-// Load returns a thread with its turns and attachments, or conversation.ErrNotFound.
+// Load returns a conversation with its turns and attachments, or conversation.ErrNotFound.
 //
 // Rows that have the original's columns alone are complete turns, in the order of their creation, after the numbered ones.
 func (s *Store) Load(ctx context.Context, id string) (*conversation.Conversation, error) {

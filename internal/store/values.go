@@ -69,7 +69,7 @@ func into[T any](p *T) sql.Scanner { return nullable[T]{p} }
 
 type nullable[T any] struct{ p *T }
 
-// Scan converts as database/sql does, and takes the short way where nothing is to be converted: long threads have many
+// Scan converts as database/sql does, and takes the short way where nothing is to be converted: long conversations have many
 // columns.
 func (n nullable[T]) Scan(v any) error {
 	switch p := any(n.p).(type) {

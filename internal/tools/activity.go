@@ -73,7 +73,7 @@ func (d *Deps) activity(ctx context.Context, in activityInput) (*Result, error) 
 }
 
 const (
-	leastLines    = 10
+	minLines      = 10
 	standardLines = 200
 )
 
@@ -81,13 +81,13 @@ const (
 func (in activityInput) query(m *Metadata) (q activity.Query, err error) {
 	q.Lines = standardLines
 	if in.Lines != nil {
-		if q.Lines = min(max(*in.Lines, leastLines), mostLines); q.Lines != *in.Lines {
-			m.Note(fmt.Sprintf("lines: took %d as %d; it takes %d to %d.", *in.Lines, q.Lines, leastLines, mostLines))
+		if q.Lines = min(max(*in.Lines, minLines), maxLines); q.Lines != *in.Lines {
+			m.Note(fmt.Sprintf("lines: took %d as %d; it takes %d to %d.", *in.Lines, q.Lines, minLines, maxLines))
 		}
 	}
 	if in.Filter != "" {
 		if q.Filter, err = regexp.Compile(in.Filter); err != nil {
-			return q, reply.Refuse("It takes RE2's syntax: no lookaheads and no backreferences. (?i) ignores case.", "filter is no regular expression: %s.", reply.Clip(in.Filter))
+			return q, reply.InvalidRequest("It takes RE2's syntax: no lookaheads and no backreferences. (?i) ignores case.", "filter is no regular expression: %s.", reply.Clip(in.Filter))
 		}
 	}
 	if q.Since, err = timeOf("since", in.Since); err != nil {
@@ -107,7 +107,7 @@ func (in activityInput) tail(ctx context.Context, log *activity.Log, q activity.
 	if err != nil {
 		return nil, err
 	}
-	all.Lines, all.Filter = mostLines, regexp.MustCompile(`"continuation_id":`+regexp.QuoteMeta(string(id)))
+	all.Lines, all.Filter = maxLines, regexp.MustCompile(`"continuation_id":`+regexp.QuoteMeta(string(id)))
 	lines, err := log.TailActivity(ctx, all)
 	lines = slices.DeleteFunc(lines, func(line string) bool {
 		return q.Filter != nil && !q.Filter.MatchString(line) && !q.Filter.MatchString(activity.Text(line))
@@ -126,7 +126,7 @@ func timeOf(name, text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, reply.Refuse("Write it like 2026-11-23T12:00:00Z.", "%s is no time: %s.", name, reply.Quote(text))
+	return time.Time{}, reply.InvalidRequest("Write it like 2026-11-23T12:00:00Z.", "%s is no time: %s.", name, reply.Quote(text))
 }
 
 // running is the work in progress but for the call that asks, of one conversation where one is named.

@@ -18,14 +18,14 @@ type challengeInput struct {
 }
 
 func challenge(d *Deps) tool.Tool {
-	return tool.New("challenge", d.challenge, tool.Hints(tool.Annotations{ReadOnly: true}), tool.Threaded())
+	return tool.New("challenge", d.challenge, tool.Hints(tool.Annotations{ReadOnly: true}), tool.InConversation())
 }
 
 // challenge puts a statement into a frame that makes its reader judge it afresh. No model is asked: the reader is the
-// caller. The thread that it begins lets chat go on from there.
+// caller. The conversation that it begins lets chat go on from there.
 func (d *Deps) challenge(ctx context.Context, in challengeInput) (*Result, error) {
 	if strings.TrimSpace(in.Prompt) == "" {
-		return nil, reply.Refuse("Send the statement that is to be challenged.", "The prompt is blank.")
+		return nil, reply.InvalidRequest("Send the statement that is to be challenged.", "The prompt is blank.")
 	}
 	w, err := words.For("challenge")
 	if err != nil {

@@ -27,7 +27,7 @@ func (d *Deps) changes(ctx context.Context, run workflow.Consolidated, tokens in
 	default:
 		return e, err
 	}
-	e.Repositories, e.Attachments, e.Manifest = seen(report), report.Attachments, report.Manifest
+	e.Repositories, e.Attachments, e.Manifest = repositoriesOf(report), report.Attachments, report.Manifest
 	if e.Manifest.Empty() {
 		e.Nothing = "git reports no change that could be reviewed."
 		switch {
@@ -44,15 +44,15 @@ func (d *Deps) changes(ctx context.Context, run workflow.Consolidated, tokens in
 	return e, nil
 }
 
-// mostChanges is how many changes of a repository a reply lists.
-const mostChanges = 40
+// maxChanges is how many changes of a repository a reply lists.
+const maxChanges = 40
 
-// seen is what a reply says of the repositories.
-func seen(report *workspace.GitReport) []workspace.Repository {
+// repositoriesOf is how a reply reports the repositories.
+func repositoriesOf(report *workspace.GitReport) []workspace.Repository {
 	repos := slices.Clone(report.Repositories)
 	for i := range repos {
-		if r := &repos[i]; len(r.Changes) > mostChanges {
-			r.Changes, r.MoreChanges = r.Changes[:mostChanges], true
+		if r := &repos[i]; len(r.Changes) > maxChanges {
+			r.Changes, r.MoreChanges = r.Changes[:maxChanges], true
 		}
 	}
 	return repos

@@ -28,7 +28,7 @@ type chatInput struct {
 }
 
 func chat(d *Deps) tool.Tool {
-	return tool.New("chat", d.chat, tool.Hints(tool.Annotations{ReadOnly: true, OpenWorld: true}), tool.Threaded())
+	return tool.New("chat", d.chat, tool.Hints(tool.Annotations{ReadOnly: true, OpenWorld: true}), tool.InConversation())
 }
 
 func (d *Deps) chat(ctx context.Context, in chatInput) (*Result, error) {
@@ -79,7 +79,7 @@ func (d *Deps) chatQuestion(w words.Words, in chatInput, files bool) (ask.Questi
 // fetch reads what the conversation's last question came to.
 func (d *Deps) fetch(ctx context.Context, in chatInput) (*Result, error) {
 	if strings.TrimSpace(in.ContinuationID) == "" {
-		return nil, reply.Refuse("Say in prompt what you want to know; a blank prompt only fetches the answer of a continuation_id.", "The prompt is blank.")
+		return nil, reply.InvalidRequest("Say in prompt what you want to know; a blank prompt only fetches the answer of a continuation_id.", "The prompt is blank.")
 	}
 	said, err := d.Conversations.Fetch(ctx, in.ContinuationID, in.Offset)
 	if err != nil {

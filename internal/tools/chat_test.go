@@ -50,9 +50,9 @@ func newHouse(t testing.TB, glm asktest.Chat, set ...func(*config.Config)) *hous
 	}, nil)
 	ws, err := workspace.New(cfg.Files, "", "", "", nil, nil)
 	require.NoError(t, err)
-	threads := ask.New(ask.Options{Config: cfg, Caller: caller, Store: h.store.Open})
+	conversations := ask.New(ask.Options{Config: cfg, Caller: caller, Store: h.store.Open})
 	h.deps = &Deps{
-		Config: cfg, Registry: reg, Caller: caller, Conversations: threads, Store: h.store.Open, Workspace: ws,
+		Config: cfg, Registry: reg, Caller: caller, Conversations: conversations, Store: h.store.Open, Workspace: ws,
 		Issues:  func(context.Context) (issue.Store, error) { return nil, issue.ErrNotFound },
 		Version: Version{Number: "1.2.3", Commit: "abcdef0", Date: "2026-11-23", Protocols: []string{"2025-11-25"}},
 	}
@@ -61,7 +61,7 @@ func newHouse(t testing.TB, glm asktest.Chat, set ...func(*config.Config)) *hous
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		assert.NoError(t, threads.Close(ctx))
+		assert.NoError(t, conversations.Close(ctx))
 		assert.NoError(t, caller.Close(ctx))
 	})
 	return h
@@ -309,7 +309,7 @@ func TestChatPartialAndFetch(t *testing.T) {
 		r := h.Call(t.Context(), tool.Invocation{Tool: "chat", Arguments: json.RawMessage(`{"prompt":"count"}`), Progress: func(line string) { lines = append(lines, line) }})
 		assert.Equal(t, "partial", r.Body.Get("status"))
 		id := r.Body.Get("continuation_offer").(*Object).Get("continuation_id").(string)
-		assert.True(t, strings.HasPrefix(lines[0], "continuation_id="+id), "the first message names the thread")
+		assert.True(t, strings.HasPrefix(lines[0], "continuation_id="+id), "the first message names the conversation")
 		assert.Contains(t, strings.Join(lines, "\n"), "glm-5.3-flash writing")
 		object, _ := h.call("chat", map[string]any{"prompt": " ", "continuation_id": id})
 		assert.Equal(t, "continuation_available", object["status"])

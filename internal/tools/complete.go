@@ -16,13 +16,13 @@ type Completion struct {
 	Total  int
 }
 
-// mostValues is how many values a completion offers; MCP allows no more (specification, completion).
-const mostValues = 100
+// maxValues is how many values a completion offers; MCP allows no more (specification, completion).
+const maxValues = 100
 
 // searchedThreads and searchedIssues are how many of the latest are looked through for a completion.
 const (
-	searchedThreads = 500
-	searchedIssues  = 500
+	searchedConversations = 500
+	searchedIssues        = 500
 )
 
 // completion keeps of the values those that begin with what was typed, in any case.
@@ -31,7 +31,7 @@ func completion(values []string, typed string) Completion {
 	typed = strings.ToLower(strings.TrimSpace(typed))
 	for _, v := range values {
 		if strings.HasPrefix(strings.ToLower(v), typed) {
-			if c.Total++; len(c.Values) < mostValues {
+			if c.Total++; len(c.Values) < maxValues {
 				c.Values = append(c.Values, v)
 			}
 		}
@@ -44,7 +44,7 @@ func completion(values []string, typed string) Completion {
 func (r *Resources) Complete(ctx context.Context, template, variable, typed string, given map[string]string) (Completion, error) {
 	switch template + " " + variable {
 	case uriThread + " id", uriTurn + " id":
-		return r.deps.completeThread(ctx, typed), nil
+		return r.deps.completeConversation(ctx, typed), nil
 	case uriTurn + " n":
 		return r.deps.completeTurn(ctx, given["id"], typed), nil
 	case uriIssue + " number":
@@ -57,8 +57,8 @@ func (r *Resources) Complete(ctx context.Context, template, variable, typed stri
 	return Completion{}, ErrNoResource
 }
 
-// completed is what a look into the store has to offer: nothing, when it takes too long while somebody types.
-func (d *Deps) completed(ctx context.Context, typed string, values func(context.Context) ([]string, error)) Completion {
+// completionFrom offers what the store has: nothing when it takes too long for somebody who is typing.
+func (d *Deps) completionFrom(ctx context.Context, typed string, values func(context.Context) ([]string, error)) Completion {
 	list, err := look(ctx, completeWait, values)
 	if err != nil {
 		d.log().Sugar().Debugw("nothing to complete with", "error", err)
@@ -66,10 +66,10 @@ func (d *Deps) completed(ctx context.Context, typed string, values func(context.
 	return completion(list, typed)
 }
 
-func (d *Deps) completeThread(ctx context.Context, typed string) Completion {
-	return d.completed(ctx, typed, func(ctx context.Context) (ids []string, err error) {
-		threads, err := d.threadList(ctx, conversation.Filter{Limit: searchedThreads})
-		for _, t := range threads {
+func (d *Deps) completeConversation(ctx context.Context, typed string) Completion {
+	return d.completionFrom(ctx, typed, func(ctx context.Context) (ids []string, err error) {
+		conversations, err := d.conversationList(ctx, conversation.Filter{Limit: searchedConversations})
+		for _, t := range conversations {
 			ids = append(ids, t.ID)
 		}
 		return ids, err
@@ -77,16 +77,16 @@ func (d *Deps) completeThread(ctx context.Context, typed string) Completion {
 }
 
 func (d *Deps) completeTurn(ctx context.Context, id, typed string) Completion {
-	return d.completed(ctx, typed, func(ctx context.Context) (numbers []string, err error) {
+	return d.completionFrom(ctx, typed, func(ctx context.Context) (numbers []string, err error) {
 		store, err := d.Store(ctx)
 		if err != nil {
 			return nil, err
 		}
-		thread, err := store.Load(ctx, id)
+		conv, err := store.Load(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		for _, t := range slices.Backward(thread.Turns) {
+		for _, t := range slices.Backward(conv.Turns) {
 			numbers = append(numbers, strconv.Itoa(t.N))
 		}
 		return numbers, nil
@@ -94,7 +94,7 @@ func (d *Deps) completeTurn(ctx context.Context, id, typed string) Completion {
 }
 
 func (d *Deps) completeIssue(ctx context.Context, typed string) Completion {
-	return d.completed(ctx, typed, func(ctx context.Context) (numbers []string, err error) {
+	return d.completionFrom(ctx, typed, func(ctx context.Context) (numbers []string, err error) {
 		issues, err := d.issueList(ctx, issue.Filter{Limit: searchedIssues})
 		for _, i := range issues {
 			numbers = append(numbers, strconv.Itoa(i.Number))

@@ -61,7 +61,7 @@ func TestHealth(t *testing.T) {
 		o := r.call("health", object{"tail_lines": 2})
 		assert.Equal(t, []any{"glm", "kimi"}, o["providers_configured"])
 		assert.Contains(t, o["models_available"], "glm-5.3")
-		assert.Equal(t, object{"KIMI_TIMEOUT_SECS": 1.0}, o["limits_passed"])
+		assert.Equal(t, object{"KIMI_TIMEOUT_SECS": 1.0}, o["limits_exceeded"])
 		kimi := o["vendors"].(object)["kimi"].(object)
 		assert.Equal(t, true, kimi["configured"])
 		assert.Equal(t, 3.0, kimi["requests"])
@@ -76,7 +76,7 @@ func TestHealth(t *testing.T) {
 		assert.Nil(t, glm["last_success"])
 		metrics := o["metrics_tail"].([]any)
 		require.Len(t, metrics, 2)
-		assert.Contains(t, metrics[1].(string)+metrics[0].(string), "LIMIT_PASSED")
+		assert.Contains(t, metrics[1].(string)+metrics[0].(string), "LIMIT_EXCEEDED")
 		calls := o["toolcalls_tail"].([]any)
 		require.Len(t, calls, 2)
 		assert.Contains(t, calls[1], `"error_code":"timeout"`)
@@ -137,7 +137,7 @@ func TestActivity(t *testing.T) {
 	})
 }
 
-// What runs is listed under the id that its thread will have, and an answer that goes on behind its call stays there.
+// What runs is listed under the id that its conversation will have, and an answer that goes on behind its call stays there.
 func TestActivityShowsWhatRuns(t *testing.T) {
 	with(t, func(t *testing.T, r *rig) {
 		r.Script(emulator.Say(strings.Split(strings.Repeat("word ,", 60), ",")...).Every(time.Second))

@@ -30,7 +30,7 @@ func glmWebSearch(d *Deps) tool.Tool {
 // glmSearch searches the web by Z.ai's endpoint, which calls no model, and gives the vendor's reply as it is.
 func (d *Deps) glmSearch(ctx context.Context, in glmSearchInput) (*Result, error) {
 	if strings.TrimSpace(in.Query) == "" {
-		return nil, reply.Refuse("Say in search_query what to look for.", "search_query is blank.")
+		return nil, reply.InvalidRequest("Say in search_query what to look for.", "search_query is blank.")
 	}
 	r := &Result{}
 	q := providers.SearchQuery{

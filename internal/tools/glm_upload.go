@@ -24,9 +24,9 @@ func (d *Deps) glmUpload(ctx context.Context, in glmUploadInput) (*Result, error
 	if len(problems) > 0 {
 		return nil, problems[0].Err
 	}
-	files, err := d.handIn(ctx, upload.Request{
+	files, err := d.upload(ctx, upload.Request{
 		Tool: "glm_upload_file", Vendor: "glm", Purpose: in.Purpose, Files: refs[:1],
-		Largest: upload.Largest{Setting: "GLM_FILES_MAX_SIZE_MB", MB: d.Config.GLMFiles.MaxSizeMB},
+		SizeLimit: upload.SizeLimit{Setting: "GLM_FILES_MAX_SIZE_MB", MB: d.Config.GLMFiles.MaxSizeMB},
 	})
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (d *Deps) glmUpload(ctx context.Context, in glmUploadInput) (*Result, error
 		return nil, f.Err
 	case f.Pending:
 		r.Body.Set("status", "partial").Set("file_id", nil).Set("filename", f.Name)
-		d.goOn(ctx, r, "glm", files)
+		d.continueUploads(ctx, r, "glm", files)
 	default:
 		r.Body.Set("status", "success").Set("file_id", f.ID).Set("filename", f.Name)
 	}

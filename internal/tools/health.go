@@ -18,9 +18,9 @@ func health(d *Deps) tool.Tool {
 }
 
 // metrics are the lines of the activity log that tell of requests to vendors and of what ended them.
-var metrics = lazyregexp.New(`"kind":"(model_attempt|limit_passed|fallback)"`)
+var metrics = lazyregexp.New(`"kind":"(model_attempt|limit_exceeded|fallback)"`)
 
-const mostLines = 5000
+const maxLines = 5000
 
 // health shows how this process and its vendors have fared, from what was seen: nobody is asked.
 func (d *Deps) health(ctx context.Context, in healthInput) (*Result, error) {
@@ -31,7 +31,7 @@ func (d *Deps) health(ctx context.Context, in healthInput) (*Result, error) {
 	for _, m := range d.Registry.Models() {
 		models = append(models, m.ID)
 	}
-	lines := min(max(in.TailLines, 0), mostLines)
+	lines := min(max(in.TailLines, 0), maxLines)
 	r := &Result{}
 	r.Body.Set("status", "success").Set("providers_configured", configured).Set("models_available", models).Set("costs", d.costs(ctx))
 	if d.Activity == nil {
@@ -39,7 +39,7 @@ func (d *Deps) health(ctx context.Context, in healthInput) (*Result, error) {
 		return r, nil
 	}
 	stats := d.Activity.Stats()
-	r.Body.Set("since", stats.Since).Set("vendors", d.vendorHealth(stats)).Set("limits_passed", stats.Limits).Set("today", stats.Today()).
+	r.Body.Set("since", stats.Since).Set("vendors", d.vendorHealth(stats)).Set("limits_exceeded", stats.Limits).Set("today", stats.Today()).
 		Set("running", len(d.running(ctx, ""))).Set("log_lines_lost", stats.Dropped)
 	r.Body.Set("metrics_tail", tailOf(d.Activity.TailActivity(ctx, activity.Query{Lines: lines, Filter: metrics()})))
 	r.Body.Set("toolcalls_tail", tailOf(d.Activity.TailToolCalls(ctx, activity.Query{Lines: lines})))

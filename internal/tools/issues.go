@@ -93,11 +93,11 @@ func (d *Deps) issues(ctx context.Context, in issuesInput) (*Result, error) {
 	}
 	s, err := d.Issues(ctx)
 	if err != nil {
-		return nil, trackerFailed(ctx, err)
+		return nil, issueError(ctx, err)
 	}
 	r, err := action.run(ctx, s, in)
 	if err != nil {
-		return nil, trackerFailed(ctx, err)
+		return nil, issueError(ctx, err)
 	}
 	return r, nil
 }
@@ -128,30 +128,30 @@ func (a issueAction) check(in issuesInput) error {
 	hint := fmt.Sprintf("%s takes %s.", in.Action, strings.Join(slices.Concat(needs, takes), ", "))
 	switch {
 	case len(missing) > 0:
-		return reply.Refuse(hint, "The action %s needs %s.", in.Action, strings.Join(missing, " and "))
+		return reply.InvalidRequest(hint, "The action %s needs %s.", in.Action, strings.Join(missing, " and "))
 	case len(strange) > 0:
-		return reply.Refuse(hint, "The action %s does not take %s.", in.Action, strings.Join(strange, ", "))
+		return reply.InvalidRequest(hint, "The action %s does not take %s.", in.Action, strings.Join(strange, ", "))
 	}
 	return nil
 }
 
-// trackerFailed is a store's error as the caller may read it.
-func trackerFailed(ctx context.Context, err error) error {
+// issueError is a store's error as the caller may read it.
+func issueError(ctx context.Context, err error) error {
 	var known *Error
 	var missing issue.MissingError
 	switch {
 	case errors.As(err, &known):
 		return err
 	case errors.As(err, &missing):
-		return reply.Refuse("The action list with status all shows every issue's number.", "There is no issue %d.", int(missing))
+		return reply.InvalidRequest("The action list with status all shows every issue's number.", "There is no issue %d.", int(missing))
 	case errors.Is(err, issue.ErrInvalid):
-		return reply.Refuse("Correct it and call again; the action show tells how the issue stands.",
+		return reply.InvalidRequest("Correct it and call again; the action show tells how the issue stands.",
 			"That can't be done: %s.", issue.Reason(err))
 	case ctx.Err() != nil:
 		return err
 	}
 	return &Error{
-		Code: reply.StoreUnavailable, Retryable: true, Err: err,
+		Code: reply.CodeStoreUnavailable, Retryable: true, Err: err,
 		Message: "The issue tracker's database did not answer.",
 		Hint:    "Try again; status and exai-mcp doctor say what is wrong with the database.",
 	}
@@ -161,7 +161,7 @@ func trackerFailed(ctx context.Context, err error) error {
 func issueWord[T ~string](name, text string, all []T) (T, error) {
 	word, err := issue.Word(text, all)
 	if err != nil {
-		return "", reply.Refuse("Correct "+name+".", "%s: %s.", name, issue.Reason(err))
+		return "", reply.InvalidRequest("Correct "+name+".", "%s: %s.", name, issue.Reason(err))
 	}
 	return word, nil
 }

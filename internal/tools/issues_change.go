@@ -29,7 +29,7 @@ func (d *Deps) createIssue(ctx context.Context, s issue.Store, in issuesInput) (
 		i.Status = cmp.Or(i.Status, issue.Fixed)
 	}
 	if in.FixDate != nil {
-		if i.FixDate, err = fixDate(*in.FixDate); err != nil {
+		if i.FixDate, err = parseFixDate(*in.FixDate); err != nil {
 			return nil, err
 		}
 	}
@@ -43,13 +43,13 @@ func (d *Deps) createIssue(ctx context.Context, s issue.Store, in issuesInput) (
 	return issueChanged(issue.Issue{}, made), nil
 }
 
-func fixDate(text string) (time.Time, error) {
+func parseFixDate(text string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
 		if t, err := time.Parse(layout, strings.TrimSpace(text)); err == nil {
 			return t, nil
 		}
 	}
-	return time.Time{}, reply.Refuse("Send 2026-01-31, or with a time, 2026-01-31T15:04:05Z.", "fix_date %q is no date.", reply.Clip(text))
+	return time.Time{}, reply.InvalidRequest("Send 2026-01-31, or with a time, 2026-01-31T15:04:05Z.", "fix_date %q is no date.", reply.Clip(text))
 }
 
 // change is what the arguments ask to change.
@@ -79,7 +79,7 @@ func (d *Deps) updateIssue(ctx context.Context, s issue.Store, in issuesInput) (
 		return nil, err
 	}
 	if c == (issue.Change{By: c.By}) {
-		return nil, reply.Refuse("Send at least one field, such as status.", "There is nothing to update.")
+		return nil, reply.InvalidRequest("Send at least one field, such as status.", "There is nothing to update.")
 	}
 	return changeIssue(ctx, s, in.Number, func() (*issue.Issue, error) { return s.Update(ctx, in.Number, c) })
 }
@@ -87,7 +87,7 @@ func (d *Deps) updateIssue(ctx context.Context, s issue.Store, in issuesInput) (
 func (d *Deps) fixIssue(ctx context.Context, s issue.Store, in issuesInput) (*Result, error) {
 	by := cmp.Or(deref(in.FixConversation), in.Conversation)
 	if by == "" {
-		return nil, reply.Refuse("It is the continuation_id of the conversation in which the issue was fixed.",
+		return nil, reply.InvalidRequest("It is the continuation_id of the conversation in which the issue was fixed.",
 			"The action fix needs fix_conversation_id.")
 	}
 	c := issue.Change{FixConversationID: &by, ActualFix: in.ActualFix, Note: deref(in.Text), By: in.Conversation}
@@ -105,7 +105,7 @@ func (d *Deps) commentIssue(ctx context.Context, s issue.Store, in issuesInput) 
 
 func (d *Deps) checkIssue(ctx context.Context, s issue.Store, in issuesInput) (*Result, error) {
 	if (in.Step != 0) == (len(in.Steps) > 0) || in.Status != nil && in.Step == 0 {
-		return nil, reply.Refuse("The action show lists an issue's steps.",
+		return nil, reply.InvalidRequest("The action show lists an issue's steps.",
 			"The action check takes either step_number, the step to check, with a status, or steps, new ones to add.")
 	}
 	status := issue.StepComplete
@@ -125,7 +125,7 @@ func (d *Deps) checkIssue(ctx context.Context, s issue.Store, in issuesInput) (*
 
 func (d *Deps) linkIssue(ctx context.Context, s issue.Store, in issuesInput) (*Result, error) {
 	if len(in.Blocks)+len(in.BlockedBy)+len(in.Related) == 0 {
-		return nil, reply.Refuse("Send the other issues' numbers.",
+		return nil, reply.InvalidRequest("Send the other issues' numbers.",
 			"The action link needs blocks_issues, blocked_by_issues or related_issues.")
 	}
 	return changeIssue(ctx, s, in.Number, func() (*issue.Issue, error) {

@@ -36,7 +36,7 @@ func (in issuesInput) filter(ctx context.Context, d *Deps) (issue.Filter, error)
 	case 1:
 		f.Component = in.Components[0]
 	default:
-		return f, reply.Refuse("Name one of them.", "A list is narrowed by one of affected_components, not by %d.", len(in.Components))
+		return f, reply.InvalidRequest("Name one of them.", "A list is narrowed by one of affected_components, not by %d.", len(in.Components))
 	}
 	return f, nil
 }
@@ -69,8 +69,8 @@ func issueReply(content, contentType, key string, data any) *Result {
 	return r
 }
 
-// goesOn says where the next page of a list begins.
-func goesOn(r *Result, next int) *Result {
+// withNextOffset says where the next page of a list begins.
+func withNextOffset(r *Result, next int) *Result {
 	if next > 0 {
 		r.Body.Set("next_offset", next)
 		r.Metadata.Note(fmt.Sprintf("There are more issues: call again with offset %d.", next))
@@ -96,7 +96,7 @@ func (d *Deps) listIssues(ctx context.Context, s issue.Store, in issuesInput) (*
 		i.Description, i.RootCause, i.Impact, i.RecommendedFix, i.ActualFix = "", "", "", "", "" // show has them
 		rows[k] = i
 	}
-	return goesOn(issueReply(content, "markdown", "issues", rows), next), nil
+	return withNextOffset(issueReply(content, "markdown", "issues", rows), next), nil
 }
 
 func (d *Deps) exportIssues(ctx context.Context, s issue.Store, in issuesInput) (*Result, error) {
@@ -112,7 +112,7 @@ func (d *Deps) exportIssues(ctx context.Context, s issue.Store, in issuesInput) 
 		return nil, err
 	}
 	if in.Format == "" || in.Format == "json" {
-		return goesOn(issueReply(fmt.Sprintf("%d issues, under the key issues.", len(list)), "text", "issues", list), next), nil
+		return withNextOffset(issueReply(fmt.Sprintf("%d issues, under the key issues.", len(list)), "text", "issues", list), next), nil
 	}
 	text, err := issue.Export(list, in.Format)
 	if err != nil {
@@ -122,7 +122,7 @@ func (d *Deps) exportIssues(ctx context.Context, s issue.Store, in issuesInput) 
 	if in.Format == "csv" {
 		contentType = "text"
 	}
-	return goesOn(issueReply(text, contentType, "", nil), next), nil
+	return withNextOffset(issueReply(text, contentType, "", nil), next), nil
 }
 
 func (d *Deps) showIssue(ctx context.Context, s issue.Store, in issuesInput) (*Result, error) {
@@ -148,11 +148,11 @@ func (d *Deps) issuePage(ctx context.Context, s issue.Store, i issue.Issue) (iss
 	if len(ids) == 0 {
 		return page, nil
 	}
-	threads, err := d.threadList(ctx, conversation.Filter{IDs: ids, Limit: len(ids)})
+	conversations, err := d.conversationList(ctx, conversation.Filter{IDs: ids, Limit: len(ids)})
 	if err != nil {
 		d.log().Sugar().Warnw("an issue is shown without its conversations' titles", "error", err)
 	}
-	for _, t := range threads {
+	for _, t := range conversations {
 		page.Titles[t.ID] = t.Title
 	}
 	return page, nil

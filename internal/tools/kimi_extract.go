@@ -37,7 +37,7 @@ func (d *Deps) extract(ctx context.Context, in extractInput) (*Result, error) {
 		r.Body.Set("errors", fileErrors(ctx, files.failed))
 	}
 	if len(files.pending) > 0 {
-		d.goOn(ctx, r, "kimi", files.pending)
+		d.continueUploads(ctx, r, "kimi", files.pending)
 	}
 	r.Metadata.Note(files.notes...)
 	if in.Purpose == "assistants" {

@@ -27,7 +27,7 @@ type filesChatInput struct {
 }
 
 func kimiMultiFileChat(d *Deps) tool.Tool {
-	return tool.New("kimi_multi_file_chat", d.filesChat, tool.Hints(tool.Annotations{OpenWorld: true}), tool.Threaded(), tool.Class(config.ClassFile))
+	return tool.New("kimi_multi_file_chat", d.filesChat, tool.Hints(tool.Annotations{OpenWorld: true}), tool.InConversation(), tool.Class(config.ClassFile))
 }
 
 // filesChat asks a Kimi model about files: each goes to it as a system message of its own, with the text that Kimi
@@ -38,7 +38,7 @@ func (d *Deps) filesChat(ctx context.Context, in filesChatInput) (*Result, error
 		return nil, err
 	}
 	if strings.TrimSpace(in.Prompt) == "" {
-		return nil, reply.Refuse("Say in prompt what you want to know about the files.", "The prompt is blank.")
+		return nil, reply.InvalidRequest("Say in prompt what you want to know about the files.", "The prompt is blank.")
 	}
 	if r := d.tooLong(in.Prompt, w); r != nil {
 		return r, nil
@@ -52,7 +52,7 @@ func (d *Deps) filesChat(ctx context.Context, in filesChatInput) (*Result, error
 	if err != nil {
 		return nil, err
 	}
-	if r := d.notYet(ctx, files); r != nil {
+	if r := d.uploadsPending(ctx, files); r != nil {
 		return r, nil
 	}
 	system, err := w.Render("system", nil)
@@ -79,27 +79,27 @@ func (d *Deps) filesChat(ctx context.Context, in filesChatInput) (*Result, error
 	return r, nil
 }
 
-// leastAnswer is what must be left of a call for a question to be worth its asking.
-const leastAnswer = 5 * time.Second
+// minAnswer is how much time of a call must be left for a question to be asked.
+const minAnswer = 5 * time.Second
 
-// notYet is the reply of a call whose time went into uploads, nil when the question can be asked.
-func (d *Deps) notYet(ctx context.Context, files *documents) *Result {
+// uploadsPending returns the reply of a call whose time was used up by uploads, nil if the question can be asked.
+func (d *Deps) uploadsPending(ctx context.Context, files *documents) *Result {
 	r := &Result{}
 	r.Metadata.Note(files.notes...)
 	if n := len(files.pending); n > 0 {
 		r.Body.Set("status", "partial").Set("model", nil).Set("content", fmt.Sprintf(
 			"Nothing was asked yet: %d of %d files are still on their way to Kimi. Send the same call again.",
 			n, n+len(files.through)+len(files.failed)))
-		d.goOn(ctx, r, "kimi", files.pending)
+		d.continueUploads(ctx, r, "kimi", files.pending)
 		return r
 	}
 	b, ok := providers.BudgetFrom(ctx)
-	if !ok || time.Until(b.AnswerBy()) > min(leastAnswer, b.Limit.Value/10) {
+	if !ok || time.Until(b.AnswerBy()) > min(minAnswer, b.Limit.Value/10) {
 		return nil
 	}
 	r.Body.Set("status", "partial").Set("model", nil).
 		Set("content", "Nothing was asked yet: the files are through, but the call's time is over. Send the same call again; their text is kept.")
-	d.goOn(ctx, r, "kimi", nil)
+	d.continueUploads(ctx, r, "kimi", nil)
 	return r
 }
 
@@ -115,7 +115,7 @@ func document(f upload.File) conversation.Attachment {
 func leftOut(ctx context.Context, failed []upload.File) string {
 	var parts []string
 	for _, f := range failed {
-		parts = append(parts, fmt.Sprintf("%s (%s)", f.Path, strings.TrimSuffix(reply.Of(ctx, f.Err).Message, ".")))
+		parts = append(parts, fmt.Sprintf("%s (%s)", f.Path, strings.TrimSuffix(reply.FromError(ctx, f.Err).Message, ".")))
 	}
 	return strings.Join(parts, "; ")
 }

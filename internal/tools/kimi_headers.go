@@ -18,12 +18,12 @@ import (
 )
 
 type headersInput struct {
-	Messages    []loose  `json:"messages"`
-	Model       string   `json:"model,omitempty"`
-	Temperature *float64 `json:"temperature,omitempty" default:"0.6"`
-	SessionID   *string  `json:"session_id,omitempty" types:"string,null" jsonschema:"The same for requests that share their beginning: it leads them to the same cache."`
-	CallKey     *string  `json:"call_key,omitempty" types:"string,null"`
-	ToolName    string   `json:"tool_name,omitempty" default:"kimi_capture_headers"`
+	Messages    []rawItem `json:"messages"`
+	Model       string    `json:"model,omitempty"`
+	Temperature *float64  `json:"temperature,omitempty" default:"0.6"`
+	SessionID   *string   `json:"session_id,omitempty" types:"string,null" jsonschema:"The same for requests that share their beginning: it leads them to the same cache."`
+	CallKey     *string   `json:"call_key,omitempty" types:"string,null"`
+	ToolName    string    `json:"tool_name,omitempty" default:"kimi_capture_headers"`
 }
 
 func kimiCaptureHeaders(d *Deps) tool.Tool {
@@ -47,7 +47,7 @@ func (d *Deps) captureHeaders(ctx context.Context, in headersInput) (*Result, er
 	}
 	out, err := d.Caller.Call(ctx, calls.Call{
 		Model: in.Model, Provider: "kimi", Category: providers.CategoryFast, On: progress.From(ctx).Model(),
-		Needs: providers.Needs{Images: pictured(messages)},
+		Needs: providers.Needs{Images: hasImages(messages)},
 		Build: func(providers.Model) (providers.ChatRequest, error) {
 			return providers.ChatRequest{Messages: messages, Temperature: in.Temperature, CacheKey: cacheKey}, nil
 		},

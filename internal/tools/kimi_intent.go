@@ -44,7 +44,7 @@ func (d *Deps) intentAnalysis(ctx context.Context, in intentInput) (*Result, err
 		return nil, err
 	}
 	if strings.TrimSpace(in.Prompt) == "" {
-		return nil, reply.Refuse("Send the request that is to be judged.", "The prompt is blank.")
+		return nil, reply.InvalidRequest("Send the request that is to be judged.", "The prompt is blank.")
 	}
 	if r := d.tooLong(in.Prompt+in.Context, w); r != nil {
 		return r, nil
@@ -79,11 +79,11 @@ func (d *Deps) intentAnalysis(ctx context.Context, in intentInput) (*Result, err
 		if err != nil {
 			return nil, err
 		}
-		m = bothOf(m, second.Metadata())
+		m = combinedMetadata(m, second.Metadata())
 		m.Note("The first answer was no valid analysis (" + flaw + "); it was asked for once more.")
 		if found, flaw = readIntent(second.Outcome.Response.Content, choice); flaw != "" {
 			return nil, &reply.Error{
-				Code: reply.ProviderError, Provider: m.ProviderUsed, Model: m.ModelUsed, Retryable: true,
+				Code: reply.CodeProviderError, Provider: m.ProviderUsed, Model: m.ModelUsed, Retryable: true,
 				Message: fmt.Sprintf("%s gave no valid analysis, twice: %s.", m.ModelUsed, flaw),
 				Hint:    "Call again, or set KIMI_INTENT_MODEL to another model.",
 			}
@@ -99,8 +99,8 @@ func (d *Deps) intentAnalysis(ctx context.Context, in intentInput) (*Result, err
 	return r, nil
 }
 
-// bothOf is the metadata of two requests for one answer: the second's, with the tokens and attempts of both.
-func bothOf(first, second reply.Metadata) reply.Metadata {
+// combinedMetadata is the metadata of two requests for one answer: the second's, with the tokens and attempts of both.
+func combinedMetadata(first, second reply.Metadata) reply.Metadata {
 	if first.Usage != nil && second.Usage != nil {
 		sum := first.Usage.Plus(*second.Usage)
 		second.Usage = &sum

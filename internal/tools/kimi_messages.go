@@ -11,11 +11,11 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-// loose is an item of a list that is read later: an object to a client, anything to us.
-type loose struct{ text json.RawMessage }
+// rawItem is an item of a list that is parsed later: an object in the schema, any JSON in Go.
+type rawItem struct{ text json.RawMessage }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (l *loose) UnmarshalJSON(text []byte) error {
+func (l *rawItem) UnmarshalJSON(text []byte) error {
 	l.text = slices.Clone(text)
 	return nil
 }
@@ -52,18 +52,18 @@ func readMessages(list []json.RawMessage) ([]providers.Message, error) {
 		}
 		var w wireMessage
 		if err := json.Unmarshal(raw, &w); err != nil {
-			return nil, reply.Refuse(messageHint, "messages[%d] can't be read as a message.", i)
+			return nil, reply.InvalidRequest(messageHint, "messages[%d] can't be read as a message.", i)
 		}
 		m, err := w.message()
 		if err != nil {
-			return nil, reply.Refuse(err.hint, "messages[%d] %s.", i, err.what)
+			return nil, reply.InvalidRequest(err.hint, "messages[%d] %s.", i, err.what)
 		}
 		messages = append(messages, m)
 	}
 	if len(messages) == 0 {
-		return nil, reply.Refuse(messageHint, "messages is empty.")
+		return nil, reply.InvalidRequest(messageHint, "messages is empty.")
 	}
-	return messages, paired(messages)
+	return messages, checkPairs(messages)
 }
 
 // badMessage is what is wrong with one message.
@@ -159,21 +159,21 @@ func dataURL(raw json.RawMessage) (image providers.Image, ok bool) {
 	return providers.Image{MIME: mime, Data: bytes}, err == nil && len(bytes) > 0
 }
 
-// paired refuses calls without an answer, and answers without a call: vendors do, without saying which.
-func paired(messages []providers.Message) error {
+// checkPairs refuses calls without an answer, and answers without a call: vendors do, without saying which.
+func checkPairs(messages []providers.Message) error {
 	var open []string
 	unanswered := func() error {
 		if len(open) == 0 {
 			return nil
 		}
-		return reply.Refuse(`Append {"role": "tool", "tool_call_id": ID, "content": RESULT} for each of them, right behind the assistant message.`,
+		return reply.InvalidRequest(`Append {"role": "tool", "tool_call_id": ID, "content": RESULT} for each of them, right behind the assistant message.`,
 			"The tool calls %s have no answer.", strings.Join(open, ", "))
 	}
 	for i, m := range messages {
 		if m.Role == providers.RoleTool {
 			at := slices.Index(open, m.ToolCallID)
 			if at < 0 {
-				return reply.Refuse("Send the assistant message with its tool_calls before the tool messages that answer them.",
+				return reply.InvalidRequest("Send the assistant message with its tool_calls before the tool messages that answer them.",
 					"messages[%d] answers the call %s, which no message before it makes.", i, reply.Quote(m.ToolCallID))
 			}
 			open = slices.Delete(open, at, at+1)
@@ -238,6 +238,6 @@ func writeUsage(u providers.Usage) *Object {
 		Set("total_tokens", u.InputTokens+u.OutputTokens).Set("cached_tokens", u.CachedTokens)
 }
 
-func pictured(messages []providers.Message) bool {
+func hasImages(messages []providers.Message) bool {
 	return slices.ContainsFunc(messages, func(m providers.Message) bool { return len(m.Images) > 0 })
 }

@@ -185,11 +185,11 @@ func TestMultiFileChat(t *testing.T) {
 		assert.Equal(t, "kimi-k2.6", next.Model)
 		assert.Equal(t, chat.Messages[1:], next.Messages[1:3], "what was sent stays as it was")
 		assert.Equal(t, "On Monday.", next.Messages[3].Content)
-		thread, err := r.store.Load(t.Context(), id)
+		conv, err := r.store.Load(t.Context(), id)
 		require.NoError(t, err)
-		assert.Equal(t, "kimi_multi_file_chat", thread.Tool)
-		require.Len(t, thread.Turns[0].Attachments, 1)
-		assert.Equal(t, conversation.DocumentMIME, thread.Turns[0].Attachments[0].MIME)
+		assert.Equal(t, "kimi_multi_file_chat", conv.Tool)
+		require.Len(t, conv.Turns[0].Attachments, 1)
+		assert.Equal(t, conversation.DocumentMIME, conv.Turns[0].Attachments[0].MIME)
 	}, func(c *config.Config) { c.KimiTools.DefaultModel = "kimi-k2.6" })
 }
 

@@ -20,7 +20,7 @@ import (
 type toolsChatInput struct {
 	Messages     json.RawMessage `json:"messages" types:"string,array" items:"string,object" jsonschema:"To go on: those of the last reply, and a tool message for each call."`
 	Model        string          `json:"model,omitempty"`
-	Tools        []loose         `json:"tools,omitempty"`
+	Tools        []rawItem       `json:"tools,omitempty"`
 	ToolChoice   json.RawMessage `json:"tool_choice,omitempty" types:"string,object"`
 	Temperature  *float64        `json:"temperature,omitempty" default:"0.6"`
 	Stream       *bool           `json:"stream,omitempty"`
@@ -62,7 +62,7 @@ func (d *Deps) toolsChat(ctx context.Context, in toolsChatInput) (*Result, error
 	}
 	out, err := d.Caller.Call(ctx, calls.Call{
 		Model: in.Model, Provider: "kimi", Category: providers.CategoryFast, Tools: tools, On: progress.From(ctx).Model(),
-		Needs: providers.Needs{Functions: len(tools) > 0, Images: pictured(messages)},
+		Needs: providers.Needs{Functions: len(tools) > 0, Images: hasImages(messages)},
 		Build: func(providers.Model) (providers.ChatRequest, error) {
 			return providers.ChatRequest{Messages: messages, Temperature: in.Temperature, ToolChoice: choice}, nil
 		},
@@ -88,13 +88,13 @@ func (d *Deps) toolsReply(r *Result, messages []providers.Message, out *calls.Ou
 		r.Body.Set("status", "partial").Set("content", partialText(out))
 	case len(resp.ToolCalls) > 0:
 		r.Body.Set("status", "tool_call_pending").Set("tool_calls", writeCalls(resp.ToolCalls))
-		d.handOver(r, messages, out.Messages)
+		d.returnMessages(r, messages, out.Messages)
 	}
 }
 
-// handOver gives the caller the messages to go on with. A reply that is too long for the client would be shortened, and
-// shortened messages are worth nothing: then only the new ones are given.
-func (d *Deps) handOver(r *Result, sent, added []providers.Message) {
+// returnMessages puts the messages into the reply, for the caller to continue with. If the reply would be too long for the
+// client it has only the new ones, since shortened messages are useless.
+func (d *Deps) returnMessages(r *Result, sent, added []providers.Message) {
 	const how = `Run each of tool_calls, append one {"role": "tool", "tool_call_id": its id, "content": its result} for each to %s, ` +
 		"and call kimi_chat_with_tools again with %s and the same tools."
 	fits := func(list []any) bool {
@@ -153,21 +153,21 @@ func toolMessages(raw json.RawMessage) ([]providers.Message, error) {
 			list = []json.RawMessage{raw}
 		}
 	} else if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, reply.Refuse(messageHint, "messages can't be read.")
+		return nil, reply.InvalidRequest(messageHint, "messages can't be read.")
 	}
 	messages, err := readMessages(list)
 	if err != nil {
 		return nil, err
 	}
 	if messages = slices.DeleteFunc(messages, blank); len(messages) == 0 {
-		return nil, reply.Refuse(messageHint, "All messages are blank.")
+		return nil, reply.InvalidRequest(messageHint, "All messages are blank.")
 	}
 	return messages, nil
 }
 
 // readTools reads functions as chat APIs take them, {"type": "function", "function": {...}} or bare. Kimi's old built-in
 // search, an object or its name alone, asks for the search of today.
-func readTools(list []loose) (tools []calls.Tool, search bool, err error) {
+func readTools(list []rawItem) (tools []calls.Tool, search bool, err error) {
 	const hint = `A tool looks like {"type": "function", "function": {"name": ..., "description": ..., "parameters": {...}}}; "$web_search" is Kimi's own search.`
 	for i, item := range list {
 		raw := item.text
@@ -180,7 +180,7 @@ func readTools(list []loose) (tools []calls.Tool, search bool, err error) {
 		var t previewFunction
 		if !strings.HasPrefix(name, "$") {
 			if err := json.Unmarshal(raw, &t); err != nil || t.Name == "" {
-				return nil, false, reply.Refuse(hint, "tools[%d] is no function.", i)
+				return nil, false, reply.InvalidRequest(hint, "tools[%d] is no function.", i)
 			}
 			name = t.Name
 		}
@@ -188,7 +188,7 @@ func readTools(list []loose) (tools []calls.Tool, search bool, err error) {
 		case name == "$web_search":
 			search = true
 		case strings.HasPrefix(name, "$"):
-			return nil, false, reply.Refuse(hint, "tools[%d]: Kimi has no built-in function %s.", i, reply.Quote(name))
+			return nil, false, reply.InvalidRequest(hint, "tools[%d]: Kimi has no built-in function %s.", i, reply.Quote(name))
 		default:
 			tools = append(tools, calls.Tool{Function: t.Function})
 		}
@@ -218,7 +218,7 @@ func (d *Deps) formulaSearch(ctx context.Context, runs *atomic.Int64) (tools []c
 		return formulas.FormulaTools(ctx, searchFormula)
 	})
 	if err != nil {
-		return nil, "No web search: " + reply.Of(ctx, err).Message
+		return nil, "No web search: " + reply.FromError(ctx, err).Message
 	}
 	for _, f := range functions {
 		tools = append(tools, calls.Tool{Function: f, Phase: providers.PhaseSearching, Run: func(ctx context.Context, arguments string, _ int) (string, error) {

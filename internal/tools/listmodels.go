@@ -29,7 +29,7 @@ func (d *Deps) listmodels(ctx context.Context, _ modelInput) (*Result, error) {
 		name := vendor.Name
 		fmt.Fprintf(&b, "\n## %s\n\n", vendor.Title)
 		if _, err := d.Registry.Provider(name); err != nil {
-			e := reply.Of(ctx, err)
+			e := reply.FromError(ctx, err)
 			fmt.Fprintf(&b, "Not available: %s %s\n", e.Message, e.Hint)
 			continue
 		}
@@ -37,7 +37,7 @@ func (d *Deps) listmodels(ctx context.Context, _ modelInput) (*Result, error) {
 		total += len(usable[name])
 		b.WriteString("| model | context | can | thinking | USD per million tokens in / out | also called |\n|---|---|---|---|---|---|\n")
 		for _, m := range usable[name] {
-			fmt.Fprintf(&b, "| %s%s | %s | %s | %s | %s | %s |\n", m.ID, standing(m), contextSize(m), abilities(m), thinkingWords(m.Thinking), price(m.Price), strings.Join(m.Aliases, ", "))
+			fmt.Fprintf(&b, "| %s%s | %s | %s | %s | %s | %s |\n", m.ID, modelStatus(m), contextSize(m), abilities(m), thinkingWords(m.Thinking), price(m.Price), strings.Join(m.Aliases, ", "))
 		}
 	}
 	fmt.Fprintf(&b, "\n## Choosing\n\n- Leave `model` out: %s.\n", d.choice())
@@ -67,7 +67,7 @@ func (d *Deps) choice() string {
 	return fmt.Sprintf("%s answers quick questions, %s or %s reasons and judges, %s reads files", glm.SpeedModel, glm.QualityModel, kimi.QualityModel, kimi.QualityModel)
 }
 
-func standing(m providers.Model) string {
+func modelStatus(m providers.Model) string {
 	switch {
 	case m.Status == providers.StatusRetiring && m.RetiresOn != "":
 		return " (until " + m.RetiresOn + ")"

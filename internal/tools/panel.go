@@ -44,7 +44,7 @@ func (d *Deps) panelFor(models []consensusModel, before []workflow.PanelAnswer, 
 			return nil, nil, err
 		}
 		if seen[name+":"+p.Stance] {
-			return nil, nil, reply.Refuse("Give each model a different stance, or name it once.", "models lists %s with the stance %s twice.", name, p.Stance)
+			return nil, nil, reply.InvalidRequest("Give each model a different stance, or name it once.", "models lists %s with the stance %s twice.", name, p.Stance)
 		}
 		seen[name+":"+p.Stance] = true
 		if p.System, err = stancePrompt(w, p.Stance, m.StancePrompt); err != nil {

@@ -52,7 +52,7 @@ func plannerReply(l workflow.Local, in plannerInput, meta *Metadata) (func(id st
 	if in.IsBranchPoint && in.BranchID == "" {
 		meta.Note("is_branch_point came without a branch_id, so the step stays on the main line.")
 	}
-	if l.Step.Step == unwritten(l.Step.StepNumber) {
+	if l.Step.Step == placeholderStep(l.Step.StepNumber) {
 		meta.Note(fmt.Sprintf("step still holds the placeholder of next_call. Send step %d again with the plan's own text, which replaces it.", l.Step.StepNumber))
 	}
 	meta.Own.Set("branches", plan.BranchIDs()).Set("step_history_length", len(l.Lines)).
@@ -78,13 +78,14 @@ func plannerReply(l workflow.Local, in plannerInput, meta *Metadata) (func(id st
 			o.Set("thinking_required", true).Set("required_thinking", w.Actions)
 		}
 		next := l.Next(id)
-		next.Arguments.Set("step", unwritten(l.Step.StepNumber+1))
+		next.Arguments.Set("step", placeholderStep(l.Step.StepNumber+1))
 		return l.Pause(o, id, next, w)
 	}, err
 }
 
-// unwritten stands in next_call for a step that only the caller can write. Sent as it is, it would become part of the plan.
-func unwritten(number int) string {
+// placeholderStep is next_call's text for a step that only the caller can write. Sent unchanged, it would become part of
+// the plan.
+func placeholderStep(number int) string {
 	return fmt.Sprintf("(Write step %d of the plan here.)", number)
 }
 

@@ -50,7 +50,7 @@ func glmPayloadPreview(d *Deps) tool.Tool {
 // preview shows the request that a chat with these arguments would send to GLM. Nothing is sent.
 func (d *Deps) preview(ctx context.Context, in previewInput) (*Result, error) {
 	if strings.TrimSpace(in.Prompt) == "" {
-		return nil, reply.Refuse("Send the prompt whose request you want to see.", "The prompt is blank.")
+		return nil, reply.InvalidRequest("Send the prompt whose request you want to see.", "The prompt is blank.")
 	}
 	var notes []string
 	w, err := words.For("chat")
@@ -90,7 +90,7 @@ func (d *Deps) preview(ctx context.Context, in previewInput) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	payload, err := reply.Ordered(shown.Body)
+	payload, err := reply.ParseOrdered(shown.Body)
 	if err != nil {
 		return nil, fmt.Errorf("payload of %s: %w", shown.Model.ID, err)
 	}

@@ -85,7 +85,7 @@ func (p *Prompts) List() []Prompt {
 		})
 	}
 	for _, t := range p.tools {
-		list = append(list, Prompt{Name: t.Name, Title: t.Title, Description: t.Description, Arguments: asked(t, about)})
+		list = append(list, Prompt{Name: t.Name, Title: t.Title, Description: t.Description, Arguments: askedParameters(t, about)})
 	}
 	return list
 }
@@ -108,9 +108,9 @@ func argumentWords() map[string]string {
 	return about
 }
 
-// asked returns the parameters that a person is asked for: the required ones, then those with a line in words/prompt.md.
-// Whatever else the tool takes is accepted, too, when a client sends it.
-func asked(t tool.Tool, about map[string]string) []PromptArgument {
+// askedParameters returns the parameters that a person is asked for: the required ones, then those with a line in
+// words/prompt.md. The tool's other parameters are accepted, too, when a client sends them.
+func askedParameters(t tool.Tool, about map[string]string) []PromptArgument {
 	var required, optional []PromptArgument
 	for _, p := range t.Params() {
 		text, spoken := about[p.Name]
@@ -155,7 +155,7 @@ type promptData struct {
 
 // call is the text that has the agent call a tool.
 func (p *Prompts) call(t tool.Tool, given map[string]string) (string, error) {
-	args, err := filledIn(t, given)
+	args, err := promptArguments(t, given)
 	if err != nil {
 		return "", err
 	}
@@ -189,8 +189,8 @@ func (p *Prompts) call(t tool.Tool, given map[string]string) (string, error) {
 	return w.Render(section, data)
 }
 
-// filledIn makes a call's arguments of what a person gave as texts, read as leniently as the tool reads its own.
-func filledIn(t tool.Tool, given map[string]string) (*Object, error) {
+// promptArguments makes a call's arguments from a person's texts, decoded as leniently as the tool decodes its own.
+func promptArguments(t tool.Tool, given map[string]string) (*Object, error) {
 	args := &Object{}
 	var missing, faults []string
 	for _, p := range t.Params() {
@@ -216,7 +216,7 @@ func filledIn(t tool.Tool, given map[string]string) (*Object, error) {
 		faults = append(faults, "Required and missing: "+strings.Join(missing, ", "))
 	}
 	if len(faults) > 0 {
-		return nil, reply.Refuse("Fill in the prompt's arguments again.", "%s.", strings.Join(faults, "; "))
+		return nil, reply.InvalidRequest("Fill in the prompt's arguments again.", "%s.", strings.Join(faults, "; "))
 	}
 	return args, nil
 }
@@ -241,7 +241,7 @@ func (p *Prompts) Complete(ctx context.Context, name, argument, typed string) (C
 	case k < 0 && (name != "continue" || !p.showsChat()):
 		return Completion{}, ErrNoPrompt
 	case argument == "continuation_id":
-		return p.deps.completeThread(ctx, typed), nil
+		return p.deps.completeConversation(ctx, typed), nil
 	case argument == "model":
 		return p.deps.completeModel(name, typed), nil
 	case argument == "issue_number":

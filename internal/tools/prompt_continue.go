@@ -33,7 +33,7 @@ type continueData struct {
 // resume is the text that has the agent go on with a conversation, or find the one to go on with.
 func (p *Prompts) resume(ctx context.Context, id, prompt string) (string, error) {
 	data := continueData{Server: p.deps.Config.Server.Name, Prompt: prompt, URI: uriThread, ID: id}
-	find := p.standing
+	find := p.conversationState
 	if id == "" {
 		find = p.latest
 	}
@@ -42,7 +42,7 @@ func (p *Prompts) resume(ctx context.Context, id, prompt string) (string, error)
 	case errors.Is(err, conversation.ErrNotFound), ctx.Err() != nil:
 		return "", err
 	case err != nil:
-		return "", reply.StoreFailed(fmt.Errorf("the prompt continue: %w", err))
+		return "", reply.StoreUnavailable(fmt.Errorf("the prompt continue: %w", err))
 	}
 	w, err := words.For("prompt")
 	if err != nil {
@@ -53,30 +53,30 @@ func (p *Prompts) resume(ctx context.Context, id, prompt string) (string, error)
 
 // latest lists the conversations that may be meant.
 func (p *Prompts) latest(ctx context.Context, data *continueData) (section string, err error) {
-	threads, err := look(ctx, readWait, func(ctx context.Context) ([]conversation.Summary, error) {
-		return p.deps.threadList(ctx, conversation.Filter{Limit: 2 * listedThreads})
+	conversations, err := look(ctx, readWait, func(ctx context.Context) ([]conversation.Summary, error) {
+		return p.deps.conversationList(ctx, conversation.Filter{Limit: 2 * listedConversations})
 	})
 	if err != nil {
 		return "", err
 	}
-	if len(threads) == 0 {
+	if len(conversations) == 0 {
 		return "continue-none", nil
 	}
 	var lines []string
-	for _, t := range threads {
+	for _, t := range conversations {
 		title := oneLine(t.Title)
 		if title == "" {
 			title = "without a title"
 		}
-		lines = append(lines, fmt.Sprintf("- continuation_id %s: %s (%s)", oneLine(t.ID), title, threadLine(t)))
+		lines = append(lines, fmt.Sprintf("- continuation_id %s: %s (%s)", oneLine(t.ID), title, conversationLine(t)))
 	}
 	data.List = strings.Join(lines, "\n")
 	return "continue-list", nil
 }
 
-// standing looks where a conversation stands, and so what comes next in it.
-func (p *Prompts) standing(ctx context.Context, data *continueData) (section string, err error) {
-	thread, err := look(ctx, readWait, func(ctx context.Context) (*conversation.Conversation, error) {
+// conversationState finds the state of a conversation, and so what comes next in it.
+func (p *Prompts) conversationState(ctx context.Context, data *continueData) (section string, err error) {
+	conv, err := look(ctx, readWait, func(ctx context.Context) (*conversation.Conversation, error) {
 		store, err := p.deps.Store(ctx)
 		if err != nil {
 			return nil, err
@@ -86,23 +86,23 @@ func (p *Prompts) standing(ctx context.Context, data *continueData) (section str
 	if err != nil {
 		return "", err
 	}
-	data.Title = oneLine(thread.Title)
-	fetch := (&Object{}).Set("prompt", "").Set("continuation_id", thread.ID)
+	data.Title = oneLine(conv.Title)
+	fetch := (&Object{}).Set("prompt", "").Set("continuation_id", conv.ID)
 	if data.Fetch, err = jsonBlock(fetch); err != nil {
 		return "", err
 	}
 	if data.Call, err = jsonBlock(fetch.Set("prompt", data.Prompt)); err != nil {
 		return "", err
 	}
-	if len(thread.Turns) == 0 {
+	if len(conv.Turns) == 0 {
 		return "continue-chat", nil
 	}
-	last := thread.Turns[len(thread.Turns)-1]
-	if status := last.Settled(); last.Role == providers.RoleAssistant && status != conversation.TurnComplete {
+	last := conv.Turns[len(conv.Turns)-1]
+	if status := last.EffectiveStatus(); last.Role == providers.RoleAssistant && status != conversation.TurnComplete {
 		data.Running = status == conversation.TurnRunning
 		return "continue-fetch", nil
 	}
-	if next := paused(last.Step); next != nil {
+	if next := nextStepOf(last.Step); next != nil {
 		data.Tool, data.Step = last.Step.Tool, last.Step.Number
 		data.Reply, err = jsonBlock(next)
 		return "continue-step", err
@@ -110,8 +110,8 @@ func (p *Prompts) standing(ctx context.Context, data *continueData) (section str
 	return "continue-chat", nil
 }
 
-// paused is what a step's reply says of the next one, nil when there is none to come.
-func paused(s *conversation.Step) *Object {
+// nextStepOf is what a step's reply says of the next one, nil when there is none to come.
+func nextStepOf(s *conversation.Step) *Object {
 	if s == nil {
 		return nil
 	}

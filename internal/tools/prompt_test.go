@@ -91,8 +91,8 @@ func TestEveryToolHasItsPrompt(t *testing.T) {
 			}
 			if len(least) > 0 {
 				_, err := p.Get(t.Context(), tool.Name, nil)
-				e := reply.Of(t.Context(), err)
-				assert.Equal(t, reply.InvalidRequest, e.Code)
+				e := reply.FromError(t.Context(), err)
+				assert.Equal(t, reply.CodeInvalidRequest, e.Code)
 				for name := range least {
 					assert.Contains(t, e.Message, name)
 				}
@@ -201,11 +201,11 @@ func TestPromptContinue(t *testing.T) {
 	assert.Contains(t, get("done", ""), "Summarise in a few sentences where it stands")
 
 	_, err := p.Get(t.Context(), "continue", map[string]string{"continuation_id": "nope"})
-	assert.Equal(t, reply.ConversationNotFound, reply.Of(t.Context(), err).Code)
+	assert.Equal(t, reply.CodeConversationNotFound, reply.FromError(t.Context(), err).Code)
 	h.store.Before = func(context.Context, string) error { return errors.New("down") }
 	for _, id := range []string{"", "t-1"} {
 		_, err = p.Get(t.Context(), "continue", map[string]string{"continuation_id": id})
-		assert.Equal(t, reply.StoreUnavailable, reply.Of(t.Context(), err).Code)
+		assert.Equal(t, reply.CodeStoreUnavailable, reply.FromError(t.Context(), err).Code)
 	}
 }
 

@@ -29,8 +29,8 @@ const (
 
 // What of the store is listed: enough to find what one worked on lately, and no flood in a client's menu.
 const (
-	listedThreads = 10
-	listedIssues  = 10
+	listedConversations = 10
+	listedIssues        = 10
 )
 
 // Resource is a document that clients can read, or with a template for its URI a family of them.
@@ -80,9 +80,9 @@ const (
 	uriIssue         = uriIssues + "/{number}"
 )
 
-func threadURI(id string) string { return uriConversations + "/" + url.PathEscape(id) }
+func conversationURI(id string) string { return uriConversations + "/" + url.PathEscape(id) }
 
-func turnURI(id string, n int) string { return threadURI(id) + "/turns/" + strconv.Itoa(n) }
+func turnURI(id string, n int) string { return conversationURI(id) + "/turns/" + strconv.Itoa(n) }
 
 func issueURI(number int) string { return uriIssues + "/" + strconv.Itoa(number) }
 
@@ -137,16 +137,16 @@ func (r *Resources) Latest(ctx context.Context) []Resource {
 }
 
 func (r *Resources) latest(ctx context.Context) ([]Resource, error) {
-	threads, err := r.deps.threadList(ctx, conversation.Filter{Limit: listedThreads})
+	conversations, err := r.deps.conversationList(ctx, conversation.Filter{Limit: listedConversations})
 	if err != nil {
 		return nil, err
 	}
 	var list []Resource
-	for _, t := range threads {
+	for _, t := range conversations {
 		title := r.title(t.Title, "Conversation")
 		list = append(list, Resource{
-			URI: threadURI(t.ID), Name: title, Title: title, MIME: mimeMarkdown, Priority: 0.5,
-			Modified: t.UpdatedAt, Description: r.redactor.String(threadLine(t)),
+			URI: conversationURI(t.ID), Name: title, Title: title, MIME: mimeMarkdown, Priority: 0.5,
+			Modified: t.UpdatedAt, Description: r.redactor.String(conversationLine(t)),
 		})
 	}
 	issues, err := r.deps.issueList(ctx, issue.Filter{Status: issue.ActiveStatuses(), Limit: listedIssues})
@@ -157,7 +157,7 @@ func (r *Resources) latest(ctx context.Context) ([]Resource, error) {
 		title := fmt.Sprintf("#%d %s", i.Number, r.title(i.Title, "Issue"))
 		list = append(list, Resource{
 			URI: issueURI(i.Number), Name: title, Title: title, MIME: mimeMarkdown, Priority: 0.5, Modified: i.UpdatedAt,
-			Description: r.redactor.String(strings.Join(filled(string(i.Severity), string(i.Status), i.Where()), ", ")),
+			Description: r.redactor.String(strings.Join(nonEmpty(string(i.Severity), string(i.Status), i.Where()), ", ")),
 		})
 	}
 	return list, nil
@@ -204,7 +204,7 @@ func (r *Resources) Read(ctx context.Context, uri string) (Document, error) {
 		return Document{}, context.Cause(ctx)
 	}
 	return Document{}, &reply.Error{
-		Code: reply.StoreUnavailable, Retryable: true, Err: fmt.Errorf("read %s: %w", strings.Join(parts, "/"), err),
+		Code: reply.CodeStoreUnavailable, Retryable: true, Err: fmt.Errorf("read %s: %w", strings.Join(parts, "/"), err),
 		Message: "The store of conversations and issues did not answer, so this can't be read now.",
 		Hint:    "Try again; status and exai-mcp doctor say what is wrong with the database.",
 	}
@@ -219,25 +219,25 @@ func (r *Resources) page(path []string) func(context.Context) (Document, error) 
 	case len(path) == 1 && path[0] == "config":
 		return r.configPage
 	case len(path) == 1 && path[0] == "conversations":
-		return r.threadsPage
+		return r.conversationsPage
 	case len(path) == 1 && path[0] == "issues":
 		return r.issuesPage
 	case len(path) == 2 && path[0] == "issues":
-		if n, ok := counted(last); ok {
+		if n, ok := parseCount(last); ok {
 			return func(ctx context.Context) (Document, error) { return r.issuePage(ctx, n) }
 		}
 	case len(path) == 2 && path[0] == "conversations" && last != "":
-		return func(ctx context.Context) (Document, error) { return r.threadPage(ctx, last) }
+		return func(ctx context.Context) (Document, error) { return r.conversationPage(ctx, last) }
 	case len(path) == 4 && path[0] == "conversations" && path[1] != "" && path[2] == "turns":
-		if n, ok := counted(last); ok {
+		if n, ok := parseCount(last); ok {
 			return func(ctx context.Context) (Document, error) { return r.turnPage(ctx, path[1], n) }
 		}
 	}
 	return nil
 }
 
-// counted reads a number from 1 on, as we write it.
-func counted(text string) (int, bool) {
+// parseCount parses a number from 1 on, written as we write it.
+func parseCount(text string) (int, bool) {
 	n, err := strconv.Atoi(text)
 	return n, err == nil && n > 0 && strconv.Itoa(n) == text
 }
@@ -249,7 +249,7 @@ func look[T any](ctx context.Context, wait time.Duration, f func(context.Context
 	return bounded.Run(ctx, f)
 }
 
-func (d *Deps) threadList(ctx context.Context, f conversation.Filter) ([]conversation.Summary, error) {
+func (d *Deps) conversationList(ctx context.Context, f conversation.Filter) ([]conversation.Summary, error) {
 	store, err := d.Store(ctx)
 	if err != nil {
 		return nil, err
@@ -265,7 +265,7 @@ func (d *Deps) issueList(ctx context.Context, f issue.Filter) ([]issue.Issue, er
 	return store.List(ctx, f)
 }
 
-func filled(parts ...string) []string {
+func nonEmpty(parts ...string) []string {
 	var kept []string
 	for _, p := range parts {
 		if p != "" {

@@ -17,9 +17,9 @@ import (
 
 // How much a page shows.
 const (
-	pageThreads = 50
-	pageIssues  = 200
-	pageLimit   = 200_000 // characters of a conversation's texts; each turn has a page of its own with the whole
+	pageConversations = 50
+	pageIssues        = 200
+	pageLimit         = 200_000 // characters of a conversation's texts; each turn has a page of its own with the whole
 )
 
 func (r *Resources) modelsPage(ctx context.Context) (Document, error) {
@@ -43,7 +43,7 @@ func (r *Resources) modelsPage(ctx context.Context) (Document, error) {
 		_, err := reg.Provider(name)
 		o.Set("configured", err == nil)
 		if err != nil {
-			e := reply.Of(ctx, err)
+			e := reply.FromError(ctx, err)
 			o.Set("why", e.Message+" "+e.Hint)
 		}
 		vendors = append(vendors, o)
@@ -77,25 +77,25 @@ func jsonPage(o *Object) (Document, error) {
 	return Document{MIME: mimeJSON, Text: b.String()}, nil
 }
 
-func (r *Resources) threadsPage(ctx context.Context) (Document, error) {
-	threads, err := r.deps.threadList(ctx, conversation.Filter{Limit: pageThreads})
+func (r *Resources) conversationsPage(ctx context.Context) (Document, error) {
+	conversations, err := r.deps.conversationList(ctx, conversation.Filter{Limit: pageConversations})
 	if err != nil {
 		return Document{}, err
 	}
 	var b strings.Builder
 	b.WriteString("# Conversations\n\n")
-	if len(threads) == 0 {
+	if len(conversations) == 0 {
 		b.WriteString("None yet.\n")
 	}
-	for _, t := range threads {
-		fmt.Fprintf(&b, "- %s: %s (%s)\n", oneLine(t.ID), r.title(t.Title, "without a title"), threadLine(t))
+	for _, t := range conversations {
+		fmt.Fprintf(&b, "- %s: %s (%s)\n", oneLine(t.ID), r.title(t.Title, "without a title"), conversationLine(t))
 	}
 	fmt.Fprintf(&b, "\nTo read one: %s. To go on: any tool with its continuation_id.\n", uriThread)
 	return Document{MIME: mimeMarkdown, Text: b.String()}, nil
 }
 
-// threadLine is a conversation in a few words, its title aside.
-func threadLine(t conversation.Summary) string {
+// conversationLine is a conversation in a few words, its title aside.
+func conversationLine(t conversation.Summary) string {
 	turns := fmt.Sprintf("%d turns", t.Turns)
 	if t.Turns == 1 {
 		turns = "1 turn"
@@ -104,7 +104,7 @@ func threadLine(t conversation.Summary) string {
 	if t.Running {
 		running = "an answer is being written"
 	}
-	return strings.Join(filled(oneLine(t.Tool), oneLine(t.Model), turns, running, minute(t.UpdatedAt)), ", ")
+	return strings.Join(nonEmpty(oneLine(t.Tool), oneLine(t.Model), turns, running, minute(t.UpdatedAt)), ", ")
 }
 
 func minute(t time.Time) string {
@@ -114,17 +114,17 @@ func minute(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04 UTC")
 }
 
-func (r *Resources) threadPage(ctx context.Context, id string) (Document, error) {
+func (r *Resources) conversationPage(ctx context.Context, id string) (Document, error) {
 	store, err := r.deps.Store(ctx)
 	if err != nil {
 		return Document{}, err
 	}
-	thread, err := store.Load(ctx, id)
+	conv, err := store.Load(ctx, id)
 	if err != nil {
 		return Document{}, err
 	}
 	page := conversation.Page{
-		Conversation: *thread, Limit: pageLimit,
+		Conversation: *conv, Limit: pageLimit,
 		URI: func(turn int) string { return turnURI(id, turn) },
 	}
 	issues, err := r.deps.issueList(ctx, issue.Filter{ConversationID: id})
@@ -142,15 +142,15 @@ func (r *Resources) turnPage(ctx context.Context, id string, n int) (Document, e
 	if err != nil {
 		return Document{}, err
 	}
-	thread, err := store.Load(ctx, id)
+	conv, err := store.Load(ctx, id)
 	if err != nil {
 		return Document{}, err
 	}
-	k := slices.IndexFunc(thread.Turns, func(t conversation.Turn) bool { return t.N == n })
+	k := slices.IndexFunc(conv.Turns, func(t conversation.Turn) bool { return t.N == n })
 	if k < 0 {
 		return Document{}, ErrNoResource
 	}
-	text := thread.Turns[k].Content
+	text := conv.Turns[k].Content
 	doc := Document{MIME: mimeMarkdown, Text: text}
 	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") && json.Valid([]byte(trimmed)) {
 		doc.MIME = mimeJSON

@@ -182,8 +182,8 @@ func TestResourcesWithoutAStore(t *testing.T) {
 	h.store.Before = func(context.Context, string) error { return errors.New("dial tcp 10.0.0.1: refused") }
 	assert.Empty(t, r.Latest(t.Context()))
 	_, err := r.Read(t.Context(), "exai://conversations/t-1")
-	e := reply.Of(t.Context(), err)
-	assert.Equal(t, reply.StoreUnavailable, e.Code)
+	e := reply.FromError(t.Context(), err)
+	assert.Equal(t, reply.CodeStoreUnavailable, e.Code)
 	assert.NotContains(t, e.Message+e.Hint, "10.0.0.1", "the cause is for the log")
 	_, err = r.Read(t.Context(), "exai://models")
 	assert.NoError(t, err, "what needs no store is there")
@@ -201,7 +201,7 @@ func TestResourcesOfAStoreThatHangs(t *testing.T) {
 		assert.Equal(t, listWait, time.Since(start))
 		start = time.Now()
 		_, err := r.Read(t.Context(), "exai://conversations/t-1")
-		assert.Equal(t, reply.StoreUnavailable, reply.Of(t.Context(), err).Code)
+		assert.Equal(t, reply.CodeStoreUnavailable, reply.FromError(t.Context(), err).Code)
 		assert.Equal(t, readWait, time.Since(start))
 		start = time.Now()
 		c, err := r.Complete(t.Context(), uriThread, "id", "", nil)
@@ -222,7 +222,7 @@ func TestAPanicWhileReadingIsAnError(t *testing.T) {
 	h.store.Before = func(context.Context, string) error { panic("the secret") }
 	_, err := r.Read(t.Context(), "exai://conversations/t-1")
 	require.Error(t, err)
-	assert.NotContains(t, reply.Of(t.Context(), err).Message, "secret")
+	assert.NotContains(t, reply.FromError(t.Context(), err).Message, "secret")
 }
 
 func TestCompleteResources(t *testing.T) {

@@ -21,7 +21,7 @@ var leanTools = [...]string{"chat", "consensus", "codereview", "precommit", "deb
 // removes any. Descriptions name only tools that are shown.
 func Shown(d *Deps) (shown []tool.Tool, warnings []string) {
 	c, all := d.Config.Tools, Catalog(d)
-	lean, disabled := lowered(c.LeanTools), lowered(c.Disabled)
+	lean, disabled := lowerAll(c.LeanTools), lowerAll(c.Disabled)
 	warnings = append(unknown("LEAN_TOOLS", lean, all), unknown("DISABLED_TOOLS", disabled, all)...)
 	narrow := c.LeanMode || len(lean) > 0
 	if len(lean) == 0 {
@@ -46,7 +46,7 @@ func Shown(d *Deps) (shown []tool.Tool, warnings []string) {
 	return shown, warnings
 }
 
-func lowered(names []string) []string {
+func lowerAll(names []string) []string {
 	var out []string
 	for _, n := range names {
 		if n = strings.ToLower(strings.TrimSpace(n)); n != "" {

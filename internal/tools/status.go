@@ -120,7 +120,7 @@ func (d *Deps) nextSteps(ctx context.Context, configured []string, store *Object
 	for _, vendor := range d.Config.VendorRows() {
 		name := vendor.Name
 		if _, err := d.Registry.Provider(name); err != nil {
-			e := reply.Of(ctx, err)
+			e := reply.FromError(ctx, err)
 			steps = append(steps, e.Message+" "+e.Hint)
 		}
 	}
@@ -190,18 +190,18 @@ func (d *Deps) doctor(ctx context.Context, configured []string, probe bool) *Obj
 // timed runs one probe and describes how it went.
 func (d *Deps) timed(ctx context.Context, advice *[]string, run func() (key string, value any, err error)) *Object {
 	start := time.Now()
-	key, value, err := guarded(run)
+	key, value, err := recovered(run)
 	o := (&Object{}).Set("ok", err == nil).Set("ms", time.Since(start).Milliseconds())
 	if err != nil {
-		e := reply.Of(ctx, err)
+		e := reply.FromError(ctx, err)
 		*advice = append(*advice, e.Message+" "+e.Hint)
 		return o.Set("error", e.Object())
 	}
 	return o.Set(key, value)
 }
 
-// guarded makes an error of a panic: the probes run on goroutines of their own.
-func guarded(run func() (string, any, error)) (key string, value any, err error) {
+// recovered turns a panic into an error: the probes run on goroutines of their own.
+func recovered(run func() (string, any, error)) (key string, value any, err error) {
 	defer func() {
 		if fell := recover(); fell != nil {
 			err = fmt.Errorf("panic: %v", fell)

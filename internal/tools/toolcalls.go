@@ -24,7 +24,7 @@ func toolCallLogTail(d *Deps) tool.Tool {
 
 const (
 	standardCalls = 20
-	mostCalls     = 200
+	maxCalls      = 200
 )
 
 // toolCalls shows the end of the tool-call log, or of another log beside it.
@@ -32,8 +32,8 @@ func (d *Deps) toolCalls(ctx context.Context, in toolCallsInput) (*Result, error
 	r := &Result{}
 	q := activity.Query{Lines: standardCalls}
 	if in.N != nil {
-		if q.Lines = min(max(*in.N, 1), mostCalls); q.Lines != *in.N {
-			r.Metadata.Note(fmt.Sprintf("n: took %d as %d; it takes 1 to %d.", *in.N, q.Lines, mostCalls))
+		if q.Lines = min(max(*in.N, 1), maxCalls); q.Lines != *in.N {
+			r.Metadata.Note(fmt.Sprintf("n: took %d as %d; it takes 1 to %d.", *in.N, q.Lines, maxCalls))
 		}
 	}
 	var lines []string
@@ -58,7 +58,7 @@ func (d *Deps) toolCalls(ctx context.Context, in toolCallsInput) (*Result, error
 		return r, nil
 	case errors.Is(err, activity.ErrOutside):
 		return nil, &reply.Error{
-			Code: reply.PathDenied, Err: err,
+			Code: reply.CodePathDenied, Err: err,
 			Message: fmt.Sprintf("%s is not a log in the log folder.", reply.Quote(in.Path)),
 			Hint:    "Name a .jsonl or .log file beside the server's own logs, or leave path out. EX_TOOLCALL_LOG_PATH says where they are.",
 		}

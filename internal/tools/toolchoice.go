@@ -41,7 +41,7 @@ func chooseFunction(tools []calls.Tool, raw json.RawMessage) (offered []calls.To
 		} `json:"function"`
 	}
 	if err := json.Unmarshal(raw, &object); err != nil {
-		return nil, nil, "", reply.Refuse(choiceHint, "Unknown tool_choice %s.", reply.Clip(string(raw)))
+		return nil, nil, "", reply.InvalidRequest(choiceHint, "Unknown tool_choice %s.", reply.Clip(string(raw)))
 	}
 	name := object.Function.Name
 	if name == "" {
@@ -50,9 +50,9 @@ func chooseFunction(tools []calls.Tool, raw json.RawMessage) (offered []calls.To
 	i := slices.IndexFunc(tools, func(t calls.Tool) bool { return t.Name == name })
 	switch {
 	case name == "":
-		return nil, nil, "", reply.Refuse(choiceHint, "tool_choice names no function.")
+		return nil, nil, "", reply.InvalidRequest(choiceHint, "tool_choice names no function.")
 	case i < 0:
-		return nil, nil, "", reply.Refuse(choiceHint, "tool_choice names the function %s, which is not among tools.", reply.Quote(name))
+		return nil, nil, "", reply.InvalidRequest(choiceHint, "tool_choice names the function %s, which is not among tools.", reply.Quote(name))
 	}
 	return tools[i : i+1 : i+1], json.RawMessage(`"required"`), fmt.Sprintf("tool_choice: only the function %s is offered.", name), nil
 }

@@ -47,7 +47,7 @@ func TestChooseFunction(t *testing.T) {
 		_, _, _, err := chooseFunction(tools, json.RawMessage(raw))
 		var e *reply.Error
 		if assert.ErrorAs(t, err, &e, raw) {
-			assert.Equal(t, reply.InvalidRequest, e.Code)
+			assert.Equal(t, reply.CodeInvalidRequest, e.Code)
 			assert.NotEmpty(t, e.Hint)
 		}
 	}

@@ -22,7 +22,7 @@ type documents struct {
 // read has Kimi extract the text of files, within the call's limit.
 func (d *Deps) read(ctx context.Context, tool string, refs []workspace.Ref, problems []workspace.Problem) (*documents, error) {
 	if len(refs)+len(problems) == 0 {
-		return nil, reply.Refuse("Name the files to read.", "files is empty.")
+		return nil, reply.InvalidRequest("Name the files to read.", "files is empty.")
 	}
 	out := &documents{}
 	set := d.Config.KimiFiles
@@ -33,9 +33,9 @@ func (d *Deps) read(ctx context.Context, tool string, refs []workspace.Ref, prob
 		out.notes = append(out.notes, fmt.Sprintf("Only the first %d files were read (KIMI_FILES_MAX_COUNT=%d); left out: %s.", most, most, strings.Join(pathsOf(refs[most:]), ", ")))
 		refs = refs[:most]
 	}
-	files, err := d.handIn(ctx, upload.Request{
+	files, err := d.upload(ctx, upload.Request{
 		Tool: tool, Vendor: "kimi", Purpose: "file-extract", Files: refs, Extract: true,
-		Largest: upload.Largest{Setting: "KIMI_FILES_MAX_SIZE_MB", MB: set.MaxSizeMB, Refuse: set.OnOversize == "fail"},
+		SizeLimit: upload.SizeLimit{Setting: "KIMI_FILES_MAX_SIZE_MB", MB: set.MaxSizeMB, Refuse: set.OnOversize == "fail"},
 	})
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (d *Deps) read(ctx context.Context, tool string, refs []workspace.Ref, prob
 		}
 	}
 	if len(out.through)+len(out.pending) == 0 {
-		return nil, noneThrough(ctx, out.failed)
+		return nil, allFailed(ctx, out.failed)
 	}
 	return out, nil
 }
@@ -63,23 +63,23 @@ func pathsOf(refs []workspace.Ref) (paths []string) {
 	return paths
 }
 
-func (d *Deps) handIn(ctx context.Context, r upload.Request) ([]upload.File, error) {
+func (d *Deps) upload(ctx context.Context, r upload.Request) ([]upload.File, error) {
 	if d.Uploads == nil {
 		return nil, errors.New("the server was put together without uploads")
 	}
-	return d.Uploads.HandIn(ctx, r)
+	return d.Uploads.Upload(ctx, r)
 }
 
-// noneThrough is the error about files of which none went through: the first one's, with the others named.
-func noneThrough(ctx context.Context, failed []upload.File) error {
-	e := *reply.Of(ctx, failed[0].Err)
+// allFailed is the error about files that all failed: the first one's, with the others named.
+func allFailed(ctx context.Context, failed []upload.File) error {
+	e := *reply.FromError(ctx, failed[0].Err)
 	if len(failed) == 1 {
 		return &e
 	}
 	const most = 10
 	var each []string
 	for _, f := range failed[:min(most, len(failed))] {
-		each = append(each, fmt.Sprintf("%s (%s)", f.Path, reply.Of(ctx, f.Err).Code))
+		each = append(each, fmt.Sprintf("%s (%s)", f.Path, reply.FromError(ctx, f.Err).Code))
 	}
 	if more := len(failed) - most; more > 0 {
 		each = append(each, fmt.Sprintf("and %d more", more))
@@ -92,14 +92,14 @@ func noneThrough(ctx context.Context, failed []upload.File) error {
 func fileErrors(ctx context.Context, failed []upload.File) []any {
 	var list []any
 	for _, f := range failed {
-		list = append(list, (&Object{}).Set("path", f.Path).Set("error", reply.Of(ctx, f.Err).Object()))
+		list = append(list, (&Object{}).Set("path", f.Path).Set("error", reply.FromError(ctx, f.Err).Object()))
 	}
 	return list
 }
 
-// goOn makes a reply one whose uploads go on: status partial, what is pending, and how to wait for it. That the call's
-// limit passed is told here, since the reply is no error.
-func (d *Deps) goOn(ctx context.Context, r *Result, vendor string, pending []upload.File) {
+// continueUploads makes a reply one whose uploads go on: status partial, what is pending, and how to wait for it. It also
+// reports the exceeded limit, since the reply is no error.
+func (d *Deps) continueUploads(ctx context.Context, r *Result, vendor string, pending []upload.File) {
 	list := []any{}
 	for _, f := range pending {
 		list = append(list, (&Object{}).Set("path", f.Path).Set("bytes_sent", f.Sent).Set("size", f.Size))

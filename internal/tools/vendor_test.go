@@ -73,10 +73,10 @@ func newRig(t *testing.T, set ...func(*config.Config)) *rig {
 	caller := calls.NewCaller(reg, cfg, r.log)
 	ws, err := workspace.New(cfg.Files, r.state, "", "", nil, nil)
 	require.NoError(t, err)
-	threads := ask.New(ask.Options{Config: cfg, Caller: caller, Store: r.store.Open, Activity: r.log})
+	conversations := ask.New(ask.Options{Config: cfg, Caller: caller, Store: r.store.Open, Activity: r.log})
 	uploads := upload.New(upload.Options{Config: cfg, Registry: reg, Caller: caller, Activity: r.log})
 	deps := &tools.Deps{
-		Config: cfg, Registry: reg, Caller: caller, Conversations: threads, Store: r.store.Open, Workspace: ws, Uploads: uploads, Activity: r.log,
+		Config: cfg, Registry: reg, Caller: caller, Conversations: conversations, Store: r.store.Open, Workspace: ws, Uploads: uploads, Activity: r.log,
 		Issues:  func(context.Context) (issue.Store, error) { return nil, issue.ErrNotFound },
 		Version: tools.Version{Number: "1.2.3"},
 	}
@@ -85,7 +85,7 @@ func newRig(t *testing.T, set ...func(*config.Config)) *rig {
 	r.close = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		assert.NoError(t, threads.Close(ctx))
+		assert.NoError(t, conversations.Close(ctx))
 		assert.NoError(t, uploads.Close(ctx))
 		assert.NoError(t, caller.Close(ctx))
 		assert.NoError(t, reg.Close())

@@ -36,13 +36,13 @@ func stepper[In stepped](d *Deps, s workflow.Spec, run func(ctx context.Context,
 			return nil, err
 		}
 		if strings.TrimSpace(step.Facts.Step) == "" {
-			return nil, reply.Refuse("Say in step what this step is about; in the first one, what is asked.", "step is blank.")
+			return nil, reply.InvalidRequest("Say in step what this step is about; in the first one, what is asked.", "step is blank.")
 		}
 		if r := d.resend("step", step.Facts.Step, step.Words); r != nil {
 			return r, nil
 		}
 		return run(ctx, step, in)
-	}, append(opts, tool.Threaded())...)
+	}, append(opts, tool.InConversation())...)
 }
 
 // investigator makes a workflow tool of its spec. adjust, which may be nil, adds what the spec can't say to a step.
@@ -90,7 +90,7 @@ func stepOf[In stepped](d *Deps, tool string, in In) (workflow.Step, error) {
 	if err != nil {
 		return workflow.Step{}, err
 	}
-	args, err := argsOf(in)
+	args, err := storedArguments(in)
 	if err != nil {
 		return workflow.Step{}, err
 	}
@@ -120,8 +120,8 @@ func stepOf[In stepped](d *Deps, tool string, in In) (workflow.Step, error) {
 	return step, nil
 }
 
-// argsOf is a tool's input as stored and compared: its own JSON without the id of the thread that it belongs to.
-func argsOf(in any) (json.RawMessage, error) {
+// storedArguments is a tool's input as stored and compared: its own JSON without the id of its conversation.
+func storedArguments(in any) (json.RawMessage, error) {
 	raw, err := json.Marshal(in)
 	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)

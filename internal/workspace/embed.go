@@ -20,7 +20,7 @@ type Budget struct {
 const (
 	fileOverhead  = conversation.FileTokens
 	usefulShare   = 400 // tokens: of many files, some get so much and the rest nothing, rather than all a few lines
-	leastShare    = 150 // tokens: a smaller piece of a file helps nobody
+	minShare      = 150 // tokens: a smaller piece of a file helps nobody
 	bytesPerToken = 6   // at most, of ordinary text: reading more than the budget times this is wasted
 )
 
@@ -170,7 +170,7 @@ func (e *embedding) read(ctx context.Context, files []limited) error {
 }
 
 // smallestShare is the smallest share worth giving out of a budget.
-func smallestShare(tokens int) int { return max(min(usefulShare, tokens), leastShare) }
+func smallestShare(tokens int) int { return max(min(usefulShare, tokens), minShare) }
 
 // share gives each piece its part of the budget and makes the attachments.
 func (e *embedding) share() {

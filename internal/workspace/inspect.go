@@ -54,7 +54,7 @@ type Change struct {
 }
 
 const (
-	mostRepos   = 20
+	maxRepos    = 20
 	reposDepth  = 5
 	reposWalked = 20_000 // folders
 	statusShown = 300    // lines of status in the text
@@ -85,7 +85,7 @@ func (w *Workspace) Inspect(ctx context.Context, q GitQuery) (*GitReport, error)
 	i := inspection{w: w, roots: roots, query: q, report: &GitReport{}}
 	var failure error
 	for _, dir := range tops {
-		if err := i.look(limited, dir, at); err != nil {
+		if err := i.inspectRepository(limited, dir, at); err != nil {
 			if cause := context.Cause(limited); cause != nil {
 				return nil, w.gitError(ctx, at, cause)
 			}
@@ -127,7 +127,7 @@ func (w *Workspace) findRepositories(ctx context.Context, at place) ([]string, e
 		if name == "." {
 			return nil
 		}
-		if walked++; walked > reposWalked || len(found) >= mostRepos {
+		if walked++; walked > reposWalked || len(found) >= maxRepos {
 			return fs.SkipAll
 		}
 		full := filepath.Join(at.real, filepath.FromSlash(name))
@@ -172,8 +172,8 @@ type repoPart struct {
 	size    int64 // of the whole, where text is only its beginning
 }
 
-// look inspects one repository.
-func (i *inspection) look(ctx context.Context, dir string, at place) error {
+// inspectRepository inspects one repository.
+func (i *inspection) inspectRepository(ctx context.Context, dir string, at place) error {
 	s, err := i.w.git.Open(ctx, dir, i.w.inRoots(i.roots))
 	if err != nil {
 		return err
@@ -281,7 +281,7 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 		return err
 	}
 	if !whole {
-		i.leave(Entry{Path: i.w.host(s.Top), Part: d.Name, Reason: "there are more changed files than can be listed"})
+		i.leaveOut(Entry{Path: i.w.host(s.Top), Part: d.Name, Reason: "there are more changed files than can be listed"})
 	}
 	wanted := map[string]bool{}
 	var allowed []git.Part
@@ -296,7 +296,7 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 		if err != nil {
 			e := failed(host, err)
 			e.Part = d.Name
-			i.leave(e)
+			i.leaveOut(e)
 		} else if !wanted[p.Name] {
 			wanted[p.Name] = true
 			allowed = append(allowed, p)
@@ -315,7 +315,7 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 		}
 		delete(wanted, p.Name)
 		if p.Binary {
-			i.leave(Entry{Path: host, Part: d.Name, Reason: "binary"})
+			i.leaveOut(Entry{Path: host, Part: d.Name, Reason: "binary"})
 			continue
 		}
 		text, charset := i.decodePart(s, p)
@@ -324,7 +324,7 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 	}
 	for _, p := range allowed {
 		if wanted[p.Name] {
-			i.leave(Entry{Path: i.w.host(filepath.Join(s.Top, filepath.FromSlash(p.Name))), Part: d.Name, Reason: "its diff could not be read, or is empty"})
+			i.leaveOut(Entry{Path: i.w.host(filepath.Join(s.Top, filepath.FromSlash(p.Name))), Part: d.Name, Reason: "its diff could not be read, or is empty"})
 		}
 	}
 	return nil
@@ -364,6 +364,6 @@ func (i *inspection) decodePart(s *git.Repository, p git.Part) (text, charset st
 	return text, namedCharset(charset)
 }
 
-func (i *inspection) leave(e Entry) {
+func (i *inspection) leaveOut(e Entry) {
 	i.report.Manifest.LeftOut = append(i.report.Manifest.LeftOut, e)
 }

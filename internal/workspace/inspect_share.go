@@ -27,7 +27,7 @@ func (i *inspection) share() {
 	for n, granted := range i.grants(sizes, max(budget, 0)) {
 		p := i.parts[n]
 		if granted == leftOut {
-			i.leave(Entry{Path: p.host, Part: p.of, Reason: overBudget(i.query.Tokens), Bytes: int64(len(p.text))})
+			i.leaveOut(Entry{Path: p.host, Part: p.of, Reason: overBudget(i.query.Tokens), Bytes: int64(len(p.text))})
 			continue
 		}
 		text, e := p.text, Entry{Path: p.host, Part: p.of, Lines: countLines(p.text), Encoding: p.charset}

@@ -15,8 +15,8 @@ import (
 // PartUntracked is the Part of a manifest's entry for a file that git does not know yet.
 const PartUntracked = "untracked"
 
-// mostUntracked is how many new files of a repository are read: somebody may have forgotten to ignore a whole folder.
-const mostUntracked = 200
+// maxUntracked is how many new files of a repository are read: somebody may have forgotten to ignore a whole folder.
+const maxUntracked = 200
 
 // untracked sets aside what a commit of everything would add: each new file as the diff that git would make of it. Links
 // are not followed, as git does not.
@@ -27,7 +27,7 @@ func (i *inspection) untracked(ctx context.Context, s *git.Repository, changes [
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		if len(found) == mostUntracked {
+		if len(found) == maxUntracked {
 			more++
 			continue
 		}
@@ -35,13 +35,13 @@ func (i *inspection) untracked(ctx context.Context, s *git.Repository, changes [
 		if err != nil {
 			e := failed(c.Path, err)
 			e.Part = PartUntracked
-			i.leave(e)
+			i.leaveOut(e)
 			continue
 		}
 		found = append(found, f)
 	}
 	if more > 0 {
-		i.leave(Entry{Path: i.w.host(s.Top), Part: PartUntracked, Reason: fmt.Sprintf("there are %d more new files; have git ignore those that are not meant", more)})
+		i.leaveOut(Entry{Path: i.w.host(s.Top), Part: PartUntracked, Reason: fmt.Sprintf("there are %d more new files; have git ignore those that are not meant", more)})
 	}
 	var sizes []int
 	for _, f := range found {
@@ -112,7 +112,7 @@ func (i *inspection) readNew(f newFile, granted int) {
 	entry := Entry{Path: f.at.host, Part: PartUntracked, Bytes: f.size}
 	if granted == leftOut {
 		entry.Reason = overBudget(i.query.Tokens)
-		i.leave(entry)
+		i.leaveOut(entry)
 		return
 	}
 	t, kind, err := f.at.readText(int64(granted))
@@ -120,10 +120,10 @@ func (i *inspection) readNew(f newFile, granted int) {
 	case err != nil:
 		entry = failed(f.at.host, err)
 		entry.Part = PartUntracked
-		i.leave(entry)
+		i.leaveOut(entry)
 	case kind != "":
 		entry.Reason = "binary"
-		i.leave(entry)
+		i.leaveOut(entry)
 	default:
 		shown := readable(git.Part{Name: f.name}, added(f, t))
 		i.parts = append(i.parts, repoPart{

@@ -93,7 +93,7 @@ func TestNewFilesAreBounded(t *testing.T) {
 	dir := tempDir(t)
 	newRepo(t, dir, map[string]string{"a.go": lines(200)})
 	write(t, strings.ReplaceAll(lines(200), "line", "LINE"), dir, "a.go")
-	for i := range mostUntracked + 50 {
+	for i := range maxUntracked + 50 {
 		write(t, lines(200), dir, fmt.Sprintf("node_modules/m%03d.js", i))
 	}
 	write(t, "package written\n", dir, "zz.go")

@@ -101,14 +101,14 @@ var openers = []string{
 	"<|START_ACTION|>", "<|python_tag|>", "<seed:tool_call>", "<｜DSML｜function_calls>", "<TOOLCALL>",
 }
 
-// leastOpener is how much of an opener must be there to be taken for one, in bytes: "<tool" is, "<to" may be anything.
-const leastOpener = 5
+// minOpener is how much of an opener must be there to be taken for one, in bytes: "<tool" is, "<to" may be anything.
+const minOpener = 5
 
 // cutOpener is where the answer's end is the beginning of an opener, -1 if it is none.
 func cutOpener(content string) int {
 	best := -1
 	for _, token := range openers {
-		for n := min(len(token)-1, len(content)); n >= leastOpener; n-- {
+		for n := min(len(token)-1, len(content)); n >= minOpener; n-- {
 			if strings.HasSuffix(content, token[:n]) {
 				if at := len(content) - n; best < 0 || at < best {
 					best = at

@@ -121,7 +121,7 @@ func TestParseCallMarkupWhole(t *testing.T) {
 func TestParseCallMarkupCut(t *testing.T) {
 	for name, tc := range whole {
 		t.Run(name, func(t *testing.T) {
-			for n := leastOpener; n < len(tc[0]); n++ {
+			for n := minOpener; n < len(tc[0]); n++ {
 				switch {
 				case strings.Contains(name, "lost") && n < strings.Index(tc[0], "<arg_key>")+9:
 					continue // a word, no markup yet

@@ -63,7 +63,7 @@ type Conversations struct {
 	followers sync.WaitGroup
 }
 
-// New makes the service.
+// New returns a Queue.
 func New(o Options) *Conversations {
 	t := &Conversations{
 		cfg: o.Config, caller: o.Caller, open: o.Store, space: o.Workspace, host: o.Host, user: o.User, events: o.Activity, log: o.Log, now: o.Now,

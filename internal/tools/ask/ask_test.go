@@ -51,7 +51,7 @@ func newBench(t *testing.T, glm asktest.Chat, kimi ...asktest.Chat) *bench {
 func (b *bench) call() context.Context {
 	limit := b.cfg.Timeouts.For(config.ClassSimple)
 	budget := providers.Budget{Limit: limit, Class: config.ClassSimple, Start: time.Now()}
-	ctx, cancel := context.WithDeadlineCause(context.Background(), budget.Deadline(), reply.TimedOut(limit))
+	ctx, cancel := context.WithDeadlineCause(context.Background(), budget.Deadline(), reply.LimitExceeded(limit))
 	b.t.Cleanup(cancel)
 	return providers.WithBudget(ctx, budget)
 }
@@ -67,7 +67,7 @@ func (b *bench) ask(id, prompt string) *ask.StoredAnswer {
 	return said
 }
 
-func codeOf(err error) reply.Code { return reply.Of(context.Background(), err).Code }
+func codeOf(err error) reply.Code { return reply.FromError(context.Background(), err).Code }
 
 func text(parts ...string) []providers.Delta {
 	var out []providers.Delta
@@ -145,9 +145,9 @@ func TestConversationKeepsItsModelUnlessNamed(t *testing.T) {
 func TestUnknownConversation(t *testing.T) {
 	b := newBench(t, asktest.Says("ok"))
 	_, err := b.Ask(b.call(), "no-such-id", question("x"))
-	assert.Equal(t, reply.ConversationNotFound, codeOf(err))
+	assert.Equal(t, reply.CodeConversationNotFound, codeOf(err))
 	_, err = b.Fetch(b.call(), "no-such-id", nil)
-	assert.Equal(t, reply.ConversationNotFound, codeOf(err))
+	assert.Equal(t, reply.CodeConversationNotFound, codeOf(err))
 	assert.Empty(t, b.requests)
 }
 
@@ -156,7 +156,7 @@ func TestErrorBeforeAnyTextStoresNothing(t *testing.T) {
 		return nil, &providers.Error{Kind: providers.KindAuth, Message: "The key was refused."}
 	})
 	_, err := b.Ask(b.call(), "", question("x"))
-	assert.Equal(t, reply.Auth, codeOf(err))
+	assert.Equal(t, reply.CodeAuth, codeOf(err))
 	list, err := b.store.List(t.Context(), conversation.Filter{})
 	require.NoError(t, err)
 	assert.Empty(t, list)
@@ -169,8 +169,8 @@ func TestAnErrorTellsWhatAskingTook(t *testing.T) {
 			return &providers.ChatResponse{FinishReason: providers.FinishStop, UsageKnown: true, Usage: providers.Usage{InputTokens: 1000}}, nil
 		})
 		_, err := b.Ask(b.call(), "", question("x"))
-		e := reply.Of(t.Context(), err)
-		assert.Equal(t, reply.ProviderError, e.Code)
+		e := reply.FromError(t.Context(), err)
+		assert.Equal(t, reply.CodeProviderError, e.Code)
 		m := e.Result().Metadata
 		assert.Equal(t, 1, m.Attempts)
 		assert.Equal(t, 1000, m.Usage.InputTokens)
@@ -183,7 +183,7 @@ func TestAnErrorTellsWhatAskingTook(t *testing.T) {
 		b = newBench(t, down, down)
 		b.cfg.Calls.MaxRetries = 1
 		_, err = b.Ask(b.call(), "", question("x"))
-		m = reply.Of(t.Context(), err).Result().Metadata
+		m = reply.FromError(t.Context(), err).Result().Metadata
 		assert.Equal(t, 4, m.Attempts, "two at each vendor")
 		assert.Equal(t, &providers.Fallback{From: "glm-5.3-flash", To: "kimi-k3.1-pro", Reason: "overloaded"}, m.Fallback)
 		assert.Nil(t, m.Usage)
@@ -357,8 +357,8 @@ func TestNewPromptIsBusyWhenTheOldAnswerTakesTooLong(t *testing.T) {
 		said := b.ask("", "first")
 		start := time.Now()
 		_, err := b.Ask(b.call(), said.ContinuationID, question("second"))
-		assert.Equal(t, reply.ConversationBusy, codeOf(err))
-		assert.True(t, reply.Of(t.Context(), err).Retryable)
+		assert.Equal(t, reply.CodeConversationBusy, codeOf(err))
+		assert.True(t, reply.FromError(t.Context(), err).Retryable)
 		assert.Less(t, time.Since(start), 30*time.Second)
 		assert.Len(t, b.requests, 1, "nothing was sent")
 	})
@@ -511,7 +511,7 @@ func TestLoadFailureIsStoreUnavailable(t *testing.T) {
 		b.store.Before = func(ctx context.Context, _ string) error { <-ctx.Done(); return context.Cause(ctx) }
 		start := time.Now()
 		_, err := b.Ask(b.call(), said.ContinuationID, question("y"))
-		assert.Equal(t, reply.StoreUnavailable, codeOf(err))
+		assert.Equal(t, reply.CodeStoreUnavailable, codeOf(err))
 		assert.Less(t, time.Since(start), 30*time.Second)
 		assert.Len(t, b.requests, 1)
 	})
@@ -565,14 +565,14 @@ func TestConversationLimits(t *testing.T) {
 		said = b.ask(said.ContinuationID, "2")
 		assert.Equal(t, 0, *said.Remaining)
 		_, err := b.Ask(b.call(), said.ContinuationID, question("3"))
-		assert.Equal(t, reply.ConversationFull, codeOf(err))
+		assert.Equal(t, reply.CodeConversationFull, codeOf(err))
 		_, err = b.Fetch(b.call(), said.ContinuationID, nil)
 		assert.NoError(t, err, "reading goes on")
 
 		b.cfg.Conversations.MaxTurns, b.cfg.Conversations.TimeoutHours = 0, 1
 		time.Sleep(61 * time.Minute)
 		_, err = b.Ask(b.call(), said.ContinuationID, question("4"))
-		assert.Equal(t, reply.ConversationExpired, codeOf(err))
+		assert.Equal(t, reply.CodeConversationExpired, codeOf(err))
 		_, err = b.Fetch(b.call(), said.ContinuationID, nil)
 		assert.NoError(t, err)
 	})
@@ -589,7 +589,7 @@ func TestOffsetsCountCharacters(t *testing.T) {
 	}
 	beyond := 11
 	_, err := b.Fetch(b.call(), said.ContinuationID, &beyond)
-	assert.Equal(t, reply.InvalidRequest, codeOf(err))
+	assert.Equal(t, reply.CodeInvalidRequest, codeOf(err))
 	assert.ErrorContains(t, err, "has 10 characters")
 }
 
@@ -598,7 +598,7 @@ func TestFetchWithoutAnAnswer(t *testing.T) {
 	_, err := b.store.Append(t.Context(), conversation.NewTurns{ConversationID: "steps", Turns: []conversation.Turn{{Role: providers.RoleUser, Content: "step 1"}}})
 	require.NoError(t, err)
 	_, err = b.Fetch(b.call(), "steps", nil)
-	assert.Equal(t, reply.InvalidRequest, codeOf(err))
+	assert.Equal(t, reply.CodeInvalidRequest, codeOf(err))
 }
 
 func TestCloseKeepsBackgroundAnswers(t *testing.T) {
@@ -665,7 +665,7 @@ func TestTooMuchForTheWindow(t *testing.T) {
 	q.Model = "glm-4.5"
 	q.Attachments = []conversation.Attachment{{Path: "/big", SHA256: "s", MIME: "text/plain", Data: []byte(strings.Repeat("word ", 200_000))}}
 	_, err := b.Ask(b.call(), "", q)
-	assert.Equal(t, reply.ContextLength, codeOf(err))
+	assert.Equal(t, reply.CodeContextLength, codeOf(err))
 	assert.Empty(t, b.requests)
 }
 
@@ -726,7 +726,7 @@ func TestUnstoredAnswerCanBeReadOn(t *testing.T) {
 		assert.Equal(t, "glm-5.3-flash", again.Metadata.ModelUsed)
 		beyond := 200_001
 		_, err = b.Fetch(b.call(), said.ContinuationID, &beyond)
-		assert.Equal(t, reply.InvalidRequest, codeOf(err))
+		assert.Equal(t, reply.CodeInvalidRequest, codeOf(err))
 	})
 }
 
@@ -767,13 +767,13 @@ func TestOneLeaseAtATime(t *testing.T) {
 		first, err := b.Lease(b.call(), id)
 		require.NoError(t, err)
 		_, err = b.Lease(b.call(), id)
-		assert.Equal(t, reply.ConversationBusy, codeOf(err))
+		assert.Equal(t, reply.CodeConversationBusy, codeOf(err))
 		cancelled, cancel := context.WithCancelCause(t.Context())
 		cancel(errors.New("the client went"))
 		_, err = b.Lease(cancelled, id)
 		require.EqualError(t, err, "the client went")
 		_, err = b.Lease(b.call(), id)
-		assert.Equal(t, reply.ConversationBusy, codeOf(err), "those who gave up did not free it")
+		assert.Equal(t, reply.CodeConversationBusy, codeOf(err), "those who gave up did not free it")
 		first.Release()
 		second, err := b.Lease(b.call(), id)
 		require.NoError(t, err)
@@ -796,8 +796,8 @@ func TestConversationNotFoundListsTheLatest(t *testing.T) {
 			require.ErrorIs(t, err, conversation.ErrNotFound)
 			_, err = c.Fetch(b.call(), "lost", new(int))
 			require.ErrorIs(t, err, conversation.ErrNotFound)
-			e := reply.Of(t.Context(), err)
-			assert.Equal(t, reply.ConversationNotFound, e.Code)
+			e := reply.FromError(t.Context(), err)
+			assert.Equal(t, reply.CodeConversationNotFound, e.Code)
 			return e
 		}
 		assert.NotContains(t, notFound(mine).Message, "Your latest", "there is none yet")

@@ -43,7 +43,7 @@ func (t *Conversations) Background(ctx context.Context, id string, n int) (*Back
 	if turn == nil || turn.Role != providers.RoleAssistant || n > 0 && turn.N != n {
 		return nil, conversation.ErrNotFound
 	}
-	return &Background{Turn: *turn, Running: turn.Settled() == conversation.TurnRunning, Conversation: loaded}, nil
+	return &Background{Turn: *turn, Running: turn.EffectiveStatus() == conversation.TurnRunning, Conversation: loaded}, nil
 }
 
 // CancelBackground ends an answer that is still being written, in this process at once, in another one at its next save.
@@ -61,7 +61,7 @@ func (t *Conversations) CancelBackground(ctx context.Context, id string, n int) 
 	}
 	b.Turn.Status, b.Turn.FinishReason = conversation.TurnPartial, providers.FinishCancelled
 	if err := t.save(ctx, id, b.Turn); err != nil && !errors.Is(err, conversation.ErrNotFound) {
-		return reply.StoreFailed(fmt.Errorf("cancelling an answer: %w", err))
+		return reply.StoreUnavailable(fmt.Errorf("cancelling an answer: %w", err))
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func (t *Conversations) loadTurns(ctx context.Context, id string) (*conversation
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}
-	return nil, reply.StoreFailed(fmt.Errorf("loading a conversation: %w", err))
+	return nil, reply.StoreUnavailable(fmt.Errorf("loading a conversation: %w", err))
 }
 
 // latestAnswer is a conversation's last answer, nil when there is none.

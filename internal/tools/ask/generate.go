@@ -47,13 +47,13 @@ func CallError(ctx context.Context, err error, out *calls.Outcome) error {
 	if out == nil || out.Attempts == 0 {
 		return err
 	}
-	e := *reply.Of(ctx, err)
+	e := *reply.FromError(ctx, err)
 	m := metadata(*out)
 	m.ModelUsed, m.ProviderUsed, m.FinishReason = "", "", "" // nobody answered; the error names who was asked
 	if *m.Usage == (providers.Usage{}) {
 		m.Usage = nil
 	}
-	e.Asked = &m
+	e.Metadata = &m
 	return &e
 }
 

@@ -186,7 +186,7 @@ func (t *Conversations) grow(id string, turn conversation.Turn, g *calls.Generat
 			return
 		case <-tick.C:
 		}
-		work.Heard(providers.Event{Phase: providers.PhaseBackground, Tokens: g.Tokens()})
+		work.Update(providers.Event{Phase: providers.PhaseBackground, Tokens: g.Tokens()})
 		ctx, cancel := context.WithTimeout(context.Background(), saveTime)
 		err := t.save(ctx, id, fill(turn, g.Snapshot()))
 		cancel()

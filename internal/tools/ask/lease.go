@@ -68,7 +68,7 @@ func (t *Conversations) acquire(ctx context.Context, id string) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	return reply.Busy(errors.New("another call has this conversation"))
+	return reply.ConversationBusy(errors.New("another call has this conversation"))
 }
 
 func (t *Conversations) load(ctx context.Context, id string) (*conversation.Conversation, error) {
@@ -90,7 +90,7 @@ func (t *Conversations) load(ctx context.Context, id string) (*conversation.Conv
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}
-	return nil, reply.StoreFailed(fmt.Errorf("loading a conversation: %w", err))
+	return nil, reply.StoreUnavailable(fmt.Errorf("loading a conversation: %w", err))
 }
 
 // Running gives the conversation's answer that is still being written, nil when there is none.
@@ -100,7 +100,7 @@ func (h *Lease) Running() *conversation.Turn {
 		if turn.Role != providers.RoleAssistant {
 			continue
 		}
-		if turn.Status == conversation.TurnRunning && (h.t.following(h.ID) != nil || turn.Settled() == conversation.TurnRunning) {
+		if turn.Status == conversation.TurnRunning && (h.t.following(h.ID) != nil || turn.EffectiveStatus() == conversation.TurnRunning) {
 			return turn
 		}
 		return nil
@@ -129,12 +129,12 @@ func (h *Lease) AwaitIdle(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return reply.Busy(nil)
+			return reply.ConversationBusy(nil)
 		}
 		loaded, err := h.t.load(wait, h.ID)
 		if err != nil {
 			if wait.Err() != nil && ctx.Err() == nil {
-				return reply.Busy(err)
+				return reply.ConversationBusy(err)
 			}
 			return err
 		}
@@ -152,14 +152,14 @@ func (h *Lease) CheckCapacity() error {
 	}
 	if c.MaxTurns > 0 && len(h.Turns) >= c.MaxTurns {
 		return &reply.Error{
-			Code:    reply.ConversationFull,
+			Code:    reply.CodeConversationFull,
 			Message: fmt.Sprintf("This conversation has %d turns, the limit set by MAX_CONVERSATION_TURNS=%d.", len(h.Turns), c.MaxTurns),
 			Hint:    "Omit continuation_id to begin a new one, and repeat in the prompt what the model needs from this one.",
 		}
 	}
 	if age := h.t.now().Sub(h.UpdatedAt); c.TimeoutHours > 0 && age.Hours() > c.TimeoutHours {
 		return &reply.Error{
-			Code:    reply.ConversationExpired,
+			Code:    reply.CodeConversationExpired,
 			Message: fmt.Sprintf("This conversation has been idle for %.1f hours, longer than CONVERSATION_TIMEOUT_HOURS=%g allows.", age.Hours(), c.TimeoutHours),
 			Hint:    "Omit continuation_id to begin a new one, and repeat in the prompt what the model needs from this one.",
 		}

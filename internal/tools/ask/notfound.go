@@ -21,7 +21,7 @@ const (
 // notFound is conversation_not_found with the latest conversations of this workspace that this user began on this host,
 // since an agent that lost a continuation_id most likely wants one of them.
 func (t *Conversations) notFound(ctx context.Context) error {
-	e := reply.Of(ctx, conversation.ErrNotFound)
+	e := reply.FromError(ctx, conversation.ErrNotFound)
 	if t.host == "" || t.user == "" {
 		return e
 	}

@@ -104,7 +104,7 @@ func (t *Conversations) Fetch(ctx context.Context, id string, offset *int) (*Sto
 	}
 	defer h.Release()
 	// An answer that is not finished when the time is over is given as far as it is.
-	if err := h.AwaitIdle(ctx); err != nil && (h.Running() == nil || reply.Of(ctx, err).Code != reply.ConversationBusy) {
+	if err := h.AwaitIdle(ctx); err != nil && (h.Running() == nil || reply.FromError(ctx, err).Code != reply.CodeConversationBusy) {
 		return nil, err
 	}
 	return h.lastAnswer(0)
@@ -129,7 +129,7 @@ func (t *Conversations) fetchUnstored(id string, turn conversation.Turn, offset 
 func (h *Lease) lastAnswer(offset int) (*StoredAnswer, error) {
 	turn := latestAnswer(&h.Conversation)
 	if turn == nil {
-		return nil, reply.Refuse("Send a prompt.", "No model has answered in this conversation yet, so there is nothing to fetch.")
+		return nil, reply.InvalidRequest("Send a prompt.", "No model has answered in this conversation yet, so there is nothing to fetch.")
 	}
 	return h.answer(turn, h.Running() != nil, offset)
 }
@@ -145,7 +145,7 @@ func (h *Lease) answer(turn *conversation.Turn, running bool, offset int) (*Stor
 	} else if running {
 		thinking = "The model is still thinking; no part of the answer has arrived yet."
 	}
-	s.Partial, s.Pending = turn.Settled() != conversation.TurnComplete, running
+	s.Partial, s.Pending = turn.EffectiveStatus() != conversation.TurnComplete, running
 	if running {
 		s.pending = h.Pending(*turn)
 	}
@@ -164,7 +164,7 @@ func (h *Lease) answer(turn *conversation.Turn, running bool, offset int) (*Stor
 	}
 	rest, ok := from(whole, offset)
 	if !ok {
-		return nil, reply.Refuse("Send an offset within the answer, or none to read it from the start.",
+		return nil, reply.InvalidRequest("Send an offset within the answer, or none to read it from the start.",
 			"offset %d is beyond the end of the last answer, which has %d characters.", offset, utf8.RuneCountInString(whole))
 	}
 	s.Text = rest

@@ -19,30 +19,31 @@ type Code string
 
 // The codes that a reply can carry.
 const (
-	InvalidRequest       = Code(providers.KindInvalidRequest)
-	ModelNotFound        = Code(providers.KindModelNotFound)
-	NotConfigured        = Code(providers.KindNotConfigured)
-	Auth                 = Code(providers.KindAuth)
-	Balance              = Code(providers.KindBalance)
-	Budget               = Code(providers.KindBudget)
-	RateLimited          = Code(providers.KindRateLimited)
-	Overloaded           = Code(providers.KindOverloaded)
-	Timeout              = Code(providers.KindTimeout)
-	Network              = Code(providers.KindNetwork)
-	ContentFiltered      = Code(providers.KindContentFiltered)
-	ContextLength        = Code(providers.KindContextLength)
-	ProviderError        = Code(providers.KindProviderError)
-	TooLarge             = Code(providers.KindTooLarge)
-	PathDenied           = Code("path_denied")
-	FileNotFound         = Code("file_not_found")
-	ConversationNotFound = Code("conversation_not_found")
-	ConversationBusy     = Code("conversation_busy")
-	ConversationFull     = Code("conversation_full")
-	ConversationExpired  = Code("conversation_expired")
-	StoreUnavailable     = Code("store_unavailable")
-	Internal             = Code("internal")
-	// Cancelled is for logs alone. A client that cancelled hears no more; one whose call ended with the server reads Network.
-	Cancelled = Code(providers.KindCancelled)
+	CodeInvalidRequest       = Code(providers.KindInvalidRequest)
+	CodeModelNotFound        = Code(providers.KindModelNotFound)
+	CodeNotConfigured        = Code(providers.KindNotConfigured)
+	CodeAuth                 = Code(providers.KindAuth)
+	CodeBalance              = Code(providers.KindBalance)
+	CodeBudget               = Code(providers.KindBudget)
+	CodeRateLimited          = Code(providers.KindRateLimited)
+	CodeOverloaded           = Code(providers.KindOverloaded)
+	CodeTimeout              = Code(providers.KindTimeout)
+	CodeNetwork              = Code(providers.KindNetwork)
+	CodeContentFiltered      = Code(providers.KindContentFiltered)
+	CodeContextLength        = Code(providers.KindContextLength)
+	CodeProviderError        = Code(providers.KindProviderError)
+	CodeTooLarge             = Code(providers.KindTooLarge)
+	CodePathDenied           = Code("path_denied")
+	CodeFileNotFound         = Code("file_not_found")
+	CodeConversationNotFound = Code("conversation_not_found")
+	CodeConversationBusy     = Code("conversation_busy")
+	CodeConversationFull     = Code("conversation_full")
+	CodeConversationExpired  = Code("conversation_expired")
+	CodeStoreUnavailable     = Code("store_unavailable")
+	CodeInternal             = Code("internal")
+	// CodeCancelled is for logs alone. A client that cancelled gets no reply; one whose call ended with the server gets
+	// CodeNetwork.
+	CodeCancelled = Code(providers.KindCancelled)
 )
 
 // Error is a failure as the client reads it. Message and Hint hold no vendor's body, no stack trace and no key; Err, the
@@ -57,7 +58,7 @@ type Error struct {
 	Limit      *config.Limit // the limit that fired
 	Elapsed    time.Duration // from the call's start; 0 when it says nothing
 	RetryAfter time.Duration
-	Asked      *Metadata // what asking took, where a model was asked without success: attempts, usage, fallback, notes
+	Metadata   *Metadata // what asking took, where a model was asked without success: attempts, usage, fallback, notes
 	Err        error
 }
 
@@ -80,22 +81,22 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Refuse is an invalid_request: what is wrong with the arguments, and what to send instead.
-func Refuse(hint, format string, args ...any) *Error {
-	return &Error{Code: InvalidRequest, Message: fmt.Sprintf(format, args...), Hint: hint}
+// InvalidRequest is an invalid_request: what is wrong with the arguments, and what to send instead.
+func InvalidRequest(hint, format string, args ...any) *Error {
+	return &Error{Code: CodeInvalidRequest, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-// StoreFailed is the error about a database that did not answer or answered wrongly.
-func StoreFailed(err error) *Error {
+// StoreUnavailable is the error about a database that did not answer or answered wrongly.
+func StoreUnavailable(err error) *Error {
 	return &Error{
-		Code: StoreUnavailable, Retryable: true, Err: err,
+		Code: CodeStoreUnavailable, Retryable: true, Err: err,
 		Message: "The conversation store did not answer, so this conversation can't be read now.",
 		Hint:    "Try again, or leave continuation_id out to begin a new conversation; status and exai-mcp doctor say what is wrong with the database.",
 	}
 }
 
-// TimedOut is the error about an exceeded limit. It is also the cause of the context that the limit ends.
-func TimedOut(limit config.Limit) *providers.Error {
+// LimitExceeded is the error about an exceeded limit. It is also the cause of the context that the limit ends.
+func LimitExceeded(limit config.Limit) *providers.Error {
 	return &providers.Error{
 		Kind: providers.KindTimeout, Limit: &limit, Retry: true,
 		Message: fmt.Sprintf("The call exceeded its limit (%s).", limit),
@@ -103,22 +104,22 @@ func TimedOut(limit config.Limit) *providers.Error {
 	}
 }
 
-// Of turns any error into one that a client may read. ctx is the call's, whose cause explains an error that only says
-// that the context ended. An error that nobody foresaw becomes "internal", with nothing of its text.
-func Of(ctx context.Context, err error) *Error {
+// FromError turns any error into one that a client may read. ctx is the call's, whose cause explains an error that only says
+// that the context ended. An unknown error becomes "internal", without its text.
+func FromError(ctx context.Context, err error) *Error {
 	var own *Error
 	if errors.As(err, &own) {
 		return own
 	}
 	var vendor *providers.Error
 	if errors.As(err, &vendor) {
-		return ofVendor(vendor)
+		return fromVendor(vendor)
 	}
 	var file *workspace.Error
 	if errors.As(err, &file) {
 		return &Error{Code: Code(file.Code), Message: file.Message, Hint: file.Hint, Err: file}
 	}
-	if known := ofStores(err); known != nil {
+	if known := fromStores(err); known != nil {
 		return known
 	}
 	cause := context.Cause(ctx)
@@ -127,19 +128,19 @@ func Of(ctx context.Context, err error) *Error {
 		case errors.As(cause, &own):
 			return own
 		case errors.As(cause, &vendor):
-			return ofVendor(vendor)
+			return fromVendor(vendor)
 		case cause != nil:
-			return &Error{Code: Cancelled, Message: "The call was cancelled.", Hint: "Call again.", Err: cause}
+			return &Error{Code: CodeCancelled, Message: "The call was cancelled.", Hint: "Call again.", Err: cause}
 		}
 	}
 	return &Error{
-		Code: Internal, Err: err,
+		Code: CodeInternal, Err: err,
 		Message: "The tool failed in a way that was not foreseen.",
 		Hint:    "The server's log (stderr) says more; please report it. Other calls are not affected.",
 	}
 }
 
-func ofVendor(e *providers.Error) *Error {
+func fromVendor(e *providers.Error) *Error {
 	out := &Error{
 		Code: Code(e.Kind), Message: e.Message, Hint: e.Hint, Retryable: e.Retry, Provider: e.Provider, Model: e.Model,
 		Limit: e.Limit, Elapsed: e.Elapsed, RetryAfter: e.RetryAfter, Err: e,
@@ -153,28 +154,28 @@ func ofVendor(e *providers.Error) *Error {
 	return out
 }
 
-func ofStores(err error) *Error {
+func fromStores(err error) *Error {
 	switch {
 	case errors.Is(err, conversation.ErrNotFound):
 		return &Error{
-			Code: ConversationNotFound, Err: err,
+			Code: CodeConversationNotFound, Err: err,
 			Message: "There is no conversation with this continuation_id.",
 			Hint:    "Leave continuation_id out to begin a new one; activity and exai-mcp conversations list those that exist.",
 		}
 	case errors.Is(err, conversation.ErrBusy):
-		return Busy(err)
+		return ConversationBusy(err)
 	case errors.Is(err, issue.ErrNotFound):
-		return &Error{Code: InvalidRequest, Err: err, Message: "There is no issue with this number.", Hint: "List the issues to see their numbers."}
+		return &Error{Code: CodeInvalidRequest, Err: err, Message: "There is no issue with this number.", Hint: "List the issues to see their numbers."}
 	case errors.Is(err, issue.ErrInvalid):
-		return &Error{Code: InvalidRequest, Err: err, Message: "The issue can't be changed like this: " + err.Error() + ".", Hint: "Correct the argument that is named."}
+		return &Error{Code: CodeInvalidRequest, Err: err, Message: "The issue can't be changed like this: " + err.Error() + ".", Hint: "Correct the argument that is named."}
 	}
 	return nil
 }
 
-// Busy is the error about a conversation whose last answer is still being written.
-func Busy(err error) *Error {
+// ConversationBusy is the error about a conversation whose last answer is still being written.
+func ConversationBusy(err error) *Error {
 	return &Error{
-		Code: ConversationBusy, Retryable: true, Err: err,
+		Code: CodeConversationBusy, Retryable: true, Err: err,
 		Message: "The last answer of this conversation is still being written, so nothing was sent.",
 		Hint:    "Fetch it: call chat with this continuation_id and a blank prompt. Then ask again.",
 	}
@@ -182,10 +183,10 @@ func Busy(err error) *Error {
 
 // Result renders the error as the contract's reply.
 func (e *Error) Result() *Result {
-	e = e.shown()
+	e = e.forClient()
 	r := &Result{IsError: true}
-	if e.Asked != nil {
-		r.Metadata = *e.Asked
+	if e.Metadata != nil {
+		r.Metadata = *e.Metadata
 	}
 	r.Body.Set("status", "error").Set("content", e.Message).Set("content_type", "text").Set("error", e.Object())
 	return r
@@ -193,7 +194,7 @@ func (e *Error) Result() *Result {
 
 // Object is the reply's "error" block, also for errors inside a reply that is none.
 func (e *Error) Object() *Object {
-	e = e.shown()
+	e = e.forClient()
 	o := &Object{}
 	o.Set("code", e.Code).Set("message", e.Message).Set("hint", e.Hint).Set("retryable", e.Retryable)
 	if e.Provider != "" {
@@ -214,14 +215,14 @@ func (e *Error) Object() *Object {
 	return o
 }
 
-// shown is the error as a client reads it. One that still reads of a cancelled call did not cancel it: the end of the
-// program did.
-func (e *Error) shown() *Error {
-	if e.Code != Cancelled {
+// forClient is the error as a client reads it. A client that still reads of a cancelled call did not cancel it: the end of
+// the program did.
+func (e *Error) forClient() *Error {
+	if e.Code != CodeCancelled {
 		return e
 	}
-	told := *e
-	told.Code, told.Retryable = Network, true
-	told.Message, told.Hint = "exai-mcp was stopped before an answer came.", "Send the call again. Keep the server's stdin open until its answer is there."
-	return &told
+	out := *e
+	out.Code, out.Retryable = CodeNetwork, true
+	out.Message, out.Hint = "exai-mcp was stopped before an answer came.", "Send the call again. Keep the server's stdin open until its answer is there."
+	return &out
 }

@@ -83,14 +83,14 @@ func (o *Object) Delete(key string) {
 	}
 }
 
-// Ordered reads JSON with objects as *Object, so that what is written again keeps its order, and numbers as they are.
-func Ordered(text []byte) (any, error) {
+// ParseOrdered reads JSON with objects as *Object, so that what is written again keeps its order, and numbers as they are.
+func ParseOrdered(text []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
-	return ordered(dec)
+	return parseOrdered(dec)
 }
 
-func ordered(dec *json.Decoder) (any, error) {
+func parseOrdered(dec *json.Decoder) (any, error) {
 	token, err := dec.Token()
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func ordered(dec *json.Decoder) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			value, err := ordered(dec)
+			value, err := parseOrdered(dec)
 			if err != nil {
 				return nil, err
 			}
@@ -114,7 +114,7 @@ func ordered(dec *json.Decoder) (any, error) {
 	case json.Delim('['):
 		list := []any{}
 		for dec.More() {
-			value, err := ordered(dec)
+			value, err := parseOrdered(dec)
 			if err != nil {
 				return nil, err
 			}

@@ -30,14 +30,14 @@ func TestObjectKeepsItsOrder(t *testing.T) {
 
 func TestOrdered(t *testing.T) {
 	const text = `{"z":1,"a":[{"y":9007199254740993,"b":null},[]],"n":1.50,"t":true}`
-	v, err := Ordered([]byte(text))
+	v, err := ParseOrdered([]byte(text))
 	require.NoError(t, err)
 	r := Result{Body: *v.(*Object)}
 	back, err := r.JSON()
 	require.NoError(t, err)
 	assert.Equal(t, text, string(back))
 	for _, bad := range []string{``, `{`, `{"a"`, `[1,`, `{"a":}`} {
-		_, err := Ordered([]byte(bad))
+		_, err := ParseOrdered([]byte(bad))
 		assert.Error(t, err, bad)
 	}
 }
@@ -58,27 +58,27 @@ func TestMetadata(t *testing.T) {
 // An error that only says that the context ended is told by the context's cause.
 func TestOfContexts(t *testing.T) {
 	limit := config.Limit{Name: "SIMPLE_TOOL_TIMEOUT_SECS", Value: time.Second}
-	ctx, cancel := context.WithDeadlineCause(t.Context(), time.Now().Add(-time.Second), TimedOut(limit))
+	ctx, cancel := context.WithDeadlineCause(t.Context(), time.Now().Add(-time.Second), LimitExceeded(limit))
 	defer cancel()
 	for _, err := range []error{ctx.Err(), context.Cause(ctx), errors.Join(errors.New("reading"), context.Canceled)} {
-		e := Of(ctx, err)
-		assert.Equal(t, Timeout, e.Code)
+		e := FromError(ctx, err)
+		assert.Equal(t, CodeTimeout, e.Code)
 		assert.Equal(t, limit, *e.Limit)
 	}
 	gone := errors.New("cancelled by client")
 	ctx2, cancel2 := context.WithCancelCause(t.Context())
 	cancel2(gone)
-	assert.Equal(t, Cancelled, Of(ctx2, context.Canceled).Code)
-	assert.Equal(t, Cancelled, Of(ctx2, gone).Code)
-	assert.Equal(t, Internal, Of(t.Context(), context.Canceled).Code, "not this call's context")
-	for _, stopped := range []*Error{Of(ctx2, gone), Of(ctx2, &providers.Error{Kind: providers.KindCancelled, Message: "The call was cancelled."})} {
-		assert.Equal(t, Cancelled, stopped.Code, "for the log")
+	assert.Equal(t, CodeCancelled, FromError(ctx2, context.Canceled).Code)
+	assert.Equal(t, CodeCancelled, FromError(ctx2, gone).Code)
+	assert.Equal(t, CodeInternal, FromError(t.Context(), context.Canceled).Code, "not this call's context")
+	for _, stopped := range []*Error{FromError(ctx2, gone), FromError(ctx2, &providers.Error{Kind: providers.KindCancelled, Message: "The call was cancelled."})} {
+		assert.Equal(t, CodeCancelled, stopped.Code, "for the log")
 		object, err := stopped.Result().JSON()
 		require.NoError(t, err)
 		assert.Contains(t, string(object), `"code":"network","message":"exai-mcp was stopped before an answer came.","hint":"Send the call again.`)
 		assert.Contains(t, string(object), `"retryable":true`)
 	}
-	assert.Equal(t, RateLimited, Of(ctx, &providers.Error{Kind: providers.KindRateLimited}).Code, "what a vendor said comes first")
+	assert.Equal(t, CodeRateLimited, FromError(ctx, &providers.Error{Kind: providers.KindRateLimited}).Code, "what a vendor said comes first")
 }
 
 // What a vendor's failure says about sending the same again.
@@ -99,16 +99,16 @@ func TestRetryable(t *testing.T) {
 		},
 	} {
 		for _, e := range errs {
-			assert.Equal(t, want, Of(t.Context(), &e).Retryable, "%+v", e)
+			assert.Equal(t, want, FromError(t.Context(), &e).Retryable, "%+v", e)
 		}
 	}
 }
 
 func TestErrorForTheLog(t *testing.T) {
 	vendor := &providers.Error{Kind: providers.KindBalance, Message: "Nothing left.", HTTPStatus: 429, VendorCode: "1113", RequestID: "r1", Err: errors.New("cause")}
-	assert.Equal(t, `balance: Nothing left. [HTTP 429, code "1113", request "r1"] (cause)`, Of(t.Context(), vendor).Error())
-	assert.Equal(t, "internal: The tool failed in a way that was not foreseen. (cause)", Of(t.Context(), errors.New("cause")).Error())
-	assert.ErrorIs(t, Of(t.Context(), vendor), vendor.Err)
+	assert.Equal(t, `balance: Nothing left. [HTTP 429, code "1113", request "r1"] (cause)`, FromError(t.Context(), vendor).Error())
+	assert.Equal(t, "internal: The tool failed in a way that was not foreseen. (cause)", FromError(t.Context(), errors.New("cause")).Error())
+	assert.ErrorIs(t, FromError(t.Context(), vendor), vendor.Err)
 }
 
 // Texts reach the client as they are, whoever escaped them before.

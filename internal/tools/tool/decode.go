@@ -59,7 +59,7 @@ func (s *shape) decode(args json.RawMessage, in any, exists func(string) bool) (
 		c.fail("", "Required and missing: %s", strings.Join(missing, ", "))
 	}
 	if len(c.faults) > 0 {
-		return nil, reply.Refuse(s.usage(), "%s.", strings.Join(c.faults, "; "))
+		return nil, reply.InvalidRequest(s.usage(), "%s.", strings.Join(c.faults, "; "))
 	}
 	text, err := json.Marshal(clean)
 	if err != nil {
@@ -80,7 +80,7 @@ func arguments(args json.RawMessage) (map[string]any, error) {
 	}
 	value, err := parse(string(args))
 	if err != nil {
-		return nil, reply.Refuse(hint, "The arguments are not valid JSON.")
+		return nil, reply.InvalidRequest(hint, "The arguments are not valid JSON.")
 	}
 	if text, ok := value.(string); ok {
 		if inner, err := parse(text); err == nil {
@@ -95,7 +95,7 @@ func arguments(args json.RawMessage) (map[string]any, error) {
 	case map[string]any:
 		return object, nil
 	}
-	return nil, reply.Refuse(hint, "The arguments must be a JSON object, not %s.", reply.Quote(value))
+	return nil, reply.InvalidRequest(hint, "The arguments must be a JSON object, not %s.", reply.Quote(value))
 }
 
 // parse reads one JSON value and nothing after it.
@@ -138,7 +138,7 @@ func (s *shape) unknown(object map[string]any, missing []string, exists func(str
 	slices.Sort(strange)
 	slices.Sort(ignored)
 	if name, meant := s.misplaced(object, ignored, exists); name != "" {
-		return reply.Refuse(s.usage(), "Unknown argument %s, which names an existing file; no file was named otherwise. Did you mean %s?", reply.Clip(name), meant)
+		return reply.InvalidRequest(s.usage(), "Unknown argument %s, which names an existing file; no file was named otherwise. Did you mean %s?", reply.Clip(name), meant)
 	}
 	for _, name := range ignored {
 		c.note("Ignored the unknown argument %s.", reply.Clip(name))
@@ -157,7 +157,7 @@ func (s *shape) unknown(object map[string]any, missing []string, exists func(str
 	if len(missing) > 0 {
 		message += "; required and missing: " + strings.Join(missing, ", ")
 	}
-	return reply.Refuse(s.usage(), "%s.", message)
+	return reply.InvalidRequest(s.usage(), "%s.", message)
 }
 
 func (s *shape) has(name string) bool {
@@ -201,7 +201,7 @@ func refusedByType(err error, usage string) error {
 	}
 	var mismatch *json.UnmarshalTypeError
 	if errors.As(err, &mismatch) {
-		return reply.Refuse(usage, "%s can't be %s.", mismatch.Field, mismatch.Value)
+		return reply.InvalidRequest(usage, "%s can't be %s.", mismatch.Field, mismatch.Value)
 	}
-	return reply.Refuse(usage, "The arguments can't be read.")
+	return reply.InvalidRequest(usage, "The arguments can't be read.")
 }

@@ -205,7 +205,7 @@ func TestDecodeRefuses(t *testing.T) {
 			_, err := sampleShape(t).decode(json.RawMessage(c.args), &in, nil)
 			var e *reply.Error
 			require.ErrorAs(t, err, &e)
-			assert.Equal(t, reply.InvalidRequest, e.Code)
+			assert.Equal(t, reply.CodeInvalidRequest, e.Code)
 			assert.Contains(t, e.Message, c.want)
 			assert.NotEmpty(t, e.Hint)
 		})
@@ -238,7 +238,7 @@ func FuzzDecode(f *testing.F) {
 		_, err := s.decode(args, &in, nil)
 		if err != nil {
 			var e *reply.Error
-			if !errors.As(err, &e) || e.Code != reply.InvalidRequest || e.Message == "" || e.Hint == "" {
+			if !errors.As(err, &e) || e.Code != reply.CodeInvalidRequest || e.Message == "" || e.Hint == "" {
 				t.Fatalf("%q: %v", args, err)
 			}
 			return

@@ -133,7 +133,7 @@ func (x *Dispatcher) prepare(ctx context.Context, inv Invocation) (Tool, *prepar
 		} else {
 			hint = "The tools are " + strings.Join(slices.Sorted(slices.Values(x.names)), ", ") + "."
 		}
-		return Tool{}, nil, reply.Refuse(hint, "Unknown tool %q.", reply.Clip(inv.Tool))
+		return Tool{}, nil, reply.InvalidRequest(hint, "Unknown tool %q.", reply.Clip(inv.Tool))
 	}
 	exists := func(name string) bool { return x.o.FileExists != nil && x.o.FileExists(ctx, name) }
 	p, err := t.prepare(inv.Arguments, x.o.Config, exists)
@@ -157,11 +157,11 @@ func (c *call) begin() {
 
 // run gives the handler its context and waits for it, but not longer than the limit.
 func (c *call) run(ctx context.Context, p *prepared) *reply.Result {
-	cause := reply.TimedOut(p.limit)
+	cause := reply.LimitExceeded(p.limit)
 	budget := providers.Budget{Limit: p.limit, Class: p.class, Start: c.inv.Received, Tool: c.inv.Tool, ContinuationID: c.about.ContinuationID, Task: c.inv.TakesTask}
 	ctx, cancel := context.WithDeadlineCause(ctx, budget.Deadline(), cause)
 	defer cancel()
-	reporter := progress.Start(c.inv.Progress, c.work.Heard, c.about.ContinuationID, c.inv.Tool, c.inv.Received)
+	reporter := progress.Start(c.inv.Progress, c.work.Update, c.about.ContinuationID, c.inv.Tool, c.inv.Received)
 	defer reporter.Stop()
 
 	ctx = usage.WithCallBudget(ctx, usage.NewCallBudget(c.o.Config.Costs.PerCallUSD))
@@ -186,7 +186,7 @@ func (c *call) run(ctx context.Context, p *prepared) *reply.Result {
 
 // failed renders an error and keeps it for the log.
 func (c *call) failed(ctx context.Context, err error) *reply.Result {
-	e := *reply.Of(ctx, err)
+	e := *reply.FromError(ctx, err)
 	if e.Limit != nil && e.Elapsed == 0 {
 		e.Elapsed = time.Since(c.inv.Received)
 	}
@@ -234,9 +234,9 @@ func (c *call) logFailure(e *reply.Error) {
 		fields = append(fields, zap.String("limit", e.Limit.String()))
 	}
 	switch e.Code {
-	case reply.Internal:
+	case reply.CodeInternal:
 		c.o.Log.Error("tool failed", fields...)
-	case reply.InvalidRequest, reply.Cancelled:
+	case reply.CodeInvalidRequest, reply.CodeCancelled:
 		c.o.Log.Info("tool call refused", fields...)
 	default:
 		c.o.Log.Warn("tool failed", fields...)

@@ -89,7 +89,7 @@ func TestUnknownTool(t *testing.T) {
 	}
 	x := NewDispatcher(Options{Config: config.Default()}, []Tool{named("challenge"), named("chat")})
 	e := errorOf(t, x.Call(t.Context(), Invocation{Tool: "chalenge"}))
-	assert.Equal(t, reply.InvalidRequest, e.Get("code"))
+	assert.Equal(t, reply.CodeInvalidRequest, e.Get("code"))
 	assert.Contains(t, e.Get("hint"), "Did you mean challenge?")
 	e = errorOf(t, x.Call(t.Context(), Invocation{Tool: "zzzzzzzz"}))
 	assert.Contains(t, e.Get("hint"), "challenge, chat.")
@@ -129,7 +129,7 @@ func TestLimits(t *testing.T) {
 				time.Sleep(4 * time.Second) // in a queue of the server's
 				e := errorOf(t, x.Call(t.Context(), Invocation{Tool: "echo", Arguments: json.RawMessage(c.args), Received: received}))
 				assert.Equal(t, c.want, time.Since(received))
-				assert.Equal(t, reply.Timeout, e.Get("code"))
+				assert.Equal(t, reply.CodeTimeout, e.Get("code"))
 				assert.Equal(t, c.limit, e.Get("limit"))
 				assert.Equal(t, true, e.Get("retryable"))
 				assert.Equal(t, c.want.Milliseconds(), e.Get("elapsed_ms"))
@@ -148,7 +148,7 @@ func TestLimitAlreadyOver(t *testing.T) {
 		})})
 		start := time.Now()
 		e := errorOf(t, x.Call(t.Context(), Invocation{Tool: "echo", Received: start.Add(-time.Minute)}))
-		assert.Equal(t, reply.Timeout, e.Get("code"))
+		assert.Equal(t, reply.CodeTimeout, e.Get("code"))
 		assert.Zero(t, time.Since(start))
 	})
 }
@@ -160,7 +160,7 @@ func TestPanicIsInternal(t *testing.T) {
 	})})
 	r := x.Call(t.Context(), Invocation{Tool: "echo"})
 	e := errorOf(t, r)
-	assert.Equal(t, reply.Internal, e.Get("code"))
+	assert.Equal(t, reply.CodeInternal, e.Get("code"))
 	text, err := r.JSON()
 	require.NoError(t, err)
 	assert.NotContains(t, string(text), "secret detail")
@@ -183,7 +183,7 @@ func TestPanicOutsideOfTheHandler(t *testing.T) {
 	for _, tool := range []Tool{echo(writing, reading), echo(writing)} {
 		x := NewDispatcher(Options{Config: config.Default(), Activity: log}, []Tool{tool})
 		e := errorOf(t, x.Call(t.Context(), Invocation{Tool: "echo"}))
-		assert.Equal(t, reply.Internal, e.Get("code"))
+		assert.Equal(t, reply.CodeInternal, e.Get("code"))
 	}
 	assert.Empty(t, log.Running())
 }
@@ -194,7 +194,7 @@ func (falls) MarshalJSON() ([]byte, error) { panic("writing") }
 
 func TestNeitherResultNorError(t *testing.T) {
 	x := NewDispatcher(Options{Config: config.Default()}, []Tool{echo(func(context.Context, echoInput) (*reply.Result, error) { return nil, nil })})
-	assert.Equal(t, reply.Internal, errorOf(t, x.Call(t.Context(), Invocation{Tool: "echo"})).Get("code"))
+	assert.Equal(t, reply.CodeInternal, errorOf(t, x.Call(t.Context(), Invocation{Tool: "echo"})).Get("code"))
 }
 
 func TestErrorCodes(t *testing.T) {
@@ -225,8 +225,8 @@ func TestErrorCodes(t *testing.T) {
 		},
 		{fmt.Errorf("x: %w", conversation.ErrNotFound), `"conversation_not_found"`},
 		{conversation.ErrBusy, `"conversation_busy"`},
-		{reply.StoreFailed(errors.New("dsn with a password")), `"store_unavailable"`},
-		{reply.Refuse("h", "bad %d", 1), `{"code":"invalid_request","message":"bad 1","hint":"h","retryable":false}`},
+		{reply.StoreUnavailable(errors.New("dsn with a password")), `"store_unavailable"`},
+		{reply.InvalidRequest("h", "bad %d", 1), `{"code":"invalid_request","message":"bad 1","hint":"h","retryable":false}`},
 		{errors.New("nobody foresaw this"), `"internal"`},
 	} {
 		x := NewDispatcher(Options{Config: config.Default()}, []Tool{echo(func(context.Context, echoInput) (*reply.Result, error) { return nil, c.err })})
@@ -260,7 +260,7 @@ func TestCancellation(t *testing.T) {
 				time.AfterFunc(3*time.Second, func() { cancel(errors.New("cancelled by client")) })
 				start := time.Now()
 				e := errorOf(t, x.Call(ctx, Invocation{Tool: "echo"}))
-				assert.Equal(t, reply.Network, e.Get("code"), "if anybody still reads it, it was the server that ended")
+				assert.Equal(t, reply.CodeNetwork, e.Get("code"), "if anybody still reads it, it was the server that ended")
 				assert.Equal(t, 3*time.Second+c.want, time.Since(start))
 				time.Sleep(2 * time.Hour) // a bubble ends when its goroutines have
 			})
@@ -309,7 +309,7 @@ func TestProgress(t *testing.T) {
 			time.Sleep(6 * time.Second)
 			on(providers.Event{Phase: providers.PhaseWriting, Model: "glm-5.3", Attempt: 1, Tokens: 400})
 			return said(id), nil
-		}, Threaded())})
+		}, InConversation())})
 		r := x.Call(t.Context(), Invocation{Tool: "echo", Progress: h.progress(t)})
 		h.end()
 		time.Sleep(time.Minute)
@@ -372,7 +372,7 @@ func TestActivityHearsOfCalls(t *testing.T) {
 			return nil, errors.New("no")
 		}
 		return said("ok"), nil
-	}, Threaded())})
+	}, InConversation())})
 	x.tools["echo"] = withThread(x.tools["echo"], "t1")
 	x.Call(t.Context(), Invocation{Tool: "echo", ID: "7", Client: "client 1.0"})
 	x.Call(t.Context(), Invocation{Tool: "echo", ID: "7", Client: "client 1.0", Arguments: json.RawMessage(`{"slow":true}`)})

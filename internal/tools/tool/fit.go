@@ -13,7 +13,7 @@ import (
 const (
 	fitShare   = 0.9 // of what the client takes: the estimate's margin
 	moreTokens = 80  // what `more` and a note take
-	leastShare = 40  // tokens: an item shortened further says nothing
+	minShare   = 40  // tokens: an item shortened further says nothing
 )
 
 // fit puts the metadata last and cuts the reply to what a client takes (MAX_MCP_OUTPUT_TOKENS for the whole object). It
@@ -41,7 +41,7 @@ func fit(r *reply.Result, tokens int) int {
 	r.Metadata.Note(fmt.Sprintf("The reply was too long for MAX_MCP_OUTPUT_TOKENS=%d: its longest texts and lists are shortened.", tokens))
 	measure(r) // the metadata with its note
 	if text, err := r.JSON(); err == nil {
-		if whole, err := reply.Ordered(text); err == nil {
+		if whole, err := reply.ParseOrdered(text); err == nil {
 			r.Body = *shorten(whole, limit).(*reply.Object)
 		}
 	}
@@ -58,7 +58,7 @@ func measure(r *reply.Result) (tokens, bytes int) {
 	if err != nil {
 		m := r.Metadata
 		m.Own = reply.Object{}
-		*r = *(&reply.Error{Code: reply.Internal, Message: "The tool's reply can't be written as JSON.", Hint: "Please report it."}).Result()
+		*r = *(&reply.Error{Code: reply.CodeInternal, Message: "The tool's reply can't be written as JSON.", Hint: "Please report it."}).Result()
 		r.Metadata = m
 		r.Body.Set("metadata", m)
 		text, _ = r.JSON()
@@ -159,7 +159,7 @@ func shorten(v any, tokens int) any {
 		head := headOf(v, max(tokens-12, 0))
 		return fmt.Sprintf("%s… [cut: %d of %d characters]", head, utf8.RuneCountInString(v[len(head):]), utf8.RuneCountInString(v))
 	case []any:
-		keep := min(len(v), max(tokens/leastShare, 1))
+		keep := min(len(v), max(tokens/minShare, 1))
 		list := append([]any(nil), v[:keep]...)
 		for i, room := range shares(list, tokens) {
 			list[i] = shorten(list[i], room)

@@ -99,7 +99,7 @@ func TestMisplacedFiles(t *testing.T) {
 		_, _, err := decodeAs[stepInput](t, args)
 		var e *reply.Error
 		require.True(t, errors.As(err, &e), args)
-		assert.Equal(t, reply.InvalidRequest, e.Code)
+		assert.Equal(t, reply.CodeInvalidRequest, e.Code)
 		assert.Contains(t, e.Message, "Did you mean relevant_files?")
 	}
 	for _, args := range []string{

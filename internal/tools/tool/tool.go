@@ -68,9 +68,9 @@ func Limited[In any](f func(in In, cfg *config.Config) (config.Class, config.Lim
 	}
 }
 
-// Threaded declares that the tool works on a conversation: its calls name their continuation_id in the first progress
+// InConversation declares that the tool works on a conversation: its calls name their continuation_id in the first progress
 // message, a new one where the caller gave none.
-func Threaded() Option { return func(o *options) { o.threaded = true } }
+func InConversation() Option { return func(o *options) { o.threaded = true } }
 
 // New returns a tool that runs a handler. The input struct is the schema: a property for each field with a json name, required
 // without omitempty and default; the field tags are

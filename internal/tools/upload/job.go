@@ -21,7 +21,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
-// job carries one file. It belongs to no call: several may wait for it, or none.
+// job uploads one file. It belongs to no call: several may wait for it, or none.
 type job struct {
 	key     string
 	request Request
@@ -42,20 +42,20 @@ type job struct {
 	err  error
 }
 
-// join gives the job that carries a file, a new one where there is none.
-func (q *Queue) join(key string, r Request, it *item) (*job, error) {
+// findOrStart returns the job of a file, a new one if there is none.
+func (q *Queue) findOrStart(key string, r Request, it *item) (*job, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return nil, &providers.Error{Kind: providers.KindCancelled, Message: "The server is stopping."}
 	}
 	maps.DeleteFunc(q.jobs, func(_ string, old *job) bool {
-		return !old.finished.IsZero() && time.Since(old.finished) > keepResult
+		return !old.finished.IsZero() && time.Since(old.finished) > resultLifetime
 	})
 	j := q.jobs[key]
 	if j == nil {
 		j = &job{key: key, request: r, file: *it, started: time.Now(), done: make(chan struct{})}
-		// The job outlives its call, whose name is all that it takes along.
+		// The job outlives its call, of which it keeps only the tool's name.
 		j.ctx, j.stop = context.WithCancelCause(providers.WithBudget(q.ctx, providers.Budget{Tool: r.Tool}))
 		q.jobs[key] = j
 		q.active.Add(1)
@@ -65,15 +65,14 @@ func (q *Queue) join(key string, r Request, it *item) (*job, error) {
 	return j, nil
 }
 
-// leave gives a call what a job has come to. One that is under way goes on behind the last call that leaves it, or is
-// stopped.
-func (q *Queue) leave(it *item, behind bool) {
+// release gives a call the outcome of its job. A job that is under way is detached from its last call, or stopped.
+func (q *Queue) release(it *item, detach bool) {
 	j := it.job
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	j.waiting--
 	if !j.finished.IsZero() {
-		q.drop(j)
+		q.dropLocked(j)
 		it.ID, it.Text, it.Err = j.id, j.text, j.err
 		return
 	}
@@ -81,8 +80,8 @@ func (q *Queue) leave(it *item, behind bool) {
 	if j.waiting > 0 {
 		return
 	}
-	if !behind {
-		q.drop(j)
+	if !detach {
+		q.dropLocked(j)
 		j.stop(errAbandoned)
 		return
 	}
@@ -93,22 +92,22 @@ func (q *Queue) leave(it *item, behind bool) {
 	}
 }
 
-// drop makes a job one that nobody finds any more. The lock is held.
-func (q *Queue) drop(j *job) {
+// dropLocked removes a job, so that no call finds it.
+func (q *Queue) dropLocked(j *job) {
 	if q.jobs[j.key] == j {
 		delete(q.jobs, j.key)
 	}
 }
 
-// run carries a file, and tidies up behind it.
+// run carries a file, and tidies up detach it.
 func (q *Queue) run(j *job) {
 	defer q.active.Done()
 	defer j.stop(nil)
-	kept := q.carry(j)
+	kept := q.transfer(j)
 	q.mu.Lock()
 	j.finished = time.Now()
 	if j.waiting > 0 || kept {
-		q.drop(j)
+		q.dropLocked(j)
 	}
 	work := j.work
 	close(j.done)
@@ -127,8 +126,8 @@ func (q *Queue) run(j *job) {
 	}
 }
 
-// carry brings the file to the vendor, and its text back, when it is its turn. It reports whether the text is kept.
-func (q *Queue) carry(j *job) (kept bool) {
+// transfer uploads the file and fetches its text, once a slot is free. It reports whether the text is kept.
+func (q *Queue) transfer(j *job) (kept bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			j.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -164,7 +163,7 @@ func (q *Queue) send(j *job, p providers.Provider) error {
 	}
 	it, vendor := &j.file, j.request.Vendor
 	return it.with(func(f *workspace.File, _ fs.FileInfo) error {
-		if !it.still(j.ctx, f) {
+		if !it.unchanged(j.ctx, f) {
 			return changed(it.Path)
 		}
 		ref, err := calls.Do(j.ctx, q.caller, vendor, "upload", q.cfg.Timeouts.Upload(vendor),
@@ -180,7 +179,7 @@ func (q *Queue) send(j *job, p providers.Provider) error {
 			return err
 		}
 		j.id = ref.ID
-		if !it.still(j.ctx, f) {
+		if !it.unchanged(j.ctx, f) {
 			return changed(it.Path)
 		}
 		return nil
@@ -208,7 +207,7 @@ func (q *Queue) fetch(j *job, p providers.Provider) (string, error) {
 		if err == nil {
 			return text, nil
 		}
-		if try >= set.FetchRetries || !maybeParsing(err) {
+		if try >= set.FetchRetries || !mayBeParsing(err) {
 			return "", err
 		}
 		wait := time.NewTimer(delay)
@@ -222,9 +221,9 @@ func (q *Queue) fetch(j *job, p providers.Provider) (string, error) {
 	}
 }
 
-// maybeParsing reports whether the same question may be answered later: the vendor does not say "not yet" in a way of its
-// own. Failures that are worth another attempt by themselves have had theirs.
-func maybeParsing(err error) bool {
+// mayBeParsing reports whether the same request may succeed later: the vendor has no error of its own for a file that it
+// still parses. Retryable failures were retried before.
+func mayBeParsing(err error) bool {
 	var e *providers.Error
 	if !errors.As(err, &e) || e.Retry && e.Kind != providers.KindTimeout {
 		return false
@@ -236,12 +235,12 @@ func maybeParsing(err error) bool {
 	return false
 }
 
-// removeTime is what deleting a file at the vendor may take.
-const removeTime = 10 * time.Second
+// removeTimeout is how long deleting a file at the vendor may take.
+const removeTimeout = 10 * time.Second
 
 // remove deletes a file at the vendor: an account holds only so many.
 func (q *Queue) remove(j *job) {
-	ctx, cancel := context.WithTimeout(q.tidy, removeTime)
+	ctx, cancel := context.WithTimeout(q.cleanup, removeTimeout)
 	defer cancel()
 	p, err := q.registry.Provider(j.request.Vendor)
 	if err == nil {
@@ -251,7 +250,7 @@ func (q *Queue) remove(j *job) {
 		}
 	}
 	if err != nil {
-		q.log.Warn("a file that was only to be read stays at the vendor",
+		q.log.Warn("a file that was uploaded only to be read could not be deleted at the vendor",
 			zap.String("provider", j.request.Vendor), zap.String("file_id", j.id), zap.Error(err))
 	}
 }

@@ -19,9 +19,9 @@ import (
 
 // How much is kept, and for how long. A file's text does not age, but a vendor's parser improves.
 const (
-	keepTexts    = 30 * 24 * time.Hour
-	mostTexts    = 256 << 20 // bytes in the state folder
-	mostInMemory = 32 << 20  // bytes, where nothing is kept on disk
+	textLifetime = 30 * 24 * time.Hour
+	maxTexts     = 256 << 20 // bytes in the state folder
+	maxInMemory  = 32 << 20  // bytes, where nothing is kept on disk
 )
 
 // entry is a text that was extracted.
@@ -55,7 +55,7 @@ func newTexts(cfg *config.Config, log *zap.Logger) *texts {
 
 const textSuffix = ".json"
 
-// get gives a text that is kept.
+// get returns a kept text.
 func (t *texts) get(key string) (entry, bool) {
 	if t.dir == "" {
 		t.mu.Lock()
@@ -71,16 +71,16 @@ func (t *texts) get(key string) (entry, bool) {
 		return entry{}, false
 	}
 	var e entry
-	if err := json.Unmarshal(data, &e); err != nil || e.Text == "" || time.Since(e.Created) > keepTexts {
+	if err := json.Unmarshal(data, &e); err != nil || e.Text == "" || time.Since(e.Created) > textLifetime {
 		return entry{}, false
 	}
 	return e, true
 }
 
-// put keeps a text, and is false when it can't.
+// put keeps a text, and reports whether it could.
 func (t *texts) put(key string, e entry) bool {
 	if t.dir == "" {
-		return t.remember(key, e)
+		return t.putInMemory(key, e)
 	}
 	if err := t.write(key, e); err != nil {
 		t.log.Warn("an extracted text is not kept", zap.Error(err))
@@ -90,14 +90,14 @@ func (t *texts) put(key string, e entry) bool {
 	return true
 }
 
-func (t *texts) remember(key string, e entry) bool {
+func (t *texts) putInMemory(key string, e entry) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, known := t.memory[key]; known || len(e.Text) > mostInMemory {
+	if _, known := t.memory[key]; known || len(e.Text) > maxInMemory {
 		return known
 	}
 	t.memory[key], t.order, t.bytes = e, append(t.order, key), t.bytes+len(e.Text)
-	for t.bytes > mostInMemory {
+	for t.bytes > maxInMemory {
 		t.bytes -= len(t.memory[t.order[0]].Text)
 		delete(t.memory, t.order[0])
 		t.order = t.order[1:]
@@ -129,7 +129,7 @@ func (t *texts) write(key string, e entry) error {
 	return nil
 }
 
-// prune deletes texts that are too old, the oldest of too many, and what a process that died left behind.
+// prune deletes texts that are too old, the oldest of too many, and unfinished files of processes that died.
 func (t *texts) prune() {
 	list, err := os.ReadDir(t.dir)
 	if err != nil {
@@ -147,7 +147,7 @@ func (t *texts) prune() {
 		age := time.Since(info.ModTime())
 		total += info.Size()
 		left := !strings.HasSuffix(info.Name(), textSuffix) && age > time.Hour
-		if age > keepTexts || total > mostTexts || left {
+		if age > textLifetime || total > maxTexts || left {
 			if err := os.Remove(filepath.Join(t.dir, info.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				t.log.Warn("an old extracted text cannot be deleted", zap.Error(err))
 			}

@@ -1,8 +1,8 @@
-// Package upload is the one way from the user's files to a vendor that stores them, and from there to their text.
+// Package upload uploads the user's files to vendors that store them, and fetches their text.
 //
-// A call hands files in (HandIn) and waits for them within its limit. What is not through by then goes on behind the
-// call, each file within its own limits, and the same call sent again waits for it: files are known by their content.
-// A text that was extracted once is kept, in the state folder. Close ends whatever still goes on.
+// A call uploads files (Upload) and waits for them within its limit. Those that are not done by then continue in the
+// background, each within its own limits, and the same call sent again waits for them: files are identified by their
+// content. An extracted text is kept in the state folder. Close ends what is under way.
 //
 // It knows no protocol and no tool; the tools import it.
 package upload
@@ -31,7 +31,7 @@ type Options struct {
 	Config   *config.Config
 	Registry *calls.Registry
 	Caller   *calls.Caller
-	Activity *activity.Log // hears of what goes on behind its call; nil: nobody does
+	Activity *activity.Log // records uploads in the background; may be nil
 	Log      *zap.Logger   // nil logs nothing
 }
 
@@ -45,11 +45,11 @@ type Queue struct {
 	texts    *texts
 	slots    map[string]chan struct{} // by vendor: how many of its files are under way at once
 
-	ctx    context.Context // of every job
-	stop   context.CancelCauseFunc
-	tidy   context.Context // of what is done after a job, such as deleting the file at the vendor
-	hurry  context.CancelFunc
-	active sync.WaitGroup
+	ctx         context.Context // of every job
+	stop        context.CancelCauseFunc
+	cleanup     context.Context // of what is done after a job, such as deleting the file at the vendor
+	stopCleanup context.CancelFunc
+	active      sync.WaitGroup
 
 	mu     sync.Mutex
 	closed bool
@@ -59,7 +59,7 @@ type Queue struct {
 // filesAtOnce is how many files go to a vendor at once, so that uploads leave slots to its models. Kimi has a setting.
 const filesAtOnce = 2
 
-// New makes the service.
+// New returns a Queue.
 func New(o Options) *Queue {
 	q := &Queue{
 		cfg: o.Config, registry: o.Registry, caller: o.Caller, events: o.Activity, log: o.Log,
@@ -74,28 +74,28 @@ func New(o Options) *Queue {
 	}
 	q.texts = newTexts(o.Config, q.log)
 	q.ctx, q.stop = context.WithCancelCause(context.Background())
-	q.tidy, q.hurry = context.WithCancel(context.Background())
+	q.cleanup, q.stopCleanup = context.WithCancel(context.Background())
 	return q
 }
 
-// Request says what is to become of a call's files.
+// Request is what to do with a call's files.
 type Request struct {
-	Tool    string
-	Vendor  string // "glm" or "kimi"
-	Purpose string // the vendor's word for it
-	Files   []workspace.Ref
-	Extract bool // the text is wanted, not the file: it is deleted at the vendor afterwards, unless KIMI_FILES_KEEP
-	Largest Largest
+	Tool      string
+	Vendor    string // "glm" or "kimi"
+	Purpose   string // the vendor's word for it
+	Files     []workspace.Ref
+	Extract   bool // the text is wanted, not the file: it is deleted at the vendor afterwards, unless KIMI_FILES_KEEP
+	SizeLimit SizeLimit
 }
 
-// Largest is how large a file may be.
-type Largest struct {
+// SizeLimit is the maximum size of a file.
+type SizeLimit struct {
 	Setting string  // the variable that says so
 	MB      float64 // 0: as large as the vendor takes it
 	Refuse  bool    // one that is larger fails the whole request, before anything is sent
 }
 
-// File is what has become of one of a request's files.
+// File is the outcome of one of a request's files.
 type File struct {
 	Path    string // as the host names it
 	Name    string
@@ -103,7 +103,7 @@ type File struct {
 	ID      string // the vendor's
 	Text    string // where it was wanted
 	Err     error  // a *workspace.Error, *providers.Error or *reply.Error
-	Pending bool   // it goes on, or begins with the next call that hands it in
+	Pending bool   // it continues in the background, or starts with the next call that uploads it
 	Sent    int64  // bytes of it that are sent; a pending one's
 }
 
@@ -112,25 +112,25 @@ var (
 	errAbandoned = errors.New("the call was cancelled")
 )
 
-// HandIn sends files to a vendor and waits for them until the call's reserve. The result is in the order of the files,
-// and a file that fails does not fail the others. An error means that nothing became of the whole: the vendor is not
-// configured, a file is too large where that is refused, or the call was cancelled, which stops its uploads.
-func (q *Queue) HandIn(ctx context.Context, r Request) ([]File, error) {
+// Upload sends files to a vendor and waits for them until the call's reserve. The result is in the order of the files,
+// and a file that fails does not fail the others. It fails if the vendor is not configured, a file exceeds a
+// limit that refuses it, or the call is cancelled, which stops its uploads.
+func (q *Queue) Upload(ctx context.Context, r Request) ([]File, error) {
 	if _, err := q.registry.Provider(r.Vendor); err != nil {
 		return nil, err
 	}
-	wait, cancel := working(ctx)
+	wait, cancel := untilReserve(ctx)
 	defer cancel()
-	list := q.look(wait, r)
+	list := q.inspect(wait, r)
 	for _, it := range list {
 		var e *reply.Error
-		if r.Largest.Refuse && errors.As(it.Err, &e) && e.Code == reply.TooLarge {
+		if r.SizeLimit.Refuse && errors.As(it.Err, &e) && e.Code == reply.CodeTooLarge {
 			return nil, e
 		}
 	}
 	for _, it := range list {
 		if it.Err == nil && wait.Err() == nil {
-			q.hand(wait, r, it)
+			q.start(wait, r, it)
 		}
 	}
 	q.await(ctx, wait, list)
@@ -138,7 +138,7 @@ func (q *Queue) HandIn(ctx context.Context, r Request) ([]File, error) {
 	files := make([]File, len(list))
 	for i, it := range list {
 		if it.job != nil {
-			q.leave(it, !errors.Is(ctx.Err(), context.Canceled))
+			q.release(it, !errors.Is(ctx.Err(), context.Canceled))
 		} else if it.Err == nil && it.ID == "" && it.Text == "" {
 			it.Pending = true
 		}
@@ -150,27 +150,27 @@ func (q *Queue) HandIn(ctx context.Context, r Request) ([]File, error) {
 	return files, nil
 }
 
-// working bounds the part of a call in which it may still wait: up to its reserve.
-func working(ctx context.Context) (context.Context, context.CancelFunc) {
+// untilReserve returns a context that ends where the call's reserve begins.
+func untilReserve(ctx context.Context) (context.Context, context.CancelFunc) {
 	if b, ok := providers.BudgetFrom(ctx); ok {
 		return context.WithDeadline(ctx, b.AnswerBy())
 	}
 	return context.WithCancel(ctx)
 }
 
-// Close stops every upload and waits until that is done and the files that only were to be read are deleted at the
-// vendor, or for ctx. Later calls fail.
+// Close stops every upload, deletes files that were uploaded only to be read, and waits for both until ctx ends. Later
+// calls fail.
 func (q *Queue) Close(ctx context.Context) error {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
 	q.stop(errStopped)
-	defer q.hurry()
+	defer q.stopCleanup()
 	if err := bounded.Wait(ctx, &q.active); err != nil {
 		return fmt.Errorf("stopping uploads: %w", err)
 	}
 	return nil
 }
 
-// keepResult is how long a result that nobody waited for is kept for the call that comes back for it.
-const keepResult = 10 * time.Minute
+// resultLifetime is how long a result that nobody waited for is kept for the call that comes back for it.
+const resultLifetime = 10 * time.Minute

@@ -41,7 +41,7 @@ type bench struct {
 
 	mu                         sync.Mutex
 	uploads, extracts, deletes []string
-	atOnce, mostAtOnce         int
+	atOnce, maxAtOnce          int
 }
 
 func newBench(t *testing.T, set ...func(*config.Config)) *bench {
@@ -105,7 +105,7 @@ func (b *bench) upload(ctx context.Context, f providers.File) (providers.FileRef
 	b.mu.Lock()
 	b.uploads = append(b.uploads, f.Name)
 	b.atOnce++
-	b.mostAtOnce = max(b.mostAtOnce, b.atOnce)
+	b.maxAtOnce = max(b.maxAtOnce, b.atOnce)
 	b.mu.Unlock()
 	defer func() {
 		b.mu.Lock()
@@ -146,7 +146,7 @@ func (b *bench) file(name, takes string) string {
 func (b *bench) call() context.Context {
 	limit := b.cfg.Timeouts.For(config.ClassFile)
 	budget := providers.Budget{Limit: limit, Class: config.ClassFile, Start: time.Now()}
-	ctx, cancel := context.WithDeadlineCause(b.t.Context(), budget.Deadline(), reply.TimedOut(limit))
+	ctx, cancel := context.WithDeadlineCause(b.t.Context(), budget.Deadline(), reply.LimitExceeded(limit))
 	b.t.Cleanup(cancel)
 	return providers.WithBudget(ctx, budget)
 }
@@ -167,7 +167,7 @@ func (b *bench) refs(paths ...string) (refs []workspace.Ref) {
 
 func (b *bench) hand(r upload.Request) []upload.File {
 	b.t.Helper()
-	files, err := b.HandIn(b.call(), r)
+	files, err := b.Upload(b.call(), r)
 	require.NoError(b.t, err)
 	return files
 }
@@ -187,7 +187,7 @@ func TestFilesGoAtOnceAndComeInOrder(t *testing.T) {
 				Path: paths[i], Name: filepath.Base(paths[i]), Size: 2, ID: "id-" + filepath.Base(paths[i]), Text: "text of id-" + filepath.Base(paths[i]),
 			}, f)
 		}
-		assert.Equal(t, b.cfg.KimiFiles.MaxParallel, b.mostAtOnce)
+		assert.Equal(t, b.cfg.KimiFiles.MaxParallel, b.maxAtOnce)
 		synctest.Wait()
 		assert.Len(t, b.noted(&b.deletes), 8)
 	})
@@ -198,12 +198,12 @@ func TestOneFailureIsItsOwn(t *testing.T) {
 		b := newBench(t)
 		r := b.read(b.file("a", "1s"), b.file("b", "fail"), b.file("missing", "1s"), b.file("large", "11111111111s"), b.file("c", "1s"))
 		require.NoError(t, os.Remove(filepath.Join(b.dir, "missing")))
-		r.Largest = upload.Largest{Setting: "KIMI_FILES_MAX_SIZE_MB", MB: 10.0 / (1 << 20)}
+		r.SizeLimit = upload.SizeLimit{Setting: "KIMI_FILES_MAX_SIZE_MB", MB: 10.0 / (1 << 20)}
 		files := b.hand(r)
 		var codes []reply.Code
 		for _, f := range files {
 			if f.Err != nil {
-				codes = append(codes, reply.Of(t.Context(), f.Err).Code)
+				codes = append(codes, reply.FromError(t.Context(), f.Err).Code)
 			} else {
 				codes = append(codes, "")
 			}
@@ -211,10 +211,10 @@ func TestOneFailureIsItsOwn(t *testing.T) {
 		assert.Equal(t, []reply.Code{"", "invalid_request", "file_not_found", "too_large", ""}, codes)
 		assert.Equal(t, "text of id-c", files[4].Text)
 
-		r.Largest.Refuse = true
+		r.SizeLimit.Refuse = true
 		b.uploads = nil
-		_, err := b.HandIn(b.call(), r)
-		assert.Equal(t, reply.TooLarge, reply.Of(t.Context(), err).Code)
+		_, err := b.Upload(b.call(), r)
+		assert.Equal(t, reply.CodeTooLarge, reply.FromError(t.Context(), err).Code)
 		assert.Empty(t, b.noted(&b.uploads), "nothing is sent")
 	})
 }
@@ -281,12 +281,12 @@ func TestAResultThatNobodyWaitedForIsKept(t *testing.T) {
 			assert.True(t, b.hand(b.read(path))[0].Pending)
 			time.Sleep(time.Minute)
 			err := b.hand(b.read(path))[0].Err
-			e := reply.Of(t.Context(), err)
-			assert.Equal(t, reply.Timeout, e.Code)
+			e := reply.FromError(t.Context(), err)
+			assert.Equal(t, reply.CodeTimeout, e.Code)
 			require.NotNil(t, e.Limit)
 			assert.Equal(t, "KIMI_FILES_UPLOAD_TIMEOUT_SECS=90s", e.Limit.String())
 			assert.Equal(t, 1, b.log.Stats().Limits["KIMI_FILES_UPLOAD_TIMEOUT_SECS"])
-			passed, err := b.log.TailActivity(t.Context(), activity.Query{Lines: 1, Filter: regexp.MustCompile("LIMIT_PASSED")})
+			passed, err := b.log.TailActivity(t.Context(), activity.Query{Lines: 1, Filter: regexp.MustCompile("LIMIT_EXCEEDED")})
 			require.NoError(t, err)
 			require.Len(t, passed, 1)
 			assert.Contains(t, passed[0], `"tool":"t"`)
@@ -303,7 +303,7 @@ func TestCancellingStopsUploads(t *testing.T) {
 		gone := errors.New("gone")
 		time.AfterFunc(10*time.Second, func() { cancel(gone) })
 		start := time.Now()
-		_, err := b.HandIn(ctx, b.read(path))
+		_, err := b.Upload(ctx, b.read(path))
 		assert.ErrorIs(t, err, gone)
 		assert.Equal(t, 10*time.Second, time.Since(start))
 		synctest.Wait()
@@ -314,11 +314,11 @@ func TestCancellingStopsUploads(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			other, _ = b.HandIn(b.call(), b.read(path))
+			other, _ = b.Upload(b.call(), b.read(path))
 		}()
 		ctx, cancel = context.WithCancelCause(b.call())
 		time.AfterFunc(10*time.Second, func() { cancel(gone) })
-		_, err = b.HandIn(ctx, b.read(path))
+		_, err = b.Upload(ctx, b.read(path))
 		assert.ErrorIs(t, err, gone)
 		<-done
 		assert.Equal(t, "text of id-a", other[0].Text)
@@ -335,7 +335,7 @@ func TestCloseStopsWhatGoesOn(t *testing.T) {
 		require.NoError(t, b.Close(t.Context()))
 		assert.Zero(t, time.Since(start))
 		assert.Zero(t, b.atOnce)
-		files, err := b.HandIn(b.call(), b.read(path))
+		files, err := b.Upload(b.call(), b.read(path))
 		require.NoError(t, err)
 		assert.Error(t, files[0].Err)
 	})
@@ -495,7 +495,7 @@ func TestPanicOfAVendorIsAnError(t *testing.T) {
 		b.kimi.UploadFunc = func(context.Context, providers.File) (providers.FileRef, error) { panic("secret") }
 		f := b.hand(b.read(b.file("a", "1s")))[0]
 		require.Error(t, f.Err)
-		assert.Equal(t, reply.Internal, reply.Of(t.Context(), f.Err).Code)
+		assert.Equal(t, reply.CodeInternal, reply.FromError(t.Context(), f.Err).Code)
 	})
 }
 

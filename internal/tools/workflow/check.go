@@ -22,8 +22,8 @@ func (r *run) check(ctx context.Context) error {
 	_, strict := r.resolve(ctx, slices.Concat(f.FilesChecked, f.Paths))
 	var gone []string
 	for i, p := range slices.Concat(strict, unsendable) {
-		switch e := reply.Of(ctx, p.Err); {
-		case e.Code == reply.FileNotFound:
+		switch e := reply.FromError(ctx, p.Err); {
+		case e.Code == reply.CodeFileNotFound:
 			gone = union(gone, []string{p.Path})
 		case i < len(strict) || len(relevant) == 0:
 			return p.Err

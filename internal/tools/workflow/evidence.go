@@ -35,7 +35,7 @@ func (r *run) fileTokens(q ask.Question) int {
 // working bounds what is done before a model is asked, so that an exceeded limit leaves time to store and answer.
 func working(ctx context.Context) (context.Context, context.CancelFunc) {
 	if b, ok := providers.BudgetFrom(ctx); ok {
-		return context.WithDeadlineCause(ctx, b.AnswerBy(), reply.TimedOut(b.Limit))
+		return context.WithDeadlineCause(ctx, b.AnswerBy(), reply.LimitExceeded(b.Limit))
 	}
 	return context.WithCancel(ctx)
 }
@@ -69,7 +69,7 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 		case ctx.Err() != nil:
 			return e, context.Cause(ctx)
 		default: // it was there when its step was taken
-			e.Notes = append(e.Notes, "Not sent: "+reply.Of(ctx, err).Message)
+			e.Notes = append(e.Notes, "Not sent: "+reply.FromError(ctx, err).Message)
 		}
 	}
 	return e, nil

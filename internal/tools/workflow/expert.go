@@ -60,7 +60,7 @@ func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, err
 	if err != nil {
 		return expertOutcome{}, err
 	}
-	held := conversation.Held(q.History)
+	held := conversation.LatestAttachments(q.History)
 	given, err := r.gather(ctx, union(slices.Clone(r.sum.RelevantFiles), more), r.fileTokens(q), held)
 	if err != nil {
 		return r.failed(ctx, err, given)
@@ -97,7 +97,7 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o exper
 		o.served = true
 		return o
 	}
-	held := conversation.Held(q.History)
+	held := conversation.LatestAttachments(q.History)
 	for _, a := range q.Attachments {
 		held[a.Path] = a
 	}
@@ -119,7 +119,7 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o exper
 	q.Prompt = paragraphs(q.Prompt, given.Note, missing(given.Manifest), r.expertText("served"), r.expertText("closing"))
 	b, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
-		return refused("asking it again with them failed: " + reply.Of(ctx, err).Message)
+		return refused("asking it again with them failed: " + reply.FromError(ctx, err).Message)
 	}
 	first := o.answer.Outcome
 	b.Outcome.Attempts += first.Attempts
@@ -254,27 +254,27 @@ func unasked(status, reason string) expertOutcome {
 // failed is the outcome when nothing of an answer arrived: the step stands, the expert's part says why. An argument that
 // can't be used, and a cancelled call, are errors of the call instead.
 func (r *run) failed(ctx context.Context, err error, given Evidence) (expertOutcome, error) {
-	e := reply.Of(ctx, err)
+	e := reply.FromError(ctx, err)
 	status := "analysis_error"
 	var vendor *providers.Error
 	theirs := errors.As(err, &vendor) && (vendor.HTTPStatus != 0 || vendor.VendorCode != "")
 	switch e.Code {
-	case reply.Timeout:
+	case reply.CodeTimeout:
 		status = "analysis_timeout"
-	case reply.Cancelled, reply.PathDenied, reply.FileNotFound:
+	case reply.CodeCancelled, reply.CodePathDenied, reply.CodeFileNotFound:
 		return expertOutcome{}, err
-	case reply.ModelNotFound:
+	case reply.CodeModelNotFound:
 		if calls.Named(r.step.Ask.Model) {
 			return expertOutcome{}, err
 		}
-	case reply.InvalidRequest, reply.TooLarge:
+	case reply.CodeInvalidRequest, reply.CodeTooLarge:
 		if !theirs { // what a vendor refuses is no fault of the caller's arguments
 			return expertOutcome{}, err
 		}
 	}
 	r.Log.Info("expert failed", zap.String("tool", r.spec.Tool), zap.Error(err))
-	if e.Asked != nil {
-		r.mergeMetadata(*e.Asked)
+	if e.Metadata != nil {
+		r.mergeMetadata(*e.Metadata)
 	}
 	o := expertOutcome{state: expertFailed, files: FileContext{
 		Type: "reference_only", Note: "The expert did not answer, so no file counts as read.", Repositories: raw(given.Repositories),

@@ -190,10 +190,10 @@ func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence) (o Pa
 	o = PanelAnswer{Model: p.Model, Stance: p.Stance}
 	a, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
-		e := reply.Of(ctx, err)
+		e := reply.FromError(ctx, err)
 		o.Status, o.err = panelistFailed, e
 		o.Who = Source{Provider: e.Provider, ModelName: e.Model}
-		if asked := e.Asked; asked != nil {
+		if asked := e.Metadata; asked != nil {
 			o.Who.Attempts, o.Who.Usage, o.Who.Thinking, o.Who.Notes = asked.Attempts, asked.Usage, asked.Thinking, asked.Notes
 		}
 		o.Error, _ = e.Object().MarshalJSON() // an error's parts marshal
@@ -220,7 +220,7 @@ func allFailed(ctx context.Context, answers []PanelAnswer) error {
 		if o.Status != panelistFailed {
 			return nil
 		}
-		e := reply.Of(ctx, o.err)
+		e := reply.FromError(ctx, o.err)
 		if first == nil {
 			first = e
 		}
@@ -235,7 +235,7 @@ func allFailed(ctx context.Context, answers []PanelAnswer) error {
 		return errors.New("the consensus has no models")
 	}
 	all := *first
-	all.Message, all.Asked = "No model answered. "+strings.Join(said, " "), &asked
+	all.Message, all.Metadata = "No model answered. "+strings.Join(said, " "), &asked
 	return &all
 }
 
@@ -345,6 +345,6 @@ func (e *Engine) NextAnswer(ctx context.Context, s Spec, step Step) (*reply.Resu
 		}
 		return &reply.Result{Body: *object}, nil
 	}
-	return nil, reply.Refuse("Send step 1 with the question in step and the models; it asks all of them and returns all answers.",
+	return nil, reply.InvalidRequest("Send step 1 with the question in step and the models; it asks all of them and returns all answers.",
 		"This conversation has no consensus yet, so there is no answer for step_number %d.", step.Facts.StepNumber)
 }

@@ -16,7 +16,7 @@ func combinedReply(p Panel, id string) *reply.Object {
 func singleReply(p Panel, id string) (*reply.Object, error) {
 	n, total := p.Step.StepNumber, len(p.Answers)
 	if n > total {
-		return nil, reply.Refuse("Begin a new consensus with step_number 1 and without continuation_id.",
+		return nil, reply.InvalidRequest("Begin a new consensus with step_number 1 and without continuation_id.",
 			"step_number %d: this consensus has %s, all given with step 1.", n, count(total, "answer"))
 	}
 	if n == total {

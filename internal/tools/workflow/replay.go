@@ -131,7 +131,7 @@ func (r *run) finished(ctx context.Context, answer conversation.Turn) {
 	late := &run{Engine: r.Engine, spec: r.spec, sent: r.sent, step: r.step, lease: r.lease, state: r.state}
 	late.stored = &storedStep{turn: turn, meta: stepMetaOf(turn)}
 	o := late.stored.outcome()
-	whole := answer.Settled() == conversation.TurnComplete
+	whole := answer.EffectiveStatus() == conversation.TurnComplete
 	late.read(ctx, &o, answer.Content, !whole, false, r.shown)
 	if _, err := late.renderStored(ctx, o); err != nil {
 		late.Log.Warn("completing a step", zap.String("continuation_id", r.lease.ID), zap.Error(err))

@@ -49,7 +49,7 @@ func (r *run) storedAnswer() answerState {
 	if now := r.lease.Running(); now != nil && now.ID == answer.ID {
 		return answerRunning
 	}
-	if answer.Settled() != conversation.TurnComplete {
+	if answer.EffectiveStatus() != conversation.TurnComplete {
 		return answerCut
 	}
 	if status, _ := Read(answer.Content, r.spec.Findings).Wants(); status != "" {
@@ -89,7 +89,7 @@ func (r *run) wait(ctx context.Context) error {
 	r.waited = true
 	err := r.lease.AwaitIdle(ctx)
 	if r.stored != nil {
-		if err != nil && reply.Of(ctx, err).Code != reply.ConversationBusy {
+		if err != nil && reply.FromError(ctx, err).Code != reply.CodeConversationBusy {
 			return err
 		}
 		err = r.awaitStoredReply(ctx)
@@ -115,7 +115,7 @@ func (r *run) awaitStoredReply(ctx context.Context) error {
 		}
 		m := stepMetaOf(turn)
 		answer := r.answerOf(m)
-		if m.Expert != expertPartial || answer == nil || answer.Settled() != conversation.TurnComplete ||
+		if m.Expert != expertPartial || answer == nil || answer.EffectiveStatus() != conversation.TurnComplete ||
 			r.lease.ReadAt.Sub(answer.SavedAt) > conversation.HeartbeatLost {
 			return nil
 		}
