@@ -198,6 +198,11 @@ func (s *ReadScope) Find(ctx context.Context, written string) (ReadableFile, err
 	if err := s.loadLocked(ctx); err != nil {
 		return ReadableFile{}, err
 	}
+	return s.findLocked(written, spellings)
+}
+
+// findLocked is Find by spellings.
+func (s *ReadScope) findLocked(written string, spellings []string) (ReadableFile, error) {
 	for _, name := range spellings {
 		if f, ok := s.known[name]; ok {
 			return f, nil
@@ -213,6 +218,45 @@ func (s *ReadScope) Find(ctx context.Context, written string) (ReadableFile, err
 		Code: CodeDenied, Path: written, Message: quoted(written) + " can't be read: " + notInScope + ".",
 		Hint: listHint,
 	}
+}
+
+// Below lists the files below a folder as a model names it, sorted by name; a file stands for itself, and an empty name for
+// everything. Whole is false when there are more.
+func (s *ReadScope) Below(ctx context.Context, written string) (files []ReadableFile, whole bool, err error) {
+	all, whole, err := s.Files(ctx)
+	switch strings.Trim(strings.TrimSpace(written), "\"'`") {
+	case "", ".", "./", "/":
+		return all, whole, err
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if f, err := s.Find(ctx, written); err == nil {
+		return []ReadableFile{f}, true, nil
+	} else if codeOf(err) != CodeInvalid {
+		return nil, false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	spellings, err := s.spellings(written)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, name := range spellings {
+		if name == "." {
+			return all, whole, nil
+		}
+		if s.isFolderLocked(name) {
+			for _, f := range all {
+				if strings.HasPrefix(f.Name, name+"/") {
+					files = append(files, f)
+				}
+			}
+			return files, whole, nil
+		}
+	}
+	_, err = s.findLocked(written, spellings)
+	return nil, false, err
 }
 
 // endingInLocked is the only file of the list whose name ends in a path of two names or more, as where the caller's own

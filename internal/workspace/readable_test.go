@@ -133,6 +133,30 @@ func TestReadScopeRefusesEverythingElse(t *testing.T) {
 	assert.Equal(t, strings.Replace(missing.Error(), "missing.go", "ignored.txt", 1), there.Error(), "a refusal says nothing about what exists")
 }
 
+func TestReadScopeBelow(t *testing.T) {
+	dir := project(t)
+	w := newWorkspace(t, dir+"/project")
+	s := scopeOf(t, w, true, "main.go")
+	all := []string{"Größe ä.txt", "main.go", "pkg/a.go", "pkg/deep/b.go"}
+	for written, want := range map[string][]string{
+		"": all, ".": all, "./": all, "/": all, dir + "/project": all, "pkg": {"pkg/a.go", "pkg/deep/b.go"}, "pkg/": {"pkg/a.go", "pkg/deep/b.go"},
+		"pkg/deep": {"pkg/deep/b.go"}, dir + "/project/pkg/deep/": {"pkg/deep/b.go"}, "main.go": {"main.go"},
+	} {
+		files, whole, err := s.Below(t.Context(), written)
+		require.NoError(t, err, written)
+		assert.True(t, whole)
+		var names []string
+		for _, f := range files {
+			names = append(names, f.Name)
+		}
+		assert.Equal(t, want, names, written)
+	}
+	for _, written := range []string{"..", "/etc", ".git", "keys", "pk", "../out", "missing/"} {
+		_, _, err := s.Below(t.Context(), written)
+		requireCode(t, CodeDenied, err)
+	}
+}
+
 func TestReadScopeReadsHistory(t *testing.T) {
 	dir := project(t)
 	top := dir + "/project"

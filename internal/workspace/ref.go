@@ -23,6 +23,9 @@ func (r Ref) Path() string { return r.at.host }
 // IsFolder reports whether it is a folder.
 func (r Ref) IsFolder() bool { return r.info.IsDir() }
 
+// Size is how many bytes the file had when it was looked at.
+func (r Ref) Size() int64 { return r.info.Size() }
+
 // Problem is a path that can't be used.
 type Problem struct {
 	Path string // as it was written

@@ -42,6 +42,8 @@ type Tool struct {
 	// Run answers one call with the text for the tool message, of which room bytes are used. Calls of one round run at the
 	// same time; one that was answered is not run again. nil: the client of our client runs it.
 	Run func(ctx context.Context, arguments string, room int) (string, error)
+	// Optional: a model that takes no functions answers without it.
+	Optional bool
 	// Phase is what the call is doing meanwhile, "" for nothing of its own; About names what it is done to, and may be nil.
 	Phase providers.Phase
 	About func(arguments string) string

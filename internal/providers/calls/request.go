@@ -3,6 +3,7 @@ package calls
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
@@ -34,8 +35,16 @@ func (c *Caller) prepare(call Call, m providers.Model, d callDeadline) (*job, er
 		j.notes = append(j.notes, fmt.Sprintf("%s refused the parameter %s before, so it is left out.", m.ID, param))
 	}
 	j.req.Functions = slices.Clone(req.Functions)
+	var left []string
 	for _, t := range call.Tools {
+		if t.Optional && !m.Functions {
+			left = append(left, t.Name)
+			continue
+		}
 		j.addTool(t)
+	}
+	if len(left) > 0 {
+		j.notes = append(j.notes, fmt.Sprintf("%s cannot call functions, so it had none of %s.", m.ID, strings.Join(left, ", ")))
 	}
 	if call.Search {
 		c.attachSearch(j)

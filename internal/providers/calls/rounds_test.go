@@ -312,3 +312,18 @@ func TestTheFifthRoundGoesOnInTheBackground(t *testing.T) {
 		assert.Len(t, last.Messages, 8)
 	})
 }
+
+// TestAModelWithoutFunctionsAnswersWithoutThem: where they are optional.
+func TestAModelWithoutFunctionsAnswersWithoutThem(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, b *bench) {
+		turns := &inTurn{scripts: []chatFunc{answers("yes")}}
+		b.glm.ChatFunc = turns.chat
+		ran := 0
+		call := reader("autoglm-phone-multilingual", calls.Bounds{}, 1, &ran)
+		call.Tools[0].Optional = true
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), call)
+		require.NoError(t, err)
+		assert.Empty(t, turns.requests[0].Functions)
+		assert.Equal(t, []string{"autoglm-phone-multilingual cannot call functions, so it had none of read."}, out.Notes)
+	})
+}
