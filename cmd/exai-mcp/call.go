@@ -58,37 +58,52 @@ func (a *app) callTool(ctx context.Context, args []string, limited, text bool) e
 	if err != nil {
 		return err
 	}
-	if cfg.Source("LOG_LEVEL") == "default" {
-		cfg.Logs.Level = "warn" // a person reads this stderr
-	}
+	a.quietFor(cfg)
 	p, err := a.assemble(cfg, a.errw)
 	if err != nil {
 		return err
 	}
 	defer func() { p.close(time.Now().Add(goneWithin)) }()
 	p.database.prewarm()
-	name := args[0]
-	call := func() *tools.Result {
-		return p.dispatch.Call(ctx, tool.Invocation{
-			ID: "call", Tool: name, Arguments: arguments, Received: time.Now(), Client: "exai-mcp call",
+	invocation := func() tool.Invocation {
+		return tool.Invocation{
+			ID: "call", Tool: args[0], Arguments: arguments, Received: time.Now(), Client: "exai-mcp call",
 			Progress: func(message string) { fmt.Fprintln(a.errw, message) },
-		})
+		}
 	}
-	reply := call()
-	for first := true; !limited && ctx.Err() == nil; first = false {
-		o := outcomeOf(reply)
-		if !o.partial() || !first && !o.inProgress(p.caller.Background()) || o.ID == "" && len(o.Pending) == 0 {
-			break
-		}
-		if name, arguments, err = o.fetchCall(name, arguments); err != nil {
-			return failure{err}
-		}
-		reply = call()
+	var reply *tools.Result
+	if limited {
+		reply = p.dispatch.Call(ctx, invocation())
+	} else if reply, err = p.finished(ctx, time.Time{}, invocation); err != nil {
+		return failure{err}
 	}
 	if text {
 		return a.printContent(reply)
 	}
 	return a.printReply(reply)
+}
+
+// finished calls a tool and waits for what goes on in the background, until a time if one is given.
+func (p *program) finished(ctx context.Context, until time.Time, invocation func() tool.Invocation) (*tools.Result, error) {
+	inv := invocation()
+	reply := p.dispatch.Call(ctx, inv)
+	for first := true; ctx.Err() == nil; first = false {
+		o := outcomeOf(reply)
+		if !o.partial() || !first && !o.inProgress(p.caller.Background()) || o.ID == "" && len(o.Pending) == 0 {
+			break
+		}
+		if !until.IsZero() && time.Until(until) < time.Second { // too little to fetch anything
+			break
+		}
+		name, arguments, err := o.fetchCall(inv.Tool, inv.Arguments)
+		if err != nil {
+			return nil, err
+		}
+		inv = invocation()
+		inv.Tool, inv.Arguments = name, arguments
+		reply = p.dispatch.Call(ctx, inv)
+	}
+	return reply, nil
 }
 
 // outcome is what reports whether a reply is all that will come.

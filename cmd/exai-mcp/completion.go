@@ -11,6 +11,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/review"
 	"github.com/exai-mcp/exai-mcp/internal/store"
 	"github.com/exai-mcp/exai-mcp/internal/usage"
 )
@@ -30,6 +31,7 @@ func (a *app) addCompletions(root *cobra.Command) {
 func (a *app) addCompletion(cmd *cobra.Command) {
 	for name, words := range map[string][]string{
 		"client": clients.Names(), "severity": namesOf(issue.Severities()), "category": namesOf(issue.Categories()), "status": statuses(cmd),
+		"format": review.Formats(), "fail-on": namesOf(issue.Severities()), "hook": namesOf(review.Hooks()),
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // fails where the flag isn't
 	}
@@ -40,11 +42,13 @@ func (a *app) addCompletion(cmd *cobra.Command) {
 		_ = cmd.RegisterFlagCompletionFunc(name, a.completeConversations)
 	}
 	_ = cmd.RegisterFlagCompletionFunc("tool", a.completeTools)
-	for _, name := range []string{"env-file", "file", "path"} {
+	for _, name := range []string{"env-file", "file", "path", "output"} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault))
 	}
 	_ = cmd.RegisterFlagCompletionFunc("workspace", cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
 	switch use := cmd.Use; {
+	case strings.HasPrefix(use, "review "):
+		cmd.ValidArgsFunction = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
 	case strings.HasPrefix(use, "call "):
 		cmd.ValidArgsFunction = firstArgument(a.completeTools)
 	case strings.Contains(use, " ID..."):

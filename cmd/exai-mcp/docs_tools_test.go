@@ -94,7 +94,7 @@ func stage(t *testing.T) (s *site, project string) {
 	project = filepath.Join(s.dir, "project")
 	require.NoError(t, writeProject(project))
 	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "x"}} {
-		git(t, project, args...)
+		runGit(t, project, args...)
 	}
 	file := filepath.Join(project, "window.go")
 	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(read(t, file), "i < len", "i <= len", 1)), 0o644))
@@ -368,8 +368,8 @@ func TestDocsReplies(t *testing.T) {
 	show("end", "debug", strings.ReplaceAll(all[1].args, "{id}", id))
 }
 
-// git runs git in a folder, as nobody in particular.
-func git(t *testing.T, dir string, args ...string) {
+// runGit runs git in a folder, as nobody in particular.
+func runGit(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir

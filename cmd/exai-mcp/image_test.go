@@ -153,7 +153,7 @@ func TestImageKeepsItsStateInTheVolume(t *testing.T) {
 func TestImageReadsAMountedRepository(t *testing.T) {
 	c := newContainer(t)
 	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "x"}} {
-		git(t, c.project, args...)
+		runGit(t, c.project, args...)
 	}
 	file := filepath.Join(c.project, "window.go")
 	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(read(t, file), "i < len", "i <= len", 1)), 0o644))

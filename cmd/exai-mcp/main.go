@@ -55,12 +55,18 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io
 	a := &app{environ: environ, in: in, stdout: out, out: printed, errw: errw}
 	err := a.execute(ctx, args)
 	var failed failure
+	var coded exitError
 	if full := printed.failed(); full != nil {
-		err = failure{full}
+		err = exitError{max(a.fullCode, exitFailed), full}
 	}
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &coded):
+		if coded.err != nil {
+			fmt.Fprintf(errw, "exai-mcp: %v\n", coded.err)
+		}
+		return coded.code
 	case errors.As(err, &failed):
 		if failed.err != nil {
 			fmt.Fprintf(errw, "exai-mcp: %v\n", failed.err)
@@ -93,6 +99,15 @@ type failure struct{ err error }
 
 func (f failure) Error() string { return fmt.Sprint(f.err) }
 
+// exitError is an outcome with an exit code of the command's own. An err of nil says nothing more.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string { return fmt.Sprint(e.err) }
+func (e exitError) Unwrap() error { return e.err }
+
 // app is what every subcommand starts from.
 type app struct {
 	environ []string
@@ -101,6 +116,10 @@ type app struct {
 	out     io.Writer // of every other command
 	errw    io.Writer
 	envFile string // --env-file
+
+	readable      string // the folder that may be read in place of the working directory; "" for that
+	judgesProject bool   // the working directory's .env is not read
+	fullCode      int    // the exit code after a failed write, where it is not 1
 
 	// Vendors beside those that are built in, and how their providers are made.
 	moreVendors   []config.VendorRow
@@ -140,7 +159,7 @@ that is not accepted; 130 cut short by a second signal.`,
 		return fmt.Errorf("%w; \"%s --help\" lists the flags", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		a.serveCommand(), a.callCommand(), a.toolsCommand(), a.doctorCommand(), a.configCommand(), a.demoCommand(),
+		a.serveCommand(), a.reviewCommand(), a.callCommand(), a.toolsCommand(), a.doctorCommand(), a.configCommand(), a.demoCommand(),
 		a.installCommand(), a.usageCommand(), a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
 	)
 	root.SetVersionTemplate(versionText())
@@ -177,5 +196,5 @@ func (a *app) loadWith(more []string) (*config.Config, error) {
 		dir = "" // deleted meanwhile: nothing in it counts
 	}
 	environ := append(slices.Clone(a.environ), more...)
-	return config.Load(config.Options{Environ: environ, Dir: dir, EnvFile: a.envFile, Vendors: a.moreVendors})
+	return config.Load(config.Options{Environ: environ, Dir: dir, EnvFile: a.envFile, NoProjectFile: a.judgesProject, Vendors: a.moreVendors})
 }

@@ -64,10 +64,11 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 		return nil, err
 	}
 	p.database = newDatabase(cfg.Conversations, p.log)
-	dir, err := os.Getwd()
-	if err != nil {
-		dir = ""
+	dir := a.readable
+	if dir == "" {
+		dir, _ = os.Getwd() // "" where the folder was deleted
 	}
+	var err error
 	p.files, err = workspace.New(cfg.Files, cfg.Conversations.StateDir, dir, a.home(), p.client, p.log,
 		cfg.Logs.ActivityPath, cfg.Logs.ToolCallPath, cfg.Server.EnvFile)
 	if err != nil {

@@ -2,6 +2,7 @@ package review
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -121,6 +122,24 @@ func ReadPushes(text string) (pushes []Push, err error) {
 
 // isZero reports whether an id stands for nothing.
 func isZero(id string) bool { return strings.Trim(id, "0") == "" }
+
+// Merge is one report of several, with the worst verdict of them.
+func Merge(reports []*Report) *Report {
+	out := *reports[0]
+	for _, r := range reports[1:] {
+		out.Findings = append(slices.Clone(out.Findings), r.Findings...)
+		out.Coverage = append(slices.Clone(out.Coverage), r.Coverage...)
+		out.Compared += "; " + r.Compared
+		out.Seconds, out.CostUSD = max(out.Seconds, r.Seconds), out.CostUSD+r.CostUSD
+		out.Nothing = out.Nothing && r.Nothing
+		out.Model, out.failed = cmp.Or(out.Model, r.Model), cmp.Or(out.failed, r.failed)
+		worst := []Verdict{Pass, Inconclusive, ChangesRequired}
+		if slices.Index(worst, r.Verdict) > slices.Index(worst, out.Verdict) {
+			out.Verdict, out.Reason = r.Verdict, r.Reason
+		}
+	}
+	return &out
+}
 
 // Memory is what is known of earlier judgements, in a session or a work tree.
 type Memory struct {

@@ -91,6 +91,11 @@ type Report struct {
 	failed string // why there is no answer that could be judged, "" where there is one
 }
 
+// Nothing is the report of a comparison without a difference.
+func Nothing(compared string) *Report {
+	return &Report{Verdict: Pass, Nothing: true, Compared: compared, Findings: []Finding{}, Coverage: []Coverage{}}
+}
+
 // Judged reports whether there is an answer that could be judged, or nothing to judge.
 func (r *Report) Judged() bool { return r.failed == "" }
 

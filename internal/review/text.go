@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 )
@@ -110,7 +109,7 @@ func (r *Report) costLine() string {
 	if r.Model == "" {
 		return ""
 	}
-	line := fmt.Sprintf("%s, %s, $%.4f", oneLine(r.Model), time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond), r.CostUSD)
+	line := fmt.Sprintf("%s, %.1f s, $%.4f", oneLine(r.Model), r.Seconds, r.CostUSD)
 	if r.ContinuationID != "" {
 		line += ", conversation " + oneLine(r.ContinuationID)
 	}

@@ -1,0 +1,340 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/review"
+	"github.com/exai-mcp/exai-mcp/internal/store"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
+)
+
+// reviewHook serves a hook of an agent's host or of git. It blocks only if changes are required; whatever keeps it from
+// judging is said and let go.
+func (a *app) reviewHook(ctx context.Context, o reviewOptions, start time.Time) error {
+	var in review.Input
+	dir, err := os.Getwd()
+	if o.gate.OfAgent() {
+		in, err = a.hookInput()
+		dir = in.Dir
+	}
+	if err != nil {
+		return a.answerHook(o.gate, review.Warn(err))
+	}
+	r, err := a.newReviewer(o, dir, start)
+	if err != nil {
+		if in.Event == review.SessionStart {
+			return nil
+		}
+		return a.answerHook(o.gate, review.Warn(err))
+	}
+	defer r.close()
+	if in.Event == review.SessionStart {
+		r.keepBaseline(ctx, in.SessionID)
+		return nil
+	}
+	d, err := a.decide(ctx, r, in)
+	if errors.Is(err, errReviewTime) {
+		err = fmt.Errorf("the review exceeded --timeout %s", o.timeout)
+	}
+	if err != nil {
+		d = review.Warn(err)
+	}
+	r.done()
+	return a.answerHook(o.gate, d)
+}
+
+// hookInput reads what an agent's host writes to stdin.
+func (a *app) hookInput() (in review.Input, err error) {
+	data, err := io.ReadAll(io.LimitReader(a.in, review.MaxInput+1))
+	if err != nil {
+		return in, fmt.Errorf("read the hook's input: %w", err)
+	}
+	if in, err = review.ReadInput(data); err != nil {
+		return in, err
+	}
+	info, err := os.Stat(in.Dir)
+	if err != nil || !info.IsDir() || !filepath.IsAbs(in.Dir) {
+		return in, errors.New("cwd of the hook's input is not a folder")
+	}
+	return in, nil
+}
+
+// answerHook says what was decided: to an agent's host as JSON, to git as text and by the exit code.
+func (a *app) answerHook(gate review.Hook, d review.Decision) error {
+	if !gate.OfAgent() {
+		if err := a.print(d.Text(gate) + "\n"); err != nil {
+			return err
+		}
+		if d.Block {
+			return exitError{code: exitFailed}
+		}
+		return nil
+	}
+	reply, err := d.Reply(gate)
+	if err != nil {
+		return exitError{review.ExitFailed, err}
+	}
+	return a.write(plainJSON(reply))
+}
+
+// decide judges what a hook is about to let through, unless that is known already.
+func (a *app) decide(ctx context.Context, r *reviewer, in review.Input) (review.Decision, error) {
+	m := r.memory(ctx, in.SessionID)
+	targets, err := a.hookTargets(ctx, r, m)
+	if err != nil {
+		return review.Decision{}, err
+	}
+	var states []string
+	for _, t := range targets {
+		states = append(states, t.state)
+	}
+	state := digest(states...)
+	mem := m.known.Begin(in.Active)
+	if !slices.ContainsFunc(targets, func(t target) bool { return !t.nothing }) {
+		compared := make([]string, len(targets))
+		for i, t := range targets {
+			compared[i] = t.compared
+		}
+		m.keep(ctx, mem)
+		return review.Decision{Message: "exai review: nothing to review: " + strings.Join(compared, "; ")}, nil
+	}
+	if d, known := mem.Known(state); known {
+		m.keep(ctx, mem)
+		return d, nil
+	}
+	var reports []*review.Report
+	for _, t := range targets {
+		report, err := r.run(ctx, t)
+		if err != nil {
+			return review.Decision{}, err
+		}
+		reports = append(reports, report)
+	}
+	d, mem := mem.Decide(review.Merge(reports), r.o.on, state, in.Active, m.store != nil)
+	m.keep(ctx, mem)
+	return d, nil
+}
+
+// hookTargets are what a hook is about to let through.
+func (a *app) hookTargets(ctx context.Context, r *reviewer, m *memory) ([]target, error) {
+	var (
+		t   target
+		err error
+	)
+	switch r.o.gate {
+	case review.PrePush:
+		return a.pushTargets(ctx, r)
+	case review.PreCommit:
+		t, err = a.commitTarget(ctx, r)
+	default:
+		t, err = r.sinceBaseline(ctx, m.baseline)
+	}
+	return []target{t}, err
+}
+
+// commitTarget is what git is about to commit: the index that git names, which is a temporary one for git commit -a and
+// for git commit -- FILE.
+func (a *app) commitTarget(ctx context.Context, r *reviewer) (target, error) {
+	index := a.getenv("GIT_INDEX_FILE")
+	if index != "" && !filepath.IsAbs(index) {
+		index = filepath.Join(r.dir, index)
+	}
+	r.files.Narrow(workspace.Scope{IndexFile: index})
+	repo, err := r.files.Repository(ctx, r.top)
+	if err != nil {
+		return target{}, err
+	}
+	defer repo.Close()
+	return r.staged(ctx, repo)
+}
+
+// pushTargets are what git is about to push, ref by ref. The pre-commit framework names the two ends in the environment,
+// and none on a branch's first push.
+func (a *app) pushTargets(ctx context.Context, r *reviewer) ([]target, error) {
+	r.files.Narrow(workspace.Scope{})
+	repo, err := r.files.Repository(ctx, r.top)
+	if err != nil {
+		return nil, err
+	}
+	defer repo.Close()
+	var pushes []review.Push
+	if from, to := a.getenv("PRE_COMMIT_FROM_REF"), a.getenv("PRE_COMMIT_TO_REF"); a.getenv("PRE_COMMIT") != "" {
+		if to == "" {
+			to = "HEAD"
+		}
+		pushes = []review.Push{{Ref: to, Tip: to, Remote: from}}
+	} else {
+		text, err := io.ReadAll(io.LimitReader(a.in, review.MaxInput))
+		if err != nil {
+			return nil, fmt.Errorf("read git's refs: %w", err)
+		}
+		if pushes, err = review.ReadPushes(string(text)); err != nil {
+			return nil, err
+		}
+	}
+	remote := "origin"
+	if len(r.o.files) > 0 && !strings.ContainsAny(r.o.files[0], "/:") { // git names the remote, or gives its address
+		remote = r.o.files[0]
+	}
+	targets := []target{}
+	for _, p := range pushes {
+		t, err := r.pushed(ctx, repo, p, remote)
+		if err != nil {
+			return nil, err
+		}
+		targets = append(targets, t)
+	}
+	if len(targets) == 0 {
+		targets = append(targets, target{nothing: true, compared: "no ref is pushed"})
+	}
+	return targets, nil
+}
+
+// pushed compares what is pushed with what the remote has, a new branch with its merge base with the default branch.
+func (r *reviewer) pushed(ctx context.Context, repo *git.Repository, p review.Push, remote string) (target, error) {
+	tip, err := repo.Commit(ctx, p.Tip)
+	if err != nil {
+		return target{}, fmt.Errorf("%s names no commit", p.Ref)
+	}
+	if p.Remote != "" {
+		if old, err := repo.Commit(ctx, p.Remote); err == nil {
+			if base, ok := repo.CommonCommit(ctx, old, tip); ok { // after a rebase not the old end itself
+				return r.commits(base, tip, fmt.Sprintf("%s (%s) with what %s has (%s)", p.Ref, short(tip), remote, short(base))), nil
+			}
+		}
+	}
+	for _, name := range []string{remote + "/HEAD", remote + "/main", remote + "/master", "main", "master"} {
+		if commit, err := repo.Commit(ctx, name); err == nil {
+			return r.sinceCommon(ctx, repo, name, commit, tip, p.Ref)
+		}
+	}
+	return target{}, fmt.Errorf("there is no default branch of %s to compare %s with", remote, p.Ref)
+}
+
+// sinceBaseline is what is uncommitted and differs from when the session began. Without a baseline it is all of it.
+func (r *reviewer) sinceBaseline(ctx context.Context, baseline map[string]string) (target, error) {
+	repo, err := r.files.Repository(ctx, r.top)
+	if err != nil {
+		return target{}, err
+	}
+	defer repo.Close()
+	hashes, err := r.hashes(ctx, repo)
+	if err != nil {
+		return target{}, err
+	}
+	names := []string{}
+	parts := []string{repo.Head}
+	for _, name := range slices.Sorted(maps.Keys(hashes)) {
+		if before, known := baseline[name]; !known || before != hashes[name] {
+			names = append(names, name)
+			parts = append(parts, name, hashes[name])
+		}
+	}
+	r.files.Narrow(workspace.Scope{Files: names})
+	t := r.uncommitted(repo)
+	t.nothing, t.state = len(names) == 0, digest(parts...)
+	if baseline != nil {
+		t.compared = "what changed in this session and is uncommitted with " + headName(repo)
+	}
+	return t, nil
+}
+
+// hashes are the hashes of what is uncommitted.
+func (r *reviewer) hashes(ctx context.Context, repo *git.Repository) (map[string]string, error) {
+	changes, whole, err := repo.Status(ctx, ".")
+	if err == nil && !whole {
+		err = git.ErrTooLarge
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.files.Hashes(ctx, repo, changes)
+}
+
+// digest is one name for several texts.
+func digest(parts ...string) string {
+	text, err := json.Marshal(parts)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// memory is what the store keeps of a session, or of a work tree.
+type memory struct {
+	key      string
+	top      string
+	store    *store.Store // nil where nothing outlives this process
+	known    review.Memory
+	baseline map[string]string
+}
+
+// memory loads what is kept. The session's id is stored as a hash alone.
+func (r *reviewer) memory(ctx context.Context, session string) *memory {
+	m := &memory{key: digest(string(r.o.gate), session, r.top), top: r.top}
+	s, err := r.database.get(ctx)
+	if err != nil || s.Backend() == "memory" {
+		return m
+	}
+	kept, err := s.Reviews().Load(ctx, m.key)
+	if err != nil {
+		return m
+	}
+	m.store, m.baseline = s, kept.Baseline
+	m.known = review.Memory{Blocks: kept.Blocks, State: kept.Judged, Verdict: review.Verdict(kept.Verdict)}
+	if err := json.Unmarshal(kept.Findings, &m.known.Findings); err != nil {
+		m.known.Findings = nil // none were stored
+	}
+	return m
+}
+
+// keep stores what was decided. A failure costs no more than another request.
+func (m *memory) keep(ctx context.Context, known review.Memory) {
+	if m.store == nil {
+		return
+	}
+	findings, err := json.Marshal(known.Findings)
+	if err != nil {
+		return
+	}
+	_ = m.store.Reviews().Change(ctx, m.key, func(v *store.Review) bool {
+		v.Workspace, v.Blocks, v.Judged, v.Verdict, v.Findings = m.top, known.Blocks, known.State, string(known.Verdict), findings
+		return true
+	})
+}
+
+// keepBaseline stores the hashes of what is uncommitted as a session begins; a session that is resumed keeps its own.
+// Nothing is said of a failure: that session is judged on all that is uncommitted.
+func (r *reviewer) keepBaseline(ctx context.Context, session string) {
+	m := r.memory(ctx, session)
+	if m.store == nil || m.baseline != nil {
+		return
+	}
+	repo, err := r.files.Repository(ctx, r.top)
+	if err != nil {
+		return
+	}
+	defer repo.Close()
+	hashes, err := r.hashes(ctx, repo)
+	if err != nil {
+		return
+	}
+	_ = m.store.Reviews().Change(ctx, m.key, func(v *store.Review) bool {
+		v.Workspace, v.Baseline = m.top, hashes
+		return true
+	})
+}

@@ -1,0 +1,321 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
+)
+
+// gate is a site with a repository, whose reviewer finds the lines with PLANTED.
+type gate struct {
+	*site
+	repo string
+}
+
+const defective = "package a\n\nfunc F(a, b int) int { return a / b } // PLANTED\n"
+
+func newGate(t *testing.T, settings ...string) *gate {
+	g := &gate{site: newSite(t, append([]string{"LOG_LEVEL=error"}, settings...)...), repo: filepath.Join(t.TempDir(), "repo")}
+	g.judge(`{"summary":"s","findings":[{"severity":"high","file":"a.go","line":3,"title":"Divides by zero",` +
+		`"quote":"func F(a, b int) int { return a / b } // PLANTED","trigger":"b is 0","recommendation":"Check b.","fix":"rm -rf /"}]}`)
+	require.NoError(t, os.MkdirAll(g.repo, 0o755))
+	g.git("init", "-q", "-b", "main")
+	g.git("config", "user.email", "a@example.com")
+	g.git("config", "user.name", "a")
+	t.Chdir(g.repo)
+	return g
+}
+
+// judge has the reviewer answer this where it is shown a line with PLANTED, and find nothing elsewhere.
+func (g *gate) judge(answer string) {
+	g.vendors.Always(emulator.Match{}, func(r emulator.Request) emulator.Reply {
+		if strings.Contains(r.Chat.Text(), "// PLANTED") {
+			return emulator.Say(answer)
+		}
+		return emulator.Say(`{"summary":"fine","findings":[]}`)
+	})
+}
+
+func (g *gate) git(args ...string) {
+	g.t.Helper()
+	runGit(g.t, g.repo, args...)
+}
+
+func (g *gate) write(name, text string) {
+	g.t.Helper()
+	path := filepath.Join(g.repo, name)
+	require.NoError(g.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(g.t, os.WriteFile(path, []byte(text), 0o600))
+}
+
+// commit commits files as they are given, by name and text.
+func (g *gate) commit(files ...string) {
+	g.t.Helper()
+	for i := 0; i < len(files); i += 2 {
+		g.write(files[i], files[i+1])
+	}
+	g.git("add", "-A")
+	g.git("commit", "-qm", "more")
+}
+
+// review runs the command, and returns how many requests it made besides.
+func (g *gate) review(args ...string) (code int, out, errs string, asked int) {
+	g.t.Helper()
+	before := len(g.vendors.Requests())
+	code, out, errs = g.run("", append([]string{"review"}, args...)...)
+	return code, out, errs, len(g.vendors.Requests()) - before
+}
+
+// What is compared with what, and what the command exits with.
+func TestReviewTargets(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		setup func(g *gate)
+		args  []string
+		code  int
+		says  string // on stdout or stderr
+		asked bool
+	}{
+		{"a defect is uncommitted", func(g *gate) { g.commit("a.go", "package a\n"); g.write("a.go", defective) }, nil, 1, "changes required (1 high)", true},
+		{"in an untracked file", func(g *gate) { g.commit("b.go", "package a\n"); g.write("a.go", defective) }, nil, 1, "with HEAD (", true},
+		{"a harmless change", func(g *gate) { g.commit("a.go", "package a\n"); g.write("a.go", "package a\n\n// ok\n") }, nil, 0, "Verdict: pass", true},
+		{"nothing but main", func(g *gate) { g.commit("a.go", defective) }, nil, 0, "Nothing to review\nCompared: HEAD (", false},
+		{"a branch", func(g *gate) {
+			g.commit("b.go", "package a\n")
+			g.git("switch", "-qc", "side")
+			g.commit("a.go", defective)
+		}, nil, 1, "with its merge base with main (", true},
+		{"a branch and its upstream", func(g *gate) {
+			g.commit("b.go", "package a\n")
+			g.git("switch", "-qc", "side", "--track", "main")
+			g.commit("a.go", defective)
+		}, nil, 1, "with its merge base with @{upstream} (", true},
+		{"a base", func(g *gate) {
+			g.commit("b.go", "package a\n")
+			g.commit("a.go", defective)
+			g.git("tag", "v2")
+			g.commit("c.go", "package a\n")
+		}, []string{"--base", "v2"}, 0, "with its merge base with v2 (", true},
+		{"an unknown base", func(g *gate) { g.commit("a.go", "package a\n") }, []string{"--base", "nope"}, 3, `"nope" names no commit`, false},
+		{"a commit", func(g *gate) {
+			g.commit("b.go", "package a\n")
+			g.commit("a.go", defective)
+			g.commit("a.go", "package a\n")
+		}, []string{"--commit", "HEAD~1"}, 1, "with its parent ", true},
+		{"the first commit", func(g *gate) { g.commit("a.go", defective) }, []string{"--commit", "HEAD"}, 1, "the empty tree, since it is the first commit", true},
+		{"staged alone", func(g *gate) {
+			g.commit("a.go", "package a\n", "b.go", "package a\n")
+			g.write("b.go", "package a\n\n// ok\n")
+			g.git("add", "b.go")
+			g.write("a.go", defective)
+		}, []string{"--staged"}, 0, "what is staged with HEAD (", true},
+		{"nothing staged", func(g *gate) { g.commit("a.go", "package a\n"); g.write("a.go", defective) }, []string{"--staged"}, 0, "Nothing to review", false},
+		{"no commit yet", func(g *gate) { g.write("a.go", defective) }, nil, 1, "with the empty tree", true},
+		{"an empty repository", func(g *gate) {}, nil, 0, "Nothing to review\nCompared: the index and untracked files with the empty tree", false},
+		{"a detached head", func(g *gate) { g.commit("a.go", defective); g.git("switch", "-q", "--detach") }, nil, 3, "HEAD is detached; name what to compare with: --base REF", false},
+		{"a detached head with a base", func(g *gate) {
+			g.commit("b.go", "package a\n")
+			g.git("switch", "-q", "--detach")
+			g.commit("a.go", defective)
+		}, []string{"--base", "main"}, 1, "HEAD (", true},
+		{"no branch to compare with", func(g *gate) { g.commit("a.go", "package a\n"); g.git("branch", "-m", "other") }, nil, 3, "none of @{upstream}, origin/HEAD", false},
+		{"unrelated histories", func(g *gate) {
+			g.commit("a.go", "package a\n")
+			g.git("switch", "-q", "--orphan", "alone")
+			g.commit("b.go", "package b\n")
+		}, nil, 3, "HEAD and main have no common commit", false},
+		{"a file", func(g *gate) { g.commit("a.go", defective) }, []string{"a.go"}, 1, "these files are reviewed whole: a.go", true},
+		{"a file that is missing", func(g *gate) { g.commit("a.go", defective) }, []string{"nope.go"}, 3, "nope.go", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGate(t)
+			c.setup(g)
+			code, out, errs, asked := g.review(c.args...)
+			assert.Equal(t, c.code, code, out+errs)
+			assert.Contains(t, out+errs, c.says)
+			assert.Equal(t, c.asked, asked > 0, "%d requests", asked)
+		})
+	}
+}
+
+// Clones, linked work trees, submodules and subfolders.
+func TestReviewWorkTrees(t *testing.T) {
+	g := newGate(t)
+	g.commit("b.go", "package a\n", "sub/c.go", "package sub\n")
+	g.git("switch", "-qc", "side")
+	g.commit("a.go", defective)
+
+	t.Run("a shallow clone", func(t *testing.T) {
+		clone := filepath.Join(filepath.Dir(g.repo), "shallow")
+		runGit(t, filepath.Dir(g.repo), "clone", "-q", "--depth", "1", "--no-single-branch", "file://"+g.repo, clone)
+		t.Chdir(clone)
+		code, _, errs, asked := g.review("--base", "origin/main")
+		assert.Equal(t, 3, code)
+		assert.Contains(t, errs, "fetch with depth 0")
+		code, _, errs, _ = g.review("--commit", "HEAD")
+		assert.Equal(t, 3, code)
+		assert.Contains(t, errs, "fetch with depth 0")
+		assert.Zero(t, asked)
+	})
+	t.Run("a clone", func(t *testing.T) {
+		clone := filepath.Join(filepath.Dir(g.repo), "clone")
+		runGit(t, filepath.Dir(g.repo), "clone", "-q", g.repo, clone)
+		t.Chdir(clone)
+		code, out, errs, _ := g.review("--base", "origin/main")
+		assert.Equal(t, 1, code, out+errs)
+	})
+	t.Run("a linked work tree", func(t *testing.T) {
+		linked := filepath.Join(filepath.Dir(g.repo), "linked")
+		g.git("worktree", "add", "-q", linked, "main")
+		t.Chdir(linked)
+		require.NoError(t, os.WriteFile("a.go", []byte(defective), 0o600))
+		code, out, errs, _ := g.review()
+		assert.Equal(t, 1, code, out+errs)
+		assert.Contains(t, out, "high      a.go:3")
+	})
+	t.Run("a subfolder sees the whole work tree", func(t *testing.T) {
+		g.write("new.go", defective)
+		t.Chdir(filepath.Join(g.repo, "sub"))
+		code, out, errs, _ := g.review()
+		assert.Equal(t, 1, code, out+errs)
+		require.NoError(t, os.Remove(filepath.Join(g.repo, "new.go")))
+	})
+	t.Run("a submodule is its pointer", func(t *testing.T) {
+		module := filepath.Join(filepath.Dir(g.repo), "module")
+		require.NoError(t, os.Mkdir(module, 0o755))
+		runGit(t, module, "init", "-q", "-b", "main")
+		require.NoError(t, os.WriteFile(filepath.Join(module, "a.go"), []byte("package a\n"), 0o600))
+		runGit(t, module, "add", "-A")
+		runGit(t, module, "-c", "user.email=a@example.com", "-c", "user.name=a", "commit", "-qm", "first")
+		g.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", module, "mod")
+		g.git("commit", "-qm", "module")
+		inside := filepath.Join(g.repo, "mod")
+		require.NoError(t, os.WriteFile(filepath.Join(inside, "a.go"), []byte(defective), 0o600))
+		g.write("b.go", "package a\n\n// ok\n")
+		code, out, errs, _ := g.review()
+		assert.Equal(t, 0, code, "its inside is not reviewed here: "+out+errs)
+		t.Chdir(inside)
+		code, out, errs, _ = g.review()
+		assert.Equal(t, 1, code, out+errs)
+	})
+}
+
+// What keeps a review from an answer, and what is no answer to judge.
+func TestReviewExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		settings []string
+		answer   *emulator.Reply
+		args     []string
+		code     int
+		says     string
+	}{
+		{"no key", []string{"GLM_API_KEY=", "KIMI_API_KEY="}, nil, nil, 3, "not reviewed: "},
+		{"a refused key", []string{"GLM_API_KEY=wrong0key.notasecret", "KIMI_API_KEY="}, nil, nil, 3, "not reviewed: "},
+		{"the vendor is down", []string{"GLM_API_URL=http://127.0.0.1:9/v4", "KIMI_API_KEY=", "MAX_RETRIES=0"}, nil, nil, 3, "not reviewed: "},
+		{"a bad setting", []string{"GLM_TIMEOUT_SECS=soon"}, nil, nil, 3, "GLM_TIMEOUT_SECS"},
+		{"an unknown model", nil, nil, []string{"--model", "gpt-9"}, 3, "gpt-9"},
+		{"prose", nil, new(emulator.Say("Looks good to me.")), nil, 2, "can't be read as findings"},
+		{"prose, and strict", nil, new(emulator.Say("Looks good to me.")), []string{"--fail-on", "medium,inconclusive"}, 1, "can't be read as findings"},
+		{"half an answer", nil, new(emulator.Say("{\"findings\":[", "x", "y").With(emulator.DropAfter(3))), nil, 2, "inconclusive"},
+		{"below the threshold", nil, nil, []string{"--fail-on", "critical"}, 0, "Verdict: pass (1 high)"},
+		{"no threshold", nil, nil, []string{"--fail-on", "severe"}, 3, `--fail-on "severe": expected critical, high, medium or low`},
+		{"no format", nil, nil, []string{"--format", "xml"}, 3, `--format "xml": expected one of text, json`},
+		{"two targets", nil, nil, []string{"--staged", "--base", "main"}, 3, "give one of"},
+		{"no hook", nil, nil, []string{"--hook", "stop"}, 3, `unknown hook "stop"`},
+		{"a hook with a format", nil, nil, []string{"--hook", "pre-commit", "--format", "json"}, 3, "has a format of its own"},
+		{"an output that can't be written", nil, nil, []string{"--output", "/nonexistent/x.txt"}, 3, "write the report"},
+		{"an unknown flag", nil, nil, []string{"--nope"}, 3, "unknown flag: --nope"},
+		{"over the budget", nil, nil, []string{"--max-cost", "0.0000001"}, 3, "not reviewed: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGate(t, c.settings...)
+			g.commit("a.go", "package a\n")
+			g.write("a.go", defective)
+			if c.answer != nil {
+				g.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply { return *c.answer })
+			}
+			code, out, errs, _ := g.review(c.args...)
+			assert.Equal(t, c.code, code, out+errs)
+			assert.Contains(t, out+errs, c.says)
+		})
+	}
+}
+
+// --timeout is the limit of the whole review: what has no verdict by then is inconclusive.
+func TestReviewTimeout(t *testing.T) {
+	g := newGate(t)
+	g.commit("a.go", "package a\n")
+	g.write("a.go", defective)
+	for name, reply := range map[string]emulator.Reply{
+		"no event":     emulator.Fail(emulator.NeverAnswer()),
+		"half a reply": emulator.Say(`{"findings":[`, "x").With(emulator.StallAfter(3)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			g.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply { return reply })
+			start := time.Now()
+			code, out, errs, _ := g.review("--timeout", "2s")
+			assert.Equal(t, 2, code, out+errs)
+			assert.Contains(t, out+errs, "inconclusive")
+			assert.Less(t, time.Since(start), 5*time.Second)
+		})
+	}
+	g.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply {
+		return emulator.Say(strings.Split(`{"findings":[]}`, "")...).Every(150 * time.Millisecond)
+	})
+	g.environ = append(g.environ, "EXPERT_ANALYSIS_TIMEOUT_SECS=1", "SIMPLE_TOOL_TIMEOUT_SECS=1", "WORKFLOW_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")
+	code, out, errs, _ := g.review()
+	assert.Equal(t, 0, code, "the limits of calls do not count: "+out+errs)
+}
+
+// A project under review has no say in its review.
+func TestReviewReadsNoProjectSettings(t *testing.T) {
+	theirs, err := emulator.Start()
+	require.NoError(t, err)
+	defer theirs.Close()
+	g := newGate(t, "GLM_API_KEY=", "KIMI_API_KEY=")
+	g.write(".env", "GLM_API_KEY="+theirs.Key(emulator.GLM)+"\nGLM_API_URL="+theirs.GLMURL()+"\n")
+	g.write("a.go", defective)
+	code, _, errs, _ := g.review()
+	assert.Equal(t, 3, code, errs)
+	assert.Empty(t, theirs.Requests())
+}
+
+func TestReviewOutput(t *testing.T) {
+	g := newGate(t)
+	g.commit("a.go", "package a\n")
+	g.write("a.go", defective)
+	file := filepath.Join(t.TempDir(), "out")
+	for format, want := range map[string]string{
+		"text": "high      a.go:3", "json": `"exit_code": 1`, "sarif": `"uri": "a.go"`, "github": "::error file=a.go,line=3,title=high%3A Divides by zero::", "gitlab": `"path": "a.go"`,
+	} {
+		code, out, errs, _ := g.review("--format", format)
+		assert.Equal(t, 1, code, errs)
+		assert.Contains(t, out, want, format)
+		if format != "text" && format != "github" {
+			assert.True(t, json.Valid([]byte(out)), format)
+		}
+		code, text, errs, _ := g.review("--format", format, "--output", file)
+		assert.Equal(t, 1, code, errs)
+		assert.Contains(t, text, "Verdict: changes required")
+		written, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Contains(t, string(written), want, format)
+		require.NoError(t, os.Remove(file))
+	}
+	g.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply { return emulator.Say("prose") })
+	for _, format := range []string{"sarif", "gitlab"} {
+		code, _, errs, _ := g.review("--format", format, "--output", file)
+		assert.Equal(t, 2, code)
+		assert.Contains(t, errs, "no "+format+" report is written")
+		assert.NoFileExists(t, file, "an empty report would close the findings of earlier ones")
+	}
+}
