@@ -182,11 +182,11 @@ func TestReviewWorkTrees(t *testing.T) {
 		assert.Contains(t, out, "high      a.go:3")
 	})
 	t.Run("a subfolder sees the whole work tree", func(t *testing.T) {
-		g.write("new.go", defective)
+		g.write("a.go", defective+"\n// more\n")
 		t.Chdir(filepath.Join(g.repo, "sub"))
 		code, out, errs, _ := g.review()
 		assert.Equal(t, 1, code, out+errs)
-		require.NoError(t, os.Remove(filepath.Join(g.repo, "new.go")))
+		g.write("a.go", defective)
 	})
 	t.Run("a submodule is its pointer", func(t *testing.T) {
 		module := filepath.Join(filepath.Dir(g.repo), "module")
@@ -223,8 +223,8 @@ func TestReviewExitCodes(t *testing.T) {
 		{"the vendor is down", []string{"GLM_API_URL=http://127.0.0.1:9/v4", "KIMI_API_KEY=", "MAX_RETRIES=0"}, nil, nil, 3, "not reviewed: "},
 		{"a bad setting", []string{"GLM_TIMEOUT_SECS=soon"}, nil, nil, 3, "GLM_TIMEOUT_SECS"},
 		{"an unknown model", nil, nil, []string{"--model", "gpt-9"}, 3, "gpt-9"},
-		{"prose", nil, new(emulator.Say("Looks good to me.")), nil, 2, "can't be read as findings"},
-		{"prose, and strict", nil, new(emulator.Say("Looks good to me.")), []string{"--fail-on", "medium,inconclusive"}, 1, "can't be read as findings"},
+		{"prose", nil, new(emulator.Say("Looks good to me.")), nil, 2, "not in the requested form"},
+		{"prose, and strict", nil, new(emulator.Say("Looks good to me.")), []string{"--fail-on", "medium,inconclusive"}, 1, "not in the requested form"},
 		{"half an answer", nil, new(emulator.Say("{\"findings\":[", "x", "y").With(emulator.DropAfter(3))), nil, 2, "inconclusive"},
 		{"below the threshold", nil, nil, []string{"--fail-on", "critical"}, 0, "Verdict: pass (1 high)"},
 		{"no threshold", nil, nil, []string{"--fail-on", "severe"}, 3, `--fail-on "severe": expected critical, high, medium or low`},
