@@ -1,10 +1,12 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
@@ -27,10 +29,12 @@ func (d *Deps) changes(ctx context.Context, run workflow.Consolidated, tokens in
 	default:
 		return e, err
 	}
-	e.Repositories, e.Attachments, e.Manifest = repositoriesOf(report), report.Attachments, report.Manifest
+	e.Repositories, e.Attachments, e.Manifest, e.Changed = repositoriesOf(report), report.Attachments, report.Manifest, report.Changed
 	if e.Manifest.Empty() {
-		e.Nothing = "git reports no change that could be reviewed."
+		e.Nothing, e.Clean = "git reports no change that could be reviewed.", nothingWorthReading(report.Changed) && (q.Staged || q.Unstaged || q.CompareTo != "")
 		switch {
+		case len(report.Changed) > 0:
+			e.Nothing = "git reports no change that could be reviewed: " + notWorthReading(report.Changed) + "."
 		case q.CompareTo != "" || q.Staged && q.Unstaged:
 		case q.Staged:
 			e.Nothing = "git reports no staged change that could be reviewed, and include_unstaged is false."
@@ -42,6 +46,24 @@ func (d *Deps) changes(ctx context.Context, run workflow.Consolidated, tokens in
 		e.Note = e.Nothing
 	}
 	return e, nil
+}
+
+// nothingWorthReading reports whether every changed file is one that no review is about.
+func nothingWorthReading(changed []workspace.ChangedFile) bool {
+	return !slices.ContainsFunc(changed, func(c workspace.ChangedFile) bool { return c.Skipped == "" })
+}
+
+// notWorthReading names the changed files that are not reviewed, with the reasons.
+func notWorthReading(changed []workspace.ChangedFile) string {
+	const named = 10
+	var parts []string
+	for _, c := range changed[:min(named, len(changed))] {
+		parts = append(parts, fmt.Sprintf("%s (%s)", c.Path, strings.TrimSuffix(cmp.Or(c.Skipped, c.Unread), ".")))
+	}
+	if n := len(changed) - named; n > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // maxChanges is how many changes of a repository a reply lists.

@@ -29,6 +29,7 @@ type GitReport struct {
 	Repositories []Repository              `json:"repositories"`
 	Attachments  []conversation.Attachment `json:"-"`
 	Manifest     Manifest                  `json:"manifest"`
+	Changed      []ChangedFile             `json:"-"` // in the order in which they were found
 }
 
 // Repository is one repository's state.
@@ -41,6 +42,8 @@ type Repository struct {
 	Changes     []Change `json:"changes"`
 	MoreChanges bool     `json:"more_changes,omitempty"` // Changes is not all
 	Problem     string   `json:"problem,omitempty"`      // why there is no diff
+
+	subjects []string // of the last commits
 }
 
 // Change is one line of a repository's status.
@@ -58,6 +61,7 @@ const (
 	reposDepth  = 5
 	reposWalked = 20_000 // folders
 	statusShown = 300    // lines of status in the text
+	lastCommits = 5      // whose subjects are shown
 	mimeDiff    = "text/x-diff"
 )
 
@@ -164,8 +168,6 @@ type repoPart struct {
 	cut  bool // text is only the beginning
 	repo int  // index in the report
 
-	added, removed []Span // the lines that it changes
-
 	charset string // "" for UTF-8
 	of      string
 	host    string
@@ -204,16 +206,27 @@ func (i *inspection) inspectRepository(ctx context.Context, dir string, at place
 		}
 		found.Changes = append(found.Changes, shown)
 	}
+	if s.Head != "" {
+		last, err := s.Log(ctx, s.Head, ".", lastCommits)
+		if err != nil {
+			return err
+		}
+		for _, c := range last {
+			found.subjects = append(found.subjects, c.Subject)
+		}
+	}
 	i.report.Repositories = append(i.report.Repositories, found)
 	for _, d := range diffs {
 		if err := i.collect(ctx, s, d, below); err != nil {
 			return err
 		}
 	}
-	if _, _, _, isRange := cutRange(i.query.CompareTo); isRange || !i.query.Unstaged {
-		return nil
+	if _, _, _, isRange := cutRange(i.query.CompareTo); !isRange && i.query.Unstaged {
+		if err := i.untracked(ctx, s, found.Changes); err != nil {
+			return err
+		}
 	}
-	return i.untracked(ctx, s, found.Changes)
+	return i.markCurrent(ctx, s, diffs)
 }
 
 // changes lists what is changed: of a comparison of commits what differs between them, else git's status.
@@ -281,26 +294,15 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 		return err
 	}
 	if !whole {
-		i.leaveOut(Entry{Path: i.w.host(s.Top), Part: d.Name, Reason: "there are more changed files than can be listed"})
+		i.unread(Entry{Path: i.w.host(s.Top), Part: d.Name, Reason: "there are more changed files than can be listed"})
+	}
+	allowed, err := i.worthReading(ctx, s, d, names)
+	if err != nil {
+		return err
 	}
 	wanted := map[string]bool{}
-	var allowed []git.Part
-	for _, p := range names {
-		if !i.w.scoped(p.Name) {
-			continue
-		}
-		host, err := i.admits(s, p)
-		if err == nil && p.Submodule {
-			err = i.admitsSubmodule(ctx, s, p.Name)
-		}
-		if err != nil {
-			e := failed(host, err)
-			e.Part = d.Name
-			i.leaveOut(e)
-		} else if !wanted[p.Name] {
-			wanted[p.Name] = true
-			allowed = append(allowed, p)
-		}
+	for _, p := range allowed {
+		wanted[p.Name] = true
 	}
 	parts, err := s.Diff(ctx, d, allowed)
 	if err != nil {
@@ -315,19 +317,62 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 		}
 		delete(wanted, p.Name)
 		if p.Binary {
-			i.leaveOut(Entry{Path: host, Part: d.Name, Reason: "binary"})
+			i.skip(host, d.Name, "binary")
 			continue
 		}
 		text, charset := i.decodePart(s, p)
-		shown := readable(p, text)
-		i.parts = append(i.parts, repoPart{name: p.Name, text: shown.text, added: shown.added, removed: shown.removed, charset: charset, cut: p.Cut, repo: repo, of: d.Name, host: host})
+		if minified(p.Name, text) {
+			i.skip(host, d.Name, "minified")
+			continue
+		}
+		from := ""
+		if p.From != "" {
+			from = i.w.host(filepath.Join(s.Top, filepath.FromSlash(p.From)))
+		}
+		i.set(repoPart{name: p.Name, charset: charset, cut: p.Cut, repo: repo, of: d.Name, host: host}, from, readable(p, text))
 	}
 	for _, p := range allowed {
 		if wanted[p.Name] {
-			i.leaveOut(Entry{Path: i.w.host(filepath.Join(s.Top, filepath.FromSlash(p.Name))), Part: d.Name, Reason: "its diff could not be read, or is empty"})
+			i.unread(Entry{Path: i.w.host(filepath.Join(s.Top, filepath.FromSlash(p.Name))), Part: d.Name, Reason: "its diff could not be read, or is empty"})
 		}
 	}
 	return nil
+}
+
+// worthReading are the names of a diff that may be shown and are worth a review, each once.
+func (i *inspection) worthReading(ctx context.Context, s *git.Repository, d git.Diff, names []git.Part) ([]git.Part, error) {
+	var files []string
+	for _, p := range names {
+		if filepath.IsLocal(filepath.FromSlash(p.Name)) { // a forged index can hold any name, at which git would stop
+			files = append(files, p.Name)
+		}
+	}
+	generated, err := s.Generated(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	var allowed []git.Part
+	for _, p := range names {
+		if seen[p.Name] || !i.w.scoped(p.Name) {
+			continue
+		}
+		seen[p.Name] = true
+		host, err := i.admits(s, p)
+		if err == nil && p.Submodule {
+			err = i.admitsSubmodule(ctx, s, p.Name)
+		}
+		if err != nil {
+			e := failed(host, err)
+			e.Part = d.Name
+			i.unread(e)
+		} else if why := skipReason(p.Name, generated); why != "" {
+			i.skip(host, d.Name, why)
+		} else {
+			allowed = append(allowed, p)
+		}
+	}
+	return allowed, nil
 }
 
 // admits checks both names of a part.

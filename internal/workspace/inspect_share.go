@@ -74,6 +74,12 @@ func describe(r Repository) string {
 	if r.CompareTo != "" {
 		fmt.Fprintf(&b, "Compared with: %s, from the common commit %s on\n", conversation.Printable(r.CompareTo), r.Base)
 	}
+	if len(r.subjects) > 0 {
+		b.WriteString("Last commits, the newest first:\n")
+		for _, subject := range r.subjects {
+			fmt.Fprintf(&b, "- %s\n", conversation.Printable(subject))
+		}
+	}
 	b.WriteString("Status, as git's two letters (index, work tree):\n")
 	for n, c := range r.Changes {
 		if n == statusShown {

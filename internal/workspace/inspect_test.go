@@ -186,7 +186,7 @@ func TestInspect(t *testing.T) {
 	text := reportText(report)
 	for _, want := range []string{
 		"\n-line 20 of a long file\n+LINE 20 of a long file\n", "rename to new\\tname.go", "\n-bye\n", "\n-1\n+2\n", "\n-2\n+3\n",
-		"\n-KEY=\n+KEY=example\n", "\n-café\n+thé\n", "Diff, staged:\n", "Diff, unstaged:\n", "Branch: main at ", `R  ` + repo + `/new\tname.go (from ` + repo + `/old name.go)`,
+		"\n-KEY=\n+KEY=example\n", "\n-café\n+thé\n", "Diff, staged:\n", "Diff, unstaged:\n", "Branch: main at ", "\nLast commits, the newest first:\n- ", `R  ` + repo + `/new\tname.go (from ` + repo + `/old name.go)`,
 	} {
 		assert.Contains(t, text, want)
 	}

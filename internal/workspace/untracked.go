@@ -21,9 +21,18 @@ const maxUntracked = 200
 // untracked sets aside what a commit of everything would add: each new file as the diff that git would make of it. Links
 // are not followed, as git does not.
 func (i *inspection) untracked(ctx context.Context, s *git.Repository, changes []Change) error {
+	fresh := newFirst(changes)
+	var names []string
+	for _, c := range fresh {
+		names = append(names, c.name)
+	}
+	generated, err := s.Generated(ctx, names)
+	if err != nil {
+		return err
+	}
 	var found []newFile
 	more := 0
-	for _, c := range newFirst(changes) {
+	for _, c := range fresh {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
@@ -35,13 +44,17 @@ func (i *inspection) untracked(ctx context.Context, s *git.Repository, changes [
 		if err != nil {
 			e := failed(c.Path, err)
 			e.Part = PartUntracked
-			i.leaveOut(e)
+			i.unread(e)
+			continue
+		}
+		if why := skipReason(c.name, generated); why != "" {
+			i.skip(c.Path, PartUntracked, why)
 			continue
 		}
 		found = append(found, f)
 	}
 	if more > 0 {
-		i.leaveOut(Entry{Path: i.w.host(s.Top), Part: PartUntracked, Reason: fmt.Sprintf("there are %d more new files; have git ignore those that are not meant", more)})
+		i.unread(Entry{Path: i.w.host(s.Top), Part: PartUntracked, Reason: fmt.Sprintf("there are %d more new files; have git ignore those that are not meant", more)})
 	}
 	var sizes []int
 	for _, f := range found {
@@ -112,7 +125,7 @@ func (i *inspection) readNew(f newFile, granted int) {
 	entry := Entry{Path: f.at.host, Part: PartUntracked, Bytes: f.size}
 	if granted == leftOut {
 		entry.Reason = overBudget(i.query.Tokens)
-		i.leaveOut(entry)
+		i.unread(entry)
 		return
 	}
 	t, kind, err := f.at.readText(int64(granted))
@@ -120,16 +133,16 @@ func (i *inspection) readNew(f newFile, granted int) {
 	case err != nil:
 		entry = failed(f.at.host, err)
 		entry.Part = PartUntracked
-		i.leaveOut(entry)
+		i.unread(entry)
 	case kind != "":
-		entry.Reason = "binary"
-		i.leaveOut(entry)
+		i.skip(f.at.host, PartUntracked, "binary")
+	case minified(f.name, t.Content):
+		i.skip(f.at.host, PartUntracked, "minified")
 	default:
-		shown := readable(git.Part{Name: f.name}, added(f, t))
-		i.parts = append(i.parts, repoPart{
-			name: f.name, text: shown.text, added: shown.added, cut: t.Cut, charset: namedCharset(t.Encoding),
+		i.set(repoPart{
+			name: f.name, cut: t.Cut, charset: namedCharset(t.Encoding),
 			repo: len(i.report.Repositories) - 1, of: PartUntracked, host: f.at.host, size: t.Size,
-		})
+		}, "", readable(git.Part{Name: f.name}, added(f, t)))
 	}
 }
 

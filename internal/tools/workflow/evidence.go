@@ -22,6 +22,10 @@ type Evidence struct {
 	Notes        []string // what the caller is told
 	// Nothing says why there is nothing to judge where no file can be read either; "" where there is.
 	Nothing string
+	// Clean: git was read, and shows no change that is worth a review.
+	Clean bool
+	// Changed are the files whose changes are to be judged.
+	Changed []workspace.ChangedFile
 }
 
 // fileTokens is how many tokens the files for a question may take.
@@ -46,6 +50,7 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 	ctx, cancel := working(ctx)
 	defer cancel()
 	refs, problems := r.resolve(ctx, paths)
+	all := tokens
 	if r.step.Evidence != nil {
 		if e, err = r.step.Evidence(ctx, r.sum, tokens); err != nil {
 			return e, err
@@ -54,6 +59,9 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 		refs = slices.DeleteFunc(refs, func(ref workspace.Ref) bool { return shownWhole(e.Manifest, ref.Path()) })
 	}
 	if e, err = r.embed(ctx, e, refs, problems, tokens, held); err != nil {
+		return e, err
+	}
+	if e, err = r.embedChanged(ctx, e, all-e.Manifest.Tokens, held); err != nil {
 		return e, err
 	}
 	if r.Config.Expert.IncludeFiles && len(r.filled) == 0 && len(r.step.Facts.RelevantFiles) > 0 {
@@ -96,6 +104,33 @@ func (r *run) embed(ctx context.Context, e Evidence, refs []workspace.Ref, probl
 	if left := slices.DeleteFunc(slices.Clone(m.LeftOut), func(x workspace.Entry) bool { return x.Code != "" }); len(left) > 0 {
 		e.Notes = append(e.Notes, ask.NotSent(workspace.Manifest{LeftOut: left}))
 	}
+	return e, nil
+}
+
+// embedChanged adds the changed files that fit whole: a part of one says less than its diff, which the expert has.
+func (r *run) embedChanged(ctx context.Context, e Evidence, tokens int, held map[string]conversation.Attachment) (Evidence, error) {
+	x := r.Config.Expert
+	var paths []string
+	for _, c := range e.Changed {
+		if c.Current && c.Skipped == "" && c.Unread == "" && !shownWhole(e.Manifest, c.Path) && !sentWhole(e.Manifest, c.Path) {
+			paths = append(paths, c.Path)
+		}
+	}
+	if !x.IncludeFiles || len(paths) == 0 || tokens <= 0 {
+		return e, nil
+	}
+	refs, _ := r.resolve(ctx, paths)
+	b := workspace.Budget{Tokens: tokens, MaxFiles: x.MaxFileCount, MaxFileBytes: x.MaxFileSizeKB << 10}
+	found, m, err := ask.Attach(ctx, r.Files, refs, nil, b, held)
+	if err != nil {
+		return e, err
+	}
+	for _, cut := range m.Cut {
+		found = slices.DeleteFunc(found, func(a conversation.Attachment) bool { return a.Path == cut.Path })
+		m.Tokens, m.Bytes = m.Tokens-cut.Tokens, m.Bytes-cut.Bytes
+	}
+	m.Cut, m.LeftOut = nil, nil
+	e.Attachments, e.Manifest = append(e.Attachments, found...), merge(e.Manifest, m)
 	return e, nil
 }
 

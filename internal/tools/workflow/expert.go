@@ -27,6 +27,8 @@ type expertOutcome struct {
 	served   bool // it was given the files that it asked for
 	files    FileContext
 	sent     []string
+	coverage []Coverage
+	nothing  string      // why there was nothing to review, "" where there was
 	wants    []string    // files that it still asks for
 	answer   *ask.Answer // nil when no text arrived
 }
@@ -68,6 +70,10 @@ func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, err
 	r.meta.Note(given.Notes...)
 	if given.Nothing != "" && given.Manifest.Empty() {
 		o := unasked("skipped", given.Nothing)
+		if given.Clean {
+			o.nothing = given.Nothing
+		}
+		o.coverage = r.coverage(ctx, given, &proof.Shown{})
 		note := o.files.Note
 		o.files = r.fileContext(given)
 		o.files.Note = note
@@ -220,7 +226,8 @@ func (r *run) system() (string, error) {
 
 // outcome reads an answer.
 func (r *run) outcome(ctx context.Context, a *ask.Answer, given Evidence) expertOutcome {
-	o := expertOutcome{answer: a, files: r.fileContext(given), sent: sentIn(given.Manifest)}
+	r.given = given
+	o := expertOutcome{answer: a, files: r.fileContext(given), sent: sentIn(given.Manifest), coverage: r.coverage(ctx, given, r.shown)}
 	r.read(ctx, &o, a.Text, a.Partial, a.Pending, r.shown)
 	return o
 }

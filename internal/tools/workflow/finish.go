@@ -45,7 +45,7 @@ func (r *run) keepStep(ctx context.Context) (*reply.Result, error) {
 	if o.answer != nil {
 		turn = o.answer.Asked
 	}
-	m := stepMeta{Expert: o.state, Served: o.served, Files: &o.files, Sent: o.sent}
+	m := stepMeta{Expert: o.state, Served: o.served, Files: &o.files, Sent: o.sent, Coverage: o.coverage}
 	r.record(ctx, o, &m)
 	body, err := r.render(ctx, o, m.Tracked)
 	if err != nil {
@@ -95,10 +95,14 @@ func (r *run) render(ctx context.Context, o expertOutcome, tracked []Tracked) (f
 			return nil, err
 		}
 	}
-	f := Final{Decision: r.decision, Run: r.sum, Shown: r.sum.Issues, Files: o.files, Expert: o.reply, Words: w, Tracked: tracked}
+	f := Final{
+		Decision: r.decision, Run: r.sum, Shown: r.sum.Issues, Files: o.files, Expert: o.reply, Coverage: o.coverage, Words: w, Tracked: tracked,
+		Nothing: r.spec.Verdict && o.nothing != "",
+	}
 	if r.spec.Verdict {
 		f.Verdict, f.VerdictReason = verdictOf(judgement{
-			Expert: o.state, Analysis: o.analysis, Issues: r.sum.Issues, Read: o.files.FilesEmbedded > 0,
+			Nothing: o.nothing, Expert: o.state, Analysis: o.analysis, Issues: r.sum.Issues, Read: o.files.FilesEmbedded > 0,
+			Uncovered: uncovered(o.coverage),
 		})
 	}
 	r.filterSeverity(&f, o)

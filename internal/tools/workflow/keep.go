@@ -19,13 +19,15 @@ import (
 // stepMeta is what a step's turn keeps besides its arguments and its reply: enough to make the reply again when the expert's
 // answer is finished later.
 type stepMeta struct {
-	Expert string          `json:"expert,omitempty"` // "", answered, wants, skipped, partial or failed
-	Answer string          `json:"answer,omitempty"` // the id of the expert's turn
-	Served bool            `json:"served,omitempty"` // the expert was given the files that it asked for
-	Files  *FileContext    `json:"files,omitempty"`
-	Sent   []string        `json:"sent,omitempty"`   // paths that the expert was given
-	Filled []string        `json:"filled,omitempty"` // relevant files that the caller left out and that were filled in
-	Own    json.RawMessage `json:"own,omitempty"`    // the metadata's own keys
+	Expert string       `json:"expert,omitempty"` // "", answered, wants, skipped, partial or failed
+	Answer string       `json:"answer,omitempty"` // the id of the expert's turn
+	Served bool         `json:"served,omitempty"` // the expert was given the files that it asked for
+	Files  *FileContext `json:"files,omitempty"`
+	Sent   []string     `json:"sent,omitempty"` // paths that the expert was given
+	// Coverage is what the expert saw of the files that were named or are changed.
+	Coverage []Coverage      `json:"coverage,omitempty"`
+	Filled   []string        `json:"filled,omitempty"` // relevant files that the caller left out and that were filled in
+	Own      json.RawMessage `json:"own,omitempty"`    // the metadata's own keys
 
 	IssuesRecorded bool      `json:"issues_recorded,omitempty"` // the caller's
 	Tracked        []Tracked `json:"tracked,omitempty"`

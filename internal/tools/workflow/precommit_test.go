@@ -59,7 +59,8 @@ func TestPrecommitInspectsGit(t *testing.T) {
 
 	done, text := l.try(t.Context(), "precommit", l.step("precommit", 2, 2, "continuation_id", first["continuation_id"]))
 	assert.Equal(t, "validation_complete", done["status"], text)
-	assert.Equal(t, "pass", done["verdict"])
+	assert.Equal(t, "inconclusive", done["verdict"], ".env is changed and was not read")
+	assert.Contains(t, done["verdict_reason"], "/.env")
 	assert.Equal(t, "verified", at(done, "expert_analysis", "findings", 0, "citation"))
 	assert.Equal(t, "partially_embedded", at(done, "file_context", "type"), ".env was cut out")
 	prompt := l.prompt()
@@ -127,16 +128,15 @@ func TestPrecommitRefuses(t *testing.T) {
 func TestPrecommitSaysWhyThereIsNothing(t *testing.T) {
 	l := newLab(t, asktest.Says(expertSays()))
 	l.repository()
-	for want, args := range map[string][]any{
-		"no staged change that could be reviewed, and include_unstaged is false": {"include_unstaged", false},
-		"include_staged and include_unstaged are both false":                     {"include_unstaged", false, "include_staged", false},
-	} {
-		done := l.call("precommit", l.step("precommit", 1, 1, args...))
-		assert.Contains(t, at(done, "expert_analysis", "reason"), want)
-	}
+	done := l.call("precommit", l.step("precommit", 1, 1, "include_unstaged", false))
+	assert.Equal(t, "nothing_to_review", done["status"])
+	assert.Contains(t, done["verdict_reason"], "no staged change that could be reviewed, and include_unstaged is false")
+	done = l.call("precommit", l.step("precommit", 1, 1, "include_unstaged", false, "include_staged", false))
+	assert.Contains(t, at(done, "expert_analysis", "reason"), "include_staged and include_unstaged are both false")
+	assert.Equal(t, "inconclusive", done["verdict"], "git was asked for nothing")
 	l.git("add", ".")
-	done := l.call("precommit", l.step("precommit", 1, 1, "include_staged", false))
-	assert.Contains(t, at(done, "expert_analysis", "reason"), "no unstaged change that could be reviewed, and include_staged is false")
+	done = l.call("precommit", l.step("precommit", 1, 1, "include_staged", false))
+	assert.Contains(t, done["verdict_reason"], "no unstaged change that could be reviewed, and include_staged is false")
 	assert.Zero(t, l.asked())
 }
 
@@ -156,9 +156,16 @@ func TestPrecommitWithoutAChange(t *testing.T) {
 			first := l.call("precommit", l.step("precommit", 1, 2))
 			assert.Equal(t, "pause_for_validation", first["status"])
 			done := l.call("precommit", l.step("precommit", 2, 2, "continuation_id", first["continuation_id"]))
-			assert.Equal(t, "validation_complete", done["status"])
-			assert.Equal(t, "skipped", at(done, "expert_analysis", "status"))
-			assert.Equal(t, "inconclusive", done["verdict"])
+			if name == "clean" {
+				assert.Equal(t, "nothing_to_review", done["status"])
+				assert.Equal(t, "pass", done["verdict"])
+				assert.Contains(t, done["verdict_reason"], "no change")
+				assert.NotContains(t, done, "expert_analysis")
+			} else {
+				assert.Equal(t, "validation_complete", done["status"])
+				assert.Equal(t, "skipped", at(done, "expert_analysis", "status"))
+				assert.Equal(t, "inconclusive", done["verdict"])
+			}
 			assert.NotNil(t, done["complete_validation"])
 			assert.Zero(t, l.asked())
 

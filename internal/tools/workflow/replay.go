@@ -104,7 +104,7 @@ func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result
 // renderStored puts an outcome into the stored step and returns its new reply.
 func (r *run) renderStored(ctx context.Context, o expertOutcome) (*reply.Object, error) {
 	m := &r.stored.meta
-	m.Expert, m.Served, m.Files, m.Sent = o.state, o.served, &o.files, o.sent
+	m.Expert, m.Served, m.Files, m.Sent, m.Coverage = o.state, o.served, &o.files, o.sent, o.coverage
 	r.record(ctx, o, m)
 	body, err := r.render(ctx, o, m.Tracked)
 	if err != nil {
@@ -117,7 +117,7 @@ func (r *run) renderStored(ctx context.Context, o expertOutcome) (*reply.Object,
 
 // outcome is what the step's expert was given, before anything of its answer is known.
 func (s *storedStep) outcome() expertOutcome {
-	return expertOutcome{files: s.meta.fileContext(), sent: s.meta.Sent, served: s.meta.Served}
+	return expertOutcome{files: s.meta.fileContext(), sent: s.meta.Sent, served: s.meta.Served, coverage: s.meta.Coverage}
 }
 
 // finished completes the stored reply when an expert that went on in the background has ended, so that whoever reads the
@@ -128,10 +128,11 @@ func (r *run) finished(ctx context.Context, answer conversation.Turn) {
 		return // its step could not be stored
 	}
 	turn := r.lease.Turns[i]
-	late := &run{Engine: r.Engine, spec: r.spec, sent: r.sent, step: r.step, lease: r.lease, state: r.state}
+	late := &run{Engine: r.Engine, spec: r.spec, sent: r.sent, step: r.step, lease: r.lease, state: r.state, shown: r.shown, given: r.given}
 	late.stored = &storedStep{turn: turn, meta: stepMetaOf(turn)}
 	o := late.stored.outcome()
 	whole := answer.EffectiveStatus() == conversation.TurnComplete
+	o.coverage = late.coverage(ctx, r.given, r.shown) // it may have read more since
 	late.read(ctx, &o, answer.Content, !whole, false, r.shown)
 	if _, err := late.renderStored(ctx, o); err != nil {
 		late.Log.Warn("completing a step", zap.String("continuation_id", r.lease.ID), zap.Error(err))

@@ -117,6 +117,8 @@ type Final struct {
 	ID       string           // the continuation id, "" when nothing could be stored
 	Files    FileContext
 	Expert   Expert
+	Coverage []Coverage
+	Nothing  bool // there was nothing to review
 	Words    Words
 	Verdict  string // "" for a tool without
 	// VerdictReason says why, where the findings alone don't; "" where they do.
@@ -128,7 +130,10 @@ type Final struct {
 // FinalReply is the reply that ends a run.
 func FinalReply(s Spec, f Final) *reply.Object {
 	status := s.Statuses.Complete
-	if f.Decision.Expert == SkipConfident {
+	switch {
+	case f.Nothing:
+		status, f.Expert.Analysis = StatusNothing, nil
+	case f.Decision.Expert == SkipConfident:
 		status = s.Statuses.Final
 	}
 	o := head(s, status, f.Decision.Step, f.Run, f.ID, true)
@@ -143,6 +148,12 @@ func FinalReply(s Spec, f Final) *reply.Object {
 		o.Set("verdict", f.Verdict)
 		if f.VerdictReason != "" {
 			o.Set("verdict_reason", f.VerdictReason)
+		}
+	}
+	if list, more := shortCoverage(f.Coverage); len(list) > 0 {
+		o.Set("coverage", list)
+		if more > 0 {
+			o.Set("coverage_more", more)
 		}
 	}
 	o.Set(s.Keys.Completion, completion(f))

@@ -27,6 +27,7 @@ type run struct {
 	meta reply.Metadata
 	// shown is what the expert that is asked in this call is shown; nil before.
 	shown *proof.Shown
+	given Evidence // what it was sent
 }
 
 // situation is what the next phase depends on, as things stand.

@@ -1,0 +1,144 @@
+package workflow
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
+)
+
+// Coverage says what the expert saw of a file that was named or is changed.
+type Coverage struct {
+	File string `json:"file"` // as the host names it
+	How  string `json:"how"`  // whole, part, diff, skipped or not_read
+	Why  string `json:"why,omitempty"`
+}
+
+// What an expert sees of a file.
+const (
+	CoverWhole   = "whole"
+	CoverPart    = "part"
+	CoverDiff    = "diff" // all changed lines
+	CoverSkipped = "skipped"
+	CoverNotRead = "not_read"
+)
+
+// coverage is what the expert saw of the files that were named or are changed, as sent and as it read them itself.
+func (r *run) coverage(ctx context.Context, e Evidence, shown *proof.Shown) []Coverage {
+	var list []Coverage
+	for _, c := range e.Changed {
+		list = append(list, coverChange(c, e.Manifest, shown))
+	}
+	for _, entry := range slices.Concat(e.Manifest.Sent, e.Manifest.Cut, e.Manifest.Unchanged, e.Manifest.LeftOut) {
+		known := func(c Coverage) bool { return c.File == entry.Path }
+		if entry.Part != "" || slices.ContainsFunc(list, known) {
+			continue
+		}
+		c := coverNamed(entry, e.Manifest)
+		if c.How == CoverPart || c.How == CoverNotRead {
+			if n := r.lineCount(ctx, entry.Path, shown); n > 0 && shown.Covers(entry.Path, proof.WorkTree, 1, n) {
+				c.How, c.Why = CoverWhole, ""
+			} else if shown.Has(entry.Path) {
+				c.How = CoverPart
+			}
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// coverChange is what was seen of a changed file.
+func coverChange(c workspace.ChangedFile, m workspace.Manifest, shown *proof.Shown) Coverage {
+	out := Coverage{File: c.Path}
+	switch {
+	case c.Skipped != "":
+		out.How, out.Why = CoverSkipped, c.Skipped
+	case sentWhole(m, c.Path):
+		out.How = CoverWhole
+	case c.Unread == "" && coversAll(shown, c.Path, proof.WorkTree, c.Added) && coversAll(shown, c.From, proof.Before, c.Removed):
+		out.How = CoverDiff
+	default:
+		out.How, out.Why = CoverNotRead, c.Unread
+		if shown.Has(c.Path) {
+			out.How = CoverPart
+		}
+		for _, e := range slices.Concat(m.Cut, m.LeftOut) {
+			if e.Path == c.Path && out.Why == "" {
+				out.Why = e.Reason
+			}
+		}
+	}
+	return out
+}
+
+func coversAll(shown *proof.Shown, file, revision string, spans []workspace.Span) bool {
+	return !slices.ContainsFunc(spans, func(s workspace.Span) bool { return !shown.Covers(file, revision, s.First, s.Last) })
+}
+
+// sentWhole reports whether a file itself, not a diff of it, is with the expert whole.
+func sentWhole(m workspace.Manifest, path string) bool {
+	return slices.ContainsFunc(slices.Concat(m.Sent, m.Unchanged), func(e workspace.Entry) bool {
+		return e.Path == path && e.Part == "" && e.Reason == ""
+	})
+}
+
+// coverNamed is what was sent of a named file.
+func coverNamed(e workspace.Entry, m workspace.Manifest) Coverage {
+	c := Coverage{File: e.Path, How: CoverPart, Why: e.Reason}
+	has := func(list []workspace.Entry) bool {
+		return slices.ContainsFunc(list, func(x workspace.Entry) bool { return x == e })
+	}
+	switch {
+	case sentWhole(m, e.Path):
+		c.How, c.Why = CoverWhole, ""
+	case has(m.LeftOut) && strings.HasPrefix(e.Reason, "binary"):
+		c.How = CoverSkipped
+	case has(m.LeftOut) && e.Code == workspace.CodeNotFound:
+		c.How = CoverSkipped
+	case has(m.LeftOut):
+		c.How = CoverNotRead
+	}
+	return c
+}
+
+// lineCount is how many lines a file has of which something was shown, 0 where it can't be read whole.
+func (r *run) lineCount(ctx context.Context, path string, shown *proof.Shown) int {
+	if !shown.Has(path) {
+		return 0
+	}
+	refs, _ := r.resolve(ctx, []string{path})
+	if len(refs) != 1 {
+		return 0
+	}
+	t, err := refs[0].ReadText(0)
+	if err != nil || t.Cut {
+		return 0
+	}
+	return t.Lines
+}
+
+// uncovered are the files of which the expert did not see what it had to.
+func uncovered(list []Coverage) (files []string) {
+	for _, c := range list {
+		if c.How == CoverPart || c.How == CoverNotRead {
+			files = append(files, c.File)
+		}
+	}
+	return files
+}
+
+// maxCoverage is how many files a reply lists.
+const maxCoverage = 100
+
+// shortCoverage is a list that a reply can hold, those that were not covered first where some are left out, and how many
+// those are.
+func shortCoverage(list []Coverage) (short []Coverage, more int) {
+	if len(list) <= maxCoverage {
+		return list, 0
+	}
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b Coverage) int { return len(uncovered([]Coverage{b})) - len(uncovered([]Coverage{a})) })
+	return list[:maxCoverage], len(list) - maxCoverage
+}

@@ -1,0 +1,28 @@
+package git
+
+import "context"
+
+// Generated returns those of the names that the work tree's .gitattributes mark as linguist-generated.
+func (r *Repository) Generated(ctx context.Context, names []string) (map[string]bool, error) {
+	generated := map[string]bool{}
+	for len(names) > 0 {
+		args := []string{"check-attr", "-z", "linguist-generated", "--"}
+		length, n := 0, 0
+		for n < len(names) && n < diffNames && (n == 0 || length+len(names[n]) < diffArgs) {
+			length += len(names[n]) + 1
+			args = append(args, names[n])
+			n++
+		}
+		names = names[n:]
+		out, _, err := r.guest.output(ctx, maxOutput, args...)
+		if err != nil {
+			return nil, err
+		}
+		for fields := fieldsOf(out); len(fields) >= 3; fields = fields[3:] { // name, attribute, value
+			if fields[2] == "set" || fields[2] == "true" {
+				generated[fields[0]] = true
+			}
+		}
+	}
+	return generated, nil
+}
