@@ -18,6 +18,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/review"
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
 
 // How long a review may take where --timeout does not say.
@@ -211,6 +212,7 @@ type reviewer struct {
 	o       reviewOptions
 	dir     string // where review was started
 	top     string // the work tree's top folder, or dir outside of one
+	inGit   bool
 	start   time.Time
 	waiting func(message string) // shows what the review does now
 	done    func()               // ends that
@@ -229,9 +231,11 @@ func (a *app) newReviewer(o reviewOptions, dir string, start time.Time) (*review
 	}
 	cfg.Timeouts.ReplaceCallLimits(config.Limit{Name: review.TimeoutFlag, Value: o.timeout})
 	a.quietFor(cfg)
-	if a.readable, err = workTreeTop(dir); err != nil {
+	top, inside, err := workTreeTop(dir)
+	if err != nil {
 		return nil, err
 	}
+	a.readable = top
 	p, err := a.assemble(cfg, a.errw)
 	if err != nil {
 		return nil, err
@@ -239,7 +243,15 @@ func (a *app) newReviewer(o reviewOptions, dir string, start time.Time) (*review
 	p.files.Narrow(workspace.Scope{})
 	status := a.statusLine()
 	p.database.prewarm()
-	return &reviewer{program: p, o: o, dir: dir, top: a.readable, start: start, waiting: status.show, done: status.clear}, nil
+	return &reviewer{program: p, o: o, dir: dir, top: top, inGit: inside, start: start, waiting: status.show, done: status.clear}, nil
+}
+
+// repository opens the repository under review.
+func (r *reviewer) repository(ctx context.Context) (*git.Repository, error) {
+	if !r.inGit {
+		return nil, fmt.Errorf("%q is not in a git work tree", r.dir)
+	}
+	return r.files.Repository(ctx, r.top)
 }
 
 func (r *reviewer) close() {
@@ -364,13 +376,13 @@ func (a *app) previewReview(ctx context.Context, r *reviewer, t target) error {
 }
 
 // workTreeTop is the top of the work tree that a folder lies in, or the folder itself outside of one.
-func workTreeTop(dir string) (string, error) {
+func workTreeTop(dir string) (top string, inside bool, err error) {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return "", fmt.Errorf("find the folder to review: %w", err)
+		return "", false, fmt.Errorf("find the folder to review: %w", err)
 	}
-	if top, ok := workTreeOf(real); ok {
-		return top, nil
+	if top, inside = git.WorkTree(real); inside {
+		return top, true, nil
 	}
-	return real, nil
+	return real, false, nil
 }

@@ -153,7 +153,7 @@ func (a *app) commitTarget(ctx context.Context, r *reviewer) (target, error) {
 		index = filepath.Join(r.dir, index)
 	}
 	r.files.Narrow(workspace.Scope{IndexFile: index})
-	repo, err := r.files.Repository(ctx, r.top)
+	repo, err := r.repository(ctx)
 	if err != nil {
 		return target{}, err
 	}
@@ -165,7 +165,7 @@ func (a *app) commitTarget(ctx context.Context, r *reviewer) (target, error) {
 // and none on a branch's first push.
 func (a *app) pushTargets(ctx context.Context, r *reviewer) ([]target, error) {
 	r.files.Narrow(workspace.Scope{})
-	repo, err := r.files.Repository(ctx, r.top)
+	repo, err := r.repository(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +226,7 @@ func (r *reviewer) pushed(ctx context.Context, repo *git.Repository, p review.Pu
 
 // sinceBaseline is what is uncommitted and differs from when the session began. Without a baseline it is all of it.
 func (r *reviewer) sinceBaseline(ctx context.Context, baseline map[string]string) (target, error) {
-	repo, err := r.files.Repository(ctx, r.top)
+	repo, err := r.repository(ctx)
 	if err != nil {
 		return target{}, err
 	}
@@ -324,7 +324,7 @@ func (r *reviewer) keepBaseline(ctx context.Context, session string) {
 	if m.store == nil || m.baseline != nil {
 		return
 	}
-	repo, err := r.files.Repository(ctx, r.top)
+	repo, err := r.repository(ctx)
 	if err != nil {
 		return
 	}

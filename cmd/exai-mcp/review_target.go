@@ -16,15 +16,12 @@ const (
 	filesStep   = "Review these files for defects."
 )
 
-// workTreeOf finds the work tree that a resolved folder lies in.
-func workTreeOf(dir string) (string, bool) { return git.WorkTree(dir) }
-
 // target says what the flags compare with what.
 func (r *reviewer) target(ctx context.Context) (target, error) {
 	if len(r.o.files) > 0 {
 		return r.wholeFiles()
 	}
-	repo, err := r.files.Repository(ctx, r.top)
+	repo, err := r.repository(ctx)
 	if err != nil {
 		return target{}, err
 	}
