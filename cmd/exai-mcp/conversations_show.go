@@ -130,6 +130,7 @@ type summaryRecord struct {
 	Tool      string    `json:"tool"`
 	Model     string    `json:"model"`
 	Workspace string    `json:"workspace"`
+	Host      string    `json:"host,omitempty"`
 	Turns     int       `json:"turns"`
 	Running   bool      `json:"running"`
 	CreatedAt time.Time `json:"created_at,omitzero"`

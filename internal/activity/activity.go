@@ -86,6 +86,9 @@ type Record struct {
 	ContinuationID string `json:"continuation_id,omitempty"`
 	Provider       string `json:"provider,omitempty"`
 	Model          string `json:"model,omitempty"`
+	// Of the start and the end of work: which, and how long it may take.
+	CallID    string  `json:"call_id,omitempty"`
+	LimitSecs float64 `json:"limit_secs,omitempty"`
 }
 
 // Levels of records.

@@ -24,9 +24,10 @@ type Call struct {
 	ContinuationID string
 	Provider       string // where it is known already
 	Model          string
-	Arguments      []byte    // the JSON object as it came
-	Started        time.Time // zero means now
-	Background     bool      // an answer that goes on after its call
+	Arguments      []byte        // the JSON object as it came
+	Started        time.Time     // zero means now
+	Background     bool          // an answer that goes on after its call
+	Limit          time.Duration // how long the work may take; 0 where that is not known
 }
 
 // End is the outcome of a piece of work.
@@ -75,6 +76,7 @@ type Running struct {
 	Started        time.Time `json:"started"`
 	Seconds        float64   `json:"seconds"`
 	Tokens         int       `json:"tokens"` // received so far, estimated
+	LimitSecs      float64   `json:"-"`      // how long it may take; 0 where that is not known
 }
 
 // Start records that work begins. Every Start needs a Finish.
@@ -94,7 +96,9 @@ func (l *Log) Start(c Call) *Work {
 	if c.Background {
 		kind, message = BackgroundStarted, fmt.Sprintf("BACKGROUND_STARTED: %s model=%s", c.Tool, c.Model)
 	}
-	l.Note(w.record(kind, message))
+	r := w.record(kind, message)
+	r.CallID, r.LimitSecs = c.ID, c.Limit.Seconds()
+	l.Note(r)
 	return w
 }
 
@@ -237,7 +241,7 @@ func (w *Work) endRecord(e End, now time.Time) Record {
 	}
 	parts = append(parts, fmt.Sprintf("duration_secs=%.3f", now.Sub(w.call.Started).Seconds()))
 	r := w.record(kind, strings.Join(parts, " "))
-	r.Level = level
+	r.Level, r.CallID = level, w.call.ID
 	return r
 }
 

@@ -130,6 +130,7 @@ type Summary struct {
 	Tool      string
 	Model     string
 	Workspace string
+	Host      string // where it was begun
 	Turns     int
 	Running   bool
 	CreatedAt time.Time

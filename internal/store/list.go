@@ -66,7 +66,7 @@ func (s *Store) summaries(ctx context.Context, w *where, page, text string) ([]c
 	const live = `FROM messages m WHERE m.conversation_id = c.id AND m.dropped_at IS NULL`
 	const model = `SELECT coalesce(m.model_used, m.metadata ->> 'model_used', m.metadata -> 'model_metadata' ->> 'model_name') ` +
 		live + ` AND m.role = 'assistant'`
-	query := `SELECT c.continuation_id, c.title, coalesce(c.tool_name, c.metadata ->> 'tool_name'), c.workspace,
+	query := `SELECT c.continuation_id, c.title, coalesce(c.tool_name, c.metadata ->> 'tool_name'), c.workspace, c.host,
 			c.created_at, c.updated_at,
 			(SELECT count(*) ` + live + `),
 			(SELECT max(m.saved_at) ` + live + ` AND m.turn_status = 'running'), clock_timestamp(),
@@ -80,7 +80,7 @@ func (s *Store) summaries(ctx context.Context, w *where, page, text string) ([]c
 			var t conversation.Summary
 			var found string
 			var heartbeat, readAt time.Time
-			err := r.Scan(&t.ID, into(&t.Title), into(&t.Tool), into(&t.Workspace), intoTime{&t.CreatedAt},
+			err := r.Scan(&t.ID, into(&t.Title), into(&t.Tool), into(&t.Workspace), into(&t.Host), intoTime{&t.CreatedAt},
 				intoTime{&t.UpdatedAt}, &t.Turns, intoTime{&heartbeat}, intoTime{&readAt}, into(&t.Model), into(&found))
 			t.Running = conversation.Alive(heartbeat, readAt)
 			if text != "" {

@@ -214,6 +214,56 @@ func (u *Usage) Totals(ctx context.Context, days int, by usage.By) ([]usage.Tota
 	return out, err
 }
 
+// Requests returns the latest requests, those before a time where it is set, at most limit.
+func (u *Usage) Requests(ctx context.Context, f usage.Filter) ([]usage.Request, error) {
+	w := &where{}
+	if !f.Before.IsZero() {
+		w.and(`created_at < ?`, stamp(f.Before))
+	}
+	for column, value := range map[string]string{
+		"conversation_id": f.ConversationID, "tool": f.Tool, "model": f.Model, "outcome": f.Outcome, "exceeded_limit": f.ExceededLimit,
+	} {
+		if value != "" {
+			w.and(column+` = ?`, value)
+		}
+	}
+	query := `SELECT id, created_at, host, user_name, tool, vendor, model, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+		cost_usd, duration_ms, outcome, exceeded_limit, conversation_id, workspace FROM exai_usage` + w.clause() +
+		` ORDER BY created_at DESC, id DESC ` + w.page(f.Limit, 0)
+	var out []usage.Request
+	err := u.store.withRetry(ctx, "list requests", func() (err error) {
+		out, err = queryAll(ctx, u.store.read, func(r *sql.Rows) (q usage.Request, err error) {
+			var millis int64
+			err = r.Scan(&q.ID, intoTime{&q.CreatedAt}, into(&q.Host), into(&q.User), into(&q.Tool), into(&q.Vendor), into(&q.Model),
+				&q.InputTokens, &q.CachedTokens, &q.OutputTokens, &q.ReasoningTokens, &q.CostUSD, &millis, into(&q.Outcome),
+				into(&q.ExceededLimit), into(&q.ConversationID), into(&q.Workspace))
+			q.Duration = time.Duration(millis) * time.Millisecond
+			return q, err
+		}, query, w.args...)
+		return err
+	})
+	return out, err
+}
+
+// Exceeded counts the requests of the last days that a limit ended, by its name, the most frequent first.
+func (u *Usage) Exceeded(ctx context.Context, days int) ([]usage.Count, error) {
+	var out []usage.Count
+	err := u.store.withRetry(ctx, "count exceeded limits", func() error {
+		var at time.Time
+		if err := u.store.read.QueryRowContext(ctx, `SELECT clock_timestamp()`).Scan(intoTime{&at}); err != nil {
+			return err
+		}
+		var err error
+		out, err = queryAll(ctx, u.store.read, func(r *sql.Rows) (c usage.Count, err error) {
+			err = r.Scan(&c.Name, &c.N)
+			return c, err
+		}, `SELECT exceeded_limit, count(*) FROM exai_usage WHERE created_at >= $1 AND exceeded_limit IS NOT NULL
+			GROUP BY 1 ORDER BY 2 DESC, 1`, stamp(usage.StartOfDay(at).AddDate(0, 0, 1-days)))
+		return err
+	})
+	return out, err
+}
+
 // Fold replaces the requests before a time by their sums for each day, vendor, model, tool and workspace, a day in each
 // transaction.
 func (u *Usage) Fold(ctx context.Context, before time.Time) error {

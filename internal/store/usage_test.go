@@ -31,6 +31,45 @@ func olden(t testing.TB, s *Store, model string, days int) {
 	raw(t, s, `UPDATE exai_usage SET created_at = $1 WHERE model = $2`, stamp(clock(t, s).AddDate(0, 0, -days)), model)
 }
 
+func TestUsageRequests(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		u, ctx := s.Usage(), t.Context()
+		first := asked("a", 0.5)
+		require.NoError(t, u.Record(ctx, first))
+		second := asked("b", 0.25)
+		second.ConversationID, second.Outcome, second.ExceededLimit = "d", "timeout", "GLM_TIMEOUT_SECS"
+		require.NoError(t, u.Record(ctx, second))
+		require.NoError(t, u.Record(ctx, second))
+		olden(t, s, "a", 3)
+
+		list, err := u.Requests(ctx, usage.Filter{})
+		require.NoError(t, err)
+		require.Len(t, list, 3)
+		oldest := list[2]
+		assert.WithinDuration(t, clock(t, s).AddDate(0, 0, -3), oldest.CreatedAt, time.Minute)
+		oldest.ID, oldest.CreatedAt = "", time.Time{}
+		assert.Equal(t, first, oldest)
+		for name, c := range map[string]struct {
+			f    usage.Filter
+			want int
+		}{
+			"limit":        {usage.Filter{Limit: 2}, 2},
+			"before":       {usage.Filter{Before: clock(t, s).AddDate(0, 0, -1)}, 1},
+			"conversation": {usage.Filter{ConversationID: "c"}, 1},
+			"tool":         {usage.Filter{Tool: "debug"}, 0},
+			"model":        {usage.Filter{Model: "b", Outcome: "timeout"}, 2},
+			"exceeded":     {usage.Filter{ExceededLimit: "GLM_TIMEOUT_SECS"}, 2},
+		} {
+			list, err := u.Requests(ctx, c.f)
+			require.NoError(t, err)
+			assert.Len(t, list, c.want, name)
+		}
+		counts, err := u.Exceeded(ctx, 2)
+		require.NoError(t, err)
+		assert.Equal(t, []usage.Count{{Name: "GLM_TIMEOUT_SECS", N: 2}}, counts)
+	})
+}
+
 func TestUsageTotals(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		u := s.Usage()

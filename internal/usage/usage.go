@@ -104,6 +104,23 @@ const (
 	BeatEvery = 2 * time.Second
 )
 
+// Filter chooses requests. Zero fields do not narrow.
+type Filter struct {
+	Before         time.Time
+	ConversationID string
+	Tool           string
+	Model          string
+	Outcome        string
+	ExceededLimit  string
+	Limit          int // 0 means 50
+}
+
+// Count is how often something happened.
+type Count struct {
+	Name string
+	N    int
+}
+
 // Store keeps usage. Implementations are safe for concurrent use, also by several processes on one database; times and days
 // are those of the Store's clock, and every method gives up when ctx ends.
 type Store interface {

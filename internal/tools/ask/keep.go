@@ -173,6 +173,7 @@ func (t *Conversations) work(id string, turn conversation.Turn) *activity.Work {
 	}
 	return t.events.Start(activity.Call{
 		ID: "background " + uuid.NewString(), Tool: turn.Tool, ContinuationID: id, Provider: turn.Provider, Model: turn.Model, Background: true,
+		Limit: t.cfg.Timeouts.BackgroundLimit().Value,
 	})
 }
 

@@ -115,7 +115,7 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result)
 	if pasted {
 		p.notes = append(p.notes, "The arguments contained one of this server's API keys. It was masked, and is neither sent nor stored.")
 	}
-	c.about.ContinuationID = p.continuationID
+	c.about.ContinuationID, c.about.Limit = p.continuationID, p.limit.Value
 	if t.threaded && p.continuationID == "" {
 		c.about.ContinuationID = uuid.NewString()
 	}

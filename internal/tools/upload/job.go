@@ -88,6 +88,7 @@ func (q *Queue) release(it *item, detach bool) {
 	if j.work == nil && q.events != nil {
 		j.work = q.events.Start(activity.Call{
 			ID: "upload " + uuid.NewString(), Tool: j.request.Tool, Provider: j.request.Vendor, Started: j.started, Background: true,
+			Limit: q.cfg.Timeouts.BackgroundLimit().Value,
 		})
 	}
 }
