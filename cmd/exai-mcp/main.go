@@ -160,7 +160,7 @@ that is not accepted; 130 cut short by a second signal.`,
 	})
 	root.AddCommand(
 		a.serveCommand(), a.reviewCommand(), a.callCommand(), a.toolsCommand(), a.doctorCommand(), a.configCommand(), a.demoCommand(),
-		a.installCommand(), a.usageCommand(), a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
+		a.installCommand(), a.usageCommand(), a.uiCommand(), a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
 	)
 	root.SetVersionTemplate(versionText())
 	return root

@@ -1,0 +1,407 @@
+package ui
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/exai-mcp/exai-mcp/internal/activity"
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/usage"
+)
+
+//go:embed static
+var static embed.FS
+
+// pageSize is how many rows a list shows.
+const pageSize = 50
+
+// viewTime is what making a view may take.
+const viewTime = 20 * time.Second
+
+func (s *Server) routes() {
+	files, err := fs.Sub(static, "static")
+	if err != nil {
+		panic(err) // compiled in
+	}
+	s.mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(files)))
+	s.view("GET /{$}", "overview", s.overview)
+	s.view("GET /running", "running", s.runningPart)
+	s.view("GET /calls", "calls", s.calls)
+	s.view("GET /cost", "cost", s.cost)
+	s.view("GET /conversations", "conversations", s.conversations)
+	s.view("GET /conversations/{id}", "conversation", s.conversation)
+	s.view("GET /issues", "issues", s.issues)
+	s.view("GET /issues/{number}", "issue", s.issue)
+}
+
+// view serves a template with what a function finds for it.
+func (s *Server) view(pattern, name string, data func(ctx context.Context, r *http.Request) (any, error)) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), viewTime)
+		defer cancel()
+		found, err := data(ctx, r)
+		status := http.StatusOK
+		switch {
+		case errors.Is(err, conversation.ErrNotFound), errors.Is(err, issue.ErrNotFound):
+			name, status, found = "message", http.StatusNotFound, "There is no such conversation or issue."
+		case err != nil:
+			s.o.Log.Warn("the page could not read the store", zap.String("view", name), zap.Error(err))
+			name, status, found = "message", http.StatusServiceUnavailable, "The store did not answer. exai-mcp doctor says more."
+		}
+		if err := s.pages.write(w, status, name, page{View: name, Store: s.o.Store, Data: found}, s.o.Redactor); err != nil {
+			s.o.Log.Warn("the page could not be made", zap.String("view", name), zap.Error(err))
+		}
+	})
+}
+
+// running is one call in progress, as it is shown.
+type running struct {
+	activity.Running
+	Host  string
+	Model string
+	Left  time.Duration // until its limit; 0 where that is not known
+}
+
+// runningCalls are those of this machine, and, of other machines, the conversations whose answers are being written.
+func (s *Server) runningCalls(ctx context.Context) ([]running, error) {
+	now := time.Now()
+	here, err := s.o.Running(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	var out []running
+	known := map[string]bool{}
+	for _, r := range here {
+		one := running{Running: r, Host: s.o.Host, Model: r.Model}
+		if r.LimitSecs > 0 {
+			one.Left = max(time.Duration((r.LimitSecs-r.Seconds)*float64(time.Second)), 0).Round(time.Second)
+		}
+		known[r.ContinuationID] = true
+		out = append(out, one)
+	}
+	latest, err := s.o.Conversations.List(ctx, conversation.Filter{Limit: pageSize, Since: now.Add(-time.Hour)})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range latest {
+		if c.Running && !known[c.ID] {
+			out = append(out, running{
+				Running: activity.Running{
+					Tool: c.Tool, ContinuationID: c.ID, Model: c.Model, Background: true, Started: c.UpdatedAt, Seconds: now.Sub(c.UpdatedAt).Seconds(),
+				},
+				Host: c.Host, Model: c.Model,
+			})
+		}
+	}
+	return out, nil
+}
+
+func (s *Server) runningPart(ctx context.Context, _ *http.Request) (any, error) {
+	return s.runningCalls(ctx)
+}
+
+// plot is a bar chart with its table.
+type plot struct {
+	Title string
+	By    usage.By
+	Rows  []usage.Total
+	Sum   usage.Total
+}
+
+// Names and Costs are the series of a plot as the script reads them.
+func (p plot) Names() []string {
+	return column(p.Rows, func(t usage.Total) string { return cmp.Or(oneLine(t.Name), "(none)") })
+}
+
+// Costs are in USD.
+func (p plot) Costs() []float64 {
+	return column(p.Rows, func(t usage.Total) float64 { return t.CostUSD })
+}
+
+// Requests are how many requests each row has.
+func (p plot) Requests() []int { return column(p.Rows, func(t usage.Total) int { return t.Requests }) }
+
+func column[T any](rows []usage.Total, of func(usage.Total) T) []T {
+	out := make([]T, len(rows))
+	for i, r := range rows {
+		out[i] = of(r)
+	}
+	return out
+}
+
+// everyDay fills in the days on which nothing was asked, so that the plot's axis is even.
+func everyDay(rows []usage.Total, days int, today time.Time) []usage.Total {
+	byName := map[string]usage.Total{}
+	for _, r := range rows {
+		byName[r.Name] = r
+	}
+	var out []usage.Total
+	for ago := days - 1; ago >= 0; ago-- {
+		name := today.UTC().AddDate(0, 0, -ago).Format(time.DateOnly)
+		r := byName[name]
+		r.Name = name
+		out = append(out, r)
+	}
+	return out
+}
+
+func (s *Server) plotOf(ctx context.Context, title string, by usage.By, days int) (plot, error) {
+	rows, err := s.o.Usage.Totals(ctx, days, by)
+	p := plot{Title: title, By: by, Rows: rows, Sum: usage.Sum(rows)}
+	if by == usage.ByDay {
+		p.Rows = everyDay(rows, days, time.Now())
+	}
+	return p, err
+}
+
+type overview struct {
+	Running       []running
+	Days          plot
+	Today         usage.Total
+	DayLimitUSD   float64
+	Exceeded      []usage.Count
+	Requests      []usage.Request
+	Conversations []conversation.Summary
+	Issues        []issue.Issue
+}
+
+func (s *Server) overview(ctx context.Context, _ *http.Request) (any, error) {
+	o := overview{DayLimitUSD: s.o.DayLimitUSD}
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() (err error) { o.Running, err = s.runningCalls(ctx); return err })
+	all.Go(func() (err error) {
+		if o.Days, err = s.plotOf(ctx, "Cost by day", usage.ByDay, 30); err == nil {
+			o.Today = o.Days.Rows[len(o.Days.Rows)-1]
+		}
+		return err
+	})
+	all.Go(func() (err error) { o.Exceeded, err = s.o.Usage.Exceeded(ctx, 30); return err })
+	all.Go(func() (err error) { o.Requests, err = s.o.Usage.Requests(ctx, usage.Filter{Limit: 8}); return err })
+	all.Go(func() (err error) {
+		o.Conversations, err = s.o.Conversations.List(ctx, conversation.Filter{Limit: 8})
+		return err
+	})
+	all.Go(func() (err error) {
+		o.Issues, err = s.o.Issues.List(ctx, issue.Filter{Status: []issue.Status{issue.Open, issue.InProgress}, Limit: 8})
+		return err
+	})
+	return o, all.Wait()
+}
+
+type callsView struct {
+	Filter   usage.Filter
+	Requests []usage.Request
+	Exceeded []usage.Count
+	Next     string // the query of the next page, "" for none
+}
+
+func (s *Server) calls(ctx context.Context, r *http.Request) (any, error) {
+	q := r.URL.Query()
+	v := callsView{Filter: usage.Filter{
+		ConversationID: q.Get("conversation"), Tool: q.Get("tool"), Model: q.Get("model"), Outcome: q.Get("outcome"),
+		ExceededLimit: q.Get("limit"), Limit: pageSize,
+	}}
+	v.Filter.Before, _ = time.Parse(time.RFC3339Nano, q.Get("before")) // else the latest
+	var err error
+	if v.Requests, err = s.o.Usage.Requests(ctx, v.Filter); err != nil {
+		return nil, err
+	}
+	if n := len(v.Requests); n == pageSize {
+		q.Set("before", v.Requests[n-1].CreatedAt.Format(time.RFC3339Nano))
+		v.Next = q.Encode()
+	}
+	v.Exceeded, err = s.o.Usage.Exceeded(ctx, 30)
+	return v, err
+}
+
+type costView struct {
+	Days  int
+	Spans []int
+	Plots []plot
+}
+
+func (s *Server) cost(ctx context.Context, r *http.Request) (any, error) {
+	v := costView{Days: 30, Spans: []int{7, 30, 90, 365}}
+	if n, err := strconv.Atoi(r.URL.Query().Get("days")); err == nil && n >= 1 && n <= usage.KeepDays {
+		v.Days = n
+	}
+	v.Plots = make([]plot, 4)
+	all, ctx := errgroup.WithContext(ctx)
+	for i, by := range []struct {
+		title string
+		by    usage.By
+	}{{"Cost by day", usage.ByDay}, {"Cost by model", usage.ByModel}, {"Cost by tool", usage.ByTool}, {"Cost by workspace", usage.ByWorkspace}} {
+		all.Go(func() (err error) { v.Plots[i], err = s.plotOf(ctx, by.title, by.by, v.Days); return err })
+	}
+	return v, all.Wait()
+}
+
+// list is a page of a list with a search.
+type list struct {
+	Query    url.Values
+	Page     int
+	Previous string // the queries of the pages beside it, "" for none
+	Next     string
+}
+
+func listOf(r *http.Request) list {
+	l := list{Query: r.URL.Query()}
+	l.Page, _ = strconv.Atoi(l.Query.Get("page")) // else the first
+	l.Page = min(max(l.Page, 1), 100_000)
+	if l.Page > 1 {
+		l.Previous = l.at(l.Page - 1)
+	}
+	return l
+}
+
+func (l list) at(page int) string {
+	q := url.Values{}
+	for name, values := range l.Query {
+		q[name] = values
+	}
+	q.Set("page", strconv.Itoa(page))
+	return q.Encode()
+}
+
+type conversationsView struct {
+	list
+	Text string
+	List []conversation.Summary
+}
+
+func (s *Server) conversations(ctx context.Context, r *http.Request) (any, error) {
+	v := conversationsView{list: listOf(r), Text: strings.TrimSpace(r.URL.Query().Get("q"))}
+	var err error
+	v.List, err = s.o.Conversations.List(ctx, conversation.Filter{Text: v.Text, Limit: pageSize + 1, Offset: (v.Page - 1) * pageSize})
+	if len(v.List) > pageSize {
+		v.List, v.Next = v.List[:pageSize], v.at(v.Page+1)
+	}
+	return v, err
+}
+
+type conversationView struct {
+	*conversation.Conversation
+	Issues []issue.Issue
+	Cost   float64
+}
+
+func (s *Server) conversation(ctx context.Context, r *http.Request) (any, error) {
+	c, err := s.o.Conversations.Load(ctx, r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	v := conversationView{Conversation: c}
+	for _, t := range c.Turns {
+		v.Cost += t.Usage.CostUSD
+	}
+	v.Issues, err = s.o.Issues.List(ctx, issue.Filter{ConversationID: c.ID})
+	return v, err
+}
+
+type issuesView struct {
+	list
+	Text, Status, Severity, File string
+	Statuses                     []issue.Status
+	Severities                   []issue.Severity
+	List                         []issue.Issue
+}
+
+// active is the word for the issues that are open or in progress, which are shown first.
+const active = "active"
+
+func (s *Server) issues(ctx context.Context, r *http.Request) (any, error) {
+	q := r.URL.Query()
+	v := issuesView{
+		list: listOf(r), Text: strings.TrimSpace(q.Get("q")), Status: cmp.Or(q.Get("status"), active), Severity: q.Get("severity"),
+		File: strings.TrimSpace(q.Get("file")), Statuses: issue.Statuses(), Severities: issue.Severities(),
+	}
+	f := issue.Filter{Text: v.Text, File: v.File, Limit: pageSize + 1, Offset: (v.Page - 1) * pageSize}
+	switch status := issue.Status(v.Status); {
+	case v.Status == active:
+		f.Status = []issue.Status{issue.Open, issue.InProgress}
+	case slices.Contains(v.Statuses, status):
+		f.Status = []issue.Status{status}
+	}
+	if severity := issue.Severity(v.Severity); slices.Contains(v.Severities, severity) {
+		f.Severity = []issue.Severity{severity}
+	}
+	var err error
+	v.List, err = s.o.Issues.List(ctx, f)
+	if len(v.List) > pageSize {
+		v.List, v.Next = v.List[:pageSize], v.at(v.Page+1)
+	}
+	return v, err
+}
+
+type issueView struct {
+	*issue.Issue
+	Lines []line
+}
+
+// line is a line of the file in which an issue was found, as it was when it was sent.
+type line struct {
+	N    int
+	Text string
+	Mark bool // it is the issue's
+}
+
+func (s *Server) issue(ctx context.Context, r *http.Request) (any, error) {
+	number, err := strconv.Atoi(r.PathValue("number"))
+	if err != nil {
+		return nil, fmt.Errorf("issue %q: %w", r.PathValue("number"), issue.ErrNotFound)
+	}
+	found, err := s.o.Issues.Get(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	v := issueView{Issue: found}
+	if found.File != "" && found.LineStart > 0 && found.ConversationID != "" {
+		c, err := s.o.Conversations.Load(ctx, found.ConversationID)
+		if err != nil && !errors.Is(err, conversation.ErrNotFound) {
+			return nil, err
+		}
+		if err == nil {
+			v.Lines = linesOf(c, found)
+		}
+	}
+	return v, nil
+}
+
+// aroundLines is how many lines are shown before and after an issue's.
+const aroundLines = 6
+
+// linesOf are the lines around an issue in the latest copy of its file that its conversation holds. The file itself, which
+// may have changed, is not read.
+func linesOf(c *conversation.Conversation, i *issue.Issue) []line {
+	for _, turn := range slices.Backward(c.Turns) {
+		for _, a := range turn.Attachments {
+			same := a.Path == i.File || strings.HasSuffix(filepath.ToSlash(a.Path), "/"+filepath.ToSlash(i.File))
+			if !same || !strings.HasPrefix(a.MIME, "text/") {
+				continue
+			}
+			texts := strings.Split(string(a.Data), "\n")
+			end := max(i.LineEnd, i.LineStart)
+			var out []line
+			for n := max(i.LineStart-aroundLines, 1); n <= min(end+aroundLines, len(texts), i.LineStart+200); n++ {
+				out = append(out, line{N: n, Text: texts[n-1], Mark: n >= i.LineStart && n <= end})
+			}
+			return out
+		}
+	}
+	return nil
+}
