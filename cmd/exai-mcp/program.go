@@ -20,6 +20,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
+	"github.com/exai-mcp/exai-mcp/internal/providers/endpoint"
 	"github.com/exai-mcp/exai-mcp/internal/providers/glm"
 	"github.com/exai-mcp/exai-mcp/internal/providers/kimi"
 	"github.com/exai-mcp/exai-mcp/internal/server"
@@ -100,9 +101,23 @@ func vendorProviders() []newProvider {
 	}
 }
 
+// endpointProvider makes the provider of one of ENDPOINTS.
+func endpointProvider(v config.Vendor) newProvider {
+	return func(c *config.Config, b build) (providers.Provider, error) {
+		return endpoint.New(endpoint.Options{
+			Vendor: v, Timeouts: c.Timeouts, MaxAnswerBytes: c.Calls.MaxAnswerBytes, Version: b.version, Quote: c.Logs.Prompts,
+		})
+	}
+}
+
 // connectVendors makes the vendors' providers, and the registry that owns them.
 func (p *program) connectVendors(all []newProvider) (err error) {
 	var list []providers.Provider
+	for _, v := range p.cfg.Vendors() {
+		if v.Row.IsEndpoint() {
+			all = append(all, endpointProvider(*v))
+		}
+	}
 	for _, make := range all {
 		provider, err := make(p.cfg, p.build)
 		if err != nil {

@@ -3,7 +3,10 @@ package providers
 import (
 	"cmp"
 	"math"
+	"strings"
 	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
 )
 
 // Model is one chat model as the catalogue knows it. Fields that a vendor does not publish are zero and mean "unknown":
@@ -35,6 +38,21 @@ type Model struct {
 	Local bool `json:"local,omitempty"`
 	// Loaded: the local server that runs it has it in memory.
 	Loaded bool `json:"loaded,omitempty"`
+}
+
+// GuessedModel is a model of an endpoint of which nothing is known but its name there: it is tried with functions, since a server that takes
+// none says so, and with the switches that the endpoint's row gives. ID and Provider are as an endpoint's own list has them.
+func GuessedModel(row config.VendorRow, id string) Model {
+	e := row.Endpoint
+	return Model{
+		ID: id, Functions: true, JSONObject: e.JSONObject, Thinking: Thinking{Efforts: e.Efforts, Toggle: e.Thinking == "type"},
+		Local: e.Local && !runsElsewhere(id),
+	}
+}
+
+// runsElsewhere reports whether a model of a local Ollama runs at ollama.com, by its name (Ollama docs, cloud models).
+func runsElsewhere(id string) bool {
+	return strings.HasSuffix(id, ":cloud") || strings.HasSuffix(id, "-cloud")
 }
 
 // Status is a model's standing at its vendor.

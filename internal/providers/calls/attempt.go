@@ -119,6 +119,7 @@ func (g *Generation) acquireSlot(vendor string) (release func(), failure *provid
 	})
 	if waited && g.timeLeft() < min(minAttempt, r.limit.Value/10) {
 		release()
+		g.update(func(s *state) { s.control, _ = s.next(requestEnded) }) // it was never sent
 		limit, _ := g.deadline.firstLimit(r.limit, r.since)
 		return nil, g.c.noSlotError(vendor, limit)
 	}

@@ -29,6 +29,11 @@ type Caller struct {
 	jitter func(time.Duration) time.Duration
 	meter  *usage.Meter // nil: what requests cost is not stored
 
+	lists listings
+	// closing ends with Close: requests that no call waits for end with it.
+	closing context.Context
+	close   context.CancelFunc
+
 	mu         sync.Mutex
 	closed     bool
 	running    map[*Generation]struct{} // every answer being made
@@ -39,10 +44,13 @@ type Caller struct {
 
 // NewCaller makes the path. obs may be nil.
 func NewCaller(reg *Registry, cfg *config.Config, obs providers.Observer) *Caller {
-	return &Caller{
+	c := &Caller{
 		reg: reg, cfg: cfg, obs: obs, slots: newSlots(cfg), jitter: fullJitter,
 		running: map[*Generation]struct{}{}, refused: map[string][]string{},
+		lists: listings{asked: map[string]time.Time{}, running: map[string]chan struct{}{}},
 	}
+	c.closing, c.close = context.WithCancel(context.Background())
+	return c
 }
 
 // Call asks a model and waits for the answer, within the budget on ctx (outside a tool call, within the vendor's limit).
@@ -53,6 +61,7 @@ func NewCaller(reg *Registry, cfg *config.Config, obs providers.Observer) *Calle
 // (FinishCancelled), or the error has KindCancelled. No event is sent after Call has returned.
 func (c *Caller) Call(ctx context.Context, call Call) (*Outcome, error) {
 	d := deadlineOf(ctx)
+	c.learnEndpoints(ctx, call.query())
 	list, err := c.reg.Resolve(call.query())
 	if err != nil {
 		return nil, elapsed(err, d.start)
@@ -87,9 +96,11 @@ type Preview struct {
 	Notes    []string
 }
 
-// Preview shows the request that Call would send first. It needs no API key and no network.
+// Preview shows the request that Call would send first. It needs no API key, and no network but for the list of models of an
+// endpoint.
 func (c *Caller) Preview(ctx context.Context, call Call) (*Preview, error) {
 	q := call.query()
+	c.learnEndpoints(ctx, q)
 	q.keyless = true
 	list, err := c.reg.Resolve(q)
 	if err != nil {
@@ -125,7 +136,12 @@ func (c *Caller) ListModels(ctx context.Context, provider string) ([]providers.M
 	if !ok {
 		return nil, nil
 	}
-	listed, err := Do(ctx, c, provider, "models", c.cfg.Timeouts.Vendor(provider), lister.ListModels)
+	var listed []providers.Model
+	if c.reg.endpoint(provider) {
+		listed, err = c.listEndpoint(ctx, p, lister)
+	} else {
+		listed, err = Do(ctx, c, provider, "models", c.cfg.Timeouts.Vendor(provider), lister.ListModels)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +170,7 @@ func (c *Caller) Background() []*Generation {
 func (c *Caller) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
+	c.close()
 	for g := range c.running {
 		g.stop(errStopped)
 	}

@@ -37,12 +37,22 @@ type Catalog struct {
 	byName map[string]int    // lower-case id or alias to index
 	// refused are the ids that a vendor has answered not to have, whatever its list says.
 	refused map[string]bool
+	// listed are the vendors whose own list has been read, and learned the models that only it has.
+	listed  map[string]bool
+	learned map[string]bool
+	// noFunctions are the ids of models that were refused for the functions offered to them, whatever a list says.
+	noFunctions map[string]bool
 }
 
 // NewCatalog reads the embedded rows and merges the rows of a MODELS_FILE on top; file "" means none. A row with a
 // known id replaces the fields that it has (null takes one away), another id is a new model. Models belong to these vendors;
 // none means those that are built in.
 func NewCatalog(file string, vendors ...config.VendorRow) (*Catalog, error) {
+	return newCatalog(file, vendors, nil)
+}
+
+// newCatalog is NewCatalog with rows that vendors' providers bring along.
+func newCatalog(file string, vendors []config.VendorRow, more []providers.Model) (*Catalog, error) {
 	if len(vendors) == 0 {
 		vendors = config.BuiltInVendors()
 	}
@@ -51,13 +61,23 @@ func NewCatalog(file string, vendors ...config.VendorRow) (*Catalog, error) {
 		if err != nil {
 			return nil, fmt.Errorf("embedded models: %w", err)
 		}
-		return catalogOf(vendors, models)
+		return catalogOf(vendors, slices.Concat(models, more))
 	}
 	over, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("MODELS_FILE: %w", err)
 	}
-	merged, err := overlay(builtinModels, over)
+	base := builtinModels
+	if len(more) > 0 {
+		models, err := builtin()
+		if err != nil {
+			return nil, fmt.Errorf("embedded models: %w", err)
+		}
+		if base, err = json.Marshal(slices.Concat(models, more)); err != nil {
+			return nil, fmt.Errorf("models of endpoints: %w", err)
+		}
+	}
+	merged, err := overlay(base, over)
 	if err != nil {
 		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
 	}
@@ -94,7 +114,7 @@ func readModels(text []byte, vendors []config.VendorRow) (models []providers.Mod
 
 // catalogOf makes a catalogue of models.
 func catalogOf(vendors []config.VendorRow, models []providers.Model) (*Catalog, error) {
-	c := &Catalog{now: time.Now, vendors: vendors, byName: map[string]int{}, refused: map[string]bool{}}
+	c := &Catalog{now: time.Now, vendors: vendors, byName: map[string]int{}, refused: map[string]bool{}, listed: map[string]bool{}, learned: map[string]bool{}, noFunctions: map[string]bool{}}
 	for _, m := range models {
 		if err := c.add(m); err != nil {
 			return nil, fmt.Errorf("model %q: %w", m.ID, err)
@@ -233,8 +253,14 @@ func (c *Catalog) Lookup(name string) (providers.Model, bool) {
 	name = strings.TrimSuffix(strings.TrimSpace(name), "[1m]")
 	c.mu.RLock()
 	defer c.mu.RUnlock()
+	if row, rest, ok := c.endpointOf(name); ok {
+		return c.atEndpointLocked(row, rest), true
+	}
 	if i, ok := c.byName[strings.ToLower(name)]; ok {
 		return c.models[i], true
+	}
+	if owners := c.ownersLocked(name); len(owners) > 0 {
+		return owners[0], true
 	}
 	if vendor, ok := vendorOfModel(c.vendors, name); ok {
 		return unlisted(vendor, name), true
@@ -268,6 +294,7 @@ func (c *Catalog) Learn(provider string, listed []providers.Model) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.listed[provider] = true
 	seen := map[int]bool{}
 	for _, l := range listed {
 		if l.ID == "" {
@@ -275,9 +302,15 @@ func (c *Catalog) Learn(provider string, listed []providers.Model) {
 		}
 		if i, known := c.byName[strings.ToLower(l.ID)]; known {
 			seen[i] = true
+			c.relearnLocked(&c.models[i], l)
 			continue
 		}
 		m := unlisted(provider, l.ID)
+		if c.endpointLocked(provider) {
+			m.Unlisted, m.Status, m.JSONObject, m.Price = false, providers.StatusActive, l.JSONObject, l.Price
+			m.Local, m.Loaded = l.Local, l.Loaded
+			c.learned[m.ID] = true
+		}
 		if l.ContextWindow > 0 {
 			m.ContextWindow = l.ContextWindow
 		}

@@ -22,8 +22,9 @@ import (
 //	  |                 |      first event       |
 //	  +-----------------+------------------------+-------------> ended: answer, failure, Stop, or a limit that
 //	                    |                                        does not detach
-//	                    |  the call's time is over, a delta has arrived (in this request or an earlier one), the call
-//	                    v  allows a background, and the answer was not told to stop
+//	                    |  the call's time is over, a delta has arrived (in this request or an earlier one) or a local
+//	                    |  server has the request and loads its model or reads the prompt, the call allows a
+//	                    v  background, and the answer was not told to stop
 //	                detached ----------------------------------> ended: answer, failure, Stop, a first event that is
 //	                                                             late, an idle stream, BACKGROUND_MAX_SECS
 //
@@ -75,6 +76,8 @@ type control struct {
 	stopping   bool // the answer was told to end
 	whole      bool // the vendor's limit bounds a whole request, not only the wait for its first event
 	background bool // the call and BACKGROUND_COMPLETION allow the answer to go on behind the call
+	local      bool // the model runs on this machine, where loading it and reading the prompt may take minutes
+	sent       bool // a request is with the vendor and has not ended
 	task       bool // detached, it keeps its slot and is not evicted: the client waits for it as a task
 }
 
@@ -114,8 +117,11 @@ func (c control) next(e event) (control, action) {
 		c.phase = ended
 	case e == noSlotFree && attached:
 		c.phase = queued
-	case e == requestSent && attached:
-		c.phase = waiting
+	case e == requestSent:
+		c.sent = true
+		if attached {
+			c.phase = waiting
+		}
 	case e == firstEvent:
 		c.begun = true
 		if attached {
@@ -124,12 +130,12 @@ func (c control) next(e event) (control, action) {
 	case e == deltaArrived:
 		c.arrived = true
 	case e == requestEnded:
-		c.begun = false
+		c.begun, c.sent = false, false
 		if attached {
 			c.phase = waiting
 		}
 	case e == callLimit && attached, e == requestLimit && attached && c.begun && c.whole:
-		if c.arrived && c.background && !c.stopping {
+		if (c.arrived || c.local && c.sent) && c.background && !c.stopping {
 			c.phase = detached
 			return c, detach
 		}
@@ -265,7 +271,7 @@ func (s *state) invalid() string {
 		return "the phase and the request's first event disagree"
 	case s.request.delivering && !s.arrived, s.request.texting && !s.request.delivering:
 		return "a request delivers what has not arrived"
-	case s.phase == detached && (s.limit == nil || !s.arrived):
+	case s.phase == detached && (s.limit == nil || !s.arrived && !s.local):
 		return "detached without a limit or without a delta"
 	case s.holdsNoSlot() && s.release != nil:
 		return "a slot is held behind the call"
@@ -346,14 +352,17 @@ func (g *Generation) tryCandidates(list []Candidate) (*providers.ChatResponse, e
 // remaining lists the candidates after one that failed. Where the vendor does not have the model, who may answer is
 // decided again, since that vendor may have another.
 func (g *Generation) remaining(list []Candidate, failed Candidate, e *providers.Error, tried map[string]bool) []Candidate {
+	others := func(list []Candidate) []Candidate {
+		return slices.DeleteFunc(list, func(c Candidate) bool { return !g.c.reg.mayStepIn(failed.Model, c.Model) })
+	}
 	if e.Kind != providers.KindModelNotFound {
-		return list
+		return others(list)
 	}
 	list, err := g.c.reg.Resolve(g.call.query())
 	if err != nil {
 		return nil
 	}
-	return slices.DeleteFunc(list, func(c Candidate) bool {
+	return slices.DeleteFunc(others(list), func(c Candidate) bool {
 		return tried[c.Model.ID] || c.Model.Provider != failed.Model.Provider && !g.c.cfg.Calls.FallbackOnFailure
 	})
 }
@@ -380,7 +389,7 @@ func (g *Generation) withRetries(p providers.Provider, j *job) (*providers.ChatR
 		attempts: 1 + g.c.cfg.Calls.MaxRetries,
 		left:     g.timeLeft,
 		ended:    g.contextError,
-		correct:  func(e *providers.Error) bool { return g.dropParameter(j, e) },
+		correct:  func(e *providers.Error) bool { return g.dropFunctions(j, e) || g.dropParameter(j, e) },
 		waiting:  func(wait time.Duration) { g.emit(providers.PhaseRetrying, wait) },
 		jitter:   g.c.jitter,
 	}

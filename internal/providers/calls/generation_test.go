@@ -24,6 +24,8 @@ func TestTransitions(t *testing.T) {
 	background := func(c *control) { c.background = true }
 	whole := func(c *control) { c.whole = true }
 	stopping := func(c *control) { c.stopping = true }
+	local := func(c *control) { c.local = true }
+	sent := func(c *control) { c.sent = true }
 
 	for _, c := range []struct {
 		name string
@@ -33,7 +35,7 @@ func TestTransitions(t *testing.T) {
 		do   action
 	}{
 		{"no slot is free", at(waiting), noSlotFree, at(queued), nothing},
-		{"a slot comes", at(queued), requestSent, at(waiting), nothing},
+		{"a slot comes", at(queued), requestSent, at(waiting, sent), nothing},
 		{"the stream begins", at(waiting), firstEvent, at(streaming), nothing},
 		{"a delta", at(streaming), deltaArrived, at(streaming, arrived), nothing},
 		{"the request ends, and a function runs", at(streaming, arrived), requestEnded, at(waiting, arrived), nothing},
@@ -58,12 +60,20 @@ func TestTransitions(t *testing.T) {
 		{"... which is stopped where no background is allowed", at(streaming, arrived, whole), requestLimit, at(streaming, arrived, whole, stopping), stop},
 		{"... nor detached twice", at(detached, begun, arrived, background, whole), requestLimit, at(detached, begun, arrived, background, whole), nothing},
 
+		{"a local server loads its model", at(waiting, local, sent, background), callLimit, at(detached, local, sent, background), detach},
+		{"... behind a call that allows no background", at(waiting, local, sent), callLimit, at(waiting, local, sent, stopping), stop},
+		{"... in the vendor's time alone", at(waiting, local, sent, background), requestLimit, at(waiting, local, sent, background, stopping), stop},
+		{"... also in the background", at(detached, local, sent, background), requestLimit, at(detached, local, sent, background, stopping), stop},
+		{"a local server that has no request", at(waiting, local, background), callLimit, at(waiting, local, background, stopping), stop},
+		{"a remote vendor that is silent", at(waiting, sent, background), callLimit, at(waiting, sent, background, stopping), stop},
+		{"a request that is over is not with the vendor", at(waiting, sent), requestEnded, at(waiting), nothing},
+
 		{"an idle stream", at(streaming, arrived, background), idleLimit, at(streaming, arrived, background, stopping), stop},
 		{"... in the background", at(detached, begun, arrived, background), idleLimit, at(detached, begun, arrived, background, stopping), stop},
 		{"BACKGROUND_MAX_SECS", at(detached, begun, arrived, background), backgroundLimit, at(detached, begun, arrived, background, stopping), stop},
 		{"Stop", at(queued), stopAsked, at(queued, stopping), stop},
 
-		{"requests of a background answer: sent", at(detached, arrived), requestSent, at(detached, arrived), nothing},
+		{"requests of a background answer: sent", at(detached, arrived), requestSent, at(detached, arrived, sent), nothing},
 		{"... without a queue", at(detached, arrived), noSlotFree, at(detached, arrived), nothing},
 		{"... begun", at(detached, arrived), firstEvent, at(detached, arrived, begun), nothing},
 		{"... ended", at(detached, arrived, begun), requestEnded, at(detached, arrived), nothing},

@@ -24,19 +24,26 @@ type Registry struct {
 	providers []providers.Provider
 	now       func() time.Time
 
-	mu     sync.Mutex
-	failed map[string]time.Time // provider to when its last call failed; absent when it went well
+	mu           sync.Mutex
+	listFailures map[string]string    // endpoint to why its list of models could not be read
+	failed       map[string]time.Time // provider to when its last call failed; absent when it went well
 }
 
 // NewRegistry takes the vendors' providers, whether their key is set or not (a provider without one can still show what
 // it would send), and reads the catalogue. It fails on a bad MODELS_FILE, an unknown name in a restriction, and a
 // provider that the configuration knows nothing about.
 func NewRegistry(cfg *config.Config, list ...providers.Provider) (*Registry, error) {
-	catalog, err := NewCatalog(cfg.Models.File, cfg.VendorRows()...)
+	var brought []providers.Model
+	for _, p := range list {
+		if v := cfg.Vendor(p.Name()); v != nil && v.Row.IsEndpoint() {
+			brought = append(brought, p.Models()...)
+		}
+	}
+	catalog, err := newCatalog(cfg.Models.File, cfg.VendorRows(), brought)
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{cfg: cfg, catalog: catalog, now: time.Now, failed: map[string]time.Time{}}
+	r := &Registry{cfg: cfg, catalog: catalog, now: time.Now, failed: map[string]time.Time{}, listFailures: map[string]string{}}
 	for _, v := range cfg.Vendors() { // in the order in which "auto" tries them
 		for _, p := range list {
 			if p.Name() == v.Row.Name {
@@ -81,11 +88,14 @@ func (r *Registry) checkNames() error {
 		}
 	}
 	if n := r.cfg.Models.Default; Named(n) {
-		if _, ok := r.catalog.Lookup(n); !ok {
+		if _, ok := r.catalog.Lookup(n); !ok && r.bareName(n) == nil {
 			return fmt.Errorf("DEFAULT_MODEL=%s: accepted are auto and a model's name. %s", n, r.suggest(n))
 		}
 	}
 	for _, v := range r.cfg.Vendors() {
+		if v.Row.IsEndpoint() {
+			continue // whose models are its own list's, which is not known yet
+		}
 		named := map[string][]string{
 			v.Row.Variable("ALLOWED_MODELS"): v.AllowedModels,
 			v.Row.Variable("SPEED_MODEL"):    {v.SpeedModel}, v.Row.Variable("QUALITY_MODEL"): {v.QualityModel},
@@ -160,14 +170,21 @@ func (r *Registry) ready(name string, keyless bool) *providers.Error {
 		return &providers.Error{
 			Kind: providers.KindNotConfigured, Provider: name,
 			Message: fmt.Sprintf("%s is switched off by %s.", v.Row.Title, variable),
-			Hint:    fmt.Sprintf("Change %s in the server's environment, or name a model of the other vendor.", variable),
+			Hint:    fmt.Sprintf("Change %s in the server's environment, or name a model of another vendor.", variable),
 		}
 	}
-	if r.lookup(name) == nil || v.APIKey == "" && !keyless {
+	if v.Unusable != "" {
+		return &providers.Error{
+			Kind: providers.KindNotConfigured, Provider: name,
+			Message: fmt.Sprintf("%s can't be used: %s.", v.Row.Title, v.Unusable),
+			Hint:    fmt.Sprintf("Set %s in the server's environment and restart it.", v.Row.Variable("API_URL")),
+		}
+	}
+	if r.lookup(name) == nil || !v.Configured() && !keyless {
 		return &providers.Error{
 			Kind: providers.KindNotConfigured, Provider: name,
 			Message: fmt.Sprintf("No API key for %s is set.", v.Row.Title),
-			Hint:    fmt.Sprintf("Set %s in the server's environment and restart it.", v.Row.KeyNames()),
+			Hint:    fmt.Sprintf("Set %s in the server's environment and restart it.", v.MissingSettings()),
 		}
 	}
 	return nil
@@ -194,7 +211,7 @@ func (r *Registry) disallowed(m providers.Model) *providers.Error {
 	}
 	var ids []string
 	for _, n := range v.AllowedModels {
-		if named, ok := r.catalog.Lookup(n); ok {
+		if named, ok := r.catalog.Lookup(r.qualified(v, n)); ok {
 			current, _ := r.catalog.Current(named)
 			if m.ID == named.ID || m.ID == current.ID {
 				return nil

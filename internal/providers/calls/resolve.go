@@ -64,16 +64,14 @@ func (r *Registry) Resolve(q Query) ([]Candidate, error) {
 
 // named resolves a name that the caller, a conversation or the operator gave.
 func (r *Registry) named(name, provider string, keyless bool) (Candidate, *providers.Error) {
-	m, known := r.catalog.Lookup(name)
-	if !known {
-		return Candidate{}, r.unknown(name)
+	m, notes, failure := r.meant(name, keyless)
+	if failure != nil {
+		return Candidate{}, failure
 	}
-	current, notes := r.catalog.Current(m)
-	if !strings.EqualFold(strings.TrimSpace(name), m.ID) {
-		notes = append([]string{fmt.Sprintf("%s is an alias of %s.", strings.TrimSpace(name), m.ID)}, notes...)
-	}
-	if current.Unlisted {
-		notes = append(notes, fmt.Sprintf("%s is not in the catalogue: what it can do is guessed cautiously.", current.ID))
+	current, retired := r.catalog.Current(m)
+	notes = append(notes, retired...)
+	if note := r.unlistedNote(current); note != "" {
+		notes = append(notes, note)
 	}
 	if provider != "" && current.Provider != provider {
 		return Candidate{}, &providers.Error{
@@ -85,6 +83,9 @@ func (r *Registry) named(name, provider string, keyless bool) (Candidate, *provi
 	if err := r.ready(current.Provider, keyless); err != nil {
 		err.Model = current.ID
 		return Candidate{}, err
+	}
+	if current.ID == "" {
+		return Candidate{}, r.noModelError(r.cfg.Vendor(current.Provider))
 	}
 	if err := r.disallowed(current); err != nil {
 		return Candidate{}, err
@@ -153,7 +154,7 @@ func (r *Registry) automatic(q Query) []Candidate {
 		}
 	}
 	slices.SortStableFunc(chosen[wanted:], func(a, b Candidate) int {
-		switch x, y := r.failedRecently(a.Model.Provider), r.failedRecently(b.Model.Provider); {
+		switch x, y := r.second(a.Model), r.second(b.Model); {
 		case x == y:
 			return 0
 		case y:
@@ -192,7 +193,8 @@ func (r *Registry) configured(c providers.Category, provider string) []string {
 	}
 	var speed, quality []string // of the vendors beside these two
 	for _, o := range r.cfg.Others {
-		speed, quality = append(speed, o.SpeedModel), append(quality, o.QualityModel)
+		speed = append(speed, r.modelsOf(&o.Vendor, providers.CategoryFast)...)
+		quality = append(quality, r.modelsOf(&o.Vendor, providers.CategoryReasoning)...)
 	}
 	switch {
 	case c == providers.CategoryFiles || provider == "kimi":
@@ -217,10 +219,13 @@ func otherCategory(c providers.Category) providers.Category {
 func (r *Registry) others() []string {
 	var allowed, active, retiring, learned []string
 	for _, v := range r.cfg.Vendors() {
-		allowed = append(allowed, v.AllowedModels...)
+		for _, n := range v.AllowedModels {
+			allowed = append(allowed, r.qualified(v, n))
+		}
 	}
 	for _, m := range r.catalog.Models("") {
 		switch {
+		case r.endpoint(m.Provider): // which may list hundreds, of any price: only those that its settings name are chosen
 		case m.Unlisted && m.Thinking.Thinks(): // lists name other models than chat models too, but those don't think
 
 			learned = append(learned, m.ID)
@@ -245,7 +250,7 @@ func (r *Registry) noCandidateError(q Query) *providers.Error {
 		var keys []string
 		for _, v := range r.cfg.Vendors() {
 			if err := r.usable(v.Row.Name); err != nil && r.disabled(v.Row.Name) == "" {
-				keys = append(keys, v.Row.KeyNames())
+				keys = append(keys, v.MissingSettings())
 			}
 		}
 		e := &providers.Error{
@@ -255,6 +260,9 @@ func (r *Registry) noCandidateError(q Query) *providers.Error {
 		if len(keys) == 0 {
 			e.Hint = "ALLOWED_PROVIDERS and DISABLED_PROVIDERS leave no vendor; change them in the server's environment."
 		}
+		return e
+	}
+	if e := r.noModelKnown(); e != nil {
 		return e
 	}
 	var lists, missing []string

@@ -57,6 +57,7 @@ func (g *Generation) runToolRounds(c Candidate) (*providers.ChatResponse, error)
 	}
 	j.searches = &g.searches
 	g.update(func(s *state) {
+		s.local = c.Model.Local
 		s.out.Model, s.out.Thinking = c.Model, j.thinking()
 		s.out.Notes = slices.Concat(s.out.Notes, c.Notes, j.notes)
 	})
@@ -253,7 +254,7 @@ func (g *Generation) addNote(note string) {
 // differentModel reports whether a vendor named another model than it was asked for. A dated version is the same, and so
 // is one with a gateway's path in front.
 func differentModel(said, asked string) bool {
-	said, asked = strings.ToLower(said[strings.LastIndexByte(said, '/')+1:]), strings.ToLower(asked)
+	said, asked = strings.ToLower(said[strings.LastIndexByte(said, '/')+1:]), strings.ToLower(asked[strings.LastIndexByte(asked, '/')+1:])
 	rest, same := strings.CutPrefix(said, asked)
 	dated := len(rest) > 1 && strings.ContainsRune("-@:", rune(rest[0])) && '0' <= rest[1] && rest[1] <= '9'
 	return said != "" && (!same || rest != "" && !dated)
@@ -331,6 +332,18 @@ func (j *job) relax() bool {
 	weaker, ok := j.req.Model.Thinking.Weaker(j.req.Thinking)
 	j.req.Thinking = weaker
 	return ok
+}
+
+// dropFunctions offers no functions where the model, or the server that runs it, has just said that it takes none, and
+// remembers it. Functions that only our caller's client can run are what the call is about: they stay.
+func (g *Generation) dropFunctions(j *job, e *providers.Error) bool {
+	if !e.NoFunctions || len(j.req.Functions) == 0 || len(j.tools) < len(j.req.Functions) || !j.runsTools() {
+		return false
+	}
+	g.c.reg.catalog.MarkNoFunctions(j.req.Model)
+	j.req.Functions, j.req.ToolChoice = nil, nil
+	g.addNote(fmt.Sprintf("%s takes no functions, so it was asked without them.", j.req.Model.ID))
+	return true
 }
 
 // dropParameter leaves out the wire parameter that a refusal names, and reports whether the request can do without it.

@@ -44,7 +44,7 @@ func (p *Provider) ollamaModels(ctx context.Context) ([]providers.Model, error) 
 	}
 	var models []providers.Model
 	for i, tag := range tags.Models {
-		m := guessed(p.row, tag.Name)
+		m := providers.GuessedModel(p.row, tag.Name)
 		m.Local = m.Local && tag.RemoteHost == ""
 		window, isLoaded := loaded[tag.Name]
 		var shown ollamaShow
@@ -146,7 +146,7 @@ func (p *Provider) lmStudioModels(ctx context.Context) ([]providers.Model, error
 		if strings.HasPrefix(row.Type, "embedding") || row.Key == "" {
 			continue
 		}
-		m := guessed(p.row, row.Key)
+		m := providers.GuessedModel(p.row, row.Key)
 		m.Images = row.Capabilities.Vision
 		if row.Capabilities.Tools != nil {
 			m.Functions = *row.Capabilities.Tools
@@ -182,7 +182,7 @@ func (p *Provider) lmStudioBefore(ctx context.Context) ([]providers.Model, error
 		if strings.HasPrefix(row.Type, "embedding") || row.ID == "" {
 			continue
 		}
-		m := guessed(p.row, row.ID)
+		m := providers.GuessedModel(p.row, row.ID)
 		m.Loaded, m.Images = row.State == "loaded", row.Type == "vlm"
 		m.ContextWindow = int(row.Context)
 		if m.ContextWindow == 0 {

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/openaicompat"
 )
@@ -153,7 +152,7 @@ func rowsOf(raw json.RawMessage) ([]row, error) {
 
 // model is what a row says.
 func (p *Provider) model(r row) providers.Model {
-	m := guessed(p.row, r.ID)
+	m := providers.GuessedModel(p.row, r.ID)
 	for _, n := range []number{r.ContextLength, r.ContextWindow, r.MaxContext, r.MaxModelLen, r.TopProvider.Context} {
 		if n > 0 {
 			m.ContextWindow = int(n)
@@ -220,18 +219,3 @@ func price(raw json.RawMessage) *providers.Price {
 var notForChat = []string{"embed", "tts", "image", "whisper", "moderation", "transcribe", "dall-e", "rerank"}
 
 func chatModel(id string) bool { return !containsAny(strings.ToLower(id), notForChat) }
-
-// guessed is a model of which nothing is known but its name: it is tried with functions, since an endpoint that takes none says
-// so, and with the switches that its row gives.
-func guessed(row config.VendorRow, id string) providers.Model {
-	e := row.Endpoint
-	return providers.Model{
-		ID: id, Functions: true, JSONObject: e.JSONObject, Thinking: providers.Thinking{Efforts: e.Efforts, Toggle: e.Thinking == "type"},
-		Local: e.Local && !remoteName(id),
-	}
-}
-
-// remoteName reports whether a model of a local Ollama runs at ollama.com, by its name (Ollama docs, cloud models).
-func remoteName(id string) bool {
-	return strings.HasSuffix(id, ":cloud") || strings.HasSuffix(id, "-cloud")
-}
