@@ -33,8 +33,8 @@ the tool's parameters.`,
 		Args: argumentRange(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.callTool(cmd.Context(), args, limited, text) },
 	}
-	cmd.Flags().BoolVar(&limited, "limit", false, "keep to the time limit that a client's call has")
-	cmd.Flags().BoolVar(&text, "text", false, "print the content alone")
+	cmd.Flags().BoolVar(&limited, "limit", false, "apply the time limit of a client's call")
+	cmd.Flags().BoolVar(&text, "text", false, "print only the content")
 	usage := cmd.HelpFunc()
 	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		names := cmd.Flags().Args()
@@ -197,7 +197,7 @@ func (a *app) printContent(reply *tools.Result) error {
 	content, ok := reply.Body.Get("content").(string)
 	switch {
 	case !ok:
-		return failure{errors.New("this reply has no content; leave --text out to see all of it")}
+		return failure{errors.New("this reply has no content; omit --text to see all of it")}
 	case reply.IsError:
 		return failure{errors.New(plain(content))}
 	}

@@ -12,7 +12,7 @@ func (a *app) configCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "List the effective settings, or print the entry for an MCP client",
-		Long: `Lists every setting with its value and its source: default, environment, a file, or derived from another setting.
+		Long: `Lists each setting with its value and its source: default, environment, a file, or derived from another setting.
 Keys and passwords are masked. Warnings about variables without effect follow the table.
 
 --client prints the entry that an MCP client's configuration needs: the program, the settings file, and the client's time

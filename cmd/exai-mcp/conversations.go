@@ -54,7 +54,7 @@ func (a *app) conversationsListCommand() *cobra.Command {
 			return a.listConversations(cmd.Context(), f, "", asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&f.Tool, "tool", "", "only those that this tool began")
+	cmd.Flags().StringVar(&f.Tool, "tool", "", "only conversations started by this tool")
 	cmd.Flags().IntVar(&f.Limit, "limit", 50, "maximum number of results, 0 for all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
@@ -66,7 +66,7 @@ func (a *app) conversationsSearchCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "search [TEXT] [--path FILE]",
-		Short: "Find conversations by a text, or by a file that was sent in them",
+		Short: "Search conversations for a text, or for a file that was sent",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.Text = strings.Join(args, " ")
 			switch {
@@ -78,8 +78,8 @@ func (a *app) conversationsSearchCommand() *cobra.Command {
 			return a.listConversations(cmd.Context(), f, path, asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&path, "path", "", "only those in which this file was sent")
-	cmd.Flags().StringVar(&f.Tool, "tool", "", "only those that this tool began")
+	cmd.Flags().StringVar(&path, "path", "", "only conversations in which this file was sent")
+	cmd.Flags().StringVar(&f.Tool, "tool", "", "only conversations started by this tool")
 	cmd.Flags().IntVar(&f.Limit, "limit", 50, "maximum number of results, 0 for all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
@@ -151,7 +151,7 @@ func truncate(text string, limit int) string {
 func (a *app) conversationsDeleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete ID...",
-		Short: "Delete conversations with everything that was said and sent in them",
+		Short: "Delete conversations with all their messages and files",
 		Args:  argumentRange(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
@@ -179,8 +179,8 @@ func (a *app) conversationsPruneCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "prune --older-than AGE",
-		Short: "Delete the conversations that nobody used for a while",
-		Long: `Deletes the conversations that were last used longer ago than --older-than says: 30d, 12w, or a Go duration such as 36h.
+		Short: "Delete old conversations",
+		Long: `Deletes the conversations that were last used before --older-than: 30d, 12w, or a Go duration such as 36h.
 It says how many, and asks before it deletes; --yes answers for you. Issues stay.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -191,7 +191,7 @@ It says how many, and asks before it deletes; --yes answers for you. Issues stay
 			return a.prune(cmd.Context(), time.Now().Add(-age), yes)
 		},
 	}
-	cmd.Flags().StringVar(&olderThan, "older-than", "", "the age, such as 30d")
+	cmd.Flags().StringVar(&olderThan, "older-than", "", "minimum age, such as 30d")
 	cmd.Flags().BoolVar(&yes, "yes", false, "delete without asking")
 	return cmd
 }

@@ -40,7 +40,7 @@ func conversationID(ctx context.Context, s *store.Store, name string) (string, e
 	case 1:
 		return found[0], nil
 	}
-	return "", failure{fmt.Errorf("%s is the beginning of %d conversations: %s; give more of the id",
+	return "", failure{fmt.Errorf("%s is ambiguous: it matches %d conversations, %s; give more of the id",
 		name, len(found), strings.Join(found[:min(len(found), 5)], ", "))}
 }
 
@@ -70,7 +70,7 @@ func latestConversation(ctx context.Context, s *store.Store) (string, error) {
 		}
 	}
 	if newest.ID == "" {
-		return "", failure{errors.New(`no conversation was begun in this folder; "exai-mcp conversations list" shows all`)}
+		return "", failure{errors.New(`no conversation was started in this folder; "exai-mcp conversations list" shows all`)}
 	}
 	return newest.ID, nil
 }

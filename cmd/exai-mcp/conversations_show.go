@@ -50,7 +50,7 @@ func (a *app) conversationsShowCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVar(&turn, "turn", 0, "only what was said in this turn, as it is; a workflow step has its arguments and its reply below it")
+	cmd.Flags().IntVar(&turn, "turn", 0, "print the content of this turn alone; for a workflow step, also its arguments and its reply")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -72,11 +72,11 @@ func (a *app) conversationsExportCommand() *cobra.Command {
 	var form format
 	cmd := &cobra.Command{
 		Use:   "export ID --json|--markdown",
-		Short: "Write out a conversation whole, with the files that were sent in it (JSON)",
+		Short: "Export a conversation in full, including the files sent in it (JSON)",
 		Args:  argumentRange(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !form.json && !form.markdown {
-				return errors.New("conversations export: name a form, --json or --markdown")
+				return errors.New("conversations export: expected a format, --json or --markdown")
 			}
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
 				t, err := loadConversation(cmd.Context(), s, args[0])

@@ -20,7 +20,7 @@ func (a *app) demoCommand() *cobra.Command {
 	var alone bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "See it work: real tool calls against emulated vendors, no key, no network",
+		Short: "Run real tool calls against emulated vendors, without a key or network",
 		Long: `Starts an emulator of both vendors' APIs on loopback, starts this program as an MCP server in another process, and calls
 its tools over that process's stdin and stdout, as a coding agent would. What passes between them is printed. Every answer
 comes from the emulator and says so; keys and settings of yours are not used, and what is made lies in a temporary folder
@@ -42,7 +42,7 @@ trying this program with an MCP client of yours, without a key.`,
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&alone, "emulator", false, "run the emulated vendors alone, and print a server's settings for them")
+	cmd.Flags().BoolVar(&alone, "emulator", false, "run only the emulated vendors, and print the settings to use them")
 	return cmd
 }
 

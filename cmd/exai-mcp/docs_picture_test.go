@@ -21,8 +21,8 @@ func TestDocsTimeouts(t *testing.T) {
 	wholeFile(t, timeoutsFile, timeoutsPicture(config.Default().Timeouts))
 }
 
-// timeoutsPicture draws the limits of a call from the inside out, on one axis of seconds. It brings its own ground, so that
-// it can be read on light and on dark pages.
+// timeoutsPicture draws the limits of a call from the inside out, on one axis of seconds. It has a background, so that it
+// is legible on light and on dark pages.
 func timeoutsPicture(c config.TimeoutConfig) string {
 	bars := []bar{
 		{"first event from a vendor, retries included", "GLM_TIMEOUT_SECS, KIMI_TIMEOUT_SECS", c.GLM, "inner"},

@@ -57,7 +57,7 @@ install prints the entry and asks before it writes; where nobody can answer, it 
 func addClientFlags(cmd *cobra.Command, o *clientOptions) {
 	cmd.Flags().StringVar(&o.name, "client", "", "the client: "+strings.Join(clients.Names(), ", "))
 	cmd.Flags().StringVar(&o.scope, "scope", string(clients.User), "user: in all projects; project: in this folder only")
-	cmd.Flags().BoolVar(&o.patient, "patient", false, "allow an expert four minutes, and the client as long as that needs")
+	cmd.Flags().BoolVar(&o.patient, "patient", false, "allow experts four minutes, and raise the client's limit accordingly")
 }
 
 // action is one step of an installation.
@@ -74,7 +74,7 @@ func (a *app) install(ctx context.Context, o installOptions) error {
 		return err
 	}
 	if o.hook && !c.HasHook() {
-		return fmt.Errorf("--hook: %s has no hooks that exai-mcp knows", c.Title)
+		return fmt.Errorf("--hook: exai-mcp does not support hooks of %s", c.Title)
 	}
 	if builtByGoRun(s.Command) && !o.remove {
 		return failure{fmt.Errorf("%s was built by \"go run\", which deletes it: install it first (go install ./cmd/exai-mcp)", s.Command)}

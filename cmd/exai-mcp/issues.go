@@ -18,7 +18,7 @@ import (
 func (a *app) issuesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "issues",
-		Short: "List, show, change and export the issues that were found",
+		Short: "List, show, change and export tracked issues",
 		Long: `Shows and changes the issue tracker: what finished workflows found, and what people and agents recorded. Every change
 leaves a row in the issue's history.
 

@@ -26,7 +26,7 @@ func (a *app) issuesCommentCommand() *cobra.Command {
 				return err
 			}
 			if strings.TrimSpace(text) == "" {
-				return errors.New("a comment needs a text: issues comment NUMBER TEXT")
+				return errors.New("TEXT is required: issues comment NUMBER TEXT")
 			}
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
 				if err := s.Issues().Comment(cmd.Context(), number, text, conversation); err != nil {
@@ -36,7 +36,7 @@ func (a *app) issuesCommentCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&conversation, "conversation", "", "the conversation in which it was said")
+	cmd.Flags().StringVar(&conversation, "conversation", "", "the conversation that the comment belongs to")
 	return cmd
 }
 
@@ -108,7 +108,7 @@ func (a *app) issuesLinkCommand() *cobra.Command {
 	var conversation string
 	cmd := &cobra.Command{
 		Use:   "link NUMBER --blocks N | --blocked-by N | --related N",
-		Short: "Tie issues together; both of them show it",
+		Short: "Link issues; both show the link",
 		Args:  oneNumber(argumentRange(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, _ := numberOf(args[0]) // checked by Args
@@ -117,7 +117,7 @@ func (a *app) issuesLinkCommand() *cobra.Command {
 				given += len(*others)
 			}
 			if given == 0 {
-				return errors.New("give the number of another issue: --blocks N, --blocked-by N or --related N")
+				return errors.New("the number of another issue is required: --blocks N, --blocked-by N or --related N")
 			}
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
 				for _, kind := range issue.LinkKinds() {

@@ -39,7 +39,7 @@ func (f *issueFields) flags(cmd *cobra.Command) {
 	flags.StringVar(&f.lines, "lines", "", "the lines in it, 48 or 48-51")
 	flags.StringArrayVar(&f.components, "component", nil, "a component that is affected; may be repeated")
 	flags.StringVar(&f.rootCause, "root-cause", "", "root cause")
-	flags.StringVar(&f.impact, "impact", "", "what it does to users")
+	flags.StringVar(&f.impact, "impact", "", "user impact")
 	flags.StringVar(&f.recommendedFix, "recommended-fix", "", "what should be done")
 	flags.StringVar(&f.actualFix, "actual-fix", "", "what was done")
 	flags.StringVar(&f.fixedBy, "fixed-by", "", "the conversation in which it was fixed; an active issue becomes fixed")
@@ -160,7 +160,7 @@ func (f *issueFields) issue(title string) (issue.Issue, error) {
 	i.LineStart, i.LineEnd, errs[3] = lineNumbers(f.lines)
 	i.FixDate, errs[4] = dateOf(f.fixDate)
 	if strings.TrimSpace(title) == "" {
-		errs[5] = errors.New("a title is needed: issues create TITLE")
+		errs[5] = errors.New("TITLE is required: issues create TITLE")
 	}
 	if i.FixConversationID != "" && !f.cmd.Flags().Changed("status") {
 		i.Status = issue.Fixed
@@ -204,7 +204,7 @@ func (a *app) issuesUpdateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "update NUMBER",
 		Short: "Change an issue's status or any of its fields",
-		Long: `Changes what the flags name, and leaves a row in the history for each change. A flag with "" empties its field.
+		Long: `Changes the fields that the flags name, and records each change in the history. A flag with "" clears its field.
 
 --fixed-by CONVERSATION records where the issue was fixed; one that is open or in progress becomes fixed by it, with the
 current time as its fix date. A status goes from open and in_progress to fixed, closed or wont_fix, from fixed to verified

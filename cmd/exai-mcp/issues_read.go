@@ -92,7 +92,7 @@ func (a *app) issuesListCommand() *cobra.Command {
 	var form format
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List active issues, or those that the flags name",
+		Short: "List active issues, or those that the flags select",
 		Long: `Lists the issues that are open or in progress, the most severe first, then by number. --all lists every status. The bar is
 the progress of an issue's checklist.`,
 		Args: cobra.NoArgs,
@@ -105,8 +105,8 @@ the progress of an issue's checklist.`,
 		},
 	}
 	f.flags(cmd)
-	cmd.Flags().BoolVar(&f.all, "all", false, "of every status")
-	cmd.Flags().StringVar(&f.text, "text", "", "only those with this text in any of their texts")
+	cmd.Flags().BoolVar(&f.all, "all", false, "all statuses, including done issues")
+	cmd.Flags().StringVar(&f.text, "text", "", "only issues that contain this text")
 	form.flags(cmd)
 	return cmd
 }
@@ -116,7 +116,7 @@ func (a *app) issuesSearchCommand() *cobra.Command {
 	var form format
 	cmd := &cobra.Command{
 		Use:   "search TEXT",
-		Short: "Find issues of every status by a text",
+		Short: "Search all issues for a text",
 		Long: `Finds the issues with a text in their title, description, causes, fixes, file, components, checklist or history. Case
 doesn't count.`,
 		Args: argumentRange(1, math.MaxInt),
@@ -178,7 +178,7 @@ func (a *app) inWorkspace(ctx context.Context, cfg *config.Config, f issue.Filte
 		case err != nil:
 			return f, err
 		case dir == "":
-			return f, fmt.Errorf("--workspace %q: this folder is no project whose files are read; name the project's folder", f.Workspace)
+			return f, fmt.Errorf("--workspace %q: this folder is not a project whose files may be read; name the project's folder", f.Workspace)
 		}
 		f.Workspace = dir
 	}
@@ -190,7 +190,7 @@ func (a *app) issuesShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show NUMBER",
 		Short: "Show an issue with its checklist, links, conversations and history",
-		Long:  `Shows everything about an issue, as Markdown, which reads well as it is.`,
+		Long:  `Shows everything about an issue, as Markdown.`,
 		Args:  oneNumber(argumentRange(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -246,13 +246,13 @@ func (a *app) issuesExportCommand() *cobra.Command {
 	var f issueFilter
 	cmd := &cobra.Command{
 		Use:   "export json|markdown|csv",
-		Short: "Write out issues whole, of every status, with checklists and history",
-		Long: `Writes the issues that the flags name, else all, with everything that belongs to them. In CSV an issue is a row, and a
+		Short: "Export all issues in full, with checklists and history",
+		Long: `Exports the issues that the flags select, or all, with all their data. In CSV an issue is a row, and a
 cell that a spreadsheet would take for a formula begins with an apostrophe.`,
 		ValidArgs: issue.Formats(),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || !slices.Contains(issue.Formats(), args[0]) {
-				return fmt.Errorf("issues export %q: name one form, %s", strings.Join(args, " "), strings.Join(issue.Formats(), ", "))
+				return fmt.Errorf("issues export %q: expected one format, %s", strings.Join(args, " "), strings.Join(issue.Formats(), ", "))
 			}
 			return nil
 		},
@@ -265,7 +265,7 @@ cell that a spreadsheet would take for a formula begins with an apostrophe.`,
 		},
 	}
 	f.flags(cmd)
-	cmd.Flags().StringVar(&f.text, "text", "", "only those with this text in any of their texts")
+	cmd.Flags().StringVar(&f.text, "text", "", "only issues that contain this text")
 	return cmd
 }
 

@@ -154,7 +154,7 @@ that is not accepted; 130 cut short by a second signal.`,
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
 	}
-	root.PersistentFlags().StringVar(&a.envFile, "env-file", "", "read settings from this file; the environment wins over it")
+	root.PersistentFlags().StringVar(&a.envFile, "env-file", "", "read settings from this file; environment variables override it")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; \"%s --help\" lists the flags", err, cmd.CommandPath())
 	})

@@ -20,8 +20,8 @@ func (a *app) toolsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "tools [NAME]",
-		Short: "List the tools that clients are shown, or show one tool's parameters",
-		Long: `Lists the tools that the effective settings show to clients, and the size of the list, which a client pays for in every
+		Short: "List the tools that clients see, or show one tool's parameters",
+		Long: `Lists the tools that clients see with the effective settings, and the size of the list, which a client pays for in every
 session. With a name it shows that tool's parameters. --json prints what tools/list returns, or one entry of it.`,
 		Args: argumentRange(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -140,7 +140,7 @@ type Search struct {
 	KimiEnabled bool  `env:"KIMI_ENABLE_INTERNET_SEARCH"` // search offered to Kimi models
 }
 
-// Conversations sets where conversations live and for how long.
+// Conversations sets where conversations are kept and for how long.
 type Conversations struct {
 	Backend      string  `env:"CONVERSATION_STORAGE_BACKEND"` // sqlite, postgres (supabase, dual), memory
 	DatabaseURL  Secret  `env:"DATABASE_URL"`

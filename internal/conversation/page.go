@@ -170,7 +170,7 @@ func (p Page) share() int {
 	return max(share, 1)
 }
 
-// head is the first n characters of a text, up to the end of a line where that keeps half of them. n 0 is all of it.
+// head is the first n characters of a text, up to the end of a line where that keeps half of them. All of it for n 0.
 func head(text string, n int) (start string, whole bool) {
 	if n <= 0 || len(text) <= n {
 		return text, true

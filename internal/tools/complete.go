@@ -124,7 +124,7 @@ func (d *Deps) completeModels(tool, typed string) Completion {
 	return c
 }
 
-// vendorOf is whose tool this is, "" for one that any vendor serves.
+// vendorOf is the vendor that a tool belongs to, "" for one that any vendor serves.
 func (d *Deps) vendorOf(tool string) string {
 	for _, vendor := range d.Config.VendorRows() {
 		name := vendor.Name

@@ -25,7 +25,7 @@ func TestStepLimits(t *testing.T) {
 		{"a step that another one follows", "debug", map[string]any{"next_step_required": true}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
 		{"the last step", "debug", nil, nil, "EXPERT_ANALYSIS_TIMEOUT_SECS"},
 		{"one that ends early", "debug", map[string]any{"next_step_required": true, "step_number": 2, "total_steps": 3, "confidence": "very_high", "findings": long, "relevant_files": []string{"a"}}, nil, "EXPERT_ANALYSIS_TIMEOUT_SECS"},
-		{"a certain one", "debug", map[string]any{"confidence": "certain"}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
+		{"certain", "debug", map[string]any{"confidence": "certain"}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
 		{"a refactoring that is complete", "refactor", map[string]any{"confidence": "complete"}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},
 		{"a certain analysis", "analyze", map[string]any{"confidence": "certain"}, nil, "EXPERT_ANALYSIS_TIMEOUT_SECS"},
 		{"without an expert", "debug", map[string]any{"use_assistant_model": false}, nil, "WORKFLOW_TOOL_TIMEOUT_SECS"},

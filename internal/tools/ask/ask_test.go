@@ -692,7 +692,7 @@ func TestLongConversationDropsItsOldestTurns(t *testing.T) {
 	assert.Contains(t, strings.Join(said.Metadata.Notes, " "), "oldest turns of this conversation did not fit the window of glm-4.5")
 }
 
-// An answer that the store does not take can be read on, part by part, as long as this process keeps it.
+// An answer that the store does not take stays readable, part by part, as long as this process keeps it.
 func TestUnstoredAnswerCanBeReadOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		whole := strings.Repeat("äbc\n", 50_000)

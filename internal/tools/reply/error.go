@@ -91,7 +91,7 @@ func StoreUnavailable(err error) *Error {
 	return &Error{
 		Code: CodeStoreUnavailable, Retryable: true, Err: err,
 		Message: "The conversation store did not answer, so this conversation can't be read now.",
-		Hint:    "Try again, or leave continuation_id out to begin a new conversation; status and exai-mcp doctor say what is wrong with the database.",
+		Hint:    "Try again, or omit continuation_id to start a new conversation; status and exai-mcp doctor report what is wrong with the database.",
 	}
 }
 
@@ -100,7 +100,7 @@ func LimitExceeded(limit config.Limit) *providers.Error {
 	return &providers.Error{
 		Kind: providers.KindTimeout, Limit: &limit, Retry: true,
 		Message: fmt.Sprintf("The call exceeded its limit (%s).", limit),
-		Hint:    "Ask for less in one call, or raise the limit in the server's environment; with a continuation_id, chat and a blank prompt fetch what is going on.",
+		Hint:    "Ask for less in one call, or raise the limit in the server's environment; with a continuation_id, chat with a blank prompt fetches an answer in progress.",
 	}
 }
 
@@ -135,7 +135,7 @@ func FromError(ctx context.Context, err error) *Error {
 	}
 	return &Error{
 		Code: CodeInternal, Err: err,
-		Message: "The tool failed in a way that was not foreseen.",
+		Message: "Internal error in the tool.",
 		Hint:    "The server's log (stderr) says more; please report it. Other calls are not affected.",
 	}
 }
@@ -160,14 +160,14 @@ func fromStores(err error) *Error {
 		return &Error{
 			Code: CodeConversationNotFound, Err: err,
 			Message: "There is no conversation with this continuation_id.",
-			Hint:    "Leave continuation_id out to begin a new one; activity and exai-mcp conversations list those that exist.",
+			Hint:    "Omit continuation_id to start a new one; activity and exai-mcp conversations list the existing ones.",
 		}
 	case errors.Is(err, conversation.ErrBusy):
 		return ConversationBusy(err)
 	case errors.Is(err, issue.ErrNotFound):
-		return &Error{Code: CodeInvalidRequest, Err: err, Message: "There is no issue with this number.", Hint: "List the issues to see their numbers."}
+		return &Error{Code: CodeInvalidRequest, Err: err, Message: "No issue has this number.", Hint: "List the issues to see their numbers."}
 	case errors.Is(err, issue.ErrInvalid):
-		return &Error{Code: CodeInvalidRequest, Err: err, Message: "The issue can't be changed like this: " + err.Error() + ".", Hint: "Correct the argument that is named."}
+		return &Error{Code: CodeInvalidRequest, Err: err, Message: "Invalid change of the issue: " + err.Error() + ".", Hint: "Correct the argument that is named."}
 	}
 	return nil
 }

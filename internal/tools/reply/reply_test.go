@@ -107,7 +107,7 @@ func TestRetryable(t *testing.T) {
 func TestErrorForTheLog(t *testing.T) {
 	vendor := &providers.Error{Kind: providers.KindBalance, Message: "Nothing left.", HTTPStatus: 429, VendorCode: "1113", RequestID: "r1", Err: errors.New("cause")}
 	assert.Equal(t, `balance: Nothing left. [HTTP 429, code "1113", request "r1"] (cause)`, FromError(t.Context(), vendor).Error())
-	assert.Equal(t, "internal: The tool failed in a way that was not foreseen. (cause)", FromError(t.Context(), errors.New("cause")).Error())
+	assert.Equal(t, "internal: Internal error in the tool. (cause)", FromError(t.Context(), errors.New("cause")).Error())
 	assert.ErrorIs(t, FromError(t.Context(), vendor), vendor.Err)
 }
 

@@ -342,7 +342,7 @@ func TestCloseStopsWhatGoesOn(t *testing.T) {
 }
 
 func TestTextsAreKept(t *testing.T) {
-	t.Run("over restarts, by content", func(t *testing.T) {
+	t.Run("across restarts, by content", func(t *testing.T) {
 		b := newBench(t)
 		path := b.file("a.txt", "0s")
 		first := b.hand(b.read(path))
