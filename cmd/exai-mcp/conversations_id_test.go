@@ -47,8 +47,8 @@ func TestNamesOfConversations(t *testing.T) {
 		assert.Equal(t, tc.want, got, tc)
 	}
 	_, err = conversationID(t.Context(), s, "aaaaaa")
-	require.ErrorContains(t, err, "aaaaaa is the beginning of 2 conversations: ")
+	require.ErrorContains(t, err, "aaaaaa is ambiguous: it matches 2 conversations, ")
 	t.Chdir(t.TempDir())
 	_, err = conversationID(t.Context(), s, "latest")
-	require.ErrorContains(t, err, "no conversation was begun in this folder")
+	require.ErrorContains(t, err, "no conversation was started in this folder")
 }

@@ -126,7 +126,7 @@ func TestConversationsRefusals(t *testing.T) {
 		{"show|chat-1|--turn|9", exitFailed, "conversation chat-1 has no turn 9; its last one is 2"},
 		{"show|chat-1|--turn|0", exitUsage, "--turn 0: turns are numbered from 1"},
 		{"search", exitUsage, "give a text to search for, or --path FILE"},
-		{"export|chat-1", exitUsage, "name a form, --json or --markdown"},
+		{"export|chat-1", exitUsage, "expected a format, --json or --markdown"},
 		{"export|nobody|--json", exitFailed, "no conversation with this id"},
 		{"delete", exitUsage, "arg"},
 		{"delete|nobody", exitFailed, "no conversation with this id"},

@@ -87,11 +87,11 @@ func TestInstallShowsTheEntryAlone(t *testing.T) {
 func TestInstallRefuses(t *testing.T) {
 	s, project := inProject(t, "project")
 	for want, args := range map[string][]string{
-		"--client is required":        nil,
-		`unknown client "emacs"`:      {"--client", "emacs"},
-		"expected user or project":    {"--client", "cursor", "--scope", "team"},
-		"Cursor has no setting":       {"--client", "cursor", "--patient"},
-		"--hook: Cursor has no hooks": {"--client", "cursor", "--hook"},
+		"--client is required":                              nil,
+		`unknown client "emacs"`:                            {"--client", "emacs"},
+		"expected user or project":                          {"--client", "cursor", "--scope", "team"},
+		"Cursor has no setting":                             {"--client", "cursor", "--patient"},
+		"--hook: exai-mcp does not support hooks of Cursor": {"--client", "cursor", "--hook"},
 	} {
 		code, out, errs := s.run("", append([]string{"install", "--yes"}, args...)...)
 		assert.Equal(t, exitUsage, code, want)

@@ -53,7 +53,7 @@ func (s *site) database() *sql.DB {
 	require.NoError(s.t, err)
 	driver, dsn := "pgx", cfg.Conversations.DatabaseURL.Reveal()
 	if cfg.Conversations.Backend == "sqlite" {
-		driver, dsn = "sqlite", "file:"+cfg.Conversations.StateDir+"/exai.db"
+		driver, dsn = "sqlite", "file:"+cfg.Conversations.StateDir+"/exai.db?_pragma=busy_timeout(10000)" // a server may be writing
 	}
 	db, err := sql.Open(driver, dsn)
 	require.NoError(s.t, err)

@@ -108,10 +108,31 @@ func (s *site) dump() string {
 	}
 	var out strings.Builder
 	db := s.database()
-	for _, table := range []string{"conversations", "messages", "files", "conversation_files", "exai_blobs", "exai_issues", "exai_issue_updates", "exai_issue_checklist"} {
+	tables := s.tables(db, cfg.Conversations.Backend)
+	require.Contains(s.t, tables, "messages")
+	for _, table := range tables {
 		s.dumpTable(&out, db, table)
 	}
 	return out.String()
+}
+
+// tables are the names of the database's tables.
+func (s *site) tables(db *sql.DB, backend string) []string {
+	query := `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()`
+	if backend == "sqlite" {
+		query = `SELECT name FROM sqlite_master WHERE type = 'table'`
+	}
+	rows, err := db.QueryContext(s.t.Context(), query)
+	require.NoError(s.t, err)
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name string
+		require.NoError(s.t, rows.Scan(&name))
+		names = append(names, name)
+	}
+	require.NoError(s.t, rows.Err())
+	return names
 }
 
 func (s *site) dumpTable(out io.Writer, db *sql.DB, table string) {

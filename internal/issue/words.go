@@ -221,7 +221,7 @@ func (k LinkKind) Verb() string {
 func (i Issue) Validate() error {
 	switch {
 	case strings.TrimSpace(i.Title) == "":
-		return invalid("a title is needed")
+		return invalid("title is required")
 	case !i.Severity.Valid():
 		return invalid("severity %q is not one of %s", i.Severity, words(Severities()))
 	case !i.Category.Valid():

@@ -147,7 +147,7 @@ func TestIssuesToolRefuses(t *testing.T) {
 		{"show", map[string]any{"issue_number": 7}, "There is no issue 7.", "status all"},
 		{"show", map[string]any{"issue_number": 1, "severity": "high", "title": "x"}, "The action show does not take severity, title.", "show takes issue_number."},
 		{"create", map[string]any{"severity": "high"}, "needs title", "recommended_fix"},
-		{"create", map[string]any{"title": "  "}, "That can't be done: a title is needed.", "Correct it"},
+		{"create", map[string]any{"title": "  "}, "That can't be done: title is required.", "Correct it"},
 		{"create", map[string]any{"title": "x", "severity": "bad"}, `severity: "bad" is none of critical, high, medium, low.`, "severity"},
 		{"create", map[string]any{"title": "x", "category": "style"}, `category: "style" is none of timeout`, "category"},
 		{"create", map[string]any{"title": "x", "fix_date": "soon"}, `fix_date "soon" is no date.`, "2026-01-31"},
