@@ -55,6 +55,7 @@ type Work struct {
 
 	mu           sync.Mutex
 	phase        providers.Phase
+	detail       string // what is read
 	provider     string
 	model        string
 	conversation string
@@ -71,6 +72,7 @@ type Running struct {
 	ContinuationID string    `json:"continuation_id,omitempty"`
 	Provider       string    `json:"provider,omitempty"`
 	Model          string    `json:"model,omitempty"`
+	Detail         string    `json:"detail,omitempty"` // what is read
 	Phase          string    `json:"phase,omitempty"`
 	Background     bool      `json:"background"`
 	Started        time.Time `json:"started"`
@@ -133,7 +135,7 @@ func (w *Work) status(now time.Time) Running {
 	defer w.mu.Unlock()
 	return Running{
 		ID: w.call.ID, RequestID: w.call.RequestID, Tool: w.call.Tool, Client: w.call.Client, ContinuationID: w.conversation,
-		Provider: w.provider, Model: w.model, Phase: string(w.phase), Background: w.call.Background,
+		Provider: w.provider, Model: w.model, Phase: string(w.phase), Detail: w.detail, Background: w.call.Background,
 		Started: w.call.Started.UTC(), Seconds: now.Sub(w.call.Started).Round(100 * time.Millisecond).Seconds(), Tokens: w.tokens,
 	}
 }
@@ -145,7 +147,7 @@ func (w *Work) Update(e providers.Event) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.phase, w.tokens = e.Phase, max(w.tokens, e.Tokens)
+	w.phase, w.detail, w.tokens = e.Phase, tidy(e.Detail, 200), max(w.tokens, e.Tokens)
 	if e.Model != "" {
 		w.provider, w.model = e.Provider, e.Model
 	}

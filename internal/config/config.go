@@ -125,12 +125,20 @@ type Expert struct {
 	Enabled               bool   `env:"EXPERT_ANALYSIS_ENABLED"`
 	ThinkingMode          string `env:"EXPERT_ANALYSIS_THINKING_MODE"`
 	IncludeFiles          bool   `env:"EXPERT_ANALYSIS_INCLUDE_FILES"`
+	Reads                 string `env:"EXPERT_READS"`                     // tracked, named or off
 	MaxFileCount          int    `env:"EXPERT_ANALYSIS_MAX_FILE_COUNT"`   // 0: bounded by the token budget alone
 	MaxFileSizeKB         int    `env:"EXPERT_ANALYSIS_MAX_FILE_SIZE_KB"` // 0: bounded by the token budget alone
 	UseAssistantModel     bool   `env:"DEFAULT_USE_ASSISTANT_MODEL"`
 	ThinkDeepUseModel     *bool  `env:"THINKDEEP_USE_ASSISTANT_MODEL_DEFAULT"` // nil: UseAssistantModel
 	ThinkDeepThinkingMode string `env:"DEFAULT_THINKING_MODE_THINKDEEP"`
 }
+
+// The words of EXPERT_READS.
+const (
+	ReadsTracked = "tracked"
+	ReadsNamed   = "named"
+	ReadsOff     = "off"
+)
 
 // Search says whether models may search the web.
 type Search struct {
@@ -249,6 +257,7 @@ func Default() *Config {
 			IncludeFiles:          true,
 			UseAssistantModel:     true,
 			ThinkDeepThinkingMode: "high",
+			Reads:                 ReadsTracked,
 		},
 		Search:        Search{KimiEnabled: true},
 		Conversations: Conversations{Backend: "sqlite"},

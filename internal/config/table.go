@@ -98,6 +98,7 @@ var table = []group{
 		{name: "EXPERT_ANALYSIS_ENABLED", rule: yesNo, doc: "Ask an expert model at the end of a workflow. If false, workflows end with the caller's own findings."},
 		{name: "EXPERT_ANALYSIS_THINKING_MODE", rule: thinking, doc: "Thinking mode of the expert if the call does not set it."},
 		{name: "EXPERT_ANALYSIS_INCLUDE_FILES", rule: yesNo, doc: "Send the relevant files to the expert, within the token budget."},
+		{name: "EXPERT_READS", rule: oneOf(ReadsTracked, ReadsNamed, ReadsOff), doc: "What experts, the members of a consensus, and chat with files may read by themselves while they answer: tracked, the files that git tracks around the named and changed ones, with their history; named, the named and changed files alone; off, nothing."},
 		{name: "EXPERT_ANALYSIS_MAX_FILE_COUNT", rule: whole(0, 100_000), doc: "Maximum number of files sent to the expert. 0: as many as fit the token budget."},
 		{name: "EXPERT_ANALYSIS_MAX_FILE_SIZE_KB", rule: whole(0, 1_000_000), doc: "Maximum kilobytes of one file sent to the expert. 0: as much as fits the token budget."},
 		{name: "DEFAULT_USE_ASSISTANT_MODEL", rule: yesNo, doc: "Default of use_assistant_model."},

@@ -13,7 +13,7 @@ type Event struct {
 	Provider string
 	Model    string
 	Tokens   int           // estimated tokens received so far, reasoning included
-	Attempt  int           // requests sent so far
+	Attempt  int           // of the request in progress, from 1; 0 before the first
 	Wait     time.Duration // for PhaseRetrying: how long until the next attempt
 	Detail   string        // what is read or searched, "" for nothing
 }

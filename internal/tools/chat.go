@@ -51,7 +51,7 @@ func (d *Deps) chat(ctx context.Context, in chatInput) (*Result, error) {
 		return nil, err
 	}
 	q.Attach = func(ctx context.Context, h *ask.Lease, q *ask.Question) error {
-		return d.attach(ctx, h, q, files, in.Images)
+		return d.attach(ctx, h, q, files, in.Images, in.UseWebsearch)
 	}
 	if in.Stream != nil {
 		q.Notes = append(q.Notes, "stream: answers are always streamed from the vendor, and the reply always comes whole.")

@@ -6,13 +6,15 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
+	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 // attach reads files and images for a question, as much as the model that is going to answer has room for. What can't be
 // used, does not fit, or is binary, is left out with a note to both the caller and the model; where nothing is left of the
 // files, no model is asked. A picture that can't be used is an error.
-func (d *Deps) attach(ctx context.Context, h *ask.Lease, q *ask.Question, files, images []string) error {
+// The model may read more around the files by itself, and then searches the web only where search says so.
+func (d *Deps) attach(ctx context.Context, h *ask.Lease, q *ask.Question, files, images []string, search *bool) error {
 	if len(files)+len(images) == 0 {
 		return nil
 	}
@@ -36,6 +38,10 @@ func (d *Deps) attach(ctx context.Context, h *ask.Lease, q *ask.Question, files,
 		sent = append(sent, picture)
 	}
 	q.Attachments = append(q.Attachments, sent...)
+	if len(refs) > 0 {
+		q.Reader, q.FewReads = d.reader(ctx, workflow.Readable{Refs: refs}), true
+		q.Search = q.Search && (q.Reader == nil || search != nil && *search)
+	}
 	if note := ask.NotSent(manifest); note != "" {
 		q.Prompt += "\n\n[Named but not included here: " + ask.Entries(manifest.LeftOut) + "]"
 		q.Notes = append(q.Notes, note)

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -44,11 +45,16 @@ func TestSearchIsOfferedWhereNoFileIsSent(t *testing.T) {
 		t.Helper()
 		h.call(tool, args)
 		req := h.requests[len(h.requests)-1]
-		return req.NativeSearch || len(req.Functions) > 0
+		return slices.ContainsFunc(req.Functions, func(f providers.Function) bool { return f.Name == "web_search" })
 	}
 	assert.True(t, offered("chat", map[string]any{"prompt": "x"}))
 	assert.False(t, offered("chat", map[string]any{"prompt": "x", "files": file}))
 	assert.True(t, offered("chat", map[string]any{"prompt": "x", "files": file, "use_websearch": true}))
+	yes := true
+	h.deps.Config.Search.DefaultOn = &yes
+	assert.True(t, offered("chat", map[string]any{"prompt": "x"}))
+	assert.False(t, offered("chat", map[string]any{"prompt": "x", "files": file}), "no search beside functions that read, unless the call says so")
+	h.deps.Config.Search.DefaultOn = nil
 	assert.True(t, offered("thinkdeep", map[string]any{"step": "x", "findings": "y"}))
 	assert.False(t, offered("thinkdeep", map[string]any{"step": "x", "relevant_files": file}))
 	assert.True(t, offered("consensus", map[string]any{"step": "x", "models": "glm-5.3"}))

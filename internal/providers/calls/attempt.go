@@ -25,13 +25,18 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 	}
 	defer ch.abandon()
 	req.MaxOutputTokens = ch.capped
+	reading := false
 	g.update(func(s *state) {
 		s.addNotes(ch.notes)
 		s.release = release
 		s.out.Attempts++
+		s.request.attempts++
+		reading, s.reading = s.reading && s.request.attempts == 1, false
 		s.request.id, s.request.delivering, s.request.texting = "", false, false
 	})
-	g.emit(providers.PhaseAsking, 0)
+	if !reading { // else what was read stays what the call says that it does, until the model answers
+		g.emit(providers.PhaseAsking, 0)
+	}
 
 	a := providers.Attempt{Provider: p.Name(), Model: req.Model.ID, Op: "chat", Start: time.Now()}
 	ctx := providers.OnRequestID(g.ctx, func(id string) {

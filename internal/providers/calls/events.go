@@ -50,9 +50,11 @@ func (g *Generation) emitAbout(phase providers.Phase, about string) {
 	if g.call.On == nil {
 		return
 	}
-	g.mu.Lock()
-	e := g.state.event(phase)
-	g.mu.Unlock()
+	var e providers.Event
+	g.update(func(s *state) {
+		s.reading = phase == providers.PhaseReading
+		e = s.event(phase)
+	})
 	e.Detail = about
 	g.events.emit(e)
 }
@@ -72,6 +74,6 @@ func (g *Generation) stopEvents() {
 func (s *state) event(phase providers.Phase) providers.Event {
 	return providers.Event{
 		Phase: phase, Provider: s.out.Model.Provider, Model: s.out.Model.ID,
-		Tokens: s.received.Tokens(), Attempt: s.out.Attempts,
+		Tokens: s.received.Tokens(), Attempt: s.request.attempts,
 	}
 }

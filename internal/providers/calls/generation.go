@@ -184,6 +184,7 @@ type state struct {
 	received      providers.TokenTally // over all requests of this answer
 	interrupted   bool                 // a stream died after its first delta
 	textArrived   bool                 // the latest attempt has sent text
+	reading       bool                 // files were read since the latest attempt
 	estimated     bool                 // the usage is partly an estimate
 	limit         *config.Limit        // that ended the call
 	detachedAt    time.Time
@@ -198,6 +199,7 @@ type request struct {
 	since      time.Time
 	expired    bool      // the limit is over; the first event came before
 	input      int       // estimated tokens
+	attempts   int       // so far
 	id         string    // the vendor's, of the latest attempt
 	inRounds   bool      // it belongs to an exchange of function calls
 	delivering bool      // the attempt has sent a delta

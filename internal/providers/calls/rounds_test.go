@@ -140,9 +140,18 @@ func TestOnlyAFewCallsAreNamedWhileTheyRun(t *testing.T) {
 				detail = e.Detail
 			}
 		}
+		var phases []providers.Phase
+		on := call.On
+		call.On = func(e providers.Event) {
+			on(e)
+			phases = append(phases, e.Phase)
+		}
 		_, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), call)
 		require.NoError(t, err)
 		assert.Equal(t, "1, 2, 3, 2 more", detail)
+		assert.Equal(t, []providers.Phase{
+			providers.PhaseAsking, providers.PhaseThinking, providers.PhaseWriting, providers.PhaseReading, providers.PhaseWriting,
+		}, phases, "what is read is said until the model answers")
 	})
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 )
 
 // Caller makes model calls; *providers.Caller is one.
@@ -107,10 +108,14 @@ type Question struct {
 	Temperature *float64
 	Search      bool
 	Tools       []calls.Tool
-	MaxOutput   int  // 0: the configured cap
-	JSONObject  bool // ask for one JSON object as the answer
-	Key         string
-	Background  bool // the answer may go on after the call's limit
+	// Reader lets the model read files by itself, if it takes functions; nil: it can't. FewReads: it is one of several that
+	// are asked, or its answer is wanted soon.
+	Reader     *looks.Reader
+	FewReads   bool
+	MaxOutput  int  // 0: the configured cap
+	JSONObject bool // ask for one JSON object as the answer
+	Key        string
+	Background bool // the answer may go on after the call's limit
 	// On hears of the call's events. nil reports them as the call's progress.
 	On func(providers.Event)
 	// Finished hears of a background answer that has ended and is saved, or can't be. It runs when the call is long over,

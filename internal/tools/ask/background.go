@@ -28,7 +28,7 @@ type Background struct {
 func (t *Conversations) Background(ctx context.Context, id string, n int) (*Background, error) {
 	if f := t.following(id); f != nil && (n == 0 || n == f.turn.N) {
 		out := f.generation.Snapshot()
-		return &Background{Turn: fill(f.turn, out), Running: true, Live: &out}, nil
+		return &Background{Turn: fill(f.turn, out, f.looked()), Running: true, Live: &out}, nil
 	}
 	loaded, err := t.loadTurns(ctx, id)
 	if err != nil {

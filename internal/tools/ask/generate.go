@@ -12,6 +12,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
@@ -25,7 +26,7 @@ const (
 // Generate asks a model and waits for the answer within the call's limit. It knows no conversation: History is what the model sees of
 // one. An error means that nothing of an answer has arrived.
 func (t *Conversations) Generate(ctx context.Context, q Question) (*Answer, error) {
-	b := t.compose(q)
+	b := t.compose(ctx, q)
 	if q.On == nil {
 		q.On = progress.From(ctx).Model()
 	}
@@ -71,7 +72,7 @@ func (a *Answer) describe() {
 
 // Preview shows the request that Generate would send, with calls.Caller.Preview as preview.
 func (t *Conversations) Preview(ctx context.Context, q Question, preview func(context.Context, calls.Call) (*calls.Preview, error)) (*calls.Preview, error) {
-	return preview(ctx, t.callOf(q, t.compose(q)))
+	return preview(ctx, t.callOf(q, t.compose(ctx, q)))
 }
 
 func (t *Conversations) callOf(q Question, b *builder) calls.Call {
@@ -82,7 +83,7 @@ func (t *Conversations) callOf(q Question, b *builder) calls.Call {
 	return calls.Call{
 		Model: q.Model, Prefer: q.Prefer, Provider: q.Provider, Category: q.Category,
 		Needs:    providers.Needs{Images: images, Functions: len(q.Tools) > 0, Tokens: b.fixed + b.question.Tokens()},
-		Thinking: q.Thinking, Search: q.Search, Build: b.build, Tools: q.Tools, Key: q.Key, Background: q.Background, On: q.On,
+		Thinking: q.Thinking, Search: q.Search, Build: b.build, Tools: b.tools, Bounds: b.bounds, Key: q.Key, Background: q.Background, On: q.On,
 	}
 }
 
@@ -90,6 +91,8 @@ func (t *Conversations) callOf(q Question, b *builder) calls.Call {
 type builder struct {
 	q        Question
 	system   string
+	tools    []calls.Tool // the question's, and those that read
+	bounds   calls.Bounds
 	question conversation.Turn // with everything attached
 	fixed    int               // tokens of what is sent besides history and question
 
@@ -98,14 +101,18 @@ type builder struct {
 	dropped int
 }
 
-func (t *Conversations) compose(q Question) *builder {
-	b := &builder{q: q, system: t.system(q)}
+func (t *Conversations) compose(ctx context.Context, q Question) *builder {
+	b := &builder{q: q, system: t.system(q), tools: slices.Concat(q.Tools, q.Reader.Tools())}
+	if q.Reader != nil {
+		budget, _ := providers.BudgetFrom(ctx)
+		b.bounds = looks.Bounds(budget.Limit.Value, q.FewReads)
+	}
 	b.question = conversation.Turn{
 		Role: providers.RoleUser, Content: q.Prompt, Tool: q.Tool, Attachments: q.Attachments,
 		Status: conversation.TurnComplete, CreatedAt: t.now(),
 	}
 	fixed := providers.ChatRequest{Messages: []providers.Message{{Content: b.system}}}
-	for _, f := range q.Tools {
+	for _, f := range b.tools {
 		fixed.Functions = append(fixed.Functions, f.Function)
 	}
 	b.fixed = providers.Planned(providers.EstimateRequest(fixed))
@@ -150,11 +157,19 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 	b.asked, b.dropped = asked, first
 	b.mu.Unlock()
 
-	messages := append([]providers.Message{{Role: providers.RoleSystem, Content: b.system}}, conversation.Messages(history, m.Images)...)
+	messages := append([]providers.Message{{Role: providers.RoleSystem, Content: b.systemFor(m)}}, conversation.Messages(history, m.Images)...)
 	return providers.ChatRequest{
 		Messages: append(messages, asked.Messages(m.Images)...), Temperature: b.q.Temperature, MaxOutputTokens: b.q.MaxOutput,
 		JSONObject: b.q.JSONObject && m.JSONObject, CacheKey: b.q.Key,
 	}, nil
+}
+
+// systemFor is the system prompt for a model: one that has the functions is told how to use them.
+func (b *builder) systemFor(m providers.Model) string {
+	if b.q.Reader == nil || !m.Functions {
+		return b.system
+	}
+	return b.system + "\n\n" + b.q.Reader.Prompt(b.bounds)
 }
 
 func (b *builder) last() (conversation.Turn, int) {
@@ -213,8 +228,12 @@ type turnMeta struct {
 	Sources  []reply.Source         `json:"sources,omitempty"`
 	Searches *providers.SearchTotal `json:"searches,omitempty"`
 	// Original is the text as the model wrote it, where function calls written as text were removed from the content.
-	Original string `json:"original,omitempty"`
+	Original string       `json:"original,omitempty"`
+	Looked   []looks.Look `json:"looked_at,omitempty"`
 }
+
+// LookedIn lists what the model of a stored answer looked at by itself.
+func LookedIn(turn conversation.Turn) []looks.Look { return turnMetaOf(turn).Looked }
 
 // turnMetaOf reads it; a turn of another making has none.
 func turnMetaOf(turn conversation.Turn) (meta turnMeta) {
@@ -248,11 +267,14 @@ func metadata(out calls.Outcome) reply.Metadata {
 
 // Turn is the answer as a turn to keep.
 func (a *Answer) Turn() conversation.Turn {
-	return fill(conversation.Turn{Role: providers.RoleAssistant, Tool: a.question.Tool}, a.Outcome)
+	return fill(conversation.Turn{Role: providers.RoleAssistant, Tool: a.question.Tool}, a.Outcome, a.Looked())
 }
 
-// fill writes what an answer has come to into its turn.
-func fill(turn conversation.Turn, out calls.Outcome) conversation.Turn {
+// Looked lists what the model has looked at by itself so far.
+func (a *Answer) Looked() []looks.Look { return a.question.Reader.Looked() }
+
+// fill writes what an answer has come to, and what was looked at for it, into its turn.
+func fill(turn conversation.Turn, out calls.Outcome, looked []looks.Look) conversation.Turn {
 	turn.Content = out.Response.Content
 	turn.Model, turn.Provider = out.Model.ID, out.Model.Provider
 	turn.FinishReason, turn.Usage = out.Response.FinishReason, out.Response.Usage
@@ -267,7 +289,7 @@ func fill(turn conversation.Turn, out calls.Outcome) conversation.Turn {
 	m := metadata(out)
 	meta, err := json.Marshal(turnMeta{
 		Thinking: out.Thinking, Attempts: out.Attempts, Fallback: out.Fallback, Notes: out.Notes,
-		Sources: m.Sources, Searches: m.Searches, Original: out.Original,
+		Sources: m.Sources, Searches: m.Searches, Original: out.Original, Looked: looked,
 	})
 	if err == nil { // these types always marshal
 		turn.Meta = meta

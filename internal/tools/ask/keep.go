@@ -15,6 +15,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 )
 
 const (
@@ -122,6 +123,7 @@ func (t *Conversations) save(ctx context.Context, conversationID string, turn co
 type follower struct {
 	turn       conversation.Turn // as it was when its call ended
 	generation *calls.Generation
+	looked     func() []looks.Look
 	done       chan struct{} // closed when the answer has ended and its last save was made, or given up
 }
 
@@ -133,7 +135,7 @@ func (t *Conversations) following(id string) *follower {
 }
 
 func (t *Conversations) follow(id string, turn conversation.Turn, a *Answer) {
-	f := &follower{turn: turn, generation: a.Outcome.Live, done: make(chan struct{})}
+	f := &follower{turn: turn, generation: a.Outcome.Live, looked: a.question.Reader.Looked, done: make(chan struct{})}
 	t.mu.Lock()
 	closed := t.closed
 	if !closed {
@@ -144,7 +146,7 @@ func (t *Conversations) follow(id string, turn conversation.Turn, a *Answer) {
 	if closed {
 		f.generation.Stop()
 		<-f.generation.Done()
-		t.finish(id, turn, f.generation.Snapshot(), a.question.Finished)
+		t.finish(id, f, a.question.Finished)
 		return
 	}
 	work := t.work(id, turn) // before the call's reply says that something goes on
@@ -156,11 +158,11 @@ func (t *Conversations) follow(id string, turn conversation.Turn, a *Answer) {
 			t.mu.Unlock()
 			close(f.done)
 		}()
-		t.grow(id, turn, f.generation, work)
+		t.grow(id, f, work)
 		out := f.generation.Snapshot()
-		t.finish(id, turn, out, a.question.Finished)
+		t.finish(id, f, a.question.Finished)
 		work.Finish(activity.End{
-			Status: string(fill(turn, out).Status), Provider: out.Model.Provider, Model: out.Model.ID, Attempts: out.Attempts,
+			Status: string(fill(turn, out, nil).Status), Provider: out.Model.Provider, Model: out.Model.ID, Attempts: out.Attempts,
 			Usage: out.Response.Usage,
 		})
 	}()
@@ -178,7 +180,8 @@ func (t *Conversations) work(id string, turn conversation.Turn) *activity.Work {
 }
 
 // grow saves the answer every 2 s while it is being written. The save is also the sign that the process lives.
-func (t *Conversations) grow(id string, turn conversation.Turn, g *calls.Generation, work *activity.Work) {
+func (t *Conversations) grow(id string, f *follower, work *activity.Work) {
+	g := f.generation
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	for {
@@ -189,7 +192,7 @@ func (t *Conversations) grow(id string, turn conversation.Turn, g *calls.Generat
 		}
 		work.Update(providers.Event{Phase: providers.PhaseBackground, Tokens: g.Tokens()})
 		ctx, cancel := context.WithTimeout(context.Background(), saveTime)
-		err := t.save(ctx, id, fill(turn, g.Snapshot()))
+		err := t.save(ctx, id, fill(f.turn, g.Snapshot(), f.looked()))
 		cancel()
 		switch {
 		case err == nil:
@@ -205,11 +208,12 @@ func (t *Conversations) grow(id string, turn conversation.Turn, g *calls.Generat
 }
 
 // finish makes the last save, trying for a while, and tells whoever waits for the answer.
-func (t *Conversations) finish(id string, turn conversation.Turn, out calls.Outcome, finished func(context.Context, conversation.Turn)) {
+func (t *Conversations) finish(id string, f *follower, finished func(context.Context, conversation.Turn)) {
 	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
 	defer cancel()
+	out := f.generation.Snapshot()
 	out.Live = nil
-	turn = fill(turn, out)
+	turn := fill(f.turn, out, f.looked())
 	for {
 		err := t.save(ctx, id, turn)
 		if err == nil || errors.Is(err, conversation.ErrNotFound) {

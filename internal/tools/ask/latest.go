@@ -23,7 +23,7 @@ func (h *Lease) SoFar(turn conversation.Turn) (conversation.Turn, string) {
 	switch {
 	case f != nil:
 		out := f.generation.Snapshot()
-		turn = fill(turn, out)
+		turn = fill(turn, out, f.looked())
 		if turn.Content == "" {
 			return turn, stillThinking(out)
 		}

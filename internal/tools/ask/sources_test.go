@@ -23,12 +23,12 @@ func TestAnswersSayWhatTheyFound(t *testing.T) {
 		}},
 		Searches: providers.SearchTotal{Count: 2, CostUSD: 0.004},
 	}
-	turn := fill(conversation.Turn{}, out)
+	turn := fill(conversation.Turn{}, out, nil)
 	for _, m := range []reply.Metadata{metadata(out), MetadataOf(turn)} {
 		assert.Equal(t, []reply.Source{{Title: "Go 1.26", URL: "https://go.dev/doc/go1.26", Date: "2026-02-10"}, {Title: "Blog", URL: "https://go.dev/blog"}}, m.Sources)
 		assert.Equal(t, &providers.SearchTotal{Count: 2, CostUSD: 0.004}, m.Searches)
 	}
 	assert.Equal(t, "Yes.", turn.Content)
 	assert.Contains(t, string(turn.Meta), "Yes. \\u003ctool_call\\u003ex", "the original text is kept")
-	assert.Nil(t, MetadataOf(fill(conversation.Turn{}, calls.Outcome{})).Searches)
+	assert.Nil(t, MetadataOf(fill(conversation.Turn{}, calls.Outcome{}, nil)).Searches)
 }

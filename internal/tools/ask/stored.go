@@ -8,6 +8,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
@@ -18,9 +19,10 @@ type StoredAnswer struct {
 	Text           string // from Offset on
 	Offset         int    // code points
 	Partial        bool
-	Pending        bool // the rest is being written in the background
-	InProcess      bool // not stored, but Fetch gives it while this process keeps it
-	Remaining      *int // turns that the conversation still takes, nil without a limit
+	Pending        bool         // the rest is being written in the background
+	InProcess      bool         // not stored, but Fetch gives it while this process keeps it
+	Looked         []looks.Look // what the model looked at by itself
+	Remaining      *int         // turns that the conversation still takes, nil without a limit
 	Metadata       reply.Metadata
 
 	pending *reply.Pending // nil also where the store does not outlive the process
@@ -57,7 +59,7 @@ func (t *Conversations) Ask(ctx context.Context, id string, q Question) (*Stored
 // storeAnswer keeps an answer with its question and describes it.
 func (h *Lease) storeAnswer(ctx context.Context, a *Answer) *StoredAnswer {
 	stored, err := h.Append(ctx, conversation.NewTurns{Turns: []conversation.Turn{a.Asked, a.Turn()}}, a)
-	s := &StoredAnswer{ContinuationID: h.ID, Text: a.Text, Partial: a.Partial, Pending: a.Pending, Metadata: a.Metadata()}
+	s := &StoredAnswer{ContinuationID: h.ID, Text: a.Text, Partial: a.Partial, Pending: a.Pending, Looked: a.Looked(), Metadata: a.Metadata()}
 	if err != nil {
 		_, s.InProcess = h.t.unstored.get(h.ID)
 		s.NotStored()
@@ -140,7 +142,7 @@ func (h *Lease) answer(turn *conversation.Turn, running bool, offset int) (*Stor
 	whole, thinking := turn.Content, "The model was still thinking when the answer was cut off; no part of it had arrived."
 	if f := h.t.following(h.ID); f != nil && running {
 		out := f.generation.Snapshot()
-		*turn, whole = fill(*turn, out), out.Response.Content
+		*turn, whole = fill(*turn, out, f.looked()), out.Response.Content
 		thinking = stillThinking(out)
 	} else if running {
 		thinking = "The model is still thinking; no part of the answer has arrived yet."
@@ -149,7 +151,7 @@ func (h *Lease) answer(turn *conversation.Turn, running bool, offset int) (*Stor
 	if running {
 		s.pending = h.Pending(*turn)
 	}
-	s.Metadata = MetadataOf(*turn)
+	s.Metadata, s.Looked = MetadataOf(*turn), LookedIn(*turn)
 	switch {
 	case running:
 		s.Metadata.Note("The answer is still being written in the background.")
@@ -216,6 +218,9 @@ func (s *StoredAnswer) Reply() *reply.Result {
 		status = "success"
 	}
 	r.Body.Set("status", status).Set("content", s.Text).Set("content_type", "text")
+	if len(s.Looked) > 0 {
+		r.Body.Set("looked_at", s.Looked)
+	}
 	if s.N > 0 {
 		r.Body.Set("continuation_offer", ContinuationOffer(s.ContinuationID, s.note(), s.Remaining))
 	}

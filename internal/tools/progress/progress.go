@@ -128,6 +128,9 @@ func (r *Reporter) Model() func(providers.Event) {
 }
 
 func describe(e providers.Event) string {
+	if e.Detail != "" {
+		return string(e.Phase) + " " + e.Detail
+	}
 	switch {
 	case e.Phase == providers.PhaseRetrying:
 		return fmt.Sprintf("retrying in %.1f s (attempt %d)", e.Wait.Seconds(), e.Attempt+1)

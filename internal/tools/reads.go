@@ -1,0 +1,26 @@
+package tools
+
+import (
+	"context"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/secrets"
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
+	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
+)
+
+// reader lets a model read what EXPERT_READS allows around the files of a question; nil where that is nothing.
+func (d *Deps) reader(ctx context.Context, r workflow.Readable) *looks.Reader {
+	reads := d.Config.Expert.Reads
+	if reads == config.ReadsOff || d.Workspace == nil {
+		return nil
+	}
+	scope := d.Workspace.ReadScope(ctx, r.Refs, reads == config.ReadsTracked, r.Base)
+	return looks.New(looks.Options{Scope: scope, Shown: r.Shown, Mask: maskText})
+}
+
+// maskText masks the secrets in what a model's function shows.
+func maskText(_, text string) (string, error) {
+	masked, _ := secrets.Mask(text)
+	return masked, nil
+}
