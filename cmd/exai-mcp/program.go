@@ -50,6 +50,7 @@ type program struct {
 	dispatch      *tool.Dispatcher
 	reading       *tools.Resources
 	prompts       *tools.Prompts
+	tasks         *tools.Tasks
 	warnings      []string // about settings, for people
 }
 
@@ -187,6 +188,7 @@ func (p *program) wireTools() {
 	p.tools, p.warnings = shown, append(slices.Clone(p.cfg.Warnings), warnings...)
 	p.dispatch = deps.Dispatcher(p.tools)
 	p.reading, p.prompts = tools.NewResources(deps), tools.NewPrompts(deps, p.tools)
+	p.tasks = tools.NewTasks(deps, p.dispatch)
 }
 
 // toolNames lists the names of the tools that are shown.

@@ -66,7 +66,7 @@ func (a *app) serve(ctx context.Context) error {
 	defer started.Stop()
 	s := server.New(server.Options{
 		Name: cfg.Server.Name, Version: p.build.version, Instructions: words.Instructions(p.toolNames()),
-		Tools: p.tools, Call: p.dispatch.Call, Resources: p.reading, Prompts: p.prompts, Client: p.client, Log: p.log,
+		Tools: p.tools, Call: p.dispatch.Call, Resources: p.reading, Prompts: p.prompts, Tasks: p.tasks, Client: p.client, Log: p.log,
 	})
 	end, err := s.Serve(ctx, a.in, a.stdout)
 	p.close(end.Add(goneWithin))

@@ -320,6 +320,17 @@ func (s *site) lastTurn(db *store.Store, id string) conversation.Turn {
 	return conv.Turns[len(conv.Turns)-1]
 }
 
+// silenceHeartbeats makes what was being written look as it does eleven seconds after its process died.
+func (s *site) silenceHeartbeats() {
+	s.t.Helper()
+	before := `saved_at - interval '11 seconds'`
+	if !slices.Contains(s.environ, "CONVERSATION_STORAGE_BACKEND=postgres") {
+		before = `strftime('%Y-%m-%dT%H:%M:%f000Z', saved_at, '-11 seconds')`
+	}
+	_, err := s.database().ExecContext(s.t.Context(), `UPDATE messages SET saved_at = `+before+` WHERE turn_status = 'running'`)
+	require.NoError(s.t, err)
+}
+
 // An answer that goes on in the background is saved as it grows. Once its process has been dead for 10 s, what was saved
 // is a finished partial answer: it can be fetched, and the conversation goes on from it.
 func TestKilledServersLeaveWhatWentOnBehindThem(t *testing.T) {
@@ -336,14 +347,7 @@ func TestKilledServersLeaveWhatWentOnBehindThem(t *testing.T) {
 		turn := s.lastTurn(db, id)
 		assert.Equal(t, conversation.TurnRunning, turn.EffectiveStatus(), "nobody knows yet")
 
-		// Ten seconds later.
-		before := `saved_at - interval '11 seconds'`
-		if !slices.Contains(s.environ, "CONVERSATION_STORAGE_BACKEND=postgres") {
-			before = `strftime('%Y-%m-%dT%H:%M:%f000Z', saved_at, '-11 seconds')`
-		}
-		_, err := s.database().ExecContext(t.Context(), `UPDATE messages SET saved_at = `+before+` WHERE turn_status = 'running'`)
-		require.NoError(t, err)
-
+		s.silenceHeartbeats()
 		p = s.serveChild()
 		again := p.call("chat", object{"prompt": "", "continuation_id": id})
 		assert.Equal(t, "partial", again.str("status"), again.text)

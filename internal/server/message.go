@@ -33,6 +33,7 @@ type lineFault struct {
 	id   json.RawMessage
 	code int
 	text string
+	data any // nil for none
 }
 
 func (f *lineFault) Error() string { return f.text }

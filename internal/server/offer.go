@@ -45,6 +45,9 @@ func (s *Server) capabilities(hooks *mcpserver.Hooks) (options []mcpserver.Serve
 	if len(options) > 0 {
 		options = append(options, mcpserver.WithCompletions())
 	}
+	if s.tasks != nil {
+		options = append(options, mcpserver.WithExtensions(map[string]any{tasksExtension: map[string]any{}}))
+	}
 	return options
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -69,17 +70,31 @@ func refusal(id json.RawMessage, code int, text string) []byte {
 	if id == nil {
 		id = json.RawMessage("null")
 	}
-	line, err := encodeAnswer(id, "error", mcp.JSONRPCErrorDetails{Code: code, Message: text})
+	return (&lineFault{id: id, code: code, text: text}).refusal()
+}
+
+// refusal is the error answer that a fault is.
+func (f *lineFault) refusal() []byte {
+	line, err := encodeAnswer(f.id, "error", mcp.JSONRPCErrorDetails{Code: f.code, Message: f.text, Data: f.data})
 	if err != nil {
-		panic(err) // a number and a string always encode
+		panic(err) // numbers, strings and maps of them always encode
 	}
 	return line
 }
 
-// ownResult is a result of a kind that mcp-go does not have, from the text of its own members.
-func (s *Server) ownResult(kind, members string) json.RawMessage {
-	return json.RawMessage(`{"resultType":` + quote(kind) + `,` + members + `,"_meta":{` + quote(mcp.MetaKeyServerInfo) +
-		`:{"name":` + quote(s.name) + `,"version":` + quote(s.version) + `}}}`)
+// ownResult is a result of a kind that mcp-go does not have, an object with at least one member, signed as mcp-go's are.
+func (s *Server) ownResult(object any) json.RawMessage {
+	text, err := encode(object)
+	if err != nil {
+		panic(fmt.Errorf("a result is no JSON: %w", err)) // a bug of ours, answered as one
+	}
+	return slices.Concat(text[:len(text)-1], []byte(`,"_meta":{`+quote(mcp.MetaKeyServerInfo)+
+		`:{"name":`+quote(s.name)+`,"version":`+quote(s.version)+`}}}`))
+}
+
+// ownAnswer is the answer to a request with a result of our own.
+func ownAnswer(id, result json.RawMessage) []byte {
+	return slices.Concat([]byte(`{"jsonrpc":"2.0","id":`), id, []byte(`,"result":`), result, []byte("}"))
 }
 
 // toolResult is mcp.CallToolResult without a MarshalJSON that escapes HTML.

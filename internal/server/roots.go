@@ -77,7 +77,7 @@ const rootsInput = "roots"
 
 // askRootsResult asks for the roots and ends this round of the call; the client sends the whole call again with its answer.
 // The schema makes params optional, but go-sdk 1.8.0 fails a call that asks without them.
-const askRootsResult = `"inputRequests":{"` + rootsInput + `":{"method":"roots/list","params":{}}}`
+const askRootsResult = `{"resultType":"input_required","inputRequests":{"` + rootsInput + `":{"method":"roots/list","params":{}}}}`
 
 // takeRoots keeps the roots that a stateless call brings along.
 func (c *conn) takeRoots(inputs json.RawMessage) {

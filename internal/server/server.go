@@ -29,6 +29,7 @@ type Options struct {
 	Tools        []tool.Tool
 	Resources    Resources // nil: none
 	Prompts      Prompts   // nil: none
+	Tasks        Tasks     // nil: no call becomes one
 	// Call runs a tool within its limit and always returns a result; tool.Dispatcher.Call is one.
 	Call   func(ctx context.Context, inv tool.Invocation) *tools.Result
 	Client *Client     // nil when nobody asks for it
@@ -44,6 +45,7 @@ type Server struct {
 	tools     map[string]tool.Tool
 	resources Resources
 	prompts   Prompts
+	tasks     Tasks
 	client    *Client
 	log       *zap.Logger
 }
@@ -52,7 +54,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{
 		name: o.Name, version: o.Version, call: o.Call, tools: map[string]tool.Tool{},
-		resources: o.Resources, prompts: o.Prompts, client: o.Client, log: o.Log,
+		resources: o.Resources, prompts: o.Prompts, tasks: o.Tasks, client: o.Client, log: o.Log,
 	}
 	if s.client == nil {
 		s.client = &Client{}
@@ -116,6 +118,7 @@ func (s *Server) fillTools(ctx context.Context, names []mcp.Tool) []mcp.Tool {
 
 // trimHandshake removes from the handshake what its revision lacks.
 func trimHandshake(_ context.Context, _ any, _ *mcp.InitializeRequest, result *mcp.InitializeResult) {
+	result.Capabilities.Extensions = nil // there is none before revision 2026-07-28
 	if !revision(result.ProtocolVersion).completionsCapability() {
 		result.Capabilities.Completions = nil
 	}
@@ -141,11 +144,12 @@ func (s *Server) callTool(ctx context.Context, _ mcp.CallToolRequest) (*mcp.Call
 	}
 	r, k := revisionOf(ctx), at.call
 	defer at.conn.listen(ctx, k)()
-	asks := false
+	asks, meta := false, metaOf(k.tool.slim)
 	if r.stateless() {
 		at.conn.takeRoots(k.tool.inputs)
-		asks = k.tool.inputs == nil && metaOf(k.tool.slim).declares("roots")
+		asks = k.tool.inputs == nil && meta.declares("roots")
 	}
+	takesTask := s.takesTasks(meta)
 	reply := s.call(ctx, tool.Invocation{
 		ID:        string(k.message.id),
 		Tool:      k.tool.name,
@@ -154,15 +158,34 @@ func (s *Server) callTool(ctx context.Context, _ mcp.CallToolRequest) (*mcp.Call
 		Client:    clientName(ctx, &at.conn.state),
 		Progress:  at.conn.progress(k, r),
 
-		MayAskRoots: asks,
+		MayAskRoots: asks, TakesTask: takesTask,
 	})
 	if reply.AskRoots {
-		k.own = s.ownResult("input_required", askRootsResult)
+		k.own = s.ownResult(json.RawMessage(askRootsResult))
 		return &mcp.CallToolResult{}, nil
 	}
+	if takesTask && reply.Pending != nil {
+		own, done := s.taskResult(ctx, *reply.Pending)
+		if own != nil {
+			k.own = own
+			return &mcp.CallToolResult{}, nil
+		}
+		if done != nil {
+			reply = done
+		}
+	}
+	result, err := callResult(reply, r)
+	if err != nil {
+		panic(err) // a bug of ours, answered as one
+	}
+	return result, nil
+}
+
+// callResult is a tool's reply as the result of its call.
+func callResult(reply *tools.Result, r revision) (*mcp.CallToolResult, error) {
 	object, err := reply.JSON()
 	if err != nil {
-		panic(fmt.Errorf("the reply of %s is no JSON: %w", k.tool.name, err)) // a bug of ours, answered as one
+		return nil, fmt.Errorf("the reply of %s is no JSON: %w", reply.Metadata.ToolName, err)
 	}
 	result := &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(string(object))}, IsError: reply.IsError}
 	if r.structured() {

@@ -279,6 +279,9 @@ func (c *conn) dispatch(ctx context.Context, k *call) (line []byte) {
 			line = refusal(k.message.id, codeInternal, "internal error; the server's log says more")
 		}
 	}()
+	if line, handled := c.answerAboutTasks(ctx, k); handled {
+		return line
+	}
 	params := k.message.params
 	if k.tool.slim != nil {
 		params = k.tool.slim // mcp-go does not need the arguments
@@ -288,10 +291,10 @@ func (c *conn) dispatch(ctx context.Context, k *call) (line []byte) {
 	response := c.server.mcp.HandleMessage(ctx, k.message.envelope(params))
 	c.forward(k, session.notifications)
 	if k.fault != nil {
-		return refusal(k.fault.id, k.fault.code, k.fault.text)
+		return k.fault.refusal()
 	}
 	if k.own != nil {
-		return slices.Concat([]byte(`{"jsonrpc":"2.0","id":`), k.message.id, []byte(`,"result":`), k.own, []byte("}"))
+		return ownAnswer(k.message.id, k.own)
 	}
 	line, err := encodeResponse(response, k.message)
 	if err != nil {

@@ -26,14 +26,16 @@ type filesChatInput struct {
 	Temperature *float64 `json:"temperature,omitempty" default:"0.3"`
 }
 
+const filesChatName = "kimi_multi_file_chat"
+
 func kimiMultiFileChat(d *Deps) tool.Tool {
-	return tool.New("kimi_multi_file_chat", d.filesChat, tool.Hints(tool.Annotations{OpenWorld: true}), tool.InConversation(), tool.Class(config.ClassFile))
+	return tool.New(filesChatName, d.filesChat, tool.Hints(tool.Annotations{OpenWorld: true}), tool.InConversation(), tool.Class(config.ClassFile))
 }
 
 // filesChat asks a Kimi model about files: each goes to it as a system message of its own, with the text that Kimi
 // extracted.
 func (d *Deps) filesChat(ctx context.Context, in filesChatInput) (*Result, error) {
-	w, err := words.For("kimi_multi_file_chat")
+	w, err := words.For(filesChatName)
 	if err != nil {
 		return nil, err
 	}
@@ -74,9 +76,14 @@ func (d *Deps) filesChat(ctx context.Context, in filesChatInput) (*Result, error
 	if err != nil {
 		return nil, err
 	}
+	return filesChatReply(said), nil
+}
+
+// filesChatReply is what kimi_multi_file_chat answers with.
+func filesChatReply(said *ask.StoredAnswer) *Result {
 	r := said.Reply()
 	r.Body.Set("model", said.Metadata.ModelUsed)
-	return r, nil
+	return r
 }
 
 // minAnswer is how much time of a call must be left for a question to be asked.

@@ -196,12 +196,15 @@ func (c *call) failed(ctx context.Context, err error) *reply.Result {
 
 // end completes the metadata and fits the reply to the client.
 func (c *call) end(r *reply.Result, notes []string) *reply.Result {
-	m := &r.Metadata
-	m.ToolName = c.inv.Tool
-	m.Notes = slices.Concat(notes, m.Notes)
-	m.DurationMS = time.Since(c.inv.Received).Milliseconds()
-	fit(r, c.o.Config.Files.MaxOutputTokens)
-	c.finish(r)
+	r.Metadata.Notes = slices.Concat(notes, r.Metadata.Notes)
+	c.finish(c.Render(c.inv.Tool, time.Since(c.inv.Received), r))
+	return r
+}
+
+// Render completes the metadata of a tool's reply and fits it to the client.
+func (x *Dispatcher) Render(tool string, took time.Duration, r *reply.Result) *reply.Result {
+	r.Metadata.ToolName, r.Metadata.DurationMS = tool, took.Milliseconds()
+	fit(r, x.o.Config.Files.MaxOutputTokens)
 	return r
 }
 
