@@ -163,6 +163,7 @@ type Files struct {
 	TestFilesDir    []string `env:"TEST_FILES_DIR"`        // the original's name for more roots
 	ProjectDir      string   `env:"CLAUDE_PROJECT_DIR"`    // the folder that Claude Code works in; it sets this itself
 	PathMap         string   `env:"EXAI_PATH_MAP"`         // host=container[,...]
+	Secrets         string   `env:"SECRETS_IN_CONTEXT"`    // mask, refuse or send
 	PromptSizeLimit int      `env:"MCP_PROMPT_SIZE_LIMIT"` // characters
 	MaxOutputTokens int      `env:"MAX_MCP_OUTPUT_TOKENS"` // tokens of a whole reply object
 }
@@ -261,7 +262,7 @@ func Default() *Config {
 		},
 		Search:        Search{KimiEnabled: true},
 		Conversations: Conversations{Backend: "sqlite"},
-		Files:         Files{PromptSizeLimit: 400_000, MaxOutputTokens: 25_000},
+		Files:         Files{Secrets: "mask", PromptSizeLimit: 400_000, MaxOutputTokens: 25_000},
 		KimiFiles: KimiFiles{
 			MaxSizeMB:    100,
 			OnOversize:   "skip",

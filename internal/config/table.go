@@ -126,6 +126,7 @@ var table = []group{
 		{name: "EXAI_ALLOWED_ROOTS", rule: paths, doc: "Folders whose files may be read and sent, in addition to the client's roots and the working directory; separated by commas, semicolons or the system's list separator."},
 		{name: "TEST_FILES_DIR", rule: paths, doc: "The original's name for more such folders."},
 		{name: "CLAUDE_PROJECT_DIR", rule: path, doc: "The folder of the project, as Claude Code sets it for the servers that it starts."},
+		{name: "SECRETS_IN_CONTEXT", rule: oneOf("mask", "refuse", "send"), doc: "What to do with keys, tokens, passwords and private keys in the text that is sent to a vendor: mask each as [secret: kind], refuse the call, naming file, line and kind, or send them. Images and binary documents can't be checked."},
 		{name: "EXAI_PATH_MAP", rule: pathMap, doc: "For Docker: comma-separated host=container pairs that map the client's paths into the container."},
 		{name: "KIMI_FILES_MAX_SIZE_MB", rule: number(0.001, 100), doc: "Largest file uploaded to Kimi, in megabytes. Moonshot accepts at most 100."},
 		{name: "KIMI_FILES_MAX_COUNT", rule: whole(0, 1000), doc: "Maximum number of files in one upload to Kimi. 0: no limit."},

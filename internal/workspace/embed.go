@@ -29,14 +29,14 @@ const mimeText = "text/plain"
 
 // Embed reads files and folders for a model, within a budget: files that the caller named before those found in folders,
 // whole ones as long as there is room, the large ones cut at a line with a mark. already holds what the conversation has, by
-// path: what is still the same is not sent again. The manifest says what became of each file. Embed fails only when ctx
-// ends.
+// path: what is still the same is not sent again. The manifest says what became of each file. Secrets are masked. Embed
+// fails when ctx ends, and with SECRETS_IN_CONTEXT=refuse when a file holds a secret.
 func (w *Workspace) Embed(ctx context.Context, refs []Ref, budget Budget, already map[string]conversation.Attachment) ([]conversation.Attachment, Manifest, error) {
 	items, left, err := w.expand(ctx, refs, maxFiles)
 	if err != nil {
 		return nil, Manifest{}, err
 	}
-	e := embedding{budget: budget, already: already, manifest: Manifest{LeftOut: left}}
+	e := embedding{w: w, budget: budget, already: already, manifest: Manifest{LeftOut: left}}
 	if err := e.read(ctx, e.choose(items)); err != nil {
 		return nil, Manifest{}, err
 	}
@@ -46,6 +46,7 @@ func (w *Workspace) Embed(ctx context.Context, refs []Ref, budget Budget, alread
 
 // embedding is the state of one Embed.
 type embedding struct {
+	w        *Workspace
 	budget   Budget
 	already  map[string]conversation.Attachment
 	pieces   []piece
@@ -152,7 +153,11 @@ func (e *embedding) read(ctx context.Context, files []limited) error {
 			e.leave(l.item, "binary: "+kind)
 			continue
 		}
-		p := piece{item: l.item, text: t.Content, size: t.Size, cut: t.Cut, moving: t.Changed, charset: namedCharset(t.Encoding), old: l.old}
+		text, err := e.w.Mask(l.at.host, t.Content)
+		if err != nil {
+			return err
+		}
+		p := piece{item: l.item, text: text, size: t.Size, cut: t.Cut, moving: t.Changed, charset: namedCharset(t.Encoding), old: l.old}
 		if e.budget.LineNumbers || p.old != nil {
 			p.other = numbered(p.text)
 		}
@@ -205,6 +210,7 @@ func (e *embedding) send(p piece, granted int) {
 		entry.Reason = "whole, but it was being written meanwhile"
 	}
 	entry.Tokens, entry.Bytes = providers.EstimateTokens(data)+fileOverhead, int64(len(data))
+	entry.Masked = e.w.masks(data)
 	e.manifest.send(entry)
 	e.sent = append(e.sent, conversation.Attachment{
 		Path: p.at.host, SHA256: hashOf(data), MIME: mimeText, Size: p.size, Data: []byte(data),

@@ -67,7 +67,7 @@ const (
 
 // Inspect looks at the repositories of a folder: the one that it lies in and those below it, five levels deep. With
 // Unstaged, files that git does not know yet count as changes that add them. It reads only, and runs nothing that a repository's configuration names. Files that are refused or lie outside of the roots are
-// cut from every diff and named in the manifest.
+// cut from every diff and named in the manifest; secrets are masked in what is left.
 func (w *Workspace) Inspect(ctx context.Context, q GitQuery) (*GitReport, error) {
 	at, err := w.folder(ctx, q.Path)
 	if err != nil {
@@ -92,6 +92,9 @@ func (w *Workspace) Inspect(ctx context.Context, q GitQuery) (*GitReport, error)
 		if err := i.inspectRepository(limited, dir, at); err != nil {
 			if cause := context.Cause(limited); cause != nil {
 				return nil, w.gitError(ctx, at, cause)
+			}
+			if refusesSecret(err) {
+				return nil, err
 			}
 			failure = err
 			w.log.Info("git could not inspect a repository", zap.String("repository", w.host(dir)), zap.Error(err))
@@ -324,6 +327,9 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 		if minified(p.Name, text) {
 			i.skip(host, d.Name, "minified")
 			continue
+		}
+		if text, err = i.w.Mask(host, text); err != nil {
+			return err
 		}
 		from := ""
 		if p.From != "" {

@@ -35,7 +35,7 @@ func (i *inspection) share() {
 			text, e.Lines = cutText(text, granted, max(p.size, int64(len(text))))
 			e.Reason = fmt.Sprintf("the first %d lines of its diff", e.Lines)
 		}
-		e.Tokens, e.Bytes = providers.EstimateTokens(text), int64(len(text))
+		e.Tokens, e.Bytes, e.Masked = providers.EstimateTokens(text), int64(len(text)), i.w.masks(text)
 		i.report.Manifest.send(e)
 		if heading[p.repo] != p.of {
 			heading[p.repo] = p.of

@@ -15,7 +15,9 @@ type Manifest struct {
 	Cut       []Entry `json:"cut,omitempty"`          // sent, but only the beginning
 	Unchanged []Entry `json:"already_sent,omitempty"` // in the thread already, and still the same
 	LeftOut   []Entry `json:"left_out,omitempty"`
-	More      int     `json:"more_not_listed,omitempty"` // entries that Limit took away
+	// NotChecked are what can't be searched for secrets: images and documents.
+	NotChecked []string `json:"not_checked_for_secrets,omitempty"`
+	More       int      `json:"more_not_listed,omitempty"` // entries that Limit took away
 	// MoreIn counts them by folder, as the host names it.
 	MoreIn map[string]int `json:"more_by_folder,omitempty"`
 	Tokens int            `json:"tokens"` // estimated, of what is sent now
@@ -33,6 +35,7 @@ type Entry struct {
 	Tokens   int    `json:"tokens,omitempty"` // estimated, of what is sent
 	Bytes    int64  `json:"bytes,omitempty"`  // of what is sent; of what is left out, its size where it is known
 	Lines    int    `json:"lines,omitempty"`  // of what is sent
+	Masked   int    `json:"masked,omitempty"` // secrets in it that are masked
 }
 
 // Limit is the manifest with the first n entries of each list by name, and the number of the others by folder.
@@ -91,6 +94,16 @@ func folderOf(path string) string {
 
 // Empty reports whether no file's content is, or was earlier, sent.
 func (m Manifest) Empty() bool { return len(m.Sent)+len(m.Cut)+len(m.Unchanged) == 0 }
+
+// Masked counts the secrets that are masked in what is sent now.
+func (m Manifest) Masked() (n int) {
+	for _, list := range [][]Entry{m.Sent, m.Cut} {
+		for _, e := range list {
+			n += e.Masked
+		}
+	}
+	return n
+}
 
 // send adds what is sent now.
 func (m *Manifest) send(e Entry) {

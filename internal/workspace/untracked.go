@@ -64,7 +64,9 @@ func (i *inspection) untracked(ctx context.Context, s *git.Repository, changes [
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		i.readNew(found[n], granted)
+		if err := i.readNew(found[n], granted); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -120,13 +122,13 @@ func (i *inspection) newFile(s *git.Repository, name string) (newFile, error) {
 	return f, nil
 }
 
-// readNew reads what was granted of a new file, and sets its diff aside.
-func (i *inspection) readNew(f newFile, granted int) {
+// readNew reads what was granted of a new file, and sets its diff aside. It fails only where a secret in it is refused.
+func (i *inspection) readNew(f newFile, granted int) error {
 	entry := Entry{Path: f.at.host, Part: PartUntracked, Bytes: f.size}
 	if granted == leftOut {
 		entry.Reason = overBudget(i.query.Tokens)
 		i.unread(entry)
-		return
+		return nil
 	}
 	t, kind, err := f.at.readText(int64(granted))
 	switch {
@@ -139,11 +141,15 @@ func (i *inspection) readNew(f newFile, granted int) {
 	case minified(f.name, t.Content):
 		i.skip(f.at.host, PartUntracked, "minified")
 	default:
+		if t.Content, err = i.w.Mask(f.at.host, t.Content); err != nil {
+			return err
+		}
 		i.set(repoPart{
 			name: f.name, cut: t.Cut, charset: namedCharset(t.Encoding),
 			repo: len(i.report.Repositories) - 1, of: PartUntracked, host: f.at.host, size: t.Size,
 		}, "", readable(git.Part{Name: f.name}, added(f, t)))
 	}
+	return nil
 }
 
 // added is a new file as the diff that adds it.

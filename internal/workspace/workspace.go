@@ -2,7 +2,7 @@
 // how text, folders, images and git repositories become something that a model can be sent.
 //
 // It knows no tool, no vendor and no protocol. Of ours it imports config for its settings, conversation for the
-// Attachment that it fills, and nothing else.
+// Attachment that it fills, secrets to mask what it reads for a model, and nothing else.
 package workspace
 
 import (
@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/secrets"
 	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 	"github.com/exai-mcp/exai-mcp/internal/workspace/realpath"
 )
@@ -54,6 +55,7 @@ type Workspace struct {
 	git     git.Git
 	gitTime time.Duration
 	scope   *Scope // nil: everything
+	secrets secrets.Policy
 
 	mu       sync.Mutex
 	known    string // the client's roots that resolved was made from
@@ -73,7 +75,7 @@ func New(cfg config.Files, stateDir, cwd, home string, client ClientRoots, log *
 	}
 	w := &Workspace{
 		system: native(), client: client, log: log, cwd: cwd, home: home, paths: paths,
-		gitTime: gitTimeout, git: git.Git{Program: git.Find(home), Home: home, StateDir: stateDir},
+		gitTime: gitTimeout, secrets: secrets.Policy(cfg.Secrets), git: git.Git{Program: git.Find(home), Home: home, StateDir: stateDir},
 	}
 	for _, name := range cfg.AllowedRoots {
 		w.fixed = append(w.fixed, candidate{name, SourceAllowedRoots})

@@ -18,6 +18,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/secrets"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/usage"
@@ -85,7 +86,8 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result)
 	// A key that somebody pasted would go to a vendor, into the database and back to the client.
 	masked := x.keys.JSON(inv.Arguments)
 	pasted := !bytes.Equal(masked, inv.Arguments)
-	inv.Arguments = masked
+	args, note, secret := mask(secrets.Policy(x.o.Config.Files.Secrets), masked)
+	inv.Arguments = args
 	c := &call{
 		Dispatcher: x, inv: inv,
 		about: activity.Call{
@@ -104,6 +106,9 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result)
 		}
 	}()
 	t, p, err := x.prepare(ctx, inv)
+	if err == nil {
+		err = secret
+	}
 	if err != nil {
 		c.begin()
 		return c.end(c.failed(ctx, err), nil)
@@ -114,6 +119,9 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result)
 	}
 	if pasted {
 		p.notes = append(p.notes, "The arguments contained one of this server's API keys. It was masked, and is neither sent nor stored.")
+	}
+	if note != "" {
+		p.notes = append(p.notes, note)
 	}
 	c.about.ContinuationID, c.about.Limit = p.continuationID, p.limit.Value
 	if t.threaded && p.continuationID == "" {

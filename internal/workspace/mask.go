@@ -1,0 +1,31 @@
+package workspace
+
+import (
+	"errors"
+
+	"github.com/exai-mcp/exai-mcp/internal/secrets"
+)
+
+// Mask returns a text of a file or a diff as it may be sent: its secrets masked, or, with SECRETS_IN_CONTEXT=refuse, an
+// error. The text must be whole, without line numbers: a private key is known by its first and last line.
+func (w *Workspace) Mask(name, text string) (string, error) {
+	masked, _, err := w.secrets.Apply(quoted(name), text)
+	if err != nil {
+		return "", &Error{Code: CodeInvalid, Path: name, Message: err.Error(), Hint: secrets.Hint, Err: err}
+	}
+	return masked, nil
+}
+
+// masks counts the secrets that are masked in a text that is sent.
+func (w *Workspace) masks(text string) int {
+	if w.secrets == secrets.PolicySend {
+		return 0
+	}
+	return secrets.Marks(text)
+}
+
+// refusesSecret reports whether an error is the refusal of a text with a secret.
+func refusesSecret(err error) bool {
+	var e *secrets.Error
+	return errors.As(err, &e)
+}
