@@ -65,10 +65,11 @@ func (a *app) callTool(ctx context.Context, args []string, limited, text bool) e
 	}
 	defer func() { p.close(time.Now().Add(goneWithin)) }()
 	p.database.prewarm()
+	status := a.newStatus(true)
 	invocation := func() tool.Invocation {
 		return tool.Invocation{
 			ID: "call", Tool: args[0], Arguments: arguments, Received: time.Now(), Client: "exai-mcp call",
-			Progress: func(message string) { fmt.Fprintln(a.errw, message) },
+			Progress: status.show,
 		}
 	}
 	var reply *tools.Result
@@ -77,6 +78,7 @@ func (a *app) callTool(ctx context.Context, args []string, limited, text bool) e
 	} else if reply, err = p.finished(ctx, time.Time{}, invocation); err != nil {
 		return failure{err}
 	}
+	status.clear()
 	if text {
 		return a.printContent(reply)
 	}

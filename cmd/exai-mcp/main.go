@@ -50,9 +50,10 @@ func untilSignal() context.Context {
 
 // run is the whole program: it returns the exit code. It ends soon after ctx does.
 func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io.Writer) int {
+	stderr := errw
 	errw = zapcore.Lock(zapcore.AddSync(errw)) // a call's progress and the log are written side by side
 	printed := &output{w: out}
-	a := &app{environ: environ, in: in, stdout: out, out: printed, errw: errw}
+	a := &app{environ: environ, in: in, stdout: out, out: printed, errw: errw, stderr: stderr}
 	err := a.execute(ctx, args)
 	var failed failure
 	var coded exitError
@@ -115,7 +116,8 @@ type app struct {
 	stdout  io.Writer // of the server: the protocol
 	out     io.Writer // of every other command
 	errw    io.Writer
-	envFile string // --env-file
+	stderr  io.Writer // errw without its lock, to ask whether it is a terminal
+	envFile string    // --env-file
 
 	readable      string // the folder that may be read in place of the working directory; "" for that
 	judgesProject bool   // the working directory's .env is not read
@@ -159,7 +161,7 @@ that is not accepted; 130 cut short by a second signal.`,
 		return fmt.Errorf("%w; \"%s --help\" lists the flags", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		a.serveCommand(), a.reviewCommand(), a.callCommand(), a.toolsCommand(), a.doctorCommand(), a.configCommand(), a.demoCommand(),
+		a.serveCommand(), a.askCommand(), a.reviewCommand(), a.callCommand(), a.toolsCommand(), a.doctorCommand(), a.configCommand(), a.demoCommand(),
 		a.installCommand(), a.usageCommand(), a.uiCommand(), a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
 	)
 	root.SetVersionTemplate(versionText())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -230,6 +231,7 @@ func (a *app) newReviewer(o reviewOptions, dir string, start time.Time) (*review
 		return nil, err
 	}
 	cfg.Timeouts.ReplaceCallLimits(config.Limit{Name: review.TimeoutFlag, Value: o.timeout})
+	cfg.Files.MaxOutputTokens = math.MaxInt32 // every finding whole
 	a.quietFor(cfg)
 	top, inside, err := workTreeTop(dir)
 	if err != nil {
@@ -241,7 +243,7 @@ func (a *app) newReviewer(o reviewOptions, dir string, start time.Time) (*review
 		return nil, err
 	}
 	p.files.Narrow(workspace.Scope{})
-	status := a.statusLine()
+	status := a.newStatus(false)
 	p.database.prewarm()
 	return &reviewer{program: p, o: o, dir: dir, top: top, inGit: inside, start: start, waiting: status.show, done: status.clear}, nil
 }

@@ -18,7 +18,7 @@ const (
 func (a *app) width() int {
 	n, err := strconv.Atoi(a.getenv("COLUMNS"))
 	if err != nil {
-		if n, _, err = term.GetSize(a.stdoutFD()); err != nil {
+		if n, _, err = term.GetSize(a.stdoutFD()); err != nil || n <= 0 { // 0 where a terminal does not know
 			return defaultWidth
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -164,6 +165,13 @@ func (c *Caller) Background() []*Generation {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.background)
+}
+
+// Running lists the answers that are being made, in the background or for a call that waits.
+func (c *Caller) Running() []*Generation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.running))
 }
 
 // Close stops every answer that is being made and waits for them to end, or for ctx. Later calls fail.

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/review"
+)
+
+// quietFor has a command for people log warnings alone, unless the user chose a level.
+func (a *app) quietFor(cfg *config.Config) {
+	if cfg.Source("LOG_LEVEL") == "default" {
+		cfg.Logs.Level = "warn"
+	}
+}
+
+// showsTerminal reports whether a writer is a terminal.
+func showsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// smart reports whether a writer is a terminal that can do more than print: colour, and lines that rewrite themselves.
+func (a *app) smart(w io.Writer) bool { return showsTerminal(w) && a.getenv("TERM") != "dumb" }
+
+// coloured reports whether a writer takes colour: a terminal, unless NO_COLOR or TERM=dumb says otherwise.
+func (a *app) coloured(w io.Writer) bool { return a.smart(w) && a.getenv("NO_COLOR") == "" }
+
+// colours are what words of a meaning look like.
+var colours = map[string]text.Colors{
+	"critical": {text.FgHiRed, text.Bold}, "high": {text.FgRed}, "medium": {text.FgYellow}, "low": {text.FgCyan},
+	string(review.Pass): {text.FgGreen, text.Bold}, string(review.ChangesRequired): {text.FgRed, text.Bold},
+	string(review.Inconclusive): {text.FgYellow, text.Bold},
+	"dim":                       {text.Faint}, "bold": {text.Bold},
+}
+
+// paint colours a text by its meaning where stdout takes colour.
+func (a *app) paint(meaning, s string) string {
+	if !a.coloured(a.stdout) {
+		return s
+	}
+	return escape(colours[meaning], s)
+}
+
+// escape puts a text between the escapes of its colours. The library's own switch is for the whole process and looks at
+// its own standard output.
+func escape(c text.Colors, s string) string {
+	if len(c) == 0 || s == "" {
+		return s
+	}
+	return c.EscapeSeq() + s + text.Reset.EscapeSeq()
+}
+
+// reportStyle is how a report looks on stdout.
+func (a *app) reportStyle() review.Style {
+	style := review.Style{Wrap: func(s, indent string) string { return wrapped(s, indent, a.width()) }}
+	if a.coloured(a.stdout) {
+		style.Paint = a.paint
+	}
+	return style
+}
+
+// wrapped breaks a text into lines of a width, each with an indentation. Words that are longer stay whole.
+func wrapped(s, indent string, width int) string {
+	room := max(width-text.StringWidth(indent), 20)
+	var b strings.Builder
+	for paragraph := range strings.SplitSeq(strings.TrimRight(s, "\n"), "\n") {
+		line, used := "", 0
+		for word := range strings.FieldsSeq(paragraph) {
+			n := text.StringWidth(word)
+			if used > 0 && used+1+n > room {
+				b.WriteString(indent + line + "\n")
+				line, used = "", 0
+			}
+			if used > 0 {
+				line, used = line+" ", used+1
+			}
+			line, used = line+word, used+n
+		}
+		b.WriteString(strings.TrimRight(indent+line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// statusLine shows on stderr what goes on: on a terminal in one line that rewrites itself, elsewhere not at all, or in a
+// line each for whoever wants that.
+type statusLine struct {
+	w     io.Writer
+	width int
+	live  bool // rewrites itself
+	each  bool // a line each, where it does not
+
+	mu    sync.Mutex
+	shown bool
+}
+
+// eraseLine returns to the line's beginning and clears it.
+const eraseLine = "\r\x1b[K"
+
+// newStatus returns the status line of a command.
+func (a *app) newStatus(each bool) *statusLine {
+	width := defaultWidth
+	if f, ok := a.stderr.(*os.File); ok {
+		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
+			width = n
+		}
+	}
+	return &statusLine{w: a.errw, width: width, live: a.smart(a.stderr), each: each}
+}
+
+// show shows a message in the place of the last one. The id of the conversation, which is for programs, is left out.
+func (s *statusLine) show(message string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.live:
+		if id, rest, ok := strings.Cut(message, " | "); ok && strings.HasPrefix(id, "continuation_id=") {
+			message = rest
+		}
+		fmt.Fprint(s.w, eraseLine+escape(colours["dim"], text.Snip(plain(oneLine(message)), s.width-1, "…")))
+		s.shown = true
+	case s.each:
+		fmt.Fprintln(s.w, message)
+	}
+}
+
+// clear removes the message.
+func (s *statusLine) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shown {
+		fmt.Fprint(s.w, eraseLine)
+		s.shown = false
+	}
+}
