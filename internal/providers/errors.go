@@ -46,12 +46,15 @@ type Error struct {
 	NoFunctions bool
 	RetryAfter  time.Duration // what the vendor asked for; 0 if it did not
 	Param       string        // the wire parameter that a 400 blames, "" if none
-	HTTPStatus  int
-	VendorCode  string // the vendor's code or type, for the log
-	RequestID   string
-	Limit       *config.Limit // the limit that fired, for KindTimeout
-	Elapsed     time.Duration // from the call's start
-	Err         error
+	// Function is the function of the request that a 400 blames, SchemaPath the place in its parameters' schema, such as
+	// "properties.a"; "" where the vendor names none.
+	Function, SchemaPath string
+	HTTPStatus           int
+	VendorCode           string // the vendor's code or type, for the log
+	RequestID            string
+	Limit                *config.Limit // the limit that fired, for KindTimeout
+	Elapsed              time.Duration // from the call's start
+	Err                  error
 }
 
 // Error is the sentence for logs; replies are made from the fields.

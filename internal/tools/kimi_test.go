@@ -524,6 +524,55 @@ func TestChatWithToolsOneFunction(t *testing.T) {
 	})
 }
 
+// What Kimi refuses in a function's schema is named as a place in the caller's own arguments.
+func TestChatWithToolsNamesTheRefusedSchema(t *testing.T) {
+	function := func(name string, parameters object) object {
+		return object{"type": "function", "function": object{"name": name, "parameters": parameters}}
+	}
+	properties := func(p object) object { return object{"type": "object", "properties": p} }
+	good := function("good", properties(object{"city": object{"type": "string"}}))
+	for name, c := range map[string]struct {
+		tools         []any
+		message, hint string
+	}{
+		"a property without a type": {
+			[]any{good, function("bad", properties(object{"a": object{"description": "no type"}}))},
+			"properties.a of the function bad has no type", "Change tools[1].function.parameters.properties.a;",
+		},
+		"in a list's items": {
+			[]any{function("bad", properties(object{"list": object{"type": "array", "items": object{}}})), good},
+			"properties.list.items of the function bad has no type", "Change tools[0].function.parameters.properties.list.items;",
+		},
+		"in a branch": {
+			[]any{function("bad", properties(object{"a": object{"anyOf": []any{object{"type": "string"}, object{}}}}))},
+			"properties.a.anyOf.1 of the function bad has no type", "Change tools[0].function.parameters.properties.a.anyOf.1;",
+		},
+		"a bare function": {
+			[]any{object{"name": "bare", "parameters": properties(object{"a": object{}})}},
+			"properties.a of the function bare has no type", "Change tools[0].parameters.properties.a;",
+		},
+		"a function in a string": {
+			[]any{`{"type":"function","function":{"name":"text","parameters":{"type":"object","properties":{"a":{}}}}}`},
+			"properties.a of the function text has no type", "Change tools[0].function.parameters.properties.a;",
+		},
+		"two functions of one name": {
+			[]any{good, good}, "the function good is used twice", "Change tools[0].function;",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			with(t, func(t *testing.T, r *rig) {
+				o := r.call("kimi_chat_with_tools", object{"messages": "hi", "tools": c.tools})
+				e, ok := o["error"].(object)
+				require.True(t, ok, "%v", o)
+				assert.Equal(t, "invalid_request", e["code"])
+				assert.Equal(t, false, e["retryable"])
+				assert.Contains(t, e["message"], c.message)
+				assert.Contains(t, e["hint"], c.hint)
+			})
+		})
+	}
+}
+
 // What has arrived when a limit passes is kept.
 func TestChatWithToolsPartial(t *testing.T) {
 	with(t, func(t *testing.T, r *rig) {

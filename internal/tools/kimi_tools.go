@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,13 +69,35 @@ func (d *Deps) toolsChat(ctx context.Context, in toolsChatInput) (*Result, error
 		},
 	})
 	if err != nil {
-		return nil, ask.CallError(ctx, err, out)
+		return nil, in.locate(ctx, ask.CallError(ctx, err, out))
 	}
 	if n := searches.Load(); n > 0 {
 		r.Metadata.Note(fmt.Sprintf("The model searched the web %d times; Moonshot bills each search beside the tokens.", n))
 	}
 	d.toolsReply(r, messages, out)
 	return r, nil
+}
+
+// locate says where in the caller's tools the part of a function's schema is that the vendor refused.
+func (in toolsChatInput) locate(ctx context.Context, err error) error {
+	var refused *providers.Error
+	if !errors.As(err, &refused) || refused.Function == "" {
+		return err
+	}
+	for i, item := range in.Tools {
+		var f previewFunction
+		if json.Unmarshal(unquoted(item.text), &f) != nil || f.Name != refused.Function {
+			continue
+		}
+		place := fmt.Sprintf("tools[%d]%s", i, f.at)
+		if refused.SchemaPath != "" {
+			place += ".parameters." + refused.SchemaPath
+		}
+		e := *reply.FromError(ctx, err)
+		e.Hint = fmt.Sprintf("Change %s; the same request would be refused again.", place)
+		return &e
+	}
+	return err
 }
 
 // toolsReply says what the model answered, or which functions it wants to have run.
@@ -172,14 +195,10 @@ func readTools(list []rawItem) (tools []calls.Tool, search bool, err error) {
 	for i, item := range list {
 		raw := item.text
 		var name string
-		if json.Unmarshal(raw, &name) == nil {
-			if inner := json.RawMessage(name); json.Valid(inner) { // the object came in a string
-				raw = inner
-			}
-		}
+		_ = json.Unmarshal(raw, &name) // "" where it is no string
 		var t previewFunction
 		if !strings.HasPrefix(name, "$") {
-			if err := json.Unmarshal(raw, &t); err != nil || t.Name == "" {
+			if err := json.Unmarshal(unquoted(raw), &t); err != nil || t.Name == "" {
 				return nil, false, reply.InvalidRequest(hint, "tools[%d] is no function.", i)
 			}
 			name = t.Name
@@ -194,6 +213,15 @@ func readTools(list []rawItem) (tools []calls.Tool, search bool, err error) {
 		}
 	}
 	return tools, search, nil
+}
+
+// unquoted is a value that came as JSON in a string, as it is otherwise.
+func unquoted(raw json.RawMessage) json.RawMessage {
+	var text string
+	if json.Unmarshal(raw, &text) == nil && json.Valid([]byte(text)) {
+		return json.RawMessage(text)
+	}
+	return raw
 }
 
 // searchFormula is Kimi's web search for the models of today (Moonshot docs, Formula API); the built-in $web_search works

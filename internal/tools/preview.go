@@ -24,7 +24,10 @@ type previewInput struct {
 }
 
 // previewFunction is a function as chat APIs take it, {"type": "function", "function": {...}}, or bare.
-type previewFunction struct{ providers.Function }
+type previewFunction struct {
+	providers.Function
+	at string // where it was in its item: ".function", or "" for a bare one
+}
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *previewFunction) UnmarshalJSON(text []byte) error {
@@ -35,7 +38,8 @@ func (t *previewFunction) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &wrapped); err != nil {
 		return err
 	}
-	if t.Function = wrapped.Function; t.Name == "" {
+	if t.Function, t.at = wrapped.Function, ".function"; t.Name == "" {
+		t.at = ""
 		if err := json.Unmarshal(text, &t.Function); err != nil {
 			return err
 		}

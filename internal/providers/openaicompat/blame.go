@@ -17,10 +17,12 @@ type blame struct {
 	param    string   // a top-level parameter that can be left out, "" if none
 	paths    []string // into the request or into a function's schema ("properties.a"), at most three
 	function string   // of the request, whose schema or name is meant
-	message  int      // index of a message in the request, -1 if none
-	role     string   // of that message
-	field    string   // of that message
-	why      string   // a predicate in our words, "" where the vendor's is none that we know
+	// schemaPath is the first of paths that leads to something in that function's schema, "" if none does.
+	schemaPath string
+	message    int    // index of a message in the request, -1 if none
+	role       string // of that message
+	field      string // of that message
+	why        string // a predicate in our words, "" where the vendor's is none that we know
 }
 
 // blamed finds what a refusal of a chat names. w may be nil, for a request that was no chat.
@@ -64,25 +66,37 @@ func (b *blame) blameMessage(f Fault, w *Wire) {
 	b.message, b.role = n, w.Messages[n].Role
 }
 
-// blameFunction finds the function of the request that a refusal means: the one that it names, else the only one whose
-// schema has what it names.
+// toolAt matches the index of a function in a path: "tools[1].function.parameters", "tools.1.function.name".
+var toolAt = lazyregexp.New(`\btools[.\[](\d{1,4})\b`)
+
+// blameFunction finds the function of the request that a refusal means: the one that it names, by name or index, else the
+// only one whose schema has what it names.
 func (b *blame) blameFunction(f Fault, w *Wire) {
-	var having []string
-	for _, t := range w.Tools {
+	index := -1
+	if m := toolAt().FindStringSubmatch(f.Param + " " + f.Message); m != nil {
+		index, _ = strconv.Atoi(m[1]) // digits
+	}
+	var candidates []blame
+	for i, t := range w.Tools {
 		if t.Function == nil {
 			continue
 		}
-		if containsWord(f.Message, t.Function.Name) {
-			b.function = t.Function.Name
+		found := blame{function: t.Function.Name}
+		if raw, err := json.Marshal(t.Function.Parameters); err == nil {
+			if at := slices.IndexFunc(b.paths, func(path string) bool { return resolves(raw, path) }); at >= 0 {
+				found.schemaPath = b.paths[at]
+			}
+		}
+		if i == index || containsWord(f.Message, t.Function.Name) {
+			b.function, b.schemaPath = found.function, found.schemaPath
 			return
 		}
-		raw, err := json.Marshal(t.Function.Parameters)
-		if err == nil && slices.ContainsFunc(b.paths, func(path string) bool { return resolves(raw, path) }) {
-			having = append(having, t.Function.Name)
+		if found.schemaPath != "" {
+			candidates = append(candidates, found)
 		}
 	}
-	if len(having) == 1 {
-		b.function = having[0]
+	if len(candidates) == 1 {
+		b.function, b.schemaPath = candidates[0].function, candidates[0].schemaPath
 	}
 }
 

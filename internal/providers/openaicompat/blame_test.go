@@ -37,7 +37,7 @@ func TestChatNamesWhatAVendorRefuses(t *testing.T) {
 		{"function name other is duplicated", "", "tools.function.name of the function other is used twice"},
 		{"properties.a: type is not defined in other", "", "properties.a of the function other"},
 		{"The tools.function.name parameter is illegal. Please check the documentation.", "", "tools.function.name has a value that is not allowed"},
-		{"tools[1].function.parameters 参数非法。请检查文档。", "", "tools[1].function.parameters has a value that is not allowed"},
+		{"tools[1].function.parameters 参数非法。请检查文档。", "", "tools[1].function.parameters of the function other has a value that is not allowed"},
 		{"未正常接收到prompt参数。", "", "prompt is missing"},
 		{"The prompt parameter was not received properly.", "", "prompt is missing"},
 		{"stop 参数非法。请检查文档。", "", "stop has a value that is not allowed"},
@@ -75,6 +75,27 @@ func TestChatNamesWhatAVendorRefuses(t *testing.T) {
 
 func TestBlameWithoutAChat(t *testing.T) {
 	assert.Empty(t, blamed(Fault{Message: "messages[0] is invalid", Param: "temperature"}, nil).String())
+}
+
+func TestBlameNamesThePlaceInTheSchema(t *testing.T) {
+	for _, tc := range []struct{ message, function, path string }{
+		{"At path 'properties.a': type is not defined", "look_up", "properties.a"},
+		{"tools.function.parameters is not a valid moonshot flavored json schema, details: <At path 'properties.nested.properties.deep': type is not defined>", "look_up", "properties.nested.properties.deep"},
+		{"At path 'properties.list.anyOf.0': type is invalid", "other", "properties.list.anyOf.0"},
+		{"tools[1].function.parameters 参数非法。请检查文档。", "other", ""},
+		{"tools.0.function: properties.list is invalid", "look_up", ""},
+		{"tools[7].function is invalid", "", ""},
+		{"function name other is duplicated", "other", ""},
+		{"type is not defined", "", ""},
+	} {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"message": tc.message, "code": "1210"}})
+		})
+		_, err := c.Chat(t.Context(), blameRequest(), nil)
+		e := refused(t, err, providers.KindInvalidRequest)
+		assert.Equal(t, [2]string{tc.function, tc.path}, [2]string{e.Function, e.SchemaPath}, tc.message)
+	}
 }
 
 func TestResolves(t *testing.T) {
