@@ -80,6 +80,13 @@ func fillVariables(s *clients.Setup, cfg *config.Config) {
 	}
 	if fromEnvironment(cfg, "ENDPOINTS") != "" { // without it, the keys and addresses of endpoints mean nothing
 		s.Passed = append(s.Passed, "ENDPOINTS")
+		for _, v := range cfg.Vendors() {
+			for _, setting := range []string{"MODEL", "SPEED_MODEL"} {
+				if name := fromEnvironment(cfg, v.Row.Variable(setting)); v.Row.IsEndpoint() && name != "" {
+					s.Passed = append(s.Passed, name)
+				}
+			}
+		}
 	}
 	s.Passed = append(s.Passed, config.ConnectionVariables()...)
 	if len(s.Keys) == 0 && !inFile {

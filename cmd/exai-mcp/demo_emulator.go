@@ -15,12 +15,13 @@ func (a *app) emulate(ctx context.Context) error {
 		return err
 	}
 	defer vendors.Close()
-	_, err = fmt.Fprintf(a.out, "GLM_API_KEY=%s\nGLM_API_URL=%s\nKIMI_API_KEY=%s\nKIMI_API_URL=%s\n",
-		vendors.Key(emulator.GLM), vendors.GLMURL(), vendors.Key(emulator.Kimi), vendors.KimiURL())
+	_, err = fmt.Fprintf(a.out, "GLM_API_KEY=%s\nGLM_API_URL=%s\nKIMI_API_KEY=%s\nKIMI_API_URL=%s\n"+
+		"ENDPOINTS=lab\nLAB_API_KEY=%s\nLAB_API_URL=%s\nLAB_MODEL=lab-large\n",
+		vendors.Key(emulator.GLM), vendors.GLMURL(), vendors.Key(emulator.Kimi), vendors.KimiURL(), vendors.Key(emulator.Lab), vendors.URL(emulator.Lab))
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(a.errw, "exai-mcp: both vendors are emulated until you press Ctrl-C; these settings lead a server to them.")
+	fmt.Fprintln(a.errw, "exai-mcp: the vendors are emulated until you press Ctrl-C; these settings lead a server to them.")
 	<-ctx.Done()
 	return nil
 }

@@ -153,7 +153,7 @@ func checkKeys(ctx context.Context, r *report, p *program, offline bool) (workin
 	var pages []string
 	for _, v := range p.cfg.Vendors() {
 		key, title := v.Row.Variable("API_KEY"), v.Row.Title
-		pages = append(pages, fmt.Sprintf("%s (%s)", key, v.Row.KeyPage))
+		pages = append(pages, keyPage(v))
 		provider, err := p.registry.Provider(v.Row.Name)
 		if err != nil {
 			r.note("%s", sentenceOf(err))
@@ -161,6 +161,10 @@ func checkKeys(ctx context.Context, r *report, p *program, offline bool) (workin
 		}
 		usable++
 		from := p.cfg.Source(key)
+		if v.APIKey == "" {
+			working = append(working, r.checkKeyless(ctx, p, v, provider, offline)...)
+			continue
+		}
 		r.unchecked[v.Row.Name] = true
 		if offline {
 			r.ok("%s: a key is set (%s); not checked", title, from)
@@ -184,9 +188,11 @@ func checkKeys(ctx context.Context, r *report, p *program, offline bool) (workin
 		default:
 			delete(r.unchecked, v.Row.Name)
 			r.ok("%s takes the key (%s) and lists %d models (%s)", title, from, len(models), took)
+			r.endpointModels(p, v)
 		}
 		working = append(working, provider)
 	}
+	r.otherKeys(p.cfg)
 	switch {
 	case usable > 0:
 	case len(p.cfg.VendorKeys()) > 0:

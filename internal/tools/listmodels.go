@@ -35,6 +35,9 @@ func (d *Deps) listmodels(ctx context.Context, _ modelInput) (*Result, error) {
 		}
 		configured = append(configured, name)
 		total += len(usable[name])
+		if v := d.Config.Vendor(name); v != nil && v.Local() {
+			b.WriteString("Requests go to a server on this machine.\n\n")
+		}
 		b.WriteString("| model | context | can | thinking | USD per million tokens in / out | also called |\n|---|---|---|---|---|---|\n")
 		for _, m := range usable[name] {
 			fmt.Fprintf(&b, "| %s%s | %s | %s | %s | %s | %s |\n", m.ID, modelStatus(m), contextSize(m), abilities(m), thinkingWords(m.Thinking), price(m.Price), strings.Join(m.Aliases, ", "))
@@ -64,13 +67,35 @@ func (d *Deps) choice() string {
 		return name + " answers (DEFAULT_MODEL)"
 	}
 	glm, kimi := d.Config.GLM, d.Config.Kimi
+	if len(d.Config.Others) > 0 {
+		return d.choiceInOrder()
+	}
 	return fmt.Sprintf("%s answers quick questions, %s or %s reasons and judges, %s reads files", glm.SpeedModel, glm.QualityModel, kimi.QualityModel, kimi.QualityModel)
+}
+
+// choiceInOrder says who answers where there are endpoints: of the vendors that can be asked, the first.
+func (d *Deps) choiceInOrder() string {
+	var order []string
+	for _, p := range d.Registry.Providers() {
+		v := d.Config.Vendor(p.Name())
+		names := d.Registry.ModelsOf(v, providers.CategoryReasoning)
+		if len(names) == 0 {
+			names = []string{v.Row.Name + " (set " + v.Row.Variable("MODEL") + ")"}
+		}
+		order = append(order, names[0])
+	}
+	if len(order) == 0 {
+		return "no vendor can be asked"
+	}
+	return "the first that can answer of " + strings.Join(order, ", ")
 }
 
 func modelStatus(m providers.Model) string {
 	switch {
 	case m.Status == providers.StatusRetiring && m.RetiresOn != "":
 		return " (until " + m.RetiresOn + ")"
+	case m.Loaded:
+		return " (loaded)"
 	case m.Unlisted:
 		return " (seen by your key)"
 	case m.Status == providers.StatusUnverified:

@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,9 +41,7 @@ func (d *Deps) status(ctx context.Context, in statusInput) (*Result, error) {
 	for _, p := range d.Registry.Providers() {
 		configured = append(configured, p.Name())
 	}
-	for _, m := range d.Registry.Models() {
-		models = append(models, m.ID)
-	}
+	models = append(models, d.modelsInShort()...)
 	if in.IncludeTools {
 		for _, t := range shown {
 			tools = append(tools, t.Name)
@@ -61,6 +60,9 @@ func (d *Deps) status(ctx context.Context, in statusInput) (*Result, error) {
 		Set("models_available", models).Set("tools_loaded", tools).Set("tools_count", len(shown)).Set("last_errors", failures)
 	r.Body.Set("next_steps", d.nextSteps(ctx, configured, store, len(roots), len(failures)))
 	r.Body.Set("store", store).Set("costs", d.costs(ctx)).Set("allowed_roots", roots).Set("timeouts", d.Config.Timeouts.Table()).Set("warnings", warnings)
+	if local := d.localVendors(); len(local) > 0 {
+		r.Body.Set("local_providers", local).Set("local_note", "What goes to these is sent to a server on this machine.")
+	}
 	if file := d.Config.Server.EnvFile; file != "" {
 		r.Body.Set("env_file", file)
 	}
@@ -68,6 +70,41 @@ func (d *Deps) status(ctx context.Context, in statusInput) (*Result, error) {
 		r.Body.Set("doctor", d.doctor(ctx, configured, in.Probe))
 	}
 	return r, nil
+}
+
+// maxListed is how many models of an endpoint status names: some serve hundreds, which listmodels shows.
+const maxListed = 5
+
+// modelsInShort names the models that may be asked; of each endpoint a few, those that are chosen first.
+func (d *Deps) modelsInShort() (names []string) {
+	usable := d.Registry.Models()
+	for _, p := range d.Registry.Providers() {
+		v, of := d.Config.Vendor(p.Name()), []string(nil)
+		if v.Row.IsEndpoint() { // what is chosen first; its list may not be known
+			for _, category := range []providers.Category{providers.CategoryReasoning, providers.CategoryFast} {
+				if chosen := d.Registry.ModelsOf(v, category); len(chosen) > 0 && !slices.Contains(of, chosen[0]) {
+					of = append(of, chosen[0])
+				}
+			}
+		}
+		for _, m := range usable {
+			if m.Provider == p.Name() && !slices.Contains(of, m.ID) && (!v.Row.IsEndpoint() || len(of) < maxListed) {
+				of = append(of, m.ID)
+			}
+		}
+		names = append(names, of...)
+	}
+	return names
+}
+
+// localVendors lists the vendors whose address is this machine's own.
+func (d *Deps) localVendors() (names []string) {
+	for _, p := range d.Registry.Providers() {
+		if v := d.Config.Vendor(p.Name()); v.Local() {
+			names = append(names, p.Name())
+		}
+	}
+	return names
 }
 
 // lastErrors are the newest failed calls, at most three, among so many lines of the tool-call log.
@@ -119,6 +156,9 @@ func (d *Deps) nextSteps(ctx context.Context, configured []string, store *Object
 	var steps []string
 	for _, vendor := range d.Config.VendorRows() {
 		name := vendor.Name
+		if !vendor.IsEndpoint() && len(d.Config.Others) > 0 && len(configured) > 0 {
+			continue // an endpoint is enough, so a missing key is no problem
+		}
 		if _, err := d.Registry.Provider(name); err != nil {
 			e := reply.FromError(ctx, err)
 			steps = append(steps, e.Message+" "+e.Hint)

@@ -182,7 +182,7 @@ func (r *Registry) bareName(name string) *config.Vendor {
 
 // meantByVendor is a vendor's quality model.
 func (r *Registry) meantByVendor(v *config.Vendor, name string) (providers.Model, []string, *providers.Error) {
-	for _, id := range r.modelsOf(v, providers.CategoryReasoning) {
+	for _, id := range r.ModelsOf(v, providers.CategoryReasoning) {
 		if m, ok := r.catalog.Lookup(id); ok && r.disallowed(m) == nil {
 			return m, []string{fmt.Sprintf("%s means %s here.", name, m.ID)}, nil
 		}
@@ -190,9 +190,9 @@ func (r *Registry) meantByVendor(v *config.Vendor, name string) (providers.Model
 	return providers.Model{Provider: v.Row.Name}, nil, nil
 }
 
-// modelsOf are a vendor's models for a category, the best first: those that its settings name; of an endpoint without any, the
+// ModelsOf lists a vendor's models for a category, the best first: the one that its settings name; of an endpoint without one, the
 // preset's as far as its list has them or, where there is no preset, the loaded ones, else the only one.
-func (r *Registry) modelsOf(v *config.Vendor, c providers.Category) []string {
+func (r *Registry) ModelsOf(v *config.Vendor, c providers.Category) []string {
 	name := v.QualityModel
 	if c == providers.CategoryFast {
 		name = v.SpeedModel
@@ -262,7 +262,7 @@ func (r *Registry) noModelError(v *config.Vendor) *providers.Error {
 func (r *Registry) noModelKnown() *providers.Error {
 	for _, p := range r.Providers() {
 		v := r.cfg.Vendor(p.Name())
-		if !v.Row.IsEndpoint() || len(r.modelsOf(v, providers.CategoryReasoning)) > 0 {
+		if !v.Row.IsEndpoint() || len(r.ModelsOf(v, providers.CategoryReasoning)) > 0 {
 			return nil
 		}
 	}

@@ -131,7 +131,7 @@ func TestWhoIsMeant(t *testing.T) {
 	assert.Contains(t, out.Notes, "Ollama's list of models does not have ollama/never-seen.")
 	out, err = s.ask(t, "ollama/qwen3:32b", providers.CategoryFast)
 	require.NoError(t, err)
-	assert.Empty(t, out.Notes)
+	assert.Equal(t, []string{"Sent to a server on this machine."}, out.Notes)
 	assert.Equal(t, 8192, out.Model.ContextWindow)
 	_, err = s.ask(t, "nobody-has-this", providers.CategoryFast)
 	assert.Equal(t, providers.KindModelNotFound, failure(t, err).Kind)

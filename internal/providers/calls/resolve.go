@@ -193,8 +193,8 @@ func (r *Registry) configured(c providers.Category, provider string) []string {
 	}
 	var speed, quality []string // of the vendors beside these two
 	for _, o := range r.cfg.Others {
-		speed = append(speed, r.modelsOf(&o.Vendor, providers.CategoryFast)...)
-		quality = append(quality, r.modelsOf(&o.Vendor, providers.CategoryReasoning)...)
+		speed = append(speed, r.ModelsOf(&o.Vendor, providers.CategoryFast)...)
+		quality = append(quality, r.ModelsOf(&o.Vendor, providers.CategoryReasoning)...)
 	}
 	switch {
 	case c == providers.CategoryFiles || provider == "kimi":

@@ -185,6 +185,9 @@ func stillThinking(out calls.Outcome) string {
 		thought = n
 	}
 	who, secs := nameOf(out.Model.ID), out.Elapsed.Seconds()
+	if out.Live != nil && out.Model.Local && thought == 0 {
+		return fmt.Sprintf("The model is loading or reading the prompt: %s, on this machine, has had the request for %.0f s. It goes on in the background.", who, secs)
+	}
 	if out.Live != nil {
 		return fmt.Sprintf("%s has been thinking for %.0f s (about %d tokens) and has not begun its answer yet; it goes on in the background.", who, secs, thought)
 	}
