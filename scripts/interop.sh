@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Drives the built server over stdio with clients that others wrote, against the emulated vendors: the MCP Inspector, the
-# official TypeScript SDK, and MCP's conformance suite (over HTTP, through mcp-proxy). No key is needed.
+# official TypeScript SDK (version 1; modern: version 2 in revision 2026-07-28, with roots and tasks), and MCP's conformance
+# suite (over HTTP, through mcp-proxy). No key is needed.
 #
-#   scripts/interop.sh                  all three
+#   scripts/interop.sh                  all of them
 #   scripts/interop.sh sdk inspector    only these
 #
 # npm must be there, of any recent version; Node 22 and the clients come from the npm registry, into bin/interop, where
@@ -42,7 +43,7 @@ unset GLM_API_KEY ZHIPUAI_API_KEY ZAI_API_KEY KIMI_API_KEY MOONSHOT_API_KEY EXAI
 node=$dir/node_modules/node/bin/node
 echo "Node $("$node" --version), $("$dir/exai-mcp" version | head -n 1)"
 failed=0
-for part in "${@:-inspector sdk conformance}"; do
+for part in "${@:-inspector sdk modern conformance}"; do
 	for name in $part; do
 		echo
 		(cd "$dir" && "$node" "$name.mjs") || failed=1
