@@ -1,12 +1,14 @@
 package tool
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -224,16 +226,22 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// Whatever is sent, the decoder ends, and what it takes obeys the schema's rules.
+// Whatever is sent, the decoder ends, and what it takes obeys the schema's rules. A file is never ignored, whatever the
+// argument is called that names it.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"step":"s","count":1,"findings":"f"}`, `{"step":"s","count":"1e1","files":"[\"a\"]","items":[{"model":"m"}]}`, `"{}"`, `null`, `[]`,
 		`{"count":1e400,"temperature":"NaN","large":"-0","confidence":"VERY-HIGH","choice":"x"}`, `{"step":["s"],"count":true}`,
+		`{"step":"s","file":"a.go"}`, `{"question":"s","paths":["a.go"],"files":"[\"b.go\"]"}`, `{"step":"s","target":"a.go"}`, `{"step":"s","target":["x","a.go"],"path":""}`,
+		`{"prompt":"s","query":"a.go","models":"m,n"}`, `{"step":"s","relevant_files":[],"_meta":"a.go"}`, `{"relevant_file":null,"step":"s","x":"[\"a.go\"]"}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	s := sampleShape(f)
+	files, err := shapeOf[stepInput]()
+	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, args []byte) {
+		fuzzFiles(t, files, args)
 		var in sampleInput
 		_, err := s.decode(args, &in, nil)
 		if err != nil {
@@ -258,14 +266,49 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 		var again sampleInput
-		if _, err := s.decode(text, &again, nil); err != nil || !reflect.DeepEqual(normal(in), normal(again)) {
+		if _, err := s.decode(text, &again, nil); err != nil || normal(in) != normal(again) {
 			t.Fatalf("%q became %s became %+v: %v", args, text, again, err)
 		}
 	})
 }
 
+// fuzzFiles decodes the arguments of a tool that takes files, where a.go is a file.
+func fuzzFiles(t *testing.T, s *shape, args []byte) {
+	var in stepInput
+	decoded, err := s.decode(args, &in, func(name string) bool { return name == "a.go" })
+	if err != nil {
+		var e *reply.Error
+		if !errors.As(err, &e) || e.Code != reply.CodeInvalidRequest || e.Message == "" || e.Hint == "" {
+			t.Fatalf("%q: %v", args, err)
+		}
+		return
+	}
+	for _, name := range in.RelevantFiles {
+		text, _ := json.Marshal(name) // a string marshals
+		if !bytes.Contains(args, []byte(name)) && !bytes.Contains(args, text[1:len(text)-1]) && !bytes.Contains(args, []byte(`\`)) && utf8.Valid(args) {
+			t.Fatalf("%q: the file %q was not named", args, name)
+		}
+	}
+	var given map[string]any
+	if json.Unmarshal(args, &given) == nil && len(in.RelevantFiles) == 0 && strings.TrimSpace(in.Path) == "" {
+		for name, value := range given {
+			if !s.has(name) && value == "a.go" && !slices.ContainsFunc(decoded.notes, func(note string) bool { return strings.HasPrefix(note, "Took "+name+" as ") }) {
+				t.Fatalf("%q: the file that %q names is ignored", args, name)
+			}
+		}
+	}
+	text, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again stepInput
+	if _, err := s.decode(text, &again, nil); err != nil || normal(in) != normal(again) {
+		t.Fatalf("%q became %s became %+v: %v", args, text, again, err)
+	}
+}
+
 // normal is an input without the difference between an empty list and none.
-func normal(in sampleInput) string {
+func normal(in any) string {
 	text, err := json.Marshal(in)
 	if err != nil {
 		return err.Error()
