@@ -22,7 +22,13 @@ func TestCompletion(t *testing.T) {
 		first string // of what is offered
 		files bool   // the shell offers files
 	}{
-		{"", "call\t", false},
+		{"", "ask\t", false},
+		{"ask -c ", id + "\tchat: hello", false},
+		{"ask -f ", "", true},
+		{"review ", "", true},
+		{"review --hook ", "claude-stop", false},
+		{"review --format ", "text", false},
+		{"review --fail-on ", "critical", false},
 		{"call ", "chat\t", false},
 		{"call chat ", "", false},
 		{"config --client ", "claude-code", false},

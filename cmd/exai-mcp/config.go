@@ -1,14 +1,17 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
 )
 
 func (a *app) configCommand() *cobra.Command {
 	var client clientOptions
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "List the effective settings, or print the entry for an MCP client",
@@ -25,25 +28,51 @@ limit where it has one. It changes no file; stderr says where the entry belongs 
 			if client.name != "" {
 				return a.showClient(client)
 			}
-			return a.showConfig()
+			return a.showConfig(asJSON)
 		},
 	}
 	addClientFlags(cmd, &client)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.MarkFlagsMutuallyExclusive("json", "client")
 	return cmd
 }
 
-func (a *app) showConfig() error {
+// configJSON is the effective settings as scripts read them.
+func configJSON(cfg *config.Config) ([]byte, error) {
+	type setting struct {
+		Name    string `json:"name"`
+		Value   string `json:"value"`
+		Default string `json:"default"`
+		Source  string `json:"source"`
+	}
+	list := []setting{}
+	for _, s := range cfg.Settings() {
+		list = append(list, setting{s.Name, s.Value, s.Default, s.Source})
+	}
+	warnings := cfg.Warnings
+	if warnings == nil {
+		warnings = []string{}
+	}
+	return indented(json.Marshal(map[string]any{
+		"settings": list, "time_limits": cfg.Timeouts.Table(), "client_timeout_secs": cfg.Timeouts.Client().Seconds(),
+		"shim_timeout_secs": cfg.Timeouts.Shim().Seconds(), "warnings": warnings,
+	}))
+}
+
+func (a *app) showConfig(asJSON bool) error {
 	cfg, err := a.load()
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SETTING\tVALUE\tSOURCE")
-	for _, s := range cfg.Settings() {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, s.Value, s.Source)
+	if asJSON {
+		return a.printJSON(configJSON(cfg))
 	}
-	if err := w.Flush(); err != nil {
-		return failure{err}
+	rows := [][]string{{"SETTING", "VALUE", "SOURCE"}}
+	for _, s := range cfg.Settings() {
+		rows = append(rows, []string{s.Name, s.Value, s.Source})
+	}
+	if err := a.write(a.table(rows)); err != nil {
+		return err
 	}
 	t := cfg.Timeouts
 	fmt.Fprintf(a.out, "\nSet your client's limit for one tool call to %s or more (a program in between: %s).\n", t.Client(), t.Shim())

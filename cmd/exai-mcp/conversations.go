@@ -112,13 +112,13 @@ func (a *app) listConversations(ctx context.Context, f conversation.Filter, path
 			if t.Running {
 				state = "running"
 			}
-			row := []string{t.ID, t.Tool, t.Model, strconv.Itoa(t.Turns), clock(t.UpdatedAt), state, truncate(t.Title, 60)}
+			row := []string{a.shownID(t.ID), t.Tool, t.Model, strconv.Itoa(t.Turns), clock(t.UpdatedAt), state, truncate(t.Title, 200)}
 			if f.Text != "" {
 				row = append(row, t.Excerpt)
 			}
 			rows = append(rows, row)
 		}
-		if err := a.print(table(rows)); err != nil || f.Limit == 0 || len(list) < f.Limit {
+		if err := a.write(a.table(rows)); err != nil || f.Limit == 0 || len(list) < f.Limit {
 			return err
 		}
 		return a.printf("The latest %d; there may be more: --limit 0 shows all.\n", f.Limit)

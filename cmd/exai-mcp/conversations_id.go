@@ -15,6 +15,15 @@ import (
 // minPrefix is how much of an id names a conversation, in characters.
 const minPrefix = 6
 
+// shownID is an id in a list: whole, or, where lines are short, a beginning of it that names it.
+func (a *app) shownID(id string) string {
+	const enough = 8 // of a UUID, 32 bits
+	if width := a.lineWidth(); width > 0 && width < 120 && len(id) > enough {
+		return id[:enough]
+	}
+	return id
+}
+
 // conversationID finds the conversation that a person names: by its id, by a unique beginning of it, or as "latest", the
 // newest one of this folder.
 func conversationID(ctx context.Context, s *store.Store, name string) (string, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,7 @@ import (
 )
 
 func (a *app) doctorCommand() *cobra.Command {
-	var offline, live bool
+	var offline, live, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check the setup and print how to fix problems",
@@ -32,60 +33,93 @@ their cost.
 
 Exit code 1 if any check fails, or if a key could not be checked (without --offline).`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), offline, live) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), offline, live, asJSON) },
 	}
 	cmd.Flags().BoolVar(&offline, "offline", false, "make no request to a vendor")
 	cmd.Flags().BoolVar(&live, "live", false, "send each vendor a short question and a search (costs a little)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("offline", "live")
 	return cmd
 }
 
-// report is what doctor prints, line by line.
+// report is what doctor finds, printed line by line, or as JSON at the end.
 type report struct {
-	w       io.Writer
+	a       *app
+	json    bool
+	head    string
+	area    string             // the section
 	secrets *activity.Redactor // an address may hold a password
 	failed  int
+	checks  []checkResult
 
 	unchecked map[string]bool // vendors whose key is set and was not checked
 }
 
-func (r *report) section(title string) { fmt.Fprintf(r.w, "\n%s\n", title) }
+// checkResult is one thing that doctor looked at.
+type checkResult struct {
+	Section string `json:"section"`
+	State   string `json:"state"` // ok, note or fail
+	Text    string `json:"text"`
+	Remedy  string `json:"remedy,omitempty"`
+}
 
-func (r *report) ok(format string, args ...any) { r.line("ok", format, args...) }
+func (r *report) section(title string) {
+	r.area = title
+	if !r.json {
+		fmt.Fprintf(r.a.out, "\n%s\n", r.a.paint("bold", title))
+	}
+}
+
+func (r *report) ok(format string, args ...any) { r.line("ok", "", format, args...) }
 
 // note is worth knowing, and no problem.
-func (r *report) note(format string, args ...any) { r.line("note", format, args...) }
+func (r *report) note(format string, args ...any) { r.line("note", "", format, args...) }
 
 // fail is a problem, and how to fix it.
 func (r *report) fail(todo, format string, args ...any) {
 	r.failed++
-	r.line("FAIL", format, args...)
+	r.line("fail", todo, format, args...)
+}
+
+// marks are what the states of checks look like, and the meaning that colours them.
+var marks = map[string][2]string{"ok": {"ok", "pass"}, "note": {"note", "medium"}, "fail": {"FAIL", "high"}}
+
+func (r *report) line(state, todo, format string, args ...any) {
+	found := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ") // a driver's error may have several lines
+	found = r.secrets.String(found)
+	r.checks = append(r.checks, checkResult{r.area, state, found, todo})
+	if r.json {
+		return
+	}
+	const indent = "          "
+	mark := fmt.Sprintf("%-4s", marks[state][0])
+	fmt.Fprintf(r.a.out, "  %s    %s", r.a.paint(marks[state][1], mark), r.a.hanging(found, indent))
 	if todo != "" {
-		fmt.Fprintf(r.w, "          -> %s\n", todo)
+		fmt.Fprintf(r.a.out, "%s-> %s", indent, r.a.hanging(todo, indent+"   "))
 	}
 }
 
-func (r *report) line(mark, format string, args ...any) {
-	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ") // a driver's error may have several lines
-	fmt.Fprintf(r.w, "  %-4s    %s\n", mark, r.secrets.String(text))
-}
-
-func (a *app) doctor(ctx context.Context, offline, live bool) error {
+func (a *app) doctor(ctx context.Context, offline, live, asJSON bool) error {
 	b := thisBuild()
-	fmt.Fprintf(a.out, "exai-mcp %s, %s, %s/%s\n", b.version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	r := &report{w: a.out, unchecked: map[string]bool{}}
+	r := &report{
+		a: a, json: asJSON, unchecked: map[string]bool{},
+		head: fmt.Sprintf("exai-mcp %s, %s, %s/%s", b.version, runtime.Version(), runtime.GOOS, runtime.GOARCH),
+	}
+	if !asJSON {
+		fmt.Fprintln(a.out, r.head)
+	}
 	cfg, err := a.load()
 	if err != nil {
 		r.section("Settings")
 		r.fail("correct it where it is set, then run doctor again", "%v", err)
-		return failure{}
+		return r.end(offline, false)
 	}
 	r.secrets = activity.NewRedactor(cfg.Secrets()...)
 	p, err := a.assemble(cfg, io.Discard) // what would be logged is reported
 	if err != nil {
 		r.section("Settings")
 		r.fail("correct it where it is set, then run doctor again", "%v", err)
-		return failure{}
+		return r.end(offline, false)
 	}
 	defer p.close(time.Now().Add(time.Second))
 	checkSettings(r, p)
@@ -98,16 +132,27 @@ func (a *app) doctor(ctx context.Context, offline, live bool) error {
 	}
 	checkFolders(ctx, r, p)
 	checkModels(r, p)
-	return r.summarize(offline)
+	return r.end(offline, true)
 }
 
-// summarize prints the number of problems. It fails if there are any, or if a key could not be checked.
-func (r *report) summarize(offline bool) error {
-	found := "No problems found"
-	if r.failed > 0 {
-		found = counted(r.failed, "problem", "problems") + " found"
+// end prints the number of problems, or all as JSON. It fails if there are any, or if a key could not be checked. whole
+// reports whether everything was looked at.
+func (r *report) end(offline, whole bool) error {
+	switch {
+	case r.json:
+		text, err := indented(json.Marshal(map[string]any{
+			"program": r.head, "checks": r.checks, "problems": r.failed, "keys_not_checked": len(r.unchecked),
+		}))
+		if err := r.a.printJSON(text, err); err != nil {
+			return err
+		}
+	case whole:
+		found := "No problems found"
+		if r.failed > 0 {
+			found = counted(r.failed, "problem", "problems") + " found"
+		}
+		fmt.Fprintf(r.a.out, "\n%s; %s not checked.\n", found, counted(len(r.unchecked), "key", "keys"))
 	}
-	fmt.Fprintf(r.w, "\n%s; %s not checked.\n", found, counted(len(r.unchecked), "key", "keys"))
 	if r.failed > 0 || len(r.unchecked) > 0 && !offline {
 		return failure{}
 	}

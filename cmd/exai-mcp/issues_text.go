@@ -8,7 +8,6 @@ import (
 	"io"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 	"unicode"
 	"unicode/utf16"
@@ -103,30 +102,12 @@ func indented(text []byte, err error) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// table lays out rows of cells in columns. A cell is one line.
-func table(rows [][]string) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		for i, cell := range row {
-			row[i] = plain(oneLine(cell)) // before the columns are measured
-		}
-		fmt.Fprintln(w, strings.Join(row, "\t"))
-	}
-	_ = w.Flush() // a strings.Builder takes everything
-	var out strings.Builder
-	for line := range strings.Lines(b.String()) {
-		out.WriteString(strings.TrimRight(line, " \n") + "\n")
-	}
-	return out.String()
-}
-
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// clock is a time for people, in UTC as everywhere in the program, "" for none.
+// clock is a local time for people, "" for none.
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02 15:04 UTC")
+	return t.Local().Format("2006-01-02 15:04")
 }

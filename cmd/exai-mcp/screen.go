@@ -60,11 +60,113 @@ func escape(c text.Colors, s string) string {
 
 // reportStyle is how a report looks on stdout.
 func (a *app) reportStyle() review.Style {
-	style := review.Style{Wrap: func(s, indent string) string { return wrapped(s, indent, a.width()) }}
+	style := review.Style{}
+	if width := a.lineWidth(); width > 0 {
+		style.Wrap = func(s, indent string) string { return wrapped(s, indent, width) }
+	}
 	if a.coloured(a.stdout) {
 		style.Paint = a.paint
 	}
 	return style
+}
+
+// lineWidth is how many columns a line may have where that matters: on a terminal, or where COLUMNS says so. 0 is no limit,
+// for programs that read the output.
+func (a *app) lineWidth() int {
+	if showsTerminal(a.stdout) || a.getenv("COLUMNS") != "" {
+		return a.width()
+	}
+	return 0
+}
+
+const (
+	columnGap = 2  // between the columns of a table
+	minColumn = 16 // what a column that is too wide may shrink to: a date and time are never cut
+)
+
+// table lays out rows of cells in columns, the first row being the names. A cell is one line; where the table is too wide,
+// its widest columns are cut.
+func (a *app) table(rows [][]string) string {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = plain(oneLine(cell)) // before it is measured
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], text.StringWidth(row[i]))
+		}
+	}
+	if a.lineWidth() > 0 { // columns without a value take no room
+		rows, widths = withoutEmpty(rows, widths)
+	}
+	shrink(widths, a.lineWidth())
+	var b strings.Builder
+	for n, row := range rows {
+		line := ""
+		for i, cell := range row {
+			cell = text.Pad(text.Snip(cell, widths[i], "…"), widths[i], ' ')
+			switch _, meaning := colours[strings.TrimSpace(cell)]; {
+			case n == 0:
+				cell = a.paint("bold", cell)
+			case meaning:
+				cell = a.paint(strings.TrimSpace(cell), cell)
+			}
+			line += cell + strings.Repeat(" ", columnGap)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// withoutEmpty leaves out the columns whose cells are all empty but for their name.
+func withoutEmpty(rows [][]string, widths []int) (kept [][]string, left []int) {
+	kept = make([][]string, len(rows))
+	for i, width := range widths {
+		used := len(rows) == 1
+		for _, row := range rows[1:] {
+			used = used || i < len(row) && row[i] != ""
+		}
+		if !used {
+			continue
+		}
+		left = append(left, width)
+		for n, row := range rows {
+			if i < len(row) {
+				kept[n] = append(kept[n], row[i])
+			}
+		}
+	}
+	return kept, left
+}
+
+// shrink makes the widest of columns narrower until a table fits into a width; 0 is no limit.
+func shrink(widths []int, limit int) {
+	total := -columnGap
+	for _, w := range widths {
+		total += w + columnGap
+	}
+	for ; limit > 0 && total > limit; total-- {
+		widest := 0
+		for i, w := range widths {
+			if w >= widths[widest] { // of equal ones the last, which is no name
+				widest = i
+			}
+		}
+		if widths[widest] <= minColumn {
+			return
+		}
+		widths[widest]--
+	}
+}
+
+// hanging breaks a text into lines where their width is limited, all but the first with an indentation.
+func (a *app) hanging(s, indent string) string {
+	width := a.lineWidth()
+	if width == 0 {
+		return s + "\n"
+	}
+	return strings.TrimPrefix(wrapped(s, indent, width), indent)
 }
 
 // wrapped breaks a text into lines of a width, each with an indentation. Words that are longer stay whole.

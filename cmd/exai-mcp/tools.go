@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -93,12 +92,12 @@ func (a *app) listTools(asJSON bool) error {
 		fmt.Fprintf(a.errw, "%d tools, %d characters\n", len(p.tools), utf8.RuneCount(list))
 		return nil
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	rows := [][]string{{"TOOL", "DOES"}}
 	for _, t := range p.tools {
-		fmt.Fprintf(w, "%s\t%s\n", t.Name, t.Title)
+		rows = append(rows, []string{t.Name, t.Title})
 	}
-	if err := w.Flush(); err != nil {
-		return failure{err}
+	if err := a.write(a.table(rows)); err != nil {
+		return err
 	}
 	fmt.Fprintf(a.out, "\n%d tools; tools/list is %d characters long.\n", len(p.tools), utf8.RuneCount(list))
 	return nil
