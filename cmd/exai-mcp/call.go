@@ -116,7 +116,8 @@ type outcome struct {
 		ID string `json:"continuation_id"`
 	} `json:"continuation_offer"`
 	Expert  struct{ Status string } `json:"expert_analysis"`
-	Pending []json.RawMessage       `json:"pending"` // uploads
+	Agent   struct{ Status string } `json:"agent_findings"` // of a second turn; a list when it has ended
+	Pending []json.RawMessage       `json:"pending"`        // uploads
 }
 
 func outcomeOf(reply *tools.Result) outcome {
@@ -130,11 +131,13 @@ func outcomeOf(reply *tools.Result) outcome {
 	return o
 }
 
-func (o outcome) partial() bool { return o.Status == "partial" || o.Expert.Status == "partial" }
+func (o outcome) partial() bool {
+	return o.Status == "partial" || o.Expert.Status == "partial" || o.Agent.Status == "partial"
+}
 
 // inProgress reports whether work on the answer is under way.
 func (o outcome) inProgress(background []*calls.Generation) bool {
-	return len(o.Pending) > 0 || slices.ContainsFunc(background, func(g *calls.Generation) bool { return g.Key() == o.ID })
+	return len(o.Pending) > 0 || o.Agent.Status == "partial" || slices.ContainsFunc(background, func(g *calls.Generation) bool { return g.Key() == o.ID })
 }
 
 // fetchCall returns the call that fetches what has arrived since: for an answer a blank prompt to chat, for uploads the

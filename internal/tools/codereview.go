@@ -47,6 +47,7 @@ var codereviewSpec = workflow.Spec{
 	Expert:     workflow.ExpertEvidence,
 	NeedsFiles: true,
 	Findings:   true,
+	Blind:      true,
 	Verdict:    true,
 	Counts: func(o *reply.Object, c workflow.Consolidated) {
 		o.Set("issues_by_severity", c.BySeverity())

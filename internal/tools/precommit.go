@@ -71,6 +71,7 @@ var precommitSpec = workflow.Spec{
 	Ladder:   workflow.Ladder{Default: "low", Final: "certain", Actions: byConfidence},
 	Expert:   workflow.ExpertAlways,
 	Findings: true,
+	Blind:    true,
 	Verdict:  true,
 	Counts: func(o *reply.Object, c workflow.Consolidated) {
 		o.Set("issues_identified", len(c.Issues))

@@ -51,6 +51,7 @@ var secauditSpec = workflow.Spec{
 	Ladder:   workflow.Ladder{Default: "low", Final: "certain", Actions: secauditActions},
 	Expert:   workflow.ExpertEvidence,
 	Findings: true,
+	Blind:    true,
 	Verdict:  true,
 	Counts: func(o *reply.Object, c workflow.Consolidated) {
 		o.Set("vulnerabilities_by_severity", c.BySeverity())

@@ -62,6 +62,8 @@ type Conversations struct {
 	leases    keyedMutex  // by continuation_id
 	lasting   atomic.Bool // what the store confirms outlives this process
 	followers sync.WaitGroup
+	closing   context.Context // ends when Close begins: it bounds what goes on behind calls
+	endLater  context.CancelFunc
 }
 
 // New returns a Queue.
@@ -70,6 +72,7 @@ func New(o Options) *Conversations {
 		cfg: o.Config, caller: o.Caller, open: o.Store, space: o.Workspace, host: o.Host, user: o.User, events: o.Activity, log: o.Log, now: o.Now,
 		live: map[string]*follower{},
 	}
+	t.closing, t.endLater = context.WithCancel(context.Background())
 	if t.space == nil {
 		t.space = func() string { return "" }
 	}

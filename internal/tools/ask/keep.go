@@ -242,6 +242,7 @@ func (t *Conversations) finish(id string, f *follower, finished func(context.Con
 func (t *Conversations) Close(ctx context.Context) error {
 	t.mu.Lock()
 	t.closed = true
+	t.endLater()
 	for _, f := range t.live {
 		f.generation.Stop()
 	}

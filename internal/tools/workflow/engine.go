@@ -77,7 +77,7 @@ func (e *Engine) Run(ctx context.Context, s Spec, step Step) (*reply.Result, err
 		case reporting:
 			return r.reportProgress(ctx)
 		default:
-			return r.replay()
+			return r.replay(ctx)
 		}
 		if err != nil {
 			return nil, err

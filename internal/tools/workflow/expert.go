@@ -28,9 +28,10 @@ type expertOutcome struct {
 	files    FileContext
 	sent     []string
 	coverage []Coverage
-	nothing  string      // why there was nothing to review, "" where there was
-	wants    []string    // files that it still asks for
-	answer   *ask.Answer // nil when no text arrived
+	agent    *AgentFindings // what it says of the caller's; nil where it was not asked
+	nothing  string         // why there was nothing to review, "" where there was
+	wants    []string       // files that it still asks for
+	answer   *ask.Answer    // nil when no text arrived
 }
 
 // consult asks the expert. The one of a stored step gets the files that it had asked for.
@@ -48,6 +49,9 @@ func (r *run) consult(ctx context.Context) error {
 	o, err := r.askExpert(ctx, more...)
 	if err != nil {
 		return err
+	}
+	if o.answer != nil {
+		r.judgeReported(ctx, &o, o.answer.Asked, o.answer.Turn())
 	}
 	r.expert = &o
 	return nil
@@ -169,9 +173,13 @@ func (r *run) question() (ask.Question, error) {
 	q.Tool, q.Key, q.Background = r.spec.Tool, r.lease.ID, true
 	q.Category = providers.CategoryReasoning
 	q.System, q.Prompt, q.JSONObject = system, Prompt(r.sum), r.spec.Findings
+	q.History = r.history()
+	if r.spec.Blind {
+		q.Prompt = BlindPrompt(r.sum, r.decision.Steps)
+		q.History = blindTo(q.History, withheld(claimsOf(r.sum, r.decision.Steps)))
+	}
 	q.Prefer = r.lease.Model()
 	q.Search = q.Search && (!r.step.SearchAlone || len(r.sum.RelevantFiles)+len(r.sum.Images) == 0)
-	q.History = r.history()
 	q.Finished = r.finished
 	return q, nil
 }

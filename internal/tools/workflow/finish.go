@@ -45,13 +45,15 @@ func (r *run) keepStep(ctx context.Context) (*reply.Result, error) {
 	if o.answer != nil {
 		turn = o.answer.Asked
 	}
-	m := stepMeta{Expert: o.state, Served: o.served, Files: &o.files, Sent: o.sent, Coverage: o.coverage}
+	m := stepMeta{Expert: o.state, Served: o.served, Files: &o.files, Sent: o.sent, Coverage: o.coverage, Agent: o.agent, Blind: r.spec.Blind && o.answer != nil}
 	r.record(ctx, o, &m)
 	body, err := r.render(ctx, o, m.Tracked)
 	if err != nil {
 		return nil, err
 	}
-	return r.keep(ctx, turn, m, o.answer, body), nil
+	result := r.keep(ctx, turn, m, o.answer, body)
+	r.followSecond(ctx, o)
+	return result, nil
 }
 
 // mergeMetadata makes an answer's metadata the reply's, with the notes that are already there in front of its own.
@@ -101,19 +103,19 @@ func (r *run) render(ctx context.Context, o expertOutcome, tracked []Tracked) (f
 	}
 	if r.spec.Verdict {
 		f.Verdict, f.VerdictReason = verdictOf(judgement{
-			Nothing: o.nothing, Expert: o.state, Analysis: o.analysis, Issues: r.sum.Issues, Read: o.files.FilesEmbedded > 0,
+			Nothing: o.nothing, Expert: o.state, Analysis: o.analysis, Issues: o.agent.withoutWrong(r.sum.Issues), Read: o.files.FilesEmbedded > 0,
 			Uncovered: uncovered(o.coverage),
 		})
 	}
 	r.filterSeverity(&f, o)
 	notes := map[string]string{}
-	for _, section := range []string{"pending", "ended", "again", "tracked"} {
+	for _, section := range []string{"pending", "ended", "again", "tracked", "judging"} {
 		if notes[section], err = expert.Render(section, map[string]any{"IssuesTool": r.Config.Tools.IssueTracker}); err != nil {
 			return nil, err
 		}
 	}
 	return func(id string, stored bool) *reply.Object {
-		f.ID, f.Closing = id, notes["tracked"]
+		f.ID, f.Closing, f.Agent = id, notes["tracked"], agentReply(o.agent, stored, notes["judging"])
 		if part, ok := o.reply.Analysis.(*reply.Object); ok && (o.state == expertPartial || o.state == expertFailed) {
 			part.Delete("note") // it may be that of a reply that could not be stored
 			switch {
@@ -129,6 +131,22 @@ func (r *run) render(ctx context.Context, o expertOutcome, tracked []Tracked) (f
 		}
 		return FinalReply(r.spec, f)
 	}, nil
+}
+
+// agentReply is what a reply says of the caller's findings, nil where no expert was asked about them. A judgement that goes on
+// can be fetched only where the step is stored.
+func agentReply(a *AgentFindings, stored bool, judging string) any {
+	switch {
+	case a == nil:
+		return nil
+	case a.State == agentJudged:
+		return orEmpty(a.List)
+	case a.pending() && stored:
+		return (&reply.Object{}).Set("status", a.State).Set("note", judging)
+	case a.pending():
+		return (&reply.Object{}).Set("status", agentNotJudged).Set("reason", "The step could not be stored, so its judgement could not be fetched.")
+	}
+	return (&reply.Object{}).Set("status", a.State).Set("reason", a.Reason)
 }
 
 // renderWants is render where the expert asks for more: the run is not over, and the call to go on with asks it again.

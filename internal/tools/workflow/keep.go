@@ -29,6 +29,12 @@ type stepMeta struct {
 	Filled   []string        `json:"filled,omitempty"` // relevant files that the caller left out and that were filled in
 	Own      json.RawMessage `json:"own,omitempty"`    // the metadata's own keys
 
+	// Agent is what the expert says of the caller's findings; nil where it was not asked.
+	Agent *AgentFindings `json:"agent,omitempty"`
+	// Blind: the turn's text, which the expert was asked, shows nothing of the caller's findings.
+	Blind bool `json:"blind,omitempty"`
+
+	FoundRecorded  bool      `json:"found_recorded,omitempty"`  // the expert's findings
 	IssuesRecorded bool      `json:"issues_recorded,omitempty"` // the caller's
 	Tracked        []Tracked `json:"tracked,omitempty"`
 

@@ -43,6 +43,10 @@ type lab struct {
 	tracker   issue.Store  // nil: no tracker
 	openStore func(ctx context.Context) (conversation.Store, error)
 
+	// secondTurns: the vendors see the turns in which an expert judges what the caller reports; else these are answered with
+	// nothing decided, and not recorded.
+	secondTurns bool
+
 	mu       sync.Mutex
 	requests []providers.ChatRequest
 	vendors  []string
@@ -94,7 +98,7 @@ func (l *lab) start() {
 
 // twin is another process on the same store and folder.
 func (l *lab) twin() *lab {
-	other := &lab{t: l.t, cfg: config.Default(), store: l.store, dir: l.dir, openStore: l.openStore, glm: l.glm, kimi: l.kimi, tracker: l.tracker}
+	other := &lab{t: l.t, cfg: config.Default(), store: l.store, dir: l.dir, openStore: l.openStore, glm: l.glm, kimi: l.kimi, tracker: l.tracker, secondTurns: l.secondTurns}
 	*other.cfg = *l.cfg
 	other.start()
 	l.t.Cleanup(func() { other.close() })
@@ -109,11 +113,18 @@ func (l *lab) restart() {
 
 func (l *lab) vendor(name string, chat func() asktest.Chat) asktest.Chat {
 	return func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		if !l.secondTurns && isSecondTurn(req) {
+			return asktest.Says(`{"judgements": []}`)(ctx, req, on)
+		}
 		l.mu.Lock()
 		l.requests, l.vendors = append(l.requests, req), append(l.vendors, name)
 		l.mu.Unlock()
 		return chat()(ctx, req, on)
 	}
+}
+
+func isSecondTurn(req providers.ChatRequest) bool {
+	return strings.HasPrefix(req.Messages[len(req.Messages)-1].Content, "## What the agent reports\n")
 }
 
 // asked is how many requests the vendors got.

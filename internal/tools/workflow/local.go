@@ -35,7 +35,7 @@ func (e *Engine) RunLocal(ctx context.Context, s Spec, step Step, body func(l Lo
 	}
 	defer r.lease.Release()
 	if r.stored != nil {
-		return r.replay()
+		return r.replay(ctx)
 	}
 	object, err := body(Local{Decision: r.decision, Consolidated: r.sum, Lines: r.lines(), run: r}, &r.meta)
 	if err != nil {

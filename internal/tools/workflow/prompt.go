@@ -40,6 +40,29 @@ func Prompt(c Consolidated) string {
 	return strings.TrimSpace(b.String())
 }
 
+// BlindPrompt is a run as an expert reads it that is to form its own opinion first: the task and what it is about, without
+// anything that the caller found, believes or thinks relevant.
+func BlindPrompt(c Consolidated, steps []Facts) string {
+	var b strings.Builder
+	block := func(title string, lines ...string) {
+		if len(lines) > 0 {
+			fmt.Fprintf(&b, "## %s\n%s\n\n", title, strings.Join(lines, "\n"))
+		}
+	}
+	block("Request", c.Initial)
+	var later, settings []string
+	for _, f := range steps[min(1, len(steps)):] {
+		later = append(later, fmt.Sprintf("Step %d: %s", f.StepNumber, f.Step))
+	}
+	block("Later steps of the request", later...)
+	for _, s := range c.Settings {
+		settings = append(settings, s.Name+": "+s.Value)
+	}
+	block("Settings", bulleted(settings)...)
+	block("Files to judge", bulleted(c.RelevantFiles)...)
+	return strings.TrimSpace(b.String())
+}
+
 // plainText is a value as JSON on one line, without the escapes that are meant for web pages.
 func plainText(v any) string {
 	var b strings.Builder

@@ -83,7 +83,8 @@ func (r *run) record(ctx context.Context, o expertOutcome, k *stepMeta) {
 	if !k.IssuesRecorded {
 		found, k.IssuesRecorded = foundIn(r.newIssues()), true
 	}
-	if o.state == expertAnswered { // which happens to a step once
+	if o.state == expertAnswered && !k.FoundRecorded {
+		k.FoundRecorded = true
 		found = append(found, foundIn(o.analysis.Findings)...)
 	}
 	if len(found) == 0 {

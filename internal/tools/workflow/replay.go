@@ -14,7 +14,13 @@ import (
 )
 
 // replay replies with the stored reply of a step that was sent before with equal arguments.
-func (r *run) replay() (*reply.Result, error) {
+func (r *run) replay(ctx context.Context) (*reply.Result, error) {
+	switch lost, err := r.awaitJudged(ctx); {
+	case err != nil:
+		return nil, err
+	case lost && r.answerOf(r.stored.meta) != nil:
+		return r.completeStep(ctx)
+	}
 	turn, m := r.stored.turn, r.stored.meta
 	body, err := reply.ParseObject(turn.Step.Reply)
 	if err != nil {
@@ -54,6 +60,8 @@ func (r *run) completeStep(ctx context.Context) (*reply.Result, error) {
 	answer := *r.answerOf(r.stored.meta)
 	o := r.stored.outcome()
 	r.read(ctx, &o, answer.Content, false, false, r.shownFor(answer.ID))
+	r.judgeReported(ctx, &o, r.askedBefore(answer.ID), answer)
+	answer = *r.answerOf(r.stored.meta) // with what the judgement took
 	r.mergeMetadata(ask.MetadataOf(answer))
 	object, err := r.renderStored(ctx, o)
 	if err != nil {
@@ -63,6 +71,7 @@ func (r *run) completeStep(ctx context.Context) (*reply.Result, error) {
 		no := false
 		r.meta.Stored = &no
 	}
+	r.followSecond(ctx, o)
 	return r.result(object, answer), nil
 }
 
@@ -98,6 +107,7 @@ func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result
 		//nolint:nilerr // logged where it happened; the reply says that the answer is not stored
 		return r.notStored("this answer is not kept.", text, func(string, bool) *reply.Object { return object }), nil
 	}
+	r.followSecond(ctx, o)
 	return r.result(object, last), nil
 }
 
@@ -105,6 +115,7 @@ func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result
 func (r *run) renderStored(ctx context.Context, o expertOutcome) (*reply.Object, error) {
 	m := &r.stored.meta
 	m.Expert, m.Served, m.Files, m.Sent, m.Coverage = o.state, o.served, &o.files, o.sent, o.coverage
+	m.Agent = o.agent
 	r.record(ctx, o, m)
 	body, err := r.render(ctx, o, m.Tracked)
 	if err != nil {
@@ -117,7 +128,7 @@ func (r *run) renderStored(ctx context.Context, o expertOutcome) (*reply.Object,
 
 // outcome is what the step's expert was given, before anything of its answer is known.
 func (s *storedStep) outcome() expertOutcome {
-	return expertOutcome{files: s.meta.fileContext(), sent: s.meta.Sent, served: s.meta.Served, coverage: s.meta.Coverage}
+	return expertOutcome{files: s.meta.fileContext(), sent: s.meta.Sent, served: s.meta.Served, coverage: s.meta.Coverage, agent: s.meta.Agent}
 }
 
 // finished completes the stored reply when an expert that went on in the background has ended, so that whoever reads the
@@ -127,16 +138,21 @@ func (r *run) finished(ctx context.Context, answer conversation.Turn) {
 	if i < 0 {
 		return // its step could not be stored
 	}
-	turn := r.lease.Turns[i]
-	late := &run{Engine: r.Engine, spec: r.spec, sent: r.sent, step: r.step, lease: r.lease, state: r.state, shown: r.shown, given: r.given}
-	late.stored = &storedStep{turn: turn, meta: stepMetaOf(turn)}
+	late := r.later(r.lease.Turns[i])
+	if stored := r.answerOf(late.stored.meta); stored != nil {
+		*stored = answer // of which the lease has the beginning
+	}
 	o := late.stored.outcome()
 	whole := answer.EffectiveStatus() == conversation.TurnComplete
 	o.coverage = late.coverage(ctx, r.given, r.shown) // it may have read more since
 	late.read(ctx, &o, answer.Content, !whole, false, r.shown)
+	if whole {
+		late.judgeBehind(ctx, &o, answer)
+	}
 	if _, err := late.renderStored(ctx, o); err != nil {
 		late.Log.Warn("completing a step", zap.String("continuation_id", r.lease.ID), zap.Error(err))
 		return
 	}
 	_ = late.save(ctx, late.stored.turn) // logged there; the step's next caller completes it
+	late.followSecond(ctx, o)
 }

@@ -118,6 +118,7 @@ type Final struct {
 	Files    FileContext
 	Expert   Expert
 	Coverage []Coverage
+	Agent    any  // what the expert says of the caller's findings; nil for nothing
 	Nothing  bool // there was nothing to review
 	Words    Words
 	Verdict  string // "" for a tool without
@@ -162,6 +163,9 @@ func FinalReply(s Spec, f Final) *reply.Object {
 	}
 	if f.Expert.Analysis != nil {
 		o.Set("expert_analysis", f.Expert.Analysis)
+	}
+	if f.Agent != nil {
+		o.Set("agent_findings", f.Agent)
 	}
 	o.Set("file_context", f.Files)
 	o.Set("next_steps", f.Words.NextSteps)

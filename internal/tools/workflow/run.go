@@ -28,6 +28,8 @@ type run struct {
 	// shown is what the expert that is asked in this call is shown; nil before.
 	shown *proof.Shown
 	given Evidence // what it was sent
+	// second is the expert's second turn, where that goes on behind the call.
+	second *secondTurn
 }
 
 // situation is what the next phase depends on, as things stand.

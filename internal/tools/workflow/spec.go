@@ -94,6 +94,8 @@ type Spec struct {
 	NeedsFiles bool
 	// Findings: the expert is asked for JSON findings, and each that cites a file is checked against the workspace.
 	Findings bool
+	// Blind: the expert judges without knowing what the caller found, and judges that in a second turn.
+	Blind bool
 	// Verdict: the run ends with pass, changes_required or inconclusive.
 	Verdict bool
 	// Counts adds the tool's own counts to the status block. nil adds none.

@@ -29,7 +29,7 @@ func (e *Engine) StoredReply(c *conversation.Conversation, answer conversation.T
 	}
 	if m.Expert != expertPartial {
 		r.mergeMetadata(ask.MetadataOf(answer))
-		return r.result(body, answer), false, nil
+		return r.result(body, answer), m.Agent.pending() && conversation.Alive(turn.SavedAt, c.ReadAt), nil
 	}
 	said, err := e.Conversations.Stored(c, answer)
 	if err != nil {

@@ -1,0 +1,261 @@
+package workflow
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// AgentFindings is what a blind expert says in its second turn of what the caller reports.
+type AgentFindings struct {
+	State  string           `json:"state"` // judged, partial or not_judged
+	Reason string           `json:"reason,omitempty"`
+	List   []AgentJudgement `json:"list,omitempty"` // the caller's issues first, in their order
+}
+
+// AgentJudgement is the expert's judgement of one claim of the caller's.
+type AgentJudgement struct {
+	Claim     string `json:"claim"`
+	Judgement string `json:"judgement"` // holds, wrong or undecided
+	Why       string `json:"why"`
+}
+
+const (
+	agentJudged    = "judged"
+	agentPending   = "partial"
+	agentNotJudged = "not_judged"
+)
+
+// Judgements of a claim.
+const (
+	JudgedHolds     = "holds"
+	JudgedWrong     = "wrong"
+	JudgedUndecided = "undecided"
+)
+
+func (a *AgentFindings) pending() bool { return a != nil && a.State == agentPending }
+
+// withoutWrong are the caller's issues that the expert did not judge wrong.
+func (a *AgentFindings) withoutWrong(issues []map[string]any) (left []map[string]any) {
+	if a == nil || a.State != agentJudged {
+		return issues
+	}
+	for i, one := range issues {
+		if i >= len(a.List) || a.List[i].Judgement != JudgedWrong {
+			left = append(left, one)
+		}
+	}
+	return left
+}
+
+// claim is something that the caller reports.
+type claim struct {
+	text  string
+	label string // what the text is
+	issue bool
+}
+
+// claimsOf is what the caller reports in a run: its issues, in the order of the run's, then what it found and believes.
+func claimsOf(c Consolidated, steps []Facts) (claims []claim) {
+	for _, one := range c.Issues {
+		f := Finding(one)
+		text := cmp.Or(f.Text("description"), f.Text(titleKeys...), plainText(one))
+		label := strings.ToUpper(string(f.Severity()))
+		if file, line := f.Place(); file != "" {
+			label += ", " + file
+			if line > 0 {
+				label += ":" + strconv.Itoa(line)
+			}
+		}
+		claims = append(claims, claim{text: text, label: label, issue: true})
+	}
+	for _, f := range steps {
+		if hasContent(f.Findings) {
+			claims = append(claims, claim{text: strings.TrimSpace(f.Findings), label: "its findings"})
+		}
+	}
+	for _, h := range c.Hypotheses {
+		if hasContent(h.Hypothesis) && !slices.ContainsFunc(claims, func(have claim) bool { return have.text == h.Hypothesis }) {
+			claims = append(claims, claim{text: h.Hypothesis, label: "its hypothesis, confidence " + h.Confidence})
+		}
+	}
+	return claims
+}
+
+// reported shows claims to the expert, numbered.
+func reported(claims []claim, context []string) string {
+	var b strings.Builder
+	b.WriteString("## What the agent reports\n")
+	for i, c := range claims {
+		fmt.Fprintf(&b, "%d. [%s] %s\n", i+1, c.label, c.text)
+	}
+	if len(context) > 0 {
+		b.WriteString("\n## Context that the agent calls relevant\n" + strings.Join(bulleted(context), "\n") + "\n")
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// readJudgements reads the answer of a second turn.
+func readJudgements(text string, claims []claim) AgentFindings {
+	list := judgementsIn(text)
+	if list == nil {
+		return AgentFindings{State: agentNotJudged, Reason: "The expert's answer is not in the requested form."}
+	}
+	out := AgentFindings{State: agentJudged}
+	used := make([]bool, len(list))
+	open := []AgentJudgement{}
+	for n, c := range claims {
+		j := AgentJudgement{Claim: c.text, Judgement: JudgedUndecided, Why: "The expert did not judge it."}
+		i := 0
+		for i < len(list) && (used[i] || !judges(list[i], n+1, c)) {
+			i++
+		}
+		switch {
+		case i < len(list):
+			used[i] = true
+			j.Judgement, j.Why = judgementWord(list[i].Text("judgement", "judgment", "verdict")), list[i].Text("why", "reason", "evidence")
+			out.List = append(out.List, j)
+		case c.issue:
+			out.List = append(out.List, j)
+		default:
+			open = append(open, j)
+		}
+	}
+	more := 0
+	for i, f := range list {
+		if text := f.Text("claim", "description", "title"); !used[i] && text != "" {
+			more++
+			out.List = append(out.List, AgentJudgement{text, judgementWord(f.Text("judgement", "judgment", "verdict")), f.Text("why", "reason", "evidence")})
+		}
+	}
+	if more == 0 { // else the expert has taken a text apart
+		out.List = append(out.List, open...)
+	}
+	return out
+}
+
+// judgementsIn finds the list of judgements in an answer, nil when there is none.
+func judgementsIn(text string) []Finding {
+	rest := unfenced(strings.TrimSpace(text))
+	for range maxStarts {
+		at := strings.IndexAny(rest, "{[")
+		if at < 0 {
+			return nil
+		}
+		rest = rest[at:]
+		value := decodeFirst(rest)
+		if object, ok := value.(map[string]any); ok {
+			value = nil
+			for _, key := range []string{"judgements", "judgments", "agent_findings", "claims"} {
+				if list, ok := object[key].([]any); ok {
+					value = list
+					break
+				}
+			}
+		}
+		if list, ok := value.([]any); ok {
+			judgements := []Finding{}
+			for _, v := range list {
+				if f, ok := v.(map[string]any); ok {
+					judgements = append(judgements, f)
+				}
+			}
+			if len(judgements) == len(list) {
+				return judgements
+			}
+		}
+		rest = rest[1:]
+	}
+	return nil
+}
+
+var leadingNumber = lazyregexp.New(`^\s*#?(\d{1,4})\s*(?:[.):]|$)`)
+
+// judges reports whether a judgement is that of the claim with a number.
+func judges(f Finding, number int, c claim) bool {
+	for _, key := range []string{"number", "n", "claim"} {
+		if n, ok := f[key].(float64); ok {
+			return int(n) == number
+		}
+	}
+	text := f.Text("claim", "description", "title")
+	if plain, own := letters(text), letters(c.text); plain != "" && own != "" &&
+		(plain == own || len(plain) > minClaim && (strings.Contains(plain, own) || strings.HasPrefix(own, plain))) {
+		return true
+	}
+	m := leadingNumber().FindStringSubmatch(text)
+	return m != nil && m[1] == strconv.Itoa(number)
+}
+
+// minClaim is how much of a claim, in bytes of its letters and digits, must be repeated so that it is known again.
+const minClaim = 12
+
+// letters is a text's letters and digits in lower case.
+func letters(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, text)
+}
+
+// judgementWord is a judgement in our words; whatever is neither is undecided.
+func judgementWord(word string) string {
+	switch strings.ToLower(strings.Trim(word, " .!")) {
+	case "holds", "hold", "true", "valid", "correct", "confirmed", "right", "agree":
+		return JudgedHolds
+	case "wrong", "false", "invalid", "incorrect", "refuted", "does not hold", "disagree":
+		return JudgedWrong
+	}
+	return JudgedUndecided
+}
+
+// withheld are the texts that a blind expert's first turn may not show.
+func withheld(claims []claim) (texts []string) {
+	for _, c := range claims {
+		if text := letters(c.text); len(text) > minClaim {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+// blindTo leaves out of a history what tells of the caller's findings: the steps of every workflow whose arguments hold some,
+// and what repeats one of the texts; of each also the answer.
+func blindTo(history []conversation.Turn, texts []string) (blind []conversation.Turn) {
+	hidden := false
+	for _, t := range history {
+		if t.Role != providers.RoleAssistant {
+			said := letters(t.Content)
+			hidden = holdsFindings(t) || slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(said, text) })
+		}
+		if !hidden {
+			blind = append(blind, t)
+		}
+	}
+	return blind
+}
+
+// holdsFindings reports whether a turn shows what the caller reported at a step. A blind expert's question does not.
+func holdsFindings(t conversation.Turn) bool {
+	if t.Step == nil {
+		return false
+	}
+	var in struct {
+		Findings   string `json:"findings"`
+		Hypothesis string `json:"hypothesis"`
+		Issues     []any  `json:"issues_found"`
+	}
+	_ = json.Unmarshal(t.Step.Input, &in) // what another tool keeps under these names tells of no findings
+	reports := hasContent(in.Findings) || hasContent(in.Hypothesis) || len(in.Issues) > 0
+	return reports && !stepMetaOf(t).Blind
+}

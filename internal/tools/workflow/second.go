@@ -1,0 +1,238 @@
+package workflow
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+)
+
+// The second turn of a blind expert, in which it judges what the caller reports.
+const (
+	secondTime   = 10 * time.Second // what a call must have left to wait for it
+	secondOutput = 8192             // tokens
+	secondBeat   = 2 * time.Second  // how often the step is saved meanwhile, as a sign that its process lives
+	secondSave   = 5 * time.Second  // what storing its result may take
+)
+
+// secondTurn is a second turn under way. done is closed when the rest is known.
+type secondTurn struct {
+	done     chan struct{}
+	cancel   context.CancelFunc
+	agent    AgentFindings
+	ended    bool // by the client or the server, before it had a result
+	usage    providers.Usage
+	attempts int
+}
+
+// judgeReported has the expert that has answered judge what the caller reports: in the call where there is time, else the
+// outcome says that it goes on, and followSecond takes it from there.
+func (r *run) judgeReported(ctx context.Context, o *expertOutcome, asked, answer conversation.Turn) {
+	claims := claimsOf(r.sum, r.decision.Steps)
+	if !r.spec.Blind || o.state != expertAnswered || len(claims) == 0 {
+		return
+	}
+	s := r.beginSecond(ctx, claims, asked, answer)
+	r.second, o.agent = s, &AgentFindings{State: agentPending}
+	limited, cancel := working(ctx)
+	defer cancel()
+	if end, ok := limited.Deadline(); ok && time.Until(end) < secondTime {
+		return
+	}
+	select {
+	case <-s.done:
+		r.second = nil
+		o.agent = &s.agent
+		if o.answer == nil {
+			r.addUsage(ctx, s.usage)
+		} else {
+			o.answer.Outcome.Response.Usage = o.answer.Outcome.Response.Usage.Plus(s.usage)
+			o.answer.Outcome.Attempts += s.attempts
+		}
+	case <-limited.Done():
+		if ctx.Err() != nil {
+			s.cancel()
+		}
+	}
+}
+
+// judgeBehind is judgeReported where no call waits.
+func (r *run) judgeBehind(ctx context.Context, o *expertOutcome, answer conversation.Turn) {
+	claims := claimsOf(r.sum, r.decision.Steps)
+	if !r.spec.Blind || o.state != expertAnswered || len(claims) == 0 {
+		return
+	}
+	r.second, o.agent = r.beginSecond(ctx, claims, r.askedBefore(answer.ID), answer), &AgentFindings{State: agentPending}
+}
+
+// beginSecond asks for the second turn.
+func (r *run) beginSecond(ctx context.Context, claims []claim, asked, answer conversation.Turn) *secondTurn {
+	s := &secondTurn{done: make(chan struct{}), cancel: func() {}}
+	fail := func(reason string) *secondTurn {
+		s.agent = AgentFindings{State: agentNotJudged, Reason: reason}
+		close(s.done)
+		return s
+	}
+	q, err := r.secondQuestion(claims, asked, answer)
+	if err != nil {
+		return fail(reply.FromError(ctx, err).Message)
+	}
+	b := providers.Budget{Limit: r.Config.Timeouts.BackgroundLimit(), Start: time.Now(), Tool: r.spec.Tool, ContinuationID: r.lease.ID}
+	ctx = providers.WithBudget(context.WithoutCancel(ctx), b)
+	ctx, s.cancel = context.WithCancel(ctx)
+	begun := r.Conversations.Later(ctx, func(ctx context.Context) {
+		defer close(s.done)
+		s.agent = AgentFindings{State: agentNotJudged}
+		a, err := r.Conversations.Generate(ctx, q)
+		s.ended = ctx.Err() != nil
+		if err != nil {
+			s.agent.Reason = reply.FromError(ctx, err).Message
+			return
+		}
+		s.usage, s.attempts = a.Outcome.Response.Usage, a.Outcome.Attempts
+		if a.Partial {
+			s.agent.Reason = "The expert's judgement was cut off."
+			return
+		}
+		s.agent = readJudgements(a.Text, claims)
+	})
+	if !begun {
+		return fail("The server is stopping.")
+	}
+	return s
+}
+
+// secondQuestion is the second turn: the first one's messages and its answer, then what the caller reports. No function runs.
+func (r *run) secondQuestion(claims []claim, asked, answer conversation.Turn) (ask.Question, error) {
+	q, err := r.question()
+	if err != nil {
+		return q, err
+	}
+	q.History = append(slices.Clone(q.History), asked, answer)
+	q.Prompt = paragraphs(reported(claims, r.sum.RelevantContext), r.expertText("second"))
+	q.Thinking, q.MaxOutput, q.JSONObject = providers.ThinkLow, secondOutput, true
+	q.Prefer = answer.Model
+	q.Tools, q.Search, q.Background, q.Finished = nil, false, false, nil
+	q.On = func(providers.Event) {}
+	return q, nil
+}
+
+// followSecond waits behind the call for a second turn that goes on, and puts its result into the step's reply. Where the step
+// was not stored, nobody could read the result, so the turn is ended.
+func (r *run) followSecond(ctx context.Context, o expertOutcome) {
+	s := r.second
+	if s == nil {
+		return
+	}
+	i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool {
+		return t.Step != nil && t.Step.Tool == r.key() && t.Step.Number == r.decision.Step.StepNumber && stepMetaOf(t).Agent.pending()
+	})
+	if i < 0 || r.meta.Stored != nil && !*r.meta.Stored {
+		s.cancel()
+		return
+	}
+	late := r.later(r.lease.Turns[i])
+	begun := r.Conversations.Later(providers.WithoutBudget(context.WithoutCancel(ctx)), func(ctx context.Context) {
+		late.awaitSecond(ctx, s)
+		if s.ended {
+			return // whoever sends the step again has the expert asked again
+		}
+		o.agent = &s.agent
+		saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), secondSave)
+		defer cancel()
+		if _, err := late.renderStored(saving, o); err != nil {
+			late.Log.Warn("completing a step", zap.String("continuation_id", late.lease.ID), zap.Error(err))
+			return
+		}
+		if late.save(saving, late.stored.turn) == nil { // else logged there; the step's next caller asks again
+			late.addUsage(saving, s.usage)
+		}
+	})
+	if !begun {
+		s.cancel()
+	}
+}
+
+// awaitSecond waits for a second turn, saving the step meanwhile.
+func (r *run) awaitSecond(ctx context.Context, s *secondTurn) {
+	beat := time.NewTicker(secondBeat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-ctx.Done():
+			s.cancel()
+			<-s.done
+			return
+		case <-beat.C:
+			saving, cancel := context.WithTimeout(ctx, secondSave)
+			_ = r.save(saving, r.stored.turn) // logged there; the next beat tries again
+			cancel()
+		}
+	}
+}
+
+// addUsage counts what the second turn took with the stored answer.
+func (r *run) addUsage(ctx context.Context, usage providers.Usage) {
+	if answer := r.answerOf(r.stored.meta); answer != nil {
+		answer.Usage = answer.Usage.Plus(usage)
+		_ = r.save(ctx, *answer) // logged there
+	}
+}
+
+// later is the run as what goes on behind the call works on it, with a stored step.
+func (r *run) later(step conversation.Turn) *run {
+	late := &run{
+		Engine: r.Engine, spec: r.spec, sent: r.sent, step: r.step, lease: r.lease, state: r.state, shown: r.shown, given: r.given,
+	}
+	late.stored = &storedStep{turn: step, meta: stepMetaOf(step)}
+	return late
+}
+
+// awaitJudged waits, within the call's time, for the second turn of the stored step's expert, wherever it runs. It reports
+// whether that has been given up: its process has died.
+func (r *run) awaitJudged(ctx context.Context) (lost bool, err error) {
+	limited, cancel := working(ctx)
+	defer cancel()
+	for r.stored.meta.Agent.pending() {
+		if !conversation.Alive(r.stored.turn.SavedAt, r.lease.ReadAt) && !r.lease.ReadAt.IsZero() {
+			return true, nil
+		}
+		tick := time.NewTimer(replyPoll)
+		select {
+		case <-tick.C:
+		case <-limited.Done():
+			tick.Stop()
+			return false, nil
+		}
+		if err := r.lease.Reload(ctx); err != nil {
+			return false, err
+		}
+		i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.ID == r.stored.turn.ID && t.Step != nil })
+		if i < 0 {
+			return false, nil // it was taken back meanwhile
+		}
+		r.stored = &storedStep{turn: r.lease.Turns[i], meta: stepMetaOf(r.lease.Turns[i])}
+	}
+	return false, nil
+}
+
+// askedBefore is the question that an answer of the conversation belongs to.
+func (r *run) askedBefore(answerID string) (asked conversation.Turn) {
+	for _, t := range r.lease.Turns {
+		if t.ID == answerID {
+			break
+		}
+		if t.Role != providers.RoleAssistant {
+			asked = t
+		}
+	}
+	return asked
+}
