@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,13 +46,13 @@ func endless() chatFunc {
 }
 
 // reader is a call with the function "read", whose results are size bytes; ran counts how often it ran.
-func reader(model string, bounds calls.Bounds, size int, ran *int) calls.Call {
+func reader(model string, bounds calls.Bounds, size int, ran *atomic.Int64) calls.Call {
 	call := behind(model, "id")
 	call.Bounds = bounds
 	call.Tools = []calls.Tool{{
 		Function: providers.Function{Name: "read"}, Phase: providers.PhaseReading, About: func(a string) string { return a },
 		Run: func(_ context.Context, arguments string, room int) (string, error) {
-			*ran++
+			ran.Add(1)
 			return strings.Repeat("x", min(size, room)), nil
 		},
 	}}
@@ -71,11 +72,11 @@ func TestFunctionsAreWithdrawnInTheVendorsWay(t *testing.T) {
 				more := endless()
 				turns := &inTurn{scripts: []chatFunc{more, more, more, answers("enough")}}
 				b.glm.ChatFunc, b.kimi.ChatFunc = turns.chat, turns.chat
-				ran := 0
+				var ran atomic.Int64
 				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), reader(model, calls.Bounds{Rounds: 2, Calls: 8, Bytes: 50_000}, 10, &ran))
 				require.NoError(t, err)
 				assert.Equal(t, "enough", out.Response.Content)
-				assert.Equal(t, 2, ran)
+				assert.EqualValues(t, 2, ran.Load())
 				require.Len(t, turns.requests, 4)
 				for i, r := range turns.requests {
 					assert.Len(t, r.Functions, []int{1, 1, 1, 0}[i], "request %d", i)
@@ -102,7 +103,7 @@ func TestCallsBeyondTheBoundsAreAnswered(t *testing.T) {
 			reads(`{"p":1,"q":2}`, `{"q":2, "p":1}`, `{"p":2}`, `{"p":3}`), reads(`{"p":3}`, `{"p":2}`), answers("enough"),
 		}}
 		b.kimi.ChatFunc = turns.chat
-		ran := 0
+		var ran atomic.Int64
 		call := reader("kimi-k3", calls.Bounds{Rounds: 6, Calls: 2, Bytes: 50_000}, 4, &ran)
 		var events []string
 		call.On = func(e providers.Event) {
@@ -112,7 +113,7 @@ func TestCallsBeyondTheBoundsAreAnswered(t *testing.T) {
 		}
 		_, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), call)
 		require.NoError(t, err)
-		assert.Equal(t, 3, ran)
+		assert.EqualValues(t, 3, ran.Load())
 		var got []string
 		for _, m := range turns.requests[2].Messages {
 			if m.Role == providers.RoleTool {
@@ -132,7 +133,7 @@ func TestOnlyAFewCallsAreNamedWhileTheyRun(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, b *bench) {
 		turns := &inTurn{scripts: []chatFunc{reads("1", "2", "3", "4", "5"), answers("enough")}}
 		b.kimi.ChatFunc = turns.chat
-		ran := 0
+		var ran atomic.Int64
 		call := reader("kimi-k3", calls.Bounds{Rounds: 6, Calls: 8, Bytes: 50_000}, 4, &ran)
 		var detail string
 		call.On = func(e providers.Event) {
@@ -160,10 +161,10 @@ func TestAFailedCallMayBeMadeAgain(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, b *bench) {
 		turns := &inTurn{scripts: []chatFunc{reads("{}"), reads("{}"), answers("enough")}}
 		b.kimi.ChatFunc = turns.chat
-		ran := 0
+		var ran atomic.Int64
 		call := ask("kimi-k3")
 		call.Tools = []calls.Tool{function("read", func(context.Context, string) (string, error) {
-			if ran++; ran == 1 {
+			if ran.Add(1) == 1 {
 				return "", errors.New("busy")
 			}
 			return "text", nil
@@ -192,7 +193,7 @@ func TestResultsStayWithinTheirBytes(t *testing.T) {
 				more := endless()
 				turns := &inTurn{scripts: slices.Concat(slices.Repeat([]chatFunc{more}, c.rounds), []chatFunc{answers("enough")})}
 				b.glm.ChatFunc, b.kimi.ChatFunc = turns.chat, turns.chat
-				ran := 0
+				var ran atomic.Int64
 				call := reader(c.model, c.bounds, c.size, &ran)
 				call.Tools[0].Run = func(context.Context, string, int) (string, error) {
 					return strings.Repeat("x = 1;\n\n,", c.size/9), nil
@@ -230,14 +231,14 @@ func TestFunctionsAreWithdrawnAtHalfTheLimit(t *testing.T) {
 			}
 			b.kimi.ChatFunc = turns.chat
 			b.cfg.Timeouts.StreamIdle = time.Minute
-			ran := 0
+			var ran atomic.Int64
 			call := reader("kimi-k3", calls.Bounds{Rounds: 6, Calls: 8, Bytes: 30_000}, 4, &ran)
 			ctx := providers.WithBudget(t.Context(), providers.Budget{
 				Limit: config.Limit{Name: "EXPERT_ANALYSIS_TIMEOUT_SECS", Value: time.Minute}, Class: config.ClassExpert, Start: time.Now(),
 			})
 			_, err := b.caller.Call(ctx, call)
 			require.NoError(t, err)
-			assert.Equal(t, 1, ran)
+			assert.EqualValues(t, 1, ran.Load())
 			assert.Equal(t, c.withdraw, string(turns.requests[1].ToolChoice) == `"none"`, c.after)
 		})
 	}
@@ -270,7 +271,7 @@ func TestARoundThatFails(t *testing.T) {
 			inBubble(t, func(c *config.Config) { c.Calls.MaxRetries = 2 }, func(t *testing.T, b *bench) {
 				turns := &inTurn{scripts: c.scripts}
 				b.kimi.ChatFunc = turns.chat
-				ran := 0
+				var ran atomic.Int64
 				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), reader("kimi-k3", calls.Bounds{Rounds: 6, Calls: 8, Bytes: 30_000}, 4, &ran))
 				assert.Equal(t, c.attempts, out.Attempts)
 				last := turns.requests[len(turns.requests)-1]
@@ -309,7 +310,7 @@ func TestTheFifthRoundGoesOnInTheBackground(t *testing.T) {
 		more := endless()
 		turns := &inTurn{scripts: []chatFunc{more, more, more, more, stream(nil, think(20*time.Second, "hm"), think(20*time.Second, "hm"), say(24*time.Second, "done"))}}
 		b.kimi.ChatFunc = turns.chat
-		ran := 0
+		var ran atomic.Int64
 		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), reader("kimi-k3", calls.Bounds{Rounds: 6, Calls: 8, Bytes: 30_000}, 4, &ran))
 		require.NoError(t, err)
 		require.NotNil(t, out.Live)
@@ -327,7 +328,7 @@ func TestAModelWithoutFunctionsAnswersWithoutThem(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, b *bench) {
 		turns := &inTurn{scripts: []chatFunc{answers("yes")}}
 		b.glm.ChatFunc = turns.chat
-		ran := 0
+		var ran atomic.Int64
 		call := reader("autoglm-phone-multilingual", calls.Bounds{}, 1, &ran)
 		call.Tools[0].Optional = true
 		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), call)

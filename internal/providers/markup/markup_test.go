@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -212,15 +211,22 @@ func TestParseCallMarkup(t *testing.T) {
 	}
 }
 
-func TestParseCallMarkupIsLinear(t *testing.T) {
-	const n = 1 << 17
+// BenchmarkParseCallMarkup shows that the time grows with the length of an answer, whatever opens in it and never ends.
+func BenchmarkParseCallMarkup(b *testing.B) {
 	for _, piece := range []string{
-		"<tool_call>", "<tool_call> x ", "<tool_call>a", "<tool_call>{", "<tool_call>[", "<tool_call>a(", "<function=a>", "`", "`` ` ", "{\"", "[\"a\"", "<|open|>call ",
-		"<|open|>", "<tool_call>a<arg_key>", "<tool_call>{\"name\":1}", "a<arg_key>b</arg_key><arg_value>", "<|channel|>a", "[TOOL_CALLS]", "<invoke name=\"a\"><parameter name=\"b\">",
+		"<tool_call>", "<tool_call> x ", "<tool_call>a", "<tool_call>{", "<tool_call>[", "<tool_call>a(", "<function=a>", "`", "`` ` ",
+		"{\"", "[\"a\"", "<|open|>call ", "<|open|>", "<tool_call>a<arg_key>", "<tool_call>{\"name\":1}",
+		"a<arg_key>b</arg_key><arg_value>", "<|channel|>a", "[TOOL_CALLS]", "<invoke name=\"a\"><parameter name=\"b\">",
 	} {
-		start := time.Now()
-		ParseCallMarkup(strings.Repeat(piece, n/len(piece))+" end.", offered)
-		assert.Less(t, time.Since(start), 10*time.Second, "%q", piece)
+		for _, size := range []int{1 << 13, 1 << 16} {
+			text := strings.Repeat(piece, size/len(piece)) + " end."
+			b.Run(fmt.Sprintf("%q/%d", piece, size), func(b *testing.B) {
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					ParseCallMarkup(text, offered)
+				}
+			})
+		}
 	}
 }
 
