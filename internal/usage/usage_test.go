@@ -3,6 +3,7 @@ package usage
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -247,10 +248,10 @@ func (stuck) Reserve(ctx context.Context, _ Reservation) (string, Day, error) {
 // A store that hangs delays a request for a second, and no answer at all.
 func TestMeterWithStuckStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var failed int
+		var failed atomic.Int64
 		m := NewMeter(Options{
 			Store: func(context.Context) (Store, error) { return stuck{}, nil }, DayLimitUSD: 1,
-			Failed: func(error) { failed++ }, Workspace: func() string { return "/w" },
+			Failed: func(error) { failed.Add(1) }, Workspace: func() string { return "/w" },
 		})
 		start := time.Now()
 		g, err := m.Gate(t.Context(), Request{}, Plan{OutputCap: 1000, Price: Price{Output: 1000}})
@@ -269,7 +270,7 @@ func TestMeterWithStuckStore(t *testing.T) {
 		for range 2 * maxWaiting {
 			m.Record(Request{})
 		}
-		assert.Greater(t, failed, 1, "what does not fit is lost, and said")
+		assert.Greater(t, failed.Load(), int64(1), "what does not fit is lost, and said")
 		m.queue.mu.Lock()
 		m.queue.waiting = nil
 		m.queue.mu.Unlock()
