@@ -23,6 +23,7 @@ func TestPrivateKeyMasksEachLine(t *testing.T) {
 		"added":     {`"` + begin + `\n" +` + "\n\t" + `"` + body + `\n" +` + "\n\t" + `"` + tail + `\n" +` + "\n\t" + `"` + end + `"`, "\"[]\\n\" +\n\t\"[]\\n\" +\n\t\"[]\\n\" +\n\t\"[]\""},
 		"diff":      {" a\n+" + begin + "\n+" + body + "\n+" + tail + "\n+" + end + "\n b", " a\n+[]\n+[]\n+[]\n+[]\n b"},
 		"removed":   {"-" + begin + "\n-" + body + "\n-" + end, "-[]\n-[]\n-[]"},
+		"numbered":  {"   1| " + begin + "\n   2| " + body + "\n   3| " + end, "   1| []\n   2| []\n   3| []"},
 		"comment":   {"# " + begin + "\n# " + body + "\n# " + end, "# []\n# []\n# []"},
 		"one line":  {`"key": "` + begin + `\n` + body + `\n` + tail + `\n` + end + `\n",`, `"key": "[]\n",`},
 		"spaces":    {"KEY=" + begin + " " + body + " " + body + " " + end, "KEY=[]"},

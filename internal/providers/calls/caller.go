@@ -23,12 +23,13 @@ import (
 // Caller is the one path to the vendors: it chooses who answers, and bounds, repeats, records and finishes every request.
 // It is safe for concurrent use.
 type Caller struct {
-	reg    *Registry
-	cfg    *config.Config
-	obs    providers.Observer
-	slots  *slots
-	jitter func(time.Duration) time.Duration
-	meter  *usage.Meter // nil: what requests cost is not stored
+	reg     *Registry
+	cfg     *config.Config
+	obs     providers.Observer
+	slots   *slots
+	jitter  func(time.Duration) time.Duration
+	vetting *vetting
+	meter   *usage.Meter // nil: what requests cost is not stored
 
 	lists listings
 	// closing ends with Close: requests that no call waits for end with it.
@@ -46,7 +47,7 @@ type Caller struct {
 // NewCaller makes the path. obs may be nil.
 func NewCaller(reg *Registry, cfg *config.Config, obs providers.Observer) *Caller {
 	c := &Caller{
-		reg: reg, cfg: cfg, obs: obs, slots: newSlots(cfg), jitter: fullJitter,
+		reg: reg, cfg: cfg, obs: obs, slots: newSlots(cfg), jitter: fullJitter, vetting: newVetting(cfg.Files.Secrets),
 		running: map[*Generation]struct{}{}, refused: map[string][]string{},
 		lists: listings{asked: map[string]time.Time{}, running: map[string]chan struct{}{}},
 	}

@@ -70,7 +70,9 @@ func (r *toolRounds) run(calls []providers.ToolCall, which map[string]int, resul
 	r.emit(calls, which)
 	var all sync.WaitGroup
 	for _, i := range which {
-		all.Go(func() { results[i] = runTool(r.g.ctx, r.j.tools[calls[i].Name], calls[i], room) })
+		all.Go(func() {
+			results[i] = r.g.c.vetting.result(calls[i].Name, runTool(r.g.ctx, r.j.tools[calls[i].Name], calls[i], room))
+		})
 	}
 	all.Wait()
 	for i := range results {

@@ -28,6 +28,9 @@ func (c *Caller) prepare(call Call, m providers.Model, d callDeadline) (*job, er
 		return nil, err
 	}
 	j := &job{req: req, tools: map[string]Tool{}, searches: &searches{}}
+	if err := c.vet(j); err != nil {
+		return nil, err
+	}
 	j.req.Model = m
 	j.req.Thinking = m.Thinking.Switch(call.mode(d), d.limit(c.cfg.Timeouts.Vendor(m.Provider)))
 	j.req.Drop = c.dropped(m)

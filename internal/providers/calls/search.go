@@ -119,10 +119,14 @@ func (c *Caller) searchTool(j *job, vendors []string) Tool {
 			if err := json.Unmarshal([]byte(arguments), &q); err != nil || strings.TrimSpace(q.Query) == "" {
 				return "", errors.New(`the arguments must be a JSON object with a "query"`)
 			}
+			query, _, err := c.vetting.text("the search query", q.Query)
+			if err != nil {
+				return "", err
+			}
 			if !j.searches.begin() {
 				return fmt.Sprintf("Too many searches: at most %d are made for one answer. Answer with what you have.", maxSearches), nil
 			}
-			result, err := c.search(ctx, vendors, providers.SearchQuery{Query: q.Query, Recency: q.Recency})
+			result, err := c.search(ctx, vendors, providers.SearchQuery{Query: query, Recency: q.Recency})
 			if err != nil {
 				return "", err
 			}
