@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
@@ -36,6 +37,12 @@ func (d *Deps) attach(ctx context.Context, h *ask.Lease, q *ask.Question, files,
 			return err
 		}
 		sent = append(sent, picture)
+	}
+	if len(images) > 0 && d.Config.Files.Secrets != "send" {
+		q.Notes = append(q.Notes, "Images can't be checked for secrets; they are sent as they are.")
+	}
+	if n := manifest.Masked(); n > 0 {
+		q.Notes = append(q.Notes, fmt.Sprintf("Secrets in files that were masked as [secret: kind]: %d.", n))
 	}
 	q.Attachments = append(q.Attachments, sent...)
 	if len(refs) > 0 {

@@ -39,6 +39,7 @@ func (d *Deps) glmUpload(ctx context.Context, in glmUploadInput) (*Result, error
 		r.Body.Set("status", "partial").Set("file_id", nil).Set("filename", f.Name)
 		d.continueUploads(ctx, r, "glm", files)
 	default:
+		r.Metadata.Note(upload.MaskNote(files))
 		r.Body.Set("status", "success").Set("file_id", f.ID).Set("filename", f.Name)
 	}
 	return r, nil

@@ -66,6 +66,10 @@ func (d *Deps) filesChat(ctx context.Context, in filesChatInput) (*Result, error
 		Thinking: providers.ThinkLow, Temperature: in.Temperature, Background: true, Notes: files.notes,
 	}
 	for _, f := range files.through {
+		f.Text, err = d.Workspace.Mask(f.Path, f.Text) // of a document that could not be checked before it was uploaded
+		if err != nil {
+			return nil, err
+		}
 		q.Attachments = append(q.Attachments, document(f))
 	}
 	if left := leftOut(ctx, files.failed); left != "" {

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
-	"github.com/exai-mcp/exai-mcp/internal/secrets"
 	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
@@ -16,11 +15,5 @@ func (d *Deps) reader(ctx context.Context, r workflow.Readable) *looks.Reader {
 		return nil
 	}
 	scope := d.Workspace.ReadScope(ctx, r.Refs, reads == config.ReadsTracked, r.Base)
-	return looks.New(looks.Options{Scope: scope, Shown: r.Shown, Mask: maskText})
-}
-
-// maskText masks the secrets in what a model's function shows.
-func maskText(_, text string) (string, error) {
-	masked, _ := secrets.Mask(text)
-	return masked, nil
+	return looks.New(looks.Options{Scope: scope, Shown: r.Shown, Mask: d.Workspace.Mask})
 }

@@ -50,6 +50,9 @@ func (d *Deps) read(ctx context.Context, tool string, refs []workspace.Ref, prob
 			out.through = append(out.through, f)
 		}
 	}
+	if note := upload.MaskNote(out.through); note != "" {
+		out.notes = append(out.notes, note)
+	}
 	if len(out.through)+len(out.pending) == 0 {
 		return nil, allFailed(ctx, out.failed)
 	}

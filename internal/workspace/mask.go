@@ -9,7 +9,11 @@ import (
 // Mask returns a text of a file or a diff as it may be sent: its secrets masked, or, with SECRETS_IN_CONTEXT=refuse, an
 // error. The text must be whole, without line numbers: a private key is known by its first and last line.
 func (w *Workspace) Mask(name, text string) (string, error) {
-	masked, _, err := w.secrets.Apply(quoted(name), text)
+	where := "The text"
+	if name != "" {
+		where = quoted(name)
+	}
+	masked, _, err := w.secrets.Apply(where, text)
 	if err != nil {
 		return "", &Error{Code: CodeInvalid, Path: name, Message: err.Error(), Hint: secrets.Hint, Err: err}
 	}

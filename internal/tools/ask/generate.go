@@ -65,6 +65,9 @@ func (a *Answer) describe() {
 	if out.Partial {
 		a.why = whyPartial(out)
 	}
+	if note := noteOnMasks(a.Text); note != "" {
+		a.Notes = append(a.Notes, note)
+	}
 	if out.Partial && strings.TrimSpace(a.Text) == "" {
 		a.Text = stillThinking(out)
 	}
@@ -121,7 +124,9 @@ func (t *Conversations) compose(ctx context.Context, q Question) *builder {
 
 // system is the tool's system prompt with the rules that hold for every tool.
 func (t *Conversations) system(q Question) string {
-	rules := words.Rules(words.Facts{Date: t.now().Format("Monday, 2 January 2006"), Locale: t.cfg.Server.Locale, Search: q.Search})
+	rules := words.Rules(words.Facts{
+		Date: t.now().Format("Monday, 2 January 2006"), Locale: t.cfg.Server.Locale, Search: q.Search, Masked: t.cfg.Files.Secrets == "mask",
+	})
 	return strings.TrimSpace(q.System + "\n\n" + rules)
 }
 

@@ -170,6 +170,7 @@ func (h *Lease) answer(turn *conversation.Turn, running bool, offset int) (*Stor
 			"offset %d is beyond the end of the last answer, which has %d characters.", offset, utf8.RuneCountInString(whole))
 	}
 	s.Text = rest
+	s.Metadata.Note(noteOnMasks(whole))
 	return s, nil
 }
 

@@ -93,10 +93,10 @@ func (q *Queue) start(ctx context.Context, r Request, it *item) {
 		return
 	}
 	// A vendor tells files of one content apart by their names, and what it extracts may depend on the extension.
-	key := digest(r.Vendor, r.Purpose, it.Name, it.sum)
+	key := digest(r.Vendor, r.Purpose, it.Name, it.sum, q.cfg.Files.Secrets)
 	if r.Extract {
 		if kept, ok := q.texts.get(key); ok {
-			it.ID, it.Text = kept.FileID, kept.Text
+			it.ID, it.Text, it.masked = kept.FileID, kept.Text, kept.Masked
 			return
 		}
 	}

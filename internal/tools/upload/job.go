@@ -36,10 +36,11 @@ type job struct {
 	work     *activity.Work
 	finished time.Time // zero while it is under way
 
-	done chan struct{} // closed, with the lock held, when what follows is settled
-	id   string
-	text string
-	err  error
+	done   chan struct{} // closed, with the lock held, when what follows is settled
+	id     string
+	text   string
+	masked masked
+	err    error
 }
 
 // findOrStart returns the job of a file, a new one if there is none.
@@ -73,7 +74,7 @@ func (q *Queue) release(it *item, detach bool) {
 	j.waiting--
 	if !j.finished.IsZero() {
 		q.dropLocked(j)
-		it.ID, it.Text, it.Err = j.id, j.text, j.err
+		it.ID, it.Text, it.masked, it.Err = j.id, j.text, j.masked, j.err
 		return
 	}
 	it.Pending, it.Sent = true, min(j.sent.Load(), it.Size)
@@ -153,7 +154,7 @@ func (q *Queue) transfer(j *job) (kept bool) {
 	if j.text, j.err = q.fetch(j, p); j.err != nil {
 		return false
 	}
-	return q.texts.put(j.key, entry{Vendor: j.request.Vendor, Name: j.file.Name, FileID: j.id, Text: j.text, Created: time.Now()})
+	return q.texts.put(j.key, entry{Vendor: j.request.Vendor, Name: j.file.Name, FileID: j.id, Text: j.text, Masked: j.masked, Created: time.Now()})
 }
 
 // send uploads the file. It fails when the file is no longer the one that the job was begun for.
@@ -167,13 +168,20 @@ func (q *Queue) send(j *job, p providers.Provider) error {
 		if !it.unchanged(j.ctx, f) {
 			return changed(it.Path)
 		}
+		what, found, err := q.clean(it, f)
+		if err != nil {
+			return err
+		}
+		if j.masked = found; !it.unchanged(j.ctx, f) { // it may have been read while it was written
+			return changed(it.Path)
+		}
 		ref, err := calls.Do(j.ctx, q.caller, vendor, "upload", q.cfg.Timeouts.Upload(vendor),
 			func(ctx context.Context) (providers.FileRef, error) {
 				j.sent.Store(0)
 				return to.Upload(ctx, providers.File{
-					Name: it.Name, Purpose: j.request.Purpose, Size: it.Size, Sent: j.sent.Store,
+					Name: it.Name, Purpose: j.request.Purpose, Size: what.size, Sent: j.sent.Store,
 					// Reading at offsets, since the last read of an attempt that failed may still be under way in the next.
-					Body: io.NewSectionReader(f.File, 0, it.Size),
+					Body: io.NewSectionReader(what.body, 0, what.size),
 				})
 			})
 		if err != nil {

@@ -30,6 +30,7 @@ type entry struct {
 	Name    string    `json:"name"`
 	FileID  string    `json:"file_id"`
 	Text    string    `json:"text"`
+	Masked  masked    `json:"masked,omitzero"`
 	Created time.Time `json:"created_at"`
 }
 

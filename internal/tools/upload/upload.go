@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -105,6 +106,29 @@ type File struct {
 	Err     error  // a *workspace.Error, *providers.Error or *reply.Error
 	Pending bool   // it continues in the background, or starts with the next call that uploads it
 	Sent    int64  // bytes of it that are sent; a pending one's
+	masked
+}
+
+// MaskNote says what was masked in uploaded files, and which of them could not be checked; "" if there is nothing to say.
+func MaskNote(files []File) string {
+	count, texts, others := 0, []string{}, []string{}
+	for _, f := range files {
+		switch {
+		case f.Secrets > 0:
+			count += f.Secrets
+			texts = append(texts, f.Path)
+		case f.NotChecked && !f.Pending && f.Err == nil:
+			others = append(others, f.Path)
+		}
+	}
+	var parts []string
+	if count > 0 {
+		parts = append(parts, fmt.Sprintf("Secrets that were masked as [secret: kind] in the uploaded text: %d (%s).", count, strings.Join(texts, ", ")))
+	}
+	if len(others) > 0 {
+		parts = append(parts, "Images and binary documents can't be checked for secrets; sent as they are: "+strings.Join(others, ", ")+".")
+	}
+	return strings.Join(parts, " ")
 }
 
 var (

@@ -112,6 +112,7 @@ type Facts struct {
 	Date   string // today's, in words
 	Locale string // LOCALE, "" where the answer's language is the prompt's
 	Search bool   // the model may be able to search the web
+	Masked bool   // secrets are masked in what it is given
 }
 
 // Rules is what every model is told besides its tool's own system prompt. The files of this package are compiled in, so

@@ -74,6 +74,7 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 		switch {
 		case err == nil:
 			e.Attachments = append(e.Attachments, picture)
+			e.Manifest.NotChecked = append(e.Manifest.NotChecked, picture.Path)
 		case ctx.Err() != nil:
 			return e, context.Cause(ctx)
 		default: // it was there when its step was taken
@@ -139,7 +140,8 @@ func merge(a, b workspace.Manifest) workspace.Manifest {
 	return workspace.Manifest{
 		Sent: slices.Concat(a.Sent, b.Sent), Cut: slices.Concat(a.Cut, b.Cut),
 		Unchanged: slices.Concat(a.Unchanged, b.Unchanged), LeftOut: slices.Concat(a.LeftOut, b.LeftOut),
-		Tokens: a.Tokens + b.Tokens, Bytes: a.Bytes + b.Bytes,
+		NotChecked: slices.Concat(a.NotChecked, b.NotChecked),
+		Tokens:     a.Tokens + b.Tokens, Bytes: a.Bytes + b.Bytes,
 	}
 }
 
@@ -150,7 +152,7 @@ const manifestLines = 100
 func (r *run) fileContext(e Evidence) FileContext {
 	m := e.Manifest
 	f := FileContext{Type: "fully_embedded", FilesEmbedded: len(m.Sent) + len(m.Cut) + len(m.Unchanged), Repositories: raw(e.Repositories)}
-	if f.FilesEmbedded > 0 || len(m.LeftOut) > 0 {
+	if f.FilesEmbedded > 0 || len(m.LeftOut)+len(m.NotChecked) > 0 {
 		f.Manifest = raw(m.Limit(manifestLines))
 	}
 	switch {
