@@ -8,7 +8,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race postgres lint fmt golden docs faults fuzz bench image-test mcpb npm interop cross clean
+.PHONY: help build test race postgres lint fmt golden docs faults fuzz bench image-test mcpb npm interop validate cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ npm: ## build the npm packages into bundles/npm, and try them without a network
 
 interop: ## drive the server with third-party clients (installs Node 22 from npm)
 	scripts/interop.sh
+
+validate: ## check action.yml, hooks, templates and SARIF with others' validators (from PyPI)
+	scripts/validate.sh
 
 cross: ## compile for every released platform
 	scripts/cross.sh

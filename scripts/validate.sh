@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Validates what other programs read with their own validators: action.yml, the hooks of the pre-commit framework, GitLab's
+# template and a SARIF report; and runs both pre-commit hooks in a repository, against the emulated vendors. No key is needed;
+# the validators come from PyPI, into bin/validate.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+top=$PWD dir=$PWD/bin/validate
+if [ ! -x "$dir/bin/pre-commit" ]; then
+	python3 -m venv "$dir"
+	"$dir/bin/pip" install -q check-jsonschema==0.39.0 pre-commit==4.7.0
+fi
+CGO_ENABLED=0 go build -trimpath -o "$dir/exai-mcp" ./cmd/exai-mcp
+export PATH=$dir:$dir/bin:$PATH
+
+check-jsonschema --builtin-schema vendor.github-actions action.yml
+check-jsonschema --builtin-schema vendor.gitlab-ci ci/exai-review.gitlab-ci.yml
+pre-commit validate-manifest .pre-commit-hooks.yaml
+
+scratch=$(mktemp -d)
+exai-mcp demo --emulator >"$scratch/env" 2>/dev/null &
+emulator=$!
+trap 'kill "$emulator" 2>/dev/null || true; rm -rf "$scratch"' EXIT
+for _ in $(seq 100); do [ "$(wc -l <"$scratch/env")" -ge 4 ] && break || sleep 0.1; done
+unset GLM_API_KEY ZHIPUAI_API_KEY ZAI_API_KEY KIMI_API_KEY MOONSHOT_API_KEY ENV_FILE
+export HOME=$scratch/home ENV_FILE=$scratch/env EXAI_STATE_DIR=$scratch/state GIT_CONFIG_GLOBAL=$scratch/gitconfig
+mkdir -p "$HOME"
+git config --global user.email a@example.com
+git config --global user.name a
+git config --global init.defaultBranch main
+
+git init -q "$scratch/repo"
+cd "$scratch/repo"
+printf 'package a\n' >a.go
+# The hooks as they are, but with the program from PATH: installing it from source is pre-commit's own business.
+{ echo "repos:"; echo "  - repo: local"; echo "    hooks:"; sed -e '/^#/d' -e 's/language: golang/language: system/' -e '/minimum_pre_commit/d' -e 's/^/      /' "$top/.pre-commit-hooks.yaml"; } >.pre-commit-config.yaml
+git add -A
+git commit -qm first
+git init -q --bare "$scratch/bare"
+git remote add origin "$scratch/bare"
+git push -q origin main
+pre-commit install -t pre-commit -t pre-push >/dev/null
+printf 'package a\n\nfunc F(a, b int) int { return a / b }\n' >a.go
+exai-mcp review --format sarif --output "$scratch/report.sarif" || true
+if [ -f "$scratch/report.sarif" ]; then
+	check-jsonschema --regex-variant nonunicode --schemafile "$top/internal/review/testdata/sarif-schema-2.1.0.json" "$scratch/report.sarif"
+fi
+for commit in "-a" "-- a.go"; do
+	# shellcheck disable=SC2086
+	git commit -qm "change $commit" $commit 2>&1 | tee "$scratch/log" || true
+	grep -q "exai review: " "$scratch/log" || { echo "the hook did not run for git commit $commit" >&2; exit 1; }
+	printf '\n// %s\n' "$commit" >>a.go
+done
+git commit -qam rest --no-verify
+git push origin main 2>&1 | tee "$scratch/log" || true
+grep -q "exai review: " "$scratch/log" || { echo "the hook did not run for git push" >&2; exit 1; }
+echo "ok"
