@@ -35,7 +35,9 @@ func (r *report) checkKeyless(ctx context.Context, p *program, v *config.Vendor,
 		return nil
 	}
 	start := time.Now()
-	models, err := p.caller.ListModels(ctx, v.Row.Name)
+	within, cancel := context.WithTimeout(ctx, 10*time.Second) // the endpoint's own limit is for loading a model
+	defer cancel()
+	models, err := p.caller.ListModels(within, v.Row.Name)
 	switch took := time.Since(start).Round(time.Millisecond); {
 	case err != nil && kindOf(err) == providers.KindAuth:
 		r.fail("set "+v.Row.Variable("API_KEY"), "%s at %s wants a key: %s", v.Row.Title, where, sentenceOf(err))

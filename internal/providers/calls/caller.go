@@ -138,12 +138,9 @@ func (c *Caller) ListModels(ctx context.Context, provider string) ([]providers.M
 	if !ok {
 		return nil, nil
 	}
-	var listed []providers.Model
-	if c.reg.endpoint(provider) {
-		listed, err = c.listEndpoint(ctx, p, lister)
-	} else {
-		listed, err = Do(ctx, c, provider, "models", c.cfg.Timeouts.Vendor(provider), lister.ListModels)
-	}
+	c.lists.begun(provider)
+	listed, err := Do(ctx, c, provider, opModels, c.cfg.Timeouts.Vendor(provider), lister.ListModels)
+	c.reg.setListFailure(provider, err)
 	if err != nil {
 		return nil, err
 	}

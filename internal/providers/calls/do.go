@@ -50,15 +50,23 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 		}
 		return e
 	}
+	attempts, withoutSlot := 1+c.cfg.Calls.MaxRetries, chan struct{}(nil)
+	if op == opModels && c.reg.endpoint(provider) {
+		// A local server has one slot, and its list says what is loaded while that is taken. One that is not there is not waited for.
+		if withoutSlot = make(chan struct{}); c.cfg.Vendor(provider).Local() {
+			attempts = 1
+		}
+		close(withoutSlot)
+	}
 	loop := retrying{
-		attempts: 1 + c.cfg.Calls.MaxRetries, ended: ended, jitter: c.jitter,
+		attempts: attempts, ended: ended, jitter: c.jitter,
 		left: func() time.Duration { return time.Until(at) },
 	}
 	err := loop.run(ctx, func() *providers.Error {
 		if wait := c.slots.delay(provider); wait > 0 && wait > loop.left() {
 			return c.delayedError(provider, wait)
 		}
-		release, err := c.slots.acquire(ctx, provider, nil, func() {})
+		release, err := c.slots.acquire(ctx, provider, withoutSlot, func() {})
 		if err != nil {
 			if errors.Is(context.Cause(ctx), mine) {
 				return c.noSlotError(provider, fires)

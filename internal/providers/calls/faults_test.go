@@ -16,6 +16,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
+	"github.com/exai-mcp/exai-mcp/internal/providers/endpoint"
 	"github.com/exai-mcp/exai-mcp/internal/providers/glm"
 	"github.com/exai-mcp/exai-mcp/internal/providers/kimi"
 )
@@ -91,19 +92,19 @@ func with(faults ...emulator.Fault) func(clock, emulator.Vendor) []emulator.Faul
 
 // codes are each vendor's words for the same thing.
 func busy(v emulator.Vendor) string {
-	return map[emulator.Vendor]string{emulator.GLM: "1305", emulator.Kimi: "engine_overloaded_error"}[v]
+	return map[emulator.Vendor]string{emulator.GLM: "1305", emulator.Kimi: "engine_overloaded_error", emulator.Lab: "overloaded_error"}[v]
 }
 
 func limited(v emulator.Vendor) string {
-	return map[emulator.Vendor]string{emulator.GLM: "1303", emulator.Kimi: "rate_limit_reached_error"}[v]
+	return map[emulator.Vendor]string{emulator.GLM: "1303", emulator.Kimi: "rate_limit_reached_error", emulator.Lab: "rate_limit_exceeded"}[v]
 }
 
 func invalid(v emulator.Vendor) string {
-	return map[emulator.Vendor]string{emulator.GLM: "1210", emulator.Kimi: "invalid_request_error"}[v]
+	return map[emulator.Vendor]string{emulator.GLM: "1210", emulator.Kimi: "invalid_request_error", emulator.Lab: "invalid_request_error"}[v]
 }
 
 func noAuth(v emulator.Vendor) string {
-	return map[emulator.Vendor]string{emulator.GLM: "1000", emulator.Kimi: "invalid_authentication_error"}[v]
+	return map[emulator.Vendor]string{emulator.GLM: "1000", emulator.Kimi: "invalid_authentication_error", emulator.Lab: "invalid_api_key"}[v]
 }
 
 // matrix is every way in which a vendor can fail, and what the caller gets, how soon, and after how many requests.
@@ -259,6 +260,7 @@ func requests() []request {
 			return err
 		}},
 		{vendor: emulator.Kimi, op: emulator.OpModels, send: models},
+		{vendor: emulator.Lab, op: emulator.OpModels, send: models},
 		{vendor: emulator.Kimi, op: emulator.OpBalance, send: func(ctx context.Context, r *rig) error {
 			_, err := r.provider.(providers.Balancer).Balance(ctx)
 			return err
@@ -281,22 +283,39 @@ type rig struct {
 
 type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
 
+// withLab is the default configuration with the lab as an endpoint that is not on this machine and whose parameters are known.
+func withLab(t testing.TB, e *emulator.Emulator, url string, c clock) *config.Config {
+	t.Helper()
+	cfg, err := config.Load(config.Options{Environ: []string{
+		"ENDPOINTS=lab", "LAB_API_KEY=" + e.Key(emulator.Lab), "LAB_API_URL=" + url, "LAB_TIMEOUT_SECS=" + c.call.String(),
+	}})
+	require.NoError(t, err)
+	row := cfg.Vendor("lab").Row.Endpoint
+	row.Local, row.OutputCap, row.Thinking = false, "max_completion_tokens", "effort"
+	return cfg
+}
+
 // build puts a rig together; url and dial lead to the emulator or to the hole. The returned function takes it down.
 func build(t testing.TB, v emulator.Vendor, c clock, e *emulator.Emulator, url string, dial dialer) (*rig, func()) {
 	t.Helper()
-	cfg := config.Default()
+	cfg := withLab(t, e, url, c)
 	cfg.GLM.APIKey, cfg.Kimi.APIKey = config.Secret(e.Key(emulator.GLM)), config.Secret(e.Key(emulator.Kimi))
 	cfg.GLM.APIURL, cfg.Kimi.APIURL = url, url
 	cfg.Timeouts.GLM, cfg.Timeouts.Kimi, cfg.Timeouts.SimpleTool = c.call, c.call, c.call
 	cfg.Timeouts.StreamIdle, cfg.Timeouts.Connect = c.idle, c.connect
 	r := &rig{vendor: v, clock: c, cfg: cfg, emulator: e, seen: &recorder{}}
 	var err error
-	if v == emulator.GLM {
+	switch v {
+	case emulator.Lab:
+		r.provider, err = endpoint.New(endpoint.Options{
+			Vendor: *cfg.Vendor("lab"), Timeouts: cfg.Timeouts, MaxAnswerBytes: cfg.Calls.MaxAnswerBytes, Version: "test", DialContext: dial,
+		})
+	case emulator.GLM:
 		r.provider, err = glm.New(glm.Options{
 			Vendor: cfg.GLM, Search: cfg.GLMSearch, Timeouts: cfg.Timeouts,
 			Models: calls.BuiltinModels("glm"), MaxAnswerBytes: cfg.Calls.MaxAnswerBytes, Version: "test", DialContext: dial,
 		})
-	} else {
+	default:
 		r.provider, err = kimi.New(kimi.Options{
 			Vendor: cfg.Kimi, Timeouts: cfg.Timeouts,
 			Models: calls.BuiltinModels("kimi"), MaxAnswerBytes: cfg.Calls.MaxAnswerBytes, Version: "test", DialContext: dial,
@@ -305,6 +324,10 @@ func build(t testing.TB, v emulator.Vendor, c clock, e *emulator.Emulator, url s
 	require.NoError(t, err)
 	r.registry, err = calls.NewRegistry(cfg, r.provider)
 	require.NoError(t, err)
+	r.registry.Catalog().Learn("lab", []providers.Model{{
+		ID: "lab/lab-large", Provider: "lab", ContextWindow: 131_072, Functions: true, JSONObject: true,
+		Thinking: providers.Thinking{Efforts: []string{"none", "low", "medium", "high"}},
+	}})
 	r.caller = calls.NewCaller(r.registry, cfg, r.seen)
 	r.caller.SetJitter(func(d time.Duration) time.Duration { return time.Duration(float64(d) * c.retry.Seconds()) })
 	return r, func() {
@@ -341,7 +364,7 @@ func (r *rig) script(x row, op emulator.Op) {
 
 // model is one that thinks by effort, so that a refusal of that parameter can be corrected.
 func (r *rig) model() string {
-	return map[emulator.Vendor]string{emulator.GLM: "glm-5.3", emulator.Kimi: "kimi-k3"}[r.vendor]
+	return map[emulator.Vendor]string{emulator.GLM: "glm-5.3", emulator.Kimi: "kimi-k3", emulator.Lab: "lab/lab-large"}[r.vendor]
 }
 
 func (r *rig) context(t testing.TB) context.Context {

@@ -11,6 +11,7 @@ import (
 )
 
 const (
+	opModels = "models"
 	// listWithin bounds how long a call waits for an endpoint's list of models.
 	listWithin = 5 * time.Second
 	// listFresh is how long the list of a local server counts as true: models are loaded and unloaded while it runs.
@@ -22,6 +23,13 @@ type listings struct {
 	mu      sync.Mutex
 	asked   map[string]time.Time
 	running map[string]chan struct{} // closed when the request ends
+}
+
+// begun notes that a vendor's list is asked for now.
+func (l *listings) begun(vendor string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked[vendor] = time.Now()
 }
 
 // learnEndpoints reads the lists of the endpoints that a query may need and that are not known, or not any longer: which
@@ -55,13 +63,11 @@ func (c *Caller) startListing(ctx context.Context, v *config.Vendor) <-chan stru
 	if done := c.lists.running[name]; done != nil {
 		return done
 	}
-	asked, before := c.lists.asked[name]
-	if before && (c.reg.catalog.Listed(name) && !v.Local() || time.Since(asked) < listFresh) || !c.beginListing() {
+	if c.reg.catalog.Listed(name) && !v.Local() || time.Since(c.lists.asked[name]) < listFresh || !c.beginListing() {
 		return nil
 	}
 	done := make(chan struct{})
 	c.lists.running[name] = done
-	c.lists.asked[name] = time.Now()
 	within, cancel := context.WithTimeout(providers.WithoutBudget(context.WithoutCancel(ctx)), listWithin)
 	go func() {
 		defer c.finished.Done()
@@ -84,17 +90,6 @@ func (c *Caller) beginListing() bool {
 		c.finished.Add(1)
 	}
 	return !c.closed
-}
-
-// listEndpoint asks an endpoint for its list. It takes no slot: a local server has one, and its list says what is loaded while that
-// one is taken.
-func (c *Caller) listEndpoint(ctx context.Context, p providers.Provider, lister providers.ModelLister) ([]providers.Model, error) {
-	a := providers.Attempt{Provider: p.Name(), Op: "models", Start: time.Now()}
-	models, err := lister.ListModels(providers.OnRequestID(ctx, func(id string) { a.RequestID = id }))
-	a.Err = asError(err)
-	c.reportAttempt(a)
-	c.reg.setListFailure(p.Name(), err)
-	return models, err
 }
 
 // consulted are the endpoints whose lists a query may need: that of the model that is named; all, where the name may be of any

@@ -21,9 +21,9 @@ func byDefault() clock {
 	}
 }
 
-var vendors = []emulator.Vendor{emulator.GLM, emulator.Kimi}
+var vendors = []emulator.Vendor{emulator.GLM, emulator.Kimi, emulator.Lab}
 
-// TestFaultMatrix runs every fault against both vendors, streamed and plain, from the provider down to the bytes, over
+// TestFaultMatrix runs every fault against every vendor, streamed and plain, from the provider down to the bytes, over
 // pipes and under a fake clock: the time at the caller is exact, and synctest fails when a goroutine is left.
 func TestFaultMatrix(t *testing.T) {
 	for _, x := range matrix() {
@@ -79,12 +79,12 @@ func inPipes(t *testing.T, v emulator.Vendor, x row, want end, run func(*testing
 	})
 }
 
-// TestAServerThatNeverAnswersCostsThirtySeconds is the promise that the program was written for, spelt out: for GLM and
-// for Kimi, streamed or not, a call ends when its limit says so, and says which.
+// TestAServerThatNeverAnswersCostsThirtySeconds is the promise that the program was written for, spelt out: for every
+// vendor, streamed or not, a call ends when its limit says so, and says which.
 func TestAServerThatNeverAnswersCostsThirtySeconds(t *testing.T) {
 	never := row{reply: with(emulator.NeverAnswer()), chat: timeout("vendor", byReserve), plain: timeout("vendor", byReserve)}
 	for _, v := range vendors {
-		variable := map[emulator.Vendor]string{emulator.GLM: "GLM_TIMEOUT_SECS=30s", emulator.Kimi: "KIMI_TIMEOUT_SECS=30s"}[v]
+		variable := map[emulator.Vendor]string{emulator.GLM: "GLM_TIMEOUT_SECS=30s", emulator.Kimi: "KIMI_TIMEOUT_SECS=30s", emulator.Lab: "LAB_TIMEOUT_SECS=30s"}[v]
 		for name, run := range map[string]func(*testing.T, *rig) error{
 			"chat": func(t *testing.T, r *rig) error {
 				r.script(never, emulator.OpChat)
