@@ -65,6 +65,12 @@ var asked = []struct{ variable, key, title, kind string }{
 	{"EXAI_ALLOWED_ROOTS", "project_folder", "Project folder", "directory"},
 	{"GLM_API_URL", "glm_api_url", "GLM address", "string"},
 	{"KIMI_API_URL", "kimi_api_url", "Kimi address", "string"},
+	{"ENDPOINTS", "endpoints", "Other endpoints", "string"},
+	{"OPENROUTER_API_KEY", "openrouter_api_key", "OpenRouter key", "string"},
+	{"OPENAI_API_KEY", "openai_api_key", "OpenAI key", "string"},
+	{"GEMINI_API_KEY", "gemini_api_key", "Gemini key", "string"},
+	{"DEEPSEEK_API_KEY", "deepseek_api_key", "DeepSeek key", "string"},
+	{"OLLAMA_MODEL", "ollama_model", "Ollama model", "string"},
 }
 
 const folderDescription = "The folder whose files may be shown to models, such as the one that your projects are in."
@@ -90,7 +96,7 @@ func manifestFor(system, version string) (*manifest, error) {
 	m := &manifest{
 		ManifestVersion: "0.3", Name: name, DisplayName: "exai-mcp: second opinions", Version: version,
 		Description: description,
-		LongDescription: "Asks GLM (Z.ai) and Kimi (Moonshot) models for second opinions. One key is enough. " +
+		LongDescription: "Asks GLM (Z.ai), Kimi (Moonshot) and any OpenAI-compatible models for second opinions. One key is enough. " +
 			"What a call names in files is sent to the vendor that answers; nothing else leaves this computer.",
 		Author: map[string]string{"name": "the exai-mcp authors", "url": repository}, License: "MIT",
 		Repository: map[string]string{"type": "git", "url": repository}, Homepage: repository,

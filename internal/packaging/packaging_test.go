@@ -90,6 +90,7 @@ func TestManifestSettings(t *testing.T) {
 		"all": {
 			"glm_api_key": "g.key", "kimi_api_key": "k-key", "project_folder": project,
 			"glm_api_url": "https://open.bigmodel.cn/api/paas/v4", "kimi_api_url": "https://api.moonshot.cn/v1",
+			"endpoints": "openrouter, ollama", "openrouter_api_key": "o-key", "ollama_model": "qwen3:32b",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -116,6 +117,8 @@ func TestManifestSettings(t *testing.T) {
 				return
 			}
 			assert.Equal(t, filled["glm_api_url"], c.GLM.APIURL)
+			assert.Equal(t, filled["openrouter_api_key"], c.Vendor("openrouter").APIKey.Reveal())
+			assert.Equal(t, filled["ollama_model"], c.Vendor("ollama").QualityModel)
 			assert.Equal(t, filled["kimi_api_url"], c.Kimi.APIURL)
 			assert.Equal(t, []string{project}, c.Files.AllowedRoots)
 		})
@@ -141,7 +144,7 @@ func TestManifest(t *testing.T) {
 			}
 		}
 		slices.Sort(sensitive)
-		assert.Equal(t, []string{"glm_api_key", "kimi_api_key"}, sensitive)
+		assert.Equal(t, []string{"deepseek_api_key", "gemini_api_key", "glm_api_key", "kimi_api_key", "openai_api_key", "openrouter_api_key"}, sensitive)
 		assert.Equal(t, "directory", m.UserConfig["project_folder"].Type)
 	}
 }
