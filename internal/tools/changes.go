@@ -30,6 +30,7 @@ func (d *Deps) changes(ctx context.Context, run workflow.Consolidated, tokens in
 		return e, err
 	}
 	e.Repositories, e.Attachments, e.Manifest, e.Changed = repositoriesOf(report), report.Attachments, report.Manifest, report.Changed
+	e.Base = q.CompareTo[strings.LastIndexByte(q.CompareTo, '.')+1:] // the later end of a range
 	if e.Manifest.Empty() {
 		e.Nothing, e.Clean = "git reports no change that could be reviewed.", nothingWorthReading(report.Changed) && (q.Staged || q.Unstaged || q.CompareTo != "")
 		switch {

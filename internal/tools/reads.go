@@ -6,6 +6,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 // reader lets a model read what EXPERT_READS allows around the files of a question; nil where that is nothing.
@@ -14,6 +15,8 @@ func (d *Deps) reader(ctx context.Context, r workflow.Readable) *looks.Reader {
 	if reads == config.ReadsOff || d.Workspace == nil {
 		return nil
 	}
-	scope := d.Workspace.ReadScope(ctx, r.Refs, reads == config.ReadsTracked, r.Base)
+	scope := d.Workspace.ReadScope(ctx, workspace.ReadQuery{
+		Refs: r.Refs, Around: r.Around, Tracked: reads == config.ReadsTracked, Base: r.Base,
+	})
 	return looks.New(looks.Options{Scope: scope, Shown: r.Shown, Mask: d.Workspace.Mask})
 }

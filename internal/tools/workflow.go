@@ -68,7 +68,7 @@ func local[In stepped](d *Deps, s workflow.Spec, reply func(l workflow.Local, in
 
 // engine is the workflow engine over the same parts that the tools have.
 func (d *Deps) engine() *workflow.Engine {
-	e := &workflow.Engine{Config: d.Config, Conversations: d.Conversations, Files: d.Workspace, Window: d.window, Log: d.log()}
+	e := &workflow.Engine{Config: d.Config, Conversations: d.Conversations, Files: d.Workspace, Window: d.window, Reader: d.reader, Log: d.log()}
 	if d.Config.Issues.Capture && d.Issues != nil {
 		e.Capture = d.track
 	}
@@ -113,6 +113,7 @@ func stepOf[In stepped](d *Deps, tool string, in In) (workflow.Step, error) {
 			Search: d.searches(base.UseWebsearch, tool, false),
 		}
 		step.SearchAlone = base.UseWebsearch == nil && d.Config.Search.DefaultOn == nil
+		step.SearchNamed = base.UseWebsearch != nil && *base.UseWebsearch
 	} else { // a consensus, whose callers don't choose
 		step.Ask.Search = d.searches(nil, tool, false)
 		step.SearchAlone = d.Config.Search.DefaultOn == nil

@@ -57,10 +57,20 @@ const (
 	historyHint = "Take a commit from git_history."
 )
 
-// ReadScope makes a scope of files and folders that a caller named; tracked adds what git tracks around them. base is a commit
-// whose history may be read beside that of HEAD, "" for none. Without refs, tracked stands for the first root's work tree.
-func (w *Workspace) ReadScope(ctx context.Context, refs []Ref, tracked bool, base string) *ReadScope {
-	s := &ReadScope{w: w, named: refs, base: base}
+// ReadQuery says what a scope is made of.
+type ReadQuery struct {
+	Refs []Ref // files and folders that the caller named, or that have changed
+	// Around are files and folders that say which work trees are meant besides. Without any, and without Refs, it is the first
+	// root's.
+	Around  []Ref
+	Tracked bool   // what git tracks in these work trees may be read too
+	Base    string // a commit whose history may be read beside that of HEAD, "" for none
+}
+
+// ReadScope makes a scope. It reads nothing but where the work trees begin.
+func (w *Workspace) ReadScope(ctx context.Context, q ReadQuery) *ReadScope {
+	s, tracked := &ReadScope{w: w, named: q.Refs, base: q.Base}, q.Tracked
+	refs := slices.Concat(q.Refs, q.Around)
 	add := func(dir string) {
 		top, ok := git.WorkTree(dir)
 		if ok && !slices.ContainsFunc(s.trees, func(t *readableTree) bool { return t.top == top }) {

@@ -30,7 +30,7 @@ func scopeOf(t testing.TB, w *Workspace, tracked bool, paths ...string) *ReadSco
 	t.Helper()
 	refs, problems := w.Resolve(t.Context(), paths)
 	require.Empty(t, problems)
-	return w.ReadScope(t.Context(), refs, tracked, "")
+	return w.ReadScope(t.Context(), ReadQuery{Refs: refs, Tracked: tracked})
 }
 
 func scopeNames(t testing.TB, s *ReadScope) (names []string) {
@@ -204,7 +204,7 @@ func TestReadScopeReadsHistory(t *testing.T) {
 		requireCode(t, CodeDenied, err)
 	}
 	refs, _ := w.Resolve(t.Context(), []string{"main.go"})
-	based := w.ReadScope(t.Context(), refs, true, "side")
+	based := w.ReadScope(t.Context(), ReadQuery{Refs: refs, Tracked: true, Base: "side"})
 	text, _, err := based.At(t.Context(), side, file)
 	require.NoError(t, err, "the base that the call names")
 	assert.Equal(t, "package side\n", text.Content)

@@ -72,7 +72,7 @@ func newDesk(t testing.TB, dir string, tracked bool, mask func(name, text string
 	refs, problems := w.Resolve(t.Context(), named)
 	require.Empty(t, problems)
 	d := &desk{dir: dir, shown: &proof.Shown{}}
-	d.Reader = looks.New(looks.Options{Scope: w.ReadScope(t.Context(), refs, tracked, ""), Shown: d.shown, Mask: mask})
+	d.Reader = looks.New(looks.Options{Scope: w.ReadScope(t.Context(), workspace.ReadQuery{Refs: refs, Tracked: tracked}), Shown: d.shown, Mask: mask})
 	return d
 }
 

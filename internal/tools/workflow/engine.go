@@ -10,6 +10,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
@@ -34,6 +35,8 @@ type Engine struct {
 	Files         Files
 	// Window is the context window, in tokens, of the model that a question will go to, with pictures or without.
 	Window func(q ask.Question, images bool) int
+	// Reader lets an expert read by itself, nil where it may read nothing. May be nil.
+	Reader func(ctx context.Context, from Readable) *looks.Reader
 	// Capture records what a finished run has found and tells what became of it. May be nil.
 	Capture func(ctx context.Context, run Finished) ([]Tracked, error)
 	Log     *zap.Logger
@@ -51,6 +54,8 @@ type Step struct {
 	Ask ask.Question
 	// SearchAlone: Ask.Search holds only where no file is sent.
 	SearchAlone bool
+	// SearchNamed: the caller itself asked for a search.
+	SearchNamed bool
 	// Evidence collects what the tool itself has for the expert, as a diff is, within so many tokens. With 0 tokens it only
 	// looks: that is for the first step of a run, so that what can't be inspected is refused there. May be nil.
 	Evidence func(ctx context.Context, run Consolidated, tokens int) (Evidence, error)

@@ -26,6 +26,8 @@ type Evidence struct {
 	Clean bool
 	// Changed are the files whose changes are to be judged.
 	Changed []workspace.ChangedFile
+	// Base is what they are compared with, where it is no part of HEAD's history; "" for none.
+	Base string
 }
 
 // fileTokens is how many tokens the files for a question may take.

@@ -12,6 +12,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
@@ -32,6 +33,7 @@ type expertOutcome struct {
 	nothing  string         // why there was nothing to review, "" where there was
 	wants    []string       // files that it still asks for
 	answer   *ask.Answer    // nil when no text arrived
+	looked   []looks.Look   // what it looked at by itself
 }
 
 // consult asks the expert. The one of a stored step gets the files that it had asked for.
@@ -86,6 +88,9 @@ func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, err
 	q.Attachments = given.Attachments
 	r.showHistory(q.History)
 	show(r.shown, q.Attachments)
+	from := r.readable(ctx, given, more)
+	from.Shown = r.shown
+	r.offerReads(ctx, &q, from)
 	prompt := q.Prompt
 	q.Prompt = paragraphs(prompt, given.Note, missing(given.Manifest), r.expertText("closing"))
 	a, err := r.Conversations.Generate(ctx, q)
@@ -235,7 +240,7 @@ func (r *run) system() (string, error) {
 // outcome reads an answer.
 func (r *run) outcome(ctx context.Context, a *ask.Answer, given Evidence) expertOutcome {
 	r.given = given
-	o := expertOutcome{answer: a, files: r.fileContext(given), sent: sentIn(given.Manifest), coverage: r.coverage(ctx, given, r.shown)}
+	o := expertOutcome{answer: a, files: r.fileContext(given), sent: sentIn(given.Manifest), coverage: r.coverage(ctx, given, r.shown), looked: a.Looked()}
 	r.read(ctx, &o, a.Text, a.Partial, a.Pending, r.shown)
 	return o
 }

@@ -45,7 +45,7 @@ func (r *run) keepStep(ctx context.Context) (*reply.Result, error) {
 	if o.answer != nil {
 		turn = o.answer.Asked
 	}
-	m := stepMeta{Expert: o.state, Served: o.served, Files: &o.files, Sent: o.sent, Coverage: o.coverage, Agent: o.agent, Blind: r.spec.Blind && o.answer != nil}
+	m := stepMeta{Expert: o.state, Served: o.served, Files: &o.files, Sent: o.sent, Coverage: o.coverage, Looked: o.looked, Agent: o.agent, Blind: r.spec.Blind && o.answer != nil}
 	r.record(ctx, o, &m)
 	body, err := r.render(ctx, o, m.Tracked)
 	if err != nil {
@@ -98,12 +98,13 @@ func (r *run) render(ctx context.Context, o expertOutcome, tracked []Tracked) (f
 		}
 	}
 	f := Final{
-		Decision: r.decision, Run: r.sum, Shown: r.sum.Issues, Files: o.files, Expert: o.reply, Coverage: o.coverage, Words: w, Tracked: tracked,
+		Decision: r.decision, Run: r.sum, Shown: r.sum.Issues, Files: o.files, Expert: o.reply, Coverage: o.coverage, Looked: o.looked, Words: w, Tracked: tracked,
 		Nothing: r.spec.Verdict && o.nothing != "",
 	}
 	if r.spec.Verdict {
 		f.Verdict, f.VerdictReason = verdictOf(judgement{
-			Nothing: o.nothing, Expert: o.state, Analysis: o.analysis, Issues: o.agent.withoutWrong(r.sum.Issues), Read: o.files.FilesEmbedded > 0,
+			Nothing: o.nothing, Expert: o.state, Analysis: o.analysis, Issues: o.agent.withoutWrong(r.sum.Issues),
+			Read:      o.files.FilesEmbedded > 0 || readAnything(o.looked),
 			Uncovered: uncovered(o.coverage),
 		})
 	}
@@ -168,7 +169,7 @@ func (r *run) renderWants(ctx context.Context, o expertOutcome, expert words.Wor
 			next.Arguments.Set("relevant_files", files)
 		}
 		return PauseReply(r.spec, Pause{
-			Status: o.reply.Wants, Content: o.reply.Content, Step: r.decision.Step, Run: r.sum, ID: id, Files: o.files, Next: next, Words: w,
+			Status: o.reply.Wants, Content: o.reply.Content, Step: r.decision.Step, Run: r.sum, ID: id, Files: o.files, Looked: o.looked, Next: next, Words: w,
 		})
 	}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
@@ -26,8 +27,9 @@ type stepMeta struct {
 	Sent   []string     `json:"sent,omitempty"` // paths that the expert was given
 	// Coverage is what the expert saw of the files that were named or are changed.
 	Coverage []Coverage      `json:"coverage,omitempty"`
-	Filled   []string        `json:"filled,omitempty"` // relevant files that the caller left out and that were filled in
-	Own      json.RawMessage `json:"own,omitempty"`    // the metadata's own keys
+	Looked   []looks.Look    `json:"looked_at,omitempty"` // what it looked at by itself
+	Filled   []string        `json:"filled,omitempty"`    // relevant files that the caller left out and that were filled in
+	Own      json.RawMessage `json:"own,omitempty"`       // the metadata's own keys
 
 	// Agent is what the expert says of the caller's findings; nil where it was not asked.
 	Agent *AgentFindings `json:"agent,omitempty"`

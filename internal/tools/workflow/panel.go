@@ -12,6 +12,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
@@ -58,6 +59,7 @@ type Source struct {
 	Thinking     string                 `json:"thinking,omitempty"`
 	Sources      []reply.Source         `json:"sources,omitempty"`
 	Searches     *providers.SearchTotal `json:"searches,omitempty"`
+	Looked       []looks.Look           `json:"looked_at,omitempty"` // by itself
 	Notes        []string               `json:"notes,omitempty"`
 }
 
@@ -162,7 +164,7 @@ func (r *run) storedPanel(turn conversation.Turn, k panelMeta) (*reply.Result, e
 
 // askPanel asks every panelist that has not answered in full before. What it said then in part stays if it now says less.
 func (r *run) askPanel(ctx context.Context, panel []Panelist, given Evidence, before []PanelAnswer) []PanelAnswer {
-	answers := make([]PanelAnswer, len(panel))
+	answers, from := make([]PanelAnswer, len(panel)), r.readable(ctx, given, nil)
 	var group sync.WaitGroup
 	for i, p := range panel {
 		at := slices.IndexFunc(before, func(o PanelAnswer) bool { return o.label() == p.Label() })
@@ -171,7 +173,7 @@ func (r *run) askPanel(ctx context.Context, panel []Panelist, given Evidence, be
 			continue
 		}
 		group.Go(func() {
-			answers[i] = r.askPanelist(ctx, p, given)
+			answers[i] = r.askPanelist(ctx, p, given, from)
 			if at >= 0 && before[at].Status == panelistPartial && answers[i].Status != panelistAnswered && len(before[at].Verdict) > len(answers[i].Verdict) {
 				answers[i] = before[at]
 			}
@@ -181,11 +183,13 @@ func (r *run) askPanel(ctx context.Context, panel []Panelist, given Evidence, be
 	return answers
 }
 
-func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence) (o PanelAnswer) {
+func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence, from Readable) (o PanelAnswer) {
 	q := r.step.Ask
 	q.Tool, q.System, q.Attachments = r.spec.Tool, p.System, given.Attachments
 	q.Search = q.Search && (!r.step.SearchAlone || len(given.Attachments) == 0)
 	q.Prompt = paragraphs(r.decision.Step.Step, missing(given.Manifest))
+	q.FewReads = true
+	r.offerReads(ctx, &q, from)
 	q.Model, q.Category = p.Model, providers.CategoryReasoning
 	o = PanelAnswer{Model: p.Model, Stance: p.Stance}
 	a, err := r.Conversations.Generate(ctx, q)
@@ -206,7 +210,7 @@ func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence) (o Pa
 	m := a.Metadata()
 	o.Who = Source{
 		Provider: m.ProviderUsed, ModelName: m.ModelUsed, FinishReason: m.FinishReason, Attempts: m.Attempts,
-		Usage: m.Usage, Thinking: m.Thinking, Sources: m.Sources, Searches: m.Searches, Notes: m.Notes,
+		Usage: m.Usage, Thinking: m.Thinking, Sources: m.Sources, Searches: m.Searches, Looked: a.Looked(), Notes: m.Notes,
 	}
 	return o
 }

@@ -77,7 +77,7 @@ func TestConsensusAsksAllAtOnce(t *testing.T) {
 			assert.Contains(t, q.Messages[1].Content, "package session")
 			assert.Equal(t, "high", q.Thinking.Effort, "medium on this scale, in a call of 55 s")
 			assert.False(t, q.NativeSearch)
-			assert.Empty(t, q.Functions)
+			assert.Equal(t, []string{"read_file", "search_files", "list_files"}, functionsOf(q), "reads, and no search beside them")
 			stance := map[string]string{"glm": "argue for the proposal", "kimi": "Your stance: Be the auditor."}[l.vendors[i]]
 			assert.Contains(t, q.Messages[0].Content, stance)
 		}

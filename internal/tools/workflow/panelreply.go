@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
@@ -37,6 +38,13 @@ func consensusReply(p Panel, id, status string, shown, given int) *reply.Object 
 		Set("next_step_required", given < len(p.Answers))
 	if id != "" {
 		o.Set("continuation_id", id)
+	}
+	var looked []looks.Look
+	for _, a := range p.Answers[:given] {
+		looked = append(looked, a.Who.Looked...)
+	}
+	if len(looked) > 0 {
+		o.Set("looked_at", looked)
 	}
 	one := p.Answers[shown]
 	return o.Set("model_consulted", one.Model).Set("model_stance", one.Stance).

@@ -1,6 +1,10 @@
 package workflow
 
 import (
+	"context"
+
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
@@ -8,7 +12,48 @@ import (
 // Readable is what an expert may read from by itself.
 type Readable struct {
 	Refs []workspace.Ref // that were named or have changed
-	Base string          // a commit whose history counts beside that of HEAD, "" for none
+	// Around are folders whose repositories may be read where none of Refs lies in one.
+	Around []workspace.Ref
+	Base   string // a commit whose history counts beside that of HEAD, "" for none
 	// Shown records what the expert reads; nil: nobody asks.
 	Shown *proof.Shown
+}
+
+// readable is what an expert may read from: around the files that the run names, and those that have changed.
+func (r *run) readable(ctx context.Context, given Evidence, more []string) Readable {
+	ctx, cancel := working(ctx)
+	defer cancel()
+	from := Readable{Base: given.Base}
+	paths := union(append([]string(nil), r.sum.RelevantFiles...), more)
+	for _, c := range given.Changed {
+		if c.Current {
+			paths = union(paths, []string{c.Path})
+		}
+	}
+	from.Refs, _ = r.resolve(ctx, paths)
+	from.Around, _ = r.resolve(ctx, r.step.Facts.Paths)
+	return from
+}
+
+// offerReads lets an expert read by itself. Then it searches the web only if the call says so. A question about no file, whose
+// tool searches by default, searches instead.
+func (r *run) offerReads(ctx context.Context, q *ask.Question, from Readable) {
+	if r.Reader == nil || len(from.Refs)+len(from.Around) == 0 && q.Search && !r.step.SearchNamed {
+		return
+	}
+	ctx, cancel := working(ctx)
+	defer cancel()
+	if q.Reader = r.Reader(ctx, from); q.Reader != nil {
+		q.Search = q.Search && r.step.SearchNamed
+	}
+}
+
+// readAnything reports whether the expert read a file by itself.
+func readAnything(looked []looks.Look) bool {
+	for _, l := range looked {
+		if l.Bytes > 0 && (l.Tool == "read_file" || l.Tool == "git_show") {
+			return true
+		}
+	}
+	return false
 }

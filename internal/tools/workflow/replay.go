@@ -41,6 +41,7 @@ func (r *run) replay(ctx context.Context) (*reply.Result, error) {
 func (r *run) reportProgress(ctx context.Context) (*reply.Result, error) {
 	soFar, text := r.lease.SoFar(*r.answerOf(r.stored.meta))
 	o := r.stored.outcome()
+	o.looked = ask.LookedIn(soFar)
 	r.read(ctx, &o, text, true, true, nil)
 	r.mergeMetadata(ask.MetadataOf(soFar))
 	r.meta.Note("The expert is still writing in the background.")
@@ -59,6 +60,7 @@ func (r *run) completeStep(ctx context.Context) (*reply.Result, error) {
 	}
 	answer := *r.answerOf(r.stored.meta)
 	o := r.stored.outcome()
+	o.looked = ask.LookedIn(answer)
 	r.read(ctx, &o, answer.Content, false, false, r.shownFor(answer.ID))
 	r.judgeReported(ctx, &o, r.askedBefore(answer.ID), answer)
 	answer = *r.answerOf(r.stored.meta) // with what the judgement took
@@ -114,7 +116,7 @@ func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result
 // renderStored puts an outcome into the stored step and returns its new reply.
 func (r *run) renderStored(ctx context.Context, o expertOutcome) (*reply.Object, error) {
 	m := &r.stored.meta
-	m.Expert, m.Served, m.Files, m.Sent, m.Coverage = o.state, o.served, &o.files, o.sent, o.coverage
+	m.Expert, m.Served, m.Files, m.Sent, m.Coverage, m.Looked = o.state, o.served, &o.files, o.sent, o.coverage, o.looked
 	m.Agent = o.agent
 	r.record(ctx, o, m)
 	body, err := r.render(ctx, o, m.Tracked)
@@ -128,7 +130,7 @@ func (r *run) renderStored(ctx context.Context, o expertOutcome) (*reply.Object,
 
 // outcome is what the step's expert was given, before anything of its answer is known.
 func (s *storedStep) outcome() expertOutcome {
-	return expertOutcome{files: s.meta.fileContext(), sent: s.meta.Sent, served: s.meta.Served, coverage: s.meta.Coverage, agent: s.meta.Agent}
+	return expertOutcome{files: s.meta.fileContext(), sent: s.meta.Sent, served: s.meta.Served, coverage: s.meta.Coverage, agent: s.meta.Agent, looked: s.meta.Looked}
 }
 
 // finished completes the stored reply when an expert that went on in the background has ended, so that whoever reads the
@@ -144,7 +146,7 @@ func (r *run) finished(ctx context.Context, answer conversation.Turn) {
 	}
 	o := late.stored.outcome()
 	whole := answer.EffectiveStatus() == conversation.TurnComplete
-	o.coverage = late.coverage(ctx, r.given, r.shown) // it may have read more since
+	o.coverage, o.looked = late.coverage(ctx, r.given, r.shown), ask.LookedIn(answer) // it may have read more since
 	late.read(ctx, &o, answer.Content, !whole, false, r.shown)
 	if whole {
 		late.judgeBehind(ctx, &o, answer)

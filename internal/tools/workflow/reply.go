@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
@@ -82,6 +83,7 @@ type Pause struct {
 	Files   FileContext
 	Next    NextCall
 	Words   Words
+	Looked  []looks.Look
 	Content string // what the expert asked for, with Status
 	Status  string // "": the spec's
 }
@@ -95,6 +97,9 @@ func PauseReply(s Spec, p Pause) *reply.Object {
 	o := head(s, status, p.Step, p.Run, p.ID, false)
 	if p.Content != "" {
 		o.Set("content", p.Content)
+	}
+	if len(p.Looked) > 0 {
+		o.Set("looked_at", p.Looked)
 	}
 	o.Set("file_context", p.Files)
 	o.Set("next_call", p.Next)
@@ -118,8 +123,9 @@ type Final struct {
 	Files    FileContext
 	Expert   Expert
 	Coverage []Coverage
-	Agent    any  // what the expert says of the caller's findings; nil for nothing
-	Nothing  bool // there was nothing to review
+	Agent    any          // what the expert says of the caller's findings; nil for nothing
+	Nothing  bool         // there was nothing to review
+	Looked   []looks.Look // what the expert looked at by itself
 	Words    Words
 	Verdict  string // "" for a tool without
 	// VerdictReason says why, where the findings alone don't; "" where they do.
@@ -150,6 +156,9 @@ func FinalReply(s Spec, f Final) *reply.Object {
 		if f.VerdictReason != "" {
 			o.Set("verdict_reason", f.VerdictReason)
 		}
+	}
+	if len(f.Looked) > 0 {
+		o.Set("looked_at", f.Looked)
 	}
 	if list, more := shortCoverage(f.Coverage); len(list) > 0 {
 		o.Set("coverage", list)
