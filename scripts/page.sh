@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Drives the local page in Chromium: every view at two widths, in dark and light, by keyboard, with axe-core; then how fast it
+# is with 100,000 requests and 50,000 issues.
+#
+#   scripts/page.sh             check
+#   scripts/page.sh pictures    check, and renew the pictures in docs
+#
+# Chromium is installed from the system's packages if it is missing (apt, as root or with sudo); the driver comes from the npm
+# registry, pinned in scripts/page/package.json, into bin/page.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+dir=$PWD/bin/page
+command -v npm >/dev/null || { echo "page.sh: npm is missing; install Node.js with npm" >&2; exit 1; }
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+if [ -z "$browser" ]; then
+	echo "installing Chromium"
+	sudo=; [ "$(id -u)" -eq 0 ] || sudo=sudo
+	$sudo apt-get update -qq
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null
+	browser=$(command -v chromium)
+fi
+if ! cmp -s scripts/page/package.json "$dir/package.json" || [ ! -d "$dir/node_modules/axe-core" ]; then
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	cp scripts/page/package.json "$dir/package.json"
+	npm install --prefix "$dir" --no-audit --no-fund --loglevel=error --ignore-scripts || { rm "$dir/package.json"; exit 1; }
+fi
+cp scripts/page/page.mjs "$dir/"
+CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$dir/exai-mcp" ./cmd/exai-mcp
+
+scratch=$(mktemp -d)
+page=
+trap '[ -z "$page" ] || kill "$page" 2>/dev/null || true; rm -rf "$scratch"' EXIT
+# serve DIR: starts the page over a state folder, and sets $address.
+serve() {
+	[ -z "$page" ] || { kill "$page"; wait "$page" || true; }
+	env -i PATH="$PATH" HOME="$scratch" EXAI_STATE_DIR="$1" MAX_COST_PER_DAY_USD=5 LOG_LEVEL=warn \
+		"$dir/exai-mcp" ui --no-open >"$scratch/out" 2>"$scratch/err" &
+	page=$!
+	for _ in $(seq 200); do
+		address=$(sed -n 's/^The page is at //p' "$scratch/out")
+		[ -z "$address" ] || return 0
+		kill -0 "$page" 2>/dev/null || break
+		sleep 0.05
+	done
+	cat "$scratch/err" >&2
+	return 1
+}
+
+go run ./scripts/page -dir "$scratch/small"
+now=$(date -u +%Y-%m-%dT%H:%M:%S.000Z)
+mkdir -p "$scratch/small/logs"
+echo '{"ts":"'"$now"'","level":"INFO","kind":"tool_started","message":"TOOL_CALL: codereview","tool":"codereview","continuation_id":"5e55a000-0000-4000-8000-000000000000","model":"glm-5.3","call_id":"a","limit_secs":900}' >"$scratch/small/logs/activity.jsonl"
+serve "$scratch/small"
+CHROMIUM=$browser ADDRESS=$address PICTURES="$([ "${1:-}" = pictures ] && echo "$PWD/docs" || true)" node "$dir/page.mjs"
+
+go run ./scripts/page -dir "$scratch/large" -requests 100000 -issues 50000
+serve "$scratch/large"
+CHROMIUM=$browser ADDRESS=$address SPEED=1 node "$dir/page.mjs"
