@@ -25,6 +25,7 @@ type chatInput struct {
 	Stream         *bool    `json:"stream,omitempty"`
 	ContinuationID string   `json:"continuation_id,omitempty"`
 	Offset         *int     `json:"offset,omitempty" minimum:"0" jsonschema:"With a blank prompt: more.next_offset."`
+	tool.Previewable
 }
 
 func chat(d *Deps) tool.Tool {

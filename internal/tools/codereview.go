@@ -13,6 +13,7 @@ type codereviewInput struct {
 	FocusOn        string `json:"focus_on,omitempty"`
 	Standards      string `json:"standards,omitempty"`
 	SeverityFilter string `json:"severity_filter,omitempty" enum:"critical,high,medium,low,all"`
+	tool.Previewable
 }
 
 // Facts are the step's, with what the review is to look for.

@@ -18,6 +18,7 @@ type consensusInput struct {
 	Models            []consensusModel `json:"models,omitempty" text:"model" split:"commas" jsonschema:"Who is asked; omitted: two, of different vendors."`
 	CurrentModelIndex int              `json:"current_model_index,omitempty" minimum:"0"`
 	ModelResponses    []map[string]any `json:"model_responses,omitempty"`
+	tool.Previewable
 }
 
 type consensusModel struct {

@@ -18,6 +18,7 @@ type precommitInput struct {
 	IncludeUnstaged *bool  `json:"include_unstaged,omitempty"`
 	FocusOn         string `json:"focus_on,omitempty"`
 	SeverityFilter  string `json:"severity_filter,omitempty" enum:"critical,high,medium,low,all"`
+	tool.Previewable
 }
 
 // Facts are the step's, with what is to be compared.

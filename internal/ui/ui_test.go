@@ -228,6 +228,10 @@ func TestViews(t *testing.T) {
 			status, _ := k.get(path)
 			assert.Equal(t, http.StatusNotFound, status, path)
 		}
+		for path, want := range map[string]string{"/issues/1": "Root cause", "/conversations/talk-1": "Answer by"} {
+			_, body := k.get(path)
+			assert.Contains(t, body, want, "what was not found leaves the view as it was")
+		}
 	})
 }
 

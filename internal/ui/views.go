@@ -55,7 +55,7 @@ func (s *Server) view(pattern, name string, data func(ctx context.Context, r *ht
 		ctx, cancel := context.WithTimeout(r.Context(), viewTime)
 		defer cancel()
 		found, err := data(ctx, r)
-		status := http.StatusOK
+		name, status := name, http.StatusOK
 		switch {
 		case errors.Is(err, conversation.ErrNotFound), errors.Is(err, issue.ErrNotFound):
 			name, status, found = "message", http.StatusNotFound, "There is no such conversation or issue."

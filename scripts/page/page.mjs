@@ -66,7 +66,7 @@ if (SPEED) {
   assert.equal(await focused(), "Conversations");
   await page.keyboard.press("Enter");
   await page.waitForURL("**/conversations");
-  for (let i = 0; i < 40 && !(await focused()).includes("Review the retry loop"); i++) await page.keyboard.press("Tab");
+  for (let i = 0; i < 40 && (await focused()) !== "Review the retry loop before release"; i++) await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   await page.waitForURL("**/conversations/5e55a000*");
   await page.goBack();

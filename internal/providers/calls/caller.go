@@ -63,6 +63,9 @@ func NewCaller(reg *Registry, cfg *config.Config, obs providers.Observer) *Calle
 // (FinishCancelled), or the error has KindCancelled. No event is sent after Call has returned.
 func (c *Caller) Call(ctx context.Context, call Call) (*Outcome, error) {
 	d := deadlineOf(ctx)
+	if p := providers.PreviewFrom(ctx); p != nil {
+		return c.planCall(call, d, p)
+	}
 	c.learnEndpoints(ctx, call.query())
 	list, err := c.reg.Resolve(call.query())
 	if err != nil {

@@ -20,6 +20,14 @@ const opSearch = "search"
 // (reopen what it reads). op names the request in logs. The error is an *Error.
 func Do[T any](ctx context.Context, c *Caller, provider, op string, limit config.Limit, send func(context.Context) (T, error)) (T, error) {
 	var result T
+	if p := providers.PreviewFrom(ctx); p != nil {
+		planned := providers.PlannedRequest{Op: op, Provider: provider}
+		if op == opSearch {
+			planned.ExpectedUSD, planned.MaximumUSD = searchUSD, searchUSD
+		}
+		p.Request(planned)
+		return result, providers.ErrPreview
+	}
 	err := c.plain(ctx, provider, op, limit, func(ctx context.Context) (cost providers.Usage, err error) {
 		result, err = send(ctx)
 		if found, ok := any(result).(*providers.SearchResult); ok && err == nil {

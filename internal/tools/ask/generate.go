@@ -3,6 +3,7 @@ package ask
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -31,6 +32,10 @@ func (t *Conversations) Generate(ctx context.Context, q Question) (*Answer, erro
 		q.On = progress.From(ctx).Model()
 	}
 	out, err := t.caller.Call(ctx, t.callOf(q, b))
+	if p := providers.PreviewFrom(ctx); p != nil && errors.Is(err, providers.ErrPreview) {
+		preview(p, q, b)
+		return nil, err
+	}
 	if err != nil {
 		return nil, CallError(ctx, err, out)
 	}
@@ -41,6 +46,22 @@ func (t *Conversations) Generate(ctx context.Context, q Question) (*Answer, erro
 		a.Notes = append(a.Notes, fmt.Sprintf("The %d oldest turns of this conversation did not fit the window of %s and were left out.", dropped, out.Model.ID))
 	}
 	return a, nil
+}
+
+// preview adds to a preview what a question would send beside its texts.
+func preview(p *providers.Preview, q Question, b *builder) {
+	asked, dropped := b.last()
+	for _, a := range asked.Attachments {
+		f := providers.PlannedFile{Path: a.Path, Bytes: max(a.Size, int64(len(a.Data))), Tokens: providers.EstimateTokens(a.Data)}
+		if a.Image() {
+			f.Tokens = providers.TokensPerImage
+		}
+		p.File(f)
+	}
+	p.Note(q.Notes...)
+	if dropped > 0 {
+		p.Note(fmt.Sprintf("The %d oldest turns of this conversation do not fit the model's window and would be left out.", dropped))
+	}
 }
 
 // CallError is a model call's error with what is known of the requests behind it; out is the outcome that came with it.

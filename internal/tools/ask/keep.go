@@ -29,6 +29,9 @@ const (
 // on in the background, it is followed from here on. An error means that nothing is known to be stored; the answer
 // has then been ended, and Fetch gives what there is of it as long as this process lives.
 func (h *Lease) Append(ctx context.Context, n conversation.NewTurns, a *Answer) ([]conversation.Turn, error) {
+	if providers.PreviewFrom(ctx) != nil {
+		return nil, providers.ErrPreview
+	}
 	t := h.t
 	n.ConversationID, n.Existing, n.Host, n.User = h.ID, !h.New, t.host, t.user
 	if n.Workspace == "" {

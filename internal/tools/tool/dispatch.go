@@ -144,7 +144,11 @@ func (x *Dispatcher) prepare(ctx context.Context, inv Invocation) (Tool, *prepar
 		return Tool{}, nil, reply.InvalidRequest(hint, "Unknown tool %q.", reply.Clip(inv.Tool))
 	}
 	exists := func(name string) bool { return x.o.FileExists != nil && x.o.FileExists(ctx, name) }
-	p, err := t.prepare(inv.Arguments, x.o.Config, exists)
+	args, preview := t.takePreview(inv.Arguments)
+	p, err := t.prepare(args, x.o.Config, exists)
+	if preview && err == nil {
+		p.run = previewed(p.run)
+	}
 	return t, p, err
 }
 

@@ -143,6 +143,9 @@ func (q *Queue) Upload(ctx context.Context, r Request) ([]File, error) {
 	if _, err := q.registry.Provider(r.Vendor); err != nil {
 		return nil, err
 	}
+	if p := providers.PreviewFrom(ctx); p != nil {
+		return nil, q.preview(ctx, r, p)
+	}
 	wait, cancel := untilReserve(ctx)
 	defer cancel()
 	list := q.inspect(wait, r)
@@ -172,6 +175,20 @@ func (q *Queue) Upload(ctx context.Context, r Request) ([]File, error) {
 		return nil, context.Cause(ctx)
 	}
 	return files, nil
+}
+
+// preview adds the files that would be uploaded to a preview. What a model would be told of them is not known before.
+func (q *Queue) preview(ctx context.Context, r Request, p *providers.Preview) error {
+	for _, it := range q.inspect(ctx, r) {
+		if it.Err != nil {
+			p.Note(fmt.Sprintf("%s would not be uploaded: %v", it.Path, it.Err))
+			continue
+		}
+		p.File(providers.PlannedFile{Path: it.Path, Bytes: it.Size})
+		p.Request(providers.PlannedRequest{Op: "upload", Provider: r.Vendor})
+	}
+	p.Note("What a model is asked after the uploads depends on the files' text, so its cost is not known before.")
+	return providers.ErrPreview
 }
 
 // untilReserve returns a context that ends where the call's reserve begins.

@@ -76,7 +76,7 @@ func TestExpertIsToldEveryParameter(t *testing.T) {
 	others := []string{
 		"step_number", "total_steps", "next_step_required", "use_assistant_model", "continuation_id", "backtrack_from_step", "temperature",
 		"thinking_mode", "use_websearch", "images", "model", "files_checked", "relevant_files", "style_guide_examples", "issues_found",
-		"path", "compare_to", "include_staged", "include_unstaged", "confidence",
+		"path", "compare_to", "include_staged", "include_unstaged", "confidence", "preview", "fixes",
 	}
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
 		l := newLab(t, asktest.Says(p.answer(nil)))

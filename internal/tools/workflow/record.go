@@ -76,7 +76,7 @@ func foundIn[F ~map[string]any](findings []F) []Found {
 // record hands what a run has found to the issue tracker, each part once: the caller's issues when the run ends, the
 // expert's findings when its answer is whole. A failure costs the record, never the step.
 func (r *run) record(ctx context.Context, o expertOutcome, k *stepMeta) {
-	if r.Capture == nil || o.state == expertWants || ctx.Err() != nil {
+	if r.Capture == nil || o.state == expertWants || ctx.Err() != nil || providers.PreviewFrom(ctx) != nil {
 		return
 	}
 	var found []Found
