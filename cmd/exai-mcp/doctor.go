@@ -293,7 +293,20 @@ func checkFolders(ctx context.Context, r *report, p *program) {
 		checkDatabase(ctx, r, p)
 	}
 	checkRoots(ctx, r, p)
+	checkSecrets(r, p.cfg.Files.Secrets)
 	checkGit(ctx, r, p.files.Git())
+}
+
+// checkSecrets says what becomes of secrets in what is sent.
+func checkSecrets(r *report, policy string) {
+	switch policy {
+	case "send":
+		r.note("secrets in the text of calls and files are sent as they are (SECRETS_IN_CONTEXT=send)")
+	case "refuse":
+		r.ok("a call that would send a known form of secret is refused (SECRETS_IN_CONTEXT=refuse)")
+	default:
+		r.ok("known forms of secrets are masked in all text that is sent; images and binary documents can't be checked")
+	}
 }
 
 func checkDatabase(ctx context.Context, r *report, p *program) {

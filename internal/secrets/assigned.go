@@ -35,13 +35,20 @@ var (
 		lazyregexp.New(closing + operator + opening), lazyregexp.New(closing + typed + opening),
 	}
 
-	uuid   = lazyregexp.New(`(?i)^[{(]?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}[)}]?$`)
-	hex    = lazyregexp.New(`^(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)$`)
-	digest = lazyregexp.New(`^(?i:sha-?\d{1,3}|md5|h1|blake\w{1,3})[-:=$]|^\$2[aby]\$|^ssh-|^AAAA[A-Z]3Nza|^MFkwEwYHKo|^MHYwEAYHKo|^MII[BC]Ij|^MCowBQYDK2V|^\w+://|^arn:|^data:|^[\w./-]+\.[a-z]{2,4}$|^[./~]+\w+/`)
+	uuid = lazyregexp.New(`(?i)^[{(]?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}[)}]?$`)
+	hex  = lazyregexp.New(`^(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)$`)
+	// digest are values that are public by their form: digests, public keys, addresses, names of files.
+	digest = lazyregexp.New(`^(?i:sha-?\d{1,3}|md5|h1|blake\w{1,3})[-:=$]|^\$2[aby]\$|^ssh-|^AAAA[A-Z]3Nza` +
+		`|^MFkwEwYHKo|^MHYwEAYHKo|^MII[BC]Ij|^MCowBQYDK2V|^\w+://|^arn:|^data:|^[\w./-]+\.[a-z]{2,4}$|^[./~]+\w+/`)
 	// strong names are of secrets whatever their value looks like, so that even hexadecimal digits are one.
-	strong = lazyregexp.New(`secret|passw|passphrase|pwd|credential|(?:api|access|private|auth|sign(?:ing)?|encrypt(?:ion)?|master|account|license)key|(?:api|access|auth|refresh|bearer|bot|deploy|personal)token`)
+	strong = lazyregexp.New(`secret|passw|passphrase|pwd|credential` +
+		`|(?:api|access|private|auth|sign(?:ing)?|encrypt(?:ion)?|master|account|license)key` +
+		`|(?:api|access|auth|refresh|bearer|bot|deploy|personal)token`)
 	// harmless are words of names whose values are public, or only belong to a secret.
-	harmless = lazyregexp.New(`public|primary|foreign|partition|cache|sort|group|hotkey|monkey|turkey|keyboard|keyword|keycode|keyframe|author(?:[^i]|$)|integrity|checksum|digest|hash|sha\d|md5|fingerprint|thumbprint|etag|commit|revision|resolved|version|endpoint|[^a-z](?:id|ids|name|names|type|url|uri|path|file|length|size|count|algorithm|format|prefix|suffix|label|alias|expir\w*|ttl|json|ya?ml|toml|xml|html|txt|md|pem|pub|crt|cer|go|js|ts|py)$`)
+	harmless = lazyregexp.New(`public|primary|foreign|partition|cache|sort|group|hotkey|monkey|turkey|keyboard|keyword|keycode|keyframe|author(?:[^i]|$)` +
+		`|integrity|checksum|digest|hash|sha\d|md5|fingerprint|thumbprint|etag|commit|revision|resolved|version|endpoint` +
+		`|[^a-z](?:id|ids|name|names|type|url|uri|path|file|length|size|count` +
+		`|algorithm|format|prefix|suffix|label|alias|expir\w*|ttl|json|ya?ml|toml|xml|html|txt|md|pem|pub|crt|cer|go|js|ts|py)$`)
 )
 
 // judge looks at the name around a credential word, and masks its value if that is a secret.

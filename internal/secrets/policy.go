@@ -38,7 +38,7 @@ type Error struct {
 }
 
 // Hint says what to do about an Error.
-const Hint = "Remove the secret (and revoke it if it is real), or have it masked with SECRETS_IN_CONTEXT=mask in the server's environment."
+const Hint = "Remove the secret, and revoke it if it is real, or set SECRETS_IN_CONTEXT=mask in the server's environment."
 
 // Error implements error.
 func (e *Error) Error() string {
@@ -46,5 +46,6 @@ func (e *Error) Error() string {
 	if e.More > 0 {
 		more = fmt.Sprintf(", and %d more", e.More)
 	}
-	return fmt.Sprintf("%s contains a secret (line %d: %s%s), which SECRETS_IN_CONTEXT=refuse does not let out.", e.Where, e.Line, e.Kind, more)
+	return fmt.Sprintf("%s contains a secret (line %d: %s%s), which SECRETS_IN_CONTEXT=refuse does not let out.",
+		e.Where, e.Line, e.Kind, more)
 }

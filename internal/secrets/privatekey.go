@@ -22,7 +22,8 @@ var (
 	// keyLine is a line of base64, as it may stand in source or in a diff: numbered, indented, quoted, added to the next.
 	keyLine = lazyregexp.New(`^(?: *\d{1,7}\|)?[-+ \t"'\x60#/*>|]*?([A-Za-z0-9/](?:[A-Za-z0-9+/]*[A-Za-z0-9/])?={0,2})(?:\\[nr])*[\\"'\x60+.,;) \t\r]*$`)
 	// keyHeader is a header of an encrypted or an armored key, with the checksum of the latter.
-	keyHeader = lazyregexp.New(`^(?: *\d{1,7}\|)?[-+ \t"'\x60#/*>|]*((?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset): [^"'\x60\\]*|=[A-Za-z0-9+/]{4})(?:\\[nr])*[\\"'\x60+.,;) \t\r]*$`)
+	keyHeader = lazyregexp.New(`^(?: *\d{1,7}\|)?[-+ \t"'\x60#/*>|]*` +
+		`((?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset): [^"'\x60\\]*|=[A-Za-z0-9+/]{4})(?:\\[nr])*[\\"'\x60+.,;) \t\r]*$`)
 	// keyInline is a key on one line, its line ends escaped or spaces, with its end or what there is of it.
 	keyInline = lazyregexp.New(`-----BEGIN[ A-Z0-9]{0,60}PRIVATE KEY(?: BLOCK)?-----(?:\\+[nr]| )*` +
 		`(?:[A-Za-z-]{4,12}: [^\\"']{1,80}(?:\\+[nr])+)*[A-Za-z0-9+/=]{32,}` +

@@ -59,7 +59,7 @@ func (d *Deps) status(ctx context.Context, in statusInput) (*Result, error) {
 	r.Body.Set("status", "success").Set("version", d.Version.Number).Set("providers_configured", configured).
 		Set("models_available", models).Set("tools_loaded", tools).Set("tools_count", len(shown)).Set("last_errors", failures)
 	r.Body.Set("next_steps", d.nextSteps(ctx, configured, store, len(roots), len(failures)))
-	r.Body.Set("store", store).Set("costs", d.costs(ctx)).Set("allowed_roots", roots).Set("timeouts", d.Config.Timeouts.Table()).Set("warnings", warnings)
+	r.Body.Set("store", store).Set("costs", d.costs(ctx)).Set("allowed_roots", roots).Set("secrets_in_context", d.Config.Files.Secrets).Set("timeouts", d.Config.Timeouts.Table()).Set("warnings", warnings)
 	if local := d.localVendors(); len(local) > 0 {
 		r.Body.Set("local_providers", local).Set("local_note", "What goes to these is sent to a server on this machine.")
 	}
