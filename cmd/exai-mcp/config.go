@@ -14,7 +14,7 @@ func (a *app) configCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "List the effective settings, or print the entry for an MCP client",
+		Short: "List the effective settings, or print a client's entry",
 		Long: `Lists each setting with its value and its source: default, environment, a file, or derived from another setting.
 Keys and passwords are masked. Warnings about variables without effect follow the table.
 
@@ -75,9 +75,9 @@ func (a *app) showConfig(asJSON bool) error {
 		return err
 	}
 	t := cfg.Timeouts
-	fmt.Fprintf(a.out, "\nSet your client's limit for one tool call to %s or more (a program in between: %s).\n", t.Client(), t.Shim())
+	fmt.Fprintf(a.out, "\n%s", a.hanging(fmt.Sprintf("Set your client's limit for one tool call to %s or more (a program in between: %s).", t.Client(), t.Shim()), ""))
 	for _, warning := range cfg.Warnings {
-		fmt.Fprintf(a.out, "\nNote: %s\n", warning)
+		fmt.Fprintf(a.out, "\n%s", a.hanging("Note: "+warning, ""))
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (a *app) demoCommand() *cobra.Command {
 	var alone bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Run real tool calls against emulated vendors, without a key or network",
+		Short: "Call real tools on emulated vendors: no key, no network",
 		Long: `Starts an emulator of both vendors' APIs on loopback, starts this program as an MCP server in another process, and calls
 its tools over that process's stdin and stdout, as a coding agent would. What passes between them is printed. Every answer
 comes from the emulator and says so; keys and settings of yours are not used, and what is made lies in a temporary folder

@@ -163,7 +163,7 @@ func (a *app) listIssues(ctx context.Context, f issue.Filter, form format, none 
 		rows := [][]string{{"#", "SEVERITY", "STATUS", "CATEGORY", "PROGRESS", "TITLE", "PLACE"}}
 		for _, i := range list {
 			rows = append(rows, []string{
-				fmt.Sprint(i.Number), string(i.Severity), string(i.Status), string(i.Category), i.Bar(10), truncate(i.Title, 200), i.Where(),
+				fmt.Sprint(i.Number), string(i.Severity), string(i.Status), string(i.Category), i.Bar(10), truncate(i.Title, 200), fromHere(i.Where()),
 			})
 		}
 		return a.write(a.table(rows))

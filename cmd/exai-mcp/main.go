@@ -91,6 +91,8 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	root.SetErr(a.errw)
 	if completing(args) {
 		a.addCompletions(root)
+	} else if width := a.lineWidth(); width > 0 {
+		fitHelp(root, width)
 	}
 	return root.ExecuteContext(ctx)
 }
@@ -138,13 +140,14 @@ Without a subcommand it serves MCP over stdin and stdout, which is what an MCP c
 
   exai-mcp demo      see it work: no key, no network
   exai-mcp doctor    check the setup and print how to fix problems
-  exai-mcp call chat '{"prompt":"What is idempotence?"}'
+  exai-mcp ask "What is idempotence?"
+  exai-mcp review    review what is uncommitted
 
 Settings come from the environment, and from one file: --env-file or ENV_FILE, else exai-mcp/.env in your configuration
 folder, else .env here if it holds a GLM or Kimi key. "exai-mcp config" lists them with where each comes from.
 
 Exit codes: 0 done; 1 done, and it failed (an error result, something that doctor found); 2 wrong arguments or a setting
-that is not accepted; 130 cut short by a second signal.`,
+that is not accepted; 130 cut short by a second signal. "exai-mcp review --help" lists those of review.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("unknown command %q; \"exai-mcp --help\" lists the commands, \"exai-mcp call TOOL\" calls a tool", args[0])

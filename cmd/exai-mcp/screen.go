@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
@@ -147,17 +148,26 @@ func shrink(widths []int, limit int) {
 		total += w + columnGap
 	}
 	for ; limit > 0 && total > limit; total-- {
-		widest := 0
-		for i, w := range widths {
-			if w >= widths[widest] { // of equal ones the last, which is no name
+		widest := len(widths) - 1
+		for i := widest - 1; i > 0; i-- { // the first column is the name, which stays whole
+			if widths[i] > widths[widest] {
 				widest = i
 			}
 		}
-		if widths[widest] <= minColumn {
+		if widest <= 0 || widths[widest] <= minColumn {
 			return
 		}
 		widths[widest]--
 	}
+}
+
+// fromHere shortens a path below the working directory.
+func fromHere(path string) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	return strings.TrimPrefix(path, dir+string(os.PathSeparator))
 }
 
 // hanging breaks a text into lines where their width is limited, all but the first with an indentation.
@@ -189,6 +199,43 @@ func wrapped(s, indent string, width int) string {
 		b.WriteString(strings.TrimRight(indent+line, " ") + "\n")
 	}
 	return b.String()
+}
+
+// fitHelp fits the help texts of a command and those below it to a width.
+func fitHelp(cmd *cobra.Command, width int) {
+	cmd.Long = reflow(cmd.Long, width)
+	if !cmd.HasParent() { // the others have theirs from it
+		flags := fmt.Sprintf(".FlagUsagesWrapped %d", width-flagSlop)
+		cmd.SetUsageTemplate(strings.ReplaceAll(cmd.UsageTemplate(), ".FlagUsages", flags))
+	}
+	for _, sub := range cmd.Commands() {
+		fitHelp(sub, width)
+	}
+}
+
+// flagSlop is by how much pflag lets a line exceed its width, rather than to break off a short word.
+const flagSlop = 5
+
+// reflow fits paragraphs to a width. Lines that begin with a blank, such as examples, stay as they are.
+func reflow(s string, width int) string {
+	var b strings.Builder
+	var paragraph []string
+	flush := func() {
+		if len(paragraph) > 0 {
+			b.WriteString(wrapped(strings.Join(paragraph, " "), "", width))
+		}
+		paragraph = nil
+	}
+	for line := range strings.SplitSeq(s, "\n") {
+		if line == "" || line[0] == ' ' {
+			flush()
+			b.WriteString(line + "\n")
+			continue
+		}
+		paragraph = append(paragraph, line)
+	}
+	flush()
+	return strings.TrimRight(b.String(), "\n")
 }
 
 // statusLine shows on stderr what goes on: on a terminal in one line that rewrites itself, elsewhere not at all, or in a

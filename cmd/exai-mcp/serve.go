@@ -28,7 +28,7 @@ const (
 func (a *app) serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
-		Short: "Serve MCP over stdin and stdout (the default without a subcommand)",
+		Short: "Serve MCP over stdin and stdout (the default)",
 		Long: `Serves MCP over stdin and stdout: one JSON-RPC message per line. Stdout carries only the protocol; logs go to
 stderr. The server is started by an MCP client, which closes stdin to end it: calls in flight may finish for 1.5 s, then
 they are cancelled and stored. SIGTERM and SIGINT cancel at once. Either way it is gone within 2 s.`,

@@ -128,7 +128,7 @@ func TestNumbersForPeople(t *testing.T) {
 // capture compares with a file of docs/captures, or writes it.
 func capture(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("../../docs/captures", name)
+	path := filepath.Join(sourceFolder(t), "../../docs/captures", name)
 	if *update {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
