@@ -108,7 +108,7 @@ func TestActionScript(t *testing.T) {
 	assert.Equal(t, 1, code, log)
 	assert.Contains(t, log, "::error file=a.go,line=3,title=high%3A Divides by zero::")
 	for line := range strings.Lines(log) {
-		assert.NotRegexp(t, `^\s*(::error::|##\[)forged`, line, "a model's text is no command")
+		assert.NotRegexp(t, `^\s*(::error::|##\[)forged`, line, "a model's text is not a command")
 	}
 	assert.Equal(t, "verdict=changes_required\nexit-code=1\n", outputs)
 	assert.Contains(t, summary, "\n    high      a.go:3")

@@ -1,6 +1,6 @@
 // Command packaging writes the metadata of the program's packages: the manifest of a bundle for Claude Desktop, the entry in
-// the MCP registry, and package.json for npm. It generates them from the catalogue and the configuration, so that they
-// agree with the program.
+// the MCP registry, and package.json for npm; its test writes the plugins of plugin.go. It generates them from the catalogue
+// and the configuration, so that they agree with the program.
 //
 //	go run ./internal/packaging manifest -os darwin -version 1.2.3      manifest.json of a bundle
 //	go run ./internal/packaging server -version 1.2.3 bundles/*.mcpb    server.json, with the bundles' digests

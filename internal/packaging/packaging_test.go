@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/tools"
 )
 
 var update = flag.Bool("update", false, "rewrite server.json")
@@ -181,4 +183,62 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{nil, {"nothing"}, {"manifest", "-nope"}, {"server", "/nonexistent"}} {
 		assert.Error(t, run(args, &bytes.Buffer{}), args)
 	}
+}
+
+// The plugins in the repository are those that pluginFiles makes, and hold nothing else.
+func TestPluginFiles(t *testing.T) {
+	const top = "../../"
+	files, err := pluginFiles(version(t))
+	require.NoError(t, err)
+	for name, text := range files {
+		if *update {
+			require.NoError(t, os.MkdirAll(filepath.Dir(top+name), 0o755))
+			require.NoError(t, os.WriteFile(top+name, []byte(text), 0o644))
+		}
+		got, err := os.ReadFile(top + name)
+		require.NoError(t, err, "run make docs")
+		assert.Equal(t, text, string(got), "%s: run make docs", name)
+	}
+	for _, folder := range []string{pluginFolder, gateFolder, geminiFolder, ".claude-plugin", ".agents"} {
+		require.NoError(t, filepath.WalkDir(top+folder, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				name, _ := filepath.Rel(top, path)
+				assert.Contains(t, files, filepath.ToSlash(name), "a file that is not generated")
+			}
+			return err
+		}))
+	}
+}
+
+// What the plugins tell an agent to call, and what they pass to the server, exists.
+func TestPluginsNameWhatExists(t *testing.T) {
+	files, err := pluginFiles("1.2.3")
+	require.NoError(t, err)
+	shown, _ := tools.Shown(&tools.Deps{Config: config.Default()})
+	var names []string
+	for _, tl := range shown {
+		names = append(names, tl.Name)
+	}
+	called := regexp.MustCompile("`([a-z_]+)`")
+	seen := 0
+	for name, text := range files {
+		for _, m := range called.FindAllStringSubmatch(text, -1) {
+			assert.Contains(t, names, m[1], name)
+			seen++
+		}
+		if strings.HasSuffix(name, ".json") {
+			assert.True(t, json.Valid([]byte(text)), name)
+			assert.NotContains(t, text, "${", "%s: Codex would take a reference for the value", name)
+		}
+	}
+	assert.Greater(t, seen, 10)
+	assert.Contains(t, files[pluginFolder+".mcp.json"], `"exai-mcp@1.2.3"`)
+	for _, key := range []string{"GLM_API_KEY", "KIMI_API_KEY", "ENDPOINTS", "HTTPS_PROXY"} {
+		assert.Contains(t, files[pluginFolder+".mcp.json"], `"`+key+`"`)
+	}
+	assert.Contains(t, files[geminiFolder+"gemini-extension.json"], `"envVar": "KIMI_API_KEY"`)
+	for file, hook := range map[string]string{"hooks/hooks.json": "claude-stop", "hooks/codex.json": "codex-stop"} {
+		assert.Equal(t, 2, strings.Count(files[gateFolder+file], "exai-mcp@1.2.3 review --hook "+hook))
+	}
+	assert.Regexp(t, `^---\nname: "`+skillName+`"\ndescription: ".{40,}"\n---\n`, files[pluginFolder+"skills/"+skillName+"/SKILL.md"])
 }
