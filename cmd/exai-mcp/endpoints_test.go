@@ -80,6 +80,20 @@ func TestAnEndpointAloneIsEnough(t *testing.T) {
 	assert.NotContains(t, out, emulator.LabKey)
 }
 
+// The model takes 2 s to load, and the call has one: the answer is made behind it.
+func TestALocalModelLoadsBehindTheCall(t *testing.T) {
+	s := lab(t, "SIMPLE_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")
+	_, out, errs := s.run("", "call", "--limit", "chat", `{"prompt":"hello","model":"lab/lab-local"}`)
+	assert.Contains(t, out, `"status": "partial"`, errs)
+	assert.Contains(t, out, "The model is loading or reading the prompt: lab/lab-local, on this machine")
+	assert.Contains(t, out, "SIMPLE_TOOL_TIMEOUT_SECS=1s")
+
+	s = lab(t, "SIMPLE_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")
+	_, out, errs = s.run("", "call", "chat", `{"prompt":"hello","model":"lab/lab-local"}`)
+	assert.Contains(t, out, "no model was called", errs)
+	assert.NotContains(t, out, "<think>")
+}
+
 func TestConsensusOfThreeVendors(t *testing.T) {
 	s := newSite(t, "ENDPOINTS=lab", "LOG_LEVEL=error")
 	s.environ = append(s.environ, "LAB_API_URL="+s.vendors.URL(emulator.Lab), "LAB_API_KEY="+emulator.LabKey, "LAB_MODEL=lab-large")

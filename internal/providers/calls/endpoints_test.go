@@ -262,6 +262,10 @@ func TestALocalServerLoadsItsModelBehindTheCall(t *testing.T) {
 				assert.False(t, final.Partial)
 			} else {
 				assert.Equal(t, 300*time.Second, time.Since(start), "OLLAMA_TIMEOUT_SECS counts in the background too")
+				assert.True(t, final.Partial, "nothing is no whole answer")
+				assert.Equal(t, providers.FinishTimeout, final.Response.FinishReason)
+				assert.Equal(t, "OLLAMA_TIMEOUT_SECS=300s", final.Limit.String())
+				require.NotNil(t, final.Cut)
 			}
 			require.NoError(t, s.caller.Close(context.Background()))
 		})

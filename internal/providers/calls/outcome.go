@@ -195,7 +195,7 @@ func (s *state) conclude(resp *providers.ChatResponse, err error, failure *provi
 		}
 	case failure == nil:
 		s.err = err // Build's own
-	case s.arrived && (s.interrupted || s.phase == detached || stopped):
+	case s.phase == detached || s.arrived && (s.interrupted || stopped): // detached, its call has returned a partial answer
 		out.Partial, out.Cut = true, failure
 		var notes []string
 		out.Response.Content, out.Original, notes = s.partialText()
