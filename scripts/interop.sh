@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Drives the built server over stdio with clients that others wrote, against the emulated vendors: the MCP Inspector, the
 # official TypeScript SDK (version 1; modern: version 2 in revision 2026-07-28, with roots and tasks), and MCP's conformance
-# suite (over HTTP, through mcp-proxy). No key is needed.
+# suite (over HTTP, through mcp-proxy). endpoints has it ask OpenAI-compatible servers that others wrote. No key is needed.
 #
 #   scripts/interop.sh                  all of them
 #   scripts/interop.sh sdk inspector    only these
@@ -23,6 +23,11 @@ if ! cmp -s scripts/interop/package.json "$dir/package.json" || [ ! -x "$dir/nod
 	# Newer versions of npm leave install scripts out; this one fetches the binary.
 	[ -x "$dir/node_modules/node/bin/node" ] || (cd "$dir/node_modules/node" && node installArchSpecificPackage)
 fi
+# A server of PyPI for the endpoints' part, where Python can make an environment.
+if [ ! -x "$dir/python/bin/fakellm" ] && command -v python3 >/dev/null; then
+	python3 -m venv "$dir/python" && "$dir/python/bin/pip" install -q fakellm==0.3.5 || rm -rf "$dir/python"
+fi
+[ ! -x "$dir/python/bin/fakellm" ] || export FAKELLM=$dir/python/bin/fakellm
 cp scripts/interop/*.mjs "$dir/"
 CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$dir/exai-mcp" ./cmd/exai-mcp
 
@@ -43,7 +48,7 @@ unset GLM_API_KEY ZHIPUAI_API_KEY ZAI_API_KEY KIMI_API_KEY MOONSHOT_API_KEY EXAI
 node=$dir/node_modules/node/bin/node
 echo "Node $("$node" --version), $("$dir/exai-mcp" version | head -n 1)"
 failed=0
-for part in "${@:-inspector sdk modern conformance}"; do
+for part in "${@:-inspector sdk modern conformance endpoints}"; do
 	for name in $part; do
 		echo
 		(cd "$dir" && "$node" "$name.mjs") || failed=1
