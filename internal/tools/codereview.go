@@ -9,6 +9,7 @@ import (
 type codereviewInput struct {
 	workflow.Investigation
 	workflow.Belief
+	workflow.Fixable
 	ReviewType     string `json:"review_type,omitempty" enum:"full,security,performance,quick"`
 	FocusOn        string `json:"focus_on,omitempty"`
 	Standards      string `json:"standards,omitempty"`
@@ -19,7 +20,7 @@ type codereviewInput struct {
 // Facts are the step's, with what the review is to look for.
 func (in codereviewInput) Facts() workflow.Facts {
 	f := in.Investigation.Facts()
-	f.Hypothesis, f.Confidence = in.Hypothesis, in.Confidence
+	f.Hypothesis, f.Confidence, f.Fixes = in.Hypothesis, in.Confidence, in.Fixes
 	f.Settings = []workflow.Setting{
 		{Name: "review type", Value: in.ReviewType},
 		{Name: "focus", Value: in.FocusOn},

@@ -9,12 +9,13 @@ import (
 type debugInput struct {
 	workflow.Investigation
 	workflow.Belief
+	workflow.Fixable
 }
 
 // Facts are the step's, with what the caller believes.
 func (in debugInput) Facts() workflow.Facts {
 	f := in.Investigation.Facts()
-	f.Hypothesis, f.Confidence = in.Hypothesis, in.Confidence
+	f.Hypothesis, f.Confidence, f.Fixes = in.Hypothesis, in.Confidence, in.Fixes
 	return f
 }
 

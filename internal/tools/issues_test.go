@@ -21,17 +21,25 @@ import (
 // tracked is a house with the issue tracker in a database.
 type tracked struct {
 	*house
-	store *store.Store
+	store  *store.Store
+	answer asktest.Chat // what the model says
 }
 
+// answers has the model say a text.
+func (h *tracked) answers(text string) { h.answer = asktest.Says(text) }
+
 func newTracked(t *testing.T) *tracked {
-	h := newHouse(t, asktest.Says("x"), func(c *config.Config) { c.Tools.IssueTracker = true })
+	k := &tracked{answer: asktest.Says("x")}
+	h := newHouse(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		return k.answer(ctx, req, on)
+	}, func(c *config.Config) { c.Tools.IssueTracker = true })
 	s, err := store.Open(t.Context(), config.Conversations{Backend: "memory"})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	h.deps.Issues = func(context.Context) (issue.Store, error) { return s.Issues(), nil }
 	h.deps.Store = func(context.Context) (conversation.Store, error) { return s, nil }
-	return &tracked{h, s}
+	k.house, k.store = h, s
+	return k
 }
 
 // do calls the tool and expects it to work.

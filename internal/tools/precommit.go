@@ -12,6 +12,7 @@ import (
 type precommitInput struct {
 	workflow.Investigation
 	workflow.Belief
+	workflow.Fixable
 	Path            string `json:"path,omitempty" jsonschema:"The repository's folder; omitted: the first project folder."`
 	CompareTo       string `json:"compare_to,omitempty" jsonschema:"A branch, tag or commit; omitted: the last commit."`
 	IncludeStaged   *bool  `json:"include_staged,omitempty"`
@@ -24,7 +25,7 @@ type precommitInput struct {
 // Facts are the step's, with what is to be compared.
 func (in precommitInput) Facts() workflow.Facts {
 	f := in.Investigation.Facts()
-	f.Hypothesis, f.Confidence = in.Hypothesis, in.Confidence
+	f.Hypothesis, f.Confidence, f.Fixes = in.Hypothesis, in.Confidence, in.Fixes
 	if in.Path != "" {
 		f.Paths = []string{in.Path}
 	}

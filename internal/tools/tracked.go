@@ -2,6 +2,9 @@ package tools
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/issue"
@@ -51,4 +54,35 @@ func category(tool, said string) issue.Category {
 		return issue.Security
 	}
 	return c
+}
+
+// fix sets issues of this workspace to fixed by a conversation. What it leaves as it was is said in notes.
+func (d *Deps) fix(ctx context.Context, continuationID string, numbers, again []int) (notes []string, err error) {
+	store, err := d.Issues(ctx)
+	if err != nil {
+		return nil, err
+	}
+	workspace := d.Workspace.FirstRoot(ctx)
+	for _, n := range numbers {
+		if slices.Contains(again, n) {
+			notes = append(notes, fmt.Sprintf("Issue %d was found again, so it was not set to fixed.", n))
+			continue
+		}
+		found, err := store.Get(ctx, n)
+		switch {
+		case errors.Is(err, issue.ErrNotFound) || err == nil && found.Workspace != "" && found.Workspace != workspace:
+			notes = append(notes, fmt.Sprintf("Unknown issue %d: fixes takes the numbers of this workspace's issues.", n))
+			continue
+		case err != nil:
+			return notes, err
+		case found.Status != issue.Open && found.Status != issue.InProgress:
+			notes = append(notes, fmt.Sprintf("Issue %d is %s already.", n, strings.ReplaceAll(string(found.Status), "_", " ")))
+			continue
+		}
+		if _, err := store.Update(ctx, n, issue.Change{FixConversationID: &continuationID, Note: "named in fixes"}); err != nil {
+			return notes, err
+		}
+		notes = append(notes, fmt.Sprintf("Issue %d was set to fixed.", n))
+	}
+	return notes, nil
 }

@@ -70,7 +70,7 @@ func local[In stepped](d *Deps, s workflow.Spec, reply func(l workflow.Local, in
 func (d *Deps) engine() *workflow.Engine {
 	e := &workflow.Engine{Config: d.Config, Conversations: d.Conversations, Files: d.Workspace, Window: d.window, Reader: d.reader, Log: d.log()}
 	if d.Config.Issues.Capture && d.Issues != nil {
-		e.Capture = d.track
+		e.Capture, e.Fix = d.track, d.fix
 	}
 	return e
 }

@@ -39,7 +39,10 @@ type Engine struct {
 	Reader func(ctx context.Context, from Readable) *looks.Reader
 	// Capture records what a finished run has found and tells what became of it. May be nil.
 	Capture func(ctx context.Context, run Finished) ([]Tracked, error)
-	Log     *zap.Logger
+	// Fix sets issues to fixed by a conversation, but for those that were found again, and says in notes which it left as
+	// they were. May be nil.
+	Fix func(ctx context.Context, continuationID string, numbers, again []int) (notes []string, err error)
+	Log *zap.Logger
 }
 
 // Step is one call of a workflow tool.

@@ -47,6 +47,7 @@ func (r *run) keepStep(ctx context.Context) (*reply.Result, error) {
 	}
 	m := stepMeta{Expert: o.state, Served: o.served, Files: &o.files, Sent: o.sent, Coverage: o.coverage, Looked: o.looked, Agent: o.agent, Blind: r.spec.Blind && o.answer != nil}
 	r.record(ctx, o, &m)
+	r.closeFixed(ctx, o, &m)
 	body, err := r.render(ctx, o, m.Tracked)
 	if err != nil {
 		return nil, err

@@ -125,13 +125,18 @@ const captureTime = 2 * time.Second
 
 // capture calls Capture and gives up on it when its time is over, whether it heeds its ctx or not.
 func (r *run) capture(ctx context.Context, f Finished) ([]Tracked, error) {
+	ctx, cancel := context.WithDeadline(ctx, r.captureEnd(ctx))
+	defer cancel()
+	return bounded.Run(ctx, func(ctx context.Context) ([]Tracked, error) { return r.Capture(ctx, f) })
+}
+
+// captureEnd is when work on the issue tracker must end.
+func (r *run) captureEnd(ctx context.Context) time.Time {
 	end := time.Now().Add(captureTime)
 	if b, ok := providers.BudgetFrom(ctx); ok {
 		if half := b.AnswerBy().Add(b.Reserve() / 2); half.Before(end) {
 			end = half
 		}
 	}
-	ctx, cancel := context.WithDeadline(ctx, end)
-	defer cancel()
-	return bounded.Run(ctx, func(ctx context.Context) ([]Tracked, error) { return r.Capture(ctx, f) })
+	return end
 }

@@ -119,6 +119,7 @@ func (r *run) renderStored(ctx context.Context, o expertOutcome) (*reply.Object,
 	m.Expert, m.Served, m.Files, m.Sent, m.Coverage, m.Looked = o.state, o.served, &o.files, o.sent, o.coverage, o.looked
 	m.Agent = o.agent
 	r.record(ctx, o, m)
+	r.closeFixed(ctx, o, m)
 	body, err := r.render(ctx, o, m.Tracked)
 	if err != nil {
 		return nil, err

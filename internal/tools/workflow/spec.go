@@ -52,6 +52,7 @@ type Facts struct {
 	RelevantContext   []string
 	IssuesFound       []map[string]any
 	BacktrackFromStep int
+	Fixes             []int // numbers of issues that the run fixed
 	Hypothesis        string
 	Confidence        string // "" when the step names none
 	Images            []string
