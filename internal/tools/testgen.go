@@ -36,6 +36,7 @@ var testgenSpec = workflow.Spec{
 	Ladder:     workflow.Ladder{Default: "low", Final: "certain", Actions: byConfidence},
 	Expert:     workflow.ExpertAlways,
 	NeedsFiles: true,
+	Findings:   true,
 	Counts: func(o *reply.Object, c workflow.Consolidated) {
 		o.Set("test_scenarios_identified", len(c.RelevantContext))
 	},

@@ -28,6 +28,8 @@ type Call struct {
 	Tools []Tool
 	// Bounds limit the functions that are run here; the zero value means DefaultBounds.
 	Bounds Bounds
+	// NoCalls: the functions are listed, so that the request begins like an earlier one that offered them, but none is run.
+	NoCalls bool
 	// Key is the continuation id that background work is found by.
 	Key string
 	// Background allows the answer to go on after a limit of ours (BACKGROUND_COMPLETION permitting).

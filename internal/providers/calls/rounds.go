@@ -72,6 +72,9 @@ func (g *Generation) runToolRounds(c Candidate) (*providers.ChatResponse, error)
 		g.addNote(noMoreMoney)
 		r.remove()
 	}
+	if g.call.NoCalls && len(j.req.Functions) > 0 {
+		r.withdraw()
+	}
 	for {
 		resp, failure := g.requestOnceMoreIfEmpty(r.p, j)
 		if failure != nil {

@@ -115,6 +115,7 @@ type Question struct {
 	// are asked, or its answer is wanted soon.
 	Reader     *looks.Reader
 	FewReads   bool
+	NoCalls    bool // the functions are listed as in the turn before, but none is run
 	MaxOutput  int  // 0: the configured cap
 	JSONObject bool // ask for one JSON object as the answer
 	Key        string

@@ -107,7 +107,7 @@ func (t *Conversations) callOf(q Question, b *builder) calls.Call {
 	return calls.Call{
 		Model: q.Model, Prefer: q.Prefer, Provider: q.Provider, Category: q.Category,
 		Needs:    providers.Needs{Images: images, Functions: len(q.Tools) > 0, Tokens: b.fixed + b.question.Tokens()},
-		Thinking: q.Thinking, Search: q.Search, Build: b.build, Tools: b.tools, Bounds: b.bounds, Key: q.Key, Background: q.Background, On: q.On,
+		Thinking: q.Thinking, Search: q.Search, Build: b.build, Tools: b.tools, Bounds: b.bounds, NoCalls: q.NoCalls, Key: q.Key, Background: q.Background, On: q.On,
 	}
 }
 

@@ -144,9 +144,14 @@ func (a Analysis) Wants() (status string, files []string) {
 	return status, files
 }
 
+// answerKeys are those of the tools' own answers.
+var answerKeys = []string{
+	"summary", "overview", "strengths", "first_step", "root_cause", "fix", "test", "unexplained", "target", "steps", "risks", "tests_first", "files",
+}
+
 // The keys of an analysis and of a finding that a reader wants first; the others follow by name.
 var (
-	analysisKeys = []string{"status", "summary", "root_cause", "raw_analysis", "parse_error", "findings"}
+	analysisKeys = slices.Concat([]string{"status"}, answerKeys[:len(answerKeys)-1], []string{"raw_analysis", "parse_error", "findings", "files"})
 	findingKeys  = []string{
 		"severity", "file", "line", "cited_line", "line_end", "citation", "title", "quote", "evidence", "trigger", "recommendation", "fix", "confidence",
 	}

@@ -91,6 +91,7 @@ func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, err
 	from := r.readable(ctx, given, more)
 	from.Shown = r.shown
 	r.offerReads(ctx, &q, from)
+	r.offered = q
 	prompt := q.Prompt
 	q.Prompt = paragraphs(prompt, given.Note, missing(given.Manifest), r.expertText("closing"))
 	a, err := r.Conversations.Generate(ctx, q)
@@ -228,7 +229,14 @@ func (r *run) system() (string, error) {
 		sections = append(sections, "findings")
 	}
 	for _, section := range sections {
-		text, err := expert.Render(section, nil)
+		text, err := expert.Render(section, map[string]any{"Blind": r.spec.Blind})
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, text)
+	}
+	if r.step.Words.Has("answer") {
+		text, err := r.step.Words.Render("answer", nil)
 		if err != nil {
 			return "", err
 		}

@@ -265,7 +265,7 @@ func TestExpertSettings(t *testing.T) {
 		assert.False(t, off.NativeSearch)
 		assert.NotContains(t, functionsOf(off), "web_search")
 		assert.True(t, ask("debug").JSONObject)
-		assert.False(t, ask("testgen").JSONObject, "prose")
+		assert.False(t, ask("thinkdeep").JSONObject, "prose")
 		picture := ask("debug", "images", []string{onePixel})
 		assert.True(t, picture.Model.Images, "a model that sees is chosen")
 		assert.Len(t, picture.Messages[len(picture.Messages)-1].Images, 1)

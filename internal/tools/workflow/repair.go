@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -30,6 +31,7 @@ func findObject(text string, asked bool) map[string]any {
 		case map[string]any:
 			if asked {
 				renameIssues(v)
+				renameFiles(v)
 			}
 			if isAnalysis(v, asked) {
 				return v
@@ -115,11 +117,73 @@ func renameIssues(object map[string]any) {
 	delete(object, "issues")
 }
 
+// renameFiles brings the files of an answer into their form, {path, content}: those under "tests" or "test_files", in a map from
+// path to content, or with other names of the two keys. An entry that lacks either stays as it is.
+func renameFiles(object map[string]any) {
+	for _, key := range []string{"test_files", "tests"} {
+		if _, has := object["files"]; !has && holdsFiles(object[key]) {
+			object["files"] = object[key]
+			delete(object, key)
+		}
+	}
+	if byPath, ok := object["files"].(map[string]any); ok && holdsFiles(byPath) {
+		list := []any{}
+		for _, path := range slices.Sorted(maps.Keys(byPath)) {
+			list = append(list, map[string]any{"path": path, "content": byPath[path]})
+		}
+		object["files"] = list
+	}
+	list, _ := object["files"].([]any)
+	for _, v := range list {
+		f, ok := v.(map[string]any)
+		if !ok {
+			continue
+		}
+		path, content := Finding(f).Text("path", "file", "file_path", "filename", "name"), ""
+		for _, key := range []string{"content", "code", "text", "body"} {
+			if text, ok := f[key].(string); ok && content == "" {
+				content = text
+			}
+		}
+		if path != "" && content != "" {
+			clear(f)
+			f["path"], f["content"] = path, content
+		}
+	}
+}
+
+// holdsFiles reports whether a value may be the files of an answer: objects in a list, or texts by path.
+func holdsFiles(value any) bool {
+	switch v := value.(type) {
+	case []any:
+		return len(v) > 0 && !slices.ContainsFunc(v, func(one any) bool { _, ok := one.(map[string]any); return !ok })
+	case map[string]any:
+		for _, one := range v {
+			if _, ok := one.(string); !ok {
+				return false
+			}
+		}
+		return len(v) > 0
+	}
+	return false
+}
+
 // isAnalysis reports whether an object is the answer, and not some other object that stands in it.
 func isAnalysis(object map[string]any, asked bool) bool {
 	status, _ := object["status"].(string)
 	_, findings := object["findings"].([]any)
-	return asksForFiles(status) || asked && (status != "" || findings)
+	return asksForFiles(status) || asked && (status != "" || findings || hasAnswerKeys(object))
+}
+
+// hasAnswerKeys reports whether an object has two or more of the keys of the tools' own answers.
+func hasAnswerKeys(object map[string]any) bool {
+	n := 0
+	for _, key := range answerKeys {
+		if _, ok := object[key]; ok {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // isFindings reports whether a list is a bare list of findings: objects that say something, or, where the answer is the

@@ -26,8 +26,9 @@ type run struct {
 	refs refs
 	meta reply.Metadata
 	// shown is what the expert that is asked in this call is shown; nil before.
-	shown *proof.Shown
-	given Evidence // what it was sent
+	shown   *proof.Shown
+	given   Evidence     // what it was sent
+	offered ask.Question // the expert's first turn, with the functions that it was offered
 	// second is the expert's second turn, where that goes on behind the call.
 	second *secondTurn
 }

@@ -93,7 +93,8 @@ type Spec struct {
 	Collects bool
 	// NeedsFiles: a run that begins without relevant files takes the changed ones.
 	NeedsFiles bool
-	// Findings: the expert is asked for JSON findings, and each that cites a file is checked against the workspace.
+	// Findings: the expert is asked for a JSON object with findings, and with the keys of the words' section "answer", if there is
+	// one. What a finding quotes is looked for in what the expert was shown.
 	Findings bool
 	// Blind: the expert judges without knowing what the caller found, and judges that in a second turn.
 	Blind bool

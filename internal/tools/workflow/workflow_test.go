@@ -68,7 +68,7 @@ var investigators = map[string]promised{
 		pause: "pause_for_test_analysis", complete: "test_generation_complete", final: "test_generation_complete_ready_for_implementation",
 		skipped: "skipped_due_to_certain_test_confidence", counts: "test_generation_status",
 		own: []string{"analysis_confidence", "test_scenarios_identified"}, block: "complete_test_generation",
-		flags: []string{"test_generation_complete"}, required: "testgen_required", last: "certain", always: true, prose: true,
+		flags: []string{"test_generation_complete"}, required: "testgen_required", last: "certain", always: true,
 	},
 	"precommit": {
 		pause: "pause_for_validation", complete: "validation_complete", final: "validation_complete_ready_for_commit",
