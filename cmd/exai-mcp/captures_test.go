@@ -35,7 +35,7 @@ var captured = []struct {
 var port = regexp.MustCompile(`127\.0\.0\.1:\d{1,5}`)
 
 // cutFolder is a folder of the test, whole or cut.
-var cutFolder = regexp.MustCompile(`/\S*TestDocsCaptures\S*`)
+var cutFolder = regexp.MustCompile(`/\S*TestDocs\S*`)
 
 // What people read, at two widths. The captures are part of the documents.
 func TestDocsCaptures(t *testing.T) {
