@@ -8,7 +8,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race postgres lint fmt golden docs faults fuzz bench image-test mcpb npm page interop validate cross clean
+.PHONY: help build test race postgres lint fmt golden docs faults fuzz bench image-test mcpb npm compat page interop validate cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ mcpb: ## build the Claude Desktop bundles and the MCP registry entry into bundle
 
 npm: ## build the npm packages into bundles/npm, and try them without a network
 	scripts/npm.sh
+
+compat: ## run the binary of version 0.1.0 and this one on one store
+	scripts/compat.sh
 
 page: ## drive the local page in Chromium (installs it if missing); PICTURES=1 renews the pictures in docs
 	scripts/page.sh $(if $(PICTURES),pictures)
