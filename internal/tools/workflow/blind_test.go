@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -45,8 +46,10 @@ func judgesThat(pairs ...string) asktest.Chat {
 
 // told is what the caller reports; none of it may reach an expert's first turn.
 var told = []any{
-	"findings", "FINDING-7 the loop is short.", "hypothesis", "HYPOTHESIS-7 off by one", "confidence", "medium", "relevant_context", []string{"CONTEXT-7"},
-	"issues_found", []dict{{"severity": "high", "description": "ISSUE-7 ends too soon"}, {"severity": "medium", "description": "ISSUE-8 no test"}},
+	"findings", "FINDING-7 the loop is short.", "hypothesis", "HYPOTHESIS-7 off by one", "confidence", "medium", "relevant_context",
+	[]string{"CONTEXT-7"},
+	"issues_found",
+	[]dict{{"severity": "high", "description": "ISSUE-7 ends too soon"}, {"severity": "medium", "description": "ISSUE-8 no test"}},
 }
 
 func TestBlindFirst(t *testing.T) {
@@ -244,4 +247,29 @@ func TestSecondTurnIsLost(t *testing.T) {
 		assert.Equal(t, "not_judged", at(part, "agent_findings", "status"))
 		assert.Equal(t, false, at(part, "metadata", "stored"))
 	})
+}
+
+// A function that the second turn calls all the same is not run: it is told to conclude.
+func TestSecondTurnRunsNothing(t *testing.T) {
+	l := newLab(t, nil)
+	l.secondTurns = true
+	l.glm = func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		switch last := req.Messages[len(req.Messages)-1]; {
+		case isSecondTurn(req):
+			return &providers.ChatResponse{FinishReason: providers.FinishToolCalls, ToolCalls: []providers.ToolCall{
+				{ID: "call_1", Name: "read_file", Arguments: `{"path":"secret.go"}`},
+			}}, nil
+		case strings.Contains(last.Content, "No more function calls"):
+			return judgesThat("ISSUE-7 ends too soon", "wrong")(ctx, req, on)
+		}
+		return asktest.Says(expertSays())(ctx, req, on)
+	}
+	l.restart()
+	l.repository()
+	l.file("secret.go", "package window // UNREAD\n")
+	l.git("add", ".")
+	done := l.call("codereview", l.step("codereview", 1, 1, append([]any{"relevant_files", []string{"window.go"}}, told...)...))
+	assert.NotContains(t, fmt.Sprint(l.requests), "UNREAD")
+	assert.Equal(t, "wrong", at(done, "agent_findings", 0, "judgement"), "%v", done["agent_findings"])
+	assert.NotContains(t, done, "looked_at")
 }
