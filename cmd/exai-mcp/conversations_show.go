@@ -16,6 +16,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/review"
 	"github.com/exai-mcp/exai-mcp/internal/store"
 )
 
@@ -143,7 +144,7 @@ func summariesJSON(list []conversation.Summary) ([]byte, error) {
 	for i, t := range list {
 		out[i] = summaryRecord(t)
 	}
-	return jsonOf(out)
+	return review.IndentedJSON(out)
 }
 
 type conversationRecord struct {
@@ -213,7 +214,7 @@ func conversationJSON(t *conversation.Conversation, whole bool) ([]byte, error) 
 		}
 		out.Turns = append(out.Turns, r)
 	}
-	return jsonOf(out)
+	return review.IndentedJSON(out)
 }
 
 func fileOf(f conversation.Attachment, whole bool) fileRecord {
@@ -227,15 +228,4 @@ func fileOf(f conversation.Attachment, whole bool) fileRecord {
 		r.Base64 = f.Data
 	}
 	return r
-}
-
-func jsonOf(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
 }

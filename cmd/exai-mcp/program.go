@@ -90,9 +90,8 @@ func vendorProviders() []newProvider {
 	return []newProvider{
 		func(c *config.Config, b build) (providers.Provider, error) {
 			return glm.New(glm.Options{
-				Vendor: c.GLM, Search: c.GLMSearch, Timeouts: c.Timeouts,
-				MaxAnswerBytes: c.Calls.MaxAnswerBytes, Version: b.version, Quote: c.Logs.Prompts,
-			})
+				Vendor: c.GLM, Timeouts: c.Timeouts, MaxAnswerBytes: c.Calls.MaxAnswerBytes, Version: b.version, Quote: c.Logs.Prompts,
+			}, c.GLMSearch)
 		},
 		func(c *config.Config, b build) (providers.Provider, error) {
 			return kimi.New(kimi.Options{

@@ -119,6 +119,9 @@ func TestOfferInEveryRevision(t *testing.T) {
 			if version == "2024-11-05" {
 				want = want[1:]
 			}
+			if version >= "2026" {
+				want = append(want, "extensions") // tasks
+			}
 			var offered []string
 			for name := range hello.Capabilities {
 				offered = append(offered, name)

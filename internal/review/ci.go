@@ -16,13 +16,14 @@ func Formats() []string { return []string{"text", "json", "sarif", "github", "gi
 
 // JSON is the report as one indented object.
 func (r *Report) JSON(exitCode int) ([]byte, error) {
-	return indented(struct {
+	return IndentedJSON(struct {
 		*Report
 		ExitCode int `json:"exit_code"`
 	}{r, exitCode})
 }
 
-func indented(v any) ([]byte, error) {
+// IndentedJSON is a value as indented JSON that ends in a newline, without HTML escapes.
+func IndentedJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -155,5 +156,5 @@ func (r *Report) GitLab() ([]byte, error) {
 			oneLine(f.Title), "exai/" + f.kind(), id, gitlabSeverities[f.Severity], location{oneLine(f.File), lines{max(f.Line, 1)}},
 		})
 	}
-	return indented(list)
+	return IndentedJSON(list)
 }

@@ -121,7 +121,7 @@ func (r *Report) SARIF(version string) ([]byte, error) {
 			Fingerprints: map[string]string{"exaiFinding/v1": f.fingerprint()},
 		})
 	}
-	return indented(sarifLog{sarifSchema, "2.1.0", []sarifRun{run}})
+	return IndentedJSON(sarifLog{sarifSchema, "2.1.0", []sarifRun{run}})
 }
 
 // securityScores are the severities of security alerts: GitHub takes above 9.0 for critical, 7.0 high, 4.0 medium, 0.1 low.

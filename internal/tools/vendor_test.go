@@ -62,8 +62,8 @@ func newRig(t *testing.T, set ...func(*config.Config)) *rig {
 	}
 	cfg.GLM.APIURL, cfg.Kimi.APIURL = r.GLMURL(), r.KimiURL()
 	g, err := glm.New(glm.Options{
-		Vendor: cfg.GLM, Search: cfg.GLMSearch, Timeouts: cfg.Timeouts, Models: calls.BuiltinModels("glm"), DialContext: dial[emulator.GLM].Dial,
-	})
+		Vendor: cfg.GLM, Timeouts: cfg.Timeouts, Models: calls.BuiltinModels("glm"), DialContext: dial[emulator.GLM].Dial,
+	}, cfg.GLMSearch)
 	require.NoError(t, err)
 	k, err := kimi.New(kimi.Options{Vendor: cfg.Kimi, Timeouts: cfg.Timeouts, Models: calls.BuiltinModels("kimi"), DialContext: dial[emulator.Kimi].Dial})
 	require.NoError(t, err)

@@ -312,9 +312,9 @@ func build(t testing.TB, v emulator.Vendor, c clock, e *emulator.Emulator, url s
 		})
 	case emulator.GLM:
 		r.provider, err = glm.New(glm.Options{
-			Vendor: cfg.GLM, Search: cfg.GLMSearch, Timeouts: cfg.Timeouts,
+			Vendor: cfg.GLM, Timeouts: cfg.Timeouts,
 			Models: calls.BuiltinModels("glm"), MaxAnswerBytes: cfg.Calls.MaxAnswerBytes, Version: "test", DialContext: dial,
-		})
+		}, cfg.GLMSearch)
 	default:
 		r.provider, err = kimi.New(kimi.Options{
 			Vendor: cfg.Kimi, Timeouts: cfg.Timeouts,

@@ -22,7 +22,7 @@ func create(t *testing.T, baseURL string, o providertest.Options) providers.Prov
 	p, err := glm.New(glm.Options{
 		Vendor: config.Vendor{APIKey: o.Key, APIURL: baseURL}, Timeouts: o.Timeouts, Models: o.Models,
 		MaxAnswerBytes: o.MaxAnswerBytes, Version: "test", DialContext: o.DialContext,
-	})
+	}, config.GLMSearch{})
 	require.NoError(t, err)
 	t.Cleanup(p.Close)
 	return p

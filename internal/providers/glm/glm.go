@@ -19,16 +19,7 @@ const Name = "glm"
 const DefaultURL = "https://api.z.ai/api/paas/v4"
 
 // Options is what a Provider is made of.
-type Options struct {
-	Vendor         config.Vendor
-	Search         config.GLMSearch
-	Timeouts       config.TimeoutConfig
-	Models         []providers.Model // the catalogue's rows for GLM
-	MaxAnswerBytes int64             // 0 means 8 MiB
-	Version        string            // of the program, for the User-Agent
-	Quote          bool              // errors may quote for the log what the vendor said, which may repeat the prompt
-	DialContext    openaicompat.DialFunc
-}
+type Options = openaicompat.Account
 
 // Provider is a GLM account.
 type Provider struct {
@@ -38,15 +29,9 @@ type Provider struct {
 }
 
 // New makes a Provider with a connection pool of its own, which Close closes. It fails when GLM_API_URL is no address.
-func New(o Options) (*Provider, error) {
-	p := &Provider{models: o.Models, search: o.Search}
-	if o.Vendor.APIURL == "" {
-		o.Vendor.APIURL = DefaultURL
-	}
-	wire, err := openaicompat.New(openaicompat.Options{
-		Dialect: p.dialect(), Key: o.Vendor.APIKey, BaseURL: o.Vendor.APIURL, Timeouts: o.Timeouts,
-		MaxAnswerBytes: o.MaxAnswerBytes, Version: o.Version, Quote: o.Quote, DialContext: o.DialContext,
-	})
+func New(o Options, search config.GLMSearch) (*Provider, error) {
+	p := &Provider{models: o.Models, search: search}
+	wire, err := o.Client(p.dialect(), DefaultURL)
 	p.wire = wire
 	return p, err
 }

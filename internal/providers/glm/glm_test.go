@@ -30,9 +30,9 @@ import (
 func newAt(t *testing.T, url string, search config.GLMSearch) *Provider {
 	t.Helper()
 	p, err := New(Options{
-		Vendor: config.Vendor{APIKey: "0123456789.abcdefgh", APIURL: url}, Search: search,
+		Vendor: config.Vendor{APIKey: "0123456789.abcdefgh", APIURL: url},
 		Timeouts: config.TimeoutConfig{Connect: 5 * time.Second},
-	})
+	}, search)
 	require.NoError(t, err)
 	t.Cleanup(p.Close)
 	return p
@@ -184,7 +184,7 @@ func TestClassifyByStatus(t *testing.T) {
 }
 
 func TestBadAddress(t *testing.T) {
-	_, err := New(Options{Vendor: config.Vendor{APIURL: "nowhere"}})
+	_, err := New(Options{Vendor: config.Vendor{APIURL: "nowhere"}}, config.GLMSearch{})
 	require.ErrorContains(t, err, "GLM_API_URL")
 }
 

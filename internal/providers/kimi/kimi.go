@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 
-	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/openaicompat"
 )
@@ -18,15 +17,7 @@ const Name = "kimi"
 const DefaultURL = "https://api.moonshot.ai/v1"
 
 // Options is what a Provider is made of.
-type Options struct {
-	Vendor         config.Vendor
-	Timeouts       config.TimeoutConfig
-	Models         []providers.Model // the catalogue's rows for Kimi
-	MaxAnswerBytes int64             // 0 means 8 MiB
-	Version        string            // of the program, for the User-Agent
-	Quote          bool              // errors may quote for the log what the vendor said, which may repeat the prompt
-	DialContext    openaicompat.DialFunc
-}
+type Options = openaicompat.Account
 
 // Provider is a Kimi account.
 type Provider struct {
@@ -36,13 +27,7 @@ type Provider struct {
 
 // New makes a Provider with a connection pool of its own, which Close closes. It fails when KIMI_API_URL is no address.
 func New(o Options) (*Provider, error) {
-	if o.Vendor.APIURL == "" {
-		o.Vendor.APIURL = DefaultURL
-	}
-	wire, err := openaicompat.New(openaicompat.Options{
-		Dialect: dialect(), Key: o.Vendor.APIKey, BaseURL: o.Vendor.APIURL, Timeouts: o.Timeouts,
-		MaxAnswerBytes: o.MaxAnswerBytes, Version: o.Version, Quote: o.Quote, DialContext: o.DialContext,
-	})
+	wire, err := o.Client(dialect(), DefaultURL)
 	return &Provider{wire: wire, models: o.Models}, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,31 +167,7 @@ func (s suite) accounts(t *testing.T) {
 // documented are the errors of the vendors' documents (Z.ai and Moonshot API docs, errors) that a request can meet.
 func documented(v emulator.Vendor) []refusal {
 	if v == emulator.Lab {
-		return []refusal{
-			{400, "invalid_request_error", "bad", providers.KindInvalidRequest, false, unnamed},
-			{400, "unsupported_value", "", providers.KindInvalidRequest, false, unnamed},
-			{400, "context_length_exceeded", "", providers.KindContextLength, false, unnamed},
-			{400, "invalid_request_error", "This model's maximum context length is 8192 tokens", providers.KindContextLength, false, unnamed},
-			{400, "exceed_context_size_error", "", providers.KindContextLength, false, unnamed},
-			{400, "content_policy_violation", "", providers.KindContentFiltered, false, unnamed},
-			{400, "data_inspection_failed", "", providers.KindContentFiltered, false, unnamed},
-			{400, "Arrearage", "", providers.KindBalance, false, unnamed},
-			{400, "invalid_argument", "API key not valid. Please pass a valid API key.", providers.KindAuth, false, unnamed},
-			{400, "invalid_request_error", "No models loaded. Please load a model", providers.KindModelNotFound, false, unnamed},
-			{401, "invalid_api_key", "", providers.KindAuth, false, unnamed},
-			{402, "402", "Insufficient credits", providers.KindBalance, false, unnamed},
-			{402, "402", "", providers.KindBalance, false, unnamed},
-			{404, "model_not_found", "", providers.KindModelNotFound, false, unnamed},
-			{404, "not_found", `model "x" not found, try pulling it first`, providers.KindModelNotFound, false, unnamed},
-			{429, "rate_limit_exceeded", "", providers.KindRateLimited, true, unnamed},
-			{429, "429", "", providers.KindRateLimited, true, unnamed},
-			{429, "rate_limit_exceeded", "on tokens per min (TPM): Limit 30000", providers.KindRateLimited, true, perMinute},
-			{429, "rate_limit_exceeded", "too many concurrent requests", providers.KindRateLimited, true, atOnce},
-			{429, "insufficient_quota", "", providers.KindBalance, false, unnamed},
-			{500, "server_error", "", providers.KindProviderError, true, unnamed},
-			{503, "overloaded_error", "", providers.KindOverloaded, true, unnamed},
-			{503, "unavailable_error", "Loading model", providers.KindOverloaded, true, unnamed},
-		}
+		return kimiRefusals
 	}
 	if v == emulator.Kimi {
 		return []refusal{
@@ -215,19 +192,7 @@ func documented(v emulator.Vendor) []refusal {
 			{500, "unexpected_output", "", providers.KindProviderError, true, unnamed},
 		}
 	}
-	list := []refusal{
-		{429, "1113", "", providers.KindBalance, false, unnamed},
-		{429, "1302", "", providers.KindRateLimited, true, atOnce},
-		{429, "1303", "", providers.KindRateLimited, true, perMinute},
-		{429, "1313", "", providers.KindAuth, false, unnamed},
-		{429, "1305", "", providers.KindOverloaded, true, unnamed},
-		{429, "1312", "", providers.KindOverloaded, true, unnamed},
-		{429, "1309", "", providers.KindBalance, false, unnamed},
-		{429, "1311", "", providers.KindModelNotFound, false, unnamed},
-		{400, "1211", "", providers.KindModelNotFound, false, unnamed},
-		{400, "1261", "", providers.KindContextLength, false, unnamed},
-		{500, "1234", "", providers.KindNetwork, true, unnamed},
-	}
+	list := slices.Clone(glmRefusals)
 	add := func(status int, kind providers.Kind, retry bool, codes ...string) {
 		for _, code := range codes {
 			list = append(list, refusal{status, code, "", kind, retry, unnamed})
@@ -240,4 +205,44 @@ func documented(v emulator.Vendor) []refusal {
 	add(400, providers.KindProviderError, false, "1221", "1222")
 	add(429, providers.KindRateLimited, false, "1304", "1308", "1310", "1316", "1317", "1318", "1319", "1320", "1321")
 	return list
+}
+
+var kimiRefusals = []refusal{
+	{400, "invalid_request_error", "bad", providers.KindInvalidRequest, false, unnamed},
+	{400, "unsupported_value", "", providers.KindInvalidRequest, false, unnamed},
+	{400, "context_length_exceeded", "", providers.KindContextLength, false, unnamed},
+	{400, "invalid_request_error", "This model's maximum context length is 8192 tokens", providers.KindContextLength, false, unnamed},
+	{400, "exceed_context_size_error", "", providers.KindContextLength, false, unnamed},
+	{400, "content_policy_violation", "", providers.KindContentFiltered, false, unnamed},
+	{400, "data_inspection_failed", "", providers.KindContentFiltered, false, unnamed},
+	{400, "Arrearage", "", providers.KindBalance, false, unnamed},
+	{400, "invalid_argument", "API key not valid. Please pass a valid API key.", providers.KindAuth, false, unnamed},
+	{400, "invalid_request_error", "No models loaded. Please load a model", providers.KindModelNotFound, false, unnamed},
+	{401, "invalid_api_key", "", providers.KindAuth, false, unnamed},
+	{402, "402", "Insufficient credits", providers.KindBalance, false, unnamed},
+	{402, "402", "", providers.KindBalance, false, unnamed},
+	{404, "model_not_found", "", providers.KindModelNotFound, false, unnamed},
+	{404, "not_found", `model "x" not found, try pulling it first`, providers.KindModelNotFound, false, unnamed},
+	{429, "rate_limit_exceeded", "", providers.KindRateLimited, true, unnamed},
+	{429, "429", "", providers.KindRateLimited, true, unnamed},
+	{429, "rate_limit_exceeded", "on tokens per min (TPM): Limit 30000", providers.KindRateLimited, true, perMinute},
+	{429, "rate_limit_exceeded", "too many concurrent requests", providers.KindRateLimited, true, atOnce},
+	{429, "insufficient_quota", "", providers.KindBalance, false, unnamed},
+	{500, "server_error", "", providers.KindProviderError, true, unnamed},
+	{503, "overloaded_error", "", providers.KindOverloaded, true, unnamed},
+	{503, "unavailable_error", "Loading model", providers.KindOverloaded, true, unnamed},
+}
+
+var glmRefusals = []refusal{
+	{429, "1113", "", providers.KindBalance, false, unnamed},
+	{429, "1302", "", providers.KindRateLimited, true, atOnce},
+	{429, "1303", "", providers.KindRateLimited, true, perMinute},
+	{429, "1313", "", providers.KindAuth, false, unnamed},
+	{429, "1305", "", providers.KindOverloaded, true, unnamed},
+	{429, "1312", "", providers.KindOverloaded, true, unnamed},
+	{429, "1309", "", providers.KindBalance, false, unnamed},
+	{429, "1311", "", providers.KindModelNotFound, false, unnamed},
+	{400, "1211", "", providers.KindModelNotFound, false, unnamed},
+	{400, "1261", "", providers.KindContextLength, false, unnamed},
+	{500, "1234", "", providers.KindNetwork, true, unnamed},
 }
