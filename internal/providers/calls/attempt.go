@@ -65,17 +65,25 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 	if err == nil && resp == nil {
 		err = &providers.Error{Kind: providers.KindProviderError, Message: fmt.Sprintf("%s sent no answer.", req.Model.ID)}
 	}
-	if a.Err = g.c.failure(g.ctx, err, p.Name(), g.contextError); a.Err != nil {
-		if a.Err.RequestID == "" {
-			a.Err.RequestID = a.RequestID
-		}
-		if final {
-			a.Err.Retry, a.Err.Param = false, ""
-		}
-	}
+	a.Err = g.attemptError(err, a, final)
 	ch.settle(a, g.exceeded())
 	g.c.reportAttempt(a)
 	return resp, a.Err
+}
+
+// attemptError is the error of an attempt, nil for none. A final one is not retried.
+func (g *Generation) attemptError(err error, a providers.Attempt, final bool) *providers.Error {
+	e := g.c.failure(g.ctx, err, a.Provider, g.contextError)
+	if e == nil {
+		return nil
+	}
+	if e.RequestID == "" {
+		e.RequestID = a.RequestID
+	}
+	if final {
+		e.Retry, e.Param = false, ""
+	}
+	return e
 }
 
 // costBudget names the call that the request belongs to.

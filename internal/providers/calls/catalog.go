@@ -1,15 +1,11 @@
 package calls
 
 import (
-	"bytes"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -121,101 +117,6 @@ func catalogOf(vendors []config.VendorRow, models []providers.Model) (*Catalog, 
 		}
 	}
 	return c, nil
-}
-
-// overlay merges rows on top of others and returns all of them as a JSON array.
-func overlay(base, over []byte) ([]byte, error) {
-	rows, order, err := readRows(base)
-	if err != nil {
-		return nil, err
-	}
-	changes, ids, err := readRows(over)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range ids {
-		if rows[id] == nil {
-			rows[id], order = row{}, append(order, id)
-		}
-		maps.Copy(rows[id], changes[id])
-		if err := rows[id].check(); err != nil {
-			return nil, fmt.Errorf("model %q: %w", id, err)
-		}
-	}
-	merged := make([]row, len(order))
-	for i, id := range order {
-		merged[i] = rows[id]
-	}
-	return json.Marshal(merged)
-}
-
-// row is one model as the file has it, so that a row merged on top of another changes only the fields that it names.
-type row map[string]json.RawMessage
-
-// readRows reads a JSON array of rows, or an object that holds one under "models".
-func readRows(text []byte) (map[string]row, []string, error) {
-	var list []row
-	if trimmed := bytes.TrimSpace(text); bytes.HasPrefix(trimmed, []byte("{")) {
-		var file struct {
-			Models []row `json:"models"`
-		}
-		if err := json.Unmarshal(text, &file); err != nil {
-			return nil, nil, err
-		}
-		list = file.Models
-	} else if err := json.Unmarshal(text, &list); err != nil {
-		return nil, nil, err
-	}
-	rows, order := map[string]row{}, []string(nil)
-	for i, r := range list {
-		var id string
-		if err := json.Unmarshal(r["id"], &id); err != nil || strings.TrimSpace(id) == "" {
-			return nil, nil, fmt.Errorf("row %d has no id", i+1)
-		}
-		if rows[id] == nil {
-			order = append(order, id)
-		}
-		rows[id] = r
-	}
-	return rows, order, nil
-}
-
-// check returns an error if the row can't be read, so that the message can name it.
-func (r row) check() error {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	return decodeStrictly(text, &providers.Model{})
-}
-
-func decodeStrictly(text []byte, into any) error {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	return dec.Decode(into)
-}
-
-// complete fills in what a row may leave out, and refuses what no row may say.
-func complete(m *providers.Model, vendors []config.VendorRow) error {
-	if m.Provider == "" {
-		m.Provider, _ = vendorOfModel(vendors, m.ID)
-	}
-	if !slices.ContainsFunc(vendors, func(v config.VendorRow) bool { return v.Name == m.Provider }) {
-		var names []string
-		for _, v := range vendors {
-			names = append(names, strconv.Quote(v.Name))
-		}
-		return errors.New("provider must be " + strings.Join(names, " or "))
-	}
-	if m.Status == "" {
-		m.Status = providers.StatusActive
-	}
-	for _, day := range []string{m.RetiresOn, m.RetiredOn} {
-		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
-			return fmt.Errorf("%q is not a date (YYYY-MM-DD)", day)
-		}
-	}
-	return nil
 }
 
 // add puts a model at the end. A name that another model has already is refused, since a look-up must have one answer.

@@ -2,8 +2,6 @@ package calls
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -281,28 +279,6 @@ func (s *state) invalid() string {
 	return ""
 }
 
-// announceDetached reports the limit that ended the call, and lets the call return.
-func (g *Generation) announceDetached() {
-	g.mu.Lock()
-	m, limit, id := g.state.out.Model, *g.state.limit, g.state.request.id
-	g.mu.Unlock()
-	g.c.reportLimit(providers.LimitExceeded{
-		Limit: limit, Provider: m.Provider, Model: m.ID, RequestID: id, Elapsed: time.Since(g.deadline.start),
-	}, g.deadline.budget)
-	g.c.trackBackground(g)
-	if !g.view().task {
-		g.letGo.Do(func() { close(g.slotless) })
-	}
-	close(g.detached)
-}
-
-// EndTask makes a task that no client will ask for an ordinary background answer: it gives its slot back and may be evicted.
-func (g *Generation) EndTask() {
-	g.update(func(s *state) { s.task = false })
-	g.letGo.Do(func() { close(g.slotless) })
-	g.c.evict(g.provider())
-}
-
 // run makes the answer.
 func (g *Generation) run(list []Candidate) {
 	defer g.c.unregister(g)
@@ -311,16 +287,6 @@ func (g *Generation) run(list []Candidate) {
 	defer g.recoverPanic()
 	g.update(func(*state) {}) // a call that is over already sends nothing
 	g.finish(g.tryCandidates(list))
-}
-
-// recoverPanic ends an answer that a bug has interrupted; await panics with it where somebody recovers.
-func (g *Generation) recoverPanic() {
-	if p := recover(); p != nil {
-		stack := debug.Stack()
-		g.update(func(s *state) { s.panicked = fmt.Sprintf("%v\n%s", p, stack) })
-		g.cancel(errStopped)
-		g.finish(nil, &providers.Error{Kind: providers.KindProviderError, Message: "Internal error while answering."})
-	}
 }
 
 // tryCandidates asks the first candidate and, after a failure, the next where mayFallBack allows it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -236,4 +237,14 @@ func (g *Generation) provider() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.state.out.Model.Provider
+}
+
+// recoverPanic ends an answer that a bug has interrupted; await panics with it where somebody recovers.
+func (g *Generation) recoverPanic() {
+	if p := recover(); p != nil {
+		stack := debug.Stack()
+		g.update(func(s *state) { s.panicked = fmt.Sprintf("%v\n%s", p, stack) })
+		g.cancel(errStopped)
+		g.finish(nil, &providers.Error{Kind: providers.KindProviderError, Message: "Internal error while answering."})
+	}
 }

@@ -30,7 +30,7 @@ import (
 func newAt(t *testing.T, url string, search config.GLMSearch) *Provider {
 	t.Helper()
 	p, err := New(Options{
-		Vendor: config.Vendor{APIKey: "0123456789.abcdefgh", APIURL: url},
+		Vendor:   config.Vendor{APIKey: "0123456789.abcdefgh", APIURL: url},
 		Timeouts: config.TimeoutConfig{Connect: 5 * time.Second},
 	}, search)
 	require.NoError(t, err)

@@ -1,0 +1,112 @@
+package openaicompat
+
+import (
+	"encoding/json"
+
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+)
+
+// event is one streamed event, or a whole answer from a server that does not stream. Vendors put usage in three places:
+// at the top, in the finishing choice (Moonshot), and cached_tokens beside the details (Moonshot).
+type event struct {
+	ID        text     `json:"id"`
+	RequestID text     `json:"request_id"`
+	Model     text     `json:"model"`
+	Choices   []choice `json:"choices"`
+	Usage     *usage   `json:"usage"`
+	Groq      struct {
+		Usage *usage `json:"usage"`
+	} `json:"x_groq"`
+	WebSearch searchHits `json:"web_search"`
+
+	// What an event that reports an error has instead; parseFault reads it.
+	Error json.RawMessage `json:"error"`
+	Code  json.RawMessage `json:"code"`
+}
+
+type choice struct {
+	Delta        *delta `json:"delta"`
+	Message      *delta `json:"message"`
+	FinishReason text   `json:"finish_reason"`
+	Usage        *usage `json:"usage"`
+}
+
+type delta struct {
+	Content   fragment    `json:"content"`
+	Reasoning fragment    `json:"reasoning_content"`
+	Thoughts  fragment    `json:"reasoning"` // the same at other vendors; some send both
+	ToolCalls []callPiece `json:"tool_calls"`
+
+	// What some vendors want back unchanged (Dialect.Returned).
+	Details json.RawMessage `json:"reasoning_details"`
+	Extra   json.RawMessage `json:"extra_content"`
+}
+
+// fields are the vendor's own fields of a delta.
+func (d *delta) fields() map[string]json.RawMessage {
+	return map[string]json.RawMessage{"reasoning_details": d.Details, "extra_content": d.Extra}
+}
+
+type callPiece struct {
+	Index    *count `json:"index"`
+	ID       text   `json:"id"`
+	Function struct {
+		Name      text          `json:"name"`
+		Arguments argumentPiece `json:"arguments"`
+	} `json:"function"`
+	Extra json.RawMessage `json:"extra_content"`
+}
+
+type usage struct {
+	Prompt        count   `json:"prompt_tokens"`
+	Completion    count   `json:"completion_tokens"`
+	Cached        count   `json:"cached_tokens"`
+	CacheHit      count   `json:"prompt_cache_hit_tokens"` // DeepSeek's name, as part of the prompt (DeepSeek API docs)
+	Cost          *Amount `json:"cost"`                    // USD, of OpenRouter (OpenRouter docs, usage accounting)
+	PromptDetails struct {
+		Cached count `json:"cached_tokens"`
+	} `json:"prompt_tokens_details"`
+	CompletionDetails struct {
+		Reasoning count `json:"reasoning_tokens"`
+	} `json:"completion_tokens_details"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails: what is no usage tells none.
+func (u *usage) UnmarshalJSON(b []byte) error {
+	type plain usage
+	var p plain
+	if json.Unmarshal(b, &p) == nil {
+		*u = usage(p)
+	}
+	return nil
+}
+
+// searchHits are the pages that an answer tells it was made from. They never fail to decode: an answer is more than they.
+type searchHits []searchHit
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (h *searchHits) UnmarshalJSON(b []byte) error {
+	var list []searchHit
+	if json.Unmarshal(b, &list) == nil {
+		*h = list
+	}
+	return nil
+}
+
+type searchHit struct {
+	Title     text `json:"title"`
+	Content   text `json:"content"`
+	Link      text `json:"link"`
+	Media     text `json:"media"`
+	Icon      text `json:"icon"`
+	Refer     text `json:"refer"`
+	Published text `json:"publish_date"`
+}
+
+// hit is the search hit in the vocabulary's form.
+func (h searchHit) hit() providers.SearchHit {
+	return providers.SearchHit{
+		Title: string(h.Title), Content: string(h.Content), Link: string(h.Link), Media: string(h.Media),
+		Icon: string(h.Icon), Refer: string(h.Refer), Published: string(h.Published),
+	}
+}
