@@ -150,7 +150,7 @@ func bulk(ctx context.Context, path string, requests, issues int) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }() // what was written is committed
 	const numbers = `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $1) `
 	if _, err := db.ExecContext(ctx, numbers+`INSERT INTO exai_usage (id, created_at, host, user_name, tool, vendor, model, input_tokens,
 			cached_tokens, output_tokens, reasoning_tokens, cost_usd, duration_ms, outcome, exceeded_limit, conversation_id, workspace)
