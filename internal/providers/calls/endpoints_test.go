@@ -125,6 +125,7 @@ func TestWhoIsMeant(t *testing.T) {
 	assert.Contains(t, strings.Join(out.Notes, " "), "glm-5.3 answers; name lab/glm-5.3 to ask the other vendor of glm-5.3.")
 	out, err = s.ask(t, "ollama", providers.CategoryFast)
 	require.NoError(t, err)
+	assert.Contains(t, out.Notes, "Sent to a server on this machine.")
 	assert.Contains(t, out.Notes, "ollama means ollama/qwen3:32b here.")
 	out, err = s.ask(t, "ollama/never-seen", providers.CategoryFast)
 	require.NoError(t, err)

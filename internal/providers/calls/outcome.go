@@ -61,7 +61,15 @@ func (g *Generation) snapshotLocked() Outcome {
 		out.Live = g
 	}
 	out.Elapsed = time.Since(g.deadline.start)
+	out.noteLocal()
 	return out
+}
+
+// noteLocal says that a model of this machine was asked. Where its server sends it from there is not known.
+func (out *Outcome) noteLocal() {
+	if out.Model.Local {
+		out.Notes = append(out.Notes, "Sent to a server on this machine.")
+	}
 }
 
 // partialText is the text that has arrived, tidied as a whole answer's is. A function call written as text at its end is
@@ -210,6 +218,9 @@ func (s *state) conclude(resp *providers.ChatResponse, err error, failure *provi
 	default:
 		s.err = failure
 		out.Response.RequestID = failure.RequestID
+	}
+	if s.err == nil {
+		out.noteLocal()
 	}
 	out.Response.Usage, out.Response.UsageKnown, out.Response.Searches = usage, !s.estimated && usage != providers.Usage{}, searches
 }

@@ -60,9 +60,6 @@ func (g *Generation) runToolRounds(c Candidate) (*providers.ChatResponse, error)
 		s.local = c.Model.Local
 		s.out.Model, s.out.Thinking = c.Model, j.thinking()
 		s.out.Notes = slices.Concat(s.out.Notes, c.Notes, j.notes)
-		if c.Model.Local { // where it goes from there is not known
-			s.out.Notes = append(s.out.Notes, "Sent to a server on this machine.")
-		}
 	})
 	r := &toolRounds{g: g, p: g.c.reg.lookup(c.Model.Provider), j: j, bounds: g.call.Bounds, results: map[string]string{}}
 	if r.bounds == (Bounds{}) {
