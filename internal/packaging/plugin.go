@@ -103,7 +103,9 @@ const skillAbout = "Get a second opinion from another model (GLM, Kimi) on code,
 func pluginFiles(version string) (map[string]string, error) {
 	made := map[string]any{
 		".claude-plugin/marketplace.json": ordered{
-			{"name", pluginName}, {"owner", ordered{{"name", pluginAuthors}}}, {"description", pluginAbout},
+			{"name", pluginName},
+			{"owner", ordered{{"name", pluginAuthors}}},
+			{"description", pluginAbout},
 			{"plugins", []ordered{
 				{{"name", pluginName}, {"source", "./plugins/" + pluginName}, {"description", pluginAbout}},
 				{{"name", gateName}, {"source", "./plugins/" + gateName}, {"description", gateAbout}},
@@ -123,8 +125,11 @@ func pluginFiles(version string) (map[string]string, error) {
 		gateFolder + "hooks/hooks.json": gateHooks(version, "claude-stop"),
 		gateFolder + "hooks/codex.json": gateHooks(version, "codex-stop"),
 		geminiFolder + "gemini-extension.json": ordered{
-			{"name", pluginName}, {"version", version}, {"description", pluginAbout},
-			{"mcpServers", ordered{{pluginName, geminiServer(version)}}}, {"settings", geminiSettings()},
+			{"name", pluginName},
+			{"version", version},
+			{"description", pluginAbout},
+			{"mcpServers", ordered{{pluginName, geminiServer(version)}}},
+			{"settings", geminiSettings()},
 		},
 	}
 	files := map[string]string{}
@@ -160,15 +165,21 @@ func frontMatter(pairs ...string) string {
 
 func claudePlugin(name, about, version string) ordered {
 	return ordered{
-		{"name", name}, {"version", version}, {"description", about}, {"author", ordered{{"name", pluginAuthors}}},
-		{"homepage", repository}, {"license", "MIT"},
+		{"name", name},
+		{"version", version},
+		{"description", about},
+		{"author", ordered{{"name", pluginAuthors}}},
+		{"homepage", repository},
+		{"license", "MIT"},
 	}
 }
 
 func codexListing(name string) ordered {
 	return ordered{
-		{"name", name}, {"source", ordered{{"source", "local"}, {"path", "./plugins/" + name}}},
-		{"policy", ordered{{"installation", "AVAILABLE"}, {"authentication", "ON_INSTALL"}}}, {"category", "Productivity"},
+		{"name", name},
+		{"source", ordered{{"source", "local"}, {"path", "./plugins/" + name}}},
+		{"policy", ordered{{"installation", "AVAILABLE"}, {"authentication", "ON_INSTALL"}}},
+		{"category", "Productivity"},
 	}
 }
 
@@ -180,8 +191,11 @@ func launch(version string) []string { return []string{"-y", name + "@" + versio
 func pluginServer(version string) ordered {
 	wait := config.Default().Timeouts.Client()
 	return ordered{
-		{"command", "npx"}, {"args", launch(version)}, {"env_vars", passedVariables()},
-		{"tool_timeout_sec", int(wait.Seconds() + 1)}, {"timeout", wait.Milliseconds()},
+		{"command", "npx"},
+		{"args", launch(version)},
+		{"env_vars", passedVariables()},
+		{"tool_timeout_sec", int(wait.Seconds() + 1)},
+		{"timeout", wait.Milliseconds()},
 	}
 }
 
