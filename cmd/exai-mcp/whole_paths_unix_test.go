@@ -463,3 +463,56 @@ func TestPrecommitDoesNotLeadOut(t *testing.T) {
 		assert.NoFileExists(t, filepath.Join(f.dir, made))
 	}
 }
+
+// An expert's functions read by the same rules, whatever git tracks: every evil path is refused by each of them, on both
+// vendors' dialects, and the reply lists the refusals.
+func TestFunctionsDoNotLeadOut(t *testing.T) {
+	f := newFortress(t)
+	f.git("init", "-q")
+	f.git("add", "-f", ".env", "sub", "case", "id_rsa", "server.pem", "tls.key", "readme.md", "out.txt", "outdir", "chain.txt", "innocent.txt", "innocent.md",
+		"db.txt", "zero.txt", "environ.txt", "dangling.txt", "infra", ".ssh", ".npmrc", "exai.conf")
+	f.git("commit", "-q", "-m", "start")
+	paths := slices.DeleteFunc(append(f.hostile(), f.nowhere()[2:]...), func(path string) bool { return len(path) > 1000 })
+	const function, rounds, each = 5, 6, 8
+	calls := []emulator.ToolCall{}
+	for _, path := range paths {
+		quoted, err := json.Marshal(path)
+		require.NoError(t, err)
+		calls = append(calls,
+			emulator.ToolCall{Name: "read_file", Arguments: `{"path":` + string(quoted) + `}`},
+			emulator.ToolCall{Name: "search_files", Arguments: `{"pattern":".","path":` + string(quoted) + `}`},
+			emulator.ToolCall{Name: "list_files", Arguments: `{"path":` + string(quoted) + `}`},
+			emulator.ToolCall{Name: "git_history", Arguments: `{"path":` + string(quoted) + `}`},
+			emulator.ToolCall{Name: "git_show", Arguments: `{"commit":"HEAD","path":` + string(quoted) + `}`})
+	}
+	require.Greater(t, len(calls), 70*function)
+	args := everyTool("mark", f.root+"/readme.md", "")["debug"]
+	done := emulator.Say(`{"status":"analysis_complete","findings":[]}`).Thinking("hm")
+	models, refusals := []string{"glm-5.3", "kimi-k3", "glm-4.6"}, 0
+	for n := 0; len(calls) > 0; n++ {
+		var script [][]emulator.ToolCall
+		for len(script) < rounds && len(calls) > 0 {
+			k := min(each, len(calls))
+			script, calls = append(script, calls[:k]), calls[k:]
+		}
+		f.vendors.Always(emulator.Match{}, emulator.Reads(done, script...))
+		args["model"] = models[n%len(models)]
+		r := f.call("debug", args)
+		looked, _ := r.object["looked_at"].([]any)
+		asked := 0
+		for _, calls := range script {
+			asked += len(calls)
+		}
+		require.Len(t, looked, asked, "%s", r.text)
+		for _, l := range looked {
+			if reason, _ := l.(object)["error"].(string); reason != "" {
+				refusals++
+				continue
+			}
+			assert.Fail(t, "not refused", "%v", l)
+		}
+	}
+	assert.Equal(t, len(paths)*function, refusals)
+	assert.False(t, f.tap.heard(planted))
+	assert.False(t, f.tap.heard("root:x:0:"))
+}

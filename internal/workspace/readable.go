@@ -146,12 +146,36 @@ func (s *ReadScope) loadLocked(ctx context.Context) error {
 		s.put(known, s.namedFile(it.at))
 	}
 	whole = whole && !slices.ContainsFunc(left, func(e Entry) bool { return e.Code == "" })
+	s.dropLinks(known, roots)
 	s.known, s.whole = known, whole
 	for _, f := range known {
 		s.files = append(s.files, f)
 	}
 	slices.SortFunc(s.files, func(a, b ReadableFile) int { return cmp.Compare(a.Name, b.Name) })
 	return nil
+}
+
+// dropLinks leaves out the links that git tracks and that lead elsewhere than to a file of the scope.
+func (s *ReadScope) dropLinks(known map[string]ReadableFile, roots []root) {
+	inside := map[string]bool{}
+	for _, f := range known {
+		if !f.file.Link() || f.ref != nil {
+			inside[f.Path] = true
+		}
+	}
+	for name, f := range known {
+		if !f.file.Link() || f.ref != nil {
+			continue
+		}
+		full, err := parsePath(filepath.Join(f.tree.top, filepath.FromSlash(f.rel)), s.w.system)
+		if err == nil {
+			var at place
+			if at, err = s.w.locate(roots, f.Name, full); err == nil && inside[at.host] {
+				continue
+			}
+		}
+		delete(known, name)
+	}
 }
 
 // put adds a file under the name that the model knows it by.

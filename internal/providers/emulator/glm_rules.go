@@ -87,8 +87,13 @@ func glmMessages(in *inquiry) error {
 			if isNull(content) && len(m.ToolCalls) == 0 {
 				return glmIllegal("assistant message without content", "messages")
 			}
+			for _, call := range in.c.body.Messages[i].ToolCalls {
+				if !isString(call.Function.Arguments) {
+					return glmIllegal("arguments are no string", "messages")
+				}
+			}
 		case "tool":
-			if isNull(content) {
+			if m.Content == "" {
 				return glmIllegal("tool message without content", "messages")
 			}
 		default:

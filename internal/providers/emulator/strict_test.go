@@ -87,7 +87,17 @@ func glmStrictness(t *testing.T) []strictness {
 		{
 			"tool message without content",
 			messages(glm, user+","+call+`,{"role":"tool","tool_call_id":"call_1"}`, ""), 400, "1214", "messages",
-			messages(glm, user+","+call+`,{"role":"tool","tool_call_id":"call_1","content":""}`, ""),
+			messages(glm, user+","+call+`,{"role":"tool","tool_call_id":"call_1","content":"x"}`, ""),
+		},
+		{
+			"empty tool message",
+			messages(glm, user+","+call+`,{"role":"tool","tool_call_id":"call_1","content":""}`, ""), 400, "1214", "messages",
+			messages(glm, user+","+call+`,{"role":"tool","tool_call_id":"call_1","content":"x"}`, ""),
+		},
+		{
+			"arguments as an object",
+			messages(glm, user+","+strings.Replace(call, `"arguments":"{}"`, `"arguments":{}`, 1)+`,{"role":"tool","tool_call_id":"call_1","content":"x"}`, ""), 400, "1214", "messages",
+			messages(glm, user+","+call+`,{"role":"tool","tool_call_id":"call_1","content":"x"}`, ""),
 		},
 		{
 			"tool message without its call",

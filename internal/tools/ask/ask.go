@@ -113,9 +113,11 @@ type Question struct {
 	Tools       []calls.Tool
 	// Reader lets the model read files by itself, if it takes functions; nil: it can't. FewReads: it is one of several that
 	// are asked, or its answer is wanted soon.
-	Reader     *looks.Reader
-	FewReads   bool
-	NoCalls    bool // the functions are listed as in the turn before, but none is run
+	Reader   *looks.Reader
+	FewReads bool
+	NoCalls  bool // the functions are listed as in the turn before, but none is run
+	// Exchange is what was called and returned between the last question and the last answer of History.
+	Exchange   []providers.Message
 	MaxOutput  int  // 0: the configured cap
 	JSONObject bool // ask for one JSON object as the answer
 	Key        string

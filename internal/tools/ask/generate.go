@@ -184,6 +184,9 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 	b.mu.Unlock()
 
 	messages := append([]providers.Message{{Role: providers.RoleSystem, Content: b.systemFor(m)}}, conversation.Messages(history, m.Images)...)
+	if n := len(messages) - 1; len(b.q.Exchange) > 0 && messages[n].Role == providers.RoleAssistant {
+		messages = slices.Insert(messages, n, b.q.Exchange...)
+	}
 	return providers.ChatRequest{
 		Messages: append(messages, asked.Messages(m.Images)...), Temperature: b.q.Temperature, MaxOutputTokens: b.q.MaxOutput,
 		JSONObject: b.q.JSONObject && m.JSONObject, CacheKey: b.q.Key,

@@ -247,7 +247,7 @@ func (r *run) system() (string, error) {
 
 // outcome reads an answer.
 func (r *run) outcome(ctx context.Context, a *ask.Answer, given Evidence) expertOutcome {
-	r.given = given
+	r.given, r.said = given, a
 	o := expertOutcome{answer: a, files: r.fileContext(given), sent: sentIn(given.Manifest), coverage: r.coverage(ctx, given, r.shown), looked: a.Looked()}
 	r.read(ctx, &o, a.Text, a.Partial, a.Pending, r.shown)
 	return o

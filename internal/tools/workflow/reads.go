@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
@@ -46,6 +47,17 @@ func (r *run) offerReads(ctx context.Context, q *ask.Question, from Readable) {
 	if q.Reader = r.Reader(ctx, from); q.Reader != nil {
 		q.Search = q.Search && r.step.SearchNamed
 	}
+}
+
+// exchange is what the expert called and was given before its answer, as far as this process has it.
+func (r *run) exchange() []providers.Message {
+	switch {
+	case r.said == nil:
+		return nil
+	case r.said.Outcome.Live != nil:
+		return r.said.Outcome.Live.Snapshot().Messages
+	}
+	return r.said.Outcome.Messages
 }
 
 // readAnything reports whether the expert read a file by itself.

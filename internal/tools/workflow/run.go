@@ -29,6 +29,7 @@ type run struct {
 	shown   *proof.Shown
 	given   Evidence     // what it was sent
 	offered ask.Question // the expert's first turn, with the functions that it was offered
+	said    *ask.Answer  // its answer; nil before
 	// second is the expert's second turn, where that goes on behind the call.
 	second *secondTurn
 }

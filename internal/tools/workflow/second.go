@@ -119,7 +119,7 @@ func (r *run) secondQuestion(claims []claim, asked, answer conversation.Turn) (a
 	q.Thinking, q.MaxOutput, q.JSONObject = providers.ThinkLow, secondOutput, true
 	q.Prefer = answer.Model
 	q.Reader, q.Search = r.offered.Reader, r.offered.Search // as in the first turn, whose prefix the vendor has
-	q.NoCalls, q.Background, q.Finished = true, false, nil
+	q.NoCalls, q.Exchange, q.Background, q.Finished = true, r.exchange(), false, nil
 	q.On = func(providers.Event) {}
 	return q, nil
 }
@@ -191,7 +191,7 @@ func (r *run) addUsage(ctx context.Context, usage providers.Usage) {
 // later is the run as what goes on behind the call works on it, with a stored step.
 func (r *run) later(step conversation.Turn) *run {
 	late := &run{
-		Engine: r.Engine, spec: r.spec, sent: r.sent, step: r.step, lease: r.lease, state: r.state, shown: r.shown, given: r.given, offered: r.offered,
+		Engine: r.Engine, spec: r.spec, sent: r.sent, step: r.step, lease: r.lease, state: r.state, shown: r.shown, given: r.given, offered: r.offered, said: r.said,
 	}
 	late.stored = &storedStep{turn: step, meta: stepMetaOf(step)}
 	return late
