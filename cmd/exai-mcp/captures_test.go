@@ -29,6 +29,9 @@ var captured = []struct {
 	{regexp.MustCompile(`\(\d+m?s\)`), "(3ms)"},
 	{regexp.MustCompile(`exai-mcp dev, go[0-9.]+, \w+/\w+`), "exai-mcp 0.2.0, go1.26.0, linux/amd64"},
 	{regexp.MustCompile(`git version [0-9.]+ at .*`), "git version 2.47.0 at /usr/bin/git"},
+	// Which models are about to retire, and how many are left, depends on the day.
+	{regexp.MustCompile(`(?m)^  note    [\w.-]+ retires on .*\n(?: {10}.*\n)*`), ""},
+	{regexp.MustCompile(`\b\d+ models`), "41 models"},
 }
 
 // port is an address with a port, whole or cut.

@@ -117,7 +117,7 @@ func TestIssuesUpdatesEveryField(t *testing.T) {
 	assert.Contains(t, k.cli("issues"), "Available Commands")
 }
 
-const evil = "clear\x1b[2J\x07\u009b31m\u202eesrever\u2028\x00 end 👩\u200d💻"
+const evil = "clear 👩\u200d💻\x1b[2J\x07\u009b31m\u202eesrever\u2028\x00 end"
 
 // What somebody stored can't do anything to a terminal, whichever way it is shown; in JSON it stays what it was.
 func TestStoredTextIsHarmless(t *testing.T) {

@@ -213,7 +213,7 @@ var otherParams = strings.Fields(`
 	review_type focus_on standards severity_filter models current_model_index model_responses document_complexity document_flow update_existing
 	comments_on_complex_logic num_files_documented total_files_to_document system_prompt tools tool_choice purpose search_query count
 	search_engine search_domain_filter search_recency_filter request_id user_id tail_lines messages session_id call_key tool_name context
-	is_step_revision revises_step_number is_branch_point branch_from_step branch_id more_steps_needed include_staged include_unstaged
+	is_step_revision revises_step_number preview fixes is_branch_point branch_from_step branch_id more_steps_needed include_staged include_unstaged
 	include_tools show_advanced invalidate_cache refactor_type focus_areas security_scope threat_level compliance_requirements audit_focus
 	doctor probe problem_context n trace_mode target_description lines filter source since until structured compare_to`)
 
