@@ -87,7 +87,7 @@ func (a *app) servePage(ctx context.Context, cfg *config.Config, s *store.Store,
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		if server.Shutdown(stop) != nil {
-			server.Close() // a view that takes longer is cut off
+			_ = server.Close() // a view that takes longer is cut off
 		}
 		err = <-ended
 	}

@@ -59,7 +59,7 @@ func (w *patchWriter) write(line string) {
 		return
 	}
 	marks := line[:min(w.sides, len(line))]
-	number := 0
+	var number int
 	switch {
 	case strings.Trim(marks, "+- ") != "":
 		w.text.WriteString(line) // "\ No newline at end of file"

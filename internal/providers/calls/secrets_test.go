@@ -26,7 +26,8 @@ func withSecret(turns *inTurn) calls.Call {
 	call.Build = func(providers.Model) (providers.ChatRequest, error) {
 		return providers.ChatRequest{Messages: []providers.Message{
 			{Role: providers.RoleUser, Content: "an old turn with " + fakeToken},
-			{Role: providers.RoleAssistant, Content: "yes"}, {Role: providers.RoleUser, Content: "and now?"},
+			{Role: providers.RoleAssistant, Content: "yes"},
+			{Role: providers.RoleUser, Content: "and now?"},
 		}}, nil
 	}
 	call.Tools = []calls.Tool{function("read", func(context.Context, string) (string, error) { return "token: " + fakeToken, nil })}
