@@ -16,7 +16,7 @@ var overrunLine = regexp.MustCompile(`overrun of the (\d+) calls that a limit en
 
 // overrun runs the fault matrix over real sockets, which measures how much later than its limit a call ends.
 func (b *bench) overrun() ([]figure, error) {
-	cmd := exec.Command("go", "test", "-tags", "faults", "-count=1", "-v", "-run", "TestFaultsOnSockets", "./internal/providers/") //nolint:noctx // runs to its end
+	cmd := exec.Command("go", "test", "-tags", "faults", "-count=1", "-v", "-run", "TestFaultsOnSockets", "./internal/providers/calls/") //nolint:noctx // runs to its end
 	out, err := cmd.CombinedOutput()
 	m := overrunLine.FindSubmatch(out)
 	if m == nil {
