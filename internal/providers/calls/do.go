@@ -49,15 +49,7 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 	ctx, cancel := context.WithDeadlineCause(ctx, at, mine)
 	defer cancel()
 
-	ended := func() *providers.Error {
-		e := &providers.Error{Kind: providers.KindCancelled, Message: "The request was cancelled.", Err: context.Cause(ctx)}
-		if errors.Is(context.Cause(ctx), mine) {
-			e = timeoutError(fires, fmt.Sprintf("The %s request to %s was not answered within %s.", op, c.cfg.VendorTitle(provider), fires))
-		} else if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			e.Kind, e.Message = providers.KindTimeout, fmt.Sprintf("The %s request to %s was not answered in the caller's time.", op, c.cfg.VendorTitle(provider))
-		}
-		return e
-	}
+	ended := func() *providers.Error { return c.plainEnded(ctx, mine, provider, op) }
 	attempts, withoutSlot := 1+c.cfg.Calls.MaxRetries, chan struct{}(nil)
 	if op == opModels && c.reg.endpoint(provider) {
 		// A local server has one slot, and its list says what is loaded while that is taken. One that is not there is not waited for.
@@ -107,6 +99,21 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 	err = located(err, provider, "", d.start)
 	c.reportFailedLimit(err, d.budget)
 	return err
+}
+
+// plainEnded is the error of a plain request whose context has ended: by limit, by the caller's own deadline, or else by
+// a cancellation.
+func (c *Caller) plainEnded(ctx context.Context, limit *limitError, provider, op string) *providers.Error {
+	title := c.cfg.VendorTitle(provider)
+	if errors.Is(context.Cause(ctx), limit) {
+		return timeoutError(limit.limit, fmt.Sprintf("The %s request to %s was not answered within %s.", op, title, limit.limit))
+	}
+	e := &providers.Error{Kind: providers.KindCancelled, Message: "The request was cancelled.", Err: context.Cause(ctx)}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		e.Kind = providers.KindTimeout
+		e.Message = fmt.Sprintf("The %s request to %s was not answered in the caller's time.", op, title)
+	}
+	return e
 }
 
 // failure makes an *Error of what a provider returned. Where our own context ended, that is the reason, whatever the

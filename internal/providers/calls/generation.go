@@ -149,17 +149,19 @@ func (c control) next(e event) (control, action) {
 // holdsNoSlot reports whether the answer needs no slot of its vendor any more.
 func (c control) holdsNoSlot() bool { return c.phase == ended || c.phase == detached && !c.task }
 
-// mayRetry reports whether a request that failed is sent again: the vendor documents the failure as worth it (attempt
-// clears that once a delta has arrived, in an exchange of function calls a delta with text), an attempt is left, and it was no silence, which has had its time. Whether the
-// wait fits into what is left of the request's limit is decided with the wait, in retrying.run.
+// mayRetry reports whether a request that failed is sent again: the vendor documents the failure as worth it, an attempt
+// is left, and it was no timeout, which has had its time. attempt clears Retry once a delta has arrived; within rounds of
+// function calls only a delta with text does that. Whether the wait fits into what is left of the request's limit is
+// decided with the wait, in retrying.run. A request that can be corrected (a parameter or the functions left out) is sent
+// again besides, and does not count against the attempts.
 func mayRetry(e *providers.Error, sent, attempts int) bool {
 	return e.Retry && e.Kind != providers.KindTimeout && sent < attempts
 }
 
 // mayFallBack reports whether another candidate is asked after a failure; a model that the caller named is the only
 // candidate. Nothing of an answer may have arrived, and the call must have time for an attempt. A model that the vendor
-// does not have is always replaced, if only by another of that vendor; any other failure must be a retryable one or an
-// overload, and no exceeded limit.
+// does not have is replaced, where FALLBACK_ON_FAILURE is false by another of that vendor alone (see remaining). After any
+// other failure FALLBACK_ON_FAILURE must be true, and the failure a retryable one or an overload, and no timeout.
 func (g *Generation) mayFallBack(e *providers.Error) bool {
 	if g.view().arrived || g.ctx.Err() != nil || g.deadline.bounded && time.Until(g.deadline.answerBy) <= minAttempt {
 		return false
