@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,7 +30,7 @@ type steps struct {
 	*tool.Dispatcher
 	t     *testing.T
 	cfg   *config.Config
-	asked int
+	asked atomic.Int64
 }
 
 func newSteps(t *testing.T, answer string) *steps {
@@ -39,7 +40,7 @@ func newSteps(t *testing.T, answer string) *steps {
 	s.cfg.Conversations.Backend = "memory"
 	s.cfg.Files.AllowedRoots = []string{dir}
 	reg, caller := asktest.Vendors(t, s.cfg, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
-		s.asked++
+		s.asked.Add(1)
 		return asktest.Says(answer)(ctx, req, on)
 	}, nil)
 	ws, err := workspace.New(s.cfg.Files, "", "", "", nil, nil)
@@ -167,7 +168,7 @@ func TestBlankStepIsRefused(t *testing.T) {
 			require.Equal(t, "error", reply["status"], text)
 			assert.Equal(t, "invalid_request", reply["error"].(map[string]any)["code"], tool)
 		}
-		assert.Zero(t, l.asked, tool)
+		assert.Zero(t, l.asked.Load(), tool)
 	}
 }
 
