@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
 	"strings"
@@ -78,7 +79,9 @@ func readStream(t *testing.T, body []byte, size int) (*providers.ChatResponse, s
 	const maxLine = 4096
 	events := newEventReader(io.NopCloser(&inPieces{body, size}), maxLine)
 	delivered := ""
-	ans := &answer{max: 1000, on: func(d providers.Delta) {
+	ids := 0
+	newID := func() string { ids++; return fmt.Sprintf("made_%d", ids) }
+	ans := &answer{max: 1000, newID: newID, on: func(d providers.Delta) {
 		if d.Restart {
 			delivered = ""
 		}
@@ -130,7 +133,7 @@ func FuzzStream(f *testing.F) {
 		`data: {"choices":[{"delta":{"content":"ok \ud83d"}}]}` + "\n\n" + `data: {"choices":[{"delta":{"content":"\ude00"}}]}` + "\n\n",
 		"data: {\"choices\":[{\"delta\":{\"content\":\"\xf0\x9f\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"\x98\x80\"}}]}\n\n",
 		`data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{"}},{"index":0,"id":"b","function":{"arguments":"}"}}]}}]}`,
-		"{\n\"error\": {\"code\": 1}\n}", "data: {\"error\":\"x\"}", ": c\n<html>", "data: {\"usage\":{\"prompt_tokens\":5.0}}",
+		"{\n\"error\": {\"code\": 1}\n}", `{"choices":[{"delta":{"tool_calls":[{}]}}]}`, "data: {\"error\":\"x\"}", ": c\n<html>", "data: {\"usage\":{\"prompt_tokens\":5.0}}",
 	} {
 		f.Add([]byte(seed), uint8(7))
 	}
