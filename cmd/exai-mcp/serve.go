@@ -16,7 +16,8 @@ import (
 )
 
 // startsWithin is when the start is over for most clients: they have their list of tools. What would compete with that for
-// a small machine comes after it: opening the database, if no call needs it before, and collecting garbage.
+// a small machine comes after it: opening the database, if no call needs it before, collecting garbage, and removing what
+// killed processes left.
 const startsWithin = 100 * time.Millisecond
 
 // How long after its end the process may live, and its last log lines after that.
@@ -62,6 +63,7 @@ func (a *app) serve(ctx context.Context) error {
 	started := time.AfterFunc(startsWithin, func() {
 		debug.SetGCPercent(collect)
 		p.database.prewarm()
+		p.files.RemoveAbandoned()
 	})
 	defer started.Stop()
 	s := server.New(server.Options{

@@ -150,5 +150,8 @@ func (w *Workspace) host(local string) string {
 // HostPath names one of the server's absolute paths as the agent's host does (EXAI_PATH_MAP).
 func (w *Workspace) HostPath(local string) string { return w.host(local) }
 
+// RemoveAbandoned removes temporary folders that killed processes left behind.
+func (w *Workspace) RemoveAbandoned() { w.git.RemoveAbandoned(time.Now()) }
+
 // Git is the git program that is used, "" when none was found.
 func (w *Workspace) Git() string { return w.git.Program }

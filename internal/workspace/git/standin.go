@@ -40,9 +40,9 @@ func (g *Git) Open(ctx context.Context, dir string, allowed Allowed) (*Repositor
 	if err != nil {
 		return nil, err
 	}
-	folder, err := os.MkdirTemp("", "exai-git-")
+	folder, err := os.MkdirTemp("", standInPrefix)
 	if err != nil && g.StateDir != "" { // a container may have no other place to write to
-		folder, err = os.MkdirTemp(g.StateDir, "git-")
+		folder, err = os.MkdirTemp(g.StateDir, stateStandInPrefix)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for git: %w", err)
