@@ -40,8 +40,9 @@ func (u *Usage) Record(ctx context.Context, r usage.Request) error {
 // again counts on the day on which it was stored first.
 func insertRequest(ctx context.Context, tx querier, r usage.Request) (at time.Time, err error) {
 	err = tx.QueryRowContext(ctx, `INSERT INTO exai_usage (id, created_at, host, user_name, tool, vendor, model, input_tokens,
-			cached_tokens, output_tokens, reasoning_tokens, cost_usd, duration_ms, outcome, exceeded_limit, conversation_id, workspace)
-		VALUES ($1, coalesce($2, clock_timestamp()), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+			cached_tokens, output_tokens, reasoning_tokens, cost_usd, duration_ms, outcome, exceeded_limit, conversation_id, workspace,
+			billing)
+		VALUES ($1, coalesce($2, clock_timestamp()), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 		ON CONFLICT (id) DO UPDATE SET input_tokens = excluded.input_tokens, cached_tokens = excluded.cached_tokens,
 			output_tokens = excluded.output_tokens, reasoning_tokens = excluded.reasoning_tokens, cost_usd = excluded.cost_usd,
 			duration_ms = excluded.duration_ms, outcome = excluded.outcome, exceeded_limit = excluded.exceeded_limit,
@@ -50,7 +51,7 @@ func insertRequest(ctx context.Context, tx querier, r usage.Request) (at time.Ti
 		r.ID, stamp(r.CreatedAt), textOrNull(r.Host), textOrNull(r.User), textOrNull(r.Tool), textOrNull(r.Vendor),
 		textOrNull(r.Model), r.InputTokens, r.CachedTokens, r.OutputTokens, r.ReasoningTokens, r.CostUSD,
 		r.Duration.Milliseconds(), textOrNull(r.Outcome), textOrNull(r.ExceededLimit), textOrNull(r.ConversationID),
-		textOrNull(r.Workspace)).Scan(intoTime{&at})
+		textOrNull(r.Workspace), textOrNull(string(r.Billing))).Scan(intoTime{&at})
 	return at, err
 }
 
@@ -68,16 +69,17 @@ func (u *Usage) Reserve(ctx context.Context, r usage.Reservation) (id string, da
 		if day, err = today(ctx, tx); err != nil {
 			return err
 		}
-		if day.UsedUSD()+r.AmountUSD > r.LimitUSD {
+		if !day.Room(r.LimitUSD).Fits(r.AmountUSD, r.MostUSD) {
 			return &usage.OverBudgetError{Day: day, LimitUSD: r.LimitUSD, AmountUSD: r.AmountUSD}
 		}
 		day.ReservedUSD += r.AmountUSD
+		day.Excess = day.Excess.Add(r.AmountUSD, r.MostUSD)
 		q := r.Request
-		_, err := tx.ExecContext(ctx, `INSERT INTO exai_usage_reservations (id, created_at, heartbeat_at, amount_usd, host,
-				user_name, tool, vendor, model, conversation_id, workspace)
-			VALUES ($1, clock_timestamp(), clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9)`,
-			id, r.AmountUSD, textOrNull(q.Host), textOrNull(q.User), textOrNull(q.Tool), textOrNull(q.Vendor),
-			textOrNull(q.Model), textOrNull(q.ConversationID), textOrNull(q.Workspace))
+		_, err := tx.ExecContext(ctx, `INSERT INTO exai_usage_reservations (id, created_at, heartbeat_at, amount_usd, most_usd,
+				host, user_name, tool, vendor, model, conversation_id, workspace, billing)
+			VALUES ($1, clock_timestamp(), clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+			id, r.AmountUSD, r.MostUSD, textOrNull(q.Host), textOrNull(q.User), textOrNull(q.Tool), textOrNull(q.Vendor),
+			textOrNull(q.Model), textOrNull(q.ConversationID), textOrNull(q.Workspace), textOrNull(string(q.Billing)))
 		return err
 	})
 	var over *usage.OverBudgetError
@@ -93,12 +95,15 @@ func today(ctx context.Context, q querier) (day usage.Day, err error) {
 		return day, err
 	}
 	day.Start = usage.StartOfDay(day.Start)
-	err = q.QueryRowContext(ctx, spentToday, stamp(day.Start)).Scan(&day.SpentUSD, &day.ReservedUSD)
+	err = q.QueryRowContext(ctx, spentToday, stamp(day.Start)).Scan(&day.SpentUSD, &day.ReservedUSD, &day.Excess.SumUSD,
+		&day.Excess.LargestUSD)
 	return day, err
 }
 
 const spentToday = `SELECT (SELECT coalesce(sum(cost_usd), 0) FROM exai_usage WHERE created_at >= $1),
-	(SELECT coalesce(sum(amount_usd), 0) FROM exai_usage_reservations WHERE created_at >= $1)`
+		coalesce(sum(amount_usd), 0), coalesce(sum(excess), 0), coalesce(max(excess), 0)
+	FROM (SELECT amount_usd, CASE WHEN most_usd > amount_usd THEN most_usd - amount_usd ELSE 0 END AS excess
+		FROM exai_usage_reservations WHERE created_at >= $1) held`
 
 // settleLost makes requests of the reservations whose process is dead. They cost what was reserved.
 func (u *Usage) settleLost(ctx context.Context, tx querier) error {
@@ -108,10 +113,10 @@ func (u *Usage) settleLost(ctx context.Context, tx querier) error {
 	}
 	held, err := queryAll(ctx, tx, func(r *sql.Rows) (v reservation, err error) {
 		err = r.Scan(&v.ID, intoTime{&v.CreatedAt}, intoTime{&v.heartbeat}, &v.CostUSD, into(&v.Host), into(&v.User), into(&v.Tool),
-			into(&v.Vendor), into(&v.Model), into(&v.ConversationID), into(&v.Workspace), intoTime{&v.now})
+			into(&v.Vendor), into(&v.Model), into(&v.ConversationID), into(&v.Workspace), into(&v.Billing), intoTime{&v.now})
 		return v, err
 	}, `SELECT id, created_at, heartbeat_at, amount_usd, host, user_name, tool, vendor, model, conversation_id, workspace,
-		clock_timestamp() FROM exai_usage_reservations`)
+		billing, clock_timestamp() FROM exai_usage_reservations`)
 	if err != nil {
 		return err
 	}
@@ -190,12 +195,21 @@ func (u *Usage) Totals(ctx context.Context, days int, by usage.By) ([]usage.Tota
 	if !by.Valid() {
 		return nil, fmt.Errorf("totals by %q: expected one of %v", by, usage.Groups())
 	}
-	query := `SELECT coalesce(` + string(by) + `, ''), sum(requests), sum(input_tokens), sum(output_tokens), sum(cost_usd) FROM (
-			SELECT ` + u.store.d.day("created_at") + ` AS day, model, tool, workspace, 1 AS requests, input_tokens, output_tokens, cost_usd
-				FROM exai_usage WHERE created_at >= $1
-			UNION ALL SELECT day, model, tool, workspace, requests, input_tokens, output_tokens, cost_usd
-				FROM exai_usage_days WHERE day >= $2) u
-		GROUP BY 1`
+	column := func(day string) string { // the group's, of requests or of folded days
+		if by == usage.ByDay {
+			return day
+		}
+		return `coalesce(` + string(by) + `, '')`
+	}
+	// Requests are grouped before the days are added to them, which spares the database a row for each.
+	query := `SELECT name, sum(requests), sum(input_tokens), sum(output_tokens), sum(cost_usd), sum(planned), max(billing) FROM (
+			SELECT ` + column(u.store.d.day("created_at")) + ` AS name, count(*) AS requests, sum(input_tokens) AS input_tokens,
+					sum(output_tokens) AS output_tokens, sum(cost_usd) AS cost_usd, count(billing) AS planned, max(billing) AS billing
+				FROM exai_usage WHERE created_at >= $1 GROUP BY 1
+			UNION ALL SELECT ` + column("day") + ` AS name, sum(requests), sum(input_tokens), sum(output_tokens), sum(cost_usd),
+					sum(CASE WHEN billing IS NULL THEN 0 ELSE requests END), max(billing)
+				FROM exai_usage_days WHERE day >= $2 GROUP BY 1) u
+		GROUP BY name`
 	var out []usage.Total
 	err := u.store.withRetry(ctx, "sum up what requests cost", func() error {
 		var at time.Time
@@ -205,7 +219,7 @@ func (u *Usage) Totals(ctx context.Context, days int, by usage.By) ([]usage.Tota
 		from := usage.StartOfDay(at).AddDate(0, 0, 1-days)
 		var err error
 		out, err = queryAll(ctx, u.store.read, func(r *sql.Rows) (t usage.Total, err error) {
-			err = r.Scan(&t.Name, &t.Requests, &t.InputTokens, &t.OutputTokens, &t.CostUSD)
+			err = r.Scan(&t.Name, &t.Requests, &t.InputTokens, &t.OutputTokens, &t.CostUSD, &t.Planned, into(&t.Billing))
 			return t, err
 		}, query, stamp(from), from.Format(time.DateOnly))
 		return err
@@ -228,7 +242,7 @@ func (u *Usage) Requests(ctx context.Context, f usage.Filter) ([]usage.Request, 
 		}
 	}
 	query := `SELECT id, created_at, host, user_name, tool, vendor, model, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
-		cost_usd, duration_ms, outcome, exceeded_limit, conversation_id, workspace FROM exai_usage` + w.clause() +
+		cost_usd, duration_ms, outcome, exceeded_limit, conversation_id, workspace, billing FROM exai_usage` + w.clause() +
 		` ORDER BY created_at DESC, id DESC ` + w.page(f.Limit, 0)
 	var out []usage.Request
 	err := u.store.withRetry(ctx, "list requests", func() (err error) {
@@ -236,7 +250,7 @@ func (u *Usage) Requests(ctx context.Context, f usage.Filter) ([]usage.Request, 
 			var millis int64
 			err = r.Scan(&q.ID, intoTime{&q.CreatedAt}, into(&q.Host), into(&q.User), into(&q.Tool), into(&q.Vendor), into(&q.Model),
 				&q.InputTokens, &q.CachedTokens, &q.OutputTokens, &q.ReasoningTokens, &q.CostUSD, &millis, into(&q.Outcome),
-				into(&q.ExceededLimit), into(&q.ConversationID), into(&q.Workspace))
+				into(&q.ExceededLimit), into(&q.ConversationID), into(&q.Workspace), into(&q.Billing))
 			q.Duration = time.Duration(millis) * time.Millisecond
 			return q, err
 		}, query, w.args...)
@@ -257,12 +271,14 @@ func (u *Usage) Exceeded(ctx context.Context, days int) ([]usage.Count, error) {
 		out, err = queryAll(ctx, u.store.read, func(r *sql.Rows) (c usage.Count, err error) {
 			err = r.Scan(&c.Name, &c.N)
 			return c, err
-		}, `SELECT exceeded_limit, count(*) FROM exai_usage WHERE created_at >= $1 AND exceeded_limit IS NOT NULL
-			GROUP BY 1 ORDER BY 2 DESC, 1`, stamp(usage.StartOfDay(at).AddDate(0, 0, 1-days)))
+		}, countExceeded, stamp(usage.StartOfDay(at).AddDate(0, 0, 1-days)))
 		return err
 	})
 	return out, err
 }
+
+const countExceeded = `SELECT exceeded_limit, count(*) FROM exai_usage WHERE created_at >= $1 AND exceeded_limit IS NOT NULL
+	GROUP BY 1 ORDER BY 2 DESC, 1`
 
 // Fold replaces the requests before a time by their sums for each day, vendor, model, tool and workspace, a day in each
 // transaction.
@@ -284,11 +300,11 @@ func (u *Usage) Fold(ctx context.Context, before time.Time) error {
 				end = before
 			}
 			if _, err := tx.ExecContext(ctx, `INSERT INTO exai_usage_days
-					(day, vendor, model, tool, workspace, requests, input_tokens, output_tokens, cost_usd)
+					(day, vendor, model, tool, workspace, requests, input_tokens, output_tokens, cost_usd, billing)
 				SELECT `+u.store.d.day("min(created_at)")+`, coalesce(vendor, ''), coalesce(model, ''), coalesce(tool, ''),
-					coalesce(workspace, ''), count(*), sum(input_tokens), sum(output_tokens), sum(cost_usd)
+					coalesce(workspace, ''), count(*), sum(input_tokens), sum(output_tokens), sum(cost_usd), billing
 				FROM exai_usage WHERE created_at >= $1 AND created_at < $2
-				GROUP BY vendor, model, tool, workspace`, stamp(start), stamp(end)); err != nil {
+				GROUP BY vendor, model, tool, workspace, billing`, stamp(start), stamp(end)); err != nil {
 				return err
 			}
 			_, err = tx.ExecContext(ctx, `DELETE FROM exai_usage WHERE created_at >= $1 AND created_at < $2`, stamp(start), stamp(end))

@@ -40,7 +40,7 @@ func (l *Local) Reserve(_ context.Context, r Reservation) (string, Day, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	day := l.todayLocked()
-	if day.UsedUSD()+r.AmountUSD > r.LimitUSD {
+	if !day.Room(r.LimitUSD).Fits(r.AmountUSD, r.MostUSD) {
 		return "", day, &OverBudgetError{Day: day, LimitUSD: r.LimitUSD, AmountUSD: r.AmountUSD}
 	}
 	r.ID, r.Request.CreatedAt = uuid.NewString(), time.Now().UTC()
@@ -77,6 +77,7 @@ func (l *Local) todayLocked() Day {
 	for _, r := range l.reserved {
 		if !r.Request.CreatedAt.Before(day.Start) {
 			day.ReservedUSD += r.AmountUSD
+			day.Excess = day.Excess.Add(r.AmountUSD, r.MostUSD)
 		}
 	}
 	return day
@@ -95,7 +96,11 @@ func (l *Local) Totals(_ context.Context, days int, by By) ([]Total, error) {
 		name := map[By]string{
 			ByDay: r.CreatedAt.Format(time.DateOnly), ByModel: r.Model, ByTool: r.Tool, ByWorkspace: r.Workspace,
 		}[by]
-		t := Sum([]Total{groups[name], {Requests: 1, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, CostUSD: r.CostUSD}})
+		one := Total{Requests: 1, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, CostUSD: r.CostUSD, Billing: r.Billing}
+		if r.Billing != ByTokens {
+			one.Planned = 1
+		}
+		t := Sum([]Total{groups[name], one})
 		t.Name = name
 		groups[name] = t
 	}

@@ -100,15 +100,15 @@ func (m *Meter) fill(r *Request) {
 // reserve takes the plan's amount, or, where that is too much, what is left for a lower output cap.
 func (g *Grant) reserve(ctx context.Context, store Store, who Request, p Plan) error {
 	limit := g.meter.o.DayLimitUSD
-	id, day, err := store.Reserve(ctx, Reservation{AmountUSD: p.ReserveUSD(), LimitUSD: limit, Request: who})
+	id, day, err := store.Reserve(ctx, reservation(p, limit, who))
 	var over *OverBudgetError
 	if errors.As(err, &over) {
-		fitted, ok := p.Fit(over.LeftUSD())
+		fitted, ok := p.Fit(over.Room())
 		if !ok {
 			return err
 		}
 		p = fitted
-		id, day, err = store.Reserve(ctx, Reservation{AmountUSD: p.ReserveUSD(), LimitUSD: limit, Request: who})
+		id, day, err = store.Reserve(ctx, reservation(p, limit, who))
 	}
 	if err != nil {
 		return err
@@ -120,6 +120,10 @@ func (g *Grant) reserve(ctx context.Context, store Store, who Request, p Plan) e
 	}
 	g.id, g.OutputCap = id, p.OutputCap
 	return nil
+}
+
+func reservation(p Plan, limitUSD float64, who Request) Reservation {
+	return Reservation{AmountUSD: p.ReserveUSD(), MostUSD: p.MostUSD(), LimitUSD: limitUSD, Request: who}
 }
 
 // Settle stores what the request came to and gives back what it did not need. It returns at once.

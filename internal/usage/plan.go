@@ -3,6 +3,7 @@ package usage
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -41,6 +42,9 @@ const (
 // ReserveUSD is what is reserved for the request: its input, and the part of its output cap that answers usually need.
 func (p Plan) ReserveUSD() float64 { return p.cost(min(p.OutputCap, p.reservedOutput())) }
 
+// MostUSD is what the request costs if the answer gets as long as its cap.
+func (p Plan) MostUSD() float64 { return p.cost(p.OutputCap) }
+
 func (p Plan) reservedOutput() int {
 	if p.Thinks {
 		return reservedOutputThinking
@@ -59,16 +63,16 @@ func (p Plan) cost(output int) float64 {
 	return (float64(p.InputTokens)*p.Price.Input+float64(output)*p.Price.Output)/1e6 + p.FlatUSD
 }
 
-// Fit lowers the output cap to what an amount pays for. ok is false when too little would be left to answer with.
-func (p Plan) Fit(leftUSD float64) (fitted Plan, ok bool) {
-	if p.ReserveUSD() <= leftUSD {
+// Fit lowers the output cap to what there is room for. ok is false when too little would be left to answer with.
+func (p Plan) Fit(r Room) (fitted Plan, ok bool) {
+	if r.Fits(p.ReserveUSD(), p.MostUSD()) {
 		return p, true
 	}
 	perToken := p.Price.Output / 1e6
 	if perToken <= 0 {
 		return p, false // the input alone is too much
 	}
-	affordable := math.Floor((leftUSD-p.cost(0))/perToken + 1e-6) // a whole number may come out a hair below
+	affordable := math.Floor((r.MostUSD-p.cost(0))/perToken + 1e-6) // a whole number may come out a hair below
 	if affordable < float64(p.minOutput()) {
 		return p, false
 	}
@@ -87,9 +91,11 @@ func NearLimit(usedUSD, limitUSD float64) bool {
 // CallBudget holds MAX_COST_PER_CALL_USD over the requests of one tool call. It is safe for concurrent use. A nil CallBudget
 // has no limit.
 type CallBudget struct {
-	mu       sync.Mutex
 	limitUSD float64
-	usedUSD  float64 // spent, and reserved by requests under way
+
+	mu       sync.Mutex
+	spentUSD float64
+	held     []Plan // of requests under way
 }
 
 // NewCallBudget returns the budget of one tool call, nil for a limit of 0.
@@ -108,20 +114,23 @@ func (c *CallBudget) Reserve(p Plan) (fitted Plan, ok bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if fitted, ok = p.Fit(c.limitUSD - c.usedUSD); ok {
-		c.usedUSD += fitted.ReserveUSD()
+	if fitted, ok = p.Fit(c.roomLocked()); ok {
+		c.held = append(c.held, fitted)
 	}
 	return fitted, ok
 }
 
-// Settle puts what a request cost in place of what Reserve took for it.
+// Settle puts what a request cost in place of what Reserve returned for it.
 func (c *CallBudget) Settle(p Plan, costUSD float64) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.usedUSD += costUSD - p.ReserveUSD()
+	if i := slices.Index(c.held, p); i >= 0 {
+		c.held = slices.Delete(c.held, i, i+1)
+	}
+	c.spentUSD += costUSD
 }
 
 // UsedUSD is what the call's requests have cost and reserved.
@@ -131,7 +140,31 @@ func (c *CallBudget) UsedUSD() float64 {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.usedUSD
+	used, _ := c.usedLocked()
+	return used
+}
+
+// LeftUSD is what one more request may cost.
+func (c *CallBudget) LeftUSD() float64 {
+	if c == nil {
+		return math.Inf(1)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(c.roomLocked().MostUSD, 0)
+}
+
+func (c *CallBudget) usedLocked() (usd float64, e Excess) {
+	usd = c.spentUSD
+	for _, p := range c.held {
+		usd, e = usd+p.ReserveUSD(), e.Add(p.ReserveUSD(), p.MostUSD())
+	}
+	return usd, e
+}
+
+func (c *CallBudget) roomLocked() Room {
+	used, e := c.usedLocked()
+	return RoomOf(c.limitUSD, used, e)
 }
 
 // LimitUSD is the limit, 0 for none.

@@ -28,7 +28,18 @@ type Request struct {
 	ExceededLimit   string // the variable of the limit that ended it; "" for none
 	ConversationID  string
 	Workspace       string
+	Billing         Billing
 }
+
+// Billing says who pays for a request, where that is not simply its tokens.
+type Billing string
+
+// Billings that a request may have.
+const (
+	ByTokens    Billing = ""
+	ByPlan      Billing = "plan"  // a subscription: it counts as 0
+	ByMaybePlan Billing = "plan?" // the key decides: the list price counts
+)
 
 // Outcomes that the Store itself writes. Others are the kinds of failures.
 const (
@@ -40,6 +51,7 @@ const (
 type Reservation struct {
 	ID        string  // uuid; given by the Store
 	AmountUSD float64 // held until Settle, or counted as spent when the process dies
+	MostUSD   float64 // what it costs if its answer gets as long as it may; at least AmountUSD
 	LimitUSD  float64 // of the day, for all processes of the Store
 	Request   Request // whose it is: who asks, which tool, vendor and model
 }
@@ -49,7 +61,42 @@ type Day struct {
 	Start       time.Time // midnight UTC
 	SpentUSD    float64   // of requests that have ended
 	ReservedUSD float64   // of requests under way
+	Excess      Excess    // by which those may exceed what is reserved for them
 }
+
+// Excess is by how much requests under way may exceed what is reserved for them.
+type Excess struct {
+	SumUSD     float64 // of all
+	LargestUSD float64 // of one
+}
+
+// Add counts one more request.
+func (e Excess) Add(reservedUSD, mostUSD float64) Excess {
+	excess := max(mostUSD-reservedUSD, 0)
+	return Excess{SumUSD: e.SumUSD + excess, LargestUSD: max(e.LargestUSD, excess)}
+}
+
+// Room is what a limit has left for one more request. However long the answers get, what all requests spend exceeds a limit
+// by no more than what a single one costs beyond its reservation. So a request is let through if it may be that one, because
+// its reservation fits beside everything that the others may cost, or if another one is, and all that it may cost itself fits.
+type Room struct {
+	ReserveUSD float64 // a reservation up to this fits, whatever the answer comes to
+	MostUSD    float64 // what costs at most this fits
+}
+
+// RoomOf is what is left of a limit where so much is spent and reserved.
+func RoomOf(limitUSD, usedUSD float64, e Excess) Room {
+	reserve := limitUSD - usedUSD - e.SumUSD
+	return Room{ReserveUSD: reserve, MostUSD: reserve + e.LargestUSD}
+}
+
+// Fits reports whether there is room for a request.
+func (r Room) Fits(reservedUSD, mostUSD float64) bool {
+	return reservedUSD <= r.ReserveUSD || max(mostUSD, reservedUSD) <= r.MostUSD
+}
+
+// Room is what is left of a limit of the day.
+func (d Day) Room(limitUSD float64) Room { return RoomOf(limitUSD, d.UsedUSD(), d.Excess) }
 
 // UsedUSD is what counts against the day's limit.
 func (d Day) UsedUSD() float64 { return d.SpentUSD + d.ReservedUSD }
@@ -81,6 +128,8 @@ type Total struct {
 	InputTokens  int
 	OutputTokens int
 	CostUSD      float64
+	Planned      int     // of Requests: those that a plan pays for, or may pay for
+	Billing      Billing // theirs; "plan?" where they are of both kinds
 }
 
 // Sum adds totals up.
@@ -90,6 +139,8 @@ func Sum(list []Total) (sum Total) {
 		sum.InputTokens += t.InputTokens
 		sum.OutputTokens += t.OutputTokens
 		sum.CostUSD += t.CostUSD
+		sum.Planned += t.Planned
+		sum.Billing = max(sum.Billing, t.Billing)
 	}
 	return sum
 }
@@ -127,8 +178,8 @@ type Store interface {
 	// Record stores a request that had no reservation.
 	Record(ctx context.Context, r Request) error
 	// Reserve holds an amount of today's budget until Settle and returns the reservation's id with the day as it is then. It
-	// is ErrOverBudget, with the day, when the amount does not fit below the limit together with what all processes have
-	// spent and reserved today.
+	// is an *OverBudgetError, with the day, where the day's Room does not fit it, beside what all processes have spent and
+	// reserved today.
 	Reserve(ctx context.Context, r Reservation) (id string, day Day, err error)
 	// Settle ends a reservation and stores what the request came to, also when the reservation counts as lost meanwhile.
 	Settle(ctx context.Context, id string, r Request) error
@@ -152,5 +203,8 @@ func (e *OverBudgetError) Error() string {
 	return fmt.Sprintf("reserve %.4f USD: only %.4f USD of the day's %.2f USD are left", e.AmountUSD, e.LeftUSD(), e.LimitUSD)
 }
 
+// Room is what was left.
+func (e *OverBudgetError) Room() Room { return e.Day.Room(e.LimitUSD) }
+
 // LeftUSD is how much would have been granted.
-func (e *OverBudgetError) LeftUSD() float64 { return max(e.LimitUSD-e.Day.UsedUSD(), 0) }
+func (e *OverBudgetError) LeftUSD() float64 { return max(e.Room().MostUSD, 0) }

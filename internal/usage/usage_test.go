@@ -3,6 +3,8 @@ package usage
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -36,7 +38,7 @@ func TestPlan(t *testing.T) {
 		{"free", Plan{InputTokens: 1_000_000, OutputCap: 8192}, 0, 0, 8192},
 	} {
 		assert.InDelta(t, c.reserve, c.plan.ReserveUSD(), 1e-12, c.name)
-		fitted, ok := c.plan.Fit(c.left)
+		fitted, ok := c.plan.Fit(Room{c.left, c.left})
 		assert.Equal(t, c.cap > 0, ok, c.name)
 		if ok {
 			assert.Equal(t, c.cap, fitted.OutputCap, c.name)
@@ -49,6 +51,53 @@ func TestPlan(t *testing.T) {
 		assert.Equal(t, want, NearLimit(used, 1), used)
 	}
 	assert.False(t, NearLimit(5, 0), "no limit")
+}
+
+// However long the answers of the requests that were let through get, all of them together exceed the limit by at most what
+// one costs beyond its reservation; and none is refused that could not break this.
+func TestRoom(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 1))
+	tried, refused, lowered := 0, 0, 0
+	for range 2000 {
+		limit := 0.5 + random.Float64()
+		budget, used, e := NewCallBudget(limit), 0.0, Excess{}
+		var held []Plan
+		for range 12 {
+			p := Plan{
+				InputTokens: random.IntN(40_000), OutputCap: 1 + random.IntN(40_000), Thinks: random.IntN(2) == 0, Price: Price{Input: 1, Output: 4},
+			}
+			room := RoomOf(limit, used, e)
+			fitted, ok := budget.Reserve(p)
+			tried++
+			if !ok {
+				refused++
+				p.OutputCap = p.minOutput()
+				require.False(t, room.Fits(p.ReserveUSD(), p.MostUSD()), "the shortest answer was not too much")
+				continue
+			}
+			if fitted.OutputCap < p.OutputCap {
+				lowered++
+				fitted.OutputCap++
+				require.False(t, room.Fits(fitted.ReserveUSD(), fitted.MostUSD()), "no longer answer fits")
+				fitted.OutputCap--
+			}
+			held = append(held, fitted)
+			used, e = used+fitted.ReserveUSD(), e.Add(fitted.ReserveUSD(), fitted.MostUSD())
+			require.LessOrEqual(t, used+e.SumUSD, limit+e.LargestUSD+1e-9)
+			require.InDelta(t, used, budget.UsedUSD(), 1e-9)
+			if random.IntN(3) == 0 { // one ends, and is as long as it may be
+				i := random.IntN(len(held))
+				budget.Settle(held[i], held[i].MostUSD())
+				used += held[i].MostUSD() - held[i].ReserveUSD()
+				held, e = slices.Delete(held, i, i+1), Excess{}
+				for _, h := range held {
+					e = e.Add(h.ReserveUSD(), h.MostUSD())
+				}
+			}
+		}
+	}
+	assert.Greater(t, refused, tried/50)
+	assert.Greater(t, lowered, tried/50)
 }
 
 func TestCallBudget(t *testing.T) {
@@ -161,11 +210,11 @@ func TestMeter(t *testing.T) {
 		_, err = m.Gate(ctx, Request{Tool: "chat"}, plan)
 		var over *OverBudgetError
 		require.ErrorAs(t, err, &over)
-		small := Plan{InputTokens: 20_000, OutputCap: 8000, Price: plan.Price} // 0.08 + 0.04096 USD where 0.11808 are left
+		small := Plan{InputTokens: 5_000, OutputCap: 8000, Price: plan.Price} // up to 0.1 USD, where 0.04 + 0.03904 are left
 		third, err := m.Gate(ctx, Request{Tool: "chat"}, small)
 		require.NoError(t, err)
-		assert.Equal(t, 3808, third.OutputCap)
-		assert.Contains(t, third.Note, "limited to 3808 tokens")
+		assert.Equal(t, 5904, third.OutputCap)
+		assert.Contains(t, third.Note, "limited to 5904 tokens")
 
 		time.Sleep(3 * BeatEvery)
 		synctest.Wait()

@@ -31,6 +31,19 @@ func (c *Caller) billed(m providers.Model) providers.Model {
 	return m
 }
 
+// billing is who pays for a vendor's requests, as rows are marked.
+func (c *Caller) billing(vendor string) usage.Billing {
+	if v := c.cfg.Vendor(vendor); v != nil {
+		switch v.Billing() {
+		case config.BillingPlan:
+			return usage.ByPlan
+		case config.BillingMaybePlan:
+			return usage.ByMaybePlan
+		}
+	}
+	return usage.ByTokens
+}
+
 // countedPrice is the price that counts against the limits: the model's; where it is unknown, nothing for a local endpoint,
 // else the most expensive known one of the vendor, else of all.
 func (c *Caller) countedPrice(m providers.Model) (p usage.Price, known bool) {
@@ -85,7 +98,7 @@ type charge struct {
 func (c *Caller) reserve(ctx context.Context, b providers.Budget, m providers.Model, vendor string, plan usage.Plan) (*charge, *providers.Error) {
 	ch := &charge{
 		c: c, call: usage.CallBudgetFrom(ctx), model: m,
-		who: usage.Request{Tool: b.Tool, ConversationID: b.ContinuationID, Vendor: vendor, Model: m.ID},
+		who: usage.Request{Tool: b.Tool, ConversationID: b.ContinuationID, Vendor: vendor, Model: m.ID, Billing: c.billing(vendor)},
 	}
 	fitted, ok := ch.call.Reserve(plan)
 	if !ok {
@@ -159,7 +172,7 @@ func (c *Caller) overCall(b *usage.CallBudget, m providers.Model, vendor string,
 	return &providers.Error{
 		Kind: providers.KindBudget, Provider: vendor, Model: m.ID,
 		Message: fmt.Sprintf("MAX_COST_PER_CALL_USD=%g does not allow this request: it may cost %.4f USD, and %.4f USD of the call's limit are left.",
-			b.LimitUSD(), plan.ReserveUSD(), max(b.LimitUSD()-b.UsedUSD(), 0)),
+			b.LimitUSD(), plan.ReserveUSD(), b.LeftUSD()),
 		Hint: c.budgetHint("MAX_COST_PER_CALL_USD", m, plan),
 	}
 }
@@ -209,7 +222,7 @@ func (r *toolRounds) affordable(requests int, replies ...providers.Message) int 
 	req := r.j.req
 	req.Messages = slices.Concat(req.Messages, replies)
 	plan := r.g.c.plan(req)
-	left := budget.LimitUSD() - budget.UsedUSD() - float64(requests)*plan.ReserveUSD()
+	left := budget.LeftUSD() - float64(requests)*plan.ReserveUSD()
 	switch {
 	case left < 0:
 		return 0
