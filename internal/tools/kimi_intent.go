@@ -50,7 +50,11 @@ func (d *Deps) intentAnalysis(ctx context.Context, in intentInput) (*Result, err
 		return r, nil
 	}
 	choice := d.choices()
-	system, err := w.Render("system", choice)
+	system, err := w.Render("system", nil)
+	if err != nil {
+		return nil, err
+	}
+	form, err := w.Render("output", choice)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +64,7 @@ func (d *Deps) intentAnalysis(ctx context.Context, in intentInput) (*Result, err
 	}
 	temperature := 0.1
 	q := ask.Question{
-		Tool: w.Name, System: system, Prompt: prompt, Model: d.Config.KimiTools.IntentModel, Provider: "kimi",
+		Tool: w.Name, System: system, Form: form, Prompt: prompt, Model: d.Config.KimiTools.IntentModel, Provider: "kimi",
 		Category: providers.CategoryFast, Thinking: providers.ThinkMinimal, Temperature: &temperature, JSONObject: true,
 		MaxOutput: d.Config.KimiTools.IntentMaxTokens,
 	}

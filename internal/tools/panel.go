@@ -34,10 +34,18 @@ func (d *Deps) panelFor(models []consensusModel, before []workflow.PanelAnswer, 
 	if err != nil {
 		return nil, nil, err
 	}
+	reads, err := w.Render("reads", nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	form, err := w.Render("output", nil)
+	if err != nil {
+		return nil, nil, err
+	}
 	seen := map[string]bool{}
 	for _, m := range models {
 		p := workflow.Panelist{
-			Model: cmp.Or(strings.TrimSpace(m.Model), "auto"), Stance: cmp.Or(m.Stance, "neutral"),
+			Model: cmp.Or(strings.TrimSpace(m.Model), "auto"), Stance: cmp.Or(m.Stance, "neutral"), Reads: reads, Form: form,
 		}
 		name, err := d.resolveName(p.Model, images)
 		if err != nil {
@@ -79,7 +87,7 @@ func stancePrompt(w words.Words, stance, own string) (string, error) {
 		return "", err
 	}
 	if strings.TrimSpace(own) != "" {
-		return system + "\n\nYour stance: " + own, nil
+		return system + "\n\n# Stance\n\n" + own, nil
 	}
 	text, err := w.Render(stance, nil)
 	return system + "\n\n" + text, err

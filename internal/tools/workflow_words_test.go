@@ -14,7 +14,7 @@ import (
 // Every section of the workflows' words can be filled in, and says something on lines that are lines.
 func TestWorkflowWords(t *testing.T) {
 	data := map[string]any{
-		"Tool": "debug", "Next": 2, "Total": 3, "Remaining": 1, "Left": "1", "IssuesTool": true, "Blind": true, "Missing": true, "Server": "exai-mcp", "Arguments": "{}",
+		"Tool": "debug", "Next": 2, "Total": 3, "Remaining": 1, "Left": "1", "IssuesTool": true, "Blind": true, "Missing": true, "Answer": "", "Example": "", "Bad": "", "Server": "exai-mcp", "Arguments": "{}",
 	}
 	for _, name := range append([]string{"expert"}, workflows...) {
 		t.Run(name, func(t *testing.T) {

@@ -88,9 +88,11 @@ func New(o Options) *Conversations {
 // Question is what is asked of a model, apart from the conversation that it is asked in.
 type Question struct {
 	Tool string
-	// System is the tool's own system prompt. The rules that hold for every tool (only what was given, today's date,
-	// LOCALE) are added to it.
+	// System is the tool's own part of the system prompt. The functions that a model has and the rules that hold for every tool
+	// (only what was given, today's date, LOCALE) follow it, and last Form, which says what the answer is to look like.
 	System string
+	Form   string
+	Reads  string // what to read for this task, for a model that has Reader's functions; "" for nothing
 	Prompt string
 	// Attachments go with the prompt: files in front of it, pictures beside it. In a conversation, a file that was sent before
 	// and has not changed is only named.

@@ -114,7 +114,7 @@ func (t *Conversations) callOf(q Question, b *builder) calls.Call {
 // builder makes the request for whichever model is chosen, and remembers what it made last.
 type builder struct {
 	q        Question
-	system   string
+	rules    string
 	tools    []calls.Tool // the question's, and those that read
 	bounds   calls.Bounds
 	question conversation.Turn // with everything attached
@@ -126,7 +126,7 @@ type builder struct {
 }
 
 func (t *Conversations) compose(ctx context.Context, q Question) *builder {
-	b := &builder{q: q, system: t.system(q), tools: slices.Concat(q.Tools, q.Reader.Tools())}
+	b := &builder{q: q, rules: t.rules(q), tools: slices.Concat(q.Tools, q.Reader.Tools())}
 	if q.Reader != nil {
 		budget, _ := providers.BudgetFrom(ctx)
 		b.bounds = looks.Bounds(budget.Limit.Value, q.FewReads)
@@ -135,7 +135,7 @@ func (t *Conversations) compose(ctx context.Context, q Question) *builder {
 		Role: providers.RoleUser, Content: q.Prompt, Tool: q.Tool, Attachments: q.Attachments,
 		Status: conversation.TurnComplete, CreatedAt: t.now(),
 	}
-	fixed := providers.ChatRequest{Messages: []providers.Message{{Content: b.system}}}
+	fixed := providers.ChatRequest{Messages: []providers.Message{{Content: b.system(q.Reader != nil)}}}
 	for _, f := range b.tools {
 		fixed.Functions = append(fixed.Functions, f.Function)
 	}
@@ -143,12 +143,12 @@ func (t *Conversations) compose(ctx context.Context, q Question) *builder {
 	return b
 }
 
-// system is the tool's system prompt with the rules that hold for every tool.
-func (t *Conversations) system(q Question) string {
-	rules := words.Rules(words.Facts{
-		Date: t.now().Format("Monday, 2 January 2006"), Locale: t.cfg.Server.Locale, Search: q.Search, Masked: t.cfg.Files.Secrets == "mask",
+// rules are those that hold for every tool.
+func (t *Conversations) rules(q Question) string {
+	return words.Rules(words.Facts{
+		Date: t.now().Format("Monday, 2 January 2006"), Locale: t.cfg.Server.Locale, JSON: q.JSONObject, Search: q.Search,
+		Masked: t.cfg.Files.Secrets == "mask",
 	})
-	return strings.TrimSpace(q.System + "\n\n" + rules)
 }
 
 // build is providers.Call.Build: as much history as the model's window holds, then the question.
@@ -183,7 +183,7 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 	b.asked, b.dropped = asked, first
 	b.mu.Unlock()
 
-	messages := append([]providers.Message{{Role: providers.RoleSystem, Content: b.systemFor(m)}}, conversation.Messages(history, m.Images)...)
+	messages := append([]providers.Message{{Role: providers.RoleSystem, Content: b.system(b.q.Reader != nil && m.Functions)}}, conversation.Messages(history, m.Images)...)
 	if n := len(messages) - 1; len(b.q.Exchange) > 0 && messages[n].Role == providers.RoleAssistant {
 		messages = slices.Insert(messages, n, b.q.Exchange...)
 	}
@@ -193,12 +193,14 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 	}, nil
 }
 
-// systemFor is the system prompt for a model: one that has the functions is told how to use them.
-func (b *builder) systemFor(m providers.Model) string {
-	if b.q.Reader == nil || !m.Functions {
-		return b.system
+// system is the system prompt. A model that reads by itself is told how.
+func (b *builder) system(reads bool) string {
+	parts := []string{b.q.System}
+	if reads {
+		parts = append(parts, b.q.Reader.Prompt(b.bounds, b.q.Reads))
 	}
-	return b.system + "\n\n" + b.q.Reader.Prompt(b.bounds)
+	parts = append(parts, b.rules, b.q.Form)
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n\n")
 }
 
 func (b *builder) last() (conversation.Turn, int) {

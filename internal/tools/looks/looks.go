@@ -189,13 +189,14 @@ func describe(name string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// Prompt is how to use the functions, for the system prompt of a model that has them.
-func (r *Reader) Prompt(b calls.Bounds) string {
+// Prompt is how to use the functions, for the system prompt of a model that has them. own says what to read for the task at hand,
+// "" for nothing in particular.
+func (r *Reader) Prompt(b calls.Bounds, own string) string {
 	w, err := words.For("looks")
 	if err != nil {
 		return "" // the tests render every section
 	}
-	text, err := w.Render("system", map[string]any{"History": r.scope.HasHistory(), "Rounds": b.Rounds, "Calls": b.Calls})
+	text, err := w.Render("system", map[string]any{"History": r.scope.HasHistory(), "Rounds": b.Rounds, "Calls": b.Calls, "Own": own})
 	if err != nil {
 		return ""
 	}

@@ -322,10 +322,15 @@ func TestWords(t *testing.T) {
 		assert.True(t, tool.Optional)
 		assert.NotContains(t, tool.Description, "\n")
 	}
-	prompt := d.Prompt(looks.Bounds(time.Minute, false))
+	prompt := d.Prompt(looks.Bounds(time.Minute, false), "read the callers.")
 	assert.Contains(t, prompt, "git_show")
+	assert.Contains(t, prompt, "what git tracks")
 	assert.Contains(t, prompt, "6 rounds of 8 calls")
-	assert.NotContains(t, newDesk(t, d.dir, false, nil, "go.mod").Prompt(looks.Bounds(time.Minute, true)), "git_show")
+	assert.Contains(t, prompt, "For this task: read the callers.")
+	named := newDesk(t, d.dir, false, nil, "go.mod").Prompt(looks.Bounds(time.Minute, true), "")
+	assert.NotContains(t, named, "git_show")
+	assert.NotContains(t, named, "what git tracks")
+	assert.NotContains(t, named, "For this task")
 	about := d.Tools()[0].About
 	assert.Equal(t, "pay/pay.go", about(`{"path":"pay/pay.go"}`))
 	assert.Equal(t, "read_file", about(`[`))

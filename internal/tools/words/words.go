@@ -1,7 +1,9 @@
 // Package words holds the program's prose: one text file for each tool, and what is said to every client and every model.
 //
 // A file begins with "# Title" and has sections under "## name": at least "description", which clients read in the
-// catalogue; "system", the system prompt; and others where a tool needs them. Sections are text/template.
+// catalogue; and, where a model is asked, "system", the tool's part of the system prompt; "reads", what to read for its task;
+// "output", what the answer is to look like, or for a JSON object with findings "answer", its own keys, with "example" and "bad",
+// findings to report and to leave out. Sections are text/template.
 package words
 
 import (
@@ -88,6 +90,14 @@ func (w Words) Render(section string, data any) (string, error) {
 	return strings.TrimSpace(b.String()), nil
 }
 
+// RenderIf is Render, and "" where there is no such section.
+func (w Words) RenderIf(section string, data any) (string, error) {
+	if !w.Has(section) {
+		return "", nil
+	}
+	return w.Render(section, data)
+}
+
 // Lines is a section's list: what follows "- " or "1. " on each line that begins so, filled with data.
 func (w Words) Lines(section string, data any) ([]string, error) {
 	text, err := w.Render(section, data)
@@ -111,6 +121,7 @@ func (w Words) Lines(section string, data any) ([]string, error) {
 type Facts struct {
 	Date   string // today's, in words
 	Locale string // LOCALE, "" where the answer's language is the prompt's
+	JSON   bool   // the answer is a JSON object
 	Search bool   // the model may be able to search the web
 	Masked bool   // secrets are masked in what it is given
 }
@@ -118,7 +129,11 @@ type Facts struct {
 // Rules is what every model is told besides its tool's own system prompt. The files of this package are compiled in, so
 // that it cannot fail at run time where the tests pass.
 func Rules(f Facts) string {
-	text, err := must("rules").Render("rules", f)
+	name := "rules_prose"
+	if f.JSON {
+		name = "rules_json"
+	}
+	text, err := must(name).Render("rules", f)
 	if err != nil {
 		panic(err)
 	}

@@ -52,12 +52,20 @@ func TestEveryFile(t *testing.T) {
 
 func TestRules(t *testing.T) {
 	plain := Rules(Facts{Date: "Monday, 23 November 2026"})
+	assert.Contains(t, plain, "conclusion first")
 	assert.Contains(t, plain, "Today is Monday, 23 November 2026.")
 	assert.NotContains(t, plain, "web search")
 	assert.NotContains(t, plain, "locale")
-	assert.NotContains(t, plain, "\n\n-", "one list without gaps")
+	assert.Equal(t, 1, strings.Count(plain, "\n\n"), "one list without gaps")
 	all := Rules(Facts{Date: "d", Locale: "fr-FR", Search: true})
 	assert.Contains(t, all, "fr-FR")
 	assert.Contains(t, all, "web search")
 	assert.True(t, strings.HasSuffix(all, "Today is d."), "what changes daily comes last, for the vendors' caches")
+
+	object := Rules(Facts{Date: "d", Locale: "fr-FR", Search: true, Masked: true, JSON: true})
+	for _, part := range []string{"keys that are asked for", "fr-FR", "[secret: kind]", "web search", "Today is d."} {
+		assert.Contains(t, object, part)
+	}
+	assert.NotContains(t, object, "conclusion first", "an object has its order from its form")
+	assert.Equal(t, 1, strings.Count(object, "\n\n"), "one list without gaps")
 }

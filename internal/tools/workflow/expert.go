@@ -171,14 +171,13 @@ func paragraphs(parts ...string) string {
 
 // question is what the expert is asked, without its files.
 func (r *run) question() (ask.Question, error) {
-	system, err := r.system()
-	if err != nil {
-		return ask.Question{}, err
-	}
 	q := r.step.Ask
+	if err := r.instruct(&q); err != nil {
+		return q, err
+	}
 	q.Tool, q.Key, q.Background = r.spec.Tool, r.lease.ID, true
 	q.Category = providers.CategoryReasoning
-	q.System, q.Prompt, q.JSONObject = system, Prompt(r.sum), r.spec.Findings
+	q.Prompt, q.JSONObject = Prompt(r.sum), r.spec.Findings
 	q.History = r.history()
 	if r.spec.Blind {
 		q.Prompt = BlindPrompt(r.sum, r.decision.Steps)
@@ -213,36 +212,36 @@ func (r *run) history() (turns []conversation.Turn) {
 	return turns
 }
 
-// system is the tool's system prompt with what every expert is told. The rules for every model are added by whoever asks.
-func (r *run) system() (string, error) {
+// instruct puts the tool's instructions into a question, with what every expert is told. Whoever asks adds the rules for every
+// model.
+func (r *run) instruct(q *ask.Question) error {
 	expert, err := words.For("expert")
 	if err != nil {
-		return "", err
+		return err
 	}
-	own, err := r.step.Words.Render("system", nil)
+	own := map[string]string{}
+	for _, section := range []string{"system", "reads", "output", "answer", "example", "bad"} {
+		if own[section], err = r.step.Words.RenderIf(section, nil); err != nil {
+			return err
+		}
+	}
+	position, err := expert.Render("rules", map[string]bool{"Blind": r.spec.Blind})
 	if err != nil {
-		return "", err
+		return err
 	}
-	parts := []string{own}
-	sections := []string{"rules", "files"}
+	files, err := expert.Render("files", nil)
+	if err != nil {
+		return err
+	}
+	form := own["output"]
 	if r.spec.Findings {
-		sections = append(sections, "findings")
-	}
-	for _, section := range sections {
-		text, err := expert.Render(section, map[string]any{"Blind": r.spec.Blind})
+		form, err = expert.Render("findings", map[string]string{"Answer": own["answer"], "Example": own["example"], "Bad": own["bad"]})
 		if err != nil {
-			return "", err
+			return err
 		}
-		parts = append(parts, text)
 	}
-	if r.step.Words.Has("answer") {
-		text, err := r.step.Words.Render("answer", nil)
-		if err != nil {
-			return "", err
-		}
-		parts = append(parts, text)
-	}
-	return strings.Join(parts, "\n\n"), nil
+	q.System, q.Reads, q.Form = paragraphs(own["system"], position), own["reads"], paragraphs(files, form)
+	return nil
 }
 
 // outcome reads an answer.

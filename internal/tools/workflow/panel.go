@@ -22,7 +22,9 @@ import (
 type Panelist struct {
 	Model  string // as it will be asked for
 	Stance string // for, against or neutral
-	System string // its system prompt
+	System string // its part of the system prompt, with its stance
+	Reads  string // what to read for the question
+	Form   string // what its answer is to look like
 }
 
 // Label names a panelist as replies do.
@@ -185,7 +187,7 @@ func (r *run) askPanel(ctx context.Context, panel []Panelist, given Evidence, be
 
 func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence, from Readable) (o PanelAnswer) {
 	q := r.step.Ask
-	q.Tool, q.System, q.Attachments = r.spec.Tool, p.System, given.Attachments
+	q.Tool, q.System, q.Reads, q.Form, q.Attachments = r.spec.Tool, p.System, p.Reads, p.Form, given.Attachments
 	q.Search = q.Search && (!r.step.SearchAlone || len(given.Attachments) == 0)
 	q.Prompt = paragraphs(r.decision.Step.Step, missing(given.Manifest))
 	q.FewReads = true

@@ -78,7 +78,7 @@ func TestConsensusAsksAllAtOnce(t *testing.T) {
 			assert.Equal(t, "high", q.Thinking.Effort, "medium on this scale, in a call of 55 s")
 			assert.False(t, q.NativeSearch)
 			assert.Equal(t, []string{"read_file", "search_files", "list_files"}, functionsOf(q), "reads, and no search beside them")
-			stance := map[string]string{"glm": "argue for the proposal", "kimi": "Your stance: Be the auditor."}[l.vendors[i]]
+			stance := map[string]string{"glm": "# Stance\n\nArgue for the proposal", "kimi": "# Stance\n\nBe the auditor."}[l.vendors[i]]
 			assert.Contains(t, q.Messages[0].Content, stance)
 		}
 

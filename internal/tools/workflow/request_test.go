@@ -49,6 +49,7 @@ func TestGoldenRequests(t *testing.T) {
 				}
 				b.WriteString("\n")
 			}
+			assertOrder(t, l.requests[0].Messages[0].Content)
 			text := l.stable(b.String())
 			for _, own := range []struct{ pattern, as string }{
 				{`Today is [^.]*\.`, "Today is DATE."},
@@ -68,4 +69,22 @@ func TestGoldenRequests(t *testing.T) {
 			assert.Equal(t, string(want), text)
 		})
 	}
+}
+
+// assertOrder reports a system prompt whose headings are not in the order in which a model is to read them.
+func assertOrder(t *testing.T, system string) {
+	t.Helper()
+	var headings []string
+	for line := range strings.Lines(system) {
+		if title, ok := strings.CutPrefix(line, "# "); ok {
+			headings = append(headings, strings.TrimSpace(title))
+		}
+	}
+	require.GreaterOrEqual(t, len(headings), 4, "%v", headings)
+	assert.Equal(t, "Role", headings[0])
+	assert.Equal(t, "Output format", headings[len(headings)-1])
+	functions, rules := slices.Index(headings, "Functions"), slices.Index(headings, "Rules")
+	assert.Positive(t, functions)
+	assert.Equal(t, functions+1, rules, "how to read, then the rules, then the form")
+	assert.Len(t, slices.Compact(slices.Sorted(slices.Values(headings))), len(headings), "each heading once")
 }

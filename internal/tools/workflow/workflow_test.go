@@ -241,7 +241,7 @@ func TestWorkflowRun(t *testing.T) {
 		}
 		assert.NotContains(t, prompt, "Read it.", "step 2 was taken back")
 		system := l.system()
-		assert.Contains(t, system, "second opinion on another agent's work")
+		assert.Contains(t, system, "Another agent asked for your judgement.")
 		assert.Contains(t, system, "Today is ")
 		assert.Equal(t, !p.prose, strings.Contains(system, `"findings": [`))
 		if tool == "thinkdeep" {
