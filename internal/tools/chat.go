@@ -89,7 +89,13 @@ func (d *Deps) fetch(ctx context.Context, in chatInput) (*Result, error) {
 	if len(in.Files)+len(in.Images) > 0 {
 		said.Metadata.Note("files and images were ignored: a blank prompt fetches the last answer.")
 	}
-	return said.Reply(), nil
+	out := said.Reply()
+	if in.Offset == nil && said.N > 0 && !said.Pending {
+		if err := d.engine().AddStep(ctx, said.ContinuationID, said.N, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // promptFile takes a file named prompt.txt for the prompt itself, as hosts do whose arguments are short. Of several, the

@@ -118,6 +118,8 @@ type Question struct {
 	Reader   *looks.Reader
 	FewReads bool
 	NoCalls  bool // the functions are listed as in the turn before, but none is run
+	// Aside: the answer is not what the conversation has come to. Whoever asks for its last answer gets the one before.
+	Aside bool
 	// Exchange is what was called and returned between the last question and the last answer of History.
 	Exchange   []providers.Message
 	MaxOutput  int  // 0: the configured cap

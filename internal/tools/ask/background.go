@@ -96,13 +96,13 @@ func (t *Conversations) loadTurns(ctx context.Context, id string) (*conversation
 }
 
 // latestAnswer is a conversation's last answer, nil when there is none.
-func latestAnswer(c *conversation.Conversation) (turn *conversation.Turn) {
-	for i := range c.Turns {
-		if c.Turns[i].Role == providers.RoleAssistant {
-			turn = &c.Turns[i]
+func latestAnswer(c *conversation.Conversation) *conversation.Turn {
+	for i := len(c.Turns) - 1; i >= 0; i-- {
+		if c.Turns[i].Role == providers.RoleAssistant && !turnMetaOf(c.Turns[i]).Aside {
+			return &c.Turns[i]
 		}
 	}
-	return turn
+	return nil
 }
 
 // noteStore remembers whether the store outlives the process, and returns why it does not although a database is asked for.

@@ -264,10 +264,17 @@ type turnMeta struct {
 	// Original is the text as the model wrote it, where function calls written as text were removed from the content.
 	Original string       `json:"original,omitempty"`
 	Looked   []looks.Look `json:"looked_at,omitempty"`
+	// Exchange is what the model called and was given before the answer, where it read files: whatever was sent is kept, and
+	// another process can check what the answer quotes.
+	Exchange []providers.Message `json:"exchange,omitempty"`
+	Aside    bool                `json:"aside,omitempty"`
 }
 
 // LookedIn lists what the model of a stored answer looked at by itself.
 func LookedIn(turn conversation.Turn) []looks.Look { return turnMetaOf(turn).Looked }
+
+// ExchangeIn is what the model of a stored answer that has ended called and was given before it, where it read files.
+func ExchangeIn(turn conversation.Turn) []providers.Message { return turnMetaOf(turn).Exchange }
 
 // turnMetaOf reads it; a turn of another making has none.
 func turnMetaOf(turn conversation.Turn) (meta turnMeta) {
@@ -301,7 +308,13 @@ func metadata(out calls.Outcome) reply.Metadata {
 
 // Turn is the answer as a turn to keep.
 func (a *Answer) Turn() conversation.Turn {
-	return fill(conversation.Turn{Role: providers.RoleAssistant, Tool: a.question.Tool}, a.Outcome, a.Looked())
+	turn := fill(conversation.Turn{Role: providers.RoleAssistant, Tool: a.question.Tool}, a.Outcome, a.Looked())
+	if a.question.Aside {
+		meta := turnMetaOf(turn)
+		meta.Aside = true
+		turn.Meta, _ = json.Marshal(meta) // as in fill
+	}
+	return turn
 }
 
 // Looked lists what the model has looked at by itself so far.
@@ -321,10 +334,14 @@ func fill(turn conversation.Turn, out calls.Outcome, looked []looks.Look) conver
 		turn.Status = conversation.TurnComplete
 	}
 	m := metadata(out)
-	meta, err := json.Marshal(turnMeta{
+	kept := turnMeta{
 		Thinking: out.Thinking, Attempts: out.Attempts, Fallback: out.Fallback, Notes: out.Notes,
 		Sources: m.Sources, Searches: m.Searches, Original: out.Original, Looked: looked,
-	})
+	}
+	if len(looked) > 0 && out.Live == nil { // while it goes on, it would be written again every 2 s
+		kept.Exchange = out.Messages
+	}
+	meta, err := json.Marshal(kept)
 	if err == nil { // these types always marshal
 		turn.Meta = meta
 	}

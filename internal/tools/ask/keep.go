@@ -70,13 +70,13 @@ func (h *Lease) Append(ctx context.Context, n conversation.NewTurns, a *Answer) 
 		t.log.Warn("turns not stored", zap.String("continuation_id", h.ID), zap.Error(err))
 		if a != nil {
 			h.KeepInProcess(a)
-		} else {
-			t.unstored.add(h.ID, n.Turns[len(n.Turns)-1])
+		} else if last := n.Turns[len(n.Turns)-1]; !turnMetaOf(last).Aside {
+			t.unstored.add(h.ID, last)
 		}
 		return nil, fmt.Errorf("storing turns: %w", err)
 	}
 	t.unstored.drop(h.ID)
-	h.Turns, h.Temporary = append(h.Turns, stored...), temporary
+	h.Turns, h.Temporary, h.New = append(h.Turns, stored...), temporary, false
 	if a != nil && a.Outcome.Live != nil {
 		if !t.lasting.Load() {
 			a.Outcome.Live.EndTask()

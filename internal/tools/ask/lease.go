@@ -23,7 +23,7 @@ const pollEvery = 500 * time.Millisecond
 // Lease is a conversation that one call works on: until Release, no other call of this process does.
 type Lease struct {
 	conversation.Conversation        // as it was loaded; nearly empty when New
-	New                       bool   // the conversation does not exist before Append
+	New                       bool   // the conversation does not exist yet
 	Temporary                 string // after Append: why the conversation ends with this process, "" where that is not so
 
 	t *Conversations

@@ -105,14 +105,6 @@ func (r *Reader) lines(f workspace.ReadableFile, revision, where, text string, a
 	return b.String(), nil
 }
 
-// remember records lines that a model is shown.
-func (r *Reader) remember(f workspace.ReadableFile, revision string, first int, text string) {
-	r.shown.Add(f.Path, revision, first, text)
-	if f.Name != f.Path {
-		r.shown.Name(f.Name, f.Path)
-	}
-}
-
 func count(n int, of string) string {
 	if n == 1 {
 		return "1 " + of

@@ -29,11 +29,12 @@ type expertOutcome struct {
 	files    FileContext
 	sent     []string
 	coverage []Coverage
-	agent    *AgentFindings // what it says of the caller's; nil where it was not asked
-	nothing  string         // why there was nothing to review, "" where there was
-	wants    []string       // files that it still asks for
-	answer   *ask.Answer    // nil when no text arrived
-	looked   []looks.Look   // what it looked at by itself
+	agent    *AgentFindings      // what it says of the caller's; nil where it was not asked
+	second   []conversation.Turn // in which it was asked, where that has ended
+	nothing  string              // why there was nothing to review, "" where there was
+	wants    []string            // files that it still asks for
+	answer   *ask.Answer         // nil when no text arrived
+	looked   []looks.Look        // what it looked at by itself
 }
 
 // consult asks the expert. The one of a stored step gets the files that it had asked for.

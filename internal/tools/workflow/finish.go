@@ -27,7 +27,7 @@ func (r *run) pause(ctx context.Context) (*reply.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.keep(ctx, r.stepTurn(), stepMeta{Files: &files}, nil, func(id string, _ bool) *reply.Object {
+	return r.keep(ctx, r.stepTurn(), stepMeta{Files: &files}, nil, nil, func(id string, _ bool) *reply.Object {
 		return PauseReply(r.spec, Pause{Step: r.decision.Step, Run: r.sum, ID: id, Files: files, Next: r.next(id), Words: w})
 	}), nil
 }
@@ -52,7 +52,7 @@ func (r *run) keepStep(ctx context.Context) (*reply.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := r.keep(ctx, turn, m, o.answer, body)
+	result := r.keep(ctx, turn, m, o.answer, o.second, body)
 	r.followSecond(ctx, o)
 	return result, nil
 }

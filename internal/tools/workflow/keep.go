@@ -40,8 +40,11 @@ type stepMeta struct {
 	IssuesRecorded bool      `json:"issues_recorded,omitempty"` // the caller's
 	Tracked        []Tracked `json:"tracked,omitempty"`
 
-	// Of is set on the question of an expert that was asked again: the number of the step that it belongs to.
+	// Of is set on the question of an expert that was asked again, and of a second turn: the number of the step that it
+	// belongs to.
 	Of int `json:"of,omitempty"`
+	// Second: the turn is the question of a second turn, which shows what the caller found.
+	Second bool `json:"second,omitempty"`
 }
 
 // The states of a step's expert.
@@ -70,13 +73,15 @@ func (r *run) stepTurn() conversation.Turn {
 	return conversation.Turn{Role: providers.RoleUser, Content: text, Tool: r.spec.Tool, Status: conversation.TurnComplete}
 }
 
-// keep stores the step with its reply, and the expert's answer when there is one. body makes the reply for a
-// continuation id, "" when the run is not stored at all; stored is false when this step is not.
-func (r *run) keep(ctx context.Context, turn conversation.Turn, k stepMeta, a *ask.Answer, body func(id string, stored bool) *reply.Object) *reply.Result {
+// keep stores the step with its reply, and the expert's answer and its second turn when there are any. body makes the reply
+// for a continuation id, "" when the run is not stored at all; stored is false when this step is not.
+func (r *run) keep(ctx context.Context, turn conversation.Turn, k stepMeta, a *ask.Answer, second []conversation.Turn, body func(id string, stored bool) *reply.Object) *reply.Result {
 	turns := []conversation.Turn{turn}
 	if a != nil {
 		turns = append(turns, answerTurn(a, &k))
 	}
+	last := len(turns) - 1
+	turns = append(turns, second...)
 	k.Filled = r.filled
 	object := body(r.lease.ID, true)
 	r.fillStep(&turns[0], object, k)
@@ -96,7 +101,7 @@ func (r *run) keep(ctx context.Context, turn conversation.Turn, k stepMeta, a *a
 		return r.notStored("this step is not kept: repeat its findings in the next one.", answer, body)
 	}
 	r.meta.InMemory(r.lease.Temporary)
-	return r.result(object, stored[len(stored)-1])
+	return r.result(object, stored[last])
 }
 
 // notStored is the reply to a step that could not be stored, with the text that came with it, "" for none.

@@ -41,7 +41,7 @@ func (e *Engine) RunLocal(ctx context.Context, s Spec, step Step, body func(l Lo
 	if err != nil {
 		return nil, err
 	}
-	return r.keep(ctx, r.stepTurn(), stepMeta{}, nil, func(id string, _ bool) *reply.Object { return object(id) }), nil
+	return r.keep(ctx, r.stepTurn(), stepMeta{}, nil, nil, func(id string, _ bool) *reply.Object { return object(id) }), nil
 }
 
 // lines are the run's steps that remain with this one, in the order in which they were stored.

@@ -2,7 +2,9 @@ package workflow
 
 import (
 	"context"
+	"slices"
 
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
@@ -49,11 +51,53 @@ func (r *run) offerReads(ctx context.Context, q *ask.Question, from Readable) {
 	}
 }
 
+// restoreReads makes up what the expert of a stored answer was shown, and what it is offered again, where another call asked it.
+func (r *run) restoreReads(ctx context.Context, answer conversation.Turn) error {
+	if r.shown != nil {
+		return nil
+	}
+	r.shown, r.called = r.shownFor(answer.ID), ask.ExchangeIn(answer)
+	if len(r.called) == 0 {
+		return nil
+	}
+	q, err := r.question()
+	if err != nil {
+		return err
+	}
+	var covered []string
+	for _, c := range r.stored.meta.Coverage {
+		covered = append(covered, c.File)
+	}
+	from := r.readable(ctx, Evidence{}, covered)
+	from.Shown = r.shown
+	r.offerReads(ctx, &q, from)
+	q.Reader.Remember(ctx, r.called)
+	r.offered = q
+	return nil
+}
+
+// coverAgain is what a stored step says of its coverage, with what its expert has read since.
+func (r *run) coverAgain(ctx context.Context, list []Coverage) []Coverage {
+	list = slices.Clone(list)
+	for i := range list {
+		c := &list[i]
+		if c.How != CoverPart && c.How != CoverNotRead {
+			continue
+		}
+		if n := r.lineCount(ctx, c.File, r.shown); n > 0 && r.shown.Covers(c.File, proof.WorkTree, 1, n) {
+			c.How, c.Why = CoverWhole, ""
+		} else if r.shown.Has(c.File) {
+			c.How = CoverPart
+		}
+	}
+	return list
+}
+
 // exchange is what the expert called and was given before its answer, as far as this process has it.
 func (r *run) exchange() []providers.Message {
 	switch {
 	case r.said == nil:
-		return nil
+		return r.called
 	case r.said.Outcome.Live != nil:
 		return r.said.Outcome.Live.Snapshot().Messages
 	}

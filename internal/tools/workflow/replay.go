@@ -60,8 +60,11 @@ func (r *run) completeStep(ctx context.Context) (*reply.Result, error) {
 	}
 	answer := *r.answerOf(r.stored.meta)
 	o := r.stored.outcome()
-	o.looked = ask.LookedIn(answer)
-	r.read(ctx, &o, answer.Content, false, false, r.shownFor(answer.ID))
+	if err := r.restoreReads(ctx, answer); err != nil {
+		return nil, err
+	}
+	o.looked, o.coverage = ask.LookedIn(answer), r.coverAgain(ctx, o.coverage)
+	r.read(ctx, &o, answer.Content, false, false, r.shown)
 	r.judgeReported(ctx, &o, r.askedBefore(answer.ID), answer)
 	answer = *r.answerOf(r.stored.meta) // with what the judgement took
 	r.mergeMetadata(ask.MetadataOf(answer))
@@ -72,6 +75,8 @@ func (r *run) completeStep(ctx context.Context) (*reply.Result, error) {
 	if err := r.save(ctx, r.stored.turn); err != nil {
 		no := false
 		r.meta.Stored = &no
+	} else {
+		r.appendSecond(ctx, o.second)
 	}
 	r.followSecond(ctx, o)
 	return r.result(object, answer), nil
@@ -85,7 +90,7 @@ func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result
 	if o.answer != nil {
 		asked := o.answer.Asked
 		asked.Meta, _ = json.Marshal(stepMeta{Of: r.stored.turn.Step.Number}) // a number marshals
-		turns = []conversation.Turn{asked, answerTurn(o.answer, &r.stored.meta)}
+		turns = append([]conversation.Turn{asked, answerTurn(o.answer, &r.stored.meta)}, o.second...)
 	}
 	object, err := r.renderStored(ctx, o)
 	if err != nil {

@@ -248,7 +248,7 @@ func blindTo(history []conversation.Turn, texts []string) (blind []conversation.
 // holdsFindings reports whether a turn shows what the caller reported at a step. A blind expert's question does not.
 func holdsFindings(t conversation.Turn) bool {
 	if t.Step == nil {
-		return false
+		return stepMetaOf(t).Second
 	}
 	var in struct {
 		Findings   string `json:"findings"`

@@ -10,6 +10,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
@@ -27,9 +28,10 @@ type run struct {
 	meta reply.Metadata
 	// shown is what the expert that is asked in this call is shown; nil before.
 	shown   *proof.Shown
-	given   Evidence     // what it was sent
-	offered ask.Question // the expert's first turn, with the functions that it was offered
-	said    *ask.Answer  // its answer; nil before
+	given   Evidence            // what it was sent
+	offered ask.Question        // the expert's first turn, with the functions that it was offered
+	said    *ask.Answer         // its answer; nil before
+	called  []providers.Message // what it called and was given, where another call asked it
 	// second is the expert's second turn, where that goes on behind the call.
 	second *secondTurn
 }

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -29,6 +30,7 @@ type secondTurn struct {
 	ended    bool // by the client or the server, before it had a result
 	usage    providers.Usage
 	attempts int
+	turns    []conversation.Turn // its question and its answer; none where nothing arrived
 }
 
 // judgeReported has the expert that has answered judge what the caller reports: in the call where there is time, else the
@@ -48,7 +50,7 @@ func (r *run) judgeReported(ctx context.Context, o *expertOutcome, asked, answer
 	select {
 	case <-s.done:
 		r.second = nil
-		o.agent = &s.agent
+		o.agent, o.second = &s.agent, s.turns
 		if o.answer == nil {
 			r.addUsage(ctx, s.usage)
 		} else {
@@ -95,7 +97,7 @@ func (r *run) beginSecond(ctx context.Context, claims []claim, asked, answer con
 			s.agent.Reason = reply.FromError(ctx, err).Message
 			return
 		}
-		s.usage, s.attempts = a.Outcome.Response.Usage, a.Outcome.Attempts
+		s.usage, s.attempts, s.turns = a.Outcome.Response.Usage, a.Outcome.Attempts, r.secondTurns(a)
 		if a.Partial {
 			s.agent.Reason = "The expert's judgement was cut off."
 			return
@@ -106,6 +108,22 @@ func (r *run) beginSecond(ctx context.Context, claims []claim, asked, answer con
 		return fail("The server is stopping.")
 	}
 	return s
+}
+
+// secondTurns are the question and the answer of a second turn, as turns to keep. What they took counts with the first one's
+// answer, whose reply they are a part of.
+func (r *run) secondTurns(a *ask.Answer) []conversation.Turn {
+	asked, answer := a.Asked, a.Turn()
+	asked.Meta, _ = json.Marshal(stepMeta{Of: r.decision.Step.StepNumber, Second: true}) // numbers and flags marshal
+	answer.Usage = providers.Usage{}
+	return []conversation.Turn{asked, answer}
+}
+
+// appendSecond stores a second turn whose step is stored already.
+func (r *run) appendSecond(ctx context.Context, turns []conversation.Turn) {
+	if len(turns) > 0 {
+		_, _ = r.lease.Append(ctx, conversation.NewTurns{Tool: r.spec.Tool, Turns: turns}, nil) // logged there; the step has the result
+	}
 }
 
 // secondQuestion is the second turn: the first one's messages and its answer, then what the caller reports. No function runs.
@@ -119,7 +137,7 @@ func (r *run) secondQuestion(claims []claim, asked, answer conversation.Turn) (a
 	q.Thinking, q.MaxOutput, q.JSONObject = providers.ThinkLow, secondOutput, true
 	q.Prefer = answer.Model
 	q.Reader, q.Search = r.offered.Reader, r.offered.Search // as in the first turn, whose prefix the vendor has
-	q.NoCalls, q.Exchange, q.Background, q.Finished = true, r.exchange(), false, nil
+	q.NoCalls, q.Exchange, q.Background, q.Finished, q.Aside = true, r.exchange(), false, nil, true
 	q.On = func(providers.Event) {}
 	return q, nil
 }
@@ -153,6 +171,7 @@ func (r *run) followSecond(ctx context.Context, o expertOutcome) {
 		}
 		if late.save(saving, late.stored.turn) == nil { // else logged there; the step's next caller asks again
 			late.addUsage(saving, s.usage)
+			late.appendSecond(saving, s.turns)
 		}
 	})
 	if !begun {
