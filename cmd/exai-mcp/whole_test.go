@@ -60,7 +60,7 @@ type asked struct {
 type toolReply struct {
 	object
 	tool  string
-	text  string // the object as it was sent
+	text  string // the object as it was sent; of other requests than tools/call the whole result
 	took  time.Duration
 	heard string // the last progress message before it
 }
@@ -187,6 +187,8 @@ func (p *peer) hear(line string, at time.Time) {
 		if a.tool != "" {
 			assert.Empty(p.t, string(m.Error), "%s %v", a.tool, a.args)
 			reply.read(p.t, m.Result)
+		} else {
+			reply.text = string(m.Result)
 		}
 		a.answer <- reply
 	}

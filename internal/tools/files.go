@@ -49,12 +49,13 @@ func (d *Deps) attach(ctx context.Context, h *ask.Lease, q *ask.Question, files,
 		q.Reader, q.FewReads = d.reader(ctx, workflow.Readable{Refs: refs}), true
 		q.Search = q.Search && (q.Reader == nil || search != nil && *search)
 	}
-	if note := ask.NotSent(manifest); note != "" {
+	_, q.Listing = ask.Listed(manifest)
+	if note := ask.NotSentByName(manifest); note != "" {
 		q.Prompt += "\n\n[Named but not included here: " + ask.Entries(manifest.LeftOut) + "]"
 		q.Notes = append(q.Notes, note)
 	}
-	if short := ask.Entries(manifest.Cut); short != "" {
-		q.Notes = append(q.Notes, "Sent in part: "+short+".")
+	if note := ask.SentInPart(manifest); note != "" {
+		q.Notes = append(q.Notes, note)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
@@ -154,6 +155,9 @@ func (r *Resources) turnPage(ctx context.Context, id string, n int) (Document, e
 	doc := Document{MIME: mimeMarkdown, Text: text}
 	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") && json.Valid([]byte(trimmed)) {
 		doc.MIME = mimeJSON
+	}
+	if all := ask.ListingOf(conv.Turns[k]); all != nil {
+		doc = Document{MIME: mimeMarkdown, Text: text + "\n\n" + ask.Markdown(all)}
 	}
 	return doc, nil
 }

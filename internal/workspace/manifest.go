@@ -61,6 +61,39 @@ func (m Manifest) Limit(n int) Manifest {
 	return m
 }
 
+// FileGroup is files of which the same became.
+type FileGroup struct {
+	What  string   `json:"what"` // "sent", or why not
+	Paths []string `json:"paths"`
+}
+
+// Groups lists all files by name, in groups of those of which the same became.
+func (m Manifest) Groups() []FileGroup {
+	var all []FileGroup
+	for _, list := range []struct {
+		what    string
+		entries []Entry
+	}{{"Not sent", m.LeftOut}, {"Sent in part", m.Cut}, {"Sent", m.Sent}, {"Sent before", m.Unchanged}} {
+		at := map[string]int{}
+		for _, e := range list.entries {
+			what := list.what
+			if e.Reason != "" {
+				what += ": " + strings.TrimSuffix(e.Reason, ".")
+			}
+			i, ok := at[what]
+			if !ok {
+				i = len(all)
+				at[what], all = i, append(all, FileGroup{What: what})
+			}
+			all[i].Paths = append(all[i].Paths, e.Path)
+		}
+	}
+	for _, g := range all {
+		slices.Sort(g.Paths)
+	}
+	return all
+}
+
 // maxMoreFolders is how many folders a limited manifest counts files in; the others are counted together.
 const maxMoreFolders = 50
 

@@ -21,6 +21,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 // Caller makes model calls; *providers.Caller is one.
@@ -102,6 +103,9 @@ type Question struct {
 	Attach func(ctx context.Context, h *Lease, q *Question) error
 	// History are earlier turns that the model is to see, oldest first. Those that don't fit its window are left out.
 	History []conversation.Turn
+
+	// Listing are all files that were named for the question, where its notes don't name them all; nil where they do.
+	Listing []workspace.FileGroup
 
 	Notes []string // for the reply's metadata
 

@@ -3,6 +3,7 @@ package ask
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -74,12 +75,55 @@ func NothingSent(m workspace.Manifest) error {
 	return e
 }
 
-// NotSent is the note about files that were left out, "" when there are none.
+// NotSent is the note about files that were left out, "" when there are none: the first ten by name, for a reply that has
+// the manifest besides.
 func NotSent(m workspace.Manifest) string {
 	if len(m.LeftOut) == 0 {
 		return ""
 	}
 	return strings.TrimSpace("Not sent: " + Entries(m.LeftOut) + ". " + documentHint(m.LeftOut))
+}
+
+// NotSentByName is NotSent for a reply without a manifest: all by name, as far as Listed names them.
+func NotSentByName(m workspace.Manifest) string {
+	if len(m.LeftOut) == 0 {
+		return ""
+	}
+	return strings.TrimSpace("Not sent: " + byName(m.LeftOut) + ". " + documentHint(m.LeftOut))
+}
+
+// SentInPart is the note about files of which only the beginning was sent, by name as far as Listed names them; "" when
+// there are none.
+func SentInPart(m workspace.Manifest) string {
+	if len(m.Cut) == 0 {
+		return ""
+	}
+	return "Sent in part: " + byName(m.Cut) + "."
+}
+
+// byName lists files under the reasons that they share, and counts by folder those that Listed does not name.
+func byName(list []workspace.Entry) string {
+	short, _ := Listed(workspace.Manifest{LeftOut: list})
+	paths := map[string][]string{}
+	var reasons, parts []string
+	for _, e := range short.LeftOut {
+		reason := strings.TrimSuffix(e.Reason, ".")
+		if paths[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		paths[reason] = append(paths[reason], e.Path)
+	}
+	for _, reason := range reasons {
+		parts = append(parts, fmt.Sprintf("%s (%s)", strings.Join(paths[reason], ", "), reason))
+	}
+	if short.More > 0 {
+		var folders []string
+		for _, name := range slices.Sorted(maps.Keys(short.MoreIn)) {
+			folders = append(folders, fmt.Sprintf("%d in %s", short.MoreIn[name], name))
+		}
+		parts = append(parts, fmt.Sprintf("and %d more: %s", short.More, strings.Join(folders, ", ")))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // documentHint names the tools that read what is no text.

@@ -1,11 +1,14 @@
 package ask
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
@@ -16,6 +19,10 @@ func TestFilesThatAreNotSent(t *testing.T) {
 	assert.Contains(t, NotSent(some), "kimi_multi_file_chat reads PDF and Office files.")
 	require.NoError(t, NothingSent(workspace.Manifest{}), "no file was named")
 	require.NoError(t, NothingSent(some), "one was sent")
+
+	assert.Equal(t, "Not sent: b.pdf (binary: PDF). kimi_multi_file_chat reads PDF and Office files.", NotSentByName(some))
+	assert.Empty(t, NotSentByName(workspace.Manifest{}))
+	assert.Empty(t, SentInPart(some))
 
 	picture := workspace.Manifest{LeftOut: []workspace.Entry{{Path: "a.png", Reason: "binary: PNG."}}}
 	assert.Contains(t, NotSent(picture), "Pictures are given under images.")
@@ -28,4 +35,56 @@ func TestFilesThatAreNotSent(t *testing.T) {
 	assert.Equal(t, workspace.CodeNotFound, e.Code, "what the first one failed of")
 	assert.Contains(t, e.Message, "None of the 2 files can be sent: ")
 	assert.NotContains(t, e.Hint, "kimi_multi_file_chat", "it can't read what is not there")
+}
+
+// A note names each file while there are no more than a reply lists; the question's turn keeps the names of the others.
+func TestManyFilesAreNamed(t *testing.T) {
+	many := func(n int) (m workspace.Manifest) {
+		for i := range n {
+			e := workspace.Entry{Path: fmt.Sprintf("/w/d%d/f%03d.go", i%2, i), Reason: "no room."}
+			if i == 1 {
+				e.Reason = "binary"
+			}
+			m.LeftOut = append(m.LeftOut, e)
+		}
+		return m
+	}
+	note := NotSentByName(many(listedFiles))
+	for _, e := range many(listedFiles).LeftOut {
+		assert.Contains(t, note, e.Path)
+	}
+	assert.Contains(t, note, "/w/d1/f001.go (binary)")
+	assert.Equal(t, 1, strings.Count(note, "(no room)"))
+	_, all := Listed(many(listedFiles))
+	assert.Nil(t, all, "the note names them all")
+
+	m := many(400)
+	m.Sent, m.Cut = []workspace.Entry{{Path: "/w/sent.go"}}, []workspace.Entry{{Path: "/w/cut.go", Reason: "the first 3 lines"}}
+	note = NotSentByName(m)
+	assert.Contains(t, note, "/w/d0/f000.go")
+	assert.NotContains(t, note, "/w/d1/f399.go")
+	assert.Contains(t, note, "; and 300 more: 100 in /w/d0, 200 in /w/d1.")
+	assert.Equal(t, "Sent in part: /w/cut.go (the first 3 lines).", SentInPart(m))
+
+	_, all = Listed(m)
+	turn := conversation.Turn{N: 3}
+	keepListing(&turn, all)
+	assert.Equal(t, all, ListingOf(turn))
+	assert.Contains(t, ListingNote("c", turn), "exai://conversations/c/turns/3")
+	page := Markdown(ListingOf(turn))
+	for _, e := range m.LeftOut {
+		assert.Contains(t, page, "\n- "+e.Path+"\n")
+	}
+	for _, want := range []string{"\n## Not sent: no room (399)\n", "\n## Not sent: binary (1)\n", "\n## Sent (1)\n\n- /w/sent.go\n", "\n## Sent in part: the first 3 lines (1)\n"} {
+		assert.Contains(t, page, want)
+	}
+
+	step := conversation.Turn{N: 1, Meta: []byte(`{"files":{"type":"x","listing":[{"what":"Sent","paths":["a"]}]}}`)}
+	assert.Equal(t, []workspace.FileGroup{{What: "Sent", Paths: []string{"a"}}}, ListingOf(step))
+	for _, meta := range []string{"", "[]", `{"files":[]}`, `{"notes":["x"]}`} {
+		assert.Nil(t, ListingOf(conversation.Turn{Meta: []byte(meta)}), meta)
+		assert.Empty(t, ListingNote("c", conversation.Turn{N: 1, Meta: []byte(meta)}))
+	}
+	turn.N = 0
+	assert.Empty(t, ListingNote("c", turn), "a turn that was not stored has no resource")
 }

@@ -40,6 +40,7 @@ func (t *Conversations) Generate(ctx context.Context, q Question) (*Answer, erro
 		return nil, CallError(ctx, err, out)
 	}
 	asked, dropped := b.last()
+	keepListing(&asked, q.Listing)
 	a := &Answer{Outcome: *out, Asked: asked, Dropped: dropped, Notes: slices.Concat(q.Notes, out.Notes), question: q}
 	a.describe()
 	if dropped > 0 {

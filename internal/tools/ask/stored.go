@@ -2,7 +2,6 @@ package ask
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -67,6 +66,7 @@ func (h *Lease) storeAnswer(ctx context.Context, a *Answer) *StoredAnswer {
 	}
 	s.N, s.Remaining = stored[len(stored)-1].N, h.Remaining(0)
 	s.Metadata.InMemory(h.Temporary)
+	s.Metadata.Note(ListingNote(h.ID, stored[0]))
 	s.pending = h.Pending(stored[len(stored)-1])
 	return s
 }
@@ -205,7 +205,7 @@ func (s *StoredAnswer) URI() string {
 	if s.N == 0 {
 		return ""
 	}
-	return fmt.Sprintf("exai://conversations/%s/turns/%d", s.ContinuationID, s.N)
+	return turnURI(s.ContinuationID, s.N)
 }
 
 // Reply is what chat answers with: content, metadata, and the offer to go on.

@@ -147,15 +147,13 @@ func merge(a, b workspace.Manifest) workspace.Manifest {
 	}
 }
 
-// manifestLines is how many files of each kind a reply lists.
-const manifestLines = 100
-
 // fileContext says what the expert was given.
 func (r *run) fileContext(e Evidence) FileContext {
 	m := e.Manifest
 	f := FileContext{Type: "fully_embedded", FilesEmbedded: len(m.Sent) + len(m.Cut) + len(m.Unchanged), Repositories: raw(e.Repositories)}
 	if f.FilesEmbedded > 0 || len(m.LeftOut)+len(m.NotChecked) > 0 {
-		f.Manifest = raw(m.Limit(manifestLines))
+		short, all := ask.Listed(m)
+		f.Manifest, f.Listing = raw(short), all
 	}
 	switch {
 	case !r.Config.Expert.IncludeFiles && len(r.sum.RelevantFiles) > 0:

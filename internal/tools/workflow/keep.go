@@ -174,8 +174,18 @@ func (r *run) save(ctx context.Context, turn conversation.Turn) error {
 	return err
 }
 
+// noteListing says where all files of a step are listed, given the step's turn or its expert's answer.
+func (r *run) noteListing(last conversation.Turn) {
+	for _, t := range r.lease.Turns {
+		if last.ID != "" && t.Step != nil && (t.ID == last.ID || stepMetaOf(t).Answer == last.ID) {
+			r.meta.Note(ask.ListingNote(r.lease.ID, t))
+		}
+	}
+}
+
 // result is a reply whose expert's answer, if last is one, is cut to what the client takes; the rest is then read by chat.
 func (r *run) result(object *reply.Object, last conversation.Turn) *reply.Result {
+	r.noteListing(last)
 	out := &reply.Result{Body: *object, Metadata: r.meta, Pending: r.lease.Pending(last)}
 	if last.Role != providers.RoleAssistant || last.Content == "" {
 		return out

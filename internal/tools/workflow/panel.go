@@ -156,6 +156,7 @@ func (r *run) storedPanel(turn conversation.Turn, k panelMeta) (*reply.Result, e
 		return nil, fmt.Errorf("the stored reply of %s: %w", r.lease.ID, err)
 	}
 	r.meta.Note("This question was asked before with the same arguments: these are the stored answers, and no model was asked.")
+	r.meta.Note(ask.ListingNote(r.lease.ID, turn))
 	r.addTotals(k.Answers)
 	i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID })
 	if i+1 < len(r.lease.Turns) {
@@ -287,6 +288,7 @@ func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attac
 		id := r.noteNotStored("these answers are not kept.")
 		return r.unlessLost(r.panelResult(combinedReply(p, id), p.Answers, answer))
 	}
+	r.meta.Note(ask.ListingNote(r.lease.ID, stored[0]))
 	return r.panelResult(object, p.Answers, stored[1])
 }
 

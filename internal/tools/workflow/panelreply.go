@@ -49,7 +49,7 @@ func consensusReply(p Panel, id, status string, shown, given int) *reply.Object 
 	one := p.Answers[shown]
 	return o.Set("model_consulted", one.Model).Set("model_stance", one.Stance).
 		Set("model_response", (&reply.Object{}).Set("see", "accumulated_responses").Set("index", shown)).
-		Set("current_model_index", given).Set("accumulated_responses", p.Answers[:given]).Set("file_context", p.Files)
+		Set("current_model_index", given).Set("accumulated_responses", p.Answers[:given]).Set("file_context", p.Files.shown())
 }
 
 // finishedConsensus sums a consensus up: whom it asked, and how many answered in full.

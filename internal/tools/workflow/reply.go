@@ -7,6 +7,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 // NextCall is a call that is valid as it stands: a caller may send it unchanged.
@@ -23,6 +24,14 @@ type FileContext struct {
 	// Repositories are what git says of them, and Manifest what was sent, cut and left out; both are stored and read again.
 	Repositories json.RawMessage `json:"repositories,omitempty"`
 	Manifest     json.RawMessage `json:"manifest,omitempty"`
+	// Listing are all files by name where the manifest does not list them all. It is stored, and no part of a reply.
+	Listing []workspace.FileGroup `json:"listing,omitempty"`
+}
+
+// shown is what a reply shows of it.
+func (f FileContext) shown() FileContext {
+	f.Listing = nil
+	return f
 }
 
 // Words are the prose of a reply; they come from the tool's words file.
@@ -101,7 +110,7 @@ func PauseReply(s Spec, p Pause) *reply.Object {
 	if len(p.Looked) > 0 {
 		o.Set("looked_at", p.Looked)
 	}
-	o.Set("file_context", p.Files)
+	o.Set("file_context", p.Files.shown())
 	o.Set("next_call", p.Next)
 	o.Set(s.Keys.Required, true)
 	o.Set("required_actions", orEmpty(p.Words.Actions))
@@ -176,7 +185,7 @@ func FinalReply(s Spec, f Final) *reply.Object {
 	if f.Agent != nil {
 		o.Set("agent_findings", f.Agent)
 	}
-	o.Set("file_context", f.Files)
+	o.Set("file_context", f.Files.shown())
 	o.Set("next_steps", f.Words.NextSteps)
 	if f.Words.Considered != "" {
 		o.Set("important_considerations", f.Words.Considered)
