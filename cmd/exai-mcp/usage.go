@@ -101,13 +101,16 @@ func usageText(cfg *config.Config, days int, by usage.By, rows []usage.Total, to
 		return 1
 	}))
 	sum.Name = "total"
-	cells := [][]string{{strings.ToUpper(string(by)), "REQUESTS", "INPUT", "OUTPUT", "USD"}}
+	cells := [][]string{{strings.ToUpper(string(by)), "REQUESTS", "INPUT", "OUTPUT", "USD", "PAID BY"}}
 	for _, r := range slices.Concat(rows, []usage.Total{sum}) {
 		name := r.Name
 		if name == "" {
 			name = "(none)"
 		}
-		cells = append(cells, []string{plain(oneLine(name)), fmt.Sprint(r.Requests), count(r.InputTokens), count(r.OutputTokens), dollars(r.CostUSD)})
+		cells = append(cells, []string{plain(oneLine(name)), fmt.Sprint(r.Requests), count(r.InputTokens), count(r.OutputTokens), dollars(r.CostUSD), r.Mark()})
+	}
+	if sum.Planned == 0 {
+		cells = withoutMarks(cells)
 	}
 	widths := fitColumns(cells, width)
 	var b strings.Builder
@@ -117,7 +120,11 @@ func usageText(cfg *config.Config, days int, by usage.By, rows []usage.Total, to
 		}
 		line := padRight(row[0], widths[0])
 		for k, cell := range row[1:] {
-			line += "  " + padLeft(cell, widths[k+1])
+			pad := padLeft
+			if k+1 == markColumn {
+				pad = padRight
+			}
+			line += "  " + pad(cell, widths[k+1])
 		}
 		if 0 < i && i < len(cells)-1 {
 			line += "  " + costBar(value(rows[i-1])/top, min(width-total(widths)-2, maxBar))
@@ -126,6 +133,16 @@ func usageText(cfg *config.Config, days int, by usage.By, rows []usage.Total, to
 	}
 	b.WriteString(limitLines(cfg, today))
 	return b.String()
+}
+
+// markColumn is the column that says which rows a plan pays for. It is left out where there is no plan.
+const markColumn = 5
+
+func withoutMarks(cells [][]string) [][]string {
+	for i, row := range cells {
+		cells[i] = row[:markColumn]
+	}
+	return cells
 }
 
 // limitLines say what is left of the day's limit, and whose prices are not what is paid.

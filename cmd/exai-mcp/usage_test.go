@@ -89,6 +89,10 @@ func TestUsageText(t *testing.T) {
 			OutputTokens: 81_000 + 9_000*(i*7%13), CostUSD: 1.1 + 0.83*float64(i*i%11),
 		})
 	}
+	days[3].Planned, days[3].Billing = days[3].Requests, usage.ByMaybePlan
+	for i := 9; i < len(days); i++ {
+		days[i].Planned, days[i].Billing = 12, usage.ByMaybePlan
+	}
 	today := usage.Day{Start: time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC), SpentUSD: days[13].CostUSD, ReservedUSD: 0.04}
 	t.Setenv("TZ", "UTC")
 	for _, width := range []int{80, 120} {
@@ -96,7 +100,7 @@ func TestUsageText(t *testing.T) {
 		for line := range strings.Lines(text) {
 			assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimRight(line, "\n")), width)
 		}
-		capture(t, fmt.Sprintf("usage-%d.txt", width), text)
+		capture(t, fmt.Sprintf("usage-%d.txt", width), "$ exai-mcp usage --days 14\n"+text)
 	}
 	long := []usage.Total{{Name: "/home/ada/" + strings.Repeat("projects/", 20) + "engine\x1b[31m", Requests: 3, CostUSD: 0.004}, {Requests: 1}}
 	text := usageText(config.Default(), 30, usage.ByWorkspace, long, today, 80)
@@ -107,6 +111,7 @@ func TestUsageText(t *testing.T) {
 		assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimRight(line, "\n")), 80)
 	}
 	assert.NotContains(t, text, "MAX_COST_PER_DAY_USD")
+	assert.NotContains(t, text, "PAID BY", "there is no plan")
 
 	free := usageText(config.Default(), 30, usage.ByModel, []usage.Total{{Name: "qwen3", Requests: 4}, {Name: "gemma", Requests: 1}}, today, 80)
 	assert.Regexp(t, `qwen3 +4 +0 +0 +0  █{40}\n`, free, "where nothing costs anything, requests are compared")

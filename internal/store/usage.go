@@ -105,23 +105,36 @@ const spentToday = `SELECT (SELECT coalesce(sum(cost_usd), 0) FROM exai_usage WH
 	FROM (SELECT amount_usd, CASE WHEN most_usd > amount_usd THEN most_usd - amount_usd ELSE 0 END AS excess
 		FROM exai_usage_reservations WHERE created_at >= $1) held`
 
-// settleLost makes requests of the reservations whose process is dead. They cost what was reserved.
-func (u *Usage) settleLost(ctx context.Context, tx querier) error {
-	type reservation struct {
-		usage.Request
-		heartbeat, now time.Time
-	}
-	held, err := queryAll(ctx, tx, func(r *sql.Rows) (v reservation, err error) {
+// reservation is what exai_usage_reservations holds of a request under way.
+type reservation struct {
+	usage.Request
+	heartbeat, now time.Time
+}
+
+// alive reports whether the request's process is.
+func (r reservation) alive() bool {
+	age := r.now.Sub(r.heartbeat)
+	return age >= 0 && age <= usage.HeartbeatLost
+}
+
+// reservations lists what is under way, the oldest first.
+func reservations(ctx context.Context, q querier) ([]reservation, error) {
+	return queryAll(ctx, q, func(r *sql.Rows) (v reservation, err error) {
 		err = r.Scan(&v.ID, intoTime{&v.CreatedAt}, intoTime{&v.heartbeat}, &v.CostUSD, into(&v.Host), into(&v.User), into(&v.Tool),
 			into(&v.Vendor), into(&v.Model), into(&v.ConversationID), into(&v.Workspace), into(&v.Billing), intoTime{&v.now})
 		return v, err
 	}, `SELECT id, created_at, heartbeat_at, amount_usd, host, user_name, tool, vendor, model, conversation_id, workspace,
-		billing, clock_timestamp() FROM exai_usage_reservations`)
+		billing, clock_timestamp() FROM exai_usage_reservations ORDER BY created_at`)
+}
+
+// settleLost makes requests of the reservations whose process is dead. They cost what was reserved.
+func (u *Usage) settleLost(ctx context.Context, tx querier) error {
+	held, err := reservations(ctx, tx)
 	if err != nil {
 		return err
 	}
 	for _, v := range held {
-		if age := v.now.Sub(v.heartbeat); age >= 0 && age <= usage.HeartbeatLost {
+		if v.alive() {
 			continue
 		}
 		v.Outcome = usage.OutcomeLost
@@ -254,6 +267,23 @@ func (u *Usage) Requests(ctx context.Context, f usage.Filter) ([]usage.Request, 
 			q.Duration = time.Duration(millis) * time.Millisecond
 			return q, err
 		}, query, w.args...)
+		return err
+	})
+	return out, err
+}
+
+// UnderWay lists the requests that have a reservation and whose process lives, the oldest first: those of all processes that
+// have a limit for the day. CreatedAt is when they began, CostUSD what is reserved for them.
+func (u *Usage) UnderWay(ctx context.Context) ([]usage.Request, error) {
+	var out []usage.Request
+	err := u.store.withRetry(ctx, "list requests under way", func() error {
+		held, err := reservations(ctx, u.store.read)
+		out = nil
+		for _, v := range held {
+			if v.alive() {
+				out = append(out, v.Request)
+			}
+		}
 		return err
 	})
 	return out, err

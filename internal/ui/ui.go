@@ -27,6 +27,7 @@ type Usage interface {
 	Totals(ctx context.Context, days int, by usage.By) ([]usage.Total, error)
 	Requests(ctx context.Context, f usage.Filter) ([]usage.Request, error)
 	Exceeded(ctx context.Context, days int) ([]usage.Count, error)
+	UnderWay(ctx context.Context) ([]usage.Request, error)
 }
 
 // Running lists the work in progress on this machine.

@@ -164,6 +164,54 @@ func ownSchema(t *testing.T, dsn string) string {
 	return u.String()
 }
 
+// What other machines do is shown as far as the store has it, once, with their names.
+func TestRunningElsewhere(t *testing.T) {
+	eachSite(t, func(t *testing.T, k *site) {
+		k.fill()
+		u, ctx := k.store.Usage(), t.Context()
+		for _, r := range []usage.Request{
+			{Host: "build-7", Tool: "codereview", Model: "glm-5.3", ConversationID: "elsewhere"},
+			{Host: "build-7", Tool: "consensus", Model: "glm-5.3", ConversationID: "elsewhere"},
+			{Host: "here", Tool: "secaudit", ConversationID: "in the log"},
+			{Host: hostile, Tool: "precommit"},
+		} {
+			_, _, err := u.Reserve(ctx, usage.Reservation{AmountUSD: 0.1, LimitUSD: 90, Request: r})
+			require.NoError(t, err)
+		}
+		_, err := k.store.Append(ctx, conversation.NewTurns{ConversationID: "far", Title: "far", Tool: "thinkdeep", Host: "ada-laptop", Turns: []conversation.Turn{
+			{Role: providers.RoleAssistant, Content: "so far", Tool: "thinkdeep", Status: conversation.TurnRunning, SavedAt: time.Now()},
+		}})
+		require.NoError(t, err)
+		_, body := k.get("/running")
+		assert.Equal(t, 5, strings.Count(body, "</td></tr>"), body) // talk-1 and the upload of this machine, and three of others
+		for _, want := range []string{">build-7</td>", ">ada-laptop</td>", `href="/conversations/elsewhere"`, `href="/conversations/far"`, "precommit"} {
+			assert.Contains(t, body, want)
+		}
+		assert.NotContains(t, body, "secaudit", "the activity log has what this machine does")
+		assert.NotContains(t, body, "<img src=x")
+	})
+}
+
+// Rows and sums say what a plan pays for.
+func TestPlanMarks(t *testing.T) {
+	eachSite(t, func(t *testing.T, k *site) {
+		for _, r := range []usage.Request{
+			{Model: "kimi", Outcome: "ok", Billing: usage.ByPlan}, {Model: "glm", Outcome: "ok", CostUSD: 0.5, Billing: usage.ByMaybePlan},
+			{Model: "glm", Outcome: "ok", CostUSD: 0.25},
+		} {
+			require.NoError(t, k.store.Usage().Record(t.Context(), r))
+		}
+		_, body := k.get("/calls")
+		for _, want := range []string{">0 <small>plan</small></td>", ">0.500 <small>plan?</small></td>", ">0.250</td>"} {
+			assert.Contains(t, body, want)
+		}
+		_, body = k.get("/cost")
+		for _, want := range []string{">0 <small>plan</small></td>", ">0.750 <small>part plan?</small></td>"} {
+			assert.Contains(t, body, want)
+		}
+	})
+}
+
 // views are the addresses of everything that the page shows.
 var views = []string{
 	"/", "/running", "/calls", "/calls?limit=GLM_TIMEOUT_SECS", "/cost", "/cost?days=7", "/conversations", "/conversations?q=alert",

@@ -74,7 +74,8 @@ type running struct {
 	Left  time.Duration // until its limit; 0 where that is not known
 }
 
-// runningCalls are those of this machine, and, of other machines, the conversations whose answers are being written.
+// runningCalls are those of this machine, and, of other machines, what the store has of them: the conversations whose answers
+// are being written, and the requests that a limit of the day has reserved for.
 func (s *Server) runningCalls(ctx context.Context) ([]running, error) {
 	now := time.Now()
 	here, err := s.o.Running(ctx, now)
@@ -91,18 +92,29 @@ func (s *Server) runningCalls(ctx context.Context) ([]running, error) {
 		known[r.ContinuationID] = true
 		out = append(out, one)
 	}
+	elsewhere := func(host string, r activity.Running) {
+		if r.ContinuationID == "" || !known[r.ContinuationID] {
+			known[r.ContinuationID] = true
+			r.Seconds = now.Sub(r.Started).Seconds()
+			out = append(out, running{Running: r, Host: host, Model: r.Model})
+		}
+	}
+	held, err := s.o.Usage.UnderWay(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range held {
+		if r.Host != s.o.Host {
+			elsewhere(r.Host, activity.Running{Tool: r.Tool, ContinuationID: r.ConversationID, Model: r.Model, Started: r.CreatedAt})
+		}
+	}
 	latest, err := s.o.Conversations.List(ctx, conversation.Filter{Limit: pageSize, Since: now.Add(-time.Hour)})
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range latest {
-		if c.Running && !known[c.ID] {
-			out = append(out, running{
-				Running: activity.Running{
-					Tool: c.Tool, ContinuationID: c.ID, Model: c.Model, Background: true, Started: c.UpdatedAt, Seconds: now.Sub(c.UpdatedAt).Seconds(),
-				},
-				Host: c.Host, Model: c.Model,
-			})
+		if c.Running {
+			elsewhere(c.Host, activity.Running{Tool: c.Tool, ContinuationID: c.ID, Model: c.Model, Background: true, Started: c.UpdatedAt})
 		}
 	}
 	return out, nil

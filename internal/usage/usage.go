@@ -132,6 +132,15 @@ type Total struct {
 	Billing      Billing // theirs; "plan?" where they are of both kinds
 }
 
+// Mark says for people what a plan pays for: "plan" or "plan?", "part plan" where it is only some of the requests, "" where it
+// is none.
+func (t Total) Mark() string {
+	if t.Planned > 0 && t.Planned < t.Requests {
+		return "part " + string(t.Billing)
+	}
+	return string(t.Billing)
+}
+
 // Sum adds totals up.
 func Sum(list []Total) (sum Total) {
 	for _, t := range list {

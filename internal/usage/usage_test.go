@@ -134,6 +134,13 @@ func TestTotals(t *testing.T) {
 	assert.Equal(t, "cab", names(ByModel))
 	assert.Equal(t, "abc", names(ByDay))
 	assert.True(t, ByTool.Valid())
+	for want, total := range map[string]Total{
+		"": {Requests: 2}, "plan": {Requests: 2, Planned: 2, Billing: ByPlan}, "part plan?": {Requests: 2, Planned: 1, Billing: ByMaybePlan},
+	} {
+		assert.Equal(t, want, total.Mark())
+	}
+	assert.Equal(t, Total{Requests: 3, Planned: 2, Billing: ByMaybePlan},
+		Sum([]Total{{Requests: 1, Planned: 1, Billing: ByMaybePlan}, {Requests: 1, Planned: 1, Billing: ByPlan}, {Requests: 1}}))
 	assert.False(t, By("vendor").Valid())
 }
 
@@ -142,7 +149,7 @@ func TestLocal(t *testing.T) {
 		l, ctx := NewLocal(), t.Context()
 		require.NoError(t, l.Record(ctx, Request{Model: "a", CostUSD: 0.25}))
 		time.Sleep(24 * time.Hour)
-		require.NoError(t, l.Record(ctx, Request{Model: "b", CostUSD: 0.5, InputTokens: 7}))
+		require.NoError(t, l.Record(ctx, Request{Model: "b", CostUSD: 0.5, InputTokens: 7, Billing: ByPlan}))
 		id, day, err := l.Reserve(ctx, Reservation{AmountUSD: 0.5, LimitUSD: 1})
 		require.NoError(t, err)
 		assert.Equal(t, Day{Start: time.Now().UTC(), SpentUSD: 0.5, ReservedUSD: 0.5}, day)
@@ -157,10 +164,10 @@ func TestLocal(t *testing.T) {
 		assert.Equal(t, 0.625, day.UsedUSD())
 		one, err := l.Totals(ctx, 1, ByModel)
 		require.NoError(t, err)
-		assert.Equal(t, []Total{{Name: "b", Requests: 1, InputTokens: 7, CostUSD: 0.5}, {Name: "a", Requests: 1, CostUSD: 0.125}}, one)
+		assert.Equal(t, []Total{{Name: "b", Requests: 1, InputTokens: 7, CostUSD: 0.5, Planned: 1, Billing: ByPlan}, {Name: "a", Requests: 1, CostUSD: 0.125}}, one)
 		two, err := l.Totals(ctx, 2, ByDay)
 		require.NoError(t, err)
-		assert.Equal(t, []Total{{Name: "2000-01-01", Requests: 1, CostUSD: 0.25}, {Name: "2000-01-02", Requests: 2, InputTokens: 7, CostUSD: 0.625}}, two)
+		assert.Equal(t, []Total{{Name: "2000-01-01", Requests: 1, CostUSD: 0.25}, {Name: "2000-01-02", Requests: 2, InputTokens: 7, CostUSD: 0.625, Planned: 1, Billing: ByPlan}}, two)
 		time.Sleep((KeepDays + 1) * 24 * time.Hour)
 		require.NoError(t, l.Record(ctx, Request{}))
 		assert.Len(t, l.requests, 1, "old ones are forgotten")
