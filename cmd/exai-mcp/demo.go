@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
+	"github.com/exai-mcp/exai-mcp/internal/stdioclient"
 )
 
 func (a *app) demoCommand() *cobra.Command {
@@ -57,7 +59,7 @@ type demo struct {
 	w       io.Writer
 	vendors *emulator.Emulator
 	project string // the folder that the client works in
-	server  *child
+	server  *stdioclient.Client
 
 	mu sync.Mutex // w is written by the server's notifications, too
 }
@@ -81,13 +83,15 @@ func (a *app) demo(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.server, err = startChild(exe, []string{"serve"}, a.demoEnviron(d.vendors, dir), d.project, log, d.printProgress)
+	cmd := exec.Command(exe, "serve") //nolint:noctx // it is ended by closing its stdin, as a client does
+	cmd.Env, cmd.Dir, cmd.Stderr = a.demoEnviron(d.vendors, dir), d.project, log
+	d.server, err = stdioclient.Start(cmd, d.printProgress)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			_, _ = d.server.close() // err says more
+			_, _ = d.server.Close() // err says more
 			err = fmt.Errorf("%w\nthe server's last lines:\n%s", err, log)
 		}
 	}()
@@ -122,14 +126,10 @@ func (a *app) demoEnviron(vendors *emulator.Emulator, dir string) []string {
 	)
 }
 
-// greet shakes hands and looks at the catalogue.
+// greet initializes the session and lists the tools.
 func (d *demo) greet(ctx context.Context) error {
 	d.title("handshake")
-	hello := map[string]any{
-		"protocolVersion": "2025-11-25", "capabilities": map[string]any{},
-		"clientInfo": map[string]any{"name": "exai-mcp demo", "version": thisBuild().version},
-	}
-	result, err := d.server.request(ctx, "initialize", hello)
+	result, err := d.server.Initialize(ctx, "exai-mcp demo", thisBuild().version)
 	if err != nil {
 		return err
 	}
@@ -137,26 +137,23 @@ func (d *demo) greet(ctx context.Context) error {
 		ProtocolVersion string
 		ServerInfo      struct{ Name, Version string }
 	}
-	if err := json.Unmarshal(result, &agreed); err != nil {
-		return err
-	}
-	if err := d.server.notify("notifications/initialized"); err != nil {
+	if err := json.Unmarshal(result.Result, &agreed); err != nil {
 		return err
 	}
 	d.print("%s %s speaks MCP %s", agreed.ServerInfo.Name, agreed.ServerInfo.Version, agreed.ProtocolVersion)
-	list, err := d.server.request(ctx, "tools/list", map[string]any{})
+	list, err := d.server.Request(ctx, "tools/list", map[string]any{})
 	if err != nil {
 		return err
 	}
 	var shown struct{ Tools []struct{ Name string } }
-	if err := json.Unmarshal(list, &shown); err != nil {
+	if err := json.Unmarshal(list.Result, &shown); err != nil {
 		return err
 	}
 	var names []string
 	for _, t := range shown.Tools {
 		names = append(names, t.Name)
 	}
-	d.print("tools/list: %d tools in %d characters", len(names), len([]rune(string(list))))
+	d.print("tools/list: %d tools in %d characters", len(names), len([]rune(string(list.Result))))
 	d.print("%s", wrap(strings.Join(names, ", "), 100))
 	return nil
 }
@@ -164,7 +161,7 @@ func (d *demo) greet(ctx context.Context) error {
 // close ends the server the way a client does, and prints how long it took to exit.
 func (d *demo) close() error {
 	d.title("goodbye")
-	took, err := d.server.close()
+	took, err := d.server.Close()
 	if err != nil {
 		return err
 	}
@@ -177,14 +174,14 @@ func (d *demo) close() error {
 func (d *demo) call(ctx context.Context, tool string, arguments map[string]any) (reply, error) {
 	d.print("-> %s\n%s", tool, outline(arguments, "   "))
 	start := time.Now()
-	result, err := d.server.request(ctx, "tools/call", map[string]any{
+	result, err := d.server.Request(ctx, "tools/call", map[string]any{
 		"name": tool, "arguments": arguments, "_meta": map[string]any{"progressToken": tool},
 	})
 	if err != nil {
 		return nil, err
 	}
 	var r struct{ StructuredContent reply }
-	if err := json.Unmarshal(result, &r); err != nil {
+	if err := json.Unmarshal(result.Result, &r); err != nil {
 		return nil, err
 	}
 	d.print("<- after %s\n%s", time.Since(start).Round(time.Millisecond), r.StructuredContent.outline())

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
+	"github.com/exai-mcp/exai-mcp/internal/stdioclient"
 )
 
 // imageCanary is a key in an .env file beside the sources that the image is built from (scripts/image-test.sh).
@@ -78,17 +79,16 @@ func (c *container) cli(args ...string) string {
 	return out.String()
 }
 
-// serve starts the server in a container, as a client does, and shakes hands.
-func (c *container) serve(more ...string) *child {
+// serve starts the server in a container, as a client does, and initializes the session.
+func (c *container) serve(more ...string) *stdioclient.Client {
 	c.t.Helper()
 	log := &lastLines{}
-	server, err := startChild(c.docker, c.flags(append(more, c.image)...), os.Environ(), c.s.dir, log, func(string, json.RawMessage) {})
+	cmd := exec.Command(c.docker, c.flags(append(more, c.image)...)...)
+	cmd.Dir, cmd.Stderr = c.s.dir, log
+	server, err := stdioclient.Start(cmd, nil)
 	require.NoError(c.t, err)
-	_, err = server.ask(c.ctx(), "initialize", map[string]any{
-		"protocolVersion": "2025-11-25", "capabilities": map[string]any{}, "clientInfo": map[string]any{"name": "test", "version": "1"},
-	})
+	_, err = server.Initialize(c.ctx(), "test", "1")
 	require.NoError(c.t, err, log.String())
-	require.NoError(c.t, server.tell("notifications/initialized"))
 	return server
 }
 
@@ -98,12 +98,12 @@ func (c *container) ctx() context.Context {
 	return ctx
 }
 
-func (c *container) call(server *child, tool string, arguments map[string]any) reply {
+func (c *container) call(server *stdioclient.Client, tool string, arguments map[string]any) reply {
 	c.t.Helper()
-	result, err := server.ask(c.ctx(), "tools/call", map[string]any{"name": tool, "arguments": arguments})
+	result, err := server.Request(c.ctx(), "tools/call", map[string]any{"name": tool, "arguments": arguments})
 	require.NoError(c.t, err)
 	var r struct{ StructuredContent reply }
-	require.NoError(c.t, json.Unmarshal(result, &r))
+	require.NoError(c.t, json.Unmarshal(result.Result, &r))
 	return r.StructuredContent
 }
 
@@ -118,12 +118,12 @@ func TestImageServes(t *testing.T) {
 			c := newContainer(t, extra...)
 			c.s.vendors.On(emulator.Match{Text: "Name two"}, emulator.Say("(emulated) one, two"))
 			server := c.serve()
-			list, err := server.ask(c.ctx(), "tools/list", map[string]any{})
+			list, err := server.Request(c.ctx(), "tools/list", map[string]any{})
 			require.NoError(t, err)
-			assert.Equal(t, 29, strings.Count(string(list), `"inputSchema"`))
+			assert.Equal(t, 29, strings.Count(string(list.Result), `"inputSchema"`))
 			r := c.call(server, "chat", map[string]any{"prompt": "Name two.", "model": "glm-5.3-flash"})
 			assert.Equal(t, "(emulated) one, two", r.text("content"), "%v", r)
-			took, err := server.hangUp()
+			took, err := server.Close()
 			assert.NoError(t, err)
 			assert.Less(t, took, 10*time.Second, "most of it is Docker's")
 		})
@@ -135,7 +135,7 @@ func TestImageKeepsItsStateInTheVolume(t *testing.T) {
 	c.s.vendors.On(emulator.Match{Text: "My name is Ada"}, emulator.Say("(emulated) Hello Ada."))
 	server := c.serve()
 	first := c.call(server, "chat", map[string]any{"prompt": "My name is Ada.", "model": "glm-5.3-flash"})
-	_, err := server.hangUp()
+	_, err := server.Close()
 	require.NoError(t, err)
 	id := first.text("continuation_offer", "continuation_id")
 	require.NotEmpty(t, id, "%v", first)
@@ -144,7 +144,7 @@ func TestImageKeepsItsStateInTheVolume(t *testing.T) {
 	server = c.serve() // another container
 	second := c.call(server, "chat", map[string]any{"prompt": "What is my name?", "continuation_id": id})
 	assert.Equal(t, "(emulated) Ada.", second.text("content"), "%v", second)
-	_, err = server.hangUp()
+	_, err = server.Close()
 	require.NoError(t, err)
 	assert.Contains(t, c.cli("conversations", "list"), id[:8])
 }
@@ -162,7 +162,7 @@ func TestImageReadsAMountedRepository(t *testing.T) {
 		"step": "Check my changes.", "step_number": 1, "total_steps": 1, "next_step_required": false, "findings": "One bound.",
 		"path": c.project, "use_assistant_model": true,
 	})
-	_, err := server.hangUp()
+	_, err := server.Close()
 	require.NoError(t, err)
 	requests := c.s.vendors.Requests()
 	require.NotEmpty(t, requests, "%v", r)
@@ -210,6 +210,5 @@ func TestImageStops(t *testing.T) {
 	start := time.Now()
 	c.command("stop", "-t", "20", name)
 	assert.Less(t, time.Since(start), 10*time.Second, "gone before Docker kills it")
-	<-server.ended
-	assert.NoError(t, server.cmd.Wait(), "a signal is an orderly end")
+	assert.NoError(t, server.Wait(), "a signal is an orderly end")
 }

@@ -3,11 +3,10 @@
 package main
 
 import (
-	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,123 +15,43 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/exai-mcp/exai-mcp/internal/stdioclient"
 )
 
-// child is an MCP server as a process of its own, spoken to over its stdin and stdout as a client does.
-type child struct {
+// server is the program, or another server, as a process of its own.
+type server struct {
+	*stdioclient.Client
 	cmd    *exec.Cmd
-	stdin  io.WriteCloser
 	stderr *tail
-
-	mu      sync.Mutex
-	last    int
-	waiting map[int]chan answer
-	ended   chan struct{} // closed when stdout ended
 }
 
-// answer is a line of the server's that answers a request.
-type answer struct {
-	ID     *int            `json:"id"`
-	Result json.RawMessage `json:"result"`
-	Error  json.RawMessage `json:"error"`
-
-	at time.Time // when the line was there
-}
-
-func startChild(environ []string, dir, exe string, args ...string) (*child, error) {
-	cmd := exec.Command(exe, args...) //nolint:noctx // it is ended by closing its stdin, or by a signal
-	c := &child{cmd: cmd, stderr: &tail{}, waiting: map[int]chan answer{}, ended: make(chan struct{})}
-	cmd.Env, cmd.Dir, cmd.Stderr = environ, dir, c.stderr
+// startServer starts a server that has not been initialized yet.
+func startServer(environ []string, dir, exe string) (*server, error) {
+	s := &server{cmd: exec.Command(exe), stderr: &tail{}} //nolint:noctx // it is ended by a signal
+	s.cmd.Env, s.cmd.Dir, s.cmd.Stderr = environ, dir, s.stderr
 	var err error
-	if c.stdin, err = cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	stdout, err := cmd.StdoutPipe()
+	s.Client, err = stdioclient.Start(s.cmd, nil)
+	return s, err
+}
+
+// ask sends a request and waits two minutes at most for its result.
+func (s *server) ask(method string, params any) (stdioclient.Answer, error) {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), 2*time.Minute, errors.New("no answer within 2 minutes"))
+	defer cancel()
+	a, err := s.Request(ctx, method, params)
 	if err != nil {
-		return nil, err
+		err = fmt.Errorf("%w; the server's last lines: %s", err, s.stderr)
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	go c.read(stdout)
-	return c, nil
+	return a, err
 }
 
-func (c *child) read(stdout io.Reader) {
-	defer close(c.ended)
-	lines := bufio.NewReaderSize(stdout, 1<<16)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if err != nil {
-			return
-		}
-		a := answer{at: time.Now()}
-		if json.Unmarshal(line, &a) != nil || a.ID == nil {
-			continue
-		}
-		c.mu.Lock()
-		to := c.waiting[*a.ID]
-		delete(c.waiting, *a.ID)
-		c.mu.Unlock()
-		if to != nil {
-			to <- a
-		}
+// list initializes the session and returns the answer to tools/list.
+func (s *server) list() (stdioclient.Answer, error) {
+	if _, err := s.Initialize(context.Background(), "bench", "1"); err != nil {
+		return stdioclient.Answer{}, err
 	}
-}
-
-// ask sends a request and waits for its result.
-func (c *child) ask(method string, params any) (json.RawMessage, error) {
-	a, err := c.await(method, params)
-	return a.Result, err
-}
-
-// await sends a request and waits for its answer, which is no error.
-func (c *child) await(method string, params any) (answer, error) {
-	to := make(chan answer, 1)
-	c.mu.Lock()
-	c.last++
-	id := c.last
-	c.waiting[id] = to
-	err := c.write(map[string]any{"jsonrpc": "2.0", "id": id, "method": method, "params": params})
-	c.mu.Unlock()
-	if err != nil {
-		return answer{}, err
-	}
-	select {
-	case a := <-to:
-		if a.Error != nil {
-			return answer{}, fmt.Errorf("%s: %s", method, a.Error)
-		}
-		return a, nil
-	case <-c.ended:
-		return answer{}, fmt.Errorf("the server ended before it answered %s; its last lines: %s", method, c.stderr)
-	case <-time.After(2 * time.Minute):
-		return answer{}, errors.New("no answer to " + method)
-	}
-}
-
-func (c *child) write(message any) error {
-	line, err := json.Marshal(message)
-	if err != nil {
-		return err
-	}
-	_, err = c.stdin.Write(append(line, '\n'))
-	return err
-}
-
-// greet shakes hands and returns the catalogue.
-func (c *child) greet() (list answer, err error) {
-	_, err = c.ask("initialize", map[string]any{
-		"protocolVersion": "2025-11-25", "capabilities": map[string]any{},
-		"clientInfo": map[string]any{"name": "bench", "version": "1"},
-	})
-	if err != nil {
-		return answer{}, err
-	}
-	if err := c.write(map[string]any{"jsonrpc": "2.0", "method": "notifications/initialized"}); err != nil {
-		return answer{}, err
-	}
-	return c.await("tools/list", map[string]any{})
+	return s.ask("tools/list", map[string]any{})
 }
 
 // reply is what the figures need of a tool's reply object.
@@ -146,19 +65,19 @@ type reply struct {
 }
 
 // chat calls the chat tool.
-func (c *child) chat(arguments map[string]any) (reply, error) {
-	result, err := c.ask("tools/call", map[string]any{"name": "chat", "arguments": arguments})
+func (s *server) chat(arguments map[string]any) (reply, error) {
+	result, err := s.ask("tools/call", map[string]any{"name": "chat", "arguments": arguments})
 	if err != nil {
 		return reply{}, err
 	}
 	var r struct{ StructuredContent reply }
-	err = json.Unmarshal(result, &r)
+	err = json.Unmarshal(result.Result, &r)
 	return r.StructuredContent, err
 }
 
 // answered is chat, where all but an answer is a failure.
-func (c *child) answered(arguments map[string]any) error {
-	r, err := c.chat(arguments)
+func (s *server) answered(arguments map[string]any) error {
+	r, err := s.chat(arguments)
 	if err == nil && r.Status != "continuation_available" {
 		err = fmt.Errorf("chat answered %s: %s", r.Status, r.Error.Message+r.Content)
 	}
@@ -166,15 +85,14 @@ func (c *child) answered(arguments map[string]any) error {
 }
 
 // kill is for servers that are of no further interest.
-func (c *child) kill() {
-	_ = c.cmd.Process.Kill()
-	<-c.ended
-	_ = c.cmd.Wait()
+func (s *server) kill() {
+	_ = s.cmd.Process.Kill()
+	_ = s.Wait()
 }
 
 // memory reads a line of the process's status, such as VmRSS (resident now) or VmHWM (the most so far), in bytes.
-func (c *child) memory(name string) (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+func (s *server) memory(name string) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
@@ -188,8 +106,8 @@ func (c *child) memory(name string) (int64, error) {
 }
 
 // sockets counts the process's open sockets. Its stdin, stdout and stderr are pipes.
-func (c *child) sockets() (int, error) {
-	dir := fmt.Sprintf("/proc/%d/fd", c.cmd.Process.Pid)
+func (s *server) sockets() (int, error) {
+	dir := fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid)
 	entries, err := os.ReadDir(dir)
 	n := 0
 	for _, e := range entries {
@@ -201,15 +119,14 @@ func (c *child) sockets() (int, error) {
 }
 
 // goroutines ends the process with SIGQUIT, upon which Go prints the stack of every goroutine, and counts them.
-func (c *child) goroutines() (int, error) {
-	c.stderr.keepAll()
-	if err := c.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+func (s *server) goroutines() (int, error) {
+	s.stderr.keepAll()
+	if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
 		return 0, err
 	}
-	<-c.ended
-	_ = c.cmd.Wait()
+	_ = s.Wait()
 	n := 0
-	for line := range strings.Lines(c.stderr.String()) {
+	for line := range strings.Lines(s.stderr.String()) {
 		if strings.HasPrefix(line, "goroutine ") && !strings.HasPrefix(line, "goroutine 0 ") {
 			n++
 		}

@@ -46,13 +46,13 @@ func (b *bench) leaks() ([]figure, error) {
 		"GLM_TIMEOUT_SECS=1.5", "KIMI_TIMEOUT_SECS=1.5", "STREAM_IDLE_TIMEOUT_SECS=1", "SIMPLE_TOOL_TIMEOUT_SECS=1.5",
 		"BACKGROUND_MAX_SECS=3", "GLM_MAX_INFLIGHT=16", "KIMI_MAX_INFLIGHT=16",
 	}
-	before, err := b.afterwards("before", settings, func(*emulator.Emulator, *child) error { return nil })
+	before, err := b.afterwards("before", settings, func(*emulator.Emulator, *server) error { return nil })
 	if err != nil {
 		return nil, err
 	}
 	kinds := map[string]bool{}
 	var longest time.Duration
-	after, err := b.afterwards("after", settings, func(e *emulator.Emulator, c *child) error {
+	after, err := b.afterwards("after", settings, func(e *emulator.Emulator, c *server) error {
 		faults := map[string][]emulator.Fault{"glm-5.3-flash": emulator.Faults(emulator.GLM), "kimi-k3.1-pro": emulator.Faults(emulator.Kimi)}
 		for model, list := range faults {
 			for _, f := range list {
@@ -94,9 +94,9 @@ func (b *bench) leaks() ([]figure, error) {
 // footprint is what a server holds.
 type footprint struct{ goroutines, sockets int }
 
-// afterwards does something with a server, has it answer a chat of each vendor, waits until nothing goes on, and tells
+// afterwards does something with a server, has it answer a chat of each vendor, waits until nothing goes on, and returns
 // what it holds then.
-func (b *bench) afterwards(name string, settings []string, do func(*emulator.Emulator, *child) error) (footprint, error) {
+func (b *bench) afterwards(name string, settings []string, do func(*emulator.Emulator, *server) error) (footprint, error) {
 	e, err := instant()
 	if err != nil {
 		return footprint{}, err

@@ -57,13 +57,13 @@ func (b *bench) environ(e *emulator.Emulator, state string, settings ...string) 
 	return append(environ, settings...)
 }
 
-// serve starts the program and shakes hands.
-func (b *bench) serve(environ []string) (*child, error) {
-	c, err := startChild(environ, b.dir, b.exai)
+// serve starts the program and initializes the session.
+func (b *bench) serve(environ []string) (*server, error) {
+	c, err := startServer(environ, b.dir, b.exai)
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.greet()
+	_, err = c.list()
 	return c, err
 }
 
@@ -92,13 +92,13 @@ func (b *bench) start() ([]figure, error) {
 	const rounds, warm = 105, 5
 	once := func(exe string) (time.Duration, error) {
 		begin := time.Now()
-		c, err := startChild(b.environ(nil, "start", "GLM_API_KEY=a.b"), b.dir, exe)
+		c, err := startServer(b.environ(nil, "start", "GLM_API_KEY=a.b"), b.dir, exe)
 		if err != nil {
 			return 0, err
 		}
-		list, err := c.greet()
+		list, err := c.list()
 		c.kill()
-		return list.at.Sub(begin), err
+		return list.At.Sub(begin), err
 	}
 	var ours, noop []time.Duration
 	for round := range rounds {
@@ -123,12 +123,12 @@ func (b *bench) start() ([]figure, error) {
 // catalogue is the size of tools/list, which a client pays for in every session.
 func (b *bench) catalogue() ([]figure, error) {
 	size := func(settings ...string) (chars, tools int, err error) {
-		c, err := startChild(b.environ(nil, "catalogue", settings...), b.dir, b.exai)
+		c, err := startServer(b.environ(nil, "catalogue", settings...), b.dir, b.exai)
 		if err != nil {
 			return 0, 0, err
 		}
 		defer c.kill()
-		list, err := c.greet()
+		list, err := c.list()
 		if err != nil {
 			return 0, 0, err
 		}
