@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
-# Drives the local page in Chromium: every view at two widths, in dark and light, by keyboard, with axe-core; then how fast it
-# is with 100,000 requests and 50,000 issues.
+# Drives the local page in Chromium: every view at two widths, in dark and light, by keyboard, with axe-core.
 #
 #   scripts/page.sh             check
 #   scripts/page.sh pictures    check, and renew the pictures in docs
+#   scripts/page.sh speed       print how long each view takes to load, with 100,000 requests and 50,000 issues
 #
-# Chromium is installed from the system's packages if it is missing (apt, as root or with sudo); the driver comes from the npm
-# registry, pinned in scripts/page/package.json, into bin/page.
+# Chromium and npm are installed from the system's packages if they are missing (apt, as root or with sudo); the driver comes
+# from the npm registry, pinned in scripts/page/package.json, into bin/page.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$PWD/bin/page
-command -v npm >/dev/null || { echo "page.sh: npm is missing; install Node.js with npm" >&2; exit 1; }
+what=${1:-check}
+install() {
+	echo "installing $*"
+	local sudo=
+	[ "$(id -u)" -eq 0 ] || sudo=sudo
+	$sudo apt-get update -qq
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+command -v npm >/dev/null || install nodejs npm
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 if [ -z "$browser" ]; then
-	echo "installing Chromium"
-	sudo=; [ "$(id -u)" -eq 0 ] || sudo=sudo
-	$sudo apt-get update -qq
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null
+	install chromium fonts-dejavu-core
 	browser=$(command -v chromium)
 fi
 if ! cmp -s scripts/page/package.json "$dir/package.json" || [ ! -d "$dir/node_modules/axe-core" ]; then
@@ -47,13 +52,15 @@ serve() {
 	return 1
 }
 
+if [ "$what" = speed ]; then
+	go run ./scripts/page -dir "$scratch/large" -requests 100000 -issues 50000
+	serve "$scratch/large"
+	CHROMIUM=$browser ADDRESS=$address SPEED=1 node "$dir/page.mjs"
+	exit
+fi
 go run ./scripts/page -dir "$scratch/small"
 now=$(date -u +%Y-%m-%dT%H:%M:%S.000Z)
 mkdir -p "$scratch/small/logs"
 echo '{"ts":"'"$now"'","level":"INFO","kind":"tool_started","message":"TOOL_CALL: codereview","tool":"codereview","continuation_id":"5e55a000-0000-4000-8000-000000000000","model":"glm-5.3","call_id":"a","limit_secs":900}' >"$scratch/small/logs/activity.jsonl"
 serve "$scratch/small"
-CHROMIUM=$browser ADDRESS=$address PICTURES="$([ "${1:-}" = pictures ] && echo "$PWD/docs" || true)" node "$dir/page.mjs"
-
-go run ./scripts/page -dir "$scratch/large" -requests 100000 -issues 50000
-serve "$scratch/large"
-CHROMIUM=$browser ADDRESS=$address SPEED=1 node "$dir/page.mjs"
+CHROMIUM=$browser ADDRESS=$address PICTURES="$([ "$what" = pictures ] && echo "$PWD/docs" || true)" node "$dir/page.mjs"

@@ -39,6 +39,7 @@ func (b *bench) measurements() []measurement {
 		{"parallel", b.parallel},
 		{"memory", b.memory},
 		{"conversation", b.conversation},
+		{"page", b.page},
 		{"overrun", b.overrun},
 		{"leaks", b.leaks},
 	}

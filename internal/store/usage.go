@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -205,40 +208,75 @@ func (u *Usage) Today(ctx context.Context) (day usage.Day, err error) {
 
 // Totals sums up the last days, today included.
 func (u *Usage) Totals(ctx context.Context, days int, by usage.By) ([]usage.Total, error) {
-	if !by.Valid() {
-		return nil, fmt.Errorf("totals by %q: expected one of %v", by, usage.Groups())
+	all, err := u.TotalsBy(ctx, days, by)
+	if err != nil {
+		return nil, err
 	}
-	column := func(day string) string { // the group's, of requests or of folded days
-		if by == usage.ByDay {
-			return day
+	return all[0], nil
+}
+
+// TotalsBy sums up the last days by several groups, for which the requests are read once.
+func (u *Usage) TotalsBy(ctx context.Context, days int, by ...usage.By) ([][]usage.Total, error) {
+	var ofRequests, ofDays []string
+	for _, g := range by {
+		column := `coalesce(` + string(g) + `, '')`
+		switch {
+		case !g.Valid():
+			return nil, fmt.Errorf("totals by %q: expected one of %v", g, usage.Groups())
+		case g == usage.ByDay:
+			ofRequests, ofDays = append(ofRequests, u.store.d.day("created_at")), append(ofDays, "day")
+		default:
+			ofRequests, ofDays = append(ofRequests, column), append(ofDays, column)
 		}
-		return `coalesce(` + string(by) + `, '')`
 	}
-	// Requests are grouped before the days are added to them, which spares the database a row for each.
-	query := `SELECT name, sum(requests), sum(input_tokens), sum(output_tokens), sum(cost_usd), sum(planned), max(billing) FROM (
-			SELECT ` + column(u.store.d.day("created_at")) + ` AS name, count(*) AS requests, sum(input_tokens) AS input_tokens,
-					sum(output_tokens) AS output_tokens, sum(cost_usd) AS cost_usd, count(billing) AS planned, max(billing) AS billing
-				FROM exai_usage WHERE created_at >= $1 GROUP BY 1
-			UNION ALL SELECT ` + column("day") + ` AS name, sum(requests), sum(input_tokens), sum(output_tokens), sum(cost_usd),
-					sum(CASE WHEN billing IS NULL THEN 0 ELSE requests END), max(billing)
-				FROM exai_usage_days WHERE day >= $2 GROUP BY 1) u
-		GROUP BY name`
-	var out []usage.Total
+	query := `SELECT ` + strings.Join(ofRequests, ", ") + `, count(*), sum(input_tokens), sum(output_tokens), sum(cost_usd), count(billing),
+				max(billing)
+			FROM exai_usage WHERE created_at >= $1 GROUP BY ` + ordinals(len(by)) + `
+		UNION ALL SELECT ` + strings.Join(ofDays, ", ") + `, sum(requests), sum(input_tokens), sum(output_tokens), sum(cost_usd),
+				sum(CASE WHEN billing IS NULL THEN 0 ELSE requests END), max(billing)
+			FROM exai_usage_days WHERE day >= $2 GROUP BY ` + ordinals(len(by))
+	var groups []map[string]usage.Total
 	err := u.store.withRetry(ctx, "sum up what requests cost", func() error {
 		var at time.Time
 		if err := u.store.read.QueryRowContext(ctx, `SELECT clock_timestamp()`).Scan(intoTime{&at}); err != nil {
 			return err
 		}
+		groups = make([]map[string]usage.Total, len(by))
+		for i := range groups {
+			groups[i] = map[string]usage.Total{}
+		}
 		from := usage.StartOfDay(at).AddDate(0, 0, 1-days)
-		var err error
-		out, err = queryAll(ctx, u.store.read, func(r *sql.Rows) (t usage.Total, err error) {
-			err = r.Scan(&t.Name, &t.Requests, &t.InputTokens, &t.OutputTokens, &t.CostUSD, &t.Planned, into(&t.Billing))
-			return t, err
+		_, err := queryAll(ctx, u.store.read, func(r *sql.Rows) (none struct{}, err error) {
+			names, t := make([]string, len(by)), usage.Total{}
+			var columns []any
+			for i := range names {
+				columns = append(columns, &names[i])
+			}
+			err = r.Scan(append(columns, &t.Requests, &t.InputTokens, &t.OutputTokens, &t.CostUSD, &t.Planned, into(&t.Billing))...)
+			for i, name := range names {
+				sum := usage.Sum([]usage.Total{groups[i][name], t})
+				sum.Name = name
+				groups[i][name] = sum
+			}
+			return none, err
 		}, query, stamp(from), from.Format(time.DateOnly))
 		return err
 	})
-	usage.SortTotals(out, by)
+	out := make([][]usage.Total, len(by))
+	for i, g := range groups {
+		out[i] = slices.Collect(maps.Values(g))
+		usage.SortTotals(out[i], by[i])
+	}
 	return out, err
+}
+
+// ordinals are the numbers of the first n columns, to group by.
+func ordinals(n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, strconv.Itoa(i+1))
+	}
+	return strings.Join(all, ", ")
 }
 
 // Requests returns the latest requests, those before a time where it is set, at most limit.

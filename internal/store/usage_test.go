@@ -97,7 +97,13 @@ func TestUsageTotals(t *testing.T) {
 			require.Len(t, list, 2, by)
 			assert.Equal(t, usage.Total{Name: list[0].Name, Requests: 4, InputTokens: 400, OutputTokens: 40, CostUSD: 3.75}, list[0])
 		}
-		_, err = u.Totals(ctx, 30, "vendor; DROP TABLE exai_usage")
+		both, err := u.TotalsBy(ctx, 30, usage.ByModel, usage.ByDay)
+		require.NoError(t, err)
+		require.Len(t, both, 2)
+		assert.Equal(t, days, both[1], "as alone")
+		assert.Equal(t, []string{"b", "c", "a", ""}, []string{both[0][0].Name, both[0][1].Name, both[0][2].Name, both[0][3].Name})
+		assert.Equal(t, 0.75, both[0][2].CostUSD)
+		_, err = u.TotalsBy(ctx, 30, usage.ByModel, "vendor; DROP TABLE exai_usage")
 		require.ErrorContains(t, err, "expected one of")
 
 		day, err := u.Today(ctx)

@@ -24,7 +24,7 @@ import (
 
 // Usage is what the page reads of requests.
 type Usage interface {
-	Totals(ctx context.Context, days int, by usage.By) ([]usage.Total, error)
+	TotalsBy(ctx context.Context, days int, by ...usage.By) ([][]usage.Total, error)
 	Requests(ctx context.Context, f usage.Filter) ([]usage.Request, error)
 	Exceeded(ctx context.Context, days int) ([]usage.Count, error)
 	UnderWay(ctx context.Context) ([]usage.Request, error)

@@ -169,13 +169,21 @@ func everyDay(rows []usage.Total, days int, today time.Time) []usage.Total {
 	return out
 }
 
-func (s *Server) plotOf(ctx context.Context, title string, by usage.By, days int) (plot, error) {
-	rows, err := s.o.Usage.Totals(ctx, days, by)
-	p := plot{Title: title, By: by, Rows: rows, Sum: usage.Sum(rows)}
-	if by == usage.ByDay {
-		p.Rows = everyDay(rows, days, time.Now())
+// plots are the costs of the last days by one group each.
+func (s *Server) plots(ctx context.Context, days int, by ...usage.By) ([]plot, error) {
+	all, err := s.o.Usage.TotalsBy(ctx, days, by...)
+	if err != nil {
+		return nil, err
 	}
-	return p, err
+	var out []plot
+	for i, rows := range all {
+		p := plot{Title: "Cost by " + string(by[i]), By: by[i], Rows: rows, Sum: usage.Sum(rows)}
+		if p.By == usage.ByDay {
+			p.Rows = everyDay(rows, days, time.Now())
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 type overview struct {
@@ -193,8 +201,10 @@ func (s *Server) overview(ctx context.Context, _ *http.Request) (any, error) {
 	o := overview{DayLimitUSD: s.o.DayLimitUSD}
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() (err error) { o.Running, err = s.runningCalls(ctx); return err })
-	all.Go(func() (err error) {
-		if o.Days, err = s.plotOf(ctx, "Cost by day", usage.ByDay, 30); err == nil {
+	all.Go(func() error {
+		plots, err := s.plots(ctx, 30, usage.ByDay)
+		if err == nil {
+			o.Days = plots[0]
 			o.Today = o.Days.Rows[len(o.Days.Rows)-1]
 		}
 		return err
@@ -249,15 +259,9 @@ func (s *Server) cost(ctx context.Context, r *http.Request) (any, error) {
 	if n, err := strconv.Atoi(r.URL.Query().Get("days")); err == nil && n >= 1 && n <= usage.KeepDays {
 		v.Days = n
 	}
-	v.Plots = make([]plot, 4)
-	all, ctx := errgroup.WithContext(ctx)
-	for i, by := range []struct {
-		title string
-		by    usage.By
-	}{{"Cost by day", usage.ByDay}, {"Cost by model", usage.ByModel}, {"Cost by tool", usage.ByTool}, {"Cost by workspace", usage.ByWorkspace}} {
-		all.Go(func() (err error) { v.Plots[i], err = s.plotOf(ctx, by.title, by.by, v.Days); return err })
-	}
-	return v, all.Wait()
+	var err error
+	v.Plots, err = s.plots(ctx, v.Days, usage.Groups()...)
+	return v, err
 }
 
 // list is a page of a list with a search.

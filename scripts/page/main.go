@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
@@ -16,6 +17,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/store"
+	"github.com/exai-mcp/exai-mcp/internal/usage"
 )
 
 func main() {
@@ -39,6 +41,9 @@ func fill(ctx context.Context, dir string, requests, issues int) error {
 		return err
 	}
 	if err := track(ctx, s, min(issues, 14)); err != nil {
+		return err
+	}
+	if err := attack(ctx, s); err != nil {
 		return err
 	}
 	if err := s.Close(); err != nil {
@@ -86,13 +91,37 @@ func talk(ctx context.Context, s *store.Store) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// attack stores what is hostile: a conversation with a line of 1 MB, an issue and a request, in every field that is free text.
+func attack(ctx context.Context, s *store.Store) error {
+	const id = "0badc0de-0000-4000-8000-000000000000"
+	old := time.Now().AddDate(0, 0, -25)
 	_, err := s.Append(ctx, conversation.NewTurns{
-		ConversationID: "0badc0de-0000-4000-8000-000000000000", Title: "A hostile answer " + hostile, Tool: "chat", Turns: []conversation.Turn{
-			{Role: providers.RoleUser, Content: hostile, Tool: "chat"},
-			{Role: providers.RoleAssistant, Content: hostile, Tool: "chat", Model: "kimi-k3.1-pro", Provider: "kimi"},
+		ConversationID: id, Title: "A hostile answer " + hostile, Tool: "chat", Workspace: hostile, Host: hostile, User: hostile,
+		Turns: []conversation.Turn{
+			{Role: providers.RoleUser, Content: hostile, Tool: "chat", CreatedAt: old},
+			{
+				Role: providers.RoleAssistant, Content: hostile + strings.Repeat("wide", 1<<18), Tool: "chat", Model: hostile, Provider: "kimi",
+				CreatedAt: old,
+			},
 		},
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	if _, err := s.Issues().Create(ctx, issue.Issue{
+		Title: hostile, Description: hostile + strings.Repeat("wide", 1<<18), Severity: issue.Low, Category: issue.Other, File: "/home/ada/" + hostile,
+		RootCause: hostile, Impact: hostile, RecommendedFix: hostile, Quote: hostile + strings.Repeat("wide", 1<<10), ConversationID: id,
+		Checklist: []issue.ChecklistStep{{Description: hostile + strings.Repeat("wide", 1<<10)}},
+	}); err != nil {
+		return err
+	}
+	return s.Usage().Record(ctx, usage.Request{
+		Host: hostile, User: hostile, Tool: hostile, Vendor: "kimi", Model: hostile, Outcome: hostile, ExceededLimit: hostile, ConversationID: id,
+		Workspace: hostile, InputTokens: 9, OutputTokens: 3, CostUSD: 0.0001,
+	})
 }
 
 func id(i int) string { return fmt.Sprintf("5e55a0%02x-0000-4000-8000-000000000000", i) }
@@ -153,17 +182,19 @@ func bulk(ctx context.Context, path string, requests, issues int) error {
 	defer func() { _ = db.Close() }() // what was written is committed
 	const numbers = `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $1) `
 	if _, err := db.ExecContext(ctx, numbers+`INSERT INTO exai_usage (id, created_at, host, user_name, tool, vendor, model, input_tokens,
-			cached_tokens, output_tokens, reasoning_tokens, cost_usd, duration_ms, outcome, exceeded_limit, conversation_id, workspace)
+			cached_tokens, output_tokens, reasoning_tokens, cost_usd, duration_ms, outcome, exceeded_limit, conversation_id, workspace, billing)
 		SELECT 'r' || i, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-' || ((i * i * 7 + i * 2503) % 43200) || ' minutes'),
 			CASE i % 3 WHEN 0 THEN 'build-7' ELSE 'ada-laptop' END, CASE i % 3 WHEN 0 THEN 'ci' ELSE 'ada' END,
 			CASE i % 9 WHEN 0 THEN 'codereview' WHEN 1 THEN 'codereview' WHEN 2 THEN 'precommit' WHEN 3 THEN 'debug' WHEN 4 THEN 'consensus' WHEN 5 THEN 'thinkdeep' ELSE 'chat' END,
 			CASE WHEN i % 5 < 3 THEN 'glm' ELSE 'kimi' END,
-			CASE i % 5 WHEN 0 THEN 'glm-5.3' WHEN 1 THEN 'glm-5.3' WHEN 2 THEN 'glm-5.3-flash' ELSE 'kimi-k3.1-pro' END,
-			4000 + (i * 7919) % 30000, 900, 600 + (i * 104729) % 4000, 300, 0.0008 + ((i * 7919) % 30000) / 1500000.0, 2500 + (i * 31) % 40000,
+			CASE i % 5 WHEN 0 THEN 'glm-5.3' WHEN 1 THEN 'glm-5.3' WHEN 2 THEN 'glm-5.3-flash' WHEN 3 THEN 'kimi-k3.1-pro' ELSE 'kimi-for-coding' END,
+			4000 + (i * 7919) % 30000, 900, 600 + (i * 104729) % 4000, 300,
+			CASE i % 5 WHEN 4 THEN 0 ELSE 0.0008 + ((i * 7919) % 30000) / 1500000.0 END, 2500 + (i * 31) % 40000,
 			CASE WHEN i % 97 = 0 THEN 'timeout' WHEN i % 211 = 0 THEN 'rate_limited' ELSE 'ok' END,
 			CASE WHEN i % 291 = 0 THEN 'KIMI_TIMEOUT_SECS' WHEN i % 97 = 0 THEN 'EXPERT_ANALYSIS_TIMEOUT_SECS' END,
-			'5e55a0' || printf('%02x', i % 8) || '-0000-4000-8000-000000000000', CASE i % 4 WHEN 0 THEN '/home/ada/parser' ELSE '/home/ada/engine' END
-		FROM n`, requests); err != nil {
+			'5e55a0' || printf('%02x', i % 8) || '-0000-4000-8000-000000000000', CASE i % 4 WHEN 0 THEN '/home/ada/parser' ELSE '/home/ada/engine' END,
+			CASE i % 5 WHEN 4 THEN 'plan' END
+		FROM n ORDER BY 2`, requests); err != nil {
 		return fmt.Errorf("add requests: %w", err)
 	}
 	if issues <= 0 {
