@@ -48,9 +48,7 @@ func (a *app) clientSetup(o clientOptions) (c clients.Client, s clients.Setup, e
 		return c, s, failure{err}
 	}
 	s.Timeout = cfg.Timeouts.Client()
-	if _, ok := config.Lookup("REPLY_STYLE"); ok {
-		s.Compact = true
-	}
+	s.Compact = true
 	if cfg.Source("ENV_FILE") != "working directory" { // a project's file would count in full if --env-file named it
 		s.EnvFile = cfg.Server.EnvFile
 	}

@@ -144,11 +144,13 @@ func TestClientEntriesReferToWhatIsSet(t *testing.T) {
 		assert.NotContains(t, out+errs, "coding/paas", "no address either: it may contain a password")
 		return readEntry(t, client, out)
 	}
-	assert.Equal(t, map[string]string{"ZAI_API_KEY": "$ZAI_API_KEY"}, entry("gemini").Env)
-	assert.Equal(t, map[string]string{"ZAI_API_KEY": "${env:ZAI_API_KEY}", "GLM_BASE_URL": "${env:GLM_BASE_URL}"}, entry("cursor").Env)
+	assert.Equal(t, map[string]string{"ZAI_API_KEY": "$ZAI_API_KEY", "REPLY_STYLE": "compact"}, entry("gemini").Env)
+	assert.Equal(t, map[string]string{
+		"ZAI_API_KEY": "${env:ZAI_API_KEY}", "GLM_BASE_URL": "${env:GLM_BASE_URL}", "REPLY_STYLE": "compact",
+	}, entry("cursor").Env)
 	assert.Equal(t, "${input:exai-zai-api-key}", entry("vscode", "--scope", "project").Env["ZAI_API_KEY"])
 	for _, client := range []string{"claude-code", "qwen-code", "copilot", "opencode", "kimi-code", "zed"} {
-		assert.Empty(t, entry(client).env(), "%s passes its whole environment", client)
+		assert.Equal(t, map[string]string{"REPLY_STYLE": "compact"}, entry(client).env(), "%s passes its whole environment", client)
 	}
 	for _, name := range []string{
 		"GLM_API_KEY", "ZHIPUAI_API_KEY", "ZAI_API_KEY", "KIMI_API_KEY", "MOONSHOT_API_KEY", "GLM_API_URL", "GLM_BASE_URL",
@@ -183,7 +185,7 @@ func TestClientEntriesNameTheSettingsFile(t *testing.T) {
 	write("KIMI_API_KEY=secret-secret\n") // each key from another place
 	s.environ = append(s.environ, "GLM_API_KEY=another-secret")
 	_, out, _ := s.run("", "config", "--client", "gemini")
-	assert.Equal(t, map[string]string{"GLM_API_KEY": "$GLM_API_KEY"}, readEntry(t, "gemini", out).Env)
+	assert.Equal(t, map[string]string{"GLM_API_KEY": "$GLM_API_KEY", "REPLY_STYLE": "compact"}, readEntry(t, "gemini", out).Env)
 }
 
 func TestClientEntriesPatient(t *testing.T) {

@@ -140,7 +140,7 @@ func TestInstallByTheClientsOwnCommand(t *testing.T) {
 
 	// The client has it now: an equal entry is left alone, an old one is replaced, since add-json refuses a name it has.
 	state := filepath.Join(s.dir, ".claude.json")
-	require.NoError(t, os.WriteFile(state, []byte(`{"numStartups": 1, "mcpServers": {"exai": `+strings.TrimSuffix(lines[5], "}")+`, "args": [], "env": {}}}}`), 0o600))
+	require.NoError(t, os.WriteFile(state, []byte(`{"numStartups": 1, "mcpServers": {"exai": `+strings.TrimSuffix(lines[5], "}")+`, "args": []}}}`), 0o600))
 	code, _, errs = s.run("", "install", "--client", "claude-code", "--yes")
 	assert.Equal(t, exitOK, code)
 	assert.Contains(t, errs, "Nothing to change in Claude Code")

@@ -187,14 +187,21 @@ type GLMFiles struct {
 	MaxSizeMB float64 `env:"GLM_FILES_MAX_SIZE_MB"`
 }
 
-// Tools says which tools are shown.
+// Tools says which tools are shown, and how they reply.
 type Tools struct {
 	LeanMode     bool     `env:"LEAN_MODE"`
 	LeanTools    []string `env:"LEAN_TOOLS"`
 	Disabled     []string `env:"DISABLED_TOOLS"`
 	Diagnostics  bool     `env:"DIAGNOSTICS"`
 	IssueTracker bool     `env:"ISSUE_TRACKER_TOOL"`
+	ReplyStyle   string   `env:"REPLY_STYLE"` // ReplyFull or ReplyCompact
 }
+
+// The words of REPLY_STYLE.
+const (
+	ReplyFull    = "full"
+	ReplyCompact = "compact"
+)
 
 // Issues sets the issue tracker.
 type Issues struct {
@@ -262,6 +269,7 @@ func Default() *Config {
 		},
 		Search:        Search{KimiEnabled: true},
 		Conversations: Conversations{Backend: "sqlite"},
+		Tools:         Tools{ReplyStyle: ReplyFull},
 		Files:         Files{Secrets: "mask", PromptSizeLimit: 400_000, MaxOutputTokens: 25_000},
 		KimiFiles: KimiFiles{
 			MaxSizeMB:    100,

@@ -144,6 +144,7 @@ var table = []group{
 		{name: "LEAN_TOOLS", rule: tools, doc: "Show exactly these tools."},
 		{name: "DISABLED_TOOLS", rule: tools, doc: "Tools that are not shown."},
 		{name: "DIAGNOSTICS", rule: yesNo, doc: "Show the tool self-check."},
+		{name: "REPLY_STYLE", rule: oneOf(ReplyFull, ReplyCompact), doc: "How tools reply: full has all keys of the original; compact leaves out what carries no information for an agent (empty lists, zero counts, null, false, what repeats the call's arguments or another part of the reply, and most of metadata). The entries that install and config --client write set compact."},
 		{name: "ISSUE_TRACKER_TOOL", rule: yesNo, doc: "Show the tool issues."},
 		{name: "ISSUE_TRACKER_CAPTURE", rule: yesNo, doc: "Record the findings of finished workflows in the issue tracker."},
 	}},

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/bench/o200k"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -134,6 +137,37 @@ func TestGoldenReplies(t *testing.T) {
 			})
 		})
 	}
+}
+
+// In compact replies a chat costs an agent at most 125 tokens beyond its answer.
+func TestCompactReplies(t *testing.T) {
+	const answer = "A bloom filter answers \"certainly not\" or \"maybe\"."
+	h := newHouse(t, asktest.Says(answer), func(c *config.Config) { c.Tools.ReplyStyle = config.ReplyCompact })
+	file := filepath.Join(h.dir, "a.go")
+	require.NoError(t, os.WriteFile(file, []byte("package a\n"), 0o600))
+	for tool, args := range map[string]map[string]any{
+		"chat":      {"prompt": "What is a bloom filter?", "files": []string{file}, "thinking_mode": "low"},
+		"challenge": {"prompt": "You are wrong."},
+	} {
+		object, text := h.call(tool, args)
+		assert.LessOrEqual(t, o200k.Count(text)-o200k.Count(quoted(t, object["content"])), 125, text)
+		assert.Equal(t, "continuation_available", object["status"])
+		metadata := object["metadata"].(map[string]any)
+		delete(metadata, "model_used")
+		delete(metadata, "usage")
+		assert.Equal(t, []string{"duration_ms"}, slices.Collect(maps.Keys(metadata)))
+		id := idIn(t, object)
+		again, text := h.call("chat", map[string]any{"prompt": "And then?", "continuation_id": id})
+		assert.Equal(t, answer, again["content"])
+		assert.LessOrEqual(t, o200k.Count(text)-o200k.Count(quoted(t, again["content"])), 125, text)
+	}
+}
+
+func quoted(t *testing.T, value any) string {
+	t.Helper()
+	text, err := json.Marshal(value)
+	require.NoError(t, err)
+	return string(text)
 }
 
 func TestChatGoesOn(t *testing.T) {

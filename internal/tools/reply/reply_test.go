@@ -145,3 +145,52 @@ func FuzzUnescapeHTML(f *testing.F) {
 		require.Equal(t, want, got)
 	})
 }
+
+func TestCompact(t *testing.T) {
+	fresh := func() *Result {
+		no := false
+		r := &Result{Metadata: Metadata{
+			ToolName: "x", ModelUsed: "m", ProviderUsed: "glm", DurationMS: 0, Attempts: 1, FinishReason: "stop", Thinking: "high",
+			Usage: &providers.Usage{InputTokens: 10, CostUSD: 0.5}, Notes: []string{"n"}, Sources: []Source{{"t", "u", ""}},
+		}}
+		r.Metadata.Own.Set("own", 1)
+		r.Body.Set("status", "ok").Set("content", "").Set("none", nil).Set("no", false).Set("zero", 0).Set("float", 0.0).Set("yes", true).Set("n", 7)
+		r.Body.Set("list", []string{}).Set("raw", json.RawMessage(`{"a":[],"b":{"c":null},"d":0}`))
+		r.Body.Set("places", []any{false, (&Object{}).Set("gone", false).Set("kept", 1.5), "", 0}).Set("flag", &no)
+		r.Body.Set("next_call", (&Object{}).Set("arguments", (&Object{}).Set("next_step_required", false)))
+		r.Body.Set("error", (&Object{}).Set("code", "timeout").Set("retryable", false))
+		return r
+	}
+	text := func(r *Result) string {
+		r.Body.Set("metadata", r.Metadata)
+		text, err := r.JSON()
+		require.NoError(t, err)
+		return string(text)
+	}
+	const metadata = `"metadata":{"model_used":"m","duration_ms":0,"usage":{"cost_usd":0.5},"sources":[{"title":"t","url":"u"}],"notes":["n"]}}`
+	r := fresh()
+	r.Brief = func(body *Object) {
+		assert.Equal(t, json.Number("7"), body.Get("n"), "values are those of JSON")
+		body.Delete("n")
+	}
+	r.Compact(true)
+	// Items keep their places, and an empty content is one.
+	assert.Equal(t, `{"status":"ok","content":"","yes":true,"places":[false,{"kept":1.5},"",0],`+
+		`"next_call":{"arguments":{"next_step_required":false}},"error":{"code":"timeout"},`+metadata, text(r))
+
+	data := fresh()
+	data.Compact(false)
+	assert.Contains(t, text(data), `"zero":0,`, "data is what was asked for")
+	assert.Contains(t, text(data), metadata)
+	failed := fresh()
+	failed.IsError = true
+	failed.Compact(false)
+	assert.NotContains(t, text(failed), `"zero"`)
+
+	odd := &Result{Metadata: Metadata{ToolName: "x", FinishReason: "length", Attempts: 2, Stored: new(bool), Fallback: &providers.Fallback{From: "a", To: "b"}}}
+	odd.Compact(true)
+	assert.JSONEq(t, `{"metadata":{"duration_ms":0,"finish_reason":"length","attempts":2,"stored":false,"fallback":{"from":"a","to":"b","reason":""}}}`, text(odd))
+	plain := &Result{Metadata: Metadata{ToolName: "x"}}
+	plain.Compact(true)
+	assert.Equal(t, `{"metadata":{"duration_ms":0}}`, text(plain))
+}

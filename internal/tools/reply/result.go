@@ -21,6 +21,9 @@ type Result struct {
 	Answer *Answer
 	// Pending is the answer that goes on in the background, where the store has confirmed what there is of it; nil for none.
 	Pending *Pending
+	// Brief removes from the body what only replies in the full style have; nil removes nothing. It gets values as JSON has them:
+	// *Object, []any, string, json.Number, bool.
+	Brief func(body *Object)
 	// AskRoots says that nothing was done yet: the client is to name its folders and send the call again.
 	AskRoots bool
 }
@@ -66,6 +69,8 @@ type Metadata struct {
 	Searches     *providers.SearchTotal `json:"searches,omitempty"` // how many were made, and their cost
 	Own          Object                 `json:"-"`                  // the tool's own keys, written before notes
 	Notes        []string               `json:"-"`                  // written last
+
+	compact bool // written in brief
 }
 
 // Source is a page that a web search found.
@@ -110,8 +115,11 @@ func (m *Metadata) Note(notes ...string) {
 	}
 }
 
-// MarshalJSON writes the common keys, the tool's own, then notes.
+// MarshalJSON writes the common keys, the tool's own, then notes; in a compact reply the few that brief names.
 func (m Metadata) MarshalJSON() ([]byte, error) {
+	if m.compact {
+		return m.brief().MarshalJSON()
+	}
 	type plain Metadata
 	head, err := Marshal(plain(m))
 	if err != nil {

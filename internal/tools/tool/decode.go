@@ -33,6 +33,8 @@ func (s *shape) decode(args json.RawMessage, in any, exists func(string) bool) (
 	s.rename(object, c)
 	clean := make(map[string]any, len(object))
 	var missing []string // required ones
+	// Only whoever numbers steps is expected to report in each. Defaults that the schema publishes are no news.
+	_, ofStep := object["step_number"]
 	for _, p := range s.params {
 		value, given := object[p.name]
 		if given && value != nil && !p.blank(value) {
@@ -45,7 +47,7 @@ func (s *shape) decode(args json.RawMessage, in any, exists func(string) bool) (
 		case c.failed(p.name):
 		case p.fill != nil:
 			clean[p.name] = p.fill
-			if p.expected {
+			if p.expected && ofStep && string(p.fill) == `""` {
 				c.note("%s was missing: took %s.", p.name, p.fill)
 			}
 		case p.required():

@@ -216,6 +216,9 @@ func (c *call) end(r *reply.Result, notes []string) *reply.Result {
 // Render completes the metadata of a tool's reply and fits it to the client.
 func (x *Dispatcher) Render(tool string, took time.Duration, r *reply.Result) *reply.Result {
 	r.Metadata.ToolName, r.Metadata.DurationMS = tool, took.Milliseconds()
+	if x.o.Config.Tools.ReplyStyle == config.ReplyCompact {
+		r.Compact(x.tools[tool].threaded)
+	}
 	fit(r, x.o.Config.Files.MaxOutputTokens)
 	return r
 }

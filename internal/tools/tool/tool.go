@@ -69,7 +69,7 @@ func Limited[In any](f func(in In, cfg *config.Config) (config.Class, config.Lim
 }
 
 // InConversation declares that the tool works on a conversation: its calls name their continuation_id in the first progress
-// message, a new one where the caller gave none.
+// message, a new one where the caller gave none, and REPLY_STYLE=compact shortens its replies.
 func InConversation() Option { return func(o *options) { o.threaded = true } }
 
 // New returns a tool that runs a handler. The input struct is the schema: a property for each field with a json name, required

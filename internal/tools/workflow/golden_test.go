@@ -78,6 +78,26 @@ func TestGoldenConsensus(t *testing.T) {
 	})
 }
 
+// The same in the compact style.
+func TestGoldenCompact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, asktest.Says(expertSays(finding("high", "window.go", 4), finding("medium", "gone.go", 7))), withTracker(&tracker{}), compactReplies)
+		window := l.file("window.go", source)
+		r := replies{l, t, "compact"}
+		first := r.keep("pause", "debug", l.step("debug", 1, 2, "relevant_files", []string{window}, "hypothesis", "off by one", "confidence", "medium"))
+		r.keep("final", "debug", l.step("debug", 2, 2, "continuation_id", first["continuation_id"], "relevant_files", []string{window, filepath.Join(l.dir, "logo.png")}))
+		l.glm = silent
+		r.keep("timeout", "debug", l.step("debug", 1, 1, "relevant_files", []string{window}))
+		r.keep("error", "debug", dict{"step": ""})
+	})
+	synctest.Test(t, func(t *testing.T) {
+		l := both(slowly(3, "**Verdict** cookies."), silent)(t)
+		compactReplies(l)
+		file := l.file("session.go", "package session\n")
+		replies{l, t, "compact"}.keep("consensus", "consensus", consensusArgs("relevant_files", []string{file}))
+	})
+}
+
 func TestGoldenPrecommit(t *testing.T) {
 	l := newLab(t, asktest.Says(expertSays(finding("medium", "window.go", 4), finding("low", "window.go", 1))))
 	l.repository()

@@ -186,7 +186,7 @@ func (r *run) noteListing(last conversation.Turn) {
 // result is a reply whose expert's answer, if last is one, is cut to what the client takes; the rest is then read by chat.
 func (r *run) result(object *reply.Object, last conversation.Turn) *reply.Result {
 	r.noteListing(last)
-	out := &reply.Result{Body: *object, Metadata: r.meta, Pending: r.lease.Pending(last)}
+	out := &reply.Result{Body: *object, Metadata: r.meta, Pending: r.lease.Pending(last), Brief: brief}
 	if last.Role != providers.RoleAssistant || last.Content == "" {
 		return out
 	}

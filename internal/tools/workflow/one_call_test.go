@@ -13,11 +13,13 @@ import (
 func TestOneCallIsEnough(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
 		l := newLab(t, asktest.Says(p.answer(nil)))
-		l.file("window.go", source)
+		l.repository()
+		l.file("window.go", source+"// changed\n")
 		done := l.call(tool, dict{"step": "Look at it.", "relevant_files": []string{"window.go"}})
 		assert.EqualValues(t, 1, done["step_number"])
 		assert.EqualValues(t, 1, done["total_steps"])
 		assert.Equal(t, false, done["next_step_required"])
+		assert.False(t, noteIn(done, "was missing"), "nothing was")
 		assert.Equal(t, 1, l.asked())
 
 		// The same without a number, in the same run, is that step sent again: nothing is asked.

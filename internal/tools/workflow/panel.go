@@ -295,7 +295,7 @@ func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attac
 // panelResult is a reply whose answers, where they are too long for the client, give way to the beginning of their
 // digest; the rest is then read by chat.
 func (r *run) panelResult(object *reply.Object, answers []PanelAnswer, turn conversation.Turn) *reply.Result {
-	out := &reply.Result{Body: *object, Metadata: r.meta}
+	out := &reply.Result{Body: *object, Metadata: r.meta, Brief: brief}
 	s := ask.StoredAnswer{ContinuationID: r.lease.ID, N: turn.N}
 	out.Answer = &reply.Answer{
 		Text: turn.Content, URI: s.URI(), ContinuationID: r.lease.ID,

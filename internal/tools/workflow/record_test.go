@@ -91,7 +91,7 @@ func TestFindingsAreTrackedOnce(t *testing.T) {
 		assert.Equal(t, [][]string{want}, seen.titles())
 		assert.Len(t, done["tracked_issues"], len(want))
 		assert.Equal(t, dict{"number": 1.0, "title": "The agent's own.", "severity": "high", "status": "open", "new": true}, at(done, "tracked_issues", 0))
-		assert.Contains(t, done["close_tracked_issues"], "exai-mcp issues update NUMBER --fixed-by")
+		assert.Contains(t, done["close_tracked_issues"], "as fixes in the next call")
 
 		l.restart()
 		again := l.call(tool, end)

@@ -137,7 +137,7 @@ func TestWorkflowRun(t *testing.T) {
 		assert.Equal(t, true, first["continuation_available"])
 		assert.EqualValues(t, 2, first["next_step_number"])
 		assert.NotEmpty(t, first["required_actions"])
-		assert.Contains(t, first["next_steps"], "step_number 2")
+		assert.Contains(t, first["next_steps"], "next_call")
 		assert.NotContains(t, first["next_steps"], `\n`)
 		assert.Equal(t, "reference_only", at(first, "file_context", "type"))
 		assert.ElementsMatch(t, slices.Concat(p.own, []string{
