@@ -16,6 +16,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 	"github.com/exai-mcp/exai-mcp/internal/stdioclient"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
 
 func (a *app) demoCommand() *cobra.Command {
@@ -29,7 +30,7 @@ comes from the emulator and says so; keys and settings of yours are not used, an
 that is removed at the end.
 
 --emulator starts the emulated vendors alone, prints the settings that lead a server to them, and runs until Ctrl-C: for
-trying this program with an MCP client of yours, without a key.`,
+trying this program with an MCP client of yours, without a key. Every tool gets a valid answer about any project.`,
 		Example: `  exai-mcp demo
   exai-mcp demo --emulator > emulated.env    and, in the client's settings: exai-mcp --env-file /path/to/emulated.env`,
 		Args: cobra.NoArgs,
@@ -60,6 +61,7 @@ type demo struct {
 	vendors *emulator.Emulator
 	project string // the folder that the client works in
 	server  *stdioclient.Client
+	git     string // the git program, "" where there is none
 
 	mu sync.Mutex // w is written by the server's notifications, too
 }
@@ -70,21 +72,22 @@ func (a *app) demo(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // the system clears its temporary folder in time
-	d := &demo{w: a.out, project: filepath.Join(dir, "project")}
-	if err := writeProject(d.project); err != nil {
-		return err
-	}
+	d := &demo{w: a.out, project: filepath.Join(dir, "project"), git: git.Find("")}
 	if d.vendors, err = emulator.Start(emulator.Demo()); err != nil {
 		return err
 	}
 	defer d.vendors.Close()
+	environ := a.demoEnviron(d.vendors, dir)
+	if err := writeProject(ctx, d.project, d.git, environ); err != nil {
+		return err
+	}
 	log := &lastLines{}
 	exe, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	cmd := exec.Command(exe, "serve") //nolint:noctx // it is ended by closing its stdin, as a client does
-	cmd.Env, cmd.Dir, cmd.Stderr = a.demoEnviron(d.vendors, dir), d.project, log
+	cmd.Env, cmd.Dir, cmd.Stderr = environ, d.project, log
 	d.server, err = stdioclient.Start(cmd, d.printProgress)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 // emulate runs the emulated vendors alone until ctx ends, for servers and clients that somebody else starts. It prints the
 // settings that lead a server to them, as --env-file reads them.
 func (a *app) emulate(ctx context.Context) error {
-	vendors, err := emulator.Start(emulator.Demo())
+	vendors, err := emulator.Start(emulator.Demo(), emulator.Reading())
 	if err != nil {
 		return err
 	}

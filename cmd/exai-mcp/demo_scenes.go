@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
@@ -22,6 +24,7 @@ func scenes() []scene {
 		{"chat with GLM, and go on with the conversation", playGLM},
 		{"chat with Kimi, which speaks another dialect", playKimi},
 		{"a debug workflow on a planted bug: the expert's findings are checked against the files", playDebug},
+		{"a review: the expert reads a file that nobody named, and every quote is checked", playReview},
 		{"a consensus: models of both vendors at once, each blind to the other", playConsensus},
 		{"a web search", playSearch},
 		{"a vendor that never answers: the call ends at its limit", playSilence},
@@ -62,6 +65,23 @@ func playDebug(ctx context.Context, d *demo) error {
 		"hypothesis": "The loop's bound should be i <= len(numbers)-n.", "relevant_files": []string{file},
 		"confidence": "high", "model": "glm-5.3", "continuation_id": first.text("continuation_id"),
 	})
+	return err
+}
+
+// playReview reviews one file, whose caller in another one has the defect. The agent's own claim is shown to the expert afterwards.
+func playReview(ctx context.Context, d *demo) error {
+	if d.git == "" {
+		d.print("(left out: git was not found, and an expert reads what git tracks)")
+		return nil
+	}
+	r, err := d.call(ctx, "codereview", map[string]any{
+		"step": "Review Mean before others rely on it.", "relevant_files": []string{filepath.Join(d.project, "mean.go")},
+		"issues_found": []any{map[string]any{"severity": "medium", "file": "mean.go", "description": "Mean divides by zero when there are no numbers."}},
+		"model":        "glm-5.3",
+	})
+	if err == nil && r.text("verdict") != "changes_required" {
+		err = fmt.Errorf("expected a verdict, got %v", r)
+	}
 	return err
 }
 
@@ -109,14 +129,27 @@ func playBackground(ctx context.Context, d *demo) error {
 	return err
 }
 
-// writeProject makes the small project with a bug in it that the expert's answer is about.
-func writeProject(dir string) error {
+// writeProject makes the small project with bugs in it that the experts' answers are about, as a repository where there is git.
+func writeProject(ctx context.Context, dir, program string, environ []string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	for name, text := range emulator.DemoProject() {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err
+		}
+	}
+	if program == "" {
+		return nil
+	}
+	for _, args := range [][]string{
+		{"init", "-q"}, {"add", "."}, {"-c", "user.name=demo", "-c", "user.email=demo@example.org", "commit", "-q", "--no-verify", "-m", "The demo's project"},
+	} {
+		cmd := exec.CommandContext(ctx, program, args...)
+		// The user's own configuration, hooks and templates have no say.
+		cmd.Dir, cmd.Env = dir, slices.Concat(environ, []string{"GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "GIT_TEMPLATE_DIR="})
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("git %s: %w: %s", args[0], err, out)
 		}
 	}
 	return nil

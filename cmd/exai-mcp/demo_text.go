@@ -28,7 +28,7 @@ var shownFirst = [...]string{"status", "content", "error"}
 var leftOut = [...]string{
 	"metadata", "content_type", "next_call", "next_step_number", "step_number", "total_steps", "continuation_available",
 	"continuation_required", "remaining_turns", "investigation_status", "file_context", "agent_analysis", "complete_consensus",
-	"model_consulted", "model_response", "model_stance", "current_model_index", "created", "id", "request_id", "icon", "refer",
+	"complete_code_review", "code_review_status", "code_review_complete", "close_tracked_issues", "model_consulted", "model_response", "model_stance", "current_model_index", "created", "id", "request_id", "icon", "refer",
 }
 
 // outline is the reply as a reader wants it: its keys, and one line of its metadata.

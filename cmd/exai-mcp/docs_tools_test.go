@@ -17,6 +17,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
 
 // example is one call of a tool, as docs/tools.md shows it.
@@ -92,10 +93,9 @@ const expertsOpinion = `{"status":"analysis_complete","summary":"(emulated) Wind
 func stage(t *testing.T) (s *site, project string) {
 	s = newSite(t, "LOG_LEVEL=error", "ISSUE_TRACKER_CAPTURE=true")
 	project = filepath.Join(s.dir, "project")
-	require.NoError(t, writeProject(project))
-	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "x"}} {
-		runGit(t, project, args...)
-	}
+	program := git.Find("")
+	require.NotEmpty(t, program)
+	require.NoError(t, writeProject(t.Context(), project, program, s.environ))
 	file := filepath.Join(project, "window.go")
 	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(read(t, file), "i < len", "i <= len", 1)), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(project, "report.pdf"), []byte("%PDF-1.4\n"), 0o644))
@@ -105,9 +105,6 @@ func stage(t *testing.T) (s *site, project string) {
 	})
 	s.vendors.Always(emulator.Match{Text: "bloom filter"}, func(emulator.Request) emulator.Reply {
 		return emulator.Say("(emulated) For 100 keys a map is simpler, exact and small.")
-	})
-	s.vendors.Always(emulator.Match{Anywhere: "needs_websearch"}, func(emulator.Request) emulator.Reply {
-		return emulator.Say(`{"needs_websearch":true,"complexity":"simple","domain":"programming","recommended_provider":"GLM","recommended_model":"glm-5.3-flash","streaming_preferred":false}`)
 	})
 	return s, project
 }

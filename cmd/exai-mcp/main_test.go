@@ -441,7 +441,8 @@ func TestDemo(t *testing.T) {
 	for _, want := range []string{
 		"speaks MCP 2025-11-25", "-> chat\n", "status: continuation_available", "; kimi; ", "citation: verified", "citation: not_found",
 		"status: consensus_workflow_complete", "emulated page", "limit: GLM_TIMEOUT_SECS=2s", "status: partial",
-		"a long answer takes its time.", "the server was gone after",
+		"a long answer takes its time.", "the server was gone after", "verdict: changes_required", "citation: unproven", "judgement: wrong",
+		"tool: read_file", "how: whole",
 	} {
 		assert.Contains(t, out, want)
 	}

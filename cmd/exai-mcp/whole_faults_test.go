@@ -61,9 +61,6 @@ func (m *mischief) answer(r emulator.Request) emulator.Reply {
 	if mark == nil {
 		return reply // of an uploaded file, by its id
 	}
-	if r.Op == emulator.OpChat && mark[2] == "kimi_intent_analysis" {
-		reply = emulator.Say(judgement)
-	}
 	if round, err := strconv.Atoi(mark[1]); err != nil || !m.on(round) {
 		return reply
 	}

@@ -18,8 +18,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 )
 
 // The whole_*_test.go files hold the whole program to its largest promises, as a client sees them. This one has what they
@@ -470,17 +468,6 @@ func everyTool(mark, source, document string) map[string]object {
 	return calls
 }
 
-// judgement is what kimi_intent_analysis takes for an answer.
-const judgement = `{"needs_websearch":false,"complexity":"simple","domain":"sums","recommended_provider":"KIMI",` +
-	`"recommended_model":"kimi-k3.1-pro","streaming_preferred":false}`
-
-// judge has the emulated vendors answer kimi_intent_analysis in its form.
-func (s *site) judge() {
-	s.vendors.Always(emulator.Match{Anywhere: "needs_websearch"}, func(emulator.Request) emulator.Reply {
-		return emulator.Say(judgement)
-	})
-}
-
 // everyTool is a call of each tool: of all that the server lists, and of no other.
 func TestEveryToolIsCalledByTheWholeTests(t *testing.T) {
 	s := newSite(t)
@@ -499,7 +486,6 @@ func TestEveryToolIsCalledByTheWholeTests(t *testing.T) {
 	assert.Len(t, called, 29)
 
 	source := filepath.Join(s.project(), "add.go")
-	s.judge()
 	p := s.serveHere()
 	for name, args := range everyTool("mark", source, s.file("project/upload.txt", "text")) {
 		r := p.call(name, args)

@@ -180,7 +180,8 @@ func (in *inquiry) answer(r Reply) answer {
 	return a
 }
 
-// own is the answer without a script: it says that it is emulated, and repeats what the vendor understood.
+// own is the answer without a script: it has the form that the prompt gives, or repeats what the vendor understood, and says that
+// it is emulated.
 func (in *inquiry) own(a *answer) {
 	c := in.c
 	said := firstWords(c.LastUser(), 12)
@@ -191,10 +192,13 @@ func (in *inquiry) own(a *answer) {
 		a.calls = []ToolCall{call}
 		return
 	}
-	switch c.Format {
-	case "json_schema":
+	form := in.formed()
+	switch {
+	case c.Format == "json_schema":
 		a.content = words(string(mustJSON(sampleOf(c.schema()))))
-	case "json_object":
+	case form != nil:
+		a.content = words(string(mustJSON(form)))
+	case c.Format == "json_object":
 		a.content = words(string(mustJSON(map[string]any{
 			"emulated": true, "model": c.Model, "thinking": in.switchWord(), "you_said": said,
 		})))
@@ -218,7 +222,7 @@ func (in *inquiry) switchWord() string {
 	return "not thinking"
 }
 
-// ownCall is the call that an unscripted model makes when the request forces one, or offers Kimi's built-in search.
+// ownCall is the call that an unscripted model makes when the request forces one, offers Kimi's built-in search, or lets it read.
 func (in *inquiry) ownCall() (ToolCall, bool) {
 	c := in.c
 	last := c.Messages[len(c.Messages)-1]
@@ -229,7 +233,7 @@ func (in *inquiry) ownCall() (ToolCall, bool) {
 		}))}, true
 	}
 	if c.ToolChoice == "" || c.ToolChoice == "auto" || c.ToolChoice == "none" {
-		return ToolCall{}, false
+		return in.read()
 	}
 	t, ok := c.tool(func(t Tool) bool {
 		return t.Type == "function" && (c.ToolChoice == "required" || c.ToolChoice == t.Name)

@@ -30,9 +30,14 @@ type Scene struct {
 	Pieces    []string `json:"pieces"` // or the answer, delta by delta
 	Hits      string   `json:"hits"`   // a file of search hits
 	Search    string   `json:"search"` // what a model that was given a search function asks it first
-	GapMS     int      `json:"gap_ms"`
-	Fault     string   `json:"fault"` // never_answer or stall
-	After     int      `json:"after"` // deltas before a stall
+	// Rounds are the calls that a model makes before it answers, if it was given functions.
+	Rounds [][]struct {
+		Name      string          `json:"name"`
+		Arguments json.RawMessage `json:"arguments"`
+	} `json:"rounds"`
+	GapMS int    `json:"gap_ms"`
+	Fault string `json:"fault"` // never_answer or stall
+	After int    `json:"after"` // deltas before a stall
 }
 
 // Demo gives the models instructive answers to the questions of DemoScenes. They stand until Close, behind what On and
@@ -82,8 +87,8 @@ func (s Scene) reply(r Request) Reply {
 	if s.Hits != "" {
 		readDemo(s.Hits, &reply.Hits)
 	}
-	if call, ok := s.searchCall(r.Chat); ok {
-		reply.Content, reply.ToolCalls = nil, []ToolCall{call}
+	if calls := s.calls(r.Chat); len(calls) > 0 {
+		reply.Content, reply.ToolCalls = nil, calls
 		if r.Vendor == Kimi && reply.Reasoning == nil {
 			reply.Reasoning = []string{"(emulated reasoning) This is recent: I search."} // K3 always thinks before it calls
 		}
@@ -95,6 +100,20 @@ func (s Scene) reply(r Request) Reply {
 		reply.Faults = []Fault{StallAfter(s.After)}
 	}
 	return reply
+}
+
+// calls are the model's next moves with the functions that it was given, none where it answers.
+func (s Scene) calls(c *Chat) (calls []ToolCall) {
+	if call, ok := s.searchCall(c); ok {
+		return []ToolCall{call}
+	}
+	if c == nil || !offersFunctions(c) || exchanges(c) >= len(s.Rounds) {
+		return nil
+	}
+	for _, call := range s.Rounds[exchanges(c)] {
+		calls = append(calls, ToolCall{Name: call.Name, Arguments: string(call.Arguments)})
+	}
+	return calls
 }
 
 // searchCall is the model's first move where it was given a search function: to call it.

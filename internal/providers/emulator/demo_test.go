@@ -1,6 +1,7 @@
 package emulator_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -68,6 +69,53 @@ func TestDemoExpert(t *testing.T) {
 	assert.Equal(t, 1, invented)
 	plain := ask(t, to(t, e, emulator.GLM), "glm-5.3", project["window.go"], "")["content"]
 	assert.Contains(t, plain, "no model was called", "a chat about the file is no expert call")
+}
+
+// The reviewer looks for the callers, reads the one that nobody named, and quotes a line of it and one that does not exist.
+func TestDemoReviewerReads(t *testing.T) {
+	e := start(t, emulator.Demo())
+	project := emulator.DemoProject()
+	prompt := fmt.Sprintf(`{"role":"user","content":%q}`, "Reply with one JSON object: {\"findings\": []}\n\n"+project["mean.go"])
+	tools := `,"tools":[` + function("search_files") + `,` + function("list_files") + `,` + function("read_file") + `]`
+	var called []string
+	for round := range 3 {
+		r := to(t, e, emulator.Kimi).post("/chat/completions", messages("kimi-k3.1-pro", prompt, tools))
+		require.Equal(t, 200, r.status, r.body)
+		m, ok := at(t, decode(t, r.body), "choices", 0, "message").(map[string]any)
+		require.True(t, ok)
+		calls, _ := m["tool_calls"].([]any)
+		if round == 2 {
+			assert.Empty(t, calls)
+			text, _ := m["content"].(string)
+			prompt = text
+			break
+		}
+		line, err := json.Marshal(m)
+		require.NoError(t, err)
+		prompt += "," + string(line)
+		for _, call := range calls {
+			called = append(called, fmt.Sprint(at(t, call, "function", "name"), at(t, call, "function", "arguments")))
+			prompt += fmt.Sprintf(`,{"role":"tool","tool_call_id":%q,"content":"x"}`, at(t, call, "id"))
+		}
+	}
+	assert.Equal(t, []string{`search_files{"pattern": "Mean\\("}`, `list_files{}`, `read_file{"path": "above.go"}`}, called)
+	answer := decode(t, prompt)
+	assert.Contains(t, answer["summary"], "emulated")
+	for i, real := range []bool{true, false} {
+		f := at(t, answer, "findings", i)
+		name, _ := at(t, f, "file").(string)
+		line, _ := at(t, f, "line").(float64)
+		quote, _ := at(t, f, "quote").(string)
+		assert.Equal(t, real, strings.Contains(strings.Split(project[name], "\n")[int(line)-1], quote), "%v", f)
+	}
+
+	second := ask(t, to(t, e, emulator.GLM), "glm-5.3", project["mean.go"]+`Reply: {"judgements": []}, not {"findings": []}`, "")
+	content, _ := second["content"].(string)
+	assert.Equal(t, "wrong", at(t, decode(t, content), "judgements", 0, "judgement"))
+}
+
+func function(name string) string {
+	return `{"type":"function","function":{"name":"` + name + `","description":"d","parameters":{"type":"object"}}}`
 }
 
 func TestDemoVendorsDisagree(t *testing.T) {

@@ -52,6 +52,7 @@ type Emulator struct {
 	visible      map[string]bool // nil: every model that the vendor serves
 	parallel     map[Vendor]int  // 0: no limit
 	mainland     bool
+	reading      bool
 	loadTime     time.Duration
 	maxFiles     int
 	maxFileBytes int
