@@ -318,7 +318,7 @@ func (r *toolReply) check(t testing.TB, isError bool) {
 	assert.IsType(t, 0.0, meta["duration_ms"])
 	if model := meta["model_used"]; model != nil {
 		assert.NotEmpty(t, model)
-		assert.Contains(t, []any{"glm", "kimi", "glm, kimi", "kimi, glm"}, meta["provider_used"], r.text)
+		assert.Contains(t, []any{"glm", "kimi", "lab", "glm, kimi", "kimi, glm"}, meta["provider_used"], r.text)
 		assert.NotZero(t, meta["attempts"], r.text)
 		usage, _ := meta["usage"].(object)
 		for _, key := range []string{"input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "cost_usd"} {
