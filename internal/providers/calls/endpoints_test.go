@@ -2,6 +2,7 @@ package calls_test
 
 import (
 	"context"
+	"fmt"
 	"errors"
 	"os"
 	"path/filepath"
@@ -277,8 +278,9 @@ func TestALocalServerLoadsItsModelBehindTheCall(t *testing.T) {
 func TestAServerWithoutFunctions(t *testing.T) {
 	s := newSite(t, map[string][]providers.Model{"lab": remote("lab", "m")}, "ENDPOINTS=lab", "LAB_API_URL=https://lab.test/v1", "LAB_MODEL=m")
 	var offered []int
+	var told []string
 	s.vendors["lab"].ChatFunc = func(_ context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
-		offered = append(offered, len(req.Functions))
+		offered, told = append(offered, len(req.Functions)), append(told, req.Messages[0].Content)
 		if len(req.Functions) > 0 {
 			return nil, &providers.Error{Kind: providers.KindInvalidRequest, NoFunctions: true, Message: "no"}
 		}
@@ -286,10 +288,14 @@ func TestAServerWithoutFunctions(t *testing.T) {
 		return &providers.ChatResponse{Content: "ok", FinishReason: providers.FinishStop}, nil
 	}
 	call := ask("lab/m")
+	call.Build = func(m providers.Model) (providers.ChatRequest, error) {
+		return providers.ChatRequest{Messages: []providers.Message{{Role: providers.RoleUser, Content: fmt.Sprintf("functions: %t", m.Functions)}}}, nil
+	}
 	call.Tools = []calls.Tool{{Function: providers.Function{Name: "look"}, Run: func(context.Context, string, int) (string, error) { return "", nil }}}
 	out, err := s.caller.Call(t.Context(), call)
 	require.NoError(t, err)
 	assert.Equal(t, []int{1, 0}, offered)
+	assert.Equal(t, []string{"functions: true", "functions: false"}, told, "nor is it told of any")
 	assert.Contains(t, out.Notes, "lab/m takes no functions, so it was asked without them.")
 	assert.Equal(t, 2, out.Attempts)
 	m, _ := s.reg.Catalog().Lookup("lab/m")

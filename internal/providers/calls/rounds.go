@@ -344,9 +344,29 @@ func (g *Generation) dropFunctions(j *job, e *providers.Error) bool {
 		return false
 	}
 	g.c.reg.catalog.MarkNoFunctions(j.req.Model)
-	j.req.Functions, j.req.ToolChoice = nil, nil
+	j.req.Functions, j.req.ToolChoice, j.req.Model.Functions = nil, nil, false
+	g.rebuild(j)
 	g.addNote(fmt.Sprintf("%s takes no functions, so it was asked without them.", j.req.Model.ID))
 	return true
+}
+
+// rebuild makes the messages of a first request again for what is now known of its model: a model that takes no functions
+// is not told of any.
+func (g *Generation) rebuild(j *job) {
+	g.mu.Lock()
+	begun := len(g.state.out.Messages) > 0
+	g.mu.Unlock()
+	if begun {
+		return // what was called and returned stays
+	}
+	req, err := g.call.Build(j.req.Model)
+	if err != nil {
+		return // it was made before, so the one that there is will do
+	}
+	fresh := &job{req: req, searches: &searches{}}
+	if g.c.vet(fresh) == nil {
+		j.req.Messages = fresh.req.Messages
+	}
 }
 
 // dropParameter leaves out the wire parameter that a refusal names, and reports whether the request can do without it.
