@@ -5,12 +5,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/png"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -110,6 +112,21 @@ type fortress struct {
 	*peer
 	root string
 	tap  *wiretap
+	// refused are the files below root whose names no setting opens, and elsewhere those that are outside of it.
+	refused, elsewhere []string
+}
+
+// refusedNames are the paths that the workspace's own tests hold refused.
+func refusedNames(t *testing.T) (names []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.FromSlash("../../internal/workspace/testdata/refused.txt"))
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		name, err := strconv.Unquote(strings.TrimSpace(line))
+		require.NoError(t, err, line)
+		names = append(names, name)
+	}
+	return names
 }
 
 func newFortress(t *testing.T) *fortress {
@@ -118,13 +135,16 @@ func newFortress(t *testing.T) *fortress {
 	secret := "# " + planted + "\n"
 	s.file("outside/secret.txt", secret)
 	s.file("outside/prompt.txt", secret)
-	for _, name := range []string{
-		".env", "sub/.env.local", "case/.ENV", "case/.Env.Production", "id_rsa", "sub/id_ed25519", "case/ID_RSA", "server.pem", "case/SERVER.PEM",
-		"tls.key", "store.p12", "case/store.PFX", ".ssh/config", "case/.SSH/known_hosts", ".aws/credentials", ".gnupg/ring", ".kube/config",
-		".docker/config.json", ".netrc", ".npmrc", ".pypirc", ".git-credentials", ".pgpass", ".envrc", ".htpasswd", "keys.kdbx", "app.JKS", "x.keystore",
-		".terraform.d/credentials.tfrc.json", "infra/terraform.tfstate", "infra/terraform.tfstate.backup", ".vault-token", "nested/.git/config", "exai.conf",
-	} {
+	for _, name := range []string{".env", "sub/.env.local", "case/.ENV", "case/.Env.Production", "id_rsa", "server.pem", "case/SERVER.PEM", "tls.key", ".ssh/config", ".npmrc", "exai.conf"} {
 		s.file("project/"+name, secret)
+	}
+	for i, name := range refusedNames(t) {
+		if !strings.HasPrefix(name, "/") { // each in a folder of its own, since some are folders of others
+			f.refused = append(f.refused, fmt.Sprintf("refused/%d/%s", i, name))
+			s.file("project/"+f.refused[len(f.refused)-1], secret)
+		} else if name != "/proc" {
+			f.elsewhere = append(f.elsewhere, name)
+		}
 	}
 	s.file("project/readme.md", welcome+"\n")
 	s.file("project/sub/code.go", "package sub // "+welcome+"\n")
@@ -171,7 +191,7 @@ func (f *fortress) classes() []string {
 // hostile are paths of things that exist, and that no parameter may lead to.
 func (f *fortress) hostile() []string {
 	paths := []string{
-		"/etc/passwd", "/proc/self/environ", "/PROC/self/environ", "/proc/self/cwd/readme.md", "/proc/1/cmdline", "/sys/kernel/notes", "/dev/zero",
+		"/etc/passwd", "/dev/zero",
 		"/dev/stdin", "/dev/fd/0", "/dev/tty", "../outside/secret.txt", "sub/../../outside/secret.txt", "./.env", "sub//.env.local", "~/outside/secret.txt",
 		"file:///etc/passwd", "FILE://localhost/etc/passwd", "file://" + f.root + "/%2eenv", "file://" + f.root + "/../outside/secret.txt",
 		f.root + "/sub/../../outside/secret.txt", filepath.Dir(f.root) + "/outside/secret.txt", filepath.Dir(f.root) + "/outside", f.root + "/outdir/secret.txt",
@@ -179,14 +199,13 @@ func (f *fortress) hostile() []string {
 	for _, name := range []string{
 		"out.txt", "outdir", "chain.txt", "innocent.txt", "innocent.md", "db.txt", "pipe.txt", "pipe-link.txt", "zero.txt", "environ.txt", "dangling.txt",
 		"sock.txt", "sub/prompt.txt", "state", "state/exai.db", "state/logs", "state/logs/toolcalls.jsonl", "state/logs/other.txt", "exai.conf",
-		".env", "sub/.env.local", "case/.ENV", "case/.Env.Production", "id_rsa", "sub/id_ed25519", "case/ID_RSA", "server.pem", "case/SERVER.PEM",
-		"tls.key", "store.p12", "case/store.PFX", ".ssh", ".ssh/config", "case/.SSH/known_hosts", ".aws/credentials", ".gnupg/ring", ".kube/config",
-		".docker/config.json", ".netrc", ".npmrc", ".pypirc", ".git-credentials", ".pgpass", ".envrc", ".htpasswd", "keys.kdbx", "app.JKS", "x.keystore",
-		".terraform.d/credentials.tfrc.json", "infra/terraform.tfstate", "infra/terraform.tfstate.backup", ".vault-token", "nested/.git/config",
 	} {
 		paths = append(paths, filepath.Join(f.root, name))
 	}
-	return paths
+	for _, name := range f.refused {
+		paths = append(paths, f.root+"/"+name)
+	}
+	return append(paths, f.elsewhere...)
 }
 
 // nowhere are paths that lead to nothing, and nonsense.
@@ -470,9 +489,14 @@ func TestFunctionsDoNotLeadOut(t *testing.T) {
 	f := newFortress(t)
 	f.git("init", "-q")
 	f.git("add", "-f", ".env", "sub", "case", "id_rsa", "server.pem", "tls.key", "readme.md", "out.txt", "outdir", "chain.txt", "innocent.txt", "innocent.md",
-		"db.txt", "zero.txt", "environ.txt", "dangling.txt", "infra", ".ssh", ".npmrc", "exai.conf")
+		"db.txt", "zero.txt", "environ.txt", "dangling.txt", ".ssh", ".npmrc", "exai.conf")
+	for _, name := range f.refused {
+		if !strings.Contains(strings.ToLower(name), "/.git") { // which git itself refuses
+			f.git("add", "-f", name)
+		}
+	}
 	f.git("commit", "-q", "-m", "start")
-	paths := slices.DeleteFunc(append(f.hostile(), f.nowhere()[2:]...), func(path string) bool { return len(path) > 1000 })
+	paths := slices.DeleteFunc(slices.Concat(f.hostile(), f.refused, f.nowhere()[2:]), func(path string) bool { return len(path) > 1000 })
 	const function, rounds, each = 5, 6, 8
 	calls := []emulator.ToolCall{}
 	for _, path := range paths {
@@ -485,7 +509,7 @@ func TestFunctionsDoNotLeadOut(t *testing.T) {
 			emulator.ToolCall{Name: "git_history", Arguments: `{"path":` + string(quoted) + `}`},
 			emulator.ToolCall{Name: "git_show", Arguments: `{"commit":"HEAD","path":` + string(quoted) + `}`})
 	}
-	require.Greater(t, len(calls), 70*function)
+	require.Greater(t, len(calls), 180*function)
 	args := everyTool("mark", f.root+"/readme.md", "")["debug"]
 	done := emulator.Say(`{"status":"analysis_complete","findings":[]}`).Thinking("hm")
 	models, refusals := []string{"glm-5.3", "kimi-k3", "glm-4.6"}, 0

@@ -113,11 +113,11 @@ func TestReadScopeRefusesEverythingElse(t *testing.T) {
 	got, err := scopeText(t, s, "fine.txt")
 	require.NoError(t, err)
 	assert.Equal(t, "package main\n", got, "a link to what is tracked")
-	for _, written := range []string{
+	for _, written := range append(refusedNames(t), []string{
 		".env", "./.env", "pkg/../.env", ".ENV", "keys/id_rsa", dir + "/project/.env", "~/.ssh/id_rsa", "/etc/passwd", "../out/secret.txt", dir + "/out/secret.txt",
 		"ignored.txt", "later.txt", "leak.txt", "inside.txt", "toEnv.txt", ".git/config", ".git/HEAD", "/proc/self/environ", "/dev/zero", "*", "pkg/*.go", "missing.go",
 		"main.go/../../out/secret.txt", `..\out\secret.txt`, "file:///etc/passwd", dir + "/project/../out/secret.txt", "a/.env", "b/keys/id_rsa", "-",
-	} {
+	}...) {
 		_, err := scopeText(t, s, written)
 		e := requireCode(t, CodeDenied, err)
 		assert.NotContains(t, e.Message, "SECRET")
