@@ -44,8 +44,11 @@ type Error struct {
 	PerMinute bool
 	// NoFunctions: the model, or the server that runs it, takes no functions; the request may be sent without them.
 	NoFunctions bool
-	RetryAfter  time.Duration // what the vendor asked for; 0 if it did not
-	Param       string        // the wire parameter that a 400 blames, "" if none
+	// TooManyTokens is by how many tokens the request, its output limit included, exceeds what one request of this account
+	// may ask for; 0 if unknown. With a lower output limit it may be sent.
+	TooManyTokens int
+	RetryAfter    time.Duration // what the vendor asked for; 0 if it did not
+	Param         string        // the wire parameter that a 400 blames, "" if none
 	// Function is the function of the request that a 400 blames, SchemaPath the place in its parameters' schema, such as
 	// "properties.a"; "" where the vendor names none.
 	Function, SchemaPath string

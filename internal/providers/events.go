@@ -25,6 +25,7 @@ type Phase string
 const (
 	PhaseQueued     Phase = "queued"
 	PhaseAsking     Phase = "asking"
+	PhasePrompt     Phase = "reading the prompt" // a local server, which says so
 	PhaseThinking   Phase = "thinking"
 	PhaseWriting    Phase = "writing"
 	PhaseSearching  Phase = "searching"

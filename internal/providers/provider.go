@@ -137,6 +137,9 @@ type Delta struct {
 	Reasoning string
 	ToolCall  bool // a piece of a tool call
 	Restart   bool // the vendor begins the answer again: what was delivered before is void
+	// Read is how many tokens of the prompt the server has read, of Prompt in all; 0 where it does not say. The answer has
+	// not begun.
+	Read, Prompt int
 }
 
 // Empty reports whether the delta carries nothing of an answer.

@@ -141,6 +141,10 @@ func (g *Generation) acquireSlot(vendor string) (release func(), failure *provid
 
 // onDelta takes one delta of the stream. An empty one says that the answer has begun: from there on, silence counts.
 func (g *Generation) onDelta(d providers.Delta, a *providers.Attempt) {
+	if d.Prompt > 0 {
+		g.onReading(d)
+		return
+	}
 	tooLong, over := false, false
 	g.update(func(s *state) {
 		if over = s.phase == ended; over {
@@ -189,6 +193,20 @@ func (g *Generation) onDelta(d providers.Delta, a *providers.Attempt) {
 		phase = providers.PhaseThinking
 	}
 	g.emit(phase, 0)
+}
+
+// onReading takes what a server says while it reads the prompt: it is alive, so that the wait for its first event begins
+// again.
+func (g *Generation) onReading(d providers.Delta) {
+	over := false
+	g.update(func(s *state) {
+		if over = s.phase == ended || s.begun; !over {
+			s.request.since = time.Now()
+		}
+	})
+	if !over {
+		g.emitAbout(providers.PhasePrompt, fmt.Sprintf("%d %%", 100*min(d.Read, d.Prompt)/d.Prompt))
+	}
 }
 
 // addUsage adds what a request took to the answer's usage. Where the vendor did not say, since the answer was cut short,

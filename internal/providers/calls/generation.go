@@ -359,9 +359,11 @@ func (g *Generation) withRetries(p providers.Provider, j *job) (*providers.ChatR
 		attempts: 1 + g.c.cfg.Calls.MaxRetries,
 		left:     g.timeLeft,
 		ended:    g.contextError,
-		correct:  func(e *providers.Error) bool { return g.dropFunctions(j, e) || g.dropParameter(j, e) },
-		waiting:  func(wait time.Duration) { g.emit(providers.PhaseRetrying, wait) },
-		jitter:   g.c.jitter,
+		correct: func(e *providers.Error) bool {
+			return g.dropFunctions(j, e) || g.dropParameter(j, e) || g.lowerOutput(j, e)
+		},
+		waiting: func(wait time.Duration) { g.emit(providers.PhaseRetrying, wait) },
+		jitter:  g.c.jitter,
 	}
 	var resp *providers.ChatResponse
 	var earlier *providers.Error

@@ -17,6 +17,8 @@ type job struct {
 	notes []string
 	// capSet: the operator or the tool set the output cap.
 	capSet bool
+	// lowered: the vendor refused so large an output cap, so it was lowered.
+	lowered bool
 
 	searches *searches // of the whole answer
 }

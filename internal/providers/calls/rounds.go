@@ -382,3 +382,18 @@ func (g *Generation) dropParameter(j *job, e *providers.Error) bool {
 	})
 	return true
 }
+
+// lowerOutput asks once for a shorter answer where the vendor counts the output limit in advance and one request may not ask
+// for so many tokens, and reports whether an answer would still fit.
+func (g *Generation) lowerOutput(j *job, e *providers.Error) bool {
+	fits := j.req.MaxOutputTokens - e.TooManyTokens
+	if e.TooManyTokens <= 0 || j.lowered || fits < leastOutput {
+		return false
+	}
+	j.lowered, j.req.MaxOutputTokens = true, fits
+	g.addNote(fmt.Sprintf("%s was asked for at most %d tokens, since more than the account may ask for at once was refused.", j.req.Model.ID, fits))
+	return true
+}
+
+// leastOutput is the least output limit with which a request is worth sending, in tokens.
+const leastOutput = 1024

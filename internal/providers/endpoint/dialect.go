@@ -26,6 +26,9 @@ func (p *Provider) shape(req providers.ChatRequest, w *openaicompat.Wire) {
 	p.limitOutput(req, w)
 	p.switchThinking(req, w)
 	fillEmptyContent(req, w)
+	if p.tellsProgress.Load() {
+		w.Set("return_progress", true) // llama.cpp's alone (llama.cpp server README)
+	}
 }
 
 // limitOutput sends the limit under the name that the endpoint has for it, or under the other one where it refused that: OpenAI

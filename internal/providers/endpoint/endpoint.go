@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -31,6 +32,8 @@ type Provider struct {
 	row     config.VendorRow
 	wire    *openaicompat.Client
 	invalid error
+
+	tellsProgress atomic.Bool // the server is llama.cpp, which says how much of the prompt it has read
 }
 
 // New makes a Provider with a connection pool of its own, which Close closes. An endpoint whose address is not set or

@@ -59,6 +59,7 @@ type row struct {
 	ID              string          `json:"id"`
 	Name            string          `json:"name"`
 	Type            string          `json:"type"`
+	Owner           string          `json:"owned_by"`
 	ContextLength   number          `json:"context_length"`
 	ContextWindow   number          `json:"context_window"`
 	MaxContext      number          `json:"max_context_length"`
@@ -111,6 +112,7 @@ func (p *Provider) listed(ctx context.Context) ([]providers.Model, error) {
 		if m := p.model(r); chatModel(m.ID) && r.Type != "embedding" && r.Type != "image" {
 			models = append(models, m)
 			llamaCPP = llamaCPP || len(r.Meta) > 0
+			p.tellsProgress.Store(r.Owner == "llamacpp")
 		}
 	}
 	if llamaCPP && p.row.Endpoint.Local && len(models) == 1 {

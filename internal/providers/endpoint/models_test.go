@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -175,4 +176,20 @@ func TestAnUnusableEndpointSaysWhy(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	assert.Equal(t, providers.KindNotConfigured, e.Kind)
 	assert.Equal(t, "lab/m", e.Model)
+}
+
+// Only llama.cpp is asked to say how much of the prompt it has read: others may refuse the parameter.
+func TestLlamaCPPIsAskedForItsProgress(t *testing.T) {
+	for owner, want := range map[string]bool{"llamacpp": true, "vllm": false} {
+		p := at(t, strings.TrimSuffix(server(t, map[string]string{"/v1/models": `{"data":[{"id":"m","owned_by":"` + owner + `","meta":null}]}`}), "/v1"))
+		req := providers.ChatRequest{Model: providers.Model{ID: "lab/m"}, Messages: []providers.Message{{Role: providers.RoleUser, Content: "hello"}}}
+		before, err := p.Payload(req)
+		require.NoError(t, err)
+		assert.NotContains(t, string(before), "return_progress")
+		_, err = p.ListModels(t.Context())
+		require.NoError(t, err)
+		after, err := p.Payload(req)
+		require.NoError(t, err)
+		assert.Equal(t, want, strings.Contains(string(after), `"return_progress":true`), owner)
+	}
 }

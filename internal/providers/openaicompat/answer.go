@@ -59,7 +59,7 @@ func (a *answer) finished() bool { return a.finish != "" }
 func (a *answer) event(raw []byte) error {
 	var ev event
 	err := json.Unmarshal(raw, &ev)
-	if err != nil || ev.Error != nil || ev.Code != nil {
+	if err != nil || ev.Error != nil || ev.Code != nil || ev.Base != nil {
 		if f, ok := parseFault(raw, false); ok {
 			return &faultError{f}
 		}
@@ -78,15 +78,15 @@ func (a *answer) event(raw []byte) error {
 	for _, h := range ev.WebSearch {
 		a.searches = append(a.searches, h.hit())
 	}
+	if !a.usageKnown {
+		a.count(ev.Timings.usage())
+	}
 	a.count(ev.Groq.Usage)
 	a.count(ev.Usage)
 	if len(ev.Choices) > 0 {
 		a.choice(ev.Choices[0])
 	}
-	if !a.begun && !a.arrived && a.on != nil {
-		a.on(providers.Delta{})
-	}
-	a.begun = true
+	a.begin(ev.Progress)
 	if a.size > a.max {
 		return errTooLong
 	}
@@ -94,6 +94,18 @@ func (a *answer) event(raw []byte) error {
 		return a.vendorNetwork()
 	}
 	return nil
+}
+
+// begin reports that the answer has begun, or that the server still reads the prompt.
+func (a *answer) begin(reading *promptProgress) {
+	if !a.begun && !a.arrived && a.on != nil {
+		if reading != nil {
+			a.on(providers.Delta{Read: int(reading.Processed), Prompt: int(reading.Total)})
+			return
+		}
+		a.on(providers.Delta{})
+	}
+	a.begun = true
 }
 
 // choice takes the first choice of an event in, whatever its index: api.z.ai was recorded to count the index up with each
@@ -155,10 +167,11 @@ func (a *answer) take(d *delta) {
 	case d.Thoughts != "":
 		d.Reasoning, a.reasoningName = d.Thoughts, "reasoning"
 	}
-	a.size += len(d.Content) + len(d.Reasoning)
+	d.Reasoning += d.Content.thought // a piece has one of them
+	a.size += len(d.Content.text) + len(d.Reasoning)
 	a.fields = a.keepFields(a.fields, d.fields())
 	out := providers.Delta{
-		Content: a.contents.push(string(d.Content)), Reasoning: a.reasonings.push(string(d.Reasoning)),
+		Content: a.contents.push(string(d.Content.text)), Reasoning: a.reasonings.push(string(d.Reasoning)),
 		ToolCall: len(d.ToolCalls) > 0,
 	}
 	if a.thoughts != nil {
@@ -244,10 +257,14 @@ func (a *answer) count(u *usage) {
 		return
 	}
 	a.usageKnown = true
+	cached, reasoning := max(u.Cached, u.PromptDetails.Cached, u.CacheHit), u.CompletionDetails.Reasoning
+	if beyond := u.Total - u.Prompt - u.Completion; u.Total > 0 && beyond > 0 && (reasoning == 0 || beyond == reasoning) {
+		u.Completion += beyond // thoughts that are not counted there: xAI's, which names them, and Gemini's
+		reasoning = max(reasoning, beyond)
+	}
 	a.usage = providers.Usage{
 		InputTokens: int(u.Prompt), OutputTokens: int(u.Completion),
-		CachedTokens:    int(min(max(u.Cached, u.PromptDetails.Cached, u.CacheHit), u.Prompt)),
-		ReasoningTokens: int(min(u.CompletionDetails.Reasoning, u.Completion)),
+		CachedTokens: int(min(cached, u.Prompt)), ReasoningTokens: int(min(reasoning, u.Completion)),
 	}
 	if a.costKnown = u.Cost != nil && *u.Cost >= 0; a.costKnown {
 		a.usage.CostUSD = float64(*u.Cost)

@@ -17,11 +17,14 @@ type event struct {
 	Groq      struct {
 		Usage *usage `json:"usage"`
 	} `json:"x_groq"`
-	WebSearch searchHits `json:"web_search"`
+	Timings   *timings        `json:"timings"` // llama.cpp's, with the last event
+	Progress  *promptProgress `json:"prompt_progress"`
+	WebSearch searchHits      `json:"web_search"`
 
 	// What an event that reports an error has instead; parseFault reads it.
 	Error json.RawMessage `json:"error"`
 	Code  json.RawMessage `json:"code"`
+	Base  json.RawMessage `json:"base_resp"` // MiniMax's, whatever its code
 }
 
 type choice struct {
@@ -32,7 +35,7 @@ type choice struct {
 }
 
 type delta struct {
-	Content   fragment    `json:"content"`
+	Content   content     `json:"content"`
 	Reasoning fragment    `json:"reasoning_content"`
 	Thoughts  fragment    `json:"reasoning"` // the same at other vendors; some send both
 	ToolCalls []callPiece `json:"tool_calls"`
@@ -60,6 +63,7 @@ type callPiece struct {
 type usage struct {
 	Prompt        count   `json:"prompt_tokens"`
 	Completion    count   `json:"completion_tokens"`
+	Total         count   `json:"total_tokens"`
 	Cached        count   `json:"cached_tokens"`
 	CacheHit      count   `json:"prompt_cache_hit_tokens"` // DeepSeek's name, as part of the prompt (DeepSeek API docs)
 	Cost          *Amount `json:"cost"`                    // USD, of OpenRouter (OpenRouter docs, usage accounting)
@@ -79,6 +83,47 @@ func (u *usage) UnmarshalJSON(b []byte) error {
 		*u = usage(p)
 	}
 	return nil
+}
+
+// promptProgress is what llama.cpp says while it reads the prompt, where return_progress asks for it (llama.cpp server README).
+type promptProgress struct {
+	Total     count `json:"total"`
+	Processed count `json:"processed"` // what was cached included
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails.
+func (p *promptProgress) UnmarshalJSON(b []byte) error {
+	type plain promptProgress
+	var v plain
+	if json.Unmarshal(b, &v) == nil {
+		*p = promptProgress(v)
+	}
+	return nil
+}
+
+// timings are llama.cpp's counts of an answer (llama.cpp server README, timings); its prompt_n is without what was cached.
+type timings struct {
+	Cached     count `json:"cache_n"`
+	Prompt     count `json:"prompt_n"`
+	Completion count `json:"predicted_n"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails.
+func (t *timings) UnmarshalJSON(b []byte) error {
+	type plain timings
+	var p plain
+	if json.Unmarshal(b, &p) == nil {
+		*t = timings(p)
+	}
+	return nil
+}
+
+// usage is what a vendor's usage would say.
+func (t *timings) usage() *usage {
+	if t == nil {
+		return nil
+	}
+	return &usage{Prompt: t.Cached + t.Prompt, Completion: t.Completion, Cached: t.Cached}
 }
 
 // searchHits are the pages that an answer tells it was made from. They never fail to decode: an answer is more than they.

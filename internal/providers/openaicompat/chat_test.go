@@ -82,6 +82,18 @@ func TestChatUsage(t *testing.T) {
 			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":6,"prompt_tokens_details":null}}`},
 			providers.Usage{InputTokens: 12, OutputTokens: 6},
 		},
+		"thoughts beside the completion, as xAI counts them": {
+			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":6,"total_tokens":118,"completion_tokens_details":{"reasoning_tokens":100}}}`},
+			providers.Usage{InputTokens: 12, OutputTokens: 106, ReasoningTokens: 100},
+		},
+		"thoughts in the total alone, as Gemini counts them": {
+			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":6,"total_tokens":118}}`},
+			providers.Usage{InputTokens: 12, OutputTokens: 106, ReasoningTokens: 100},
+		},
+		"a total that is explained otherwise": {
+			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":6,"total_tokens":30,"completion_tokens_details":{"reasoning_tokens":3}}}`},
+			providers.Usage{InputTokens: 12, OutputTokens: 6, ReasoningTokens: 3},
+		},
 		"more cached than sent": {
 			[]string{`data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"cached_tokens":9}}`},
 			providers.Usage{InputTokens: 3, CachedTokens: 3, OutputTokens: 1},

@@ -46,6 +46,10 @@ type Fault struct {
 	Param     string // the parameter that the body names by itself, "" if none
 	RequestID string // where the body tells it
 	HTML      bool   // the body is a web page, so something else than the API answered
+
+	RetryAfter time.Duration   // what the response's header asks for; 0 if it does not
+	RetryDelay string          // the same in the body, "17s"; "" if it does not
+	resets     map[string]text // headers of limits that the body repeats
 }
 
 // Verdict is what a Fault means to a caller.
@@ -55,6 +59,8 @@ type Verdict struct {
 	Concurrency bool // too many requests at once
 	PerMinute   bool // a limit of requests or tokens per minute is reached
 	NoFunctions bool // the model, or its server, takes no functions
+	// TooManyTokens is by how many tokens, the output limit included, the request exceeds what one may ask for; 0 if unknown.
+	TooManyTokens int
 	// Message says what happened where the kind alone would not, without a full stop; "" for the general sentence.
 	Message string
 	Hint    string

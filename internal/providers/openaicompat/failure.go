@@ -55,7 +55,7 @@ func (c *Client) failure(x *exchange, a ask, err error) *providers.Error {
 
 // refusal is the error of a request that the vendor answered with a fault.
 func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Error {
-	f.Op = a.op
+	f.Op, f.RetryAfter = a.op, retryAfter(x.header, time.Now())
 	var v Verdict
 	if c.dialect.Classify != nil {
 		v = c.dialect.Classify(f)
@@ -64,7 +64,7 @@ func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Erro
 		v = byStatus(f)
 	}
 	e := &providers.Error{
-		Kind: v.Kind, Retry: v.Retry, Concurrency: v.Concurrency, PerMinute: v.PerMinute, NoFunctions: v.NoFunctions,
+		Kind: v.Kind, Retry: v.Retry, Concurrency: v.Concurrency, PerMinute: v.PerMinute, NoFunctions: v.NoFunctions, TooManyTokens: v.TooManyTokens,
 		Provider: c.dialect.Name, Model: a.model,
 		RetryAfter: waitFor(x.header, f, v, time.Now()), HTTPStatus: f.Status,
 		VendorCode: c.printable(cmp.Or(f.Code, f.Type)), RequestID: cmp.Or(c.requestID(x.header), c.printable(f.RequestID)),

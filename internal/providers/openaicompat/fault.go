@@ -29,8 +29,8 @@ func parseFault(body []byte, failed bool) (Fault, bool) {
 		Error   json.RawMessage   `json:"error"`
 		Code    json.RawMessage   `json:"code"`
 		Msg     text              `json:"msg"`
-		Message text              `json:"message"`
-		Detail  Text              `json:"detail"` // FastAPI's: a text, or a list of objects
+		Message Text              `json:"message"` // Mistral's may be an object or a list
+		Detail  Text              `json:"detail"`  // FastAPI's: a text, or a list of objects
 		Type    text              `json:"type"`
 		Param   text              `json:"param"`
 		Request text              `json:"request_id"`
@@ -68,19 +68,58 @@ func faultObject(raw json.RawMessage) (Fault, bool) {
 	var e struct {
 		Code    json.RawMessage `json:"code"`
 		Type    text            `json:"type"`
-		Message text            `json:"message"`
+		Status  text            `json:"status"` // Gemini's word for the type
+		Message Text            `json:"message"`
 		Msg     text            `json:"msg"`
 		Param   text            `json:"param"`
+		Details details         `json:"details"`
+		Meta    metadata        `json:"metadata"`
 	}
 	if json.Unmarshal(raw, &e) == nil {
-		return Fault{
-			Code: code(e.Code), Type: string(e.Type), Param: string(e.Param),
-			Message: cmp.Or(string(e.Message), string(e.Msg)),
-		}, true
+		f := Fault{
+			Code: code(e.Code), Type: cmp.Or(string(e.Type), string(e.Status)), Param: string(e.Param),
+			Message: cmp.Or(string(e.Message), string(e.Msg)), RetryDelay: string(e.Details), resets: e.Meta.Headers,
+		}
+		if e.Meta.Raw != "" {
+			f.Message += " " + string(e.Meta.Raw)
+		}
+		return f, true
 	}
 	var word text
 	_ = word.UnmarshalJSON(raw)
 	return Fault{Message: cmp.Or(string(word), string(raw))}, true
+}
+
+// metadata is what OpenRouter adds to an error: what the server behind it said, and headers that its own response lacks. It
+// never fails to decode: an error is more than it.
+type metadata struct {
+	Raw     Text            `json:"raw"`
+	Headers map[string]text `json:"headers"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *metadata) UnmarshalJSON(b []byte) error {
+	type plain metadata
+	var p plain
+	if json.Unmarshal(b, &p) == nil {
+		*m = metadata(p)
+	}
+	return nil
+}
+
+// details is the wait that Gemini asks for in an error's details, "17s"; "" where they have none.
+type details string
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails.
+func (d *details) UnmarshalJSON(b []byte) error {
+	var list []struct {
+		Delay text `json:"retryDelay"`
+	}
+	_ = json.Unmarshal(b, &list) // elsewhere it is something else
+	for _, one := range list {
+		*d = cmp.Or(*d, details(one.Delay))
+	}
+	return nil
 }
 
 // byStatus is what a fault means where the vendor's own words say nothing.
@@ -102,7 +141,7 @@ func byStatus(f Fault) Verdict {
 	case 408, 425:
 		return Verdict{Kind: providers.KindNetwork, Retry: true}
 	case 429:
-		return Verdict{Kind: providers.KindRateLimited, Retry: true, PerMinute: perMinute().MatchString(f.Message)}
+		return Verdict{Kind: providers.KindRateLimited, Retry: true, PerMinute: PerMinute(f.Message)}
 	case 503, 529:
 		return Verdict{Kind: providers.KindOverloaded, Retry: true}
 	}
@@ -120,6 +159,9 @@ func byStatus(f Fault) Verdict {
 // perMinute matches what refusals call a limit of requests or tokens per minute: "requests per min (RPM)", "TPM",
 // "GenerateRequestsPerMinutePerProjectPerModel".
 var perMinute = lazyregexp.New(`(?i)per[ _-]?min|\b[rt]pm\b`)
+
+// PerMinute reports whether a refusal's text names a limit of requests or tokens per minute.
+func PerMinute(message string) bool { return perMinute().MatchString(message) }
 
 func mentions(f Fault, word string) bool {
 	return strings.Contains(strings.ToLower(f.Message+" "+f.Type+" "+f.Code), word)
@@ -146,6 +188,16 @@ func blamedParam(f Fault, sent []string) string {
 		if droppable(word) {
 			return word
 		}
+		if name := respelt[strings.ToLower(word)]; droppable(name) {
+			return name
+		}
 	}
 	return ""
+}
+
+// respelt are parameters under the names that some refusals have for them: xAI's "reasoningEffort", Ollama's "does not
+// support thinking".
+var respelt = map[string]string{
+	"reasoningeffort": "reasoning_effort", "thinking": "reasoning_effort", "responseformat": "response_format", "streamoptions": "stream_options",
+	"maxtokens": "max_tokens", "maxcompletiontokens": "max_completion_tokens",
 }

@@ -271,3 +271,68 @@ func TestWaitFor(t *testing.T) {
 		assert.Equal(t, tc.want, waitFor(http.Header{"Retry-After": {tc.header}}, Fault{Message: tc.message}, tc.verdict, now), "%+v", tc)
 	}
 }
+
+func TestWaitUntilALimitIsReset(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	limited := Verdict{Kind: providers.KindRateLimited, Retry: true}
+	for _, tc := range []struct {
+		header map[string]string
+		fault  Fault
+		want   time.Duration
+	}{
+		{map[string]string{"X-Ratelimit-Reset-Requests": "6m0s"}, Fault{}, 6 * time.Minute},
+		{map[string]string{"X-Ratelimit-Reset-Tokens": "7.66s"}, Fault{}, 7660 * time.Millisecond},
+		{map[string]string{"X-Ratelimit-Reset-Tokens": "120ms"}, Fault{}, 120 * time.Millisecond},
+		{map[string]string{"X-Ratelimit-Reset-Requests": "1d2h"}, Fault{}, maxRetryAfter},
+		{map[string]string{"X-Ratelimit-Reset": "12"}, Fault{}, 12 * time.Second},
+		{map[string]string{"X-Ratelimit-Reset": "0.5"}, Fault{}, 500 * time.Millisecond},
+		{map[string]string{"Ratelimit-Reset": "9"}, Fault{}, 9 * time.Second},
+		{map[string]string{"X-Ratelimit-Reset": "1795435240"}, Fault{}, 40 * time.Second},
+		{map[string]string{"X-Ratelimit-Reset": "1795435240500"}, Fault{}, 40500 * time.Millisecond},
+		{map[string]string{"Anthropic-Ratelimit-Tokens-Reset": "x", "X-Ratelimit-Reset": "2026-11-23T12:00:30Z"}, Fault{}, 30 * time.Second},
+		{map[string]string{"X-Ratelimit-Reset": "2026-11-23T11:00:00Z"}, Fault{}, 0},
+		{map[string]string{"X-Ratelimit-Reset": "soon"}, Fault{}, 0},
+		{map[string]string{"X-Ratelimit-Reset": "5 apples"}, Fault{}, 0},
+		{map[string]string{"X-Ratelimit-Reset": "-5"}, Fault{}, 0},
+		{map[string]string{"X-Ratelimit-Reset": "NaN"}, Fault{}, 0},
+		{map[string]string{"X-Ratelimit-Limit": "5"}, Fault{}, 0},
+		// What is used up counts, the last of several.
+		{map[string]string{
+			"X-Ratelimit-Reset-Requests": "2m", "X-Ratelimit-Remaining-Requests": "14370", "X-Ratelimit-Reset-Tokens": "7s", "X-Ratelimit-Remaining-Tokens": "0",
+		}, Fault{}, 7 * time.Second},
+		{map[string]string{
+			"X-Ratelimit-Reset-Requests": "9s", "X-Ratelimit-Remaining-Requests": "0", "X-Ratelimit-Reset-Tokens": "7s", "X-Ratelimit-Remaining-Tokens": "0",
+		}, Fault{}, 9 * time.Second},
+		{map[string]string{
+			"X-Ratelimit-Reset-Requests": "2m", "X-Ratelimit-Remaining-Requests": "9", "X-Ratelimit-Reset-Tokens": "7s", "X-Ratelimit-Remaining-Tokens": "50",
+		}, Fault{}, 7 * time.Second},
+		// What the body says by itself counts more.
+		{map[string]string{"X-Ratelimit-Reset": "60"}, Fault{Message: "Please try again in 9m38.016s. Need more?"}, 9*time.Minute + 38016*time.Millisecond},
+		{map[string]string{"X-Ratelimit-Reset": "60"}, Fault{RetryDelay: "17s"}, 17 * time.Second},
+		{nil, Fault{resets: map[string]text{"X-RateLimit-Reset": "1795435210000", "X-RateLimit-Remaining": "0"}}, 10 * time.Second},
+		{map[string]string{"Retry-After-Ms": "1500", "Retry-After": "2"}, Fault{}, 1500 * time.Millisecond},
+		{map[string]string{"Retry-After-Ms": "x", "Retry-After": "2"}, Fault{}, 2 * time.Second},
+	} {
+		h := http.Header{}
+		for name, value := range tc.header {
+			h.Set(name, value)
+		}
+		assert.Equal(t, tc.want, waitFor(h, tc.fault, limited, now), "%v %+v", tc.header, tc.fault)
+	}
+	h := http.Header{"X-Ratelimit-Reset": {"12"}}
+	assert.Zero(t, waitFor(h, Fault{}, Verdict{Kind: providers.KindRateLimited}, now), "a plan's limit, which is not waited for")
+	assert.Zero(t, waitFor(h, Fault{}, Verdict{Kind: providers.KindOverloaded, Retry: true}, now))
+}
+
+func TestBlamedParamsUnderOtherNames(t *testing.T) {
+	sent := []string{"model", "messages", "reasoning_effort", "max_tokens"}
+	for message, want := range map[string]string{
+		"Model m does not support parameter reasoningEffort.": "reasoning_effort",
+		`"m" does not support thinking`:                       "reasoning_effort",
+		"maxTokens must be at most 100":                       "max_tokens",
+		"responseFormat is not supported":                     "",
+	} {
+		assert.Equal(t, want, blamedParam(Fault{Message: message}, sent), message)
+	}
+	assert.Equal(t, "thinking", blamedParam(Fault{Message: "invalid thinking"}, append(sent, "thinking")))
+}

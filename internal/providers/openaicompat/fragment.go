@@ -1,6 +1,7 @@
 package openaicompat
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -23,6 +24,27 @@ func (f *fragment) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	*f = fragment(unquote(string(b[1 : len(b)-1])))
+	return nil
+}
+
+// content is a message's text, or a piece of it: a string, or a list of parts. Mistral's thoughts are such parts, of the type
+// thinking with parts of their own (Mistral docs, reasoning); others send a text there.
+type content struct{ text, thought fragment }
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails.
+func (c *content) UnmarshalJSON(b []byte) error {
+	if len(b) == 0 || b[0] != '[' {
+		return c.text.UnmarshalJSON(b)
+	}
+	var parts []struct {
+		Text     fragment `json:"text"`
+		Thinking content  `json:"thinking"`
+	}
+	_ = json.Unmarshal(b, &parts) // what is no part is none of the text
+	for _, p := range parts {
+		c.text += p.Text
+		c.thought += p.Thinking.text
+	}
 	return nil
 }
 
