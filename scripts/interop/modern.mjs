@@ -2,7 +2,6 @@
 // The client refuses a result of the type "task", so the tasks are taken from its transport; it asks about them itself.
 
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +9,7 @@ import { pathToFileURL } from "node:url";
 import { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport, getDefaultEnvironment } from "@modelcontextprotocol/client/stdio";
 import { check, done, server, serverArgs, within } from "./check.mjs";
+import { slowVendor } from "./vendor.mjs";
 
 const tasks = "io.modelcontextprotocol/tasks";
 const anything = { "~standard": { version: 1, vendor: "interop", validate: (value) => ({ value }) } };
@@ -59,34 +59,6 @@ async function poll(own, id) {
   }
 }
 
-/** A vendor that writes a word every 50 ms: as many as words says. closed counts the connections that clients closed early. */
-async function vendorOf(words) {
-  const state = { closed: 0 };
-  const http = createServer((request, response) => {
-    request.resume();
-    response.writeHead(200, { "Content-Type": "text/event-stream" });
-    let sent = 0;
-    const part = (content, finish_reason) => response.write(`data: ${JSON.stringify({ id: "x", choices: [{ index: 0, delta: { content }, finish_reason }] })}\n\n`);
-    const timer = setInterval(() => {
-      part(`(emulated) ${sent++} `, sent === words ? "stop" : undefined);
-      if (sent === words) response.end("data: [DONE]\n\n");
-    }, 50);
-    response.on("close", () => {
-      clearInterval(timer);
-      if (sent < words) state.closed++;
-    });
-  });
-  await new Promise((resolve) => http.listen(0, "127.0.0.1", resolve));
-  state.env = {
-    GLM_API_KEY: "emulated0glm0key.notasecret", GLM_API_URL: `http://127.0.0.1:${http.address().port}/api/paas/v4`, ANSWER_WITHIN_SECS: "1.5",
-  };
-  state.close = () => {
-    http.closeAllConnections();
-    http.close();
-  };
-  return state;
-}
-
 const declared = { extensions: { [tasks]: {} } };
 
 await check("server/discover", async () => {
@@ -125,7 +97,7 @@ await check("roots are asked for when a path needs them, once", async () => {
 });
 
 await check("a call longer than its limit is a task, is polled, and completes", async () => {
-  const vendor = await vendorOf(60);
+  const vendor = await slowVendor(60);
   const own = await connect({ env: vendor.env, capabilities: declared, args: [] });
   const { taskId } = await becomesTask(own);
   const task = await within(30_000, "the task", poll(own, taskId));
@@ -138,7 +110,7 @@ await check("a call longer than its limit is a task, is polled, and completes", 
 });
 
 await check("a task is cancelled, twice, and the vendor's connection is closed", async () => {
-  const vendor = await vendorOf(10_000);
+  const vendor = await slowVendor(10_000);
   const own = await connect({ env: vendor.env, capabilities: declared, args: [] });
   const { taskId } = await becomesTask(own);
   await Promise.all([own.about("tasks/cancel", taskId), own.about("tasks/cancel", taskId)]);
@@ -149,7 +121,7 @@ await check("a task is cancelled, twice, and the vendor's connection is closed",
 });
 
 await check("the server is killed, and another process answers tasks/get", async () => {
-  const vendor = await vendorOf(10_000);
+  const vendor = await slowVendor(10_000);
   const env = { ...vendor.env, EXAI_STATE_DIR: await mkdtemp(join(tmpdir(), "exai-interop-")) };
   const own = await connect({ env, capabilities: declared, args: [] });
   const { taskId } = await becomesTask(own);
@@ -166,7 +138,7 @@ await check("the server is killed, and another process answers tasks/get", async
 });
 
 await check("who has not declared tasks gets none and may not ask for one", async () => {
-  const vendor = await vendorOf(60);
+  const vendor = await slowVendor(60);
   const own = await connect({ env: vendor.env, args: [] });
   const { structuredContent: reply } = await own.client.callTool({ name: "chat", arguments: { prompt: "Tell me everything.", model: "glm-5.3-flash" } });
   assert.equal(reply.status, "partial");
