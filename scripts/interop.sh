@@ -1,34 +1,54 @@
 #!/usr/bin/env bash
-# Drives the built server over stdio with clients that others wrote, against the emulated vendors: the MCP Inspector, the
-# official TypeScript SDK (version 1; modern: version 2 in revision 2026-07-28, with roots and tasks), and MCP's conformance
-# suite (over HTTP, through mcp-proxy). endpoints has it ask OpenAI-compatible servers that others wrote. No key is needed.
+# Drives the built server over stdio with clients that others wrote, against the emulated vendors. No key is needed.
+#
+#   inspector    the MCP Inspector's command line
+#   sdk          the official TypeScript SDK, version 1
+#   modern       the same, version 2, in revision 2026-07-28: roots by input requests, and tasks
+#   conformance  MCP's conformance suite (over HTTP, through mcp-proxy)
+#   endpoints    the other side: asks OpenAI-compatible servers that others wrote
+#   hooks        the git hooks under the pre-commit framework
+#   sessions     Claude Code, Codex, Gemini CLI, opencode and Copilot CLI on a fake model, each configured by install alone
+#   terminal     Claude Code's terminal, in tmux, with a task
+#   gate         the review gate in Claude Code and Codex
+#   arm64        the whole-program tests for linux/arm64, under qemu
 #
 #   scripts/interop.sh                  all of them
 #   scripts/interop.sh sdk inspector    only these
 #
 # npm must be there, of any recent version; Node 22 and the clients come from the npm registry, into bin/interop, where
-# they stay for the next run. What is installed is pinned in scripts/interop/package.json.
+# they stay for the next run. The agents (1.6 GB) are installed when a part needs them. What is installed is pinned in
+# package.json of scripts/interop and of scripts/interop/agents.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$PWD/bin/interop
+parts=${*:-inspector sdk modern conformance endpoints hooks sessions terminal gate arm64}
 command -v npm >/dev/null || { echo "interop.sh: npm is missing; install Node.js with npm" >&2; exit 1; }
 
-if ! cmp -s scripts/interop/package.json "$dir/package.json" || [ ! -x "$dir/node_modules/node/bin/node" ]; then
-	echo "installing Node 22 and the clients into $dir"
-	rm -rf "$dir"
-	mkdir -p "$dir"
-	cp scripts/interop/package.json "$dir/package.json"
+needs() { grep -qwE "$1" <<<"$parts"; }
+
+# fetch FROM TO: installs what FROM/package.json names into TO, unless it is there.
+fetch() {
+	cmp -s "$1/package.json" "$2/package.json" && return
+	echo "installing from npm into $2"
+	mkdir -p "$2"
+	rm -rf "$2/node_modules" "$2/package-lock.json"
+	cp "$1/package.json" "$2/package.json"
 	# npm runs on the system's Node here, which may be too old for what it installs: that runs on Node 22.
-	npm install --prefix "$dir" --no-audit --no-fund --loglevel=error || { rm "$dir/package.json"; exit 1; }
-	# Newer versions of npm leave install scripts out; this one fetches the binary.
-	[ -x "$dir/node_modules/node/bin/node" ] || (cd "$dir/node_modules/node" && node installArchSpecificPackage)
-fi
-# A server of PyPI for the endpoints' part, where Python can make an environment.
-if [ ! -x "$dir/python/bin/fakellm" ] && command -v python3 >/dev/null; then
-	python3 -m venv "$dir/python" && "$dir/python/bin/pip" install -q fakellm==0.3.5 || rm -rf "$dir/python"
+	npm install --prefix "$2" --no-audit --no-fund --loglevel=error || { rm "$2/package.json"; exit 1; }
+}
+fetch scripts/interop "$dir"
+# Newer versions of npm leave install scripts out; this one fetches the binary.
+[ -x "$dir/node_modules/node/bin/node" ] || (cd "$dir/node_modules/node" && node installArchSpecificPackage)
+if needs 'sessions|terminal|gate'; then fetch scripts/interop/agents "$dir/agents"; fi
+# From PyPI, where Python can make an environment: a server for endpoints, the pre-commit framework.
+if [ ! -x "$dir/python/bin/pre-commit" ] && command -v python3 >/dev/null; then
+	python3 -m venv "$dir/python" && "$dir/python/bin/pip" install -q fakellm==0.3.5 pre-commit==4.7.0 || rm -rf "$dir/python"
 fi
 [ ! -x "$dir/python/bin/fakellm" ] || export FAKELLM=$dir/python/bin/fakellm
+export PRE_COMMIT_PROGRAM=$dir/python/bin/pre-commit EXAI_SOURCE=$PWD
+mkdir -p "$dir/agents"
 cp scripts/interop/*.mjs "$dir/"
+cp scripts/interop/agents/*.mjs "$dir/agents/"
 CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$dir/exai-mcp" ./cmd/exai-mcp
 
 scratch=$(mktemp -d)
@@ -48,10 +68,12 @@ unset GLM_API_KEY ZHIPUAI_API_KEY ZAI_API_KEY KIMI_API_KEY MOONSHOT_API_KEY EXAI
 node=$dir/node_modules/node/bin/node
 echo "Node $("$node" --version), $("$dir/exai-mcp" version | head -n 1)"
 failed=0
-for part in "${@:-inspector sdk modern conformance endpoints}"; do
-	for name in $part; do
-		echo
-		(cd "$dir" && "$node" "$name.mjs") || failed=1
-	done
+for name in $parts; do
+	echo
+	case $name in
+	arm64) scripts/interop/arm64.sh || failed=1 ;;
+	sessions | terminal | gate) (cd "$dir/agents" && "$node" "$name.mjs") || failed=1 ;;
+	*) (cd "$dir" && "$node" "$name.mjs") || failed=1 ;;
+	esac
 done
 exit "$failed"

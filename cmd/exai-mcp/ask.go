@@ -240,6 +240,9 @@ func (p *answerPrinter) print(content string) error {
 	switch {
 	case goesOn:
 	case content == strings.TrimRight(p.printed, " \n"): // it ended with space, which is printed already
+		if strings.HasSuffix(p.printed, "\n") {
+			return p.err
+		}
 		rest = ""
 	default:
 		rest = "\n\n" + content

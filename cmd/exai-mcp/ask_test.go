@@ -135,6 +135,8 @@ func TestAskAfterARestart(t *testing.T) {
 		{"", "whole\n", "whole\n"},
 		{"one ", "one two", "two\n"},
 		{"one two ", "one two", "\n"},
+		{"one two\n", "one two\n", ""},
+		{"one two\n\n", "one two\n\n", ""},
 		{"one\n", "one\n\ntwo", "\ntwo\n"},
 		{"other ", "one two", "\n\none two\n"},
 	} {

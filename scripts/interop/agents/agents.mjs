@@ -101,7 +101,7 @@ export async function prepare(name, { url, project }) {
   await agent.setup(home, project, url);
   const base = {
     HOME: home, LANG: "C.UTF-8", TERM: "xterm-256color", TMPDIR: tmpdir(),
-    PATH: [join(modules, ".bin"), join(modules, "node/bin"), "/usr/local/bin:/usr/bin:/bin"].join(":"),
+    PATH: [join(modules, ".bin"), dirname(process.execPath), "/usr/local/bin:/usr/bin:/bin"].join(":"),
     ...agent.env(url),
   };
   return {
