@@ -25,7 +25,7 @@ func (x *exchange) chat() (*wire, error) {
 		return nil, err
 	}
 	rules := map[Vendor]func() []check{GLM: glmRules, Kimi: kimiRules, Lab: labRules}[v]
-	in := &inquiry{e: x.e, v: v, c: c, f: f, tokens: promptTokens(c)}
+	in := &inquiry{e: x.e, v: v, c: c, f: f, tokens: promptTokens(v, c)}
 	for _, rule := range rules() {
 		if err := rule(in); err != nil {
 			return nil, err

@@ -96,6 +96,9 @@ func glmMessages(in *inquiry) error {
 			if m.Content == "" {
 				return glmIllegal("tool message without content", "messages")
 			}
+			if !isString(content) {
+				return glmIllegal("tool message that is no string", "messages") // an image in it was seen to be refused
+			}
 		default:
 			return glmIllegal("unknown role", "messages")
 		}

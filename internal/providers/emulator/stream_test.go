@@ -194,6 +194,43 @@ func TestPrefixCache(t *testing.T) {
 	assert.Zero(t, cached, "another model")
 }
 
+// Over the rounds of a function loop the prefix stays cached, and over a user message behind it only if the client keeps what was
+// thought and the effort.
+func TestPrefixCacheOverRounds(t *testing.T) {
+	long := strings.Repeat("The quick brown fox jumps over it. ", 200) // 7,000 bytes
+	thought := `{"role":"assistant","content":"","reasoning_content":"` + long + `","tool_calls":[{"id":"call_1","type":"function",` +
+		`"function":{"name":"look","arguments":"{}"}}]},{"role":"tool","tool_call_id":"call_1","content":"` + long + `"}`
+	first := `{"role":"user","content":"` + long + `"},` + thought
+	second := first + `,{"role":"assistant","content":"done"},{"role":"user","content":"And now?"}`
+	const keep, clear, high, low = `"thinking":{"type":"enabled","clear_thinking":false}`, `"thinking":{"type":"enabled"}`, `,"reasoning_effort":"high"`, `,"reasoning_effort":"low"`
+	for name, c := range map[string]struct {
+		vendor        emulator.Vendor
+		model         string
+		before, after string
+		blocks        float64 // that stay cached over the user message
+	}{
+		"kept":                        {emulator.GLM, "glm-5.3", "," + keep + high, "," + keep + high, 20},
+		"cleared":                     {emulator.GLM, "glm-5.3", "," + clear + high, "," + clear + high, 6},
+		"another effort":              {emulator.GLM, "glm-5.3", "," + keep + high, "," + keep + low, 0},
+		"Kimi, which clears nothing":  {emulator.Kimi, "kimi-k3", high, high, 20},
+		"Kimi, asked for less effort": {emulator.Kimi, "kimi-k3", high, low, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := to(t, start(t), c.vendor)
+			cached := func(list, extra string) float64 {
+				r := client.post("/chat/completions", messages(c.model, list, extra+functions(1, "look")))
+				require.Equal(t, 200, r.status, r.body)
+				details, _ := at(t, decode(t, r.body), "usage").(map[string]any)["prompt_tokens_details"].(map[string]any) // Kimi leaves it out where nothing was cached
+				n, _ := details["cached_tokens"].(float64)
+				return n / 256
+			}
+			assert.Zero(t, cached(first, c.before))
+			assert.Equal(t, 20.0, cached(first, c.before), "the same round again")
+			assert.Equal(t, c.blocks, cached(second, c.after))
+		})
+	}
+}
+
 func TestJSONMode(t *testing.T) {
 	e := start(t)
 	for v, model := range map[emulator.Vendor]string{emulator.GLM: "glm-5.3", emulator.Kimi: "kimi-k3"} {

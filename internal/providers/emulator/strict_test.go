@@ -109,6 +109,11 @@ func glmStrictness(t *testing.T) []strictness {
 			messages(glm, user+","+call+","+user, ""), 400, "1214", "messages",
 			messages(glm, user+","+call+`,{"role":"tool","tool_call_id":"call_1","content":"x"},`+user, ""),
 		},
+		{
+			"tool message of parts",
+			messages(glm, user+","+call+`,{"role":"tool","tool_call_id":"call_1","content":[{"type":"text","text":"x"}]}`, ""), 400, "1214", "messages",
+			messages(glm, user+","+call+`,{"role":"tool","tool_call_id":"call_1","content":"x"}`, ""),
+		},
 		{"temperature above 1", chatBody(glm, `,"temperature":1.01`), 400, "1214", "temperature", chatBody(glm, `,"temperature":1`)},
 		{"temperature below 0", chatBody(glm, `,"temperature":-0.1`), 400, "1214", "temperature", chatBody(glm, `,"temperature":0`)},
 		{"top_p of 0", chatBody(glm, `,"top_p":0`), 400, "1214", "top_p", chatBody(glm, `,"top_p":0.01`)},

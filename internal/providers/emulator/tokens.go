@@ -21,8 +21,8 @@ const (
 func tokensOf(s string) int { return (len(s) + bytesPerToken - 1) / bytesPerToken }
 
 // promptTokens counts a request's messages and tools.
-func promptTokens(c *Chat) int {
-	n := tokensOf(promptText(c)) + mediaTokens*(c.media("image_url")+c.media("video_url")+c.media("file_url"))
+func promptTokens(v Vendor, c *Chat) int {
+	n := tokensOf(promptText(v, c)) + mediaTokens*(c.media("image_url")+c.media("video_url")+c.media("file_url"))
 	if len(c.Messages) > 0 && c.Messages[len(c.Messages)-1].Name == builtinSearch {
 		n += builtinSearchTokens
 	}
@@ -30,14 +30,23 @@ func promptTokens(c *Chat) int {
 }
 
 // promptText is what of a request the model reads, as one text: appending a message appends to it. Media stand in it
-// by their hash.
-func promptText(c *Chat) string {
+// by their hash. GLM drops what was thought before the last user message, unless clear_thinking is false: measured on open
+// weights of GLM-5.2, a user message without it took the whole prefix cache away.
+func promptText(v Vendor, c *Chat) string {
+	thoughtFrom := 0
+	if v == GLM && (c.body.Thinking == nil || c.body.Thinking.ClearThinking == nil || *c.body.Thinking.ClearThinking) {
+		for i, m := range c.Messages {
+			if m.Role == "user" {
+				thoughtFrom = i
+			}
+		}
+	}
 	var b strings.Builder
 	for _, t := range c.Tools {
 		b.Write(t.Raw)
 		b.WriteByte('\n')
 	}
-	for _, m := range c.Messages {
+	for i, m := range c.Messages {
 		b.WriteString(m.Role)
 		b.WriteByte(' ')
 		b.WriteString(m.Content)
@@ -47,7 +56,9 @@ func promptText(c *Chat) string {
 				b.Write(sum[:8])
 			}
 		}
-		b.WriteString(value(m.Reasoning))
+		if i >= thoughtFrom {
+			b.WriteString(value(m.Reasoning))
+		}
 		for _, tc := range m.ToolCalls {
 			b.WriteString(tc.Name)
 			b.WriteString(tc.Arguments)
@@ -72,8 +83,8 @@ func (in *inquiry) usage(a answer) Usage {
 // cached counts the prompt's tokens that are in the prefix cache, and puts the prompt into it.
 func (e *Emulator) cached(v Vendor, c *Chat) int {
 	const size = cacheBlock * bytesPerToken
-	prompt := promptText(c)
-	hash := sha256.Sum256([]byte(string(v) + " " + c.Model))
+	prompt := promptText(v, c)
+	hash := sha256.Sum256([]byte(string(v) + " " + c.Model + " " + c.Effort)) // the effort stands at the head of the prompt
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.prefixes) > maxCacheBlocks {
@@ -107,7 +118,7 @@ func (x *exchange) countTokens(string) (*result, error) {
 	if len(c.Messages) == 0 {
 		return nil, badRequest(v, "no messages", "", "Invalid request: messages must not be empty")
 	}
-	return &result{json: map[string]any{"code": 0, "data": map[string]int{"total_tokens": promptTokens(c)}, "scode": "0x0", "status": true}}, nil
+	return &result{json: map[string]any{"code": 0, "data": map[string]int{"total_tokens": promptTokens(v, c)}, "scode": "0x0", "status": true}}, nil
 }
 
 func (x *exchange) glmTokenizer(c *Chat) (*result, error) {
@@ -122,7 +133,7 @@ func (x *exchange) glmTokenizer(c *Chat) (*result, error) {
 		return nil, glmMissing("no messages", "messages")
 	}
 	images, videos := mediaTokens*c.media("image_url"), mediaTokens*c.media("video_url")
-	total := promptTokens(c)
+	total := promptTokens(GLM, c)
 	n := x.e.nextID()
 	return &result{json: struct {
 		ID        string         `json:"id"`
