@@ -15,7 +15,8 @@ import (
 // panelFor is who a consensus asks: the caller's models, else those that were asked before, else one of each vendor. A model
 // that does not exist, or can't take what is sent, is refused before any is asked.
 func (d *Deps) panelFor(models []consensusModel, before []workflow.PanelAnswer, images bool) (panel []workflow.Panelist, notes []string, err error) {
-	if len(models) == 0 {
+	named := len(models) > 0
+	if !named {
 		for _, o := range before {
 			models = append(models, consensusModel{Model: o.Model, Stance: o.Stance})
 		}
@@ -47,9 +48,12 @@ func (d *Deps) panelFor(models []consensusModel, before []workflow.PanelAnswer, 
 		p := workflow.Panelist{
 			Model: cmp.Or(strings.TrimSpace(m.Model), "auto"), Stance: cmp.Or(m.Stance, "neutral"), Reads: reads, Form: form,
 		}
-		name, err := d.resolveName(p.Model, images)
+		name, vendor, err := d.resolveName(p.Model, images)
 		if err != nil {
 			return nil, nil, err
+		}
+		if !named {
+			p.Vendor = vendor
 		}
 		if seen[name+":"+p.Stance] {
 			return nil, nil, reply.InvalidRequest("Give each model a different stance, or name it once.", "models lists %s with the stance %s twice.", name, p.Stance)
@@ -63,21 +67,21 @@ func (d *Deps) panelFor(models []consensusModel, before []workflow.PanelAnswer, 
 	return panel, notes, nil
 }
 
-// resolveName is the model that a name means. Bad names are errors; a vendor without a key is not: its answer is then listed as
+// resolveName is the model that a name means, with its vendor where that can be asked. Bad names are errors; a vendor without a key is not: its answer is then listed as
 // failed, and the others stand.
-func (d *Deps) resolveName(model string, images bool) (string, error) {
+func (d *Deps) resolveName(model string, images bool) (id, vendor string, err error) {
 	if !calls.Named(model) {
-		return model, nil
+		return model, "", nil
 	}
 	found, err := d.Registry.Resolve(calls.Query{Model: model, Needs: providers.Needs{Images: images}})
 	var refused *providers.Error
 	switch {
 	case err == nil:
-		return found[0].Model.ID, nil
+		return found[0].Model.ID, found[0].Model.Provider, nil
 	case errors.As(err, &refused) && (refused.Kind == providers.KindModelNotFound || refused.Kind == providers.KindInvalidRequest):
-		return "", err
+		return "", "", err
 	}
-	return strings.ToLower(model), nil
+	return strings.ToLower(model), "", nil
 }
 
 // stancePrompt is the system prompt with a stance; the caller's own words for it take the place of ours.

@@ -527,6 +527,46 @@ func TestAModelThatTheVendorRefusesIsReplaced(t *testing.T) {
 			assert.Equal(t, []string{"kimi-k3.1-pro", "kimi-k3", "kimi-k3"}, asked)
 		})
 	})
+	t.Run("by one that only the vendor's list has", func(t *testing.T) {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			var asked []string
+			var known []string
+			for _, m := range b.reg.Catalog().Models("kimi") {
+				known = append(known, m.ID)
+			}
+			b.kimi.ChatFunc = lacks(answers("yes"), &asked, known...)
+			lists := 0
+			b.kimi.ListModelsFunc = func(context.Context) ([]providers.Model, error) {
+				lists++
+				return []providers.Model{{ID: "k3", Provider: "kimi", ContextWindow: 1 << 20, Thinking: providers.Thinking{Always: true}}}, nil
+			}
+			for range 2 {
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassFile), files())
+				require.NoError(t, err)
+				assert.Equal(t, "k3", out.Model.ID)
+			}
+			assert.Equal(t, []string{"kimi-k3.1-pro", "k3", "k3"}, asked, "no other name is tried")
+			assert.Equal(t, 1, lists)
+		})
+	})
+	t.Run("without the list where that does not come", func(t *testing.T) {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			var asked []string
+			b.kimi.ChatFunc = lacks(answers("yes"), &asked, "kimi-k3.1-pro")
+			b.kimi.ListModelsFunc = func(ctx context.Context) ([]providers.Model, error) {
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			}
+			start := time.Now()
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassFile), files())
+			require.NoError(t, err)
+			assert.Equal(t, "kimi-k3", out.Model.ID)
+			assert.Equal(t, 5*time.Second, time.Since(start))
+			_, err = b.caller.Call(b.inClass(t.Context(), config.ClassFile), files())
+			require.NoError(t, err)
+			assert.Equal(t, 5*time.Second, time.Since(start), "it is not asked for again at once")
+		})
+	})
 	t.Run("by another vendor's where it has none", func(t *testing.T) {
 		inBubble(t, nil, func(t *testing.T, b *bench) {
 			var asked []string

@@ -306,6 +306,9 @@ func (g *Generation) tryCandidates(list []Candidate) (*providers.ChatResponse, e
 		if failure == nil || !g.mayFallBack(failure) {
 			return resp, err
 		}
+		if failure.Kind == providers.KindModelNotFound {
+			g.readList(c.Model.Provider)
+		}
 		list = g.remaining(list[1:], c, failure, tried)
 		if len(list) == 0 {
 			return resp, err

@@ -54,7 +54,28 @@ func (c *Caller) learnEndpoints(ctx context.Context, q Query) {
 	all.Wait()
 }
 
-// startListing asks an endpoint for its list unless that is known and fresh; it returns what ends with the request, nil where none
+// readList reads the list of a vendor that has just refused a model, if it was not read lately: who may answer is then known,
+// and no more names have to be tried. It waits as long as there is time for an attempt after it.
+func (g *Generation) readList(vendor string) {
+	v := g.c.cfg.Vendor(vendor)
+	if v == nil {
+		return
+	}
+	wait := listWithin
+	if g.deadline.bounded {
+		wait = min(wait, time.Until(g.deadline.answerBy)-minAttempt)
+	}
+	ctx, cancel := context.WithTimeout(g.ctx, wait)
+	defer cancel()
+	if done := g.c.startListing(ctx, v); done != nil {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// startListing asks a vendor for its list unless that is known and fresh; it returns what ends with the request, nil where none
 // is needed.
 func (c *Caller) startListing(ctx context.Context, v *config.Vendor) <-chan struct{} {
 	c.lists.mu.Lock()

@@ -15,6 +15,9 @@ const builtinSearch = "$web_search"
 // chat answers POST chat/completions.
 func (x *exchange) chat() (*wire, error) {
 	v := x.record.Vendor
+	if err := x.member(); err != nil {
+		return nil, err
+	}
 	c, err := parseChat(x.sent)
 	if err != nil {
 		return nil, unreadable(v, err)

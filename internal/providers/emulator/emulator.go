@@ -53,6 +53,7 @@ type Emulator struct {
 	parallel     map[Vendor]int  // 0: no limit
 	mainland     bool
 	reading      bool
+	membership   Membership // "": Kimi is the platform
 	loadTime     time.Duration
 	maxFiles     int
 	maxFileBytes int
@@ -196,7 +197,7 @@ func (e *Emulator) Serve(v Vendor, l net.Listener) {
 		l.Close()
 		return
 	}
-	e.urls[v] = "http://" + l.Addr().String() + basePath(v)
+	e.urls[v] = "http://" + l.Addr().String() + e.basePath(v)
 	e.running.Go(func() {
 		// It ends with ErrServerClosed at Close, or with the listener's own error when that was closed by its owner;
 		// either way there is nobody left to tell.
@@ -255,9 +256,12 @@ func (e *Emulator) openLocked() (open int) {
 	return open
 }
 
-func basePath(v Vendor) string {
-	if v == GLM {
+func (e *Emulator) basePath(v Vendor) string {
+	switch {
+	case v == GLM:
 		return GLMBase
+	case v == Kimi && e.membership != "":
+		return KimiCodeBase
 	}
 	return KimiBase
 }

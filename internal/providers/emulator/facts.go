@@ -3,6 +3,7 @@ package emulator
 import (
 	_ "embed"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -24,15 +25,12 @@ type facts struct {
 	DefaultOutput int      `json:"default_output"` // tokens, where no limit is sent; 0: the greatest
 	Thinking      string   `json:"thinking"`       // "always", "toggle", "effort" (switched by it) or "" (never)
 	Efforts       []string `json:"efforts"`        // what reasoning_effort may say
-	Fixed         bool     `json:"fixed"`          // temperature, top_p, n and penalties are fixed
-	NMax          int      `json:"n_max"`          // 0: 1
 	Images        int      `json:"images"`         // how many a request may hold; 0: it can't see
 	Video         bool     `json:"video"`
 	FileURL       bool     `json:"file_url"`
 	Tools         bool     `json:"tools"`
 	ForcedTools   bool     `json:"forced_tools"` // tool_choice "required" is taken while thinking
 	JSONObject    bool     `json:"json_object"`
-	JSONSchema    bool     `json:"json_schema"`
 	NoUsage       bool     `json:"no_usage"`   // streams don't report usage
 	ThinkTags     bool     `json:"think_tags"` // reasoning comes in the text, as <think>...</think>
 	Loads         bool     `json:"loads"`      // it has to be loaded before its first answer
@@ -54,6 +52,9 @@ func table() map[string]facts {
 
 // serves finds the model that a key of the vendor may call.
 func (e *Emulator) serves(v Vendor, id string) (facts, bool) {
+	if v == Kimi && e.membership != "" {
+		return e.subscribed(id)
+	}
 	f, ok := e.models[id]
 	if !ok || f.Vendor != v || f.Retired || f.Mainland && !e.mainland || e.visible != nil && !e.visible[id] {
 		return facts{}, false
@@ -64,7 +65,11 @@ func (e *Emulator) serves(v Vendor, id string) (facts, bool) {
 // served lists what a key of the vendor may call, in order of id.
 func (e *Emulator) served(v Vendor) []facts {
 	var out []facts
-	for id := range e.models {
+	ids := slices.Collect(maps.Keys(e.models))
+	if v == Kimi && e.membership != "" {
+		ids = slices.Collect(maps.Keys(subscription))
+	}
+	for _, id := range ids {
 		if f, ok := e.serves(v, id); ok {
 			out = append(out, f)
 		}

@@ -17,8 +17,8 @@ func kimiBad(rule, format string, args ...any) error {
 // kimiRules are what api.moonshot.ai refuses, in the order in which it is checked here.
 func kimiRules() []check {
 	return []check{
-		kimiMessages, kimiPairs, kimiThinking, kimiReasoning, kimiMedia, kimiTools, kimiToolChoice, kimiFixed, kimiSampling,
-		kimiFormat, kimiStop, kimiCacheOptions, kimiLimit,
+		kimiMessages, kimiPairs, kimiThinking, kimiReasoning, kimiMedia, kimiTools, kimiToolChoice, kimiFixed,
+		kimiFormat, kimiStop, kimiCacheOptions, kimiLimit, kimiCode,
 	}
 }
 
@@ -184,9 +184,6 @@ func kimiToolChoice(in *inquiry) error {
 // kimiFixed refuses other values of the parameters that are fixed: temperature 1 (0.6 when K2.6 does not think), top_p
 // 0.95, n 1, penalties 0.
 func kimiFixed(in *inquiry) error {
-	if !in.f.Fixed {
-		return nil
-	}
 	temperature := 1.0
 	if !in.f.thinks(in.c) {
 		temperature = 0.6
@@ -212,35 +209,6 @@ func kimiFixed(in *inquiry) error {
 	return nil
 }
 
-func kimiSampling(in *inquiry) error {
-	if in.f.Fixed {
-		return nil
-	}
-	b := in.c.body
-	for _, p := range []struct {
-		name   string
-		sent   *float64
-		lo, hi float64
-	}{
-		{"temperature", b.Temperature, 0, 1},
-		{"top_p", b.TopP, 0, 1},
-		{"presence_penalty", b.PresencePenalty, -2, 2},
-		{"frequency_penalty", b.FrequencyPenalty, -2, 2},
-	} {
-		if p.sent != nil && (*p.sent < p.lo || *p.sent > p.hi) {
-			return kimiBad(p.name+" out of range", "invalid %s: must be between %v and %v", p.name, p.lo, p.hi)
-		}
-	}
-	switch n := b.N; {
-	case n == nil:
-	case *n < 1 || *n > in.f.NMax:
-		return kimiBad("n out of range", "invalid n: must be between 1 and %d", in.f.NMax)
-	case *n > 1 && value(b.Temperature) < 0.1: // the default is 0
-		return kimiBad("n at temperature 0", "invalid n: only 1 is allowed when temperature is close to 0")
-	}
-	return nil
-}
-
 func kimiFormat(in *inquiry) error {
 	switch in.c.Format {
 	case "", "text", "json_object":
@@ -249,9 +217,6 @@ func kimiFormat(in *inquiry) error {
 		var js struct {
 			Name   string          `json:"name"`
 			Schema json.RawMessage `json:"schema"`
-		}
-		if !in.f.JSONSchema {
-			return kimiBad("model without json_schema", "Invalid request: response_format json_schema is not supported by this model")
 		}
 		if json.Unmarshal(in.c.body.ResponseFormat.JSONSchema, &js) != nil || js.Name == "" || !isObject(js.Schema) {
 			return kimiBad("json_schema without name or schema", "Invalid request: response_format.json_schema must have name and schema")

@@ -54,7 +54,7 @@ func (e *Emulator) serveHTTP(v Vendor, w http.ResponseWriter, r *http.Request) {
 func (x *exchange) dispatch(op Op, id string) (*wire, error) {
 	v := x.record.Vendor
 	if op == OpUnknown {
-		return nil, unknownPath(v, x.r)
+		return nil, x.e.unknownPath(v, x.r)
 	}
 	if err := x.authorize(); err != nil {
 		return nil, err
@@ -89,11 +89,20 @@ func handlers() map[Op]handler {
 func (x *exchange) identify() string {
 	rec := x.snapshot()
 	op, id := OpUnknown, ""
-	if rest, ok := strings.CutPrefix(rec.Path, basePath(rec.Vendor)+"/"); ok {
-		op, id = route(rec.Vendor, rec.Method, rest)
+	if rest, ok := strings.CutPrefix(rec.Path, x.e.basePath(rec.Vendor)+"/"); ok {
+		op, id = x.e.route(rec.Vendor, rec.Method, rest)
 	}
 	x.note(func(r *Request) { r.Op = op })
 	return id
+}
+
+// route finds the operation of a path below a vendor's base. A membership has chats and the list of models alone.
+func (e *Emulator) route(v Vendor, method, path string) (Op, string) {
+	op, id := route(v, method, path)
+	if v == Kimi && e.membership != "" && op != OpChat && op != OpModels {
+		return OpUnknown, ""
+	}
+	return op, id
 }
 
 func route(v Vendor, method, path string) (Op, string) {
@@ -143,10 +152,10 @@ func routeFile(v Vendor, method, rest string) (Op, string) {
 }
 
 // unknownPath is what each vendor's gateway says to a path or a method that it does not have.
-func unknownPath(v Vendor, r *http.Request) error {
+func (e *Emulator) unknownPath(v Vendor, r *http.Request) error {
 	known := func(method string) bool {
-		rest, ok := strings.CutPrefix(r.URL.EscapedPath(), basePath(v)+"/")
-		op, _ := route(v, method, rest)
+		rest, ok := strings.CutPrefix(r.URL.EscapedPath(), e.basePath(v)+"/")
+		op, _ := e.route(v, method, rest)
 		return ok && op != OpUnknown
 	}
 	status, rule := http.StatusNotFound, "no such path"

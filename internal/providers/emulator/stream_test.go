@@ -275,7 +275,6 @@ func TestThinkingSwitches(t *testing.T) {
 		{emulator.GLM, "glm-4-32b-0414-128k", `,"thinking":{"type":"enabled"}`, false},
 		{emulator.Kimi, "kimi-k2.6", "", true},
 		{emulator.Kimi, "kimi-k2.6", `,"thinking":{"type":"disabled"}`, false},
-		{emulator.Kimi, "moonshot-v1-8k", "", false},
 	} {
 		r := to(t, e, tt.vendor).post("/chat/completions", chatBody(tt.model, tt.extra))
 		m, ok := at(t, decode(t, r.body), "choices", 0, "message").(map[string]any)

@@ -180,9 +180,9 @@ func glmStrictness(t *testing.T) []strictness {
 
 func kimiStrictness(t *testing.T) []strictness {
 	const (
-		k3, k26, k27, v1 = "kimi-k3", "kimi-k2.6", "kimi-k2.7-code", "moonshot-v1-8k"
-		bad              = "invalid_request_error"
-		off              = `,"thinking":{"type":"disabled"}`
+		k3, k26, k27 = "kimi-k3", "kimi-k2.6", "kimi-k2.7-code"
+		bad          = "invalid_request_error"
+		off          = `,"thinking":{"type":"disabled"}`
 	)
 	call := func(reasoning string) string {
 		return `{"role":"assistant","content":""` + reasoning + `,"tool_calls":[{"id":"f:0","type":"function","function":{"name":"fun","arguments":"{}"}}]}`
@@ -223,9 +223,6 @@ func kimiStrictness(t *testing.T) []strictness {
 		{"n of a fixed model", chatBody(k3, `,"n":2`), 400, bad, "n: only 1", chatBody(k3, `,"n":1`)},
 		{"presence_penalty of a fixed model", chatBody(k3, `,"presence_penalty":0.5`), 400, bad, "presence_penalty", chatBody(k3, `,"presence_penalty":0`)},
 		{"frequency_penalty of a fixed model", chatBody(k3, `,"frequency_penalty":-1`), 400, bad, "frequency_penalty", chatBody(k3, "")},
-		{"temperature above 1", chatBody(v1, `,"temperature":1.1`), 400, bad, "temperature", chatBody(v1, `,"temperature":0.7`)},
-		{"n above 5", chatBody(v1, `,"temperature":0.7,"n":6`), 400, bad, "n:", chatBody(v1, `,"temperature":0.7,"n":5`)},
-		{"n at temperature 0", chatBody(v1, `,"n":2`), 400, bad, "n:", chatBody(v1, `,"n":1`)},
 		{"thinking on K3", chatBody(k3, `,"thinking":{"type":"enabled"}`), 400, bad, "thinking", chatBody(k26, `,"thinking":{"type":"enabled"}`)},
 		{"thinking off on K2.7", chatBody(k27, off), 400, bad, "thinking", chatBody(k26, off)},
 		{"thinking as bool", chatBody(k26, `,"thinking":true`), 400, bad, "thinking", chatBody(k26, `,"thinking":{"type":"disabled"}`)},
@@ -235,7 +232,7 @@ func kimiStrictness(t *testing.T) []strictness {
 		{"thinking and effort", chatBody(k26, off+`,"reasoning_effort":"low"`), 400, bad, "cannot specify both", chatBody(k26, off)},
 		{"both limits", chatBody(k3, `,"max_tokens":9,"max_completion_tokens":9`), 400, bad, "max_completion_tokens", chatBody(k3, `,"max_tokens":9`)},
 		{"limit of 0", chatBody(k3, `,"max_completion_tokens":0`), 400, bad, "max_completion_tokens", chatBody(k3, `,"max_completion_tokens":1`)},
-		{"input and limit over the window", chatBody(v1, `,"max_completion_tokens":8192`), 400, bad, "exceeded model token limit: 8192", chatBody(v1, `,"max_completion_tokens":8000`)},
+		{"input and limit over the window", chatBody(k26, `,"max_completion_tokens":262144`), 400, bad, "exceeded model token limit: 262144", chatBody(k26, `,"max_completion_tokens":262000`)},
 		{"more than 128 tools", chatBody(k3, functions(129, "fun#")), 400, bad, "128", chatBody(k3, functions(128, "fun#"))},
 		{"function name of two letters", chatBody(k3, functions(1, "ab")), 400, bad, "function name is invalid", chatBody(k3, functions(1, "abc"))},
 		{"function name with a digit first", chatBody(k3, functions(1, "1abc")), 400, bad, "function name is invalid", chatBody(k3, functions(1, "_abc"))},
@@ -255,7 +252,6 @@ func kimiStrictness(t *testing.T) []strictness {
 			chatBody(k3, functions(1, "fun")+`,"tool_choice":{"type":"function","function":{"name":"fun"}}`), 400, bad, "tool_choice 'specified'",
 			chatBody(k26, functions(1, "fun")+off+`,"tool_choice":{"type":"function","function":{"name":"fun"}}`),
 		},
-		{"json_schema on moonshot-v1", chatBody(v1, `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}}`), 400, bad, "json_schema", chatBody(k3, `,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}}`)},
 		{"json_schema without name", chatBody(k3, `,"response_format":{"type":"json_schema","json_schema":{"schema":{"type":"object"}}}`), 400, bad, "name", chatBody(k3, `,"response_format":{"type":"json_object"}`)},
 		{"response_format", chatBody(k3, `,"response_format":{"type":"yaml"}`), 400, bad, "response_format", chatBody(k3, `,"response_format":{"type":"text"}`)},
 		{"six stops", chatBody(k3, `,"stop":["a","b","c","d","e","f"]`), 400, bad, "stop", chatBody(k3, `,"stop":["a","b","c","d","e"]`)},
@@ -266,7 +262,6 @@ func kimiStrictness(t *testing.T) []strictness {
 		{"web address of an image", withImage(k3, "https://example.com/a.png"), 400, bad, "unsupported image url: https://example.com/a.png", withImage(k3, "data:image/png;base64,"+picture(t, "png", 2))},
 		{"bare base64", withImage(k3, picture(t, "png", 2)), 400, bad, "unsupported image url", withImage(k3, "data:image/gif;base64,"+picture(t, "gif", 2))},
 		{"image under a false type", withImage(k3, "data:image/png;base64,"+picture(t, "gif", 2)), 400, bad, "type", withImage(k3, "data:image/jpeg;base64,"+picture(t, "jpeg", 2))},
-		{"image to a text model", withImage(v1, "data:image/png;base64,"+picture(t, "png", 2)), 400, bad, "image input not supported", withImage(v1+"-vision-preview", "data:image/png;base64,"+picture(t, "png", 2))},
 		{"ms:// of no file", withImage(k3, "ms://file-none"), 400, bad, "file-none", withImage(k3, "data:image/png;base64,"+picture(t, "png", 2))},
 		{"GLM's file part", messages(k3, `{"role":"user","content":[{"type":"file_url","file_url":{"url":"https://example.com/a.pdf"}}]}`, ""), 400, bad, "file_url", messages(k3, user, "")},
 	}

@@ -320,3 +320,40 @@ func TestThoughtsAreKeptInFunctionLoops(t *testing.T) {
 		assert.Equal(t, tc.want, sent["thinking"], "%+v", tc)
 	}
 }
+
+// The four codes of a bad request, in the vendor's own words of both regions (Z.ai and BigModel API docs, error codes), name
+// what is refused; none is sent again as it is.
+func TestWhatIsRefusedIsNamed(t *testing.T) {
+	half := 0.5
+	for _, tc := range []struct{ code, message, param, says string }{
+		{"1210", "Invalid API parameter, please check the documentation.", "", "GLM refused the request as invalid (HTTP 400, code 1210)."},
+		{"1210", "API 调用参数有误，请检查文档。", "", "GLM refused the request as invalid (HTTP 400, code 1210)."},
+		{"1213", "The temperature parameter was not received properly.", "temperature", "temperature is missing"},
+		{"1213", "未正常接收到temperature参数。", "temperature", "temperature is missing"},
+		{"1213", "未正常接收到prompt参数。", "", "prompt is missing"},
+		{"1214", "The temperature parameter is illegal. Please check the documentation.", "temperature", "temperature has a value that is not allowed"},
+		{"1214", "temperature 参数非法。请检查文档。", "temperature", "temperature has a value that is not allowed"},
+		{"1214", "messages[1].content parameter is illegal", "", "message 1 (user)"},
+		{"1215", "The temperature and do_sample parameters cannot be set simultaneously.", "temperature", "temperature and do_sample cannot be combined"},
+		{"1215", "temperature 与 do_sample 参数不能同时设置。", "temperature", "temperature and do_sample cannot be combined"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			assert.NoError(t, json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"code": tc.code, "message": tc.message}}))
+		}))
+		_, err := newAt(t, server.URL, config.GLMSearch{}).Chat(t.Context(), providers.ChatRequest{
+			Model: providers.Model{ID: "glm-4.7", Temperature: &providers.Range{Max: 1}}, Temperature: &half,
+			Messages: []providers.Message{{Role: providers.RoleSystem, Content: "s"}, {Role: providers.RoleUser, Content: "u"}},
+		}, nil)
+		server.Close()
+		var e *providers.Error
+		require.ErrorAs(t, err, &e, tc.message)
+		assert.Equal(t, providers.KindInvalidRequest, e.Kind, tc.message)
+		assert.Equal(t, tc.code, e.VendorCode)
+		assert.Equal(t, tc.param, e.Param, tc.message)
+		assert.Contains(t, e.Message, tc.says, tc.message)
+		assert.False(t, e.Retry)
+		named := strings.Contains(e.Hint, "Change what the message names")
+		assert.Equal(t, !strings.Contains(tc.says, "code 1210"), named, "a hint does not point at what is not there: %s", e.Hint)
+	}
+}

@@ -1,6 +1,8 @@
 package kimi
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -64,10 +66,15 @@ func thinks(req providers.ChatRequest) bool {
 }
 
 // routeToCache: prompt_cache_key sends requests with the same prefix to where it is cached (Moonshot API docs, chat
-// completion).
+// completion). Kimi Code requires it (Kimi Code docs); a request of no conversation has a key of what it begins with.
 func routeToCache(req providers.ChatRequest, w *openaicompat.Wire) {
-	if req.CacheKey != "" {
-		w.Set("prompt_cache_key", req.CacheKey)
+	key := req.CacheKey
+	if key == "" && len(req.Messages) > 0 {
+		sum := sha256.Sum256([]byte(req.Messages[0].Content))
+		key = hex.EncodeToString(sum[:16])
+	}
+	if key != "" {
+		w.Set("prompt_cache_key", key)
 	}
 }
 

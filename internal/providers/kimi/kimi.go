@@ -5,6 +5,8 @@ package kimi
 import (
 	"context"
 	"encoding/json"
+	"net/url"
+	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/openaicompat"
@@ -23,12 +25,19 @@ type Options = openaicompat.Account
 type Provider struct {
 	wire   *openaicompat.Client
 	models []providers.Model
+	code   bool // the address is that of Kimi Code, or of a proxy before it
 }
 
 // New makes a Provider with a connection pool of its own, which Close closes. It fails when KIMI_API_URL is no address.
 func New(o Options) (*Provider, error) {
 	wire, err := o.Client(dialect(), DefaultURL)
-	return &Provider{wire: wire, models: o.Models}, err
+	return &Provider{wire: wire, models: o.Models, code: isCode(o.Vendor.APIURL)}, err
+}
+
+// isCode reports whether an address is Kimi Code's, https://api.kimi.com/coding/v1, by its host or its path.
+func isCode(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (strings.HasSuffix(u.Hostname(), "kimi.com") || strings.HasPrefix(u.Path, "/coding/"))
 }
 
 // Close closes the pool's idle connections.

@@ -68,7 +68,7 @@ func TestOldModelsTakeATemperatureOfZero(t *testing.T) {
 	}
 	body, err := newAt(t, "").Payload(req)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"model":"moonshot-v1-8k","stream":true,"stream_options":{"include_usage":true},"temperature":0,
+	assert.JSONEq(t, `{"model":"moonshot-v1-8k","stream":true,"stream_options":{"include_usage":true},"temperature":0,"prompt_cache_key":"e3b0c44298fc1c149afbf4c8996fb924",
 		"messages":[{"role":"assistant","tool_calls":[{"id":"f:0","type":"function","function":{"name":"f","arguments":"{}"}}]}]}`, string(body))
 }
 

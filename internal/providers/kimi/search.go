@@ -19,7 +19,7 @@ const (
 )
 
 // CanSearch implements providers.Searcher: keys of Kimi Code have no search (Moonshot docs, search).
-func (p *Provider) CanSearch() bool { return !strings.HasSuffix(p.wire.Host(), "kimi.com") }
+func (p *Provider) CanSearch() bool { return !p.code }
 
 // Search implements providers.Searcher by POST /tools/search or, where a period or a site is asked for, /tools/search_pro,
 // which call no model (Moonshot docs, search). Engine, ContentSize, RequestID and UserID are GLM's and have no effect.

@@ -136,6 +136,10 @@ func paths(f Fault, words map[string]bool) []string {
 	if strings.Contains(strings.ToLower(f.Message), "function name") {
 		add("tools.function.name")
 	}
+	if pair := conflictPattern().FindStringSubmatch(f.Message); pair != nil {
+		add(pair[1])
+		add(pair[2])
+	}
 	for _, at := range pathPattern().FindAllStringIndex(f.Message, -1) {
 		if path := f.Message[at[0]:at[1]]; len(steps(path)) > 1 || setApart(f.Message, at[0], at[1]) {
 			add(path)
@@ -143,6 +147,11 @@ func paths(f Fault, words map[string]bool) []string {
 	}
 	return found
 }
+
+// conflictPattern matches two parameters that a refusal says not to go together: "temperature and do_sample cannot be set at
+// the same time", "temperature 与 do_sample 参数不能同时设置".
+var conflictPattern = lazyregexp.New("(?i)([a-z_]{1,40})['\"`”]?(?: and | or | with |, ?| ?[与和及或、] ?)['\"`“]?([a-z_]{1,40})['\"`”]?(?: ?参数| parameters?)? ?" +
+	"(?:cannot|can't|can not|must not|may not|are mutually|are incompatible|不能|不可|互斥)")
 
 var (
 	beforeName = lazyregexp.New("(?i)(?:['\"`“]|parameters?:? |field:? |property |invalid |missing |接收到|参数|\\bthe )$")
@@ -164,7 +173,13 @@ var predicates = []struct{ text, ours string }{
 	{"duplicate", "is used twice"},
 	{"cannot specify both", "cannot be combined"},
 	{"at the same time", "cannot be combined"},
+	{"simultaneously", "cannot be combined"},
+	{"mutually exclusive", "cannot be combined"},
+	{"be set together", "cannot be combined"},
+	{"be used together", "cannot be combined"},
 	{"不能同时", "cannot be combined"},
+	{"不可同时", "cannot be combined"},
+	{"互斥", "cannot be combined"},
 	{"incompatible", "cannot be combined with the rest of the request"},
 	{"must not be empty", "must not be empty"},
 	{"not received", "is missing"},

@@ -21,6 +21,7 @@ import (
 // Panelist is one model that a consensus asks.
 type Panelist struct {
 	Model  string // as it will be asked for
+	Vendor string // of a model that the caller did not name: another one of its vendor may answer in its place
 	Stance string // for, against or neutral
 	System string // its part of the system prompt, with its stance
 	Reads  string // what to read for the question
@@ -194,6 +195,9 @@ func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence, from 
 	q.FewReads = true
 	r.offerReads(ctx, &q, from)
 	q.Model, q.Category = p.Model, providers.CategoryReasoning
+	if p.Vendor != "" {
+		q.Model, q.Prefer, q.Provider = "", p.Model, p.Vendor
+	}
 	o = PanelAnswer{Model: p.Model, Stance: p.Stance}
 	a, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
