@@ -17,6 +17,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConforms(t *testing.T) { providertest.Conform(t, emulator.Kimi, create) }
 
+func TestRecordedAnswers(t *testing.T) { providertest.Replay(t, "testdata/recorded", create) }
+
 func create(t *testing.T, baseURL string, o providertest.Options) providers.Provider {
 	t.Helper()
 	p, err := kimi.New(kimi.Options{

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -67,7 +68,7 @@ func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Erro
 		Kind: v.Kind, Retry: v.Retry, Concurrency: v.Concurrency, PerMinute: v.PerMinute, NoFunctions: v.NoFunctions, TooManyTokens: v.TooManyTokens,
 		Provider: c.dialect.Name, Model: a.model,
 		RetryAfter: waitFor(x.header, f, v, time.Now()), HTTPStatus: f.Status,
-		VendorCode: c.printable(cmp.Or(f.Code, f.Type)), RequestID: cmp.Or(c.requestID(x.header), c.printable(f.RequestID)),
+		VendorCode: c.printable(f.code()), RequestID: cmp.Or(c.requestID(x.header), c.printable(f.RequestID)),
 		Err: c.scrubbed(err),
 	}
 	hint := cmp.Or(v.Hint, c.dialect.Hints[v.Kind], hints[v.Kind])
@@ -83,6 +84,14 @@ func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Erro
 	e.Message = c.sentence(e, a, v.Message)
 	e.Hint = c.hint(hint)
 	return e
+}
+
+// code is what the vendor calls a fault: its code, but its type where the code only repeats the status.
+func (f Fault) code() string {
+	if f.Type != "" && f.Code == strconv.Itoa(f.Status) {
+		return f.Type
+	}
+	return cmp.Or(f.Code, f.Type)
 }
 
 // interruption is the error of a request that ended without a word from the vendor: the caller's context, the connect
