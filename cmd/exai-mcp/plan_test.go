@@ -77,7 +77,6 @@ func TestKeysOfAMembership(t *testing.T) {
 // search nor a place for files.
 func TestAMembershipServes(t *testing.T) {
 	s := planSite(t, emulator.MemberAdmitted)
-	s.judge()
 	source := filepath.Join(s.project(), "add.go")
 	for tool, args := range everyTool("Look.", source, source) {
 		text, err := json.Marshal(args)
