@@ -20,7 +20,7 @@ import (
 // activityInput holds, like the original's, the arguments of tools that ask a model; they mean nothing here, but for
 // continuation_id.
 type activityInput struct {
-	Lines          *int     `json:"lines,omitempty" jsonschema:"10 to 5000; default 200."`
+	Lines          *int     `json:"lines,omitempty" jsonschema:"10 to 5000; omitted: as many as are short."`
 	Filter         string   `json:"filter,omitempty" jsonschema:"An RE2 regular expression."`
 	Source         string   `json:"source,omitempty" enum:"auto,activity,server"`
 	Since          string   `json:"since,omitempty" jsonschema:"A time such as 2026-11-23T12:00:00Z; UTC where it names no zone."`
@@ -67,8 +67,16 @@ func (d *Deps) activity(ctx context.Context, in activityInput) (*Result, error) 
 			lines[i] = activity.Text(line)
 		}
 	}
-	r.Body.Set("status", "success").Set("content", strings.Join(lines, "\n")).Set("content_type", "text").
-		Set("lines", len(lines)).Set("running", d.running(ctx, in.ContinuationID))
+	show := func(lines []string) {
+		r.Body.Set("content", strings.Join(lines, "\n")).Set("content_type", "text").Set("lines", len(lines))
+	}
+	r.Body.Set("status", "success")
+	show(lines)
+	running := d.running(ctx, in.ContinuationID)
+	r.Body.Set("running", running)
+	if in.Lines == nil {
+		bound(r, "lines asks for more of the log.", cutting(r, "content", lines, true, show), cutting(r, "running", running, false, nil))
+	}
 	return r, nil
 }
 

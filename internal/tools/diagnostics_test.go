@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/bench/o200k"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 )
@@ -230,4 +231,49 @@ func TestSelfCheck(t *testing.T) {
 		o := r.call("self-check", object{})
 		assert.Contains(t, o["content"], "GLM (Z.ai): not configured")
 	}, func(c *config.Config) { c.GLM.APIKey, c.Kimi.APIKey = "", "" })
+}
+
+// Agents look at health, activity and status in passing: each takes at most 1,500 tokens, whatever has happened, unless the
+// call asks for more.
+func TestDiagnosticsAreShort(t *testing.T) {
+	with(t, func(t *testing.T, r *rig) {
+		for range 90 {
+			r.call("chat", object{"prompt": "hello"})
+			r.call("chat", object{"prompt": " "})
+		}
+		size := func(tool string, args object) (int, object) {
+			o := r.call(tool, args)
+			text, err := json.Marshal(o)
+			require.NoError(t, err)
+			return o200k.Count(string(text)), o
+		}
+		for tool, more := range map[string]object{"health": {"tail_lines": 50}, "activity": {"lines": 200}, "status": {"include_tools": true}} {
+			short, o := size(tool, object{})
+			t.Logf("%s: %d tokens", tool, short)
+			assert.LessOrEqual(t, short, 1500, tool)
+			assert.Greater(t, short, 900, "%s: room is used", tool)
+			assert.Contains(t, fmt.Sprint(notes(o)), "Left out to keep this short: ", tool)
+			long, o := size(tool, more)
+			assert.Greater(t, long, 1500, tool)
+			assert.NotContains(t, fmt.Sprint(notes(o)), "Left out", tool)
+		}
+		r.call("chat", object{"prompt": " "})
+		_, short := size("health", object{})
+		_, long := size("health", object{"tail_lines": 50})
+		for _, tail := range []string{"metrics_tail", "toolcalls_tail"} {
+			kept, all := short[tail].([]any), long[tail].([]any)
+			require.Len(t, all, 50)
+			assert.NotEmpty(t, kept, tail)
+			assert.Less(t, len(kept), 50, tail)
+		}
+		kept := short["toolcalls_tail"].([]any)
+		assert.Contains(t, kept[len(kept)-1], `"tool":"chat"`, "the newest are kept")
+		_, o := size("activity", object{})
+		assert.EqualValues(t, strings.Count(o["content"].(string), "\n")+1, o["lines"])
+		assert.Contains(t, o["content"], "TOOL_DONE: health", "the newest are kept")
+	}, func(c *config.Config) {
+		for i := range 60 {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("OLD_NAME_%d has no effect: use NEW_NAME_%d instead.", i, i))
+		}
+	})
 }

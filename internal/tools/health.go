@@ -10,7 +10,7 @@ import (
 )
 
 type healthInput struct {
-	TailLines int `json:"tail_lines,omitempty" default:"50"`
+	TailLines *int `json:"tail_lines,omitempty" jsonschema:"Of each log; omitted: as many as are short."`
 }
 
 func health(d *Deps) tool.Tool {
@@ -20,7 +20,10 @@ func health(d *Deps) tool.Tool {
 // metrics are the lines of the activity log that tell of requests to vendors and of what ended them.
 var metrics = lazyregexp.New(`"kind":"(model_attempt|limit_exceeded|fallback)"`)
 
-const maxLines = 5000
+const (
+	maxLines    = 5000
+	healthLines = 50 // of each log, at most, where the call does not say
+)
 
 // health shows how this process and its vendors have fared, from what was seen: nobody is asked.
 func (d *Deps) health(ctx context.Context, in healthInput) (*Result, error) {
@@ -31,7 +34,10 @@ func (d *Deps) health(ctx context.Context, in healthInput) (*Result, error) {
 	for _, m := range d.Registry.Models() {
 		models = append(models, m.ID)
 	}
-	lines := min(max(in.TailLines, 0), maxLines)
+	lines := healthLines
+	if in.TailLines != nil {
+		lines = min(max(*in.TailLines, 0), maxLines)
+	}
 	r := &Result{}
 	r.Body.Set("status", "success").Set("providers_configured", configured).Set("models_available", models).Set("costs", d.costs(ctx))
 	if d.Activity == nil {
@@ -41,8 +47,13 @@ func (d *Deps) health(ctx context.Context, in healthInput) (*Result, error) {
 	stats := d.Activity.Stats()
 	r.Body.Set("since", stats.Since).Set("vendors", d.vendorHealth(stats)).Set("limits_exceeded", stats.Limits).Set("today", stats.Today()).
 		Set("running", len(d.running(ctx, ""))).Set("log_lines_lost", stats.Dropped)
-	r.Body.Set("metrics_tail", tailOf(d.Activity.TailActivity(ctx, activity.Query{Lines: lines, Filter: metrics()})))
-	r.Body.Set("toolcalls_tail", tailOf(d.Activity.TailToolCalls(ctx, activity.Query{Lines: lines})))
+	requests := tailOf(d.Activity.TailActivity(ctx, activity.Query{Lines: lines, Filter: metrics()}))
+	toolCalls := tailOf(d.Activity.TailToolCalls(ctx, activity.Query{Lines: lines}))
+	r.Body.Set("metrics_tail", requests).Set("toolcalls_tail", toolCalls)
+	if in.TailLines == nil {
+		bound(r, "tail_lines=50 shows more of the logs, listmodels all models.", cutting(r, "models_available", models, false, nil),
+			cutting(r, "metrics_tail", requests, true, nil), cutting(r, "toolcalls_tail", toolCalls, true, nil))
+	}
 	return r, nil
 }
 

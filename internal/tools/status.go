@@ -66,8 +66,13 @@ func (d *Deps) status(ctx context.Context, in statusInput) (*Result, error) {
 	if file := d.Config.Server.EnvFile; file != "" {
 		r.Body.Set("env_file", file)
 	}
-	if in.Doctor || in.Probe {
+	switch {
+	case in.Doctor || in.Probe:
 		r.Body.Set("doctor", d.doctor(ctx, configured, in.Probe))
+	case in.TailLines == nil && !in.IncludeTools:
+		bound(r, "listmodels shows all models, exai-mcp doctor all warnings.",
+			cutting(r, "models_available", models, false, nil), cutting(r, "last_errors", failures, true, nil),
+			cutting(r, "warnings", warnings, false, nil), cutting(r, "allowed_roots", roots, false, nil))
 	}
 	return r, nil
 }
