@@ -245,6 +245,9 @@ func (d *Deps) formulaSearch(ctx context.Context, runs *atomic.Int64) (tools []c
 	functions, err := calls.Do(ctx, d.Caller, "kimi", "formula", limit, func(ctx context.Context) ([]providers.Function, error) {
 		return formulas.FormulaTools(ctx, searchFormula)
 	})
+	if errors.Is(err, providers.ErrPreview) {
+		functions, err = []providers.Function{foreseenSearch()}, nil
+	}
 	if err != nil {
 		return nil, "No web search: " + reply.FromError(ctx, err).Message
 	}
@@ -257,4 +260,13 @@ func (d *Deps) formulaSearch(ctx context.Context, runs *atomic.Int64) (tools []c
 		}})
 	}
 	return tools, ""
+}
+
+// foreseenSearch stands in a preview for Kimi's search, whose schema only Moonshot has: as its documents show it.
+func foreseenSearch() providers.Function {
+	return providers.Function{
+		Name: "web_search", Description: "Search the web for information.",
+		Parameters: json.RawMessage(`{"type":"object","properties":{"query":{"type":"string","description":"What to search for"},` +
+			`"classes":{"type":"array","items":{"type":"string"}}},"required":["query"]}`),
+	}
 }

@@ -255,6 +255,47 @@ func TestCallBudgetWithdrawsFunctions(t *testing.T) {
 	}
 }
 
+// What a preview says to be the most is enough for a model that uses every round and writes as much as it may, and not for
+// much more.
+func TestPreviewOfTheMost(t *testing.T) {
+	for name, noCalls := range map[string]bool{"functions": false, "none may run": true} {
+		inBubble(t, nil, func(t *testing.T, b *bench) {
+			spent := 0.0
+			b.glm.ChatFunc = func(_ context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+				resp := &providers.ChatResponse{
+					FinishReason: providers.FinishStop, UsageKnown: true, Content: strings.Repeat("word ", 4*req.MaxOutputTokens/5),
+					Usage: providers.Usage{InputTokens: providers.EstimateRequest(req), OutputTokens: req.MaxOutputTokens},
+				}
+				if len(req.Functions) > 0 { // also when it was told to conclude
+					resp.ToolCalls = []providers.ToolCall{{ID: fmt.Sprint(len(req.Messages)), Name: "look", Arguments: fmt.Sprintf(`{"n":%d}`, len(req.Messages))}}
+				}
+				on(providers.Delta{Content: resp.Content})
+				spent += req.Model.Price.Cost(resp.Usage)
+				return resp, nil
+			}
+			call := ask("glm-5.3")
+			call.NoCalls, call.Bounds = noCalls, calls.Bounds{Rounds: 3, Calls: 1, Bytes: 90_000}
+			call.Tools = []calls.Tool{{
+				Function: providers.Function{Name: "look", Description: "Look.", Parameters: json.RawMessage(`{"type":"object"}`)},
+				Run: func(_ context.Context, _ string, room int) (string, error) {
+					return strings.Repeat("abc ", min(room, 30_000)/4), nil
+				},
+			}}
+			ctx, plan := providers.WithPreview(b.inClass(t.Context(), config.ClassExpert))
+			_, err := b.caller.Call(ctx, call)
+			require.ErrorIs(t, err, providers.ErrPreview)
+			assert.Empty(t, b.seen.attempts)
+			requests, _, _ := plan.Planned()
+			require.Len(t, requests, 1)
+			_, err = b.caller.Call(b.inClass(t.Context(), config.ClassExpert), call)
+			require.NoError(t, err)
+			assert.LessOrEqual(t, spent, requests[0].MaximumUSD, name)
+			assert.Less(t, requests[0].MaximumUSD, 1.5*spent, name)
+			assert.Less(t, requests[0].ExpectedUSD, spent, name)
+		})
+	}
+}
+
 // Two processes on one store with a limit for the day: whatever they ask, whatever it costs and however it ends, what both
 // spend exceeds the limit by no more than what a single request costs beyond its reservation.
 func TestDayLimitOfTwoProcesses(t *testing.T) {

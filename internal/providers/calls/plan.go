@@ -34,29 +34,28 @@ func (c *Caller) planCall(call Call, d callDeadline, into *providers.Preview) (*
 // bytesPerToken is how many bytes of code are a token at least.
 const bytesPerToken = 3
 
-// maximumUSD is what a call costs whose model uses every round, with results as long as the bounds allow, and writes as much
-// as its cap each time. MAX_COST_PER_CALL_USD ends it earlier.
+// maximumUSD is what a call costs whose model uses every round, with results as long as the bounds allow, calls on when no call
+// is run any more, and writes as much as its cap each time. MAX_COST_PER_CALL_USD ends it earlier.
 func (c *Caller) maximumUSD(call Call, j *job) float64 {
-	plan, rounds, bounds := c.plan(j.req), 0, call.Bounds
+	plan, rounds, requests, bounds := c.plan(j.req), 0, 1, call.Bounds
 	if bounds == (Bounds{}) {
 		bounds = DefaultBounds()
 	}
-	searches := 0.0
+	most := 0.0
 	if j.runsTools() {
-		rounds = bounds.Rounds
-		if _, ok := j.tools[searchFunction]; ok {
-			searches = maxSearches * searchUSD
+		requests++
+		if !call.NoCalls {
+			rounds = bounds.Rounds
+		}
+		if _, ok := j.tools[searchFunction]; ok && rounds > 0 {
+			most += maxSearches * searchUSD
 		}
 	}
 	price := providers.Price{Input: plan.Price.Input, Output: plan.Price.Output}
-	most := searches
-	for round := range rounds + 1 {
-		results := 0
-		if rounds > 0 {
-			results = bounds.Bytes / bytesPerToken * round / rounds
-		}
+	for n := range requests + rounds {
+		results := bounds.Bytes / bytesPerToken * min(n, rounds) / max(rounds, 1)
 		most += plan.FlatUSD + price.Cost(providers.Usage{
-			InputTokens: plan.InputTokens + results + round*plan.OutputCap, OutputTokens: plan.OutputCap,
+			InputTokens: plan.InputTokens + results + n*plan.OutputCap, OutputTokens: plan.OutputCap,
 		})
 	}
 	if limit := c.cfg.Costs.PerCallUSD; limit > 0 {

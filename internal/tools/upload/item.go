@@ -22,6 +22,7 @@ type item struct {
 	ref     workspace.Ref
 	changed time.Time // the file's, when it was inspected
 	sum     string    // of its content
+	key     string    // under which its text is kept
 	job     *job
 }
 
@@ -79,7 +80,21 @@ func (l SizeLimit) check(f File) error {
 
 // start takes a file's text from those that are kept, or starts its upload.
 func (q *Queue) start(ctx context.Context, r Request, it *item) {
-	err := it.with(func(f *workspace.File, info fs.FileInfo) (err error) {
+	kept, ok, err := q.kept(ctx, r, it)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		it.Err = err
+	case err != nil:
+	case ok:
+		it.ID, it.Text, it.masked = kept.FileID, kept.Text, kept.Masked
+	default:
+		it.job, it.Err = q.findOrStart(it.key, r, it)
+	}
+}
+
+// kept finds a file's text among those that are kept, by its content, where the text is what is wanted.
+func (q *Queue) kept(ctx context.Context, r Request, it *item) (text entry, ok bool, err error) {
+	err = it.with(func(f *workspace.File, info fs.FileInfo) (err error) {
 		if !it.sameInfo(info) {
 			return changed(it.Path)
 		}
@@ -87,20 +102,14 @@ func (q *Queue) start(ctx context.Context, r Request, it *item) {
 		return err
 	})
 	if err != nil {
-		if ctx.Err() == nil {
-			it.Err = err
-		}
-		return
+		return entry{}, false, err
 	}
 	// A vendor tells files of one content apart by their names, and what it extracts may depend on the extension.
-	key := digest(r.Vendor, r.Purpose, it.Name, it.sum, q.cfg.Files.Secrets)
+	it.key = digest(r.Vendor, r.Purpose, it.Name, it.sum, q.cfg.Files.Secrets)
 	if r.Extract {
-		if kept, ok := q.texts.get(key); ok {
-			it.ID, it.Text, it.masked = kept.FileID, kept.Text, kept.Masked
-			return
-		}
+		text, ok = q.texts.get(it.key)
 	}
-	it.job, it.Err = q.findOrStart(key, r, it)
+	return text, ok, nil
 }
 
 func digest(parts ...string) string {

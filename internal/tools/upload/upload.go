@@ -9,8 +9,11 @@ package upload
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"strings"
 	"sync"
 	"time"
@@ -144,7 +147,7 @@ func (q *Queue) Upload(ctx context.Context, r Request) ([]File, error) {
 		return nil, err
 	}
 	if p := providers.PreviewFrom(ctx); p != nil {
-		return nil, q.preview(ctx, r, p)
+		return q.preview(ctx, r, p)
 	}
 	wait, cancel := untilReserve(ctx)
 	defer cancel()
@@ -177,18 +180,67 @@ func (q *Queue) Upload(ctx context.Context, r Request) ([]File, error) {
 	return files, nil
 }
 
-// preview adds the files that would be uploaded to a preview. What a model would be told of them is not known before.
-func (q *Queue) preview(ctx context.Context, r Request, p *providers.Preview) error {
+// preview adds the files that would be uploaded to a preview. Where their text is wanted it is the one that is kept, or that
+// of a text file; what the vendor would make of another file is not known before.
+func (q *Queue) preview(ctx context.Context, r Request, p *providers.Preview) ([]File, error) {
+	var files []File
 	for _, it := range q.inspect(ctx, r) {
+		if it.Err == nil {
+			it.Err = q.foresee(ctx, r, it)
+		}
 		if it.Err != nil {
 			p.Note(fmt.Sprintf("%s would not be uploaded: %v", it.Path, it.Err))
-			continue
+		} else {
+			p.File(providers.PlannedFile{Path: it.Path, Bytes: it.Size, Tokens: providers.EstimateTokens(it.Text)})
+			if it.ID == "" {
+				p.Request(providers.PlannedRequest{Op: "upload", Provider: r.Vendor})
+			}
+			if r.Extract && it.Text == "" {
+				p.Note(fmt.Sprintf("The text of %s is not known before %s has read it; its tokens are not counted.", it.Path, q.cfg.VendorTitle(r.Vendor)))
+			}
 		}
-		p.File(providers.PlannedFile{Path: it.Path, Bytes: it.Size})
-		p.Request(providers.PlannedRequest{Op: "upload", Provider: r.Vendor})
+		files = append(files, it.File)
 	}
-	p.Note("What a model is asked after the uploads depends on the files' text, so its cost is not known before.")
-	return providers.ErrPreview
+	if r.Extract {
+		return files, nil
+	}
+	return nil, providers.ErrPreview
+}
+
+// foresee finds the text that a vendor would extract, as far as that is known before: one that is kept has the file's id.
+func (q *Queue) foresee(ctx context.Context, r Request, it *item) error {
+	if !r.Extract {
+		return nil
+	}
+	if kept, ok, err := q.kept(ctx, r, it); ok || err != nil {
+		it.ID, it.Text, it.masked = kept.FileID, kept.Text, kept.Masked
+		return err
+	}
+	return it.with(func(f *workspace.File, _ fs.FileInfo) error {
+		send, found, err := q.clean(it, f)
+		if it.masked = found; err != nil {
+			return err
+		}
+		if _, binary, err := textOf(it, f); err != nil || binary {
+			it.NotChecked = binary
+			return err
+		}
+		text, err := io.ReadAll(io.NewSectionReader(send.body, 0, send.size))
+		if err != nil {
+			return unreadable(it.Path, err)
+		}
+		it.Text = extracted(it.Name, string(text))
+		return nil
+	})
+}
+
+// extracted is a text as Kimi gives it back: in a JSON object.
+func extracted(name, text string) string {
+	var b strings.Builder
+	out := json.NewEncoder(&b)
+	out.SetEscapeHTML(false)
+	_ = out.Encode(map[string]string{"content": text, "file_type": "text/plain", "filename": name, "title": "", "type": "file"}) // texts marshal
+	return b.String()
 }
 
 // untilReserve returns a context that ends where the call's reserve begins.

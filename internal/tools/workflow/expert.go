@@ -96,6 +96,9 @@ func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, err
 	prompt := q.Prompt
 	q.Prompt = paragraphs(prompt, given.Note, missing(given.Manifest), r.expertText("closing"))
 	a, err := r.Conversations.Generate(ctx, q)
+	if errors.Is(err, providers.ErrPreview) {
+		return expertOutcome{}, r.previewSecond(ctx, q)
+	}
 	if err != nil {
 		return r.failed(ctx, err, given)
 	}

@@ -142,6 +142,23 @@ func (r *run) secondQuestion(claims []claim, asked, answer conversation.Turn) (a
 	return q, nil
 }
 
+// previewSecond adds the second turn to a preview, where the expert would be asked for one: without the first answer, which is
+// not known.
+func (r *run) previewSecond(ctx context.Context, first ask.Question) error {
+	claims := claimsOf(r.sum, r.decision.Steps)
+	if !r.spec.Blind || len(claims) == 0 {
+		return providers.ErrPreview
+	}
+	asked := conversation.Turn{Role: providers.RoleUser, Content: first.Prompt, Attachments: first.Attachments}
+	q, err := r.secondQuestion(claims, asked, conversation.Turn{Role: providers.RoleAssistant, Content: "{}"})
+	if err != nil {
+		return err
+	}
+	providers.PreviewFrom(ctx).Note("The second request also carries the first one's answer, whose length is not known.")
+	_, err = r.Conversations.Generate(ctx, q)
+	return err
+}
+
 // followSecond waits behind the call for a second turn that goes on, and puts its result into the step's reply. Where the step
 // was not stored, nobody could read the result, so the turn is ended.
 func (r *run) followSecond(ctx context.Context, o expertOutcome) {
