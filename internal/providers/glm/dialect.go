@@ -2,6 +2,7 @@ package glm
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,10 +81,11 @@ func streamToolCalls(req providers.ChatRequest, w *openaicompat.Wire) {
 
 // keepThoughts: without clear_thinking:false a later user message deletes all earlier reasoning from the prompt, and with
 // it the cached prefix (Z.ai docs, preserved thinking; GLM-4.7 and later). It matters where reasoning goes back: in
-// function loops, from their first request on.
+// function loops, from their first request to the last, which may list no functions any more.
 func keepThoughts(req providers.ChatRequest, w *openaicompat.Wire) {
 	on := req.Thinking.Type == "enabled" || req.Thinking.Type == "" && req.Thinking.Effort != "" && req.Thinking.Effort != "none"
-	if on && len(w.Tools) > 0 && version(req.Model.ID) >= 4.7 {
+	loop := len(w.Tools) > 0 || slices.ContainsFunc(req.Messages, func(m providers.Message) bool { return len(m.ToolCalls) > 0 })
+	if on && loop && version(req.Model.ID) >= 4.7 {
 		w.Set("thinking", map[string]any{"type": "enabled", "clear_thinking": false})
 	}
 }

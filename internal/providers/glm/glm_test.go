@@ -313,11 +313,22 @@ func TestThoughtsAreKeptInFunctionLoops(t *testing.T) {
 		if tc.functions {
 			req.Functions = []providers.Function{{Name: "f"}}
 		}
-		body, err := newAt(t, "", config.GLMSearch{}).Payload(req)
-		require.NoError(t, err)
-		var sent map[string]any
-		require.NoError(t, json.Unmarshal(body, &sent))
-		assert.Equal(t, tc.want, sent["thinking"], "%+v", tc)
+		check := func(want any) {
+			body, err := newAt(t, "", config.GLMSearch{}).Payload(req)
+			require.NoError(t, err)
+			var sent map[string]any
+			require.NoError(t, json.Unmarshal(body, &sent))
+			assert.Equal(t, want, sent["thinking"], "%+v", tc)
+		}
+		check(tc.want)
+		if tc.functions { // the request that concludes lists none any more
+			req.Functions = nil
+			req.Messages = []providers.Message{
+				{Role: providers.RoleAssistant, Reasoning: "hm", ToolCalls: []providers.ToolCall{{ID: "1", Name: "f", Arguments: "{}"}}},
+				{Role: providers.RoleTool, ToolCallID: "1", Name: "f", Content: "no"},
+			}
+			check(tc.want)
+		}
 	}
 }
 
