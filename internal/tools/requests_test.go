@@ -111,6 +111,7 @@ func (r *rig) stable(text string) string {
 		{`(the mark |=== (?:BEGIN|END) (?:FILE|CHANGES) )[0-9a-f]{16}`, "${1}MARK"},
 		{`\b[0-9a-f]{40}\b`, "COMMIT"},
 		{`\b[0-9a-f]{12} 2\d{3}-\d\d-\d\d `, "COMMIT 2000-01-01 "},
+		{`"[0-9a-f]{32}"`, `"HASH"`},
 		{`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`, "CONVERSATION"},
 	} {
 		text = regexp.MustCompile(own.pattern).ReplaceAllString(text, own.as)
