@@ -65,7 +65,7 @@ func (a *app) ask(ctx context.Context, args []string, o askOptions) error {
 	if err != nil {
 		return err
 	}
-	a.quietFor(cfg)
+	a.limitLogsToWarnings(cfg)
 	cfg.Files.MaxOutputTokens = math.MaxInt32 // a person takes an answer of any length
 	p, err := a.assemble(cfg, a.errw)
 	if err != nil {

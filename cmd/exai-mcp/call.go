@@ -58,7 +58,7 @@ func (a *app) callTool(ctx context.Context, args []string, limited, text bool) e
 	if err != nil {
 		return err
 	}
-	a.quietFor(cfg)
+	a.limitLogsToWarnings(cfg)
 	p, err := a.assemble(cfg, a.errw)
 	if err != nil {
 		return err

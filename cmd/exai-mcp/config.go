@@ -75,9 +75,9 @@ func (a *app) showConfig(asJSON bool) error {
 		return err
 	}
 	t := cfg.Timeouts
-	fmt.Fprintf(a.out, "\n%s", a.hanging(fmt.Sprintf("Set your client's limit for one tool call to %s or more (a program in between: %s).", t.Client(), t.Shim()), ""))
+	fmt.Fprintf(a.out, "\n%s", a.hangingIndent(fmt.Sprintf("Set your client's limit for one tool call to %s or more (a program in between: %s).", t.Client(), t.Shim()), ""))
 	for _, warning := range cfg.Warnings {
-		fmt.Fprintf(a.out, "\n%s", a.hanging("Note: "+warning, ""))
+		fmt.Fprintf(a.out, "\n%s", a.hangingIndent("Note: "+warning, ""))
 	}
 	return nil
 }

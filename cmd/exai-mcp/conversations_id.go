@@ -66,7 +66,7 @@ func loadConversation(ctx context.Context, s *store.Store, name string) (*conver
 	return c, nil
 }
 
-// latestConversation is the newest conversation that was begun in this folder, or in the project around it.
+// latestConversation is the newest conversation that was started in this folder, or in the project around it.
 func latestConversation(ctx context.Context, s *store.Store) (string, error) {
 	var newest conversation.Summary
 	for _, dir := range foldersAround() {

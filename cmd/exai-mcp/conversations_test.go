@@ -16,8 +16,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/store"
 )
 
-// talk stores a few conversations: a chat with files, a workflow run, an answer that is being written.
-func (k *tracker) talk() {
+// addConversations stores a few conversations: a chat with files, a workflow run, an answer that is being written.
+func (k *tracker) addConversations() {
 	k.t.Helper()
 	s, err := store.Open(k.t.Context(), k.settings)
 	require.NoError(k.t, err)
@@ -62,7 +62,7 @@ func TestConversations(t *testing.T) {
 	eachTracker(t, func(t *testing.T, k *tracker) {
 		assert.Equal(t, "No conversations.\n", k.cli("conversations", "list"))
 		assert.Equal(t, "[]\n", k.cli("conversations", "list", "--json"))
-		k.talk()
+		k.addConversations()
 		k.cli("issues", "create", "Slow retries", "--conversation", "chat-1")
 
 		lines := strings.Split(k.cli("conversations", "list"), "\n")
@@ -113,7 +113,7 @@ func TestConversations(t *testing.T) {
 
 func TestConversationsRefusals(t *testing.T) {
 	k := sqliteTracker(t)
-	k.talk()
+	k.addConversations()
 	for _, c := range []struct {
 		args string // separated by |
 		code int
@@ -148,7 +148,7 @@ func TestConversationsRefusals(t *testing.T) {
 
 func TestConversationsAreDeleted(t *testing.T) {
 	eachTracker(t, func(t *testing.T, k *tracker) {
-		k.talk()
+		k.addConversations()
 		k.cli("issues", "create", "stays", "--conversation", "chat-1")
 		code, out, errs := k.run("", "conversations", "delete", "debug-1", "nobody")
 		assert.Equal(t, exitFailed, code)

@@ -92,9 +92,9 @@ func (r *report) line(state, todo, format string, args ...any) {
 	}
 	const indent = "          "
 	mark := fmt.Sprintf("%-4s", marks[state][0])
-	fmt.Fprintf(r.a.out, "  %s    %s", r.a.paint(marks[state][1], mark), r.a.hanging(found, indent))
+	fmt.Fprintf(r.a.out, "  %s    %s", r.a.paint(marks[state][1], mark), r.a.hangingIndent(found, indent))
 	if todo != "" {
-		fmt.Fprintf(r.a.out, "%s-> %s", indent, r.a.hanging(todo, indent+"   "))
+		fmt.Fprintf(r.a.out, "%s-> %s", indent, r.a.hangingIndent(todo, indent+"   "))
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 )
 
-// lab is a site whose one vendor is the lab, an endpoint, but for the settings that are added.
-func lab(t *testing.T, settings ...string) *site {
+// newLabSite is a site whose one vendor is the lab, an endpoint, but for the settings that are added.
+func newLabSite(t *testing.T, settings ...string) *site {
 	t.Helper()
 	s := newSite(t)
 	var own []string
@@ -38,7 +38,7 @@ func (s *site) tool(t *testing.T, name, arguments string) (reply map[string]any,
 }
 
 func TestAnEndpointAloneIsEnough(t *testing.T) {
-	s := lab(t)
+	s := newLabSite(t)
 	reply, raw := s.tool(t, "chat", `{"prompt":"hello"}`)
 	meta, _ := reply["metadata"].(map[string]any)
 	assert.Equal(t, "lab", meta["provider_used"], raw)
@@ -82,13 +82,13 @@ func TestAnEndpointAloneIsEnough(t *testing.T) {
 
 // The model takes 2 s to load, and the call has one: the answer is made behind it.
 func TestALocalModelLoadsBehindTheCall(t *testing.T) {
-	s := lab(t, "SIMPLE_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")
+	s := newLabSite(t, "SIMPLE_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")
 	_, out, errs := s.run("", "call", "--limit", "chat", `{"prompt":"hello","model":"lab/lab-local"}`)
 	assert.Contains(t, out, `"status": "partial"`, errs)
 	assert.Contains(t, out, "The model is loading or reading the prompt: lab/lab-local, on this machine")
 	assert.Contains(t, out, "SIMPLE_TOOL_TIMEOUT_SECS=1s")
 
-	s = lab(t, "SIMPLE_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")
+	s = newLabSite(t, "SIMPLE_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")
 	_, out, errs = s.run("", "call", "chat", `{"prompt":"hello","model":"lab/lab-local"}`)
 	assert.Contains(t, out, "no model was called", errs)
 	assert.NotContains(t, out, "<think>")
@@ -112,7 +112,7 @@ func TestConsensusOfThreeVendors(t *testing.T) {
 
 // A key in the environment that ENDPOINTS does not name goes nowhere.
 func TestKeysThatNobodyNamedAreNotUsed(t *testing.T) {
-	s := lab(t, "OPENAI_API_KEY=sk-not-named-1", "OPENAI_BASE_URL=PLACE", "GEMINI_API_KEY=not-named-2", "OPENROUTER_API_KEY=not-named-3", "CUSTOM_API_URL=PLACE")
+	s := newLabSite(t, "OPENAI_API_KEY=sk-not-named-1", "OPENAI_BASE_URL=PLACE", "GEMINI_API_KEY=not-named-2", "OPENROUTER_API_KEY=not-named-3", "CUSTOM_API_URL=PLACE")
 	for i, setting := range s.environ { // an endpoint that would be asked if a key were enough
 		s.environ[i] = strings.ReplaceAll(setting, "PLACE", s.vendors.KimiURL())
 	}
@@ -134,7 +134,7 @@ func TestKeysThatNobodyNamedAreNotUsed(t *testing.T) {
 }
 
 func TestDoctorOfEndpoints(t *testing.T) {
-	s := lab(t, "ENDPOINTS=ollama,lab,far", "OLLAMA_HOST=127.0.0.1:1", "FAR_API_URL=http://far.example/v1", "FAR_API_KEY=far-secret-1", "LAB_API_KEY=wrong-key-1")
+	s := newLabSite(t, "ENDPOINTS=ollama,lab,far", "OLLAMA_HOST=127.0.0.1:1", "FAR_API_URL=http://far.example/v1", "FAR_API_KEY=far-secret-1", "LAB_API_KEY=wrong-key-1")
 	code, out, _ := s.run("", "doctor")
 	assert.Equal(t, exitFailed, code)
 	assert.Contains(t, out, "Ollama at http://127.0.0.1:1/v1, a server on this machine did not answer as it should")

@@ -39,7 +39,7 @@ func newContainer(t *testing.T, extra ...string) *container {
 	require.NotEmpty(t, c.image, "run make image-test")
 	c.project = filepath.Join(c.s.dir, "project")
 	require.NoError(t, os.Chmod(c.s.dir, 0o755))
-	require.NoError(t, writeProject(c.project))
+	require.NoError(t, writeProject(t.Context(), c.project, "git", os.Environ()))
 	c.volume = fmt.Sprintf("exai-test-%d", time.Now().UnixNano())
 	c.command("volume", "create", c.volume)
 	t.Cleanup(func() { c.command("volume", "rm", "-f", c.volume) })

@@ -177,8 +177,8 @@ func statements(t *testing.T, page string) (out []string) {
 	return out
 }
 
-// converse stores the conversations that the issues name, as a server does.
-func (k *tracker) converse() {
+// addIssueConversations stores the conversations that the issues name, as a server does.
+func (k *tracker) addIssueConversations() {
 	k.t.Helper()
 	s, err := store.Open(k.t.Context(), k.settings)
 	require.NoError(k.t, err)
@@ -224,7 +224,7 @@ func TestIssuesFromReportToFix(t *testing.T) {
 	eachTracker(t, func(t *testing.T, k *tracker) {
 		sqls := statements(t, "issues.md")
 		require.Len(t, sqls, 5)
-		k.converse()
+		k.addIssueConversations()
 		k.record()
 
 		list := k.cli("issues", "list")
@@ -239,7 +239,7 @@ func TestIssuesFromReportToFix(t *testing.T) {
 			"3|medium|architecture|open|Provider configuration is hard-coded|src/providers/async_base.py|0|0|0",
 		}, k.query(sqls[0]))
 
-		k.workThrough(sqls)
+		k.fixIssues(sqls)
 		assert.Empty(t, k.numbers("list"), "nothing is active any more")
 		assert.Empty(t, k.query(sqls[0]))
 		k.findEach(sqls, nil)
@@ -309,8 +309,8 @@ func (k *tracker) findEach(sqls []string, active []int) {
 	}
 }
 
-// workThrough fixes the three issues, a step by each way: command line, tool, plain SQL.
-func (k *tracker) workThrough(sqls []string) {
+// fixIssues fixes the three issues, a step by each way: command line, tool, plain SQL.
+func (k *tracker) fixIssues(sqls []string) {
 	t := k.t
 	t.Helper()
 	assert.Equal(t, "Issue 1: Async GLM client without a timeout\n  status_change: open -> in_progress: looking\n",

@@ -122,7 +122,7 @@ const evil = "clear 👩\u200d💻\x1b[2J\x07\u009b31m\u202eesrever\u2028\x00 en
 // What somebody stored can't do anything to a terminal, whichever way it is shown; in JSON it stays what it was.
 func TestStoredTextIsHarmless(t *testing.T) {
 	k := sqliteTracker(t)
-	k.converse()
+	k.addIssueConversations()
 	k.cli("issues", "create", evil, "--description", evil+"\nsecond line", "--component", evil, "--file", evil, "--check", evil, "--conversation", found)
 	k.cli("issues", "comment", "1", evil)
 	_, err := k.db.ExecContext(t.Context(), `UPDATE conversations SET title = $1, tool_name = $1, workspace = $1 WHERE continuation_id = $2`, evil, found)

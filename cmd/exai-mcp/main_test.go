@@ -147,7 +147,7 @@ func TestHostileProjectFile(t *testing.T) {
 	_, settings, _ := s.run("", "config")
 	c := s.serve()
 	c.handshake("2025-11-25")
-	c.leave()
+	c.closeInput()
 	for what, text := range map[string]string{"doctor": doctor, "status": status, "config": settings, "start": c.errs.String()} {
 		assert.Equal(t, 1, strings.Count(text, ignored), what)
 		assert.Contains(t, text, remedy, what)
@@ -267,7 +267,7 @@ func TestServesWithoutAStateFolder(t *testing.T) {
 			assert.Contains(t, out, "set EXAI_STATE_DIR")
 			c := s.serve()
 			c.handshake("2025-11-25")
-			code, _ = c.leave()
+			code, _ = c.closeInput()
 			assert.Equal(t, exitOK, code)
 		})
 	}

@@ -233,7 +233,7 @@ func (a *app) newReviewer(o reviewOptions, dir string, start time.Time) (*review
 	cfg.Timeouts.ReplaceCallLimits(config.Limit{Name: review.TimeoutFlag, Value: o.timeout})
 	cfg.Files.MaxOutputTokens = math.MaxInt32 // every finding whole
 	cfg.Tools.ReplyStyle = config.ReplyFull
-	a.quietFor(cfg)
+	a.limitLogsToWarnings(cfg)
 	top, inside, err := workTreeTop(dir)
 	if err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func TestProgressComesBeforeTheResultInEveryRevision(t *testing.T) {
 				results++
 				<-window
 			}
-			code, _ := c.leave()
+			code, _ := c.closeInput()
 			assert.Equal(t, exitOK, code)
 			for token, n := range signs {
 				assert.Equal(t, -1<<20, n, "nothing of %s after its result", token)

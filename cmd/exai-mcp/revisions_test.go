@@ -85,7 +85,7 @@ func TestCancellationReachesTheVendorInEveryRevision(t *testing.T) {
 			var list struct{ Tools []any }
 			c.result(version, "tools/list", "", &list)
 			assert.NotEmpty(t, list.Tools, "the first answer after the cancellations is that of the next request")
-			code, left := c.leave()
+			code, left := c.closeInput()
 			assert.Equal(t, exitOK, code)
 			assert.Less(t, left, time.Second, "nothing is waited for")
 			for l := range c.lines {

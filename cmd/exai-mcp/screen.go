@@ -15,8 +15,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/review"
 )
 
-// quietFor has a command for people log warnings alone, unless the user chose a level.
-func (a *app) quietFor(cfg *config.Config) {
+// limitLogsToWarnings has a command for people log warnings alone, unless the user chose a level.
+func (a *app) limitLogsToWarnings(cfg *config.Config) {
 	if cfg.Source("LOG_LEVEL") == "default" {
 		cfg.Logs.Level = "warn"
 	}
@@ -170,8 +170,8 @@ func fromHere(path string) string {
 	return strings.TrimPrefix(path, dir+string(os.PathSeparator))
 }
 
-// hanging breaks a text into lines where their width is limited, all but the first with an indentation.
-func (a *app) hanging(s, indent string) string {
+// hangingIndent breaks a text into lines where their width is limited, all but the first with an indentation.
+func (a *app) hangingIndent(s, indent string) string {
 	width := a.lineWidth()
 	if width == 0 {
 		return s + "\n"

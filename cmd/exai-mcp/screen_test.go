@@ -43,7 +43,7 @@ func TestTableFitsTheWidth(t *testing.T) {
 func TestWrapped(t *testing.T) {
 	assert.Equal(t, "  one two three four\n  five\n\n  六六六六六六六六六\n  averyveryverylongword\n", strings.ReplaceAll(wrapped("one two three  four five\n\n六六六六六六六六六 averyveryverylongword\n", "  ", 22), "  \n", "\n"))
 	a := &app{stdout: io.Discard, environ: []string{"COLUMNS=40"}}
-	assert.Equal(t, "first words of a text that is longer\n    than a line\n", a.hanging("first words of a text that is longer than a line", "    "))
+	assert.Equal(t, "first words of a text that is longer\n    than a line\n", a.hangingIndent("first words of a text that is longer than a line", "    "))
 }
 
 // On a terminal a note replaces the one before; elsewhere each has a line, or none is shown.

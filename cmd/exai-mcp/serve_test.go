@@ -142,8 +142,8 @@ func (c *session) chat(version, prompt string) string {
 	return fmt.Sprint(c.last)
 }
 
-// leave closes stdin and waits for the program to end.
-func (c *session) leave() (code int, took time.Duration) {
+// closeInput closes stdin and waits for the program to end.
+func (c *session) closeInput() (code int, took time.Duration) {
 	start := time.Now()
 	c.in.Close()
 	return <-c.ended, time.Since(start)
@@ -161,7 +161,7 @@ func TestServe(t *testing.T) {
 			assert.Equal(t, id, string(got.ID))
 			assert.Contains(t, got.raw, `\"content\":\"(emulated) a < b\"`)
 			assert.Equal(t, version >= "2025-06-18", strings.Contains(got.raw, `"structuredContent":{"status":"continuation_available"`))
-			code, took := c.leave()
+			code, took := c.closeInput()
 			assert.Equal(t, exitOK, code)
 			assert.Less(t, took, time.Second)
 			assert.Contains(t, c.errs.String(), "GLM_TIMEOUT_SECS=30s", "the time limits are logged at start")
@@ -210,7 +210,7 @@ func TestServeCancels(t *testing.T) {
 	assert.Len(t, requests, 1, "the queued call never reached the vendor")
 	c.send(`{"jsonrpc":"2.0","id":"after","method":"ping"}`)
 	assert.Equal(t, `"after"`, string(c.next().ID))
-	_, took := c.leave()
+	_, took := c.closeInput()
 	assert.Less(t, took, time.Second)
 	assert.Empty(t, c.lines, "no answer after a cancellation")
 }
@@ -230,7 +230,7 @@ func TestServeEndsInTime(t *testing.T) {
 	}
 	t.Run("when stdin does", func(t *testing.T) {
 		s, c := stuck(t)
-		code, took := c.leave()
+		code, took := c.closeInput()
 		assert.Equal(t, exitOK, code)
 		assert.GreaterOrEqual(t, took, 1500*time.Millisecond, "calls may finish for 1.5 s")
 		assert.Less(t, took, 2*time.Second)
@@ -281,7 +281,7 @@ func TestServeStartsWithoutItsDatabase(t *testing.T) {
 	assert.Contains(t, c.next().raw, `"name":"chat"`)
 	assert.Less(t, time.Since(start), 5*time.Second)
 	time.Sleep(2 * startsWithin) // so that it is being opened when the end comes
-	code, took := c.leave()
+	code, took := c.closeInput()
 	assert.Equal(t, exitOK, code)
 	assert.Less(t, took, 2*time.Second)
 	assert.NotContains(t, c.errs.String(), "secretpassword")
@@ -305,7 +305,7 @@ func TestServeWithAStderrThatNobodyReads(t *testing.T) {
 		c.chat("", "hello")
 		assert.Contains(t, c.next().raw, "emulated")
 	}
-	code, took := c.leave()
+	code, took := c.closeInput()
 	assert.Equal(t, exitOK, code)
 	assert.Less(t, took, 2*time.Second)
 }

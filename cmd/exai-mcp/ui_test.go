@@ -93,7 +93,7 @@ func TestPage(t *testing.T) {
 	assert.Equal(t, http.StatusForbidden, other.StatusCode, "the token works once")
 
 	p := s.serveHere()
-	p.greet()
+	p.initialize()
 	s.vendors.On(emulator.Match{Text: "hold on"}, emulator.Say("(emulated) done").With(emulator.DelayHeaders(time.Second)))
 	answer := p.ask("chat", object{"prompt": "hold on"})
 	root := address[:strings.Index(address, "/?")]
@@ -106,7 +106,7 @@ func TestPage(t *testing.T) {
 		_, body := get(root + "/running")
 		return strings.Contains(body, "Nothing is running.")
 	}, 10*time.Second, 20*time.Millisecond)
-	p.hangUp()
+	p.closeInput()
 	_, body = get(root + "/calls")
 	assert.Equal(t, 2, strings.Count(body, ">chat</a>"), "both calls' requests")
 	assert.Equal(t, exitOK, stop())

@@ -61,8 +61,8 @@ func (s *site) database() *sql.DB {
 	return db
 }
 
-// sound checks what a SQLite file can tell about itself.
-func (s *site) sound() {
+// checkIntegrity checks what a SQLite file can tell about itself.
+func (s *site) checkIntegrity() {
 	s.t.Helper()
 	if slices.Contains(s.environ, "CONVERSATION_STORAGE_BACKEND=postgres") {
 		return
@@ -85,8 +85,8 @@ func (s *site) echo() {
 	})
 }
 
-// lane is a caller that has one conversation: it asks one question after the other, whatever becomes of the server.
-type lane struct {
+// talker is a caller that has one conversation: it asks one question after the other, whatever becomes of the server.
+type talker struct {
 	name  string
 	model string
 	id    string   // the conversation's, once it is known
@@ -95,7 +95,7 @@ type lane struct {
 }
 
 // ask puts the next question; false when the server ended before it answered.
-func (l *lane) ask(p *peer) bool {
+func (l *talker) ask(p *peer) bool {
 	l.asked++
 	question := fmt.Sprintf("<%s %d>", l.name, l.asked)
 	args := object{"prompt": "Question " + question, "model": l.model, "use_websearch": false}
@@ -115,9 +115,9 @@ func (l *lane) ask(p *peer) bool {
 	return true
 }
 
-// remembered checks that everything that lanes were told is in their conversation, once, in order, question and answer
+// checkRemembered checks that what talkers were told is in their conversation, once, in order, question and answer
 // side by side, and nothing that is half a turn.
-func remembered(t *testing.T, messages []providers.Message, lanes ...*lane) {
+func checkRemembered(t *testing.T, messages []providers.Message, lanes ...*talker) {
 	t.Helper()
 	var there []string
 	for i := 0; i+1 < len(messages); i += 2 {
@@ -162,7 +162,7 @@ func TestKilledServersLoseNothing(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, s *site) {
 		s.echo()
 		r := rand.New(rand.NewPCG(20, 26))
-		lanes := []*lane{
+		lanes := []*talker{
 			{name: "lane 1", model: "glm-5.3-flash"},
 			{name: "lane 2", model: "glm-5.3-flash"},
 			{name: "lane 3", model: "kimi-k2.6"},
@@ -197,17 +197,17 @@ func TestKilledServersLoseNothing(t *testing.T) {
 		}
 		t.Logf("%d answers from %d servers that were killed", told(), kills)
 
-		s.sound()
+		s.checkIntegrity()
 		p := s.serveChild()
 		for _, l := range lanes {
-			remembered(t, s.historyOf(p, l.id), l)
+			checkRemembered(t, s.historyOf(p, l.id), l)
 			code, out, errs := s.run("", "conversations", "show", l.id)
 			require.Equal(t, exitOK, code, errs)
 			for _, question := range l.told {
 				assert.Contains(t, out, "answer to "+question)
 			}
 		}
-		p.hangUp()
+		p.closeInput()
 		assert.Empty(t, p.stderr.String())
 	})
 }
@@ -218,30 +218,30 @@ func TestEightServersShareOneFile(t *testing.T) {
 	s := newSite(t, "LOG_LEVEL=warn")
 	s.echo()
 	first := s.serveChild()
-	conversations := make([]*lane, 4)
+	conversations := make([]*talker, 4)
 	for i := range conversations {
-		conversations[i] = &lane{name: fmt.Sprint("shared ", i), model: "glm-5.3-flash"}
+		conversations[i] = &talker{name: fmt.Sprint("shared ", i), model: "glm-5.3-flash"}
 		require.True(t, conversations[i].ask(first))
 	}
-	first.hangUp()
+	first.closeInput()
 
 	var working sync.WaitGroup
-	everyone := make([][]*lane, len(conversations)) // who wrote to a shared conversation
-	var alone []*lane
+	everyone := make([][]*talker, len(conversations)) // who wrote to a shared conversation
+	var alone []*talker
 	var peers []*peer
 	for n := range servers {
 		p := s.serveChild()
 		peers = append(peers, p)
-		mine := &lane{name: fmt.Sprint("own ", n), model: "kimi-k2.6"}
+		mine := &talker{name: fmt.Sprint("own ", n), model: "kimi-k2.6"}
 		alone = append(alone, mine)
 		working.Go(func() {
 			for try := 0; len(mine.told) < own && try < 3*own; try++ {
 				mine.ask(p)
 			}
 		})
-		var guests []*lane
+		var guests []*talker
 		for i, conv := range conversations {
-			guest := &lane{name: fmt.Sprintf("guest %d", n*len(conversations)+i), model: "glm-5.3-flash", id: conv.id}
+			guest := &talker{name: fmt.Sprintf("guest %d", n*len(conversations)+i), model: "glm-5.3-flash", id: conv.id}
 			guests = append(guests, guest)
 			everyone[i] = append(everyone[i], guest)
 		}
@@ -256,26 +256,26 @@ func TestEightServersShareOneFile(t *testing.T) {
 	}
 	working.Wait()
 	for _, p := range peers {
-		p.hangUp()
+		p.closeInput()
 		assert.NotContains(t, p.stderr.String(), "locked")
 	}
 
-	s.sound()
+	s.checkIntegrity()
 	db := s.openStore()
 	turns := 0
 	for i, conv := range conversations {
-		turns += s.kept(db, append(everyone[i], conv)...)
+		turns += s.checkStored(db, append(everyone[i], conv)...)
 	}
 	for _, l := range alone {
 		assert.Len(t, l.told, own)
-		turns += s.kept(db, l)
+		turns += s.checkStored(db, l)
 	}
 	assert.GreaterOrEqual(t, turns, 1000)
 	assert.GreaterOrEqual(t, turns, 2*(servers*(own+shared)+len(conversations)), "none was lost")
 }
 
-// kept checks a conversation in the database, and returns its number of turns.
-func (s *site) kept(db *store.Store, lanes ...*lane) int {
+// checkStored checks a conversation in the database, and returns its number of turns.
+func (s *site) checkStored(db *store.Store, lanes ...*talker) int {
 	s.t.Helper()
 	conv, err := db.Load(s.t.Context(), lanes[0].id)
 	require.NoError(s.t, err)
@@ -284,7 +284,7 @@ func (s *site) kept(db *store.Store, lanes ...*lane) int {
 		require.Equal(s.t, i+1, turn.N)
 		messages = append(messages, providers.Message{Role: turn.Role, Content: turn.Content})
 	}
-	remembered(s.t, messages, lanes...)
+	checkRemembered(s.t, messages, lanes...)
 	return len(conv.Turns)
 }
 
@@ -293,8 +293,8 @@ func shortCalls() []string {
 	return []string{"GLM_TIMEOUT_SECS=0.8", "KIMI_TIMEOUT_SECS=0.8", "SIMPLE_TOOL_TIMEOUT_SECS=0.8"}
 }
 
-// dripping asks a question whose answer never ends, and returns the reply: a part of it, the rest going on.
-func (s *site) dripping(p *peer, id string) *toolReply {
+// askEndless asks a question whose answer never ends, and returns the reply: a part of it, the rest going on.
+func (s *site) askEndless(p *peer, id string) *toolReply {
 	s.t.Helper()
 	s.vendors.On(emulator.Match{Text: "Tell me"}, emulator.Fail(emulator.Drip(20*time.Millisecond)))
 	args := object{"prompt": "Tell me everything.", "model": "glm-5.3-flash", "use_websearch": false}
@@ -320,8 +320,8 @@ func (s *site) lastTurn(db *store.Store, id string) conversation.Turn {
 	return conv.Turns[len(conv.Turns)-1]
 }
 
-// silenceHeartbeats makes what was being written look as it does eleven seconds after its process died.
-func (s *site) silenceHeartbeats() {
+// ageHeartbeats makes what was being written look as it does eleven seconds after its process died.
+func (s *site) ageHeartbeats() {
 	s.t.Helper()
 	before := `saved_at - interval '11 seconds'`
 	if !slices.Contains(s.environ, "CONVERSATION_STORAGE_BACKEND=postgres") {
@@ -338,7 +338,7 @@ func TestKilledServersLeaveWhatWentOnBehindThem(t *testing.T) {
 		s.environ = append(s.environ, shortCalls()...)
 		s.echo()
 		p := s.serveChild()
-		part := s.dripping(p, "")
+		part := s.askEndless(p, "")
 		id, db := part.id(), s.openStore()
 		require.Eventually(t, func() bool { return len(s.lastTurn(db, id).Content) > len(part.str("content")) }, 10*time.Second, 20*time.Millisecond,
 			"what came after the reply is saved")
@@ -347,7 +347,7 @@ func TestKilledServersLeaveWhatWentOnBehindThem(t *testing.T) {
 		turn := s.lastTurn(db, id)
 		assert.Equal(t, conversation.TurnRunning, turn.EffectiveStatus(), "nobody knows yet")
 
-		s.silenceHeartbeats()
+		s.ageHeartbeats()
 		p = s.serveChild()
 		again := p.call("chat", object{"prompt": "", "continuation_id": id})
 		assert.Equal(t, "partial", again.str("status"), again.text)
@@ -357,7 +357,7 @@ func TestKilledServersLeaveWhatWentOnBehindThem(t *testing.T) {
 		history := s.historyOf(p, id)
 		require.Len(t, history, 2)
 		assert.True(t, strings.HasPrefix(history[1].Content, turn.Content), history[1].Content)
-		p.hangUp()
+		p.closeInput()
 	})
 }
 
@@ -375,7 +375,7 @@ func TestTheEndKeepsWhatGoesOn(t *testing.T) {
 			s := newSite(t, append(shortCalls(), "LOG_LEVEL=warn")...)
 			s.echo()
 			p := s.serveChild()
-			behind := s.dripping(p, "")
+			behind := s.askEndless(p, "")
 			// A workflow's expert has the time that a chat does not have here.
 			s.vendors.On(emulator.Match{Anywhere: "expert question"}, emulator.Say("(emulated) ", "half ", "an answer").With(emulator.StallAfter(2)))
 			waiting := p.ask("analyze", object{
@@ -423,7 +423,7 @@ func (s *site) normalised(text string) string {
 	return text
 }
 
-// A debug run of three steps, the server ended and begun again between them or not: replies, requests and what is stored
+// A debug run of three steps, with and without a restart of the server between them: replies, requests and what is stored
 // are the same.
 func TestAWorkflowGoesOnInAnotherProcess(t *testing.T) {
 	play := func(restart bool) (transcript []string) {
@@ -439,7 +439,7 @@ func TestAWorkflowGoesOnInAnotherProcess(t *testing.T) {
 		id := ""
 		step := func(n int, findings string, more object) {
 			if restart && n > 1 {
-				p.hangUp()
+				p.closeInput()
 				p = s.serveChild()
 			}
 			args := object{
@@ -464,7 +464,7 @@ func TestAWorkflowGoesOnInAnotherProcess(t *testing.T) {
 		asked := len(s.vendors.Requests())
 		step(3, "git blame shows a slip.", last) // sent again: the stored reply
 		assert.Len(t, s.vendors.Requests(), asked, "no model is asked again")
-		p.hangUp()
+		p.closeInput()
 		assert.Empty(t, p.stderr.String())
 
 		requests := s.vendors.Requests()

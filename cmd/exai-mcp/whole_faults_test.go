@@ -40,9 +40,9 @@ func limitOf(tool string) time.Duration {
 	return faultSimple // planner, tracer and docgen ask nobody and have the workflow limit, which is the same here
 }
 
-// mischief answers the requests of some rounds with faults. Which fault a request meets follows from its text and from how
+// faultScript answers the requests of some rounds with faults. Which fault a request meets follows from its text and from how
 // often that was sent, whatever the order in which calls get their turn.
-type mischief struct {
+type faultScript struct {
 	on   func(round int) bool
 	mu   sync.Mutex
 	sent map[string]int
@@ -51,7 +51,7 @@ type mischief struct {
 
 var markOf = regexp.MustCompile(`round-(\d+)-([a-z_]+)`)
 
-func (m *mischief) answer(r emulator.Request) emulator.Reply {
+func (m *faultScript) answer(r emulator.Request) emulator.Reply {
 	text := string(r.Body)
 	if r.Upload != nil {
 		text = r.Upload.Name
@@ -116,8 +116,8 @@ func (l *lag) end() time.Duration {
 	return <-l.most
 }
 
-// servedWell reports whether a reply is what a call of a vendor that is well comes to.
-func (r *toolReply) servedWell() bool {
+// isGoodAnswer reports whether a reply is what a call of a vendor that is well comes to.
+func (r *toolReply) isGoodAnswer() bool {
 	bad := []string{"error", "partial", "analysis_error", "analysis_timeout"}
 	meta, _ := r.object["metadata"].(object)
 	return !slices.Contains(bad, r.str("status")) && !slices.Contains(bad, r.str("expert_analysis", "status")) && meta["stored"] == nil
@@ -137,7 +137,7 @@ func TestEveryToolAtOnceWhileVendorsFail(t *testing.T) {
 	)
 	project := s.project()
 	s.environ = append(s.environ, "TEST_FILES_DIR="+filepath.Join(s.dir, "documents"))
-	m := &mischief{on: func(round int) bool { return round/5%2 == 0 }, sent: map[string]int{}, met: map[string]int{}}
+	m := &faultScript{on: func(round int) bool { return round/5%2 == 0 }, sent: map[string]int{}, met: map[string]int{}}
 	for _, op := range []emulator.Op{emulator.OpChat, emulator.OpSearch, emulator.OpUpload, emulator.OpFormulaRun} {
 		s.vendors.Always(emulator.Match{Op: op}, m.answer)
 	}
@@ -178,7 +178,7 @@ func TestEveryToolAtOnceWhileVendorsFail(t *testing.T) {
 		switch {
 		case m.on(i / len(names)):
 		case r.tool == "glm_upload_file" && r.str("status") == "partial": // two go at a time, the hung ones of a bad round first
-		case r.servedWell():
+		case r.isGoodAnswer():
 		case r.errorCode() == "timeout" || strings.Contains(r.text, "analysis_timeout") || strings.Contains(r.text, `"stored":false`):
 			cut++
 		default:
@@ -193,7 +193,7 @@ func TestEveryToolAtOnceWhileVendorsFail(t *testing.T) {
 	t.Logf("%d calls; the latest answer came %s after its limit; %d good ones passed a limit; goroutines woke up to %s late", len(replies), late, cut, slow)
 	assert.Greater(t, len(m.met), 20, "most faults were met: %v", m.met)
 
-	took := p.hangUp()
+	took := p.closeInput()
 	assert.Less(t, took, 2*time.Second)
 	assert.Eventually(t, func() bool { return s.vendors.Connections() == 0 }, time.Second, time.Millisecond)
 	s.vendors.Close()

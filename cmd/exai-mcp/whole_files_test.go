@@ -16,7 +16,7 @@ import (
 func (p *peer) resource(uri string) string {
 	p.t.Helper()
 	var page struct{ Contents []struct{ Text string } }
-	r := p.await(p.begin("resources/read", "", object{"uri": uri}))
+	r := p.await(p.start("resources/read", "", object{"uri": uri}))
 	require.NotNil(p.t, r)
 	require.NoError(p.t, json.Unmarshal([]byte(r.text), &page), r.text)
 	require.Len(p.t, page.Contents, 1, uri)

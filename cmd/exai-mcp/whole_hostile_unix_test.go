@@ -14,7 +14,7 @@ import (
 )
 
 // gitIn runs git as a user would and returns its output.
-func (f *fortress) gitIn(dir string, args ...string) string {
+func (f *guardedSite) gitIn(dir string, args ...string) string {
 	f.site.t.Helper()
 	cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.org"}, args...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + f.dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull}
@@ -24,7 +24,7 @@ func (f *fortress) gitIn(dir string, args ...string) string {
 }
 
 // repository makes a repository with one commit.
-func (f *fortress) repository(name, file, text string) string {
+func (f *guardedSite) repository(name, file, text string) string {
 	f.site.t.Helper()
 	dir := filepath.Join(f.dir, name)
 	require.NoError(f.site.t, os.MkdirAll(dir, 0o755))
@@ -35,8 +35,8 @@ func (f *fortress) repository(name, file, text string) string {
 	return dir
 }
 
-// instead puts a link in the place of a part of a repository.
-func instead(t *testing.T, name, target string) {
+// replaceWithLink puts a link in the place of a part of a repository.
+func replaceWithLink(t *testing.T, name, target string) {
 	t.Helper()
 	require.NoError(t, os.RemoveAll(name))
 	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
@@ -51,7 +51,7 @@ func put(t *testing.T, name, text string) {
 
 // A hostile project's .git can make the server neither read another repository, nor run, nor write anything.
 func TestHostileGitFolders(t *testing.T) {
-	f := newFortress(t)
+	f := newGuardedSite(t)
 	private := f.repository("outside/private", "s.txt", planted+"\n")
 	head := f.gitIn(private, "rev-parse", "HEAD")
 	marker := filepath.Join(f.dir, "marker")
@@ -79,18 +79,18 @@ func TestHostileGitFolders(t *testing.T) {
 		}, true},
 		"a linked ref and alternates": {func(top string) {
 			put(t, top+"/.git/objects/info/alternates", private+"/.git/objects\n")
-			instead(t, top+"/.git/refs/heads/p", private+"/.git/refs/heads/main")
+			replaceWithLink(t, top+"/.git/refs/heads/p", private+"/.git/refs/heads/main")
 			put(t, top+"/.git/HEAD", "ref: refs/heads/p\n")
 		}, true},
 		"linked objects": {func(top string) {
-			instead(t, top+"/.git/objects", private+"/.git/objects")
+			replaceWithLink(t, top+"/.git/objects", private+"/.git/objects")
 			put(t, top+"/.git/refs/heads/main", head+"\n")
 		}, true},
 		"each folder of objects": {func(top string) {
 			folders, err := filepath.Glob(private + "/.git/objects/??")
 			require.NoError(t, err)
 			for _, folder := range folders {
-				instead(t, top+"/.git/objects/"+filepath.Base(folder), folder)
+				replaceWithLink(t, top+"/.git/objects/"+filepath.Base(folder), folder)
 			}
 			put(t, top+"/.git/refs/heads/main", head+"\n")
 		}, true},
@@ -98,11 +98,11 @@ func TestHostileGitFolders(t *testing.T) {
 			require.NoError(t, os.RemoveAll(top+"/.git"))
 			put(t, top+"/.git", "gitdir: "+private+"/.git\n")
 		}, true},
-		"a linked .git":   {func(top string) { instead(t, top+"/.git", private+"/.git") }, true},
+		"a linked .git":   {func(top string) { replaceWithLink(t, top+"/.git", private+"/.git") }, true},
 		"commondir":       {func(top string) { put(t, top+"/.git/commondir", private+"/.git\n") }, true},
-		"linked refs":     {func(top string) { instead(t, top+"/.git/refs", private+"/.git/refs") }, true},
-		"a linked HEAD":   {func(top string) { instead(t, top+"/.git/HEAD", private+"/.git/HEAD") }, true},
-		"a linked index":  {func(top string) { instead(t, top+"/.git/index", private+"/.git/index") }, true},
+		"linked refs":     {func(top string) { replaceWithLink(t, top+"/.git/refs", private+"/.git/refs") }, true},
+		"a linked HEAD":   {func(top string) { replaceWithLink(t, top+"/.git/HEAD", private+"/.git/HEAD") }, true},
+		"a linked index":  {func(top string) { replaceWithLink(t, top+"/.git/index", private+"/.git/index") }, true},
 		"core.worktree":   {config("[core]\nworktree = " + private + "\n"), false},
 		"an include":      {config("[include]\npath = " + private + "/.git/config\n"), false},
 		"a file monitor":  {config("[core]\nfsmonitor = PROGRAM\n"), false},
@@ -121,7 +121,7 @@ func TestHostileGitFolders(t *testing.T) {
 			top := f.repository(where, "a.txt", "one\n")
 			c.lay(top)
 			put(t, top+"/a.txt", welcome+" changed\n")
-			f.tap.forget()
+			f.traffic.forget()
 			for _, args := range []object{{"path": top}, {"path": top, "compare_to": "HEAD"}, {"path": top, "compare_to": "p"}} {
 				args["step"] = "Review."
 				args["step_number"], args["total_steps"], args["next_step_required"], args["findings"] = 1, 1, false, "none"
@@ -134,8 +134,8 @@ func TestHostileGitFolders(t *testing.T) {
 				}
 			}
 			f.call("chat", object{"prompt": "Look.", "files": []string{top}})
-			assert.False(t, f.tap.heard(planted))
-			assert.True(t, f.tap.heard(welcome), "what is the project's own is shown")
+			assert.False(t, f.traffic.contains(planted))
+			assert.True(t, f.traffic.contains(welcome), "what is the project's own is shown")
 			assert.NoFileExists(t, marker)
 		})
 	}
@@ -143,7 +143,7 @@ func TestHostileGitFolders(t *testing.T) {
 
 // A hostile project's file names are names: none is an option, a path to elsewhere or a line of a prompt.
 func TestHostileNames(t *testing.T) {
-	f := newFortress(t)
+	f := newGuardedSite(t)
 	written := filepath.Join(f.dir, "written")
 	names := []string{
 		"--output=" + strings.ReplaceAll(written, "/", "_"), "-O", "--ext-diff", "..\\outside\\secret.txt", "a\nb.txt", "$(touch written)", "`touch written`", "x; touch written",
@@ -155,7 +155,7 @@ func TestHostileNames(t *testing.T) {
 	}
 	f.gitIn(top, "add", "-A", ".")
 	before := f.gitIn(top, "status", "--porcelain")
-	f.tap.forget()
+	f.traffic.forget()
 	for _, args := range []object{{"path": top}, {"path": top, "compare_to": "HEAD"}} {
 		args["step"], args["step_number"], args["total_steps"], args["next_step_required"], args["findings"] = "Review.", 1, 1, false, "none"
 		r := f.call("precommit", args)
@@ -167,8 +167,8 @@ func TestHostileNames(t *testing.T) {
 	}
 	r := f.call("chat", object{"prompt": "Look.", "files": []string{top}})
 	assert.NotEqual(t, "error", r.str("status"), r.text)
-	assert.False(t, f.tap.heard(planted))
-	assert.True(t, f.tap.heard(welcome))
+	assert.False(t, f.traffic.contains(planted))
+	assert.True(t, f.traffic.contains(welcome))
 	assert.Equal(t, before, f.gitIn(top, "status", "--porcelain"), "nothing was written")
 	for _, made := range []string{"written", "project/written", "project/named/written"} {
 		assert.NoFileExists(t, filepath.Join(f.dir, made))

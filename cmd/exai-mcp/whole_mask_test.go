@@ -31,8 +31,8 @@ func (s *site) sentAnywhere() string {
 	return all.String()
 }
 
-// plantedCalls plants the secrets wherever a call may carry one, and returns the replies by what carried it.
-func (s *site) plantedCalls(p *peer) map[string]*toolReply {
+// callsWithSecrets plants the secrets wherever a call may carry one, and returns the replies by what carried it.
+func (s *site) callsWithSecrets(p *peer) map[string]*toolReply {
 	text := strings.Join(plantedTexts, "\n")
 	dir := s.project()
 	s.file("project/leak.go", "package sums\n\n/*\n"+text+"\n*/\n")
@@ -61,9 +61,9 @@ func TestNoSecretLeavesTheMachine(t *testing.T) {
 	s.environ = append(s.environ, "EXAI_ALLOWED_ROOTS="+filepath.Join(s.dir, "project"))
 	require.NoError(t, os.MkdirAll(filepath.Join(s.dir, "project"), 0o755))
 	p := s.serveHere()
-	p.greet()
-	replies := s.plantedCalls(p)
-	p.hangUp()
+	p.initialize()
+	replies := s.callsWithSecrets(p)
+	p.closeInput()
 
 	for carrier, r := range replies {
 		assert.Empty(t, r.errorCode(), "%s: %s", carrier, r.text)
@@ -87,9 +87,9 @@ func TestSecretsAreRefusedOrSentOnDemand(t *testing.T) {
 			s.environ = append(s.environ, "EXAI_ALLOWED_ROOTS="+filepath.Join(s.dir, "project"))
 			require.NoError(t, os.MkdirAll(filepath.Join(s.dir, "project"), 0o755))
 			p := s.serveHere()
-			p.greet()
-			replies := s.plantedCalls(p)
-			p.hangUp()
+			p.initialize()
+			replies := s.callsWithSecrets(p)
+			p.closeInput()
 			if policy == "send" {
 				assert.Contains(t, s.sentAnywhere(), plantedKey)
 				return

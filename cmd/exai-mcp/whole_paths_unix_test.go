@@ -31,52 +31,52 @@ const (
 	welcome = "WelcomeText55e1d2"
 )
 
-// wiretap keeps every byte that clients send to the vendors, uploads included.
-type wiretap struct {
+// trafficLog keeps every byte that clients send to the vendors, uploads included.
+type trafficLog struct {
 	mu    sync.Mutex
-	conns []*tappedConn
+	conns []*recordingConn
 }
 
-type tappedListener struct {
+type recordingListener struct {
 	net.Listener
-	tap *wiretap
+	log *trafficLog
 }
 
-type tappedConn struct {
+type recordingConn struct {
 	net.Conn
-	tap  *wiretap
+	log  *trafficLog
 	sent []byte
 }
 
-func (l tappedListener) Accept() (net.Conn, error) {
+func (l recordingListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	l.tap.mu.Lock()
-	defer l.tap.mu.Unlock()
-	tapped := &tappedConn{Conn: c, tap: l.tap}
-	l.tap.conns = append(l.tap.conns, tapped)
+	l.log.mu.Lock()
+	defer l.log.mu.Unlock()
+	tapped := &recordingConn{Conn: c, log: l.log}
+	l.log.conns = append(l.log.conns, tapped)
 	return tapped, nil
 }
 
-func (c *tappedConn) Read(p []byte) (int, error) {
+func (c *recordingConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.tap.mu.Lock()
-	defer c.tap.mu.Unlock()
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
 	c.sent = append(c.sent, p[:n]...)
 	return n, err
 }
 
-// heard reports whether a text was sent.
-func (w *wiretap) heard(text string) bool {
+// contains reports whether a text was sent.
+func (w *trafficLog) contains(text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.conns, func(c *tappedConn) bool { return bytes.Contains(c.sent, []byte(text)) })
+	return slices.ContainsFunc(w.conns, func(c *recordingConn) bool { return bytes.Contains(c.sent, []byte(text)) })
 }
 
 // bytes is how many were sent.
-func (w *wiretap) bytes() (n int) {
+func (w *trafficLog) bytes() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.conns {
@@ -85,8 +85,8 @@ func (w *wiretap) bytes() (n int) {
 	return n
 }
 
-// forget empties the tap.
-func (w *wiretap) forget() {
+// forget empties the log.
+func (w *trafficLog) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.conns {
@@ -94,24 +94,24 @@ func (w *wiretap) forget() {
 	}
 }
 
-// tapped has the site's vendors listen where every byte is kept.
-func (s *site) tapped() *wiretap {
-	w := &wiretap{}
+// recordTraffic has the site's vendors listen where every byte is kept.
+func (s *site) recordTraffic() *trafficLog {
+	w := &trafficLog{}
 	for _, v := range []emulator.Vendor{emulator.GLM, emulator.Kimi} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(s.t, err)
-		s.vendors.Serve(v, tappedListener{l, w})
+		s.vendors.Serve(v, recordingListener{l, w})
 		s.environ = append(s.environ, strings.ToUpper(string(v))+"_API_URL="+s.vendors.URL(v))
 	}
 	return w
 }
 
-// fortress is a site with a root full of things that must not be read, and with ways out of it.
-type fortress struct {
+// guardedSite is a site with a root full of things that must not be read, and with ways out of it.
+type guardedSite struct {
 	*site
 	*peer
-	root string
-	tap  *wiretap
+	root    string
+	traffic *trafficLog
 	// refused are the files below root whose names no setting opens, and elsewhere those that are outside of it.
 	refused, elsewhere []string
 }
@@ -129,9 +129,9 @@ func refusedNames(t *testing.T) (names []string) {
 	return names
 }
 
-func newFortress(t *testing.T) *fortress {
+func newGuardedSite(t *testing.T) *guardedSite {
 	s := newSite(t, "LOG_LEVEL=error", "EX_WEBSEARCH_DEFAULT_ON=false")
-	f := &fortress{site: s, root: filepath.Join(s.dir, "project"), tap: s.tapped()}
+	f := &guardedSite{site: s, root: filepath.Join(s.dir, "project"), traffic: s.recordTraffic()}
 	secret := "# " + planted + "\n"
 	s.file("outside/secret.txt", secret)
 	s.file("outside/prompt.txt", secret)
@@ -172,12 +172,12 @@ func newFortress(t *testing.T) *fortress {
 	f.peer = s.serveHere()
 	f.call("chat", object{"prompt": "Is the database there?"}) // from here on it is
 	s.vendors.Forget()
-	f.tap.forget()
+	f.traffic.forget()
 	return f
 }
 
-// classes are hostile paths of each kind, which every parameter is tried with.
-func (f *fortress) classes() []string {
+// hostilePaths are hostile paths of each kind, which every parameter is tried with.
+func (f *guardedSite) hostilePaths() []string {
 	paths := []string{"/etc/passwd", "/proc/self/environ", "/dev/zero", "../outside/secret.txt", "~/outside/secret.txt", "file://" + f.root + "/%2eenv"}
 	for _, name := range []string{
 		"sub/../../outside/secret.txt", "out.txt", "outdir/secret.txt", "innocent.txt", "dangling.txt", "pipe.txt", "sock.txt", "state", "state/exai.db", ".env",
@@ -188,8 +188,8 @@ func (f *fortress) classes() []string {
 	return paths
 }
 
-// hostile are paths of things that exist, and that no parameter may lead to.
-func (f *fortress) hostile() []string {
+// forbiddenPaths are paths of things that exist, and that no parameter may lead to.
+func (f *guardedSite) forbiddenPaths() []string {
 	paths := []string{
 		"/etc/passwd", "/dev/zero",
 		"/dev/stdin", "/dev/fd/0", "/dev/tty", "../outside/secret.txt", "sub/../../outside/secret.txt", "./.env", "sub//.env.local", "~/outside/secret.txt",
@@ -208,8 +208,8 @@ func (f *fortress) hostile() []string {
 	return append(paths, f.elsewhere...)
 }
 
-// nowhere are paths that lead to nothing, and nonsense.
-func (f *fortress) nowhere() []string {
+// missingPaths are paths that lead to nothing, and nonsense.
+func (f *guardedSite) missingPaths() []string {
 	return []string{
 		"", " ", "\x00", f.root + "/readme.md\x00.png", f.root + "/.env\n", "\n/etc/passwd", f.root + "/x\n../../outside/secret.txt", "/etc/passwd\n",
 		f.root + "/missing.txt", strings.Repeat("a/", 20_000), `..\outside\secret.txt`, `C:\Windows\win.ini`, `\\server\share\x`, `\\.\pipe\x`, "file://", "file:%zz",
@@ -219,11 +219,11 @@ func (f *fortress) nowhere() []string {
 
 // fileParams are the parameters that name files or folders, with how a value of theirs is written.
 var fileParams = map[string]func(path string) any{
-	"files": listOf, "images": listOf, "files_checked": listOf, "relevant_files": listOf, "style_guide_examples": listOf, "path": itself, "file": itself,
+	"files": listOf, "images": listOf, "files_checked": listOf, "relevant_files": listOf, "style_guide_examples": listOf, "path": asString, "file": asString,
 }
 
-func listOf(path string) any { return []string{path} }
-func itself(path string) any { return path }
+func listOf(path string) any   { return []string{path} }
+func asString(path string) any { return path }
 
 // otherParams are the parameters that don't. One that is in neither list is new, and has to be put into one.
 var otherParams = strings.Fields(`
@@ -236,11 +236,11 @@ var otherParams = strings.Fields(`
 	include_tools show_advanced invalidate_cache refactor_type focus_areas security_scope threat_level compliance_requirements audit_focus
 	doctor probe problem_context n trace_mode target_description lines filter source since until structured compare_to`)
 
-// door is a parameter of a tool that names files.
-type door struct{ tool, param string }
+// pathParam is a parameter of a tool that names files.
+type pathParam struct{ tool, param string }
 
-// doors finds every such parameter in the catalogue.
-func (f *fortress) doors() (list []door) {
+// pathParams finds every such parameter in the catalogue.
+func (f *guardedSite) pathParams() (list []pathParam) {
 	f.site.t.Helper()
 	_, out, _ := f.run("", "tools", "--json")
 	var catalogue struct {
@@ -253,18 +253,18 @@ func (f *fortress) doors() (list []door) {
 	for _, tool := range catalogue.Tools {
 		for param := range tool.InputSchema.Properties {
 			if fileParams[param] != nil {
-				list = append(list, door{tool.Name, param})
+				list = append(list, pathParam{tool.Name, param})
 			} else {
 				assert.Contains(f.site.t, otherParams, param, "a new parameter of %s: does it name a file?", tool.Name)
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b door) int { return strings.Compare(a.tool+a.param, b.tool+b.param) })
+	slices.SortFunc(list, func(a, b pathParam) int { return strings.Compare(a.tool+a.param, b.tool+b.param) })
 	return list
 }
 
-// kinds are doors of which each is kept by other code; the rest of the catalogue is kept by the same as one of them.
-var kinds = []door{
+// kinds are parameters that each are checked by other code; every other parameter shares the code of one of them.
+var kinds = []pathParam{
 	{"chat", "files"},
 	{"chat", "images"},
 	{"debug", "files_checked"},
@@ -278,38 +278,38 @@ var kinds = []door{
 	{"toolcall_log_tail", "path"},
 }
 
-// ignoring are doors that lead nowhere: the original took these parameters and did nothing with them.
-var ignoring = []door{{"activity", "files"}, {"activity", "images"}}
+// ignoring are parameters without effect: the original took these parameters and did nothing with them.
+var ignoring = []pathParam{{"activity", "files"}, {"activity", "images"}}
 
-// knock calls a tool with a path.
-func (f *fortress) knock(d door, path string) (<-chan *toolReply, object) {
+// callWithPath calls a tool with a path.
+func (f *guardedSite) callWithPath(d pathParam, path string) (<-chan *toolReply, object) {
 	args := everyTool("mark", filepath.Join(f.root, "readme.md"), filepath.Join(f.root, "readme.md"))[d.tool]
 	args[d.param] = fileParams[d.param](path)
 	return f.ask(d.tool, args), args
 }
 
-// tried is an answer at a door.
-type tried struct {
-	door
+// pathAttempt is a call with a path, and its reply.
+type pathAttempt struct {
+	pathParam
 	path string
 	*toolReply
 }
 
-// tryAll knocks at doors with paths, some calls at a time. Each must be answered soon.
-func (f *fortress) tryAll(doors []door, paths []string) (all []tried) {
+// tryAll calls with every path in every parameter, some calls at a time. Each must be answered soon.
+func (f *guardedSite) tryAll(doors []pathParam, paths []string) (all []pathAttempt) {
 	var mu sync.Mutex
 	var underWay sync.WaitGroup
 	room := make(chan struct{}, 16)
 	for _, d := range doors {
 		for _, path := range paths {
 			room <- struct{}{}
-			answer, _ := f.knock(d, path)
+			answer, _ := f.callWithPath(d, path)
 			underWay.Go(func() {
 				r := f.await(answer)
 				<-room
 				mu.Lock()
 				defer mu.Unlock()
-				all = append(all, tried{d, path, r})
+				all = append(all, pathAttempt{d, path, r})
 			})
 		}
 	}
@@ -321,62 +321,62 @@ func (f *fortress) tryAll(doors []door, paths []string) (all []tried) {
 	return all
 }
 
-func (r tried) tool() string { return r.door.tool }
+func (r pathAttempt) tool() string { return r.pathParam.tool }
 
 // Whatever a path names that may not be read, every parameter of every tool that names files refuses it, at once, and
 // nothing of it goes to a vendor or into a reply.
 func TestNoParameterLeadsOut(t *testing.T) {
-	f := newFortress(t)
-	require.Greater(t, len(f.doors()), 35)
-	for _, r := range append(f.tryAll(f.doors(), f.classes()), f.tryAll(kinds, f.hostile())...) {
-		if slices.Contains(ignoring, r.door) {
+	f := newGuardedSite(t)
+	require.Greater(t, len(f.pathParams()), 35)
+	for _, r := range append(f.tryAll(f.pathParams(), f.hostilePaths()), f.tryAll(kinds, f.forbiddenPaths())...) {
+		if slices.Contains(ignoring, r.pathParam) {
 			continue
 		}
 		code := r.errorCode()
-		if r.door == (door{"toolcall_log_tail", "path"}) && strings.Contains(r.path, "state/logs/toolcalls.jsonl") {
+		if r.pathParam == (pathParam{"toolcall_log_tail", "path"}) && strings.Contains(r.path, "state/logs/toolcalls.jsonl") {
 			continue // the one file that is meant to be read
 		}
 		assert.Contains(t, []string{"path_denied", "file_not_found", "invalid_request"}, code, "%s %s %q: %s", r.tool(), r.param, r.path, r.text)
 	}
-	assert.Zero(t, f.tap.bytes(), "nobody was asked anything: %v", f.vendors.Requests())
+	assert.Zero(t, f.traffic.bytes(), "nobody was asked anything: %v", f.vendors.Requests())
 }
 
 func TestNoParameterIsLedAstray(t *testing.T) {
-	f := newFortress(t)
-	for _, r := range append(f.tryAll(f.doors(), f.nowhere()[:6]), f.tryAll(kinds, f.nowhere()[6:])...) {
+	f := newGuardedSite(t)
+	for _, r := range append(f.tryAll(f.pathParams(), f.missingPaths()[:6]), f.tryAll(kinds, f.missingPaths()[6:])...) {
 		if code := r.errorCode(); code != "" {
 			assert.Contains(t, []string{"path_denied", "file_not_found", "invalid_request"}, code, "%s %s %q: %s", r.tool(), r.param, r.path, r.text)
 		}
 	}
-	assert.False(t, f.tap.heard(planted))
-	assert.False(t, f.tap.heard("root:x:0:"))
+	assert.False(t, f.traffic.contains(planted))
+	assert.False(t, f.traffic.contains("root:x:0:"))
 }
 
 // A folder stands for what may be read in it, for every parameter that takes one.
 func TestFoldersLeaveOutWhatIsRefused(t *testing.T) {
-	f := newFortress(t)
+	f := newGuardedSite(t)
 	for _, git := range []bool{false, true} {
 		if git {
 			f.git("init", "-q")
 			f.git("add", "-f", ".env", "id_rsa", "server.pem", "readme.md", "sub", "out.txt", "innocent.txt")
 			f.git("commit", "-q", "-m", "start")
 		}
-		for _, d := range f.doors() {
-			f.tap.forget()
-			answer, args := f.knock(d, f.root)
+		for _, d := range f.pathParams() {
+			f.traffic.forget()
+			answer, args := f.callWithPath(d, f.root)
 			r := f.await(answer)
 			require.NotNil(t, r, "%v hung", args)
-			assert.False(t, f.tap.heard(planted), "%s %s", d.tool, d.param)
-			reads := d.param == "relevant_files" && d.tool != "docgen" && d.tool != "tracer" || d.param == "style_guide_examples" || d == (door{"chat", "files"})
-			assert.Equal(t, reads, f.tap.heard("package sub // "+welcome), "%s %s: %s", d.tool, d.param, r.text)
+			assert.False(t, f.traffic.contains(planted), "%s %s", d.tool, d.param)
+			reads := d.param == "relevant_files" && d.tool != "docgen" && d.tool != "tracer" || d.param == "style_guide_examples" || d == (pathParam{"chat", "files"})
+			assert.Equal(t, reads, f.traffic.contains("package sub // "+welcome), "%s %s: %s", d.tool, d.param, r.text)
 		}
 	}
 }
 
 // What an expert asks for is read by the same rules, and what it cites is not looked up elsewhere.
 func TestExpertsDoNotLeadOut(t *testing.T) {
-	f := newFortress(t)
-	bad := slices.DeleteFunc(append(f.hostile(), f.nowhere()...), func(path string) bool { return len(path) > 1000 })
+	f := newGuardedSite(t)
+	bad := slices.DeleteFunc(append(f.forbiddenPaths(), f.missingPaths()...), func(path string) bool { return len(path) > 1000 })
 	wants := func(paths ...string) emulator.Reply {
 		answer, err := json.Marshal(object{"status": "files_required_to_continue", "files_needed": paths})
 		require.NoError(t, err)
@@ -397,8 +397,8 @@ func TestExpertsDoNotLeadOut(t *testing.T) {
 	require.NoError(t, err)
 	f.vendors.Script(wants(append(bad, f.root+"/sub/code.go")...), emulator.Say(string(found)))
 	r = f.call("secaudit", args)
-	assert.True(t, f.tap.heard("package sub // "+welcome))
-	assert.False(t, f.tap.heard(planted))
+	assert.True(t, f.traffic.contains("package sub // "+welcome))
+	assert.False(t, f.traffic.contains(planted))
 	analysis, _ := r.object["expert_analysis"].(object)
 	cited, _ := analysis["findings"].([]any)
 	require.Len(t, cited, len(findings))
@@ -410,22 +410,22 @@ func TestExpertsDoNotLeadOut(t *testing.T) {
 
 // A picture is sent because it is one, and only from where it may be read.
 func TestPicturesDoNotLeadOut(t *testing.T) {
-	f := newFortress(t)
+	f := newGuardedSite(t)
 	var picture bytes.Buffer
 	require.NoError(t, png.Encode(&picture, image.NewGray(image.Rect(0, 0, 2, 2))))
 	for _, name := range []string{"outside/shot.png", "project/id_rsa", "project/.ssh/shot.png", "project/state/shot.png", "project/shot.png"} {
 		f.file(name, picture.String())
 	}
 	require.NoError(t, os.Symlink("../outside/shot.png", filepath.Join(f.root, "linked.png")))
-	ask := func(d door, path string) *toolReply {
-		answer, args := f.knock(d, path)
+	ask := func(d pathParam, path string) *toolReply {
+		answer, args := f.callWithPath(d, path)
 		if d.tool != "activity" {
 			args["model"] = "glm-5v-turbo"
 			answer = f.ask(d.tool, args)
 		}
 		return f.await(answer)
 	}
-	for _, d := range f.doors() {
+	for _, d := range f.pathParams() {
 		if d.param != "images" || slices.Contains(ignoring, d) {
 			continue
 		}
@@ -433,16 +433,16 @@ func TestPicturesDoNotLeadOut(t *testing.T) {
 			r := ask(d, path)
 			assert.Equal(t, "path_denied", r.errorCode(), "%s %q: %s", d.tool, path, r.text)
 		}
-		assert.False(t, f.tap.heard("data:image"), d.tool)
+		assert.False(t, f.traffic.contains("data:image"), d.tool)
 	}
-	r := ask(door{"chat", "images"}, f.root+"/shot.png")
+	r := ask(pathParam{"chat", "images"}, f.root+"/shot.png")
 	assert.Equal(t, "continuation_available", r.str("status"), r.text)
-	assert.True(t, f.tap.heard("data:image/png"), "the way in is open")
+	assert.True(t, f.traffic.contains("data:image/png"), "the way in is open")
 }
 
 // precommit shows what has changed, save in files that are refused, and compare_to is a commit and nothing else.
 func TestPrecommitDoesNotLeadOut(t *testing.T) {
-	f := newFortress(t)
+	f := newGuardedSite(t)
 	f.git("init", "-q")
 	f.git("add", "-f", ".env", "id_rsa", "server.pem", "readme.md", "sub", "case", "out.txt", "innocent.txt")
 	f.git("commit", "-q", "-m", "start")
@@ -452,7 +452,7 @@ func TestPrecommitDoesNotLeadOut(t *testing.T) {
 	f.file("project/readme.md", welcome+" changed\n")
 	f.git("add", "-f", "id_rsa", "case")
 	check := func(args object) *toolReply {
-		f.tap.forget()
+		f.traffic.forget()
 		args["step"], args["step_number"], args["total_steps"], args["next_step_required"], args["findings"] = "Review.", 1, 1, false, "none"
 		r := f.call("precommit", args)
 		assert.NotContains(t, r.text, planted)
@@ -460,13 +460,13 @@ func TestPrecommitDoesNotLeadOut(t *testing.T) {
 	}
 	r := check(object{"path": f.root})
 	assert.NotEqual(t, "error", r.str("status"), r.text)
-	assert.True(t, f.tap.heard("+"+welcome+" changed"))
-	assert.True(t, f.tap.heard("id_rsa"), "it is named")
+	assert.True(t, f.traffic.contains("+"+welcome+" changed"))
+	assert.True(t, f.traffic.contains("id_rsa"), "it is named")
 
 	f.git("commit", "-q", "-a", "-m", "changed")
 	r = check(object{"path": f.root, "compare_to": "HEAD~1"})
 	assert.NotEqual(t, "error", r.str("status"), r.text)
-	assert.True(t, f.tap.heard("+"+welcome+" changed"))
+	assert.True(t, f.traffic.contains("+"+welcome+" changed"))
 
 	for _, word := range []string{
 		"--output=" + filepath.Join(f.dir, "written"), "--output=written", "-O" + f.root + "/sub/code.go", "--ext-diff", "--no-index", "-p", "--", "HEAD --output=written",
@@ -476,7 +476,7 @@ func TestPrecommitDoesNotLeadOut(t *testing.T) {
 		if strings.TrimSpace(word) != "" {
 			assert.Equal(t, "invalid_request", r.errorCode(), "%q: %s", word, r.text)
 		}
-		assert.False(t, f.tap.heard(planted), word)
+		assert.False(t, f.traffic.contains(planted), word)
 	}
 	for _, made := range []string{"written", "project/written", "project/sub/written"} {
 		assert.NoFileExists(t, filepath.Join(f.dir, made))
@@ -486,7 +486,7 @@ func TestPrecommitDoesNotLeadOut(t *testing.T) {
 // An expert's functions read by the same rules, whatever git tracks: every evil path is refused by each of them, on both
 // vendors' dialects, and the reply lists the refusals.
 func TestFunctionsDoNotLeadOut(t *testing.T) {
-	f := newFortress(t)
+	f := newGuardedSite(t)
 	f.git("init", "-q")
 	f.git("add", "-f", ".env", "sub", "case", "id_rsa", "server.pem", "tls.key", "readme.md", "out.txt", "outdir", "chain.txt", "innocent.txt", "innocent.md",
 		"db.txt", "zero.txt", "environ.txt", "dangling.txt", ".ssh", ".npmrc", "exai.conf")
@@ -496,7 +496,7 @@ func TestFunctionsDoNotLeadOut(t *testing.T) {
 		}
 	}
 	f.git("commit", "-q", "-m", "start")
-	paths := slices.DeleteFunc(slices.Concat(f.hostile(), f.refused, f.nowhere()[2:]), func(path string) bool { return len(path) > 1000 })
+	paths := slices.DeleteFunc(slices.Concat(f.forbiddenPaths(), f.refused, f.missingPaths()[2:]), func(path string) bool { return len(path) > 1000 })
 	const function, rounds, each = 5, 6, 8
 	calls := []emulator.ToolCall{}
 	for _, path := range paths {
@@ -537,6 +537,6 @@ func TestFunctionsDoNotLeadOut(t *testing.T) {
 		}
 	}
 	assert.Equal(t, len(paths)*function, refusals)
-	assert.False(t, f.tap.heard(planted))
-	assert.False(t, f.tap.heard("root:x:0:"))
+	assert.False(t, f.traffic.contains(planted))
+	assert.False(t, f.traffic.contains("root:x:0:"))
 }

@@ -45,17 +45,17 @@ var secretPiece = regexp.MustCompile(`Zq[6-9]|` + func() string {
 	return strings.Join(encoded, "|")
 }())
 
-// evidence is everything that a site's program has let out: what it printed, and what it keeps.
-type evidence struct {
+// programOutput is everything that a site's program has let out: what it printed, and what it keeps.
+type programOutput struct {
 	s      *site
 	text   map[string]string
 	stdout func() string // of the servers
 	pieces *regexp.Regexp
 }
 
-// watch begins to collect. search ends it.
-func (s *site) watch() *evidence {
-	e := &evidence{s: s, text: map[string]string{}, pieces: secretPiece}
+// collectOutput begins to collect. search ends it.
+func (s *site) collectOutput() *programOutput {
+	e := &programOutput{s: s, text: map[string]string{}, pieces: secretPiece}
 	var said strings.Builder
 	s.listen = func(line string) { said.WriteString(line) } // one after the other, and read when stdout has ended
 	e.stdout = said.String
@@ -63,7 +63,7 @@ func (s *site) watch() *evidence {
 }
 
 // cli runs a command of the program and keeps what it prints.
-func (e *evidence) cli(args ...string) (code int) {
+func (e *programOutput) cli(args ...string) (code int) {
 	var out, errs syncBuffer
 	code = run(e.s.t.Context(), args, e.s.environ, strings.NewReader(""), &out, &errs)
 	name := fmt.Sprintf("command %d, %s", len(e.text), args[0])
@@ -72,7 +72,7 @@ func (e *evidence) cli(args ...string) (code int) {
 }
 
 // search looks for the secrets in all of it.
-func (e *evidence) search() {
+func (e *programOutput) search() {
 	t := e.s.t
 	t.Helper()
 	e.text["stdout"] = e.stdout()
@@ -157,8 +157,8 @@ func (s *site) dumpTable(out io.Writer, db *sql.DB, table string) {
 	require.NoError(s.t, rows.Err())
 }
 
-// newVault is a site whose program has planted keys, and logs all that it may.
-func newVault(t *testing.T, settings ...string) *site {
+// newSiteWithSecrets is a site whose program has planted keys, and logs all that it may.
+func newSiteWithSecrets(t *testing.T, settings ...string) *site {
 	vendors, err := emulator.Start(emulator.Keys(glmSecret, kimiSecret))
 	require.NoError(t, err)
 	t.Cleanup(vendors.Close)
@@ -171,8 +171,8 @@ func newVault(t *testing.T, settings ...string) *site {
 	return s
 }
 
-// everything calls every tool, those that are not shown by default too, all at once, and waits for the replies.
-func (s *site) everything(p *peer, mark string) {
+// callEveryTool calls every tool, those that are not shown by default too, all at once, and waits for the replies.
+func (s *site) callEveryTool(p *peer, mark string) {
 	source := filepath.Join(s.project(), "add.go")
 	calls := everyTool(mark, source, s.file("project/upload-"+mark+".txt", "some text"))
 	calls["self-check"], calls["issues"] = object{}, object{"action": "list"}
@@ -188,23 +188,23 @@ func (s *site) everything(p *peer, mark string) {
 // No key and no password gets out of the program: not on stdout or stderr, not into its folder or its database, however
 // much it logs and whatever happens to it.
 func TestSecretsStayInside(t *testing.T) {
-	serve := func(t *testing.T, s *site, e *evidence, session func(p *peer)) {
+	serve := func(t *testing.T, s *site, e *programOutput, session func(p *peer)) {
 		p := s.serveHere()
 		p.call("status", object{"doctor": true, "probe": true, "include_tools": true})
-		<-p.begin("logging/setLevel", "", object{"level": "debug"})
+		<-p.start("logging/setLevel", "", object{"level": "debug"})
 		session(p)
 		for _, uri := range []string{"exai://config", "exai://models", "exai://issues", "exai://conversations"} {
-			<-p.begin("resources/read", "", object{"uri": uri})
+			<-p.start("resources/read", "", object{"uri": uri})
 		}
 		p.call("activity", object{"lines": 500})
 		p.call("toolcall_log_tail", object{"n": 200})
-		p.hangUp()
+		p.closeInput()
 		e.text["stderr"] = p.stderr.String()
 	}
 	t.Run("all goes well", func(t *testing.T) {
-		s := newVault(t)
-		e := s.watch()
-		serve(t, s, e, func(p *peer) { s.everything(p, "well") })
+		s := newSiteWithSecrets(t)
+		e := s.collectOutput()
+		serve(t, s, e, func(p *peer) { s.callEveryTool(p, "well") })
 		for _, args := range [][]string{{"config"}, {"config", "--client", "vscode"}, {"doctor", "--live"}, {"tools"}, {"issues", "list"}, {"conversations", "list"}, {"version"}} {
 			assert.Equal(t, exitOK, e.cli(args...), "%v", args)
 		}
@@ -220,27 +220,27 @@ func TestSecretsStayInside(t *testing.T) {
 		at, err := url.Parse(dsn)
 		require.NoError(t, err)
 		password, _ := at.User.Password()
-		s := newVault(t, "CONVERSATION_STORAGE_BACKEND=postgres", "DATABASE_URL="+dsn)
-		e := s.watch()
+		s := newSiteWithSecrets(t, "CONVERSATION_STORAGE_BACKEND=postgres", "DATABASE_URL="+dsn)
+		e := s.collectOutput()
 		if len(password) > 6 { // a shorter one might be an ordinary word
 			e.pieces = regexp.MustCompile(secretPiece.String() + "|" + regexp.QuoteMeta(password) + "|" + regexp.QuoteMeta(url.PathEscape(password)))
 		}
-		serve(t, s, e, func(p *peer) { s.everything(p, "postgres") })
+		serve(t, s, e, func(p *peer) { s.callEveryTool(p, "postgres") })
 		assert.Equal(t, exitOK, e.cli("doctor"))
 		assert.Equal(t, exitOK, e.cli("conversations", "list"))
 		e.search()
 		assert.Contains(t, e.text["database"], "postgres", "there is something to search")
 	})
 	t.Run("somebody types them", func(t *testing.T) {
-		s := newVault(t)
-		e := s.watch()
-		serve(t, s, e, func(p *peer) { s.everything(p, "Why are "+glmSecret+" and "+kimiSecret+" not taken?") })
+		s := newSiteWithSecrets(t)
+		e := s.collectOutput()
+		serve(t, s, e, func(p *peer) { s.callEveryTool(p, "Why are "+glmSecret+" and "+kimiSecret+" not taken?") })
 		e.cli("call", "chat", `{"prompt":"Is `+glmSecret+` a key?"}`)
 		e.search()
 	})
 	t.Run("vendors echo them in errors", func(t *testing.T) {
-		s := newVault(t)
-		e := s.watch()
+		s := newSiteWithSecrets(t)
+		e := s.collectOutput()
 		for vendor, key := range map[emulator.Vendor]string{emulator.GLM: glmSecret, emulator.Kimi: kimiSecret} {
 			faults := []emulator.Fault{
 				emulator.VendorError(401, "1002", "Incorrect API key provided: "+key), emulator.VendorError(400, "1210", "unknown parameter '"+key+"'"),
@@ -259,33 +259,33 @@ func TestSecretsStayInside(t *testing.T) {
 		}
 		serve(t, s, e, func(p *peer) {
 			for n := range 2 {
-				s.everything(p, fmt.Sprint("echo-", n))
+				s.callEveryTool(p, fmt.Sprint("echo-", n))
 			}
 		})
 		e.cli("doctor", "--live")
 		e.search()
 	})
 	t.Run("the keys are wrong", func(t *testing.T) {
-		s := newVault(t)
+		s := newSiteWithSecrets(t)
 		other, err := emulator.Start()
 		require.NoError(t, err)
 		t.Cleanup(other.Close)
 		s.environ = append(s.environ, "GLM_API_URL="+other.GLMURL(), "KIMI_API_URL="+other.KimiURL())
-		e := s.watch()
+		e := s.collectOutput()
 		serve(t, s, e, func(p *peer) {
-			s.everything(p, "wrong")
+			s.callEveryTool(p, "wrong")
 			assert.Equal(t, "auth", p.call("chat", object{"prompt": "x", "model": "glm-5.3"}).errorCode())
 		})
 		assert.Equal(t, exitFailed, e.cli("doctor"))
 		e.search()
 	})
 	t.Run("addresses hold a password", func(t *testing.T) {
-		s := newVault(t)
+		s := newSiteWithSecrets(t)
 		for name, at := range map[string]string{"GLM_API_URL": s.vendors.GLMURL(), "KIMI_API_URL": "http://127.0.0.1:1/v1"} {
 			s.environ = append(s.environ, name+"="+strings.Replace(at, "://", "://planted:"+urlSecret+"@", 1))
 		}
-		e := s.watch()
-		serve(t, s, e, func(p *peer) { s.everything(p, "address") })
+		e := s.collectOutput()
+		serve(t, s, e, func(p *peer) { s.callEveryTool(p, "address") })
 		e.cli("doctor")
 		e.cli("config")
 		good := s.environ
@@ -295,10 +295,10 @@ func TestSecretsStayInside(t *testing.T) {
 		e.search()
 	})
 	t.Run("the database does not answer", func(t *testing.T) {
-		s := newVault(t, "CONVERSATION_STORAGE_BACKEND=postgres")
-		e := s.watch()
+		s := newSiteWithSecrets(t, "CONVERSATION_STORAGE_BACKEND=postgres")
+		e := s.collectOutput()
 		serve(t, s, e, func(p *peer) {
-			s.everything(p, "database")
+			s.callEveryTool(p, "database")
 			assert.Equal(t, "store_unavailable", p.call("chat", object{"prompt": "x", "continuation_id": "x"}).errorCode())
 		})
 		e.cli("doctor")
@@ -318,8 +318,8 @@ func TestSecretsStayInside(t *testing.T) {
 		e.search()
 	})
 	t.Run("a tool panics", func(t *testing.T) {
-		s := newVault(t)
-		e := s.watch()
+		s := newSiteWithSecrets(t)
+		e := s.collectOutput()
 		a := &app{environ: s.environ}
 		cfg, err := a.load()
 		require.NoError(t, err)

@@ -26,7 +26,7 @@ func TestUnusableStateFolder(t *testing.T) {
 	step := p.call("planner", object{"step": "a", "step_number": 1, "total_steps": 2, "next_step_required": true})
 	assert.Equal(t, false, step.object["metadata"].(object)["stored"], step.text)
 	assert.Contains(t, p.call("status", object{}).text, "Conversations end with this server")
-	p.hangUp()
+	p.closeInput()
 
 	_, out, _ := s.run("", "doctor", "--offline")
 	assert.Contains(t, out, "until then conversations end with the server")
@@ -46,7 +46,7 @@ func TestStateFolderDeleted(t *testing.T) {
 	assert.Equal(t, "conversation_not_found", late.errorCode(), late.text)
 	after := p.call("chat", object{"prompt": "after"})
 	assert.Nil(t, after.object["metadata"].(object)["stored"], after.text)
-	p.hangUp()
+	p.closeInput()
 	_, out, _ := s.run("", "conversations", "list")
 	assert.Contains(t, out, after.id())
 	assert.NotContains(t, out, before.id())

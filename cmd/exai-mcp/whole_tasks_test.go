@@ -252,7 +252,7 @@ func TestAKilledServersTaskIsAnsweredElsewhere(t *testing.T) {
 		for _, id := range ids {
 			assert.Equal(t, "working", other.about("tasks/get", id)["status"], "nobody knows yet")
 		}
-		s.silenceHeartbeats()
+		s.ageHeartbeats()
 		for tool, id := range ids {
 			task := other.about("tasks/get", id)
 			assert.Equal(t, "completed", task["status"])

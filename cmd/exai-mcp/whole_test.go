@@ -41,11 +41,11 @@ type peer struct {
 	writing sync.Mutex
 	mu      sync.Mutex
 	last    int
-	waiting map[int]*asked
+	waiting map[int]*pendingCall
 }
 
-// asked is a call that waits for its answer.
-type asked struct {
+// pendingCall is a call that waits for its answer.
+type pendingCall struct {
 	tool   string
 	args   object
 	sent   time.Time
@@ -80,7 +80,7 @@ func (s *site) serveHere() *peer {
 		toServer.Close()
 		<-p.ended
 	})
-	p.greet()
+	p.initialize()
 	return p
 }
 
@@ -103,12 +103,12 @@ func (s *site) serveChild() *peer {
 		p.kill()
 		assert.NotContains(s.t, p.stderr.String(), "DATA RACE")
 	})
-	p.greet()
+	p.initialize()
 	return p
 }
 
 func (s *site) peer(stdin io.WriteCloser) *peer {
-	return &peer{t: s.t, stdin: stdin, stderr: &syncBuffer{}, ended: make(chan struct{}), waiting: map[int]*asked{}, listen: s.listen}
+	return &peer{t: s.t, stdin: stdin, stderr: &syncBuffer{}, ended: make(chan struct{}), waiting: map[int]*pendingCall{}, listen: s.listen}
 }
 
 // read takes the server's lines until there are no more.
@@ -139,11 +139,11 @@ func (p *peer) read(stdout io.Reader) {
 		}
 	}()
 	for a := range arrivals {
-		p.hear(a.line, a.at)
+		p.handleLine(a.line, a.at)
 	}
 }
 
-func (p *peer) hear(line string, at time.Time) {
+func (p *peer) handleLine(line string, at time.Time) {
 	if p.listen != nil {
 		p.listen(line)
 	}
@@ -207,9 +207,9 @@ func (p *peer) write(message object, before func()) error {
 	return err
 }
 
-// begin sends a request. Its answer's channel is closed without one when the server ends.
-func (p *peer) begin(method, tool string, params object) <-chan *toolReply {
-	a := &asked{tool: tool, args: params, answer: make(chan *toolReply, 1)}
+// start sends a request. Its answer's channel is closed without one when the server ends.
+func (p *peer) start(method, tool string, params object) <-chan *toolReply {
+	a := &pendingCall{tool: tool, args: params, answer: make(chan *toolReply, 1)}
 	p.mu.Lock()
 	if p.waiting == nil {
 		p.mu.Unlock()
@@ -234,7 +234,7 @@ func (p *peer) begin(method, tool string, params object) <-chan *toolReply {
 
 // ask calls a tool.
 func (p *peer) ask(tool string, args object) <-chan *toolReply {
-	return p.begin("tools/call", tool, args)
+	return p.start("tools/call", tool, args)
 }
 
 // call calls a tool and waits for its reply, which must come.
@@ -256,18 +256,18 @@ func (p *peer) await(answer <-chan *toolReply) *toolReply {
 	}
 }
 
-// greet shakes hands.
-func (p *peer) greet() {
+// initialize opens the session.
+func (p *peer) initialize() {
 	p.t.Helper()
-	hello := p.begin("initialize", "", object{
+	hello := p.start("initialize", "", object{
 		"protocolVersion": "2025-11-25", "capabilities": object{}, "clientInfo": object{"name": "whole", "version": "1"},
 	})
 	require.NotNil(p.t, p.await(hello), "no handshake: %s", p.stderr)
 	require.NoError(p.t, p.write(object{"jsonrpc": "2.0", "method": "notifications/initialized"}, nil))
 }
 
-// hangUp closes stdin and waits for the program to end.
-func (p *peer) hangUp() (took time.Duration) {
+// closeInput closes stdin and waits for the program to end.
+func (p *peer) closeInput() (took time.Duration) {
 	start := time.Now()
 	p.stdin.Close()
 	<-p.ended

@@ -16,7 +16,7 @@ const runningLines = 4000
 // unlimited is how long work without a known limit may have gone on before it counts as that of a dead process.
 const unlimited = time.Hour
 
-// LoggedWork lists the work in progress of all processes that write this activity log, the oldest first: what has begun and
+// LoggedWork lists the work in progress of all processes that write this activity log, the oldest first: what has started and
 // not ended. Work whose limit is long over belongs to a process that died. An absent log has none.
 func (l *Log) LoggedWork(ctx context.Context, now time.Time) ([]Running, error) {
 	lines, err := l.TailActivity(ctx, Query{Lines: runningLines})

@@ -39,8 +39,8 @@ func (m *machine) userFile(text string) string {
 
 func (m *machine) projectFile(text string) string { return m.write(filepath.Join(m.dir, ".env"), text) }
 
-// elsewhere is the same home with another working directory.
-func (m *machine) elsewhere() *machine { return &machine{t: m.t, home: m.home, dir: m.t.TempDir()} }
+// inOtherFolder is the same home with another working directory.
+func (m *machine) inOtherFolder() *machine { return &machine{t: m.t, home: m.home, dir: m.t.TempDir()} }
 
 func (m *machine) load(environ ...string) (*Config, error) {
 	return Load(Options{Environ: append([]string{"HOME=" + m.home}, environ...), Dir: m.dir, goos: "linux"})
@@ -213,7 +213,7 @@ func TestHostileProjectFile(t *testing.T) {
 				"the .env of a working directory is not used when "+name+" is set elsewhere.")
 			assert.NotContains(t, c.Warnings[0], "evil")
 			c.Warnings = nil
-			assert.Equal(t, m.elsewhere().mustLoad(own), c, "as if the file were not there")
+			assert.Equal(t, m.inOtherFolder().mustLoad(own), c, "as if the file were not there")
 		})
 	}
 	t.Run("without a key of one's own", func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestHostileProjectFile(t *testing.T) {
 		require.Len(t, c.Warnings, 1)
 		assert.NotContains(t, c.Warnings[0], "KIMI_API_KEY, KIMI_API_URL", "these are taken")
 		c.Warnings = nil
-		want := m.elsewhere().mustLoad("KIMI_API_KEY=theirs", "KIMI_API_URL=https://evil/v1")
+		want := m.inOtherFolder().mustLoad("KIMI_API_KEY=theirs", "KIMI_API_URL=https://evil/v1")
 		want.Server.EnvFile = c.Server.EnvFile
 		c.sources, c.Timeouts.sources, want.sources, want.Timeouts.sources = nil, nil, nil, nil
 		assert.Equal(t, want, c)

@@ -114,8 +114,8 @@ type NewTurns struct {
 	Title          string // of a new conversation
 	Tool           string // of a new conversation
 	Workspace      string // of a new conversation
-	Host           string // where a new conversation is begun
-	User           string // by whom a new conversation is begun
+	Host           string // where a new conversation is started
+	User           string // who started a new conversation
 	// DropSteps drops, before appending, the turns of Tool's steps with a number >= DropStepsFrom and every turn that came
 	// with them (their expert answers). 0 drops none.
 	DropStepsTool string
@@ -130,7 +130,7 @@ type Summary struct {
 	Tool      string
 	Model     string
 	Workspace string
-	Host      string // where it was begun
+	Host      string // where it was started
 	Turns     int
 	Running   bool
 	CreatedAt time.Time
@@ -144,8 +144,8 @@ type Filter struct {
 	Text      string   // case-insensitive, in title or content
 	Tool      string
 	Path      string // a file that was attached
-	Workspace string // where it was begun, as Conversation has it
-	Host      string // the host where it was begun
+	Workspace string // where it was started, as Conversation has it
+	Host      string // the host where it was started
 	User      string // the user who began it
 	Since     time.Time
 	Before    time.Time

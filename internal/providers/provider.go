@@ -17,7 +17,7 @@ type Provider interface {
 	Models() []Model
 	// Chat makes exactly one request (it neither retries nor limits itself in time; ctx does) and streams it: on is called
 	// from the calling goroutine for each delta, in order; a first event that carries nothing is an empty delta, which says
-	// that the vendor has begun. The response holds the whole answer. On an error the response is nil when nothing arrived,
+	// that the vendor has started to answer. The response holds the whole answer. On an error the response is nil when nothing arrived,
 	// else it holds what did, and the error is an *Error.
 	Chat(ctx context.Context, req ChatRequest, on func(Delta)) (*ChatResponse, error)
 }

@@ -81,7 +81,7 @@ func TestThroughTheDispatcher(t *testing.T) {
 			p.call(newest, `1`, "chat", `{"prompt":"x"}`, "")
 			p.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
 			assert.ErrorIs(t, <-stored, ErrCancelledByClient)
-			require.NoError(t, p.hangUp())
+			require.NoError(t, p.closeInput())
 			assert.Empty(t, p.rest())
 		})
 	})

@@ -25,7 +25,7 @@ func TestEndOfInput(t *testing.T) {
 			for i := range 20 {
 				p.call(newest, fmt.Sprint(i), "slow", `{}`, "")
 			}
-			require.NoError(t, p.hangUp())
+			require.NoError(t, p.closeInput())
 			assert.Equal(t, 1400*time.Millisecond, time.Since(start))
 			all := p.rest()
 			assert.Len(t, all, 20)
@@ -45,7 +45,7 @@ func TestEndOfInput(t *testing.T) {
 			}}))
 			start := time.Now()
 			p.call(newest, `1`, "slow", `{}`, "")
-			require.NoError(t, p.hangUp())
+			require.NoError(t, p.closeInput())
 			assert.Equal(t, 1600*time.Millisecond, time.Since(start))
 			assert.True(t, stored)
 			all := p.rest()
@@ -63,7 +63,7 @@ func TestEndOfInput(t *testing.T) {
 			}}))
 			start := time.Now()
 			p.call(newest, `1`, "deaf", `{}`, "")
-			require.NoError(t, p.hangUp())
+			require.NoError(t, p.closeInput())
 			assert.Less(t, time.Since(start), 1900*time.Millisecond)
 			assert.Empty(t, p.rest())
 		})
@@ -148,7 +148,7 @@ func TestClientThatStopsReading(t *testing.T) {
 		}
 		synctest.Wait()
 		assert.EqualValues(t, 10, finished.Load(), "calls end although nobody reads")
-		require.NoError(t, p.hangUp())
+		require.NoError(t, p.closeInput())
 		assert.Less(t, time.Since(start), 1900*time.Millisecond)
 	})
 }

@@ -17,56 +17,58 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-// shelf is a fake of Resources, menu one of Prompts.
-type shelf struct {
+// fakeResources implements Resources, fakePrompts Prompts.
+type fakeResources struct {
 	latest   func(ctx context.Context) []tools.Resource
 	read     func(ctx context.Context, uri string) (tools.Document, error)
 	complete func(template, variable, typed string, given map[string]string) (tools.Completion, error)
 }
 
-func (shelf) Fixed() []tools.Resource {
+func (fakeResources) Fixed() []tools.Resource {
 	return []tools.Resource{{URI: "exai://issues", Name: "issues", Title: "The issues", Description: "All <of> them.", MIME: "text/markdown", Priority: 0.5}}
 }
 
-func (shelf) Templates() []tools.Resource {
+func (fakeResources) Templates() []tools.Resource {
 	return []tools.Resource{{URI: "exai://issues/{number}", Name: "issue", Title: "One issue", Description: "By number.", MIME: "text/markdown"}}
 }
 
-func (s shelf) Latest(ctx context.Context) []tools.Resource {
+func (s fakeResources) Latest(ctx context.Context) []tools.Resource {
 	if s.latest == nil {
 		return nil
 	}
 	return s.latest(ctx)
 }
 
-func (s shelf) Read(ctx context.Context, uri string) (tools.Document, error) { return s.read(ctx, uri) }
+func (s fakeResources) Read(ctx context.Context, uri string) (tools.Document, error) {
+	return s.read(ctx, uri)
+}
 
-func (s shelf) Complete(_ context.Context, template, variable, typed string, given map[string]string) (tools.Completion, error) {
+func (s fakeResources) Complete(_ context.Context, template, variable, typed string, given map[string]string) (tools.Completion, error) {
 	return s.complete(template, variable, typed, given)
 }
 
-type menu struct {
+type fakePrompts struct {
 	get      func(ctx context.Context, name string, given map[string]string) (string, error)
 	complete func(name, argument, typed string) (tools.Completion, error)
 }
 
-func (menu) Names() []string { return []string{"chat"} }
+func (fakePrompts) Names() []string { return []string{"chat"} }
 
-func (menu) List() []tools.Prompt {
+func (fakePrompts) List() []tools.Prompt {
 	return []tools.Prompt{{Name: "chat", Title: "Chat about it", Description: "Asks.", Arguments: []tools.PromptArgument{
 		{Name: "prompt", Description: "What.", Required: true}, {Name: "model"},
 	}}}
 }
 
-func (m menu) Get(ctx context.Context, name string, given map[string]string) (string, error) {
+func (m fakePrompts) Get(ctx context.Context, name string, given map[string]string) (string, error) {
 	return m.get(ctx, name, given)
 }
 
-func (m menu) Complete(_ context.Context, name, argument, typed string) (tools.Completion, error) {
+func (m fakePrompts) Complete(_ context.Context, name, argument, typed string) (tools.Completion, error) {
 	return m.complete(name, argument, typed)
 }
 
-func offering(log *zap.Logger, s shelf, m menu) *Server {
+func offering(log *zap.Logger, s fakeResources, m fakePrompts) *Server {
 	return New(Options{Name: "exai-mcp", Version: "1", Resources: s, Prompts: m, Log: log})
 }
 
@@ -84,7 +86,7 @@ func TestCapabilitiesPerRevision(t *testing.T) {
 	first := map[string]any{"tools": map[string]any{}, "logging": map[string]any{}, "resources": map[string]any{}, "prompts": map[string]any{}}
 	for _, version := range Revisions() {
 		t.Run(version, func(t *testing.T) {
-			p := connect(t, offering(nil, shelf{}, menu{}))
+			p := connect(t, offering(nil, fakeResources{}, fakePrompts{}))
 			var hello struct{ Capabilities map[string]any }
 			if version == "2026-07-28" {
 				require.NoError(t, json.Unmarshal(p.ask(version, "server/discover", "").Result, &hello))
@@ -119,7 +121,7 @@ func TestListsPerRevision(t *testing.T) {
 	)
 	for _, version := range Revisions() {
 		t.Run(version, func(t *testing.T) {
-			p := connect(t, offering(nil, shelf{latest: latest}, menu{}))
+			p := connect(t, offering(nil, fakeResources{latest: latest}, fakePrompts{}))
 			p.handshake(version, `{}`)
 			same := func(method, want string) {
 				t.Helper()
@@ -155,7 +157,7 @@ func TestListsPerRevision(t *testing.T) {
 }
 
 func TestCursors(t *testing.T) {
-	p := connect(t, offering(nil, shelf{}, menu{}))
+	p := connect(t, offering(nil, fakeResources{}, fakePrompts{}))
 	p.handshake(newest, `{}`)
 	for _, method := range []string{"resources/list", "resources/templates/list", "prompts/list", "tools/list"} {
 		got := p.ask(newest, method, `,"cursor":"%%%"`)
@@ -168,7 +170,7 @@ func TestCursors(t *testing.T) {
 
 // A list refuses a request for what is wrong with it, be that its cursor or not.
 func TestListsOfRequestsWithoutCapabilities(t *testing.T) {
-	p := connect(t, offering(nil, shelf{}, menu{}))
+	p := connect(t, offering(nil, fakeResources{}, fakePrompts{}))
 	for _, method := range []string{"resources/list", "tools/list"} {
 		for _, capabilities := range []string{``, `,"io.modelcontextprotocol/clientCapabilities":5`} {
 			p.send(`{"jsonrpc":"2.0","id":1,"method":"%s","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"%s}}}`, method, capabilities)
@@ -182,9 +184,9 @@ func TestListsOfRequestsWithoutCapabilities(t *testing.T) {
 
 // How long a client may keep what it read depends on whether it can change.
 func TestCacheHints(t *testing.T) {
-	p := connect(t, offering(nil, shelf{read: func(context.Context, string) (tools.Document, error) {
+	p := connect(t, offering(nil, fakeResources{read: func(context.Context, string) (tools.Document, error) {
 		return tools.Document{MIME: "text/plain", Text: "x"}, nil
-	}}, menu{}))
+	}}, fakePrompts{}))
 	for method, want := range map[string]string{
 		"server/discover": `"ttlMs":3600000,"cacheScope":"public"`, "tools/list": `"ttlMs":3600000,"cacheScope":"public"`,
 		"resources/read": `"ttlMs":0,"cacheScope":"private"`,
@@ -196,9 +198,9 @@ func TestCacheHints(t *testing.T) {
 func TestReadAndGet(t *testing.T) {
 	for _, version := range Revisions() {
 		t.Run(version, func(t *testing.T) {
-			p := connect(t, offering(nil, shelf{read: func(_ context.Context, uri string) (tools.Document, error) {
+			p := connect(t, offering(nil, fakeResources{read: func(_ context.Context, uri string) (tools.Document, error) {
 				return tools.Document{MIME: "text/markdown", Text: "<" + uri + ">\n"}, nil
-			}}, menu{get: func(_ context.Context, name string, given map[string]string) (string, error) {
+			}}, fakePrompts{get: func(_ context.Context, name string, given map[string]string) (string, error) {
 				return name + " & " + given["prompt"], nil
 			}}))
 			p.handshake(version, `{}`)
@@ -215,12 +217,12 @@ func TestReadAndGet(t *testing.T) {
 func TestWhatIsNotThereIsAProtocolError(t *testing.T) {
 	for _, version := range Revisions() {
 		t.Run(version, func(t *testing.T) {
-			p := connect(t, offering(nil, shelf{
+			p := connect(t, offering(nil, fakeResources{
 				read: func(context.Context, string) (tools.Document, error) { return tools.Document{}, tools.ErrNoResource },
 				complete: func(string, string, string, map[string]string) (tools.Completion, error) {
 					return tools.Completion{}, tools.ErrNoResource
 				},
-			}, menu{
+			}, fakePrompts{
 				get:      func(context.Context, string, map[string]string) (string, error) { return "", tools.ErrNoPrompt },
 				complete: func(string, string, string) (tools.Completion, error) { return tools.Completion{}, tools.ErrNoPrompt },
 			}))
@@ -261,14 +263,14 @@ func TestWhatIsNotThereIsAProtocolError(t *testing.T) {
 func TestFailuresWhileReadingDoNotLeak(t *testing.T) {
 	core, logged := observer.New(zap.DebugLevel)
 	var fail error
-	p := connect(t, offering(zap.New(core), shelf{
+	p := connect(t, offering(zap.New(core), fakeResources{
 		read: func(context.Context, string) (tools.Document, error) {
 			if fail == nil {
 				panic("the secret")
 			}
 			return tools.Document{}, fail
 		},
-	}, menu{get: func(context.Context, string, map[string]string) (string, error) { return "", fail }}))
+	}, fakePrompts{get: func(context.Context, string, map[string]string) (string, error) { return "", fail }}))
 	p.handshake(newest, `{}`)
 	secret := errors.New("dial tcp: the secret")
 	for _, c := range []struct {
@@ -298,9 +300,9 @@ func TestFailuresWhileReadingDoNotLeak(t *testing.T) {
 func TestCompletionPerRevision(t *testing.T) {
 	for _, version := range Revisions() {
 		t.Run(version, func(t *testing.T) {
-			p := connect(t, offering(nil, shelf{complete: func(template, variable, typed string, given map[string]string) (tools.Completion, error) {
+			p := connect(t, offering(nil, fakeResources{complete: func(template, variable, typed string, given map[string]string) (tools.Completion, error) {
 				return tools.Completion{Values: []string{strings.Join([]string{template, variable, typed, given["id"]}, " ")}, Total: 1}, nil
-			}}, menu{complete: func(name, argument, typed string) (tools.Completion, error) {
+			}}, fakePrompts{complete: func(name, argument, typed string) (tools.Completion, error) {
 				if typed == "" {
 					return tools.Completion{}, nil
 				}
@@ -323,25 +325,25 @@ func TestCompletionPerRevision(t *testing.T) {
 func TestReadingIsCancelled(t *testing.T) {
 	left := make(chan error, 1)
 	started := make(chan struct{})
-	p := connect(t, offering(nil, shelf{read: func(ctx context.Context, _ string) (tools.Document, error) {
+	p := connect(t, offering(nil, fakeResources{read: func(ctx context.Context, _ string) (tools.Document, error) {
 		close(started)
 		<-ctx.Done()
 		left <- context.Cause(ctx)
 		return tools.Document{}, context.Cause(ctx)
-	}}, menu{}))
+	}}, fakePrompts{}))
 	p.handshake(newest, `{}`)
 	p.send(`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"exai://issues"}}`)
 	<-started
 	assert.Nil(t, p.ask(newest, "tools/list", "").Error)
 	p.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
 	assert.ErrorIs(t, <-left, ErrCancelledByClient)
-	require.NoError(t, p.hangUp())
+	require.NoError(t, p.closeInput())
 	assert.Empty(t, p.rest(), "no answer after a cancellation")
 }
 
 // A revision that the server does not speak is refused with those that it does.
 func TestRevisionsThatAreNotSpoken(t *testing.T) {
-	p := connect(t, offering(nil, shelf{}, menu{}))
+	p := connect(t, offering(nil, fakeResources{}, fakePrompts{}))
 	for _, method := range []string{"server/discover", "resources/list", "tools/list"} {
 		p.send(`{"jsonrpc":"2.0","id":1,"method":"%s","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2099-01-01","io.modelcontextprotocol/clientCapabilities":{}}}}`, method)
 		got := p.next()

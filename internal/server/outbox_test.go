@@ -8,10 +8,10 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// stuck is a client that takes nothing until it is let go, and then fails.
-type stuck chan struct{}
+// blockedWriter is a client that takes nothing until it is let go, and then fails.
+type blockedWriter chan struct{}
 
-func (s stuck) Write([]byte) (int, error) {
+func (s blockedWriter) Write([]byte) (int, error) {
 	<-s
 	return 0, errors.New("the pipe is gone")
 }
@@ -19,7 +19,7 @@ func (s stuck) Write([]byte) (int, error) {
 // What waits for a client that does not read is bounded, answers aside; once the client is gone nothing is kept.
 func TestWhatWaitsForAClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := make(stuck)
+		client := make(blockedWriter)
 		o := newOutbox(client)
 		o.send(make([]byte, 100<<10)) // keeps the writer busy
 		synctest.Wait()
@@ -46,10 +46,10 @@ func TestWhatWaitsForAClient(t *testing.T) {
 	})
 }
 
-// counted is a client that keeps up.
-type counted struct{ bytes int }
+// countingWriter is a client that keeps up.
+type countingWriter struct{ bytes int }
 
-func (c *counted) Write(p []byte) (int, error) {
+func (c *countingWriter) Write(p []byte) (int, error) {
 	c.bytes += len(p)
 	return len(p), nil
 }
@@ -57,7 +57,7 @@ func (c *counted) Write(p []byte) (int, error) {
 // A client that keeps up gets everything, however much that comes to be.
 func TestNothingIsLeftOutForAClientThatKeepsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := &counted{}
+		client := &countingWriter{}
 		o := newOutbox(client)
 		for range 8 {
 			o.offer(make([]byte, maxWaitingBytes/2-1))

@@ -78,7 +78,7 @@ type peer struct {
 	signal context.CancelFunc
 }
 
-// connect starts to serve. The peer hangs up when the test ends.
+// connect starts to serve. The peer closes its input when the test ends.
 func connect(t testing.TB, s *Server) *peer {
 	p := dial(t, s)
 	go func() {
@@ -145,7 +145,7 @@ func (p *peer) next() line {
 	}
 }
 
-// rest is every line until the server hangs up.
+// rest is every line until the server closes its output.
 func (p *peer) rest() (all []line) {
 	for l := range p.lines {
 		all = append(all, l)
@@ -193,8 +193,8 @@ func (p *peer) call(version, id, tool, arguments, token string) {
 		id, tool, arguments, meta(version, token))
 }
 
-// hangUp closes the client's end and waits for the server to go.
-func (p *peer) hangUp() error {
+// closeInput closes the client's end and waits for the server to go.
+func (p *peer) closeInput() error {
 	p.in.Close()
 	return <-p.ended
 }

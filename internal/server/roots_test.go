@@ -85,7 +85,7 @@ func TestRootsAreNotAskedInTheStatelessRevision(t *testing.T) {
 	assert.Nil(t, p.next().Error)
 	p.send(`{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
 	p.send(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
-	require.NoError(t, p.hangUp())
+	require.NoError(t, p.closeInput())
 	assert.Empty(t, p.rest())
 }
 
@@ -97,7 +97,7 @@ func TestRootsAreNotAskedOfAClientWithout(t *testing.T) {
 		p.send(`{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)
 		_, known := client.Roots(t.Context())
 		assert.False(t, known)
-		require.NoError(t, p.hangUp())
+		require.NoError(t, p.closeInput())
 		assert.Empty(t, p.rest())
 	}
 }

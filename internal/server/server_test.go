@@ -302,7 +302,7 @@ func TestLogMessages(t *testing.T) {
 			assert.Nil(t, p.next().Error)
 			log.Debug("now this as well")
 			assert.Contains(t, p.next().raw, `"level":"debug"`)
-			require.NoError(t, p.hangUp())
+			require.NoError(t, p.closeInput())
 			assert.Empty(t, p.rest())
 		})
 	}
@@ -331,7 +331,7 @@ func TestLogMessagesOfARequest(t *testing.T) {
 	assert.Equal(t, `"a"`, string(p.next().ID))
 	assert.False(t, client.LogCore().Enabled(zap.ErrorLevel), "nobody listens any more, so nothing is put together")
 	log.Error("after it", zap.String("request_id", `"a"`))
-	require.NoError(t, p.hangUp())
+	require.NoError(t, p.closeInput())
 	assert.Empty(t, p.rest())
 }
 
@@ -383,7 +383,7 @@ func TestAnAnswerIsWrittenWellAfterItsLastProgress(t *testing.T) {
 				assert.Equal(t, c.took, time.Since(start))
 				assert.Equal(t, c.notes, notes)
 				assert.JSONEq(t, `{"content":"done"}`, got.content(t))
-				require.NoError(t, p.hangUp())
+				require.NoError(t, p.closeInput())
 				assert.Empty(t, p.rest())
 			})
 		})
@@ -424,7 +424,7 @@ func TestAnAnswerIsWrittenWellAfterItsLastProgress(t *testing.T) {
 			p.call(newest, `1`, "straggler", `{}`, `"t"`)
 			assert.Equal(t, "notifications/progress", p.next().Method)
 			p.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
-			require.NoError(t, p.hangUp())
+			require.NoError(t, p.closeInput())
 			assert.Empty(t, p.rest())
 		})
 	})

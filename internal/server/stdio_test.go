@@ -168,7 +168,7 @@ func TestLineEndsAndByteOrderMark(t *testing.T) {
 		`  {"jsonrpc" : "2.0" , "id" : 2 , "method" : "ping" }  `+"\n"+
 		`{"jsonrpc":"2.0","id":3,"method":"ping"}`) // and no newline
 	require.NoError(t, err)
-	require.NoError(t, p.hangUp())
+	require.NoError(t, p.closeInput())
 	var ids []string
 	for _, l := range p.rest() {
 		assert.Nil(t, l.Error, l.raw)
@@ -223,7 +223,7 @@ func TestCancelledCallsAreStoppedAndNotAnswered(t *testing.T) {
 			p.send(`{"jsonrpc":"2.0","id":%s,"method":"ping"}`, id) // the id is free again
 			got := p.next()
 			assert.Contains(t, got.raw, `"result":{}`, "nothing comes between a cancellation and what is asked next")
-			require.NoError(t, p.hangUp())
+			require.NoError(t, p.closeInput())
 			assert.Empty(t, p.rest())
 		})
 	}
@@ -247,7 +247,7 @@ func TestCancelRightAfterTheCall(t *testing.T) {
 			`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, i, i)
 	}
 	stopped.Wait() // hangs if one cancellation was lost
-	require.NoError(t, p.hangUp())
+	require.NoError(t, p.closeInput())
 	assert.Empty(t, p.rest(), "no cancelled call is answered")
 }
 

@@ -17,15 +17,15 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
-// ledger is a fake of Tasks.
-type ledger struct {
+// fakeTasks is a fake of Tasks.
+type fakeTasks struct {
 	tasks     map[string]tools.Task
 	cancelled []string
 	err       error
 	slow      bool
 }
 
-func (l *ledger) Of(ctx context.Context, p reply.Pending) (tools.Task, error) {
+func (l *fakeTasks) Of(ctx context.Context, p reply.Pending) (tools.Task, error) {
 	if l.slow {
 		<-ctx.Done()
 		return tools.Task{}, ctx.Err()
@@ -33,7 +33,7 @@ func (l *ledger) Of(ctx context.Context, p reply.Pending) (tools.Task, error) {
 	return l.Get(ctx, fmt.Sprintf("%s.%d", p.ContinuationID, p.Turn))
 }
 
-func (l *ledger) Get(_ context.Context, id string) (tools.Task, error) {
+func (l *fakeTasks) Get(_ context.Context, id string) (tools.Task, error) {
 	if l.err != nil {
 		return tools.Task{}, l.err
 	}
@@ -44,7 +44,7 @@ func (l *ledger) Get(_ context.Context, id string) (tools.Task, error) {
 	return task, nil
 }
 
-func (l *ledger) Cancel(ctx context.Context, id string) error {
+func (l *fakeTasks) Cancel(ctx context.Context, id string) error {
 	_, err := l.Get(ctx, id)
 	l.cancelled = append(l.cancelled, id)
 	return err
@@ -60,7 +60,7 @@ func working(id string) tools.Task {
 }
 
 // withTasks serves a tool "ask" that answers as given.
-func withTasks(t *testing.T, l *ledger, answer func(inv tool.Invocation) *tools.Result) *peer {
+func withTasks(t *testing.T, l *fakeTasks, answer func(inv tool.Invocation) *tools.Result) *peer {
 	return connect(t, New(Options{
 		Name: "exai-mcp", Version: "1.2.3", Tasks: l, Tools: toolsOf(map[string]handler{"ask": nil}),
 		Call: func(_ context.Context, inv tool.Invocation) *tools.Result { return answer(inv) },
@@ -88,7 +88,7 @@ func (p *peer) about(method, fields, capabilities string) line {
 }
 
 func TestACallBecomesATask(t *testing.T) {
-	l := &ledger{tasks: map[string]tools.Task{"4f2c.2": working("4f2c.2")}}
+	l := &fakeTasks{tasks: map[string]tools.Task{"4f2c.2": working("4f2c.2")}}
 	var took []bool
 	p := withTasks(t, l, func(inv tool.Invocation) *tools.Result {
 		took = append(took, inv.TakesTask)
@@ -140,11 +140,11 @@ func TestACallBecomesATask(t *testing.T) {
 }
 
 func TestTasksAreDeclaredInTheNewestRevisionAlone(t *testing.T) {
-	p := withTasks(t, &ledger{}, nil)
+	p := withTasks(t, &fakeTasks{}, nil)
 	assert.Contains(t, p.about("server/discover", "", `{}`).raw, `"extensions":{"io.modelcontextprotocol/tasks":{}}`)
 	assert.NotContains(t, p.about("server/discover", "", `{}`).raw, `"tasks":{`)
 	for _, version := range Revisions()[1:] {
-		p := withTasks(t, &ledger{}, nil)
+		p := withTasks(t, &fakeTasks{}, nil)
 		assert.NotContains(t, p.handshake(version, takesTasks).raw, "tasks", version)
 	}
 }
@@ -157,7 +157,7 @@ func TestGetATask(t *testing.T) {
 	failed.Result.IsError = true
 	stopped := working("stopped")
 	stopped.Status, stopped.Message = tools.TaskCancelled, "Cancelled."
-	l := &ledger{tasks: map[string]tools.Task{"4f2c.2": working("4f2c.2"), "done": done, "failed": failed, "stopped": stopped, "4f2c": working("4f2c.2")}}
+	l := &fakeTasks{tasks: map[string]tools.Task{"4f2c.2": working("4f2c.2"), "done": done, "failed": failed, "stopped": stopped, "4f2c": working("4f2c.2")}}
 	p := withTasks(t, l, nil)
 	const times = `"createdAt":"2026-11-29T10:00:00.000Z","lastUpdatedAt":"2026-11-29T10:00:01.500Z","ttlMs":87000000`
 	for id, want := range map[string]string{
@@ -175,7 +175,7 @@ func TestGetATask(t *testing.T) {
 }
 
 func TestUpdateAndCancelAreAcknowledged(t *testing.T) {
-	l := &ledger{tasks: map[string]tools.Task{"4f2c.2": working("4f2c.2")}}
+	l := &fakeTasks{tasks: map[string]tools.Task{"4f2c.2": working("4f2c.2")}}
 	p := withTasks(t, l, nil)
 	const acknowledged = `{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete",` + signature + `}}`
 	for range 2 {
@@ -186,7 +186,7 @@ func TestUpdateAndCancelAreAcknowledged(t *testing.T) {
 }
 
 func TestWhoMayAskAboutTasks(t *testing.T) {
-	l := &ledger{tasks: map[string]tools.Task{"4f2c.2": working("4f2c.2")}}
+	l := &fakeTasks{tasks: map[string]tools.Task{"4f2c.2": working("4f2c.2")}}
 	p := withTasks(t, l, nil)
 	refused := func(got line, code int, message, data string) {
 		t.Helper()

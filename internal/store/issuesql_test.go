@@ -236,7 +236,7 @@ func TestDocumentedStatements(t *testing.T) {
 		check(t, s)
 	})
 	t.Run("an existing project's", func(t *testing.T) {
-		c, _ := existing(t, existingIssues)
+		c, _ := existingProject(t, existingIssues)
 		s := open(t, c)
 		raw(t, s, `UPDATE exai_issues SET status = 'open' WHERE issue_number = 2`)
 		check(t, s)

@@ -194,7 +194,7 @@ func (s *Store) checkTable(name string, found map[string]column) error {
 		case !ok:
 			return fmt.Errorf("table %s has no column %s; %s", name, col, leftAlone)
 		case !s.fits(want, c.kind):
-			return fmt.Errorf("table %s: column %s is of type %s, not %s; %s", name, col, c.kind, s.wanted(want), leftAlone)
+			return fmt.Errorf("table %s: column %s is of type %s, not %s; %s", name, col, c.kind, s.explainUnmigrated(want), leftAlone)
 		}
 	}
 	for _, c := range found {
@@ -208,7 +208,7 @@ func (s *Store) checkTable(name string, found map[string]column) error {
 	return nil
 }
 
-func (s *Store) wanted(want string) string {
+func (s *Store) explainUnmigrated(want string) string {
 	if kinds[want] != nil {
 		return strings.Join(kinds[want], " or ")
 	}

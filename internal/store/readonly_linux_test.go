@@ -12,8 +12,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 )
 
-// asNobody runs fn without root's right to write everywhere.
-func asNobody(t *testing.T, fn func()) {
+// asUnprivileged runs fn without root's right to write everywhere.
+func asUnprivileged(t *testing.T, fn func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		fn()
@@ -42,7 +42,7 @@ func TestReadOnlyFolder(t *testing.T) {
 	require.NoError(t, os.Mkdir(locked, 0o777))
 	require.NoError(t, os.Chmod(locked, 0o777))
 	require.NoError(t, os.WriteFile(filepath.Join(locked, "exai.db"), nil, 0o444))
-	asNobody(t, func() {
+	asUnprivileged(t, func() {
 		for _, d := range []string{dir, locked, filepath.Join(dir, "below")} {
 			_, err := Open(t.Context(), config.Conversations{StateDir: d})
 			require.ErrorContains(t, err, "permission denied")

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lone is a pool of one connection to a database file, and the connection.
-func lone(t *testing.T, path string) (*sql.Conn, func() *cachingConn) {
+// singleConn is a pool of one connection to a database file, and the connection.
+func singleConn(t *testing.T, path string) (*sql.Conn, func() *cachingConn) {
 	t.Helper()
 	db := sql.OpenDB(sqliteAt(fileURI(path), nil))
 	t.Cleanup(func() { assert.NoError(t, db.Close()) })
@@ -31,7 +31,7 @@ func lone(t *testing.T, path string) (*sql.Conn, func() *cachingConn) {
 
 func TestStatementsAreKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
-	conn, kept := lone(t, path)
+	conn, kept := singleConn(t, path)
 	exec := func(query string, args ...any) {
 		t.Helper()
 		_, err := conn.ExecContext(t.Context(), query, args...)
@@ -65,7 +65,7 @@ func TestStatementsAreKept(t *testing.T) {
 	assert.Equal(t, []int{1, 2, 3, 4}, list(conn, 1))
 
 	// Another process changes the table.
-	other, _ := lone(t, path)
+	other, _ := singleConn(t, path)
 	_, err := other.ExecContext(t.Context(), `ALTER TABLE t ADD COLUMN more TEXT DEFAULT 'x'; DELETE FROM t WHERE n < 4`)
 	require.NoError(t, err)
 	assert.Equal(t, []int{4}, list(conn, 1))
@@ -77,7 +77,7 @@ func TestStatementsAreKept(t *testing.T) {
 
 // A query that was given up leaves its statement usable.
 func TestKeptStatementOutlivesACancelledQuery(t *testing.T) {
-	conn, kept := lone(t, filepath.Join(t.TempDir(), "x.db"))
+	conn, kept := singleConn(t, filepath.Join(t.TempDir(), "x.db"))
 	const count = `WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < $1) SELECT n FROM c`
 	func() {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -98,7 +98,7 @@ func TestKeptStatementOutlivesACancelledQuery(t *testing.T) {
 }
 
 func TestFewStatementsAreKept(t *testing.T) {
-	conn, kept := lone(t, filepath.Join(t.TempDir(), "x.db"))
+	conn, kept := singleConn(t, filepath.Join(t.TempDir(), "x.db"))
 	for i := range 3 * maxIdleStatements {
 		var n int
 		require.NoError(t, conn.QueryRowContext(t.Context(), fmt.Sprintf(`SELECT %d`, i)).Scan(&n))

@@ -91,8 +91,8 @@ INSERT INTO exai_issue_checklist (id, issue_id, step_number, description, status
   ('60000000-0000-0000-0000-000000000002', '40000000-0000-0000-0000-000000000001', 2, 'Update the client', 'pending');`
 )
 
-// existing makes a project's tables and returns where they are.
-func existing(t *testing.T, statements string) (config.Conversations, *sql.DB) {
+// existingProject makes a project's tables and returns where they are.
+func existingProject(t *testing.T, statements string) (config.Conversations, *sql.DB) {
 	t.Helper()
 	u := schemaURL(t, postgresURL(t))
 	db, err := sql.Open("pgx", u)
@@ -152,7 +152,7 @@ var conversationColumns = map[string]string{
 }
 
 func TestExistingConversations(t *testing.T) {
-	c, db := existing(t, existingConversations)
+	c, db := existingProject(t, existingConversations)
 	before := snapshot(t, db, conversationColumns)
 	const id = "debb44af-15b9-456d-9b88-6a2519f81427"
 	s := open(t, c)
@@ -221,7 +221,7 @@ func TestExistingIssues(t *testing.T) {
 		"exai_issue_updates":   "id, issue_id, update_type, content, conversation_id",
 		"exai_issue_checklist": "id, issue_id, step_number, description, status, conversation_id, completed_at",
 	}
-	c, db := existing(t, existingIssues)
+	c, db := existingProject(t, existingIssues)
 	before := snapshot(t, db, columns)
 	const conv = "debb44af-15b9-456d-9b88-6a2519f81427"
 	track := open(t, c).Issues()

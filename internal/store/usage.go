@@ -72,7 +72,7 @@ func (u *Usage) Reserve(ctx context.Context, r usage.Reservation) (id string, da
 		if day, err = today(ctx, tx); err != nil {
 			return err
 		}
-		if !day.Room(r.LimitUSD).Fits(r.AmountUSD, r.MostUSD) {
+		if !day.Remaining(r.LimitUSD).Fits(r.AmountUSD, r.MostUSD) {
 			return &usage.OverBudgetError{Day: day, LimitUSD: r.LimitUSD, AmountUSD: r.AmountUSD}
 		}
 		day.ReservedUSD += r.AmountUSD

@@ -25,8 +25,8 @@ func asked(model string, usd float64) usage.Request {
 	}
 }
 
-// olden moves a request to another day, by the database's clock.
-func olden(t testing.TB, s *Store, model string, days int) {
+// backdate moves a request to another day, by the database's clock.
+func backdate(t testing.TB, s *Store, model string, days int) {
 	t.Helper()
 	raw(t, s, `UPDATE exai_usage SET created_at = $1 WHERE model = $2`, stamp(clock(t, s).AddDate(0, 0, -days)), model)
 }
@@ -40,7 +40,7 @@ func TestUsageRequests(t *testing.T) {
 		second.ConversationID, second.Outcome, second.ExceededLimit = "d", "timeout", "GLM_TIMEOUT_SECS"
 		require.NoError(t, u.Record(ctx, second))
 		require.NoError(t, u.Record(ctx, second))
-		olden(t, s, "a", 3)
+		backdate(t, s, "a", 3)
 
 		list, err := u.Requests(ctx, usage.Filter{})
 		require.NoError(t, err)
@@ -77,8 +77,8 @@ func TestUsageTotals(t *testing.T) {
 		for _, r := range []usage.Request{asked("a", 0.5), asked("a", 0.25), asked("b", 2), asked("c", 1), {Outcome: "timeout", ExceededLimit: "GLM_TIMEOUT_SECS"}} {
 			require.NoError(t, u.Record(ctx, r))
 		}
-		olden(t, s, "b", 1)
-		olden(t, s, "c", 29)
+		backdate(t, s, "b", 1)
+		backdate(t, s, "c", 29)
 		date := func(ago int) string { return clock(t, s).AddDate(0, 0, -ago).Format(time.DateOnly) }
 
 		days, err := u.Totals(ctx, 30, usage.ByDay)
@@ -126,8 +126,8 @@ func TestUsageFold(t *testing.T) {
 		for _, r := range []usage.Request{asked("a", 1), asked("a", 2), asked("b", 4), asked("c", 8)} {
 			require.NoError(t, u.Record(t.Context(), r))
 		}
-		olden(t, s, "a", usage.KeepDays+1)
-		olden(t, s, "b", usage.KeepDays+7)
+		backdate(t, s, "a", usage.KeepDays+1)
+		backdate(t, s, "b", usage.KeepDays+7)
 		before, err := u.Totals(t.Context(), 1000, usage.ByDay)
 		require.NoError(t, err)
 
@@ -199,7 +199,7 @@ func TestReservations(t *testing.T) {
 		require.NoError(t, err)
 		raw(t, s, `UPDATE exai_usage_reservations SET created_at = $1`, stamp(clock(t, s).AddDate(0, 0, -1)))
 		require.NoError(t, u.Settle(ctx, late, asked("a", 0.5)))
-		olden(t, s, "a", 1)
+		backdate(t, s, "a", 1)
 		_, day, err = reserve(1)
 		require.NoError(t, err)
 		assert.Equal(t, 1.0, day.UsedUSD())
@@ -296,7 +296,7 @@ func TestUsageBilling(t *testing.T) {
 		day, err = u.Today(ctx)
 		require.NoError(t, err)
 		assert.Equal(t, usage.Excess{}, day.Excess, "what is lost is spent")
-		olden(t, s, "c", usage.KeepDays+1)
+		backdate(t, s, "c", usage.KeepDays+1)
 		require.NoError(t, u.Fold(ctx, clock(t, s).AddDate(0, 0, -usage.KeepDays)))
 
 		list, err := u.Requests(ctx, usage.Filter{Model: "b"})

@@ -22,7 +22,7 @@ func BenchmarkCatalog(b *testing.B) {
 
 // What a chat call costs beside the vendor and the database.
 func BenchmarkChat(b *testing.B) {
-	h := newHouse(b, asktest.Says("ok"))
+	h := newFixture(b, asktest.Says("ok"))
 	for b.Loop() {
 		r := h.Call(b.Context(), tool.Invocation{Tool: "chat", Arguments: json.RawMessage(`{"prompt":"x"}`)})
 		if r.IsError {

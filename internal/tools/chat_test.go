@@ -29,8 +29,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
-// house is the whole of the tools over stub vendors, a store in a map and a folder.
-type house struct {
+// fixture is the whole of the tools over stub vendors, a store in a map and a folder.
+type fixture struct {
 	*tool.Dispatcher
 	t        testing.TB
 	deps     *Deps
@@ -39,8 +39,8 @@ type house struct {
 	requests []providers.ChatRequest
 }
 
-func newHouse(t testing.TB, glm asktest.Chat, set ...func(*config.Config)) *house {
-	h := &house{t: t, store: &asktest.Store{}, dir: t.TempDir()}
+func newFixture(t testing.TB, glm asktest.Chat, set ...func(*config.Config)) *fixture {
+	h := &fixture{t: t, store: &asktest.Store{}, dir: t.TempDir()}
 	cfg := config.Default()
 	cfg.Conversations.Backend = "memory"
 	cfg.Files.AllowedRoots = []string{h.dir}
@@ -70,7 +70,7 @@ func newHouse(t testing.TB, glm asktest.Chat, set ...func(*config.Config)) *hous
 	return h
 }
 
-func (h *house) file(name, text string) string {
+func (h *fixture) file(name, text string) string {
 	h.t.Helper()
 	path := filepath.Join(h.dir, name)
 	require.NoError(h.t, os.MkdirAll(filepath.Dir(path), 0o755))
@@ -79,7 +79,7 @@ func (h *house) file(name, text string) string {
 }
 
 // call calls a tool and gives its reply as a client reads it.
-func (h *house) call(name string, args map[string]any) (map[string]any, string) {
+func (h *fixture) call(name string, args map[string]any) (map[string]any, string) {
 	h.t.Helper()
 	text, err := json.Marshal(args)
 	require.NoError(h.t, err)
@@ -91,7 +91,7 @@ func (h *house) call(name string, args map[string]any) (map[string]any, string) 
 	return object, string(text)
 }
 
-func (h *house) last() string {
+func (h *fixture) last() string {
 	h.t.Helper()
 	require.NotEmpty(h.t, h.requests)
 	m := h.requests[len(h.requests)-1].Messages
@@ -128,7 +128,7 @@ func TestGoldenReplies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t, asktest.Says("A \"quoted\" <answer>."), func(c *config.Config) { c.GLM.AllowedModels = []string{"glm-5.3", "glm-5.3-flash"} })
+				h := newFixture(t, asktest.Says("A \"quoted\" <answer>."), func(c *config.Config) { c.GLM.AllowedModels = []string{"glm-5.3", "glm-5.3-flash"} })
 				_, text := h.call(c.tool, c.args)
 				text = strings.ReplaceAll(uuids.ReplaceAllString(text, "00000000-0000-0000-0000-000000000000"), h.dir, "/folder")
 				text = count.ReplaceAllString(text, `"tools_count":0`)
@@ -142,7 +142,7 @@ func TestGoldenReplies(t *testing.T) {
 // In compact replies a chat costs an agent at most 125 tokens beyond its answer.
 func TestCompactReplies(t *testing.T) {
 	const answer = "A bloom filter answers \"certainly not\" or \"maybe\"."
-	h := newHouse(t, asktest.Says(answer), func(c *config.Config) { c.Tools.ReplyStyle = config.ReplyCompact })
+	h := newFixture(t, asktest.Says(answer), func(c *config.Config) { c.Tools.ReplyStyle = config.ReplyCompact })
 	file := filepath.Join(h.dir, "a.go")
 	require.NoError(t, os.WriteFile(file, []byte("package a\n"), 0o600))
 	for tool, args := range map[string]map[string]any{
@@ -171,7 +171,7 @@ func quoted(t *testing.T, value any) string {
 }
 
 func TestChatGoesOn(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"))
+	h := newFixture(t, asktest.Says("ok"))
 	first, _ := h.call("chat", map[string]any{"prompt": "one"})
 	assert.Equal(t, "continuation_available", first["status"])
 	second, _ := h.call("chat", map[string]any{"prompt": "two", "continuation_id": idIn(t, first)})
@@ -188,7 +188,7 @@ func TestChatGoesOn(t *testing.T) {
 }
 
 func TestChatSwitches(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"))
+	h := newFixture(t, asktest.Says("ok"))
 	h.call("chat", map[string]any{"prompt": "x", "temperature": 0.2, "use_websearch": false, "model": "glm-5.3", "thinking_mode": "high"})
 	req := h.requests[0]
 	assert.Equal(t, 0.2, *req.Temperature)
@@ -204,7 +204,7 @@ func TestChatSwitches(t *testing.T) {
 }
 
 func TestChatSendsFilesOnce(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"))
+	h := newFixture(t, asktest.Says("ok"))
 	path := h.file("src/a.go", "package first\n")
 	object, _ := h.call("chat", map[string]any{"prompt": "look", "files": []string{filepath.Join(h.dir, "src")}})
 	assert.Contains(t, h.last(), "package first")
@@ -220,7 +220,7 @@ func TestChatSendsFilesOnce(t *testing.T) {
 
 // Agents write a line behind a path, or several paths in one text.
 func TestChatTakesPathsAsAgentsWriteThem(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"))
+	h := newFixture(t, asktest.Says("ok"))
 	h.file("a.go", "package first\n")
 	h.file("b.go", "package second\n")
 	for _, files := range []any{"a.go, b.go", []string{"a.go:1", "b.go:3-4", "a.go"}} {
@@ -235,7 +235,7 @@ func TestChatTakesPathsAsAgentsWriteThem(t *testing.T) {
 }
 
 func TestChatRefusesFiles(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"))
+	h := newFixture(t, asktest.Says("ok"))
 	env := h.file(".env", "KEY=hunter2")
 	for path, want := range map[string]string{
 		env: "path_denied", "/etc/passwd": "path_denied", filepath.Join(h.dir, "none.go"): "file_not_found",
@@ -252,7 +252,7 @@ func TestChatRefusesFiles(t *testing.T) {
 
 // What is left out is named to the caller and to the model.
 func TestChatNamesWhatIsLeftOut(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"))
+	h := newFixture(t, asktest.Says("ok"))
 	h.file("d/tool.bin", "\x7fELF\x00\x01\x02")
 	h.file("d/a.go", "package a\n")
 	_, text := h.call("chat", map[string]any{"prompt": "x", "files": []string{filepath.Join(h.dir, "d")}})
@@ -262,7 +262,7 @@ func TestChatNamesWhatIsLeftOut(t *testing.T) {
 }
 
 func TestPromptFile(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"))
+	h := newFixture(t, asktest.Says("ok"))
 	path := h.file("prompt.txt", "the long prompt")
 	h.call("chat", map[string]any{"prompt": "short", "files": []string{path}})
 	assert.Equal(t, "the long prompt", h.last())
@@ -271,7 +271,7 @@ func TestPromptFile(t *testing.T) {
 
 // Who saves a prompt that was too long under the name that stands for the prompt gets an answer, not the same advice again.
 func TestPromptFileTooLong(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"), func(c *config.Config) { c.Files.PromptSizeLimit = 10 })
+	h := newFixture(t, asktest.Says("ok"), func(c *config.Config) { c.Files.PromptSizeLimit = 10 })
 	path := h.file("prompt.txt", "the long prompt")
 	object, _ := h.call("chat", map[string]any{"prompt": "see file", "files": []string{path}})
 	assert.Equal(t, "continuation_available", object["status"])
@@ -284,7 +284,7 @@ func TestPromptFileTooLong(t *testing.T) {
 }
 
 func TestPromptTooLong(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"), func(c *config.Config) { c.Files.PromptSizeLimit = 10 })
+	h := newFixture(t, asktest.Says("ok"), func(c *config.Config) { c.Files.PromptSizeLimit = 10 })
 	object, _ := h.call("chat", map[string]any{"prompt": "äöüäöüäöüä"})
 	assert.Equal(t, "continuation_available", object["status"], "characters count, not bytes")
 	for _, tool := range []string{"chat", "challenge"} {
@@ -301,7 +301,7 @@ func TestPromptTooLong(t *testing.T) {
 var onePixel = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 func TestImagesReachModelsThatSee(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"))
+	h := newFixture(t, asktest.Says("ok"))
 	h.call("chat", map[string]any{"prompt": "what is it?", "images": onePixel})
 	require.Len(t, h.requests, 1)
 	m := h.requests[0].Messages
@@ -314,7 +314,7 @@ func TestImagesReachModelsThatSee(t *testing.T) {
 // A reply that is too long is cut, and the rest is read by offset as often as it is asked for.
 func TestLongAnswerIsReadPartByPart(t *testing.T) {
 	whole := strings.TrimSpace(strings.Repeat(strings.Repeat("Ein längerer Satz. ", 20)+"\n\n", 60))
-	h := newHouse(t, asktest.Says(whole), func(c *config.Config) { c.Files.MaxOutputTokens = 3000 })
+	h := newFixture(t, asktest.Says(whole), func(c *config.Config) { c.Files.MaxOutputTokens = 3000 })
 	object, text := h.call("chat", map[string]any{"prompt": "x"})
 	id, got := idIn(t, object), ""
 	for parts := 0; ; parts++ {
@@ -338,7 +338,7 @@ func TestChatPartialAndFetch(t *testing.T) {
 		for range 35 {
 			pieces = append(pieces, providers.Delta{Content: "x"})
 		}
-		h := newHouse(t, asktest.Drips(time.Second, pieces...))
+		h := newFixture(t, asktest.Drips(time.Second, pieces...))
 		var lines []string // sent by turns
 		r := h.Call(t.Context(), tool.Invocation{Tool: "chat", Arguments: json.RawMessage(`{"prompt":"count"}`), Progress: func(line string) { lines = append(lines, line) }})
 		assert.Equal(t, "partial", r.Body.Get("status"))
@@ -352,7 +352,7 @@ func TestChatPartialAndFetch(t *testing.T) {
 }
 
 func TestNotConfigured(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"))
+	h := newFixture(t, asktest.Says("ok"))
 	h.deps.Config.GLM.APIKey = ""
 	object, text := h.call("chat", map[string]any{"prompt": "x"})
 	assert.Equal(t, "not_configured", codeIn(object))
@@ -364,7 +364,7 @@ func TestNotConfigured(t *testing.T) {
 
 func TestChallengeWithoutAStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, asktest.Says("ok"))
+		h := newFixture(t, asktest.Says("ok"))
 		h.store.Before = func(ctx context.Context, _ string) error { <-ctx.Done(); return context.Cause(ctx) }
 		start := time.Now()
 		object, _ := h.call("challenge", map[string]any{"prompt": "no"})
@@ -378,7 +378,7 @@ func TestChallengeWithoutAStore(t *testing.T) {
 }
 
 func TestStatusDoctorAsksTheVendors(t *testing.T) {
-	h := newHouse(t, func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+	h := newFixture(t, func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 		panic("a provider that falls")
 	})
 	object, text := h.call("status", map[string]any{"doctor": true, "probe": true, "include_tools": true})
@@ -393,7 +393,7 @@ func TestStatusDoctorAsksTheVendors(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"))
+	h := newFixture(t, asktest.Says("ok"))
 	object, _ := h.call("version", map[string]any{"model": "ignored"})
 	content := object["content"].(string)
 	for _, part := range []string{"1.2.3", "abcdef0", "Client: test 1", "GLM (Z.ai)", "2025-11-25"} {

@@ -19,7 +19,7 @@ import (
 // health and status show what all processes spent, and the limits; a store that does not answer delays them by 2 s at most.
 func TestCosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, asktest.Says("ok"), func(c *config.Config) { c.Costs.PerDayUSD = 5 })
+		h := newFixture(t, asktest.Says("ok"), func(c *config.Config) { c.Costs.PerDayUSD = 5 })
 		kept := usage.NewLocal()
 		h.deps.Usage = func(context.Context) (usage.Store, error) { return kept, nil }
 		require.NoError(t, kept.Record(t.Context(), usage.Request{InputTokens: 5, CostUSD: 0.5}))

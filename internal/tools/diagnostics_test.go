@@ -26,7 +26,7 @@ func TestDiagnosticsAlwaysAnswer(t *testing.T) {
 		"no logs":     func(c *config.Config) { c.Logs.ActivityPath, c.Logs.ToolCallPath = "", "" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			with(t, func(t *testing.T, r *rig) {
+			with(t, func(t *testing.T, r *vendorFixture) {
 				for tool, status := range map[string][]any{
 					"health": {"success"}, "activity": {"success"}, "self-check": {"success"}, "toolcall_log_tail": {"ok", "disabled", "not_found"},
 				} {
@@ -40,7 +40,7 @@ func TestDiagnosticsAlwaysAnswer(t *testing.T) {
 }
 
 func TestModelsThatOnlyTheKeyKnows(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.On(emulator.Match{Vendor: emulator.Kimi, Op: emulator.OpModels}, emulator.Reply{
 			JSON: `{"object":"list","data":[{"id":"kimi-k3"},{"id":"kimi-k4","context_length":2000000,"supports_image_in":true,"supports_reasoning":true}]}`,
 		})
@@ -51,7 +51,7 @@ func TestModelsThatOnlyTheKeyKnows(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.Script(
 			emulator.Say("one ", "two").Every(time.Second), emulator.Fail(emulator.VendorError(401, "invalid_authentication_error", "no")),
 			emulator.Fail(emulator.NeverAnswer()),
@@ -85,7 +85,7 @@ func TestHealth(t *testing.T) {
 }
 
 func TestActivity(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.call("kimi_chat_with_tools", object{"messages": "secret words"})
 		time.Sleep(time.Hour)
 		chat := r.call("chat", object{"prompt": "hi", "use_websearch": false})
@@ -140,7 +140,7 @@ func TestActivity(t *testing.T) {
 
 // What runs is listed under the id that its conversation will have, and an answer that goes on behind its call stays there.
 func TestActivityShowsWhatRuns(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.Script(emulator.Say(strings.Split(strings.Repeat("word ,", 60), ",")...).Every(time.Second))
 		done := make(chan object, 1)
 		go func() { done <- r.call("chat", object{"prompt": "count", "use_websearch": false}) }()
@@ -171,7 +171,7 @@ func TestActivityShowsWhatRuns(t *testing.T) {
 }
 
 func TestToolCallLogTail(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		missing := r.call("toolcall_log_tail", object{})
 		assert.Equal(t, "not_found", missing["status"])
 		assert.Equal(t, r.cfg.Logs.ToolCallPath, missing["path"])
@@ -205,7 +205,7 @@ func TestToolCallLogTail(t *testing.T) {
 			assert.Contains(t, o["error"].(object)["hint"], "EX_TOOLCALL_LOG_PATH")
 		}
 	})
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		o := r.call("toolcall_log_tail", object{})
 		assert.Equal(t, "disabled", o["status"])
 		assert.Contains(t, o["reason"], "EX_TOOLCALL_LOG_PATH")
@@ -213,7 +213,7 @@ func TestToolCallLogTail(t *testing.T) {
 }
 
 func TestSelfCheck(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.call("kimi_chat_with_tools", object{"messages": "hi"})
 		o := r.call("self-check", object{"log_lines": 5})
 		text := o["content"].(string)
@@ -227,7 +227,7 @@ func TestSelfCheck(t *testing.T) {
 		assert.NotContains(t, r.call("self-check", object{"log_lines": 0})["content"], "TOOL_DONE")
 		assert.Equal(t, "invalid_request", code(r.call("self-check", object{"log_lines": 501})))
 	})
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		o := r.call("self-check", object{})
 		assert.Contains(t, o["content"], "GLM (Z.ai): not configured")
 	}, func(c *config.Config) { c.GLM.APIKey, c.Kimi.APIKey = "", "" })
@@ -236,7 +236,7 @@ func TestSelfCheck(t *testing.T) {
 // Agents look at health, activity and status in passing: each takes at most 1,500 tokens, whatever has happened, unless the
 // call asks for more.
 func TestDiagnosticsAreShort(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		for range 90 {
 			r.call("chat", object{"prompt": "hello"})
 			r.call("chat", object{"prompt": " "})

@@ -17,7 +17,7 @@ import (
 // fixes sets issues to fixed by the run, but for what the expert finds again, what is done already, and numbers that this
 // workspace does not have.
 func TestFixes(t *testing.T) {
-	h := newTracked(t)
+	h := newTrackedFixture(t)
 	ctx := t.Context()
 	file := h.file("a.go", "package a\n\nvar total = first + second\n")
 	root := h.deps.Workspace.FirstRoot(ctx)
@@ -63,7 +63,7 @@ func TestFixes(t *testing.T) {
 
 // Without a judgement, or a tracker, nothing is closed, and the reply says so.
 func TestFixesWait(t *testing.T) {
-	h := newTracked(t)
+	h := newTrackedFixture(t)
 	made, err := h.store.Issues().Create(t.Context(), issue.Issue{Title: "x", Severity: issue.High, Category: issue.Other, Workspace: h.deps.Workspace.FirstRoot(t.Context())})
 	require.NoError(t, err)
 	h.answer = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
@@ -76,7 +76,7 @@ func TestFixesWait(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, issue.Open, now.Status)
 
-	off := newHouse(t, asktest.Says("{}"), func(c *config.Config) { c.Issues.Capture = false })
+	off := newFixture(t, asktest.Says("{}"), func(c *config.Config) { c.Issues.Capture = false })
 	_, text = off.call("debug", map[string]any{"step": "It is fixed.", "relevant_files": []string{off.file("a.go", "package a\n")}, "fixes": 1})
 	assert.Contains(t, text, "fixes was ignored")
 }

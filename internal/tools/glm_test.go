@@ -14,7 +14,7 @@ import (
 )
 
 func TestGLMUpload(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		path := r.file("a.txt", "content")
 		o := r.call("glm_upload_file", object{"file": path, "purpose": "agent"})
 		assert.Equal(t, "success", o["status"])
@@ -28,7 +28,7 @@ func TestGLMUpload(t *testing.T) {
 		assert.Equal(t, "invalid_request", code(o), "a type that the vendor does not take")
 		assert.Equal(t, "glm", o["error"].(object)["provider"])
 	})
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		o := r.call("glm_upload_file", object{"file": r.file("a.txt", "content")})
 		assert.Equal(t, "too_large", code(o))
 		assert.Contains(t, o["content"], "GLM_FILES_MAX_SIZE_MB=1e-06")
@@ -37,7 +37,7 @@ func TestGLMUpload(t *testing.T) {
 }
 
 func TestGLMUploadGoesOnBehindTheCall(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.On(emulator.Match{Op: emulator.OpUpload}, emulator.Fail(emulator.DelayHeaders(70*time.Second)))
 		args := object{"file": r.file("a.txt", "content")}
 		o := r.call("glm_upload_file", args)
@@ -55,14 +55,14 @@ func TestGLMUploadGoesOnBehindTheCall(t *testing.T) {
 }
 
 func TestWebSearch(t *testing.T) {
-	body := func(t *testing.T, r *rig) object {
+	body := func(t *testing.T, r *vendorFixture) object {
 		t.Helper()
 		var o object
 		seen := r.seen(emulator.OpSearch)
 		require.NoError(t, json.Unmarshal(seen[len(seen)-1].Body, &o))
 		return o
 	}
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		o := r.call("glm_web_search", object{"search_query": "go 1.26"})
 		hits := o["search_result"].([]any)
 		require.Len(t, hits, 3)
@@ -96,7 +96,7 @@ func TestWebSearch(t *testing.T) {
 
 // A search that hangs ends at its own limit, by name.
 func TestWebSearchLimit(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.On(emulator.Match{Op: emulator.OpSearch}, emulator.Fail(emulator.NeverAnswer()))
 		start := time.Now()
 		o := r.call("glm_web_search", object{"search_query": "x"})
@@ -108,7 +108,7 @@ func TestWebSearchLimit(t *testing.T) {
 
 // The preview is the request that chat sends, to the byte.
 func TestPayloadPreviewIsWhatChatSends(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		for _, args := range []object{
 			{"prompt": "Is a < b && c?", "model": "glm-5.3-flash"},
 			{"prompt": "hi", "model": "glm-5.3", "use_websearch": false, "temperature": 0.4},

@@ -18,19 +18,19 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 )
 
-// tracked is a house with the issue tracker in a database.
-type tracked struct {
-	*house
+// trackedFixture is a fixture with the issue tracker in a database.
+type trackedFixture struct {
+	*fixture
 	store  *store.Store
 	answer asktest.Chat // what the model says
 }
 
 // answers has the model say a text.
-func (h *tracked) answers(text string) { h.answer = asktest.Says(text) }
+func (h *trackedFixture) answers(text string) { h.answer = asktest.Says(text) }
 
-func newTracked(t *testing.T) *tracked {
-	k := &tracked{answer: asktest.Says("x")}
-	h := newHouse(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+func newTrackedFixture(t *testing.T) *trackedFixture {
+	k := &trackedFixture{answer: asktest.Says("x")}
+	h := newFixture(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 		return k.answer(ctx, req, on)
 	}, func(c *config.Config) { c.Tools.IssueTracker = true })
 	s, err := store.Open(t.Context(), config.Conversations{Backend: "memory"})
@@ -38,19 +38,19 @@ func newTracked(t *testing.T) *tracked {
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	h.deps.Issues = func(context.Context) (issue.Store, error) { return s.Issues(), nil }
 	h.deps.Store = func(context.Context) (conversation.Store, error) { return s, nil }
-	k.house, k.store = h, s
+	k.fixture, k.store = h, s
 	return k
 }
 
 // do calls the tool and expects it to work.
-func (h *tracked) do(action string, args map[string]any) map[string]any {
+func (h *trackedFixture) do(action string, args map[string]any) map[string]any {
 	h.t.Helper()
 	object, text := h.send(action, args)
 	require.Equal(h.t, "success", object["status"], text)
 	return object
 }
 
-func (h *tracked) send(action string, args map[string]any) (map[string]any, string) {
+func (h *trackedFixture) send(action string, args map[string]any) (map[string]any, string) {
 	h.t.Helper()
 	with := map[string]any{"action": action}
 	for name, value := range args {
@@ -59,7 +59,7 @@ func (h *tracked) send(action string, args map[string]any) (map[string]any, stri
 	return h.call("issues", with)
 }
 
-func (h *tracked) numbers(args map[string]any) (out []int) {
+func (h *trackedFixture) numbers(args map[string]any) (out []int) {
 	h.t.Helper()
 	action := "list"
 	if args["text"] != nil {
@@ -72,7 +72,7 @@ func (h *tracked) numbers(args map[string]any) (out []int) {
 }
 
 func TestIssuesTool(t *testing.T) {
-	h := newTracked(t)
+	h := newTrackedFixture(t)
 	_, err := h.store.Append(t.Context(), conversation.NewTurns{ConversationID: "c1", Title: "The review", Turns: []conversation.Turn{
 		{Role: providers.RoleUser, Content: "look"},
 	}})
@@ -142,7 +142,7 @@ func TestIssuesTool(t *testing.T) {
 }
 
 func TestIssuesToolRefuses(t *testing.T) {
-	h := newTracked(t)
+	h := newTrackedFixture(t)
 	h.do("create", map[string]any{"title": "t", "steps": []string{"one"}})
 	for _, c := range []struct {
 		action string
@@ -198,7 +198,7 @@ func TestIssuesToolRefuses(t *testing.T) {
 
 // The tool is there when it is asked for, and only then.
 func TestIssuesToolIsAsked(t *testing.T) {
-	h := newHouse(t, asktest.Says("x"))
+	h := newFixture(t, asktest.Says("x"))
 	object, _ := h.call("issues", map[string]any{"action": "list"})
 	assert.Equal(t, "invalid_request", codeIn(object))
 	for name, set := range map[string]func(c *config.Tools){

@@ -19,7 +19,7 @@ import (
 )
 
 func TestExtract(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		files := []string{r.file("b.txt", "second"), r.file("sub/a.md", "# first"), filepath.Join(r.dir, "missing"), r.file("c.bin", "\x00\x01")}
 		o := r.call("kimi_upload_and_extract", object{"files": files, "purpose": "assistants"})
 		assert.Equal(t, "success", o["status"])
@@ -58,7 +58,7 @@ func TestExtract(t *testing.T) {
 
 // Paths as agents write them: relative ones, one file in two spellings, two in one text, with a line behind.
 func TestFilesAreKnownByAnySpelling(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		a, b := r.file("a.txt", "first"), r.file("b.txt", "second")
 		for _, files := range []any{[]string{a, "a.txt", "b.txt"}, a + ", b.txt", []string{"a.txt:12", "b.txt#L3-L4", b}} {
 			o := r.call("kimi_upload_and_extract", object{"files": files})
@@ -76,7 +76,7 @@ func TestFilesAreKnownByAnySpelling(t *testing.T) {
 
 func TestExtractWithinItsLimits(t *testing.T) {
 	t.Run("count", func(t *testing.T) {
-		with(t, func(t *testing.T, r *rig) {
+		with(t, func(t *testing.T, r *vendorFixture) {
 			o := r.call("kimi_upload_and_extract", object{"files": []string{r.file("a.txt", "a"), r.file("b.txt", "b"), r.file("c.txt", "c")}})
 			assert.Len(t, o["messages"], 2)
 			assert.Contains(t, fmt.Sprint(notes(o)), "KIMI_FILES_MAX_COUNT=2")
@@ -85,14 +85,14 @@ func TestExtractWithinItsLimits(t *testing.T) {
 	})
 	small := func(c *config.Config) { c.KimiFiles.MaxSizeMB = 0.001 }
 	t.Run("size, the others stand", func(t *testing.T) {
-		with(t, func(t *testing.T, r *rig) {
+		with(t, func(t *testing.T, r *vendorFixture) {
 			o := r.call("kimi_upload_and_extract", object{"files": []string{r.file("a.txt", strings.Repeat("a", 2000)), r.file("b.txt", "b")}})
 			assert.Len(t, o["messages"], 1)
 			assert.Equal(t, "too_large", o["errors"].([]any)[0].(object)["error"].(object)["code"])
 		}, small)
 	})
 	t.Run("size, all of them", func(t *testing.T) {
-		with(t, func(t *testing.T, r *rig) {
+		with(t, func(t *testing.T, r *vendorFixture) {
 			big := strings.Repeat("a", 2000)
 			o := r.call("kimi_upload_and_extract", object{"files": []string{r.file("a.txt", big), r.file("b.txt", big)}})
 			assert.Equal(t, "too_large", code(o))
@@ -101,14 +101,14 @@ func TestExtractWithinItsLimits(t *testing.T) {
 		}, small)
 	})
 	t.Run("size, where it fails the call", func(t *testing.T) {
-		with(t, func(t *testing.T, r *rig) {
+		with(t, func(t *testing.T, r *vendorFixture) {
 			o := r.call("kimi_upload_and_extract", object{"files": []string{r.file("b.txt", "b"), r.file("a.txt", strings.Repeat("a", 2000))}})
 			assert.Equal(t, "too_large", code(o))
 			assert.Empty(t, r.Requests())
 		}, small, func(c *config.Config) { c.KimiFiles.OnOversize = "fail" })
 	})
 	t.Run("the reply's length", func(t *testing.T) {
-		with(t, func(t *testing.T, r *rig) {
+		with(t, func(t *testing.T, r *vendorFixture) {
 			o := r.call("kimi_upload_and_extract", object{"files": []string{r.file("a.txt", strings.Repeat("many words ", 20_000))}})
 			text, err := json.Marshal(o)
 			require.NoError(t, err)
@@ -120,9 +120,9 @@ func TestExtractWithinItsLimits(t *testing.T) {
 
 // A file that takes longer than the call: the reply says how far it is, it goes on, and the same call waits for it.
 func TestExtractGoesOnBehindTheCall(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		// net/http writes in pieces, and a pipe holds none back: about 64 s for this file.
-		r.On(emulator.Match{Op: emulator.OpUpload}, emulator.Reply{Faults: []emulator.Fault{emulator.SlowIntake(1<<10, time.Second)}})
+		r.On(emulator.Match{Op: emulator.OpUpload}, emulator.Reply{Faults: []emulator.Fault{emulator.SlowBodyRead(1<<10, time.Second)}})
 		slow := r.file("slow.txt", strings.Repeat("0123456789abcdef", 4<<10))
 		quick := r.file("quick.txt", "quick")
 		args := object{"files": []string{slow, quick}}
@@ -156,7 +156,7 @@ func TestExtractGoesOnBehindTheCall(t *testing.T) {
 }
 
 func TestMultiFileChat(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		doc := r.file("plan.txt", "Launch on Monday.")
 		bad := r.file("c.bin", "\x00\x01")
 		r.Script(emulator.Say("On Monday."), emulator.Say("Because."))
@@ -194,7 +194,7 @@ func TestMultiFileChat(t *testing.T) {
 }
 
 func TestMultiFileChatRefuses(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		doc := r.file("plan.txt", "x")
 		for name, c := range map[string]struct {
 			args object
@@ -212,7 +212,7 @@ func TestMultiFileChatRefuses(t *testing.T) {
 
 // The question is not asked before every file is through; the next call begins with it.
 func TestMultiFileChatWaitsForItsFiles(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.On(emulator.Match{Op: emulator.OpUpload}, emulator.Fail(emulator.DelayHeaders(70*time.Second)))
 		args := object{"files": []string{r.file("slow.txt", "slow"), r.file("quick.txt", "quick")}, "prompt": "Which?"}
 		o := r.call("kimi_multi_file_chat", args)
@@ -231,7 +231,7 @@ func TestMultiFileChatWaitsForItsFiles(t *testing.T) {
 
 // An answer that takes longer than the call goes on like any other.
 func TestMultiFileChatGoesOn(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.Script(emulator.Say(strings.Split(strings.Repeat("word ,", 80), ",")...).Every(time.Second))
 		o := r.call("kimi_multi_file_chat", object{"files": []string{r.file("a.txt", "a")}, "prompt": "Tell all."})
 		assert.Equal(t, "partial", o["status"])
@@ -246,7 +246,7 @@ func TestMultiFileChatGoesOn(t *testing.T) {
 
 func TestIntentAnalysis(t *testing.T) {
 	good := emulator.Say("```json\n", strings.ReplaceAll(analysis, `"GLM"`, `"glm"`), "\n```")
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.Script(good)
 		o := r.call("kimi_intent_analysis", object{"prompt": "Write a parser.", "context": "In Go.", "use_websearch": true})
 		assert.Equal(t, "success", o["status"])
@@ -270,7 +270,7 @@ func TestIntentAnalysis(t *testing.T) {
 	}
 	for name, bad := range flaws {
 		t.Run(name, func(t *testing.T) {
-			with(t, func(t *testing.T, r *rig) {
+			with(t, func(t *testing.T, r *vendorFixture) {
 				r.Script(bad, good)
 				o := r.call("kimi_intent_analysis", object{"prompt": "Write a parser."})
 				assert.Equal(t, "moderate", o["complexity"], o)
@@ -287,7 +287,7 @@ func TestIntentAnalysis(t *testing.T) {
 		})
 	}
 	t.Run("recommends only what can be asked", func(t *testing.T) {
-		with(t, func(t *testing.T, r *rig) {
+		with(t, func(t *testing.T, r *vendorFixture) {
 			r.Script(good, good)
 			assert.Equal(t, "provider_error", code(r.call("kimi_intent_analysis", object{"prompt": "Write a parser."})))
 			assert.NotContains(t, r.seen(emulator.OpChat)[0].Chat.Messages[0].Content, "glm-")
@@ -304,7 +304,7 @@ func only(o object, keys ...string) object {
 }
 
 func TestCaptureHeaders(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		long := strings.Repeat("A long beginning that stays the same. ", 400)
 		args := object{
 			"messages":   []object{{"role": "system", "content": long}, {"role": "user", "content": []object{{"type": "text", "text": "hi"}}}},
@@ -361,7 +361,7 @@ func TestChatMessagesAreChecked(t *testing.T) {
 		"none":              {[]object{}, "empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			with(t, func(t *testing.T, r *rig) {
+			with(t, func(t *testing.T, r *vendorFixture) {
 				for _, tool := range []string{"kimi_capture_headers", "kimi_chat_with_tools"} {
 					o := r.call(tool, object{"messages": c.messages})
 					assert.Equal(t, "invalid_request", code(o))
@@ -380,7 +380,7 @@ var weather = object{"type": "function", "function": object{
 
 // The whole of a tool loop as an agent runs it.
 func TestChatWithToolsHandsOver(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.Script(
 			emulator.Call("get_weather", `{"place":"Oslo"}`).Thinking("Weather: ask."),
 			emulator.Say("It rains."),
@@ -418,7 +418,7 @@ func TestChatWithToolsHandsOver(t *testing.T) {
 
 // Messages that a client would cut are worth nothing, so that only the new ones are given, without what can be left out.
 func TestChatWithToolsLongHandOver(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		long := strings.Repeat("many words ", 8000)
 		r.Script(emulator.Call("get_weather", `{}`), emulator.Call("get_weather", `{}`).Thinking(long))
 		o := r.call("kimi_chat_with_tools", object{"messages": long, "tools": []object{weather}})
@@ -440,7 +440,7 @@ func TestChatWithToolsSearches(t *testing.T) {
 		"beside functions": {"tools": []any{weather}, "use_websearch": true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			with(t, func(t *testing.T, r *rig) {
+			with(t, func(t *testing.T, r *vendorFixture) {
 				r.Script(emulator.Call("web_search", `{"query":"go release"}`), emulator.Call("web_search", `{"query":"go 1.26"}`), emulator.Say("Found."))
 				call := object{"messages": "What is new?"}
 				for k, v := range args {
@@ -460,7 +460,7 @@ func TestChatWithToolsSearches(t *testing.T) {
 		})
 	}
 	t.Run("switched off", func(t *testing.T) {
-		with(t, func(t *testing.T, r *rig) {
+		with(t, func(t *testing.T, r *vendorFixture) {
 			o := r.call("kimi_chat_with_tools", object{"messages": "hi", "use_websearch": true, "stream": true})
 			assert.Equal(t, "success", o["status"])
 			assert.Contains(t, fmt.Sprint(notes(o)), "KIMI_ENABLE_INTERNET_SEARCH")
@@ -469,7 +469,7 @@ func TestChatWithToolsSearches(t *testing.T) {
 		}, func(c *config.Config) { c.Search.KimiEnabled = false })
 	})
 	t.Run("and calls for the agent in one answer", func(t *testing.T) {
-		with(t, func(t *testing.T, r *rig) {
+		with(t, func(t *testing.T, r *vendorFixture) {
 			r.Script(emulator.Reply{Reasoning: []string{"both"}, ToolCalls: []emulator.ToolCall{
 				{Name: "web_search", Arguments: `{"query":"x"}`}, {Name: "get_weather", Arguments: `{"place":"Oslo"}`},
 			}}, emulator.Say("done"))
@@ -486,7 +486,7 @@ func TestChatWithToolsSearches(t *testing.T) {
 }
 
 func TestChatWithToolsRefusesWhatIsNoTool(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		for _, tools := range []any{[]any{"$code_runner"}, []any{"what"}, []any{object{"type": "function"}}, []any{7}, "{"} {
 			o := r.call("kimi_chat_with_tools", object{"messages": "hi", "tools": tools})
 			assert.Equal(t, "invalid_request", code(o), "%v", tools)
@@ -509,7 +509,7 @@ func TestChatWithToolsRefusesWhatIsNoTool(t *testing.T) {
 // A tool_choice that names one function leaves that one alone to the model.
 func TestChatWithToolsOneFunction(t *testing.T) {
 	clock := object{"type": "function", "function": object{"name": "get_time", "parameters": object{"type": "object", "properties": object{}}}}
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		for _, choice := range []any{"get_time", object{"type": "function", "function": object{"name": "get_time"}}, `{"type":"function","function":{"name":"get_time"}}`} {
 			o := r.call("kimi_chat_with_tools", object{"messages": "hi", "tools": []object{weather, clock}, "tool_choice": choice})
 			require.Nil(t, o["error"], o)
@@ -560,7 +560,7 @@ func TestChatWithToolsNamesTheRefusedSchema(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			with(t, func(t *testing.T, r *rig) {
+			with(t, func(t *testing.T, r *vendorFixture) {
 				o := r.call("kimi_chat_with_tools", object{"messages": "hi", "tools": c.tools})
 				e, ok := o["error"].(object)
 				require.True(t, ok, "%v", o)
@@ -575,7 +575,7 @@ func TestChatWithToolsNamesTheRefusedSchema(t *testing.T) {
 
 // What has arrived when a limit passes is kept.
 func TestChatWithToolsPartial(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.Script(emulator.Say("so ", "far ").With(emulator.StallAfter(2)), emulator.Reply{}.Thinking("hm").With(emulator.StallAfter(1)))
 		o := r.call("kimi_chat_with_tools", object{"messages": "hi"})
 		assert.Equal(t, "partial", o["status"], o)
@@ -590,7 +590,7 @@ func TestChatWithToolsPartial(t *testing.T) {
 
 // Two calls at once keep to their own.
 func TestVendorToolsSideBySide(t *testing.T) {
-	with(t, func(t *testing.T, r *rig) {
+	with(t, func(t *testing.T, r *vendorFixture) {
 		r.Always(emulator.Match{}, func(q emulator.Request) emulator.Reply { return emulator.Say("to " + q.Chat.LastUser()) })
 		type answer struct{ asked, got string }
 		answers := make(chan answer, 20)

@@ -12,7 +12,7 @@ import (
 
 // What is wrong with a call is said in its preview too, and a step that asks no model says so.
 func TestPreviewOfOtherCalls(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"))
+	h := newFixture(t, asktest.Says("ok"))
 	body, _ := h.call("chat", map[string]any{"prompt": "x", "preview": true, "model": "glm-nothing-like-that-5"})
 	assert.Contains(t, []any{"preview", "error"}, body["status"])
 	body, _ = h.call("chat", map[string]any{"prompt": "x", "preview": true, "files": []string{"/nowhere/at/all.go"}})

@@ -89,7 +89,7 @@ func TestPreviewEqualsWhatIsSent(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
+			r := newVendorFixture(t)
 			r.Always(emulator.Match{}, func(emulator.Request) emulator.Reply {
 				return emulator.Say(`{"summary": "fine", "findings": [], "judgements": [], "needs_websearch": true, "complexity": "simple", "domain": "x", ` +
 					`"recommended_provider": "GLM", "recommended_model": "glm-5.3", "streaming_preferred": false}`)
@@ -146,7 +146,7 @@ func TestPreviewEqualsWhatIsSent(t *testing.T) {
 }
 
 // placed puts a repository into the rig's folder, and the paths of its files into arguments.
-func (r *rig) placed(args object) object {
+func (r *vendorFixture) placed(args object) object {
 	r.t.Helper()
 	code := strings.Repeat("// Half returns half of n, rounded down.\nfunc Half(n int) int { return n / 2 }\n\n", 40)
 	paths := map[string]string{
@@ -189,7 +189,7 @@ func (r *rig) placed(args object) object {
 
 // given are the files that a call gave to models or vendors, as the conversation keeps them; of one that keeps none, the
 // uploaded ones.
-func (r *rig) given(reply object, c previewCase) (names []string) {
+func (r *vendorFixture) given(reply object, c previewCase) (names []string) {
 	for _, q := range r.Requests() {
 		if q.Upload != nil && c.chats == 0 {
 			names = append(names, q.Upload.Name)

@@ -22,7 +22,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-func newPrompts(t testing.TB, h *house) *Prompts {
+func newPrompts(t testing.TB, h *fixture) *Prompts {
 	t.Helper()
 	shown, _ := Shown(h.deps)
 	return NewPrompts(h.deps, shown)
@@ -47,7 +47,7 @@ var blocks = regexp.MustCompile("(?s)(`{3,})json\n(.*?)\n`{3,}(?:\n|$)")
 
 // Every tool has a prompt whose call the tool accepts, with what people are asked for and nothing that the tool has not.
 func TestEveryToolHasItsPrompt(t *testing.T) {
-	h := newHouse(t, asktest.Says("x"), func(c *config.Config) { c.Tools.Diagnostics, c.Tools.IssueTracker = true, true })
+	h := newFixture(t, asktest.Says("x"), func(c *config.Config) { c.Tools.Diagnostics, c.Tools.IssueTracker = true, true })
 	shown, _ := Shown(h.deps)
 	p := NewPrompts(h.deps, shown)
 	list := p.List()
@@ -103,7 +103,7 @@ func TestEveryToolHasItsPrompt(t *testing.T) {
 
 // What a tool can't do without is asked of the person, or filled in for the agent.
 func TestPromptsAskForWhatIsRequired(t *testing.T) {
-	h := newHouse(t, asktest.Says("x"))
+	h := newFixture(t, asktest.Says("x"))
 	want := map[string]string{
 		"chat": "prompt", "debug": "step", "consensus": "step", "tracer": "step trace_mode target_description",
 		"glm_web_search": "search_query", "kimi_multi_file_chat": "files prompt", "docgen": "step", "version": "", "activity": "",
@@ -123,7 +123,7 @@ func TestPromptsAskForWhatIsRequired(t *testing.T) {
 }
 
 func TestPromptArgumentsBecomeTheToolsOwn(t *testing.T) {
-	p := newPrompts(t, newHouse(t, asktest.Says("x")))
+	p := newPrompts(t, newFixture(t, asktest.Says("x")))
 	get := func(name string, given map[string]string) (map[string]any, string) {
 		t.Helper()
 		text, err := p.Get(t.Context(), name, given)
@@ -210,7 +210,7 @@ func TestPromptContinue(t *testing.T) {
 }
 
 func TestPromptContinueWithoutAConversation(t *testing.T) {
-	text, err := newPrompts(t, newHouse(t, asktest.Says("x"))).Get(t.Context(), "continue", nil)
+	text, err := newPrompts(t, newFixture(t, asktest.Says("x"))).Get(t.Context(), "continue", nil)
 	require.NoError(t, err)
 	assert.Contains(t, text, "no conversation")
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 )
 
-// commit makes the house's folder a repository of what is in it.
-func (h *house) commit() {
+// commit makes the fixture's folder a repository of what is in it.
+func (h *fixture) commit() {
 	h.t.Helper()
 	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A", "-f"}, {"commit", "-q", "-m", "First"}} {
 		cmd := exec.Command("git", args...)
@@ -55,7 +55,7 @@ func functionsOf(req providers.ChatRequest) (names []string) {
 
 // TestChatReadsAroundTheFilesItIsGiven: what git tracks beside them; what it looked at is in the reply, and stays there.
 func TestChatReadsAroundTheFilesItIsGiven(t *testing.T) {
-	h := newHouse(t, reads("It is fine.", call("a", "read_file", `{"path":"lib/b.go"}`), call("b", "read_file", `{"path":".env"}`), call("c", "git_history", `{"path":"lib/b.go"}`)))
+	h := newFixture(t, reads("It is fine.", call("a", "read_file", `{"path":"lib/b.go"}`), call("b", "read_file", `{"path":".env"}`), call("c", "git_history", `{"path":"lib/b.go"}`)))
 	file := h.file("a.go", "package a\n")
 	other := h.file("lib/b.go", "package lib\n\nvar githubToken = \"ghp_16C7e42F292c6912E7710c838347Ae178B4a\"\n")
 	h.file(".env", "TOKEN=hunter2\n")
@@ -101,7 +101,7 @@ func TestExpertReads(t *testing.T) {
 		config.ReadsNamed:   {"read_file", "search_files", "list_files"},
 		config.ReadsOff:     nil,
 	} {
-		h := newHouse(t, asktest.Says("ok"), func(c *config.Config) { c.Expert.Reads = reads })
+		h := newFixture(t, asktest.Says("ok"), func(c *config.Config) { c.Expert.Reads = reads })
 		file := h.file("a.go", "package a\n")
 		h.commit()
 		object, _ := h.call("chat", map[string]any{"prompt": "x", "files": file})

@@ -105,7 +105,7 @@ func writeMessage(b *strings.Builder, m emulator.Message) {
 }
 
 // stable is a text without what differs from run to run.
-func (r *rig) stable(text string) string {
+func (r *vendorFixture) stable(text string) string {
 	text = strings.ReplaceAll(text, r.dir, "/project")
 	for _, own := range []struct{ pattern, as string }{
 		{`(the mark |=== (?:BEGIN|END) (?:FILE|CHANGES) )[0-9a-f]{16}`, "${1}MARK"},
@@ -120,7 +120,7 @@ func (r *rig) stable(text string) string {
 }
 
 // git runs git in the rig's folder.
-func (r *rig) git(args ...string) {
+func (r *vendorFixture) git(args ...string) {
 	r.t.Helper()
 	cmd := exec.Command("git", append([]string{"-c", "user.name=Ann", "-c", "user.email=ann@example.org"}, args...)...)
 	cmd.Dir, cmd.Env = r.dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull}
@@ -129,7 +129,7 @@ func (r *rig) git(args ...string) {
 }
 
 // chatsOf are the chats that arrived; none may have been refused.
-func (r *rig) chatsOf() []emulator.Request {
+func (r *vendorFixture) chatsOf() []emulator.Request {
 	r.t.Helper()
 	chats := r.seen(emulator.OpChat)
 	for _, c := range chats {
@@ -140,7 +140,7 @@ func (r *rig) chatsOf() []emulator.Request {
 }
 
 // repository makes a project of two commits with changes of every kind.
-func (r *rig) repository() {
+func (r *vendorFixture) repository() {
 	r.file("window.go", "package window\n\nfunc Sum(n []int) (s int) {\n\tfor i := 0; i < len(n)-1; i++ {\n\t\ts += n[i]\n\t}\n\treturn s\n}\n")
 	r.file("caller.go", "package window\n\nvar all = Sum([]int{1, 2})\n")
 	r.file("old.go", "package window\n\nconst old = 1\n")
@@ -161,38 +161,38 @@ func (r *rig) repository() {
 // which gathers by itself what it sends.
 func TestGoldenAskRequests(t *testing.T) {
 	text := func(text string) emulator.Reply { return emulator.Say(text).Thinking("I look.") }
-	for name, play := range map[string]func(r *rig){
-		"chat": func(r *rig) {
+	for name, play := range map[string]func(r *vendorFixture){
+		"chat": func(r *vendorFixture) {
 			r.Script(text("It adds."), text("No."))
 			o := r.call("chat", object{"prompt": "What does it do?", "files": []string{r.dir + "/window.go"}, "model": "glm-4.6"})
 			r.call("chat", object{"prompt": "Is that right?", "continuation_id": o["continuation_offer"].(object)["continuation_id"]})
 		},
-		"chat-kimi": func(r *rig) {
+		"chat-kimi": func(r *vendorFixture) {
 			r.Script(text("Go 1.26."))
 			r.call("chat", object{"prompt": "What is new in Go?", "model": "kimi-k3", "thinking_mode": "high"})
 		},
-		"kimi_intent_analysis": func(r *rig) {
+		"kimi_intent_analysis": func(r *vendorFixture) {
 			r.Script(text(`{"needs_websearch":false,"complexity":"simple","domain":"sums","recommended_provider":"KIMI","recommended_model":"kimi-k3","streaming_preferred":false}`))
 			r.call("kimi_intent_analysis", object{"prompt": "Which window is best?", "context": "A sum over a list."})
 		},
-		"kimi_multi_file_chat": func(r *rig) {
+		"kimi_multi_file_chat": func(r *vendorFixture) {
 			r.Script(text("Two lines."))
 			r.call("kimi_multi_file_chat", object{"prompt": "What do they say?", "files": []string{r.file("a.txt", "The first."), r.file("b.txt", "The second.")}})
 		},
-		"kimi_chat_with_tools": func(r *rig) {
+		"kimi_chat_with_tools": func(r *vendorFixture) {
 			r.Script(emulator.Call("add", `{"a":1,"b":2}`).Thinking("I add."))
 			r.call("kimi_chat_with_tools", object{"messages": "Add 1 and 2.", "tools": []object{{"type": "function", "function": object{
 				"name": "add", "description": "Add two numbers.",
 				"parameters": object{"type": "object", "properties": object{"a": object{"type": "number"}, "b": object{"type": "number"}}, "required": []string{"a", "b"}},
 			}}}})
 		},
-		"precommit-repository": func(r *rig) {
+		"precommit-repository": func(r *vendorFixture) {
 			r.Script(text(`{"status":"analysis_complete","summary":"Fine.","findings":[]}`))
 			r.call("precommit", object{"step": "Review the sum."})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			with(t, func(t *testing.T, r *rig) {
+			with(t, func(t *testing.T, r *vendorFixture) {
 				r.repository()
 				play(r)
 				require.Zero(t, r.Unused())
@@ -210,7 +210,7 @@ var systemPrompt = regexp.MustCompile(`(?s)(######## system\n\n).*?(\n######## u
 func TestGoldenReadingRequests(t *testing.T) {
 	for name, model := range map[string]string{"glm": "glm-5.3", "glm-toggle": "glm-4.6", "kimi": "kimi-k3", "kimi-toggle": "kimi-k2.6"} {
 		t.Run(name, func(t *testing.T) {
-			with(t, func(t *testing.T, r *rig) {
+			with(t, func(t *testing.T, r *vendorFixture) {
 				r.repository()
 				answer := emulator.Say(`{"status":"analysis_complete","summary":"Fine.","findings":[]}`).Thinking("I have ", "it.")
 				reads := [][]emulator.ToolCall{

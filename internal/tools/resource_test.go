@@ -22,13 +22,13 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-// shelf is an issue store that can be read.
-type shelf struct {
+// fakeIssues is an issue store that can be read.
+type fakeIssues struct {
 	issue.Store
 	issues []issue.Issue
 }
 
-func (s shelf) Get(_ context.Context, number int) (*issue.Issue, error) {
+func (s fakeIssues) Get(_ context.Context, number int) (*issue.Issue, error) {
 	for _, i := range s.issues {
 		if i.Number == number {
 			return &i, nil
@@ -37,7 +37,7 @@ func (s shelf) Get(_ context.Context, number int) (*issue.Issue, error) {
 	return nil, issue.ErrNotFound
 }
 
-func (s shelf) List(_ context.Context, f issue.Filter) (list []issue.Issue, err error) {
+func (s fakeIssues) List(_ context.Context, f issue.Filter) (list []issue.Issue, err error) {
 	for _, i := range s.issues {
 		if (len(f.Status) == 0 || slices.Contains(f.Status, i.Status)) && (f.ConversationID == "" || f.ConversationID == i.ConversationID) {
 			list = append(list, i)
@@ -46,14 +46,14 @@ func (s shelf) List(_ context.Context, f issue.Filter) (list []issue.Issue, err 
 	return list, nil
 }
 
-// library is a house with a conversation and two issues, and secrets in both.
-func library(t testing.TB) (*house, *Resources) {
-	h := newHouse(t, asktest.Says("hello"), func(c *config.Config) {
+// library is a fixture with a conversation and two issues, and secrets in both.
+func library(t testing.TB) (*fixture, *Resources) {
+	h := newFixture(t, asktest.Says("hello"), func(c *config.Config) {
 		c.Conversations.DatabaseURL = "postgres://me:hunter2hunter2@db/x"
 	})
 	h.deps.Config.GLM.APIKey = "glm-key-123456"
 	h.deps.Issues = func(context.Context) (issue.Store, error) {
-		return shelf{issues: []issue.Issue{
+		return fakeIssues{issues: []issue.Issue{
 			{Number: 3, Title: "Leaks glm-key-123456", Status: issue.Open, Severity: issue.High, File: "/a.go", LineStart: 7, ConversationID: "t-1", Related: []int{4, 9}},
 			{Number: 4, Title: "Done", Status: issue.Fixed, Severity: issue.Low},
 		}}, nil

@@ -39,7 +39,7 @@ func TestSearches(t *testing.T) {
 
 // What is offered to the model, by what the call sends.
 func TestSearchIsOfferedWhereNoFileIsSent(t *testing.T) {
-	h := newHouse(t, asktest.Says("ok"))
+	h := newFixture(t, asktest.Says("ok"))
 	file := h.file("a.go", "package a\n")
 	offered := func(tool string, args map[string]any) bool {
 		t.Helper()
@@ -64,7 +64,7 @@ func TestSearchIsOfferedWhereNoFileIsSent(t *testing.T) {
 
 // What a search found is in the metadata, and stays there when the answer is fetched.
 func TestSourcesInTheMetadata(t *testing.T) {
-	h := newHouse(t, func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+	h := newFixture(t, func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 		on(providers.Delta{Content: "ok"})
 		hits := []providers.SearchHit{
 			{Title: "T", Link: "https://a.test", Content: "long", Published: "2026-11-01"}, {Title: "again", Link: "https://a.test"}, {Title: "without a link"},

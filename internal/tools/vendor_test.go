@@ -29,9 +29,9 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
-// rig is the whole of the tools over both emulated vendors: from the arguments down to the bytes, over pipes, so that a
+// vendorFixture is the whole of the tools over both emulated vendors: from the arguments down to the bytes, over pipes, so that a
 // test may run under a fake clock.
-type rig struct {
+type vendorFixture struct {
 	*tool.Dispatcher
 	*emulator.Emulator
 	t     *testing.T
@@ -43,8 +43,8 @@ type rig struct {
 	close func()
 }
 
-func newRig(t *testing.T, set ...func(*config.Config)) *rig {
-	r := &rig{t: t, cfg: config.Default(), dir: t.TempDir(), state: t.TempDir(), store: &asktest.Store{}, Emulator: emulator.New()}
+func newVendorFixture(t *testing.T, set ...func(*config.Config)) *vendorFixture {
+	r := &vendorFixture{t: t, cfg: config.Default(), dir: t.TempDir(), state: t.TempDir(), store: &asktest.Store{}, Emulator: emulator.New()}
 	cfg := r.cfg
 	cfg.GLM.APIKey, cfg.Kimi.APIKey = emulator.GLMKey, emulator.KimiKey
 	cfg.Files.AllowedRoots = []string{r.dir}
@@ -97,11 +97,11 @@ func newRig(t *testing.T, set ...func(*config.Config)) *rig {
 	return r
 }
 
-// with runs a test on a rig under a fake clock; synctest fails when a goroutine is left.
-func with(t *testing.T, run func(t *testing.T, r *rig), set ...func(*config.Config)) {
+// with runs a test under a fake clock; synctest fails when a goroutine is left.
+func with(t *testing.T, run func(t *testing.T, r *vendorFixture), set ...func(*config.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, set...)
+		r := newVendorFixture(t, set...)
 		run(t, r)
 	})
 }
@@ -109,12 +109,12 @@ func with(t *testing.T, run func(t *testing.T, r *rig), set ...func(*config.Conf
 // object is a reply as a client reads it.
 type object = map[string]any
 
-func (r *rig) call(tool string, args any) object {
+func (r *vendorFixture) call(tool string, args any) object {
 	r.t.Helper()
 	return r.callWith(r.t.Context(), tool, args)
 }
 
-func (r *rig) callWith(ctx context.Context, name string, args any) object {
+func (r *vendorFixture) callWith(ctx context.Context, name string, args any) object {
 	r.t.Helper()
 	text, err := json.Marshal(args)
 	require.NoError(r.t, err)
@@ -131,7 +131,7 @@ func (r *rig) callWith(ctx context.Context, name string, args any) object {
 	return o
 }
 
-func (r *rig) file(name string, content string) string {
+func (r *vendorFixture) file(name string, content string) string {
 	r.t.Helper()
 	path := filepath.Join(r.dir, name)
 	require.NoError(r.t, os.MkdirAll(filepath.Dir(path), 0o755))
@@ -140,7 +140,7 @@ func (r *rig) file(name string, content string) string {
 }
 
 // seen are the requests of one kind that have arrived.
-func (r *rig) seen(op emulator.Op) []emulator.Request {
+func (r *vendorFixture) seen(op emulator.Op) []emulator.Request {
 	return slices.DeleteFunc(r.Requests(), func(q emulator.Request) bool { return q.Op != op })
 }
 
@@ -158,46 +158,48 @@ func notes(o object) []any {
 type vendorTool struct {
 	vendor emulator.Vendor
 	op     emulator.Op // the request that it is all about
-	args   func(r *rig) object
+	args   func(r *vendorFixture) object
 	keys   []string // the original's, at top level
 	limit  string   // the variable that ends it when the vendor says nothing; "" for uploads, which go on
 }
 
 func vendorTools() map[string]vendorTool {
-	file := func(r *rig) string { return r.file("notes.txt", "The answer is 42.") }
+	file := func(r *vendorFixture) string { return r.file("notes.txt", "The answer is 42.") }
 	return map[string]vendorTool{
 		"kimi_upload_and_extract": {
-			emulator.Kimi, emulator.OpUpload, func(r *rig) object { return object{"files": []string{file(r)}} },
+			emulator.Kimi, emulator.OpUpload, func(r *vendorFixture) object { return object{"files": []string{file(r)}} },
 			[]string{"messages"},
 			"",
 		},
 		"kimi_multi_file_chat": {
-			emulator.Kimi, emulator.OpChat, func(r *rig) object { return object{"files": []string{file(r)}, "prompt": "What is the answer?"} },
+			emulator.Kimi, emulator.OpChat, func(r *vendorFixture) object {
+				return object{"files": []string{file(r)}, "prompt": "What is the answer?"}
+			},
 			[]string{"model", "content"},
 			"KIMI_TIMEOUT_SECS=30s",
 		},
 		"kimi_intent_analysis": {
-			emulator.Kimi, emulator.OpChat, func(*rig) object { return object{"prompt": "Write a parser."} },
+			emulator.Kimi, emulator.OpChat, func(*vendorFixture) object { return object{"prompt": "Write a parser."} },
 			[]string{"needs_websearch", "complexity", "domain", "recommended_provider", "recommended_model", "streaming_preferred"},
 			"KIMI_TIMEOUT_SECS=30s",
 		},
 		"kimi_capture_headers": {
-			emulator.Kimi, emulator.OpChat, func(*rig) object { return object{"messages": []object{{"role": "user", "content": "hi"}}} },
+			emulator.Kimi, emulator.OpChat, func(*vendorFixture) object { return object{"messages": []object{{"role": "user", "content": "hi"}}} },
 			[]string{"provider", "model", "content", "tool_calls", "usage", "raw"},
 			"KIMI_TIMEOUT_SECS=30s",
 		},
 		"kimi_chat_with_tools": {
-			emulator.Kimi, emulator.OpChat, func(*rig) object { return object{"messages": "hi"} },
+			emulator.Kimi, emulator.OpChat, func(*vendorFixture) object { return object{"messages": "hi"} },
 			[]string{"provider", "model", "content", "tool_calls", "usage"},
 			"KIMI_TIMEOUT_SECS=30s",
 		},
 		"glm_upload_file": {
-			emulator.GLM, emulator.OpUpload, func(r *rig) object { return object{"file": file(r)} },
+			emulator.GLM, emulator.OpUpload, func(r *vendorFixture) object { return object{"file": file(r)} },
 			[]string{"file_id", "filename"},
 			"",
 		},
 		"glm_web_search": {
-			emulator.GLM, emulator.OpSearch, func(*rig) object { return object{"search_query": "go 1.26"} },
+			emulator.GLM, emulator.OpSearch, func(*vendorFixture) object { return object{"search_query": "go 1.26"} },
 			[]string{"id", "created", "request_id", "search_intent", "search_result"},
 			"GLM_WEBSEARCH_TIMEOUT_SECS=30s",
 		},
@@ -208,10 +210,10 @@ const analysis = `{"needs_websearch":false,"complexity":"moderate","domain":"par
 	`"recommended_model":"glm-5.3-flash","streaming_preferred":true}`
 
 // eachVendorTool runs a rule that holds for every tool that asks a vendor.
-func eachVendorTool(t *testing.T, rule func(t *testing.T, r *rig, name string, tool vendorTool), set ...func(*config.Config)) {
+func eachVendorTool(t *testing.T, rule func(t *testing.T, r *vendorFixture, name string, tool vendorTool), set ...func(*config.Config)) {
 	for name, tool := range vendorTools() {
 		t.Run(name, func(t *testing.T) {
-			with(t, func(t *testing.T, r *rig) {
+			with(t, func(t *testing.T, r *vendorFixture) {
 				if name == "kimi_intent_analysis" {
 					r.Always(emulator.Match{}, func(emulator.Request) emulator.Reply { return emulator.Say(analysis) })
 				}
@@ -222,7 +224,7 @@ func eachVendorTool(t *testing.T, rule func(t *testing.T, r *rig, name string, t
 }
 
 func TestVendorToolsSucceed(t *testing.T) {
-	eachVendorTool(t, func(t *testing.T, r *rig, name string, tool vendorTool) {
+	eachVendorTool(t, func(t *testing.T, r *vendorFixture, name string, tool vendorTool) {
 		o := r.call(name, tool.args(r))
 		assert.Contains(t, []string{"success", "continuation_available"}, o["status"], o)
 		for _, key := range tool.keys {
@@ -237,7 +239,7 @@ func TestVendorToolsSucceed(t *testing.T) {
 }
 
 func TestVendorToolsWithoutAKey(t *testing.T) {
-	eachVendorTool(t, func(t *testing.T, r *rig, name string, tool vendorTool) {
+	eachVendorTool(t, func(t *testing.T, r *vendorFixture, name string, tool vendorTool) {
 		o := r.call(name, tool.args(r))
 		assert.Equal(t, "not_configured", code(o))
 		assert.Contains(t, o["error"].(object)["hint"], map[emulator.Vendor]string{emulator.GLM: "GLM_API_KEY", emulator.Kimi: "KIMI_API_KEY"}[tool.vendor])
@@ -246,7 +248,7 @@ func TestVendorToolsWithoutAKey(t *testing.T) {
 }
 
 func TestVendorToolsPassOnAVendorsRefusal(t *testing.T) {
-	eachVendorTool(t, func(t *testing.T, r *rig, name string, tool vendorTool) {
+	eachVendorTool(t, func(t *testing.T, r *vendorFixture, name string, tool vendorTool) {
 		word := map[emulator.Vendor]string{emulator.GLM: "1113", emulator.Kimi: "exceeded_current_quota_error"}[tool.vendor]
 		r.On(emulator.Match{Op: tool.op}, emulator.Fail(emulator.VendorError(429, word, "vendor's own words")))
 		o := r.call(name, tool.args(r))
@@ -259,7 +261,7 @@ func TestVendorToolsPassOnAVendorsRefusal(t *testing.T) {
 
 // Whatever a vendor does, the reply is out when the call's limit has passed.
 func TestVendorToolsEndAtTheirLimit(t *testing.T) {
-	eachVendorTool(t, func(t *testing.T, r *rig, name string, tool vendorTool) {
+	eachVendorTool(t, func(t *testing.T, r *vendorFixture, name string, tool vendorTool) {
 		args := tool.args(r)
 		r.Always(emulator.Match{Op: tool.op}, func(emulator.Request) emulator.Reply { return emulator.Fail(emulator.NeverAnswer()) })
 		start := time.Now()
@@ -283,7 +285,7 @@ func TestVendorToolsEndAtTheirLimit(t *testing.T) {
 }
 
 func TestVendorToolsAreCancelledUpstream(t *testing.T) {
-	eachVendorTool(t, func(t *testing.T, r *rig, name string, tool vendorTool) {
+	eachVendorTool(t, func(t *testing.T, r *vendorFixture, name string, tool vendorTool) {
 		args := tool.args(r)
 		r.Always(emulator.Match{Op: tool.op}, func(emulator.Request) emulator.Reply { return emulator.Fail(emulator.NeverAnswer()) })
 		ctx, cancel := context.WithCancel(t.Context())
@@ -299,7 +301,7 @@ func TestVendorToolsAreCancelledUpstream(t *testing.T) {
 }
 
 func TestVendorToolsRefuseBadArguments(t *testing.T) {
-	eachVendorTool(t, func(t *testing.T, r *rig, name string, tool vendorTool) {
+	eachVendorTool(t, func(t *testing.T, r *vendorFixture, name string, tool vendorTool) {
 		good := tool.args(r)
 		bad := []object{{}, {"nonsense": 1}}
 		for key := range good {
@@ -337,7 +339,7 @@ func TestFileToolsRefusePaths(t *testing.T) {
 		"glm_upload_file":         func(path string) object { return object{"file": path} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			with(t, func(t *testing.T, r *rig) {
+			with(t, func(t *testing.T, r *vendorFixture) {
 				require.NoError(t, os.WriteFile(filepath.Join(r.state, "exai.db"), []byte("x"), 0o600))
 				for path, want := range map[string]string{
 					"/etc/passwd":                       "path_denied",

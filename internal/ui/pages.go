@@ -77,14 +77,14 @@ func (p *pages) write(w http.ResponseWriter, status int, name string, data page,
 }
 
 var functions = template.FuncMap{
-	"visible": visible, "oneLine": oneLine, "clip": clip, "clipped": clipped, "usd": usd, "tokens": tokens, "when": when, "utc": utc,
+	"visible": escapeControls, "oneLine": oneLine, "clip": clip, "clipped": clipped, "usd": usd, "tokens": tokens, "when": when, "utc": utc,
 	"seconds": seconds, "json": jsonText, "query": query, "word": word,
 	"safeQuery": func(encoded string) template.URL { return template.URL(encoded) }, // of url.Values.Encode
 }
 
-// visible is a text in which characters that hide or reorder others are shown as their code: control characters but line
+// escapeControls is a text in which characters that hide or reorder others are shown as their code: control characters but line
 // breaks and tabs, and the marks of bidirectional text.
-func visible(text string) string {
+func escapeControls(text string) string {
 	if !strings.ContainsFunc(text, hides) && utf8.ValidString(text) {
 		return text
 	}
@@ -121,7 +121,7 @@ func clipped(text string) bool { return len(text) > maxShown }
 
 // oneLine is a text's beginning on one line, for a list.
 func oneLine(text string) string {
-	text = visible(strings.Join(strings.Fields(clip(text)), " "))
+	text = escapeControls(strings.Join(strings.Fields(clip(text)), " "))
 	if r := []rune(text); len(r) > 120 {
 		return string(r[:119]) + "…"
 	}

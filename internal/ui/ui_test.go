@@ -343,9 +343,9 @@ func TestBrokenStore(t *testing.T) {
 }
 
 func TestTexts(t *testing.T) {
-	assert.Equal(t, `a\u001bb\u202ec	d`+"\n", visible("a\x1bb\u202ec\td\n"))
-	assert.Equal(t, `\u2028\ufeffé`, visible("\u2028\ufeffé"))
-	assert.Equal(t, "plain", visible("plain"))
+	assert.Equal(t, `a\u001bb\u202ec	d`+"\n", escapeControls("a\x1bb\u202ec\td\n"))
+	assert.Equal(t, `\u2028\ufeffé`, escapeControls("\u2028\ufeffé"))
+	assert.Equal(t, "plain", escapeControls("plain"))
 	long := strings.Repeat("é", maxShown)
 	assert.True(t, clipped(long))
 	assert.LessOrEqual(t, len(clip(long)), maxShown)

@@ -40,7 +40,7 @@ func (l *Local) Reserve(_ context.Context, r Reservation) (string, Day, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	day := l.todayLocked()
-	if !day.Room(r.LimitUSD).Fits(r.AmountUSD, r.MostUSD) {
+	if !day.Remaining(r.LimitUSD).Fits(r.AmountUSD, r.MostUSD) {
 		return "", day, &OverBudgetError{Day: day, LimitUSD: r.LimitUSD, AmountUSD: r.AmountUSD}
 	}
 	r.ID, r.Request.CreatedAt = uuid.NewString(), time.Now().UTC()

@@ -103,7 +103,7 @@ func (g *Grant) reserve(ctx context.Context, store Store, who Request, p Plan) e
 	id, day, err := store.Reserve(ctx, reservation(p, limit, who))
 	var over *OverBudgetError
 	if errors.As(err, &over) {
-		fitted, ok := p.Fit(over.Room())
+		fitted, ok := p.Fit(over.Remaining())
 		if !ok {
 			return err
 		}

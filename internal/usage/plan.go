@@ -64,7 +64,7 @@ func (p Plan) cost(output int) float64 {
 }
 
 // Fit lowers the output cap to what there is room for. ok is false when too little would be left to answer with.
-func (p Plan) Fit(r Room) (fitted Plan, ok bool) {
+func (p Plan) Fit(r Remaining) (fitted Plan, ok bool) {
 	if r.Fits(p.ReserveUSD(), p.MostUSD()) {
 		return p, true
 	}
@@ -114,7 +114,7 @@ func (c *CallBudget) Reserve(p Plan) (fitted Plan, ok bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if fitted, ok = p.Fit(c.roomLocked()); ok {
+	if fitted, ok = p.Fit(c.remainingLocked()); ok {
 		c.held = append(c.held, fitted)
 	}
 	return fitted, ok
@@ -151,7 +151,7 @@ func (c *CallBudget) LeftUSD() float64 {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return max(c.roomLocked().MostUSD, 0)
+	return max(c.remainingLocked().MostUSD, 0)
 }
 
 func (c *CallBudget) usedLocked() (usd float64, e Excess) {
@@ -162,9 +162,9 @@ func (c *CallBudget) usedLocked() (usd float64, e Excess) {
 	return usd, e
 }
 
-func (c *CallBudget) roomLocked() Room {
+func (c *CallBudget) remainingLocked() Remaining {
 	used, e := c.usedLocked()
-	return RoomOf(c.limitUSD, used, e)
+	return RemainingOf(c.limitUSD, used, e)
 }
 
 // LimitUSD is the limit, 0 for none.

@@ -76,27 +76,29 @@ func (e Excess) Add(reservedUSD, mostUSD float64) Excess {
 	return Excess{SumUSD: e.SumUSD + excess, LargestUSD: max(e.LargestUSD, excess)}
 }
 
-// Room is what a limit has left for one more request. However long the answers get, what all requests spend exceeds a limit
+// Remaining is what a limit has left for one more request. However long the answers get, what all requests spend exceeds a limit
 // by no more than what a single one costs beyond its reservation. So a request is let through if it may be that one, because
 // its reservation fits beside everything that the others may cost, or if another one is, and all that it may cost itself fits.
-type Room struct {
+type Remaining struct {
 	ReserveUSD float64 // a reservation up to this fits, whatever the answer comes to
 	MostUSD    float64 // what costs at most this fits
 }
 
-// RoomOf is what is left of a limit where so much is spent and reserved.
-func RoomOf(limitUSD, usedUSD float64, e Excess) Room {
+// RemainingOf is what is left of a limit where so much is spent and reserved.
+func RemainingOf(limitUSD, usedUSD float64, e Excess) Remaining {
 	reserve := limitUSD - usedUSD - e.SumUSD
-	return Room{ReserveUSD: reserve, MostUSD: reserve + e.LargestUSD}
+	return Remaining{ReserveUSD: reserve, MostUSD: reserve + e.LargestUSD}
 }
 
 // Fits reports whether there is room for a request.
-func (r Room) Fits(reservedUSD, mostUSD float64) bool {
+func (r Remaining) Fits(reservedUSD, mostUSD float64) bool {
 	return reservedUSD <= r.ReserveUSD || max(mostUSD, reservedUSD) <= r.MostUSD
 }
 
-// Room is what is left of a limit of the day.
-func (d Day) Room(limitUSD float64) Room { return RoomOf(limitUSD, d.UsedUSD(), d.Excess) }
+// Remaining is what is left of a limit of the day.
+func (d Day) Remaining(limitUSD float64) Remaining {
+	return RemainingOf(limitUSD, d.UsedUSD(), d.Excess)
+}
 
 // UsedUSD is what counts against the day's limit.
 func (d Day) UsedUSD() float64 { return d.SpentUSD + d.ReservedUSD }
@@ -212,8 +214,8 @@ func (e *OverBudgetError) Error() string {
 	return fmt.Sprintf("reserve %.4f USD: only %.4f USD of the day's %.2f USD are left", e.AmountUSD, e.LeftUSD(), e.LimitUSD)
 }
 
-// Room is what was left.
-func (e *OverBudgetError) Room() Room { return e.Day.Room(e.LimitUSD) }
+// Remaining is what was left.
+func (e *OverBudgetError) Remaining() Remaining { return e.Day.Remaining(e.LimitUSD) }
 
 // LeftUSD is how much would have been granted.
-func (e *OverBudgetError) LeftUSD() float64 { return max(e.Room().MostUSD, 0) }
+func (e *OverBudgetError) LeftUSD() float64 { return max(e.Remaining().MostUSD, 0) }

@@ -38,7 +38,7 @@ func TestPlan(t *testing.T) {
 		{"free", Plan{InputTokens: 1_000_000, OutputCap: 8192}, 0, 0, 8192},
 	} {
 		assert.InDelta(t, c.reserve, c.plan.ReserveUSD(), 1e-12, c.name)
-		fitted, ok := c.plan.Fit(Room{c.left, c.left})
+		fitted, ok := c.plan.Fit(Remaining{c.left, c.left})
 		assert.Equal(t, c.cap > 0, ok, c.name)
 		if ok {
 			assert.Equal(t, c.cap, fitted.OutputCap, c.name)
@@ -66,7 +66,7 @@ func TestRoom(t *testing.T) {
 			p := Plan{
 				InputTokens: random.IntN(40_000), OutputCap: 1 + random.IntN(40_000), Thinks: random.IntN(2) == 0, Price: Price{Input: 1, Output: 4},
 			}
-			room := RoomOf(limit, used, e)
+			room := RemainingOf(limit, used, e)
 			fitted, ok := budget.Reserve(p)
 			tried++
 			if !ok {
@@ -174,23 +174,23 @@ func TestLocal(t *testing.T) {
 	})
 }
 
-// spy is a Local that counts heartbeats and can fail.
-type spy struct {
+// countingLocal is a Local that counts heartbeats and can fail.
+type countingLocal struct {
 	*Local
 	beats  [][]string
 	broken error
 }
 
-func (s *spy) Beat(_ context.Context, ids []string) error {
+func (s *countingLocal) Beat(_ context.Context, ids []string) error {
 	s.beats = append(s.beats, ids)
 	return nil
 }
 
-func (s *spy) Record(ctx context.Context, r Request) error {
+func (s *countingLocal) Record(ctx context.Context, r Request) error {
 	return errors.Join(s.broken, s.Local.Record(ctx, r))
 }
 
-func (s *spy) Reserve(ctx context.Context, r Reservation) (string, Day, error) {
+func (s *countingLocal) Reserve(ctx context.Context, r Reservation) (string, Day, error) {
 	if s.broken != nil {
 		return "", Day{}, s.broken
 	}
@@ -199,7 +199,7 @@ func (s *spy) Reserve(ctx context.Context, r Reservation) (string, Day, error) {
 
 func TestMeter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, ctx := &spy{Local: NewLocal()}, t.Context()
+		s, ctx := &countingLocal{Local: NewLocal()}, t.Context()
 		var failed []error
 		m := NewMeter(Options{
 			Store: func(context.Context) (Store, error) { return s, nil }, DayLimitUSD: 1, Host: "h", User: "u",
@@ -292,11 +292,11 @@ func TestCallBudgetOnContext(t *testing.T) {
 	assert.Nil(t, CallBudgetFrom(WithCallBudget(t.Context(), nil)))
 }
 
-// stuck is a store that never answers.
-type stuck struct{ Store }
+// stuckStore is a store that never answers.
+type stuckStore struct{ Store }
 
-func (stuck) Record(ctx context.Context, _ Request) error { <-ctx.Done(); return ctx.Err() }
-func (stuck) Reserve(ctx context.Context, _ Reservation) (string, Day, error) {
+func (stuckStore) Record(ctx context.Context, _ Request) error { <-ctx.Done(); return ctx.Err() }
+func (stuckStore) Reserve(ctx context.Context, _ Reservation) (string, Day, error) {
 	<-ctx.Done()
 	return "", Day{}, ctx.Err()
 }
@@ -306,7 +306,7 @@ func TestMeterWithStuckStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failed atomic.Int64
 		m := NewMeter(Options{
-			Store: func(context.Context) (Store, error) { return stuck{}, nil }, DayLimitUSD: 1,
+			Store: func(context.Context) (Store, error) { return stuckStore{}, nil }, DayLimitUSD: 1,
 			Failed: func(error) { failed.Add(1) }, Workspace: func() string { return "/w" },
 		})
 		start := time.Now()

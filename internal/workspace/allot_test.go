@@ -80,14 +80,14 @@ func TestCutText(t *testing.T) {
 	cut, lines := cutText(text, 500, int64(len(text)))
 	assert.LessOrEqual(t, providers.EstimateTokens(cut), 500)
 	assert.Greater(t, providers.EstimateTokens(cut), 400)
-	head, ok := uncut(cut)
+	head, ok := withoutCutNote(cut)
 	assert.True(t, ok)
 	assert.Equal(t, strings.Repeat("a line of text\n", lines), head)
 	assert.Contains(t, cut, "[cut by the server: above are lines 1 to")
 
 	long := strings.Repeat("wörter ", 5000)
 	cut, lines = cutText(long, 300, int64(len(long)))
-	head, ok = uncut(cut)
+	head, ok = withoutCutNote(cut)
 	assert.True(t, ok)
 	assert.Equal(t, 1, lines)
 	assert.LessOrEqual(t, providers.EstimateTokens(cut), 300)
@@ -95,7 +95,7 @@ func TestCutText(t *testing.T) {
 	assert.Contains(t, cut, "the beginning of line 1")
 
 	for _, whole := range []string{"", "text\n", "[cut by the server: not really", "x [cut by the server: a]\nb\n"} {
-		_, ok := uncut(whole)
+		_, ok := withoutCutNote(whole)
 		assert.False(t, ok, "%q", whole)
 	}
 }

@@ -60,8 +60,8 @@ func firstOf(text string, n int) string {
 	return text[:n]
 }
 
-// uncut is what of a cut text came from the file, and false when it is not a cut one.
-func uncut(text string) (string, bool) {
+// withoutCutNote is what of a cut text came from the file, and false when it is not a cut one.
+func withoutCutNote(text string) (string, bool) {
 	i := strings.LastIndex(text, cutPrefix)
 	if i < 0 || !strings.HasSuffix(text, "]\n") || strings.Count(text[i:], "\n") != 1 {
 		return text, false

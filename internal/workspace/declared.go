@@ -38,7 +38,7 @@ func (at place) declaredCharset() string {
 // beside reads a small file in one of the folders above, "" where there is none that may be read.
 func (at place) beside(depth int, name string) string {
 	at.names = append(slices.Clone(at.names[:depth]), name)
-	dir, err := at.descend()
+	dir, err := at.openParent()
 	if err != nil {
 		return ""
 	}

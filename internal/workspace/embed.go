@@ -103,7 +103,7 @@ func (e *embedding) choose(items []item) []limited {
 	kept := out[:0]
 	for i, l := range out {
 		if granted[i] == leftOut {
-			e.leave(l.item, overBudget(e.budget.Tokens))
+			e.leaveOut(l.item, overBudget(e.budget.Tokens))
 			continue
 		}
 		if l.old != nil {
@@ -127,14 +127,14 @@ func (e *embedding) keepNamed(items []item, n int) []item {
 			if len(kept) < n {
 				kept = append(kept, it)
 			} else {
-				e.leave(it, fmt.Sprintf("at most %d files are sent", n))
+				e.leaveOut(it, fmt.Sprintf("at most %d files are sent", n))
 			}
 		}
 	}
 	return kept
 }
 
-func (e *embedding) leave(it item, reason string) {
+func (e *embedding) leaveOut(it item, reason string) {
 	e.manifest.LeftOut = append(e.manifest.LeftOut, Entry{Path: it.at.host, Reason: reason, Bytes: it.size})
 }
 
@@ -150,7 +150,7 @@ func (e *embedding) read(ctx context.Context, files []limited) error {
 			continue
 		}
 		if kind != "" {
-			e.leave(l.item, "binary: "+kind)
+			e.leaveOut(l.item, "binary: "+kind)
 			continue
 		}
 		text, err := e.w.Mask(l.at.host, t.Content)
@@ -187,7 +187,7 @@ func (e *embedding) share() {
 	for i, granted := range allotTiers(sizes, named, e.budget.Tokens, smallestShare(e.budget.Tokens)) {
 		p := e.pieces[i]
 		if granted == leftOut {
-			e.leave(p.item, overBudget(e.budget.Tokens))
+			e.leaveOut(p.item, overBudget(e.budget.Tokens))
 			continue
 		}
 		e.send(p, granted)
@@ -220,7 +220,7 @@ func (e *embedding) send(p piece, granted int) {
 // sameBeginning reports whether the conversation has the beginning of this very file already, with line numbers or
 // without, and no less of it than data is.
 func sameBeginning(old conversation.Attachment, p piece, data string) bool {
-	head, wasCut := uncut(string(old.Data))
+	head, wasCut := withoutCutNote(string(old.Data))
 	return wasCut && old.Size == p.size && len(old.Data) >= len(data)*3/4 &&
 		(strings.HasPrefix(p.text, head) || strings.HasPrefix(p.other, head))
 }

@@ -65,7 +65,7 @@ func TestEmbedSendsWholeFilesFirst(t *testing.T) {
 	assert.Equal(t, m.Tokens, total)
 	assert.InEpsilon(t, m.Cut[0].Tokens, m.Cut[1].Tokens, 0.05, "equals are cut alike")
 	assert.True(t, strings.HasPrefix(got["big.log"], "line 1 of a long file\nline 2 "))
-	head, ok := uncut(got["big.log"])
+	head, ok := withoutCutNote(got["big.log"])
 	assert.True(t, ok)
 	assert.Equal(t, m.Cut[0].Lines, strings.Count(head, "\n"))
 	assert.Contains(t, m.Cut[0].Reason, fmt.Sprint(m.Cut[0].Lines))

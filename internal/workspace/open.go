@@ -13,7 +13,7 @@ import (
 // at a time and makes sure that each thing it opened is the thing that bore the name, no link: whoever exchanges a file
 // or a folder after the check gets an error, and a FIFO is never opened.
 func (at place) open() (*os.File, fs.FileInfo, error) {
-	dir, err := at.descend()
+	dir, err := at.openParent()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -49,8 +49,8 @@ func (at place) open() (*os.File, fs.FileInfo, error) {
 	return f, after, nil
 }
 
-// descend opens the folder that holds the path's last name.
-func (at place) descend() (*os.Root, error) {
+// openParent opens the folder that holds the path's last name.
+func (at place) openParent() (*os.Root, error) {
 	dir, err := os.OpenRoot(at.root)
 	if err != nil {
 		return nil, systemError(at.asked, err)
@@ -68,7 +68,7 @@ func (at place) descend() (*os.Root, error) {
 
 // openRoot opens a checked folder as a root of its own.
 func (at place) openRoot() (*os.Root, error) {
-	dir, err := at.descend()
+	dir, err := at.openParent()
 	if err != nil || len(at.names) == 0 {
 		return dir, err
 	}
@@ -152,7 +152,7 @@ func kindOf(mode fs.FileMode) string {
 
 // stat tells what a checked path is, without opening it.
 func (at place) stat() (fs.FileInfo, error) {
-	dir, err := at.descend()
+	dir, err := at.openParent()
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func TestRetries(t *testing.T) {
 		}, 1, 0, providers.KindProviderError},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, b *bench) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc = c.chat
 				start := time.Now()
 				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
@@ -78,9 +78,9 @@ func TestWhatWasDeliveredIsNotAskedForAgain(t *testing.T) {
 		{"a refused parameter", &providers.Error{Kind: providers.KindInvalidRequest, Param: "temperature"}, providers.FinishNetwork},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, b *bench) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc = stream(c.err, think(time.Second, "hm"), say(time.Second, "\n<|begin_of_box|>word "))
-				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind("", "thread"))
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("", "thread"))
 				require.NoError(t, err)
 				assert.True(t, out.Partial)
 				assert.Equal(t, c.finish, out.Response.FinishReason)
@@ -98,7 +98,7 @@ func TestWhatWasDeliveredIsNotAskedForAgain(t *testing.T) {
 }
 
 func TestAnAnswerThatItsVendorBeginsAgain(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 			on(providers.Delta{Reasoning: "hm", Content: "void"})
 			on(providers.Delta{Restart: true})
@@ -138,7 +138,7 @@ func TestHowAnswersFinish(t *testing.T) {
 		}, providers.KindProviderError, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, b *bench) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc = c.chat
 				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
 				assert.Equal(t, 1, out.Attempts)
@@ -179,7 +179,7 @@ func TestAnOutputLimitWithoutTextIsTriedOnceMore(t *testing.T) {
 		{"nor without a way to think less", "glm-5.3", providers.ThinkLow, func(c *config.Config) { c.GLM.MaxOutputTokens = 500 }, time.Second, []int{500}, []string{"low"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, c.set, func(t *testing.T, b *bench) {
+			inFakeTime(t, c.set, func(t *testing.T, b *fixture) {
 				turns := &inTurn{scripts: []chatFunc{empty(c.after), empty(0), answers("never")}}
 				b.glm.ChatFunc = turns.chat
 				call := ask(c.model)
@@ -205,7 +205,7 @@ func TestAnOutputLimitWithoutTextIsTriedOnceMore(t *testing.T) {
 }
 
 func TestARefusedParameterIsLeftOutFromThenOn(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		refuses := func(params ...string) chatFunc {
 			return func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 				for _, p := range params {
@@ -240,7 +240,7 @@ func TestARefusedParameterIsLeftOutFromThenOn(t *testing.T) {
 }
 
 func TestAParameterThatWasNotToBlameIsSentAgain(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		blames := &providers.Error{Kind: providers.KindInvalidRequest, Param: "reasoning_effort", HTTPStatus: 400}
 		b.glm.ChatFunc = fails(nil, blames, blames)
 		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
@@ -256,10 +256,10 @@ func TestAParameterThatWasNotToBlameIsSentAgain(t *testing.T) {
 }
 
 func TestTooLongAnAnswerIsKeptAsFarAsItMayBe(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.Calls.MaxAnswerBytes = 12 }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.Calls.MaxAnswerBytes = 12 }, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = stream(nil, think(time.Second, "hm"), say(time.Second, "word "), say(time.Second, "wörd wörd"), say(forever, "never"))
 		start := time.Now()
-		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind("glm-5.3", "thread"))
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "thread"))
 		require.NoError(t, err)
 		assert.Equal(t, 3*time.Second, time.Since(start))
 		assert.Equal(t, "word wörd", out.Response.Content, "no half character")
@@ -303,7 +303,7 @@ func TestFallback(t *testing.T) {
 		{"not without another vendor", func(c *config.Config) { c.Kimi.APIKey = "" }, with(nil), down(), "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, c.set, func(t *testing.T, b *bench) {
+			inFakeTime(t, c.set, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc, b.kimi.ChatFunc = c.chat, answers("from Kimi")
 				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), c.call)
 				if c.to == "" {
@@ -325,7 +325,7 @@ func TestFallback(t *testing.T) {
 }
 
 func TestFallbackStaysInTheCallsLimit(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc, b.kimi.ChatFunc = fails(nil, overloaded(), overloaded(), overloaded(), overloaded(), overloaded()), silent()
 		start := time.Now()
 		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask(""))
@@ -339,7 +339,7 @@ func TestFallbackStaysInTheCallsLimit(t *testing.T) {
 }
 
 func TestAVendorThatFailedLatelyIsTriedSecond(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.Calls.MaxRetries = 0 }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.Calls.MaxRetries = 0 }, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc, b.kimi.ChatFunc = fails(nil, overloaded(), overloaded()), answers("yes")
 		who := func() string {
 			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask(""))
@@ -370,7 +370,7 @@ func TestAVendorThatFailedLatelyIsTriedSecond(t *testing.T) {
 }
 
 func TestAModelTheVendorRefusesComesWithTheNearestNames(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = fails(nil, &providers.Error{Kind: providers.KindModelNotFound, Message: "No such model."})
 		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.31"))
 		e := failure(t, err)
@@ -382,7 +382,7 @@ func TestAModelTheVendorRefusesComesWithTheNearestNames(t *testing.T) {
 }
 
 func TestEventsTellWhatHappens(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{
 			stream(nil, say(2*time.Second, "first")),
 			fails(nil, overloaded()),
@@ -414,7 +414,7 @@ func TestEventsTellWhatHappens(t *testing.T) {
 }
 
 func TestTheOutputCapIsWithinTheModels(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{answers("yes")}}
 		b.glm.ChatFunc = turns.chat
 		for model, want := range map[string]int{"glm-4.5v": 8_192, "glm-4-air": 4_096, "glm-5.3": 32_768} {
@@ -448,7 +448,7 @@ func TestPreviewNeedsNoKey(t *testing.T) {
 }
 
 func TestBuildErrorsComeBackAsTheyAre(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		why := errors.New("no such file")
 		out, err := b.caller.Call(t.Context(), calls.Call{Model: "glm-5.3", Build: func(providers.Model) (providers.ChatRequest, error) {
 			return providers.ChatRequest{}, why
@@ -468,7 +468,7 @@ func TestManyAtOnce(t *testing.T) {
 		{"with the defaults they queue", nil, 4 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, c.set, func(t *testing.T, b *bench) {
+			inFakeTime(t, c.set, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc = stream(nil, say(time.Second, "yes"))
 				var all sync.WaitGroup
 				start := time.Now()
@@ -511,7 +511,7 @@ func TestAModelThatTheVendorRefusesIsReplaced(t *testing.T) {
 		return call
 	}
 	t.Run("by the next one of that vendor, and skipped from then on", func(t *testing.T) {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			var asked []string
 			b.kimi.ChatFunc = lacks(answers("yes"), &asked, "kimi-k3.1-pro")
 			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassFile), files())
@@ -528,7 +528,7 @@ func TestAModelThatTheVendorRefusesIsReplaced(t *testing.T) {
 		})
 	})
 	t.Run("by one that only the vendor's list has", func(t *testing.T) {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			var asked []string
 			var known []string
 			for _, m := range b.reg.Catalog().Models("kimi") {
@@ -550,7 +550,7 @@ func TestAModelThatTheVendorRefusesIsReplaced(t *testing.T) {
 		})
 	})
 	t.Run("without the list where that does not come", func(t *testing.T) {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			var asked []string
 			b.kimi.ChatFunc = lacks(answers("yes"), &asked, "kimi-k3.1-pro")
 			b.kimi.ListModelsFunc = func(ctx context.Context) ([]providers.Model, error) {
@@ -568,7 +568,7 @@ func TestAModelThatTheVendorRefusesIsReplaced(t *testing.T) {
 		})
 	})
 	t.Run("by another vendor's where it has none", func(t *testing.T) {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			var asked []string
 			var ids []string
 			for _, m := range b.reg.Catalog().Models("kimi") {
@@ -585,7 +585,7 @@ func TestAModelThatTheVendorRefusesIsReplaced(t *testing.T) {
 		})
 	})
 	t.Run("not by another vendor's where fallback is off", func(t *testing.T) {
-		inBubble(t, func(c *config.Config) { c.Calls.FallbackOnFailure = false }, func(t *testing.T, b *bench) {
+		inFakeTime(t, func(c *config.Config) { c.Calls.FallbackOnFailure = false }, func(t *testing.T, b *fixture) {
 			b.kimi.ChatFunc = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 				return nil, notFound()
 			}
@@ -596,7 +596,7 @@ func TestAModelThatTheVendorRefusesIsReplaced(t *testing.T) {
 		})
 	})
 	t.Run("never where the caller named it", func(t *testing.T) {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			var asked []string
 			b.kimi.ChatFunc = lacks(answers("yes"), &asked, "kimi-k3.1-pro")
 			_, err := b.caller.Call(b.inClass(t.Context(), config.ClassFile), ask("kimi-k3.1-pro"))

@@ -32,7 +32,7 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 		s.out.Attempts++
 		s.request.attempts++
 		reading, s.reading = s.reading && s.request.attempts == 1, false
-		s.request.id, s.request.delivering, s.request.texting = "", false, false
+		s.request.id, s.request.sentDelta, s.request.sentText = "", false, false
 	})
 	if !reading { // else what was read stays what the call says that it does, until the model answers
 		g.emit(providers.PhaseAsking, 0)
@@ -54,11 +54,11 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 			}
 		}
 		a.Usage = s.addUsage(req.Model, resp)
-		final = s.request.delivering && (s.request.texting || !s.request.inRounds)
-		s.interrupted = s.interrupted || err != nil && s.request.delivering
+		final = s.request.sentDelta && (s.request.sentText || !s.request.inRounds)
+		s.interrupted = s.interrupted || err != nil && s.request.sentDelta
 		s.control, _ = s.next(requestEnded)
-		s.textArrived = s.request.texting
-		s.request.delivering, s.request.texting = false, false
+		s.attemptSentText = s.request.sentText
+		s.request.sentDelta, s.request.sentText = false, false
 		s.release = nil
 	})
 
@@ -139,7 +139,7 @@ func (g *Generation) acquireSlot(vendor string) (release func(), failure *provid
 	return release, nil
 }
 
-// onDelta takes one delta of the stream. An empty one says that the answer has begun: from there on, silence counts.
+// onDelta takes one delta of the stream. An empty one says that the answer has started: from there on, silence counts.
 func (g *Generation) onDelta(d providers.Delta, a *providers.Attempt) {
 	if d.Prompt > 0 {
 		g.onReading(d)
@@ -151,7 +151,7 @@ func (g *Generation) onDelta(d providers.Delta, a *providers.Attempt) {
 			return
 		}
 		now := time.Now()
-		if !s.begun {
+		if !s.hasFirstEvent {
 			s.request.lastDelta = now
 			s.control, _ = s.next(firstEvent)
 		}
@@ -164,13 +164,13 @@ func (g *Generation) onDelta(d providers.Delta, a *providers.Attempt) {
 		}
 		s.request.lastDelta = now
 		s.control, _ = s.next(deltaArrived)
-		if !s.request.delivering {
-			s.request.delivering = true
+		if !s.request.sentDelta {
+			s.request.sentDelta = true
 			s.text.Reset()
 			s.thought.Reset()
 			a.FirstDelta = time.Since(a.Start)
 		}
-		s.request.texting = s.request.texting || d.Content != ""
+		s.request.sentText = s.request.sentText || d.Content != ""
 		if limit := g.c.cfg.Calls.MaxAnswerBytes; limit > 0 {
 			room := int(limit) - s.text.Len() - s.thought.Len()
 			tooLong = len(d.Reasoning)+len(d.Content) > room
@@ -200,7 +200,7 @@ func (g *Generation) onDelta(d providers.Delta, a *providers.Attempt) {
 func (g *Generation) onReading(d providers.Delta) {
 	over := false
 	g.update(func(s *state) {
-		if over = s.phase == ended || s.begun; !over {
+		if over = s.phase == ended || s.hasFirstEvent; !over {
 			s.request.since = time.Now()
 		}
 	})
@@ -216,7 +216,7 @@ func (s *state) addUsage(m providers.Model, resp *providers.ChatResponse) provid
 	switch {
 	case resp != nil && resp.UsageKnown:
 		u = resp.Usage
-	case s.request.delivering:
+	case s.request.sentDelta:
 		u, s.estimated = s.estimate(), true
 		if resp != nil {
 			u.CostUSD = resp.Usage.CostUSD

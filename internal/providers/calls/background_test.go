@@ -14,8 +14,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 )
 
-// behind is a call that may go on in the background.
-func behind(model, key string) calls.Call {
+// backgroundCall is a call that may go on in the background.
+func backgroundCall(model, key string) calls.Call {
 	call := ask(model)
 	call.Background, call.Key = true, key
 	return call
@@ -35,12 +35,12 @@ func TestAnAnswerGoesOnBehindItsCall(t *testing.T) {
 		{"the call's limit", config.ClassExpert, nil, 53 * time.Second, "ANSWER_WITHIN_SECS=55s", 53},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, c.set, func(t *testing.T, b *bench) {
+			inFakeTime(t, c.set, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc = steady(100)
 				ctx, cancel := context.WithCancel(b.inClass(t.Context(), c.class))
 				start := time.Now()
 				var phases []providers.Phase
-				call := behind("glm-5.3", "thread")
+				call := backgroundCall("glm-5.3", "thread")
 				call.On = func(e providers.Event) { phases = append(phases, e.Phase) }
 				out, err := b.caller.Call(ctx, call)
 				require.NoError(t, err)
@@ -95,9 +95,9 @@ func TestWhatDoesNotGoOn(t *testing.T) {
 		{"the tool does not want it", nil, func(c *calls.Call) { c.Background = false }, steady(100)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, c.set, func(t *testing.T, b *bench) {
+			inFakeTime(t, c.set, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc = c.chat
-				call := behind("glm-5.3", "thread")
+				call := backgroundCall("glm-5.3", "thread")
 				if c.call != nil {
 					c.call(&call)
 				}
@@ -127,10 +127,10 @@ func TestTheLimitsOfABackgroundAnswer(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, b *bench) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc = c.chat
 				start := time.Now()
-				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind("glm-5.3", "thread"))
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "thread"))
 				require.NoError(t, err)
 				<-out.Live.Done()
 				assert.Equal(t, c.ends, time.Since(start))
@@ -147,9 +147,9 @@ func TestTheLimitsOfABackgroundAnswer(t *testing.T) {
 }
 
 func TestABackgroundAnswerThatBreaksStaysPartial(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = stream(&providers.Error{Kind: providers.KindNetwork, Retry: true}, say(20*time.Second, "word "), say(20*time.Second, "word "))
-		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind("glm-5.3", "thread"))
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "thread"))
 		require.NoError(t, err)
 		<-out.Live.Done()
 		final := out.Live.Snapshot()
@@ -173,10 +173,10 @@ func TestABackgroundAnswerThatFailsLaterStaysPartial(t *testing.T) {
 		}, providers.FinishNetwork},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, b *bench) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				turns := &inTurn{scripts: []chatFunc{callsTool("slow", time.Second), c.then}}
 				b.glm.ChatFunc = turns.chat
-				call := behind("glm-5.3", "thread")
+				call := backgroundCall("glm-5.3", "thread")
 				call.Tools = []calls.Tool{function("slow", func(context.Context, string) (string, error) {
 					time.Sleep(40 * time.Second)
 					return "late", nil
@@ -195,11 +195,11 @@ func TestABackgroundAnswerThatFailsLaterStaysPartial(t *testing.T) {
 }
 
 func TestTwoGoOnPerVendor(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc, b.kimi.ChatFunc = steady(300), steady(300)
 		var live []*calls.Generation
 		for _, model := range []string{"glm-5.3", "kimi-k3", "glm-5.3", "glm-5.3"} {
-			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind(model, model))
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall(model, model))
 			require.NoError(t, err)
 			live = append(live, out.Live)
 		}
@@ -221,9 +221,9 @@ func TestTwoGoOnPerVendor(t *testing.T) {
 }
 
 func TestABackgroundAnswerHoldsNoSlot(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.GLM.MaxInflight, c.Calls.MaxInflight = 1, 1 }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight, c.Calls.MaxInflight = 1, 1 }, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = steady(300)
-		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind("glm-5.3", "thread"))
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "thread"))
 		require.NoError(t, err)
 		require.NotNil(t, out.Live)
 		b.glm.ChatFunc = answers("at once")
@@ -237,9 +237,9 @@ func TestABackgroundAnswerHoldsNoSlot(t *testing.T) {
 }
 
 func TestCloseStopsWhatRuns(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc, b.kimi.ChatFunc = steady(300), silent()
-		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind("glm-5.3", "thread"))
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "thread"))
 		require.NoError(t, err)
 		var waiting sync.WaitGroup
 		waiting.Go(func() {
@@ -258,7 +258,7 @@ func TestCloseStopsWhatRuns(t *testing.T) {
 }
 
 func TestCloseWaitsNoLongerThanItsContext(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		let := make(chan struct{})
 		b.glm.ChatFunc = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 			<-let
@@ -276,10 +276,10 @@ func TestCloseWaitsNoLongerThanItsContext(t *testing.T) {
 // TestToolRoundsGoOnToo: a limit that passes while a function runs, or while the next request waits for its first event,
 // ends the call and not the answer.
 func TestToolRoundsGoOnToo(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{callsTool("slow", 20*time.Second), stream(nil, say(25*time.Second, "done"))}}
 		b.glm.ChatFunc = turns.chat
-		call := behind("glm-5.3", "thread")
+		call := backgroundCall("glm-5.3", "thread")
 		var budgeted bool
 		call.Tools = []calls.Tool{{
 			Function: providers.Function{Name: "slow"},

@@ -141,7 +141,7 @@ func (c *Caller) ListModels(ctx context.Context, provider string) ([]providers.M
 	if !ok {
 		return nil, nil
 	}
-	c.lists.begun(provider)
+	c.lists.started(provider)
 	listed, err := Do(ctx, c, provider, opModels, c.cfg.Timeouts.Vendor(provider), lister.ListModels)
 	c.reg.setListFailure(provider, err)
 	if err != nil {

@@ -21,32 +21,32 @@ import (
 	costs "github.com/exai-mcp/exai-mcp/internal/usage"
 )
 
-// books is a costs.Store in memory that shows its rows.
-type books struct {
+// memoryCosts is a costs.Store in memory that shows its rows.
+type memoryCosts struct {
 	*costs.Local
 	mu   sync.Mutex
 	rows []costs.Request
 }
 
-func (b *books) keep(r costs.Request) {
+func (b *memoryCosts) keep(r costs.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.rows = append(b.rows, r)
 }
 
-func (b *books) Record(ctx context.Context, r costs.Request) error {
+func (b *memoryCosts) Record(ctx context.Context, r costs.Request) error {
 	b.keep(r)
 	return b.Local.Record(ctx, r)
 }
 
-func (b *books) Settle(ctx context.Context, id string, r costs.Request) error {
+func (b *memoryCosts) Settle(ctx context.Context, id string, r costs.Request) error {
 	b.keep(r)
 	return b.Local.Settle(ctx, id, r)
 }
 
-// metered gives a path a meter over books.
-func (b *bench) metered(t testing.TB, dayUSD float64) *books {
-	kept := &books{Local: costs.NewLocal()}
+// metered gives a path a meter over costs in memory.
+func (b *fixture) metered(t testing.TB, dayUSD float64) *memoryCosts {
+	kept := &memoryCosts{Local: costs.NewLocal()}
 	m := costs.NewMeter(costs.Options{Store: func(context.Context) (costs.Store, error) { return kept, nil }, DayLimitUSD: dayUSD})
 	b.caller.WithMeter(m)
 	t.Cleanup(func() { require.NoError(t, m.Close(context.Background())) })
@@ -54,7 +54,7 @@ func (b *bench) metered(t testing.TB, dayUSD float64) *books {
 }
 
 // after waits until everything is written. It is to be called inside the bubble, before the rows are read.
-func (b *books) after(t testing.TB, n int) []costs.Request {
+func (b *memoryCosts) after(t testing.TB, n int) []costs.Request {
 	t.Helper()
 	for range 1000 {
 		b.mu.Lock()
@@ -85,7 +85,7 @@ func bills(in, out int) chatFunc {
 
 // Every request leaves a row: the one that failed, the retry, the search, the list of models.
 func TestUsageRows(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		kept := b.metered(t, 0)
 		b.glm.ChatFunc = fails(bills(1_000_000, 1000), overloaded())
 		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), ask("glm-5.1"))
@@ -105,7 +105,7 @@ func TestUsageRows(t *testing.T) {
 
 // What a limit ended behind the call costs what arrived, and names the limit.
 func TestUsageOfPartialAndBackground(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		kept := b.metered(t, 100)
 		b.glm.ChatFunc = steady(40)
 		call := ask("glm-5.1")
@@ -149,7 +149,7 @@ func TestUsageOfUnknownPrices(t *testing.T) {
 		{"a plan", func(c *config.Config) { c.Kimi.APIURL = "https://api.kimi.com/coding/v1" }, "kimi-k3.1-pro", 0, 0},
 		{"perhaps a plan", func(c *config.Config) { c.GLM.APIURL = "https://api.z.ai/api/coding/paas/v4" }, "glm-5.1", 1.4 + 4.4, 1.4 + 4.4},
 	} {
-		inBubble(t, c.set, func(t *testing.T, b *bench) {
+		inFakeTime(t, c.set, func(t *testing.T, b *fixture) {
 			kept := b.metered(t, 0)
 			b.glm.ChatFunc, b.kimi.ChatFunc = bills(1_000_000, 1_000_000), bills(1_000_000, 1_000_000)
 			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), ask(c.model))
@@ -168,7 +168,7 @@ func withCallBudget(ctx context.Context, usd float64) context.Context {
 }
 
 func TestBudgetErrors(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.metered(t, 0.02)
 		b.glm.ChatFunc, b.kimi.ChatFunc = bills(10, 10), bills(10, 10)
 		ctx := b.inClass(t.Context(), config.ClassExpert)
@@ -189,7 +189,7 @@ func TestBudgetErrors(t *testing.T) {
 		require.NoError(t, err)
 		assert.Empty(t, out.Notes)
 
-		// A chosen model does not fall back on account of money, and the vendor is not to blame.
+		// A chosen model does not fall back on account of money, and it is no fault of the vendor.
 		auto := ask("")
 		auto.Category = providers.CategoryReasoning
 		_, err = b.caller.Call(ctx, auto)
@@ -197,9 +197,9 @@ func TestBudgetErrors(t *testing.T) {
 	})
 }
 
-// A call that has begun is not failed by its own limit: it makes no more retries, and no second answer.
+// A call that has started is not failed by its own limit: it makes no more retries, and no second answer.
 func TestCallBudgetWithdrawsRetries(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		seen := &inTurn{scripts: []chatFunc{func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 			on(providers.Delta{Reasoning: "hm"})
 			return &providers.ChatResponse{FinishReason: providers.FinishLength, UsageKnown: true, Usage: providers.Usage{OutputTokens: 8000}}, nil
@@ -210,7 +210,7 @@ func TestCallBudgetWithdrawsRetries(t *testing.T) {
 		assert.Len(t, seen.requests, 1)
 		assert.Contains(t, fmt.Sprint(out.Notes), "It was not asked again for text: MAX_COST_PER_CALL_USD=0.04")
 	})
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		kept := b.metered(t, 0)
 		b.glm.ChatFunc = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 			return &providers.ChatResponse{UsageKnown: true, Usage: providers.Usage{OutputTokens: 8000}}, overloaded()
@@ -228,7 +228,7 @@ func TestCallBudgetWithdrawsFunctions(t *testing.T) {
 		Run:      func(context.Context, string, int) (string, error) { return "nothing there", nil },
 	}
 	for usd, rounds := range map[float64]int{0.04: 1, 0.1: 2, 10: 6} {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			budget := costs.NewCallBudget(usd)
 			seen := &inTurn{scripts: []chatFunc{func(_ context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 				resp := &providers.ChatResponse{FinishReason: providers.FinishStop, UsageKnown: true, Usage: providers.Usage{InputTokens: 100, OutputTokens: 8192}}
@@ -259,7 +259,7 @@ func TestCallBudgetWithdrawsFunctions(t *testing.T) {
 // much more.
 func TestPreviewOfTheMost(t *testing.T) {
 	for name, noCalls := range map[string]bool{"functions": false, "none may run": true} {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			spent := 0.0
 			b.glm.ChatFunc = func(_ context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 				resp := &providers.ChatResponse{

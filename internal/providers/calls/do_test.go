@@ -60,7 +60,7 @@ func TestDo(t *testing.T) {
 		{"an error that is none of ours", none, search, failing(errors.New("odd")), 0, 1, providers.KindProviderError, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, b *bench) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				ctx := t.Context()
 				if c.class != none {
 					ctx = b.inClass(ctx, c.class)
@@ -91,7 +91,7 @@ func TestDo(t *testing.T) {
 }
 
 func TestDoIsCancelledAtOnce(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
@@ -106,7 +106,7 @@ func TestDoIsCancelledAtOnce(t *testing.T) {
 }
 
 func TestDoQueuesWithTheChats(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = stream(nil, say(5*time.Second, "yes"))
 		var chat sync.WaitGroup
 		chat.Go(func() { _, _ = b.caller.Call(t.Context(), ask("glm-5.3")) })
@@ -120,7 +120,7 @@ func TestDoQueuesWithTheChats(t *testing.T) {
 }
 
 func TestAConcurrencyRefusalSlowsTheVendorDown(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.GLM.MaxInflight = 2 }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight = 2 }, func(t *testing.T, b *fixture) {
 		refused := &providers.Error{Kind: providers.KindRateLimited, Retry: true, Concurrency: true, HTTPStatus: 429}
 		b.glm.ChatFunc = fails(stream(nil, say(2*time.Second, "yes")), refused)
 		_, err := b.caller.Call(t.Context(), ask("glm-5.3"))
@@ -164,12 +164,12 @@ func TestBudgetReserve(t *testing.T) {
 }
 
 func TestAVendorsRequestIDIsKnownBeforeTheAnswerEnds(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 			providers.ReportRequestID(ctx, "early-id")
 			return steady(100)(ctx, req, on)
 		}
-		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind("glm-5.3", "thread"))
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "thread"))
 		require.NoError(t, err)
 		passed := b.seen.limits[0]
 		assert.Equal(t, "early-id", passed.RequestID)

@@ -126,9 +126,9 @@ func (r *Registry) qualified(v *config.Vendor, name string) string {
 	return v.Row.Name + "/" + name
 }
 
-// meant is the model that a name means, with what the reply should say about that. A model without an ID is an endpoint's of
+// lookupName is the model that a name means, with what the reply should say about that. A model without an ID is an endpoint's of
 // which none is known.
-func (r *Registry) meant(name string, keyless bool) (m providers.Model, notes []string, failure *providers.Error) {
+func (r *Registry) lookupName(name string, keyless bool) (m providers.Model, notes []string, failure *providers.Error) {
 	name = strings.TrimSpace(name)
 	if _, _, ok := r.catalog.endpointOf(name); !ok {
 		owners := r.catalog.owners(strings.TrimSuffix(name, "[1m]"))
@@ -139,7 +139,7 @@ func (r *Registry) meant(name string, keyless bool) (m providers.Model, notes []
 			return owners[0], r.ownerNotes(name, owners), nil
 		}
 		if v := r.bareName(name); v != nil {
-			return r.meantByVendor(v, name)
+			return r.lookupVendorName(v, name)
 		}
 	}
 	m, known := r.catalog.Lookup(name)
@@ -180,8 +180,8 @@ func (r *Registry) bareName(name string) *config.Vendor {
 	return nil
 }
 
-// meantByVendor is a vendor's quality model.
-func (r *Registry) meantByVendor(v *config.Vendor, name string) (providers.Model, []string, *providers.Error) {
+// lookupVendorName is a vendor's quality model.
+func (r *Registry) lookupVendorName(v *config.Vendor, name string) (providers.Model, []string, *providers.Error) {
 	for _, id := range r.ModelsOf(v, providers.CategoryReasoning) {
 		if m, ok := r.catalog.Lookup(id); ok && r.disallowed(m) == nil {
 			return m, []string{fmt.Sprintf("%s means %s here.", name, m.ID)}, nil
@@ -289,9 +289,9 @@ func (r *Registry) unlistedNote(m providers.Model) string {
 // not get what was meant for this machine because of a failure.
 func (r *Registry) second(m providers.Model) bool { return !m.Local && r.failedRecently(m.Provider) }
 
-// mayStepIn reports whether one model may answer in place of another that failed: never a remote one for a local one, and
+// mayReplace reports whether one model may answer in place of another that failed: never a remote one for a local one, and
 // none for an endpoint that DEFAULT_MODEL names.
-func (r *Registry) mayStepIn(failed, other providers.Model) bool {
+func (r *Registry) mayReplace(failed, other providers.Model) bool {
 	if failed.Provider == other.Provider {
 		return true
 	}
@@ -299,7 +299,7 @@ func (r *Registry) mayStepIn(failed, other providers.Model) bool {
 		return false
 	}
 	if n := r.cfg.Models.Default; Named(n) && r.endpoint(failed.Provider) {
-		m, _, err := r.meant(n, true)
+		m, _, err := r.lookupName(n, true)
 		return err != nil || m.Provider != failed.Provider
 	}
 	return true

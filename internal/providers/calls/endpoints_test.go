@@ -249,7 +249,7 @@ func TestALocalServerLoadsItsModelBehindTheCall(t *testing.T) {
 			limit := s.cfg.Timeouts.For(c.class)
 			start := time.Now()
 			ctx := providers.WithBudget(t.Context(), providers.Budget{Limit: limit, Class: c.class, Start: start})
-			out, err := s.caller.Call(ctx, behind("", "thread"))
+			out, err := s.caller.Call(ctx, backgroundCall("", "thread"))
 			require.NoError(t, err)
 			assert.Equal(t, c.at, time.Since(start))
 			assert.True(t, out.Partial)
@@ -361,7 +361,7 @@ func TestAServerThatReadsThePromptForLong(t *testing.T) {
 				return &providers.ChatResponse{Content: "read", FinishReason: providers.FinishStop}, nil
 			}
 			var shown []string
-			call := behind("", "thread")
+			call := backgroundCall("", "thread")
 			call.On = func(e providers.Event) { shown = append(shown, strings.TrimSpace(string(e.Phase)+" "+e.Detail)) }
 			limit := config.Limit{Name: "TEST_SECS", Value: 250 * time.Second}
 			start := time.Now()

@@ -232,44 +232,44 @@ type request struct {
 	vendor emulator.Vendor
 	op     emulator.Op
 	opaque bool // its body is text, so nothing in it is an error
-	send   func(ctx context.Context, r *rig) error
+	send   func(ctx context.Context, r *vendorPath) error
 }
 
 func requests() []request {
-	upload := func(ctx context.Context, r *rig) error {
+	upload := func(ctx context.Context, r *vendorPath) error {
 		ref, err := r.provider.(providers.Uploader).Upload(ctx, providers.File{Name: "notes.txt", Size: 5, Body: bytes.NewReader([]byte("hello"))})
 		if err == nil {
 			r.file = ref.ID
 		}
 		return err
 	}
-	models := func(ctx context.Context, r *rig) error {
+	models := func(ctx context.Context, r *vendorPath) error {
 		_, err := r.provider.(providers.ModelLister).ListModels(ctx)
 		return err
 	}
 	return []request{
-		{vendor: emulator.GLM, op: emulator.OpSearch, send: func(ctx context.Context, r *rig) error {
+		{vendor: emulator.GLM, op: emulator.OpSearch, send: func(ctx context.Context, r *vendorPath) error {
 			_, err := r.provider.(providers.Searcher).Search(ctx, providers.SearchQuery{Query: "go"})
 			return err
 		}},
 		{vendor: emulator.GLM, op: emulator.OpUpload, send: upload},
 		{vendor: emulator.GLM, op: emulator.OpModels, send: models},
 		{vendor: emulator.Kimi, op: emulator.OpUpload, send: upload},
-		{vendor: emulator.Kimi, op: emulator.OpFileContent, opaque: true, send: func(ctx context.Context, r *rig) error {
+		{vendor: emulator.Kimi, op: emulator.OpFileContent, opaque: true, send: func(ctx context.Context, r *vendorPath) error {
 			_, err := r.provider.(providers.Extractor).Extract(ctx, r.file)
 			return err
 		}},
 		{vendor: emulator.Kimi, op: emulator.OpModels, send: models},
 		{vendor: emulator.Lab, op: emulator.OpModels, send: models},
-		{vendor: emulator.Kimi, op: emulator.OpBalance, send: func(ctx context.Context, r *rig) error {
+		{vendor: emulator.Kimi, op: emulator.OpBalance, send: func(ctx context.Context, r *vendorPath) error {
 			_, err := r.provider.(providers.Balancer).Balance(ctx)
 			return err
 		}},
 	}
 }
 
-// rig is one vendor's provider on the call path, in front of the emulator or of a black hole.
-type rig struct {
+// vendorPath is one vendor's provider on the call path, in front of the emulator or of a black hole.
+type vendorPath struct {
 	vendor   emulator.Vendor
 	clock    clock
 	cfg      *config.Config
@@ -296,14 +296,14 @@ func withLab(t testing.TB, e *emulator.Emulator, url string, c clock) *config.Co
 }
 
 // build puts a rig together; url and dial lead to the emulator or to the hole. The returned function takes it down.
-func build(t testing.TB, v emulator.Vendor, c clock, e *emulator.Emulator, url string, dial dialer) (*rig, func()) {
+func build(t testing.TB, v emulator.Vendor, c clock, e *emulator.Emulator, url string, dial dialer) (*vendorPath, func()) {
 	t.Helper()
 	cfg := withLab(t, e, url, c)
 	cfg.GLM.APIKey, cfg.Kimi.APIKey = config.Secret(e.Key(emulator.GLM)), config.Secret(e.Key(emulator.Kimi))
 	cfg.GLM.APIURL, cfg.Kimi.APIURL = url, url
 	cfg.Timeouts.GLM, cfg.Timeouts.Kimi, cfg.Timeouts.SimpleTool = c.call, c.call, c.call
 	cfg.Timeouts.StreamIdle, cfg.Timeouts.Connect = c.idle, c.connect
-	r := &rig{vendor: v, clock: c, cfg: cfg, emulator: e, seen: &recorder{}}
+	r := &vendorPath{vendor: v, clock: c, cfg: cfg, emulator: e, seen: &recorder{}}
 	var err error
 	switch v {
 	case emulator.Lab:
@@ -337,7 +337,7 @@ func build(t testing.TB, v emulator.Vendor, c clock, e *emulator.Emulator, url s
 }
 
 // script makes the emulator answer an operation with a row's faults in turn.
-func (r *rig) script(x row, op emulator.Op) {
+func (r *vendorPath) script(x row, op emulator.Op) {
 	if x.reply == nil {
 		return
 	}
@@ -363,18 +363,18 @@ func (r *rig) script(x row, op emulator.Op) {
 }
 
 // model is one that thinks by effort, so that a refusal of that parameter can be corrected.
-func (r *rig) model() string {
+func (r *vendorPath) model() string {
 	return map[emulator.Vendor]string{emulator.GLM: "glm-5.3", emulator.Kimi: "kimi-k3", emulator.Lab: "lab/lab-large"}[r.vendor]
 }
 
-func (r *rig) context(t testing.TB) context.Context {
+func (r *vendorPath) context(t testing.TB) context.Context {
 	b := r.clock.budget()
 	b.Start = time.Now()
 	return providers.WithBudget(t.Context(), b)
 }
 
 // chat runs a row as a chat and checks what it came to. It returns how long it took.
-func (r *rig) chat(t testing.TB, x row) time.Duration {
+func (r *vendorPath) chat(t testing.TB, x row) time.Duration {
 	t.Helper()
 	r.script(x, emulator.OpChat)
 	call := ask(r.model())
@@ -406,7 +406,7 @@ func (r *rig) chat(t testing.TB, x row) time.Duration {
 }
 
 // plain runs a row as a plain request.
-func (r *rig) plain(t testing.TB, x row, q request) time.Duration {
+func (r *vendorPath) plain(t testing.TB, x row, q request) time.Duration {
 	t.Helper()
 	if q.op == emulator.OpFileContent && !x.hole {
 		require.NoError(t, requests()[3].send(t.Context(), r))
@@ -425,7 +425,7 @@ func (r *rig) plain(t testing.TB, x row, q request) time.Duration {
 }
 
 // check compares what is the same for chats and plain requests.
-func (r *rig) check(t testing.TB, want end, err error) {
+func (r *vendorPath) check(t testing.TB, want end, err error) {
 	t.Helper()
 	if want.kind == "" {
 		require.NoError(t, err)
@@ -451,7 +451,7 @@ func (r *rig) check(t testing.TB, want end, err error) {
 }
 
 // idle checks that the emulator has nothing to do any more, and how often it was asked.
-func (r *rig) idle(t testing.TB, x row, want end) {
+func (r *vendorPath) idle(t testing.TB, x row, want end) {
 	t.Helper()
 	require.NoError(t, r.emulator.WaitIdle(t.Context()))
 	if x.hole {

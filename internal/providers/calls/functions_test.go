@@ -41,7 +41,7 @@ func function(name string, run func(ctx context.Context, arguments string) (stri
 }
 
 func TestFunctionsAreRunUntilThereIsText(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{
 			callsTool("add", 0, providers.ToolCall{ID: "b", Name: "broken", Arguments: "{}"}, providers.ToolCall{ID: "e", Name: "empty", Arguments: "{}"},
 				providers.ToolCall{ID: "u", Name: "unheard-of", Arguments: "{}"}, providers.ToolCall{ID: "v", Name: "vendor", Arguments: "{}"}),
@@ -99,7 +99,7 @@ func TestAnotherModelThanWasAskedForIsNoted(t *testing.T) {
 		"": false, "glm-5.3": false, "GLM-5.3": false, "glm-5.3-0814": false, "glm-5.3@20260814": false, "zai/glm-5.3": false,
 		"glm-5.3-flash": true, "glm-5": true, "kimi-k3": true, "glm-5.3-": true,
 	} {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			b.glm.ChatFunc = named(answers("yes"), said)
 			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
 			require.NoError(t, err)
@@ -125,7 +125,7 @@ func usage(chat chatFunc, u providers.Usage) chatFunc {
 }
 
 func TestAModelThatOnlyCallsFunctionsIsAnError(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.kimi.ChatFunc = callsTool("more", 0)
 		call := ask("kimi-k3")
 		call.Tools = []calls.Tool{function("more", func(context.Context, string) (string, error) { return "and more", nil })}
@@ -137,7 +137,7 @@ func TestAModelThatOnlyCallsFunctionsIsAnError(t *testing.T) {
 }
 
 func TestAClientsFunctionEndsTheAnswer(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.kimi.ChatFunc = callsTool("ours", 0, providers.ToolCall{ID: "theirs:1", Name: "theirs", Arguments: `{"x":1}`})
 		call := ask("kimi-k3")
 		call.Tools = []calls.Tool{
@@ -156,23 +156,23 @@ func TestAClientsFunctionEndsTheAnswer(t *testing.T) {
 }
 
 func TestAPanicReachesTheCaller(t *testing.T) {
-	for name, call := range map[string]func(*bench) calls.Call{
-		"in a provider": func(b *bench) calls.Call {
+	for name, call := range map[string]func(*fixture) calls.Call{
+		"in a provider": func(b *fixture) calls.Call {
 			b.glm.ChatFunc = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 				panic("boom")
 			}
 			return ask("glm-5.3")
 		},
-		"in a function": func(b *bench) calls.Call {
+		"in a function": func(b *fixture) calls.Call {
 			b.glm.ChatFunc = callsTool("f", 0)
 			c := ask("glm-5.3")
 			c.Tools = []calls.Tool{function("f", func(context.Context, string) (string, error) { panic("boom") })}
 			return c
 		},
-		"in Build": func(*bench) calls.Call {
+		"in Build": func(*fixture) calls.Call {
 			return calls.Call{Model: "glm-5.3", Build: func(providers.Model) (providers.ChatRequest, error) { panic("boom") }}
 		},
-		"in a listener": func(b *bench) calls.Call {
+		"in a listener": func(b *fixture) calls.Call {
 			b.glm.ChatFunc = answers("x")
 			c := ask("glm-5.3")
 			c.On = func(providers.Event) { panic("boom") }
@@ -180,7 +180,7 @@ func TestAPanicReachesTheCaller(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *bench) {
+			inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *fixture) {
 				for range 2 { // the second shows that the slot was given back
 					func() {
 						defer func() { assert.Contains(t, recover(), "boom") }()
@@ -211,7 +211,7 @@ func TestSearch(t *testing.T) {
 
 	t.Run("with the vendor's own tool where that is asked for", func(t *testing.T) {
 		own := true
-		inBubble(t, func(c *config.Config) { c.Search.GLMBrowsing = &own }, func(t *testing.T, b *bench) {
+		inFakeTime(t, func(c *config.Config) { c.Search.GLMBrowsing = &own }, func(t *testing.T, b *fixture) {
 			turns := &inTurn{scripts: []chatFunc{func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 				on(providers.Delta{Content: "yes"})
 				return &providers.ChatResponse{Content: "yes", FinishReason: providers.FinishStop, Searches: found.Hits, Usage: providers.Usage{CostUSD: 0.01}}, nil
@@ -229,7 +229,7 @@ func TestSearch(t *testing.T) {
 		})
 	})
 	t.Run("not when it is not wanted", func(t *testing.T) {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			turns := &inTurn{scripts: []chatFunc{answers("yes")}}
 			b.glm.ChatFunc, b.kimi.ChatFunc = turns.chat, turns.chat
 			for _, model := range []string{"glm-5.3", "kimi-k3"} {
@@ -244,7 +244,7 @@ func TestSearch(t *testing.T) {
 	})
 	t.Run("with a function", func(t *testing.T) {
 		for _, model := range []string{"kimi-k3", "glm-5.3", "glm-4.6v"} {
-			inBubble(t, nil, func(t *testing.T, b *bench) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				turns := &inTurn{scripts: []chatFunc{asks, answers("yes")}}
 				b.glm.ChatFunc, b.kimi.ChatFunc = turns.chat, turns.chat
 				b.glm.SearchFunc = searches(t, time.Second, nil)
@@ -270,7 +270,7 @@ func TestSearch(t *testing.T) {
 		}
 	})
 	t.Run("a search that takes too long is told to the model", func(t *testing.T) {
-		inBubble(t, func(c *config.Config) { c.Timeouts.GLMSearch = 4 * time.Second }, func(t *testing.T, b *bench) {
+		inFakeTime(t, func(c *config.Config) { c.Timeouts.GLMSearch = 4 * time.Second }, func(t *testing.T, b *fixture) {
 			turns := &inTurn{scripts: []chatFunc{asks, answers("without")}}
 			b.kimi.ChatFunc = turns.chat
 			b.glm.SearchFunc = searches(t, forever, nil)
@@ -298,7 +298,7 @@ func TestSearch(t *testing.T) {
 			{"GLM is disabled", "kimi-k3", "GLM_API_KEY", func(c *config.Config) { c.Models.DisabledProviders = []string{"glm"} }},
 			{"the model has no functions", "autoglm-phone-multilingual", "cannot call functions", nil},
 		} {
-			inBubble(t, c.set, func(t *testing.T, b *bench) {
+			inFakeTime(t, c.set, func(t *testing.T, b *fixture) {
 				if c.name != "nobody searches" {
 					b.glm.SearchFunc = searches(t, 0, nil)
 				}
@@ -316,7 +316,7 @@ func TestSearch(t *testing.T) {
 		}
 	})
 	t.Run("by the cheaper vendor that can", func(t *testing.T) {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			turns := &inTurn{scripts: []chatFunc{asks, answers("yes")}}
 			b.glm.ChatFunc = turns.chat
 			b.glm.SearchFunc = func(context.Context, providers.SearchQuery) (*providers.SearchResult, error) {
@@ -341,7 +341,7 @@ func TestSearch(t *testing.T) {
 			{"it refuses", &providers.Error{Kind: providers.KindAuth, Message: "No."}, []string{"glm", "kimi", "glm", "glm"}},
 			{"it is silent", nil, []string{"glm", "kimi", "glm"}},
 		} {
-			inBubble(t, func(c *config.Config) { c.Timeouts.KimiSearch = 4 * time.Second }, func(t *testing.T, b *bench) {
+			inFakeTime(t, func(c *config.Config) { c.Timeouts.KimiSearch = 4 * time.Second }, func(t *testing.T, b *fixture) {
 				turns := &inTurn{scripts: []chatFunc{asks, answers("yes")}}
 				b.glm.ChatFunc, b.glm.SearchFunc = turns.chat, searches(t, 0, nil)
 				b.kimi.SearchFunc = func(ctx context.Context, _ providers.SearchQuery) (*providers.SearchResult, error) {
@@ -365,7 +365,7 @@ func TestSearch(t *testing.T) {
 		}
 	})
 	t.Run("at most five times for one answer", func(t *testing.T) {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			greedy := func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 				on(providers.Delta{ToolCall: true})
 				resp := &providers.ChatResponse{FinishReason: providers.FinishToolCalls}
@@ -402,7 +402,7 @@ func TestSearch(t *testing.T) {
 		})
 	})
 	t.Run("a search whose answer was cut off is counted", func(t *testing.T) {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			b.kimi.ChatFunc = asks
 			b.glm.SearchFunc = func(ctx context.Context, _ providers.SearchQuery) (*providers.SearchResult, error) {
 				time.Sleep(28550 * time.Millisecond) // it ignores its context, and was paid for
@@ -418,7 +418,7 @@ func TestSearch(t *testing.T) {
 		})
 	})
 	t.Run("a caller's own function of that name stays", func(t *testing.T) {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			turns := &inTurn{scripts: []chatFunc{answers("yes")}}
 			b.kimi.ChatFunc = turns.chat
 			call := ask("kimi-k3")

@@ -27,7 +27,7 @@ import (
 //	                                                             late, an idle stream, BACKGROUND_MAX_SECS
 //
 // All of it is one state, changed in update alone; control.next is the table of the arrows. The call's time is over at
-// its budget's AnswerBy or, in a simple tool, when the vendor's limit of a request that has begun to answer is.
+// its budget's AnswerBy or, in a simple tool, at the limit of a request that has sent its first event.
 //
 // The work is nested in four levels, and only withRetries repeats a request:
 //
@@ -68,15 +68,15 @@ const (
 
 // control is the part of the state that decides about the call and the answer.
 type control struct {
-	phase      phase
-	begun      bool // the request in progress has sent its first event: what streaming is while attached
-	arrived    bool // a delta has arrived, reasoning included, in this request or an earlier one
-	stopping   bool // the answer was told to end
-	whole      bool // the vendor's limit bounds a whole request, not only the wait for its first event
-	background bool // the call and BACKGROUND_COMPLETION allow the answer to go on behind the call
-	local      bool // the model runs on this machine, where loading it and reading the prompt may take minutes
-	sent       bool // a request is with the vendor and has not ended
-	task       bool // detached, it keeps its slot and is not evicted: the client waits for it as a task
+	phase         phase
+	hasFirstEvent bool // the request in progress has sent its first event: what streaming is while attached
+	hasDelta      bool // a delta has arrived, reasoning included, in this request or an earlier one
+	stopping      bool // the answer was told to end
+	whole         bool // the vendor's limit bounds a whole request, not only the wait for its first event
+	background    bool // the call and BACKGROUND_COMPLETION allow the answer to go on behind the call
+	local         bool // the model runs on this machine, where loading it and reading the prompt may take minutes
+	sent          bool // a request is with the vendor and has not ended
+	task          bool // detached, it keeps its slot and is not evicted: the client waits for it as a task
 }
 
 // event is something that happens to a generation.
@@ -121,25 +121,25 @@ func (c control) next(e event) (control, action) {
 			c.phase = waiting
 		}
 	case e == firstEvent:
-		c.begun = true
+		c.hasFirstEvent = true
 		if attached {
 			c.phase = streaming
 		}
 	case e == deltaArrived:
-		c.arrived = true
+		c.hasDelta = true
 	case e == requestEnded:
-		c.begun, c.sent = false, false
+		c.hasFirstEvent, c.sent = false, false
 		if attached {
 			c.phase = waiting
 		}
-	case e == callLimit && attached, e == requestLimit && attached && c.begun && c.whole:
-		if (c.arrived || c.local && c.sent) && c.background && !c.stopping {
+	case e == callLimit && attached, e == requestLimit && attached && c.hasFirstEvent && c.whole:
+		if (c.hasDelta || c.local && c.sent) && c.background && !c.stopping {
 			c.phase = detached
 			return c, detach
 		}
 		c.stopping = true
 		return c, stop
-	case e == requestLimit && !c.begun, e == idleLimit, e == backgroundLimit, e == stopAsked:
+	case e == requestLimit && !c.hasFirstEvent, e == idleLimit, e == backgroundLimit, e == stopAsked:
 		c.stopping = true
 		return c, stop
 	}
@@ -163,7 +163,7 @@ func mayRetry(e *providers.Error, sent, attempts int) bool {
 // does not have is replaced, where FALLBACK_ON_FAILURE is false by another of that vendor alone (see remaining). After any
 // other failure FALLBACK_ON_FAILURE must be true, and the failure a retryable one or an overload, and no timeout.
 func (g *Generation) mayFallBack(e *providers.Error) bool {
-	if g.view().arrived || g.ctx.Err() != nil || g.deadline.bounded && time.Until(g.deadline.answerBy) <= minAttempt {
+	if g.view().hasDelta || g.ctx.Err() != nil || g.deadline.bounded && time.Until(g.deadline.answerBy) <= minAttempt {
 		return false
 	}
 	if e.Kind == providers.KindModelNotFound {
@@ -177,34 +177,34 @@ type state struct {
 	control
 	request request // that is in progress, or was last
 	// The answer as it grows. Content and reasoning are in text and thought until it has ended.
-	out           Outcome
-	text, thought strings.Builder
-	originals     []string             // of earlier rounds: texts that function calls were taken out of
-	taken         string               // the same of the latest response, "" where nothing was taken out
-	received      providers.TokenTally // over all requests of this answer
-	interrupted   bool                 // a stream died after its first delta
-	textArrived   bool                 // the latest attempt has sent text
-	reading       bool                 // files were read since the latest attempt
-	estimated     bool                 // the usage is partly an estimate
-	limit         *config.Limit        // that ended the call
-	detachedAt    time.Time
-	release       func() // gives back the slot that is held; nil when none is
-	err           error
-	panicked      string
+	out             Outcome
+	text, thought   strings.Builder
+	originals       []string             // of earlier rounds: texts that function calls were taken out of
+	taken           string               // the same of the latest response, "" where nothing was taken out
+	received        providers.TokenTally // over all requests of this answer
+	interrupted     bool                 // a stream died after its first delta
+	attemptSentText bool                 // the latest attempt has sent text
+	reading         bool                 // files were read since the latest attempt
+	estimated       bool                 // the usage is partly an estimate
+	limit           *config.Limit        // that ended the call
+	detachedAt      time.Time
+	release         func() // gives back the slot that is held; nil when none is
+	err             error
+	panicked        string
 }
 
 // request is one request to a vendor, its retries included.
 type request struct {
-	limit      config.Limit // the vendor's; zero when no request is in progress
-	since      time.Time
-	expired    bool      // the limit is over; the first event came before
-	input      int       // estimated tokens
-	attempts   int       // so far
-	id         string    // the vendor's, of the latest attempt
-	inRounds   bool      // it belongs to an exchange of function calls
-	delivering bool      // the attempt has sent a delta
-	texting    bool      // the attempt has sent text of an answer
-	lastDelta  time.Time // of the attempt, or its first event
+	limit     config.Limit // the vendor's; zero when no request is in progress
+	since     time.Time
+	expired   bool      // the limit is over; the first event came before
+	input     int       // estimated tokens
+	attempts  int       // so far
+	id        string    // the vendor's, of the latest attempt
+	inRounds  bool      // it belongs to an exchange of function calls
+	sentDelta bool      // the attempt has sent a delta
+	sentText  bool      // the attempt has sent text of an answer
+	lastDelta time.Time // of the attempt, or its first event
 }
 
 func newGeneration(ctx context.Context, c *Caller, call Call, d callDeadline) *Generation {
@@ -251,11 +251,11 @@ func (g *Generation) view() control {
 	return g.state.control
 }
 
-// textArrived reports whether the latest attempt has sent text of an answer.
-func (g *Generation) textArrived() bool {
+// attemptSentText reports whether the latest attempt has sent text of an answer.
+func (g *Generation) attemptSentText() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.state.textArrived
+	return g.state.attemptSentText
 }
 
 // stop ends the answer for a reason; what has arrived is kept.
@@ -269,11 +269,11 @@ func (g *Generation) stop(cause error) {
 // invalid names the invariant that the state breaks, "" when it breaks none.
 func (s *state) invalid() string {
 	switch {
-	case s.phase == streaming && !s.begun, (s.phase == waiting || s.phase == queued) && s.begun:
+	case s.phase == streaming && !s.hasFirstEvent, (s.phase == waiting || s.phase == queued) && s.hasFirstEvent:
 		return "the phase and the request's first event disagree"
-	case s.request.delivering && !s.arrived, s.request.texting && !s.request.delivering:
+	case s.request.sentDelta && !s.hasDelta, s.request.sentText && !s.request.sentDelta:
 		return "a request delivers what has not arrived"
-	case s.phase == detached && (s.limit == nil || !s.arrived && !s.local):
+	case s.phase == detached && (s.limit == nil || !s.hasDelta && !s.local):
 		return "detached without a limit or without a delta"
 	case s.holdsNoSlot() && s.release != nil:
 		return "a slot is held behind the call"
@@ -326,7 +326,7 @@ func (g *Generation) tryCandidates(list []Candidate) (*providers.ChatResponse, e
 // decided again, since that vendor may have another.
 func (g *Generation) remaining(list []Candidate, failed Candidate, e *providers.Error, tried map[string]bool) []Candidate {
 	others := func(list []Candidate) []Candidate {
-		return slices.DeleteFunc(list, func(c Candidate) bool { return !g.c.reg.mayStepIn(failed.Model, c.Model) })
+		return slices.DeleteFunc(list, func(c Candidate) bool { return !g.c.reg.mayReplace(failed.Model, c.Model) })
 	}
 	if e.Kind != providers.KindModelNotFound {
 		return others(list)
@@ -342,7 +342,7 @@ func (g *Generation) remaining(list []Candidate, failed Candidate, e *providers.
 
 // vendorFailure is the failure as far as it is the vendor's: a limit of ours that ended an answer in the middle is not.
 func (g *Generation) vendorFailure(e *providers.Error) *providers.Error {
-	if e != nil && (e.Kind == providers.KindTimeout && g.view().arrived || e.Kind == providers.KindBudget) {
+	if e != nil && (e.Kind == providers.KindTimeout && g.view().hasDelta || e.Kind == providers.KindBudget) {
 		return nil
 	}
 	return e

@@ -13,14 +13,14 @@ import (
 // TestTransitions is every arrow of the diagram in generation.go, and every event that leads nowhere.
 func TestTransitions(t *testing.T) {
 	at := func(p phase, set ...func(*control)) control {
-		c := control{phase: p, begun: p == streaming}
+		c := control{phase: p, hasFirstEvent: p == streaming}
 		for _, s := range set {
 			s(&c)
 		}
 		return c
 	}
-	begun := func(c *control) { c.begun = true }
-	arrived := func(c *control) { c.arrived = true }
+	begun := func(c *control) { c.hasFirstEvent = true }
+	arrived := func(c *control) { c.hasDelta = true }
 	background := func(c *control) { c.background = true }
 	whole := func(c *control) { c.whole = true }
 	stopping := func(c *control) { c.stopping = true }
@@ -104,7 +104,7 @@ func TestNextLimit(t *testing.T) {
 		{"the vendor's is over", state{request: request{limit: limit, since: start, expired: true}}, bounded, second(53), callLimit},
 		{
 			"silence",
-			state{control: control{phase: streaming, begun: true}, request: request{limit: limit, since: start, lastDelta: second(3)}},
+			state{control: control{phase: streaming, hasFirstEvent: true}, request: request{limit: limit, since: start, lastDelta: second(3)}},
 			bounded, second(28), idleLimit,
 		},
 		{"silence counts from the first event", state{control: control{phase: waiting}, request: request{lastDelta: second(3)}}, bounded, second(53), callLimit},
@@ -121,19 +121,19 @@ func TestNextLimit(t *testing.T) {
 func TestInvalidStates(t *testing.T) {
 	valid := []state{
 		{},
-		{control: control{phase: streaming, begun: true}},
-		{control: control{phase: detached, arrived: true}, limit: &config.Limit{}},
-		{control: control{phase: ended, begun: true}},
+		{control: control{phase: streaming, hasFirstEvent: true}},
+		{control: control{phase: detached, hasDelta: true}, limit: &config.Limit{}},
+		{control: control{phase: ended, hasFirstEvent: true}},
 	}
 	for _, s := range valid {
 		assert.Empty(t, s.invalid(), "%+v", s.control)
 	}
 	for _, s := range []state{
 		{control: control{phase: streaming}},
-		{control: control{phase: waiting, begun: true}},
-		{control: control{phase: queued, begun: true}},
-		{request: request{delivering: true}},
-		{control: control{phase: detached, arrived: true}},
+		{control: control{phase: waiting, hasFirstEvent: true}},
+		{control: control{phase: queued, hasFirstEvent: true}},
+		{request: request{sentDelta: true}},
+		{control: control{phase: detached, hasDelta: true}},
 		{control: control{phase: detached}, limit: &config.Limit{}},
 		{control: control{phase: ended}, release: func() {}},
 	} {

@@ -58,7 +58,7 @@ func deadlineOf(ctx context.Context) callDeadline {
 // simple reports whether one request's limit bounds the whole of it and not only the wait for its first event.
 func (d callDeadline) simple() bool { return !d.bounded || d.budget.Class == config.ClassSimple }
 
-// requestEnd is when a request that began at start must have ended or, when it is not simple, begun to answer.
+// requestEnd is when a request that began at start must have ended or, when it is not simple, started to answer.
 func (d callDeadline) requestEnd(request config.Limit, start time.Time) time.Time {
 	end := start.Add(request.Value)
 	if d.bounded && d.answerBy.Before(end) {
@@ -77,7 +77,7 @@ func (d callDeadline) limitBehind(request config.Limit, start time.Time) config.
 	return d.budget.Limit
 }
 
-// firstLimit is the limit that ends a request, begun at start, whose own limit bounds the whole of it, and when.
+// firstLimit is the limit that ends a request, which began at start and whose own limit bounds the whole of it, and when.
 func (d callDeadline) firstLimit(request config.Limit, start time.Time) (config.Limit, time.Time) {
 	at := d.requestEnd(request, start)
 	if d.bounded && at.Equal(d.answerBy) {
@@ -102,7 +102,7 @@ func (s *state) nextLimit(d callDeadline, cfg *config.Config) (at time.Time, e e
 	if s.request.limit.Value > 0 && !s.request.expired {
 		earlier(s.request.since.Add(s.request.limit.Value), requestLimit)
 	}
-	if s.begun {
+	if s.hasFirstEvent {
 		earlier(s.request.lastDelta.Add(cfg.Timeouts.Idle().Value), idleLimit)
 	}
 	if s.phase == detached {
@@ -129,7 +129,7 @@ func (g *Generation) handleLimitLocked(e event) {
 	switch e {
 	case callLimit:
 		limit = g.deadline.budget.Limit
-		if (!s.begun || s.whole) && s.request.limit.Value > 0 {
+		if (!s.hasFirstEvent || s.whole) && s.request.limit.Value > 0 {
 			limit = g.deadline.limitBehind(s.request.limit, s.request.since)
 		}
 	case requestLimit:

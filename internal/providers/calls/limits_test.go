@@ -122,7 +122,7 @@ func TestLimits(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, c.set, func(t *testing.T, b *bench) {
+			inFakeTime(t, c.set, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc, b.kimi.ChatFunc = c.chat, c.chat
 				ctx := t.Context()
 				if c.class != none {
@@ -171,7 +171,7 @@ func words(n int) string {
 }
 
 func TestAQueueCountsAgainstTheVendorsLimit(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = steady(25)
 		start := time.Now()
 		type end struct {
@@ -203,7 +203,7 @@ func TestAQueueCountsAgainstTheVendorsLimit(t *testing.T) {
 }
 
 func TestASlotThatComesAtTheEndIsNotUsed(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = steady(100)
 		ends := make(chan error)
 		ctx := b.inClass(t.Context(), config.ClassSimple)
@@ -229,7 +229,7 @@ func TestASlotThatComesAtTheEndIsNotUsed(t *testing.T) {
 }
 
 func TestAProviderThatHeedsNothingIsLeftBehind(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		let := make(chan struct{})
 		b.glm.ChatFunc = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 			<-let
@@ -254,7 +254,7 @@ func TestCancellationStopsAtOnce(t *testing.T) {
 		{"in the middle", steady(100), words(4)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, b *bench) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				stopped := time.Duration(0)
 				start := time.Now()
 				b.glm.ChatFunc = func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
@@ -284,7 +284,7 @@ func TestCancellationStopsAtOnce(t *testing.T) {
 }
 
 func TestACallThatWasCancelledBeforeAsksNobody(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err := b.caller.Call(ctx, ask("glm-5.3"))
@@ -294,7 +294,7 @@ func TestACallThatWasCancelledBeforeAsksNobody(t *testing.T) {
 }
 
 func TestTheCallersOwnDeadlineIsATimeout(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = silent()
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
@@ -306,7 +306,7 @@ func TestTheCallersOwnDeadlineIsATimeout(t *testing.T) {
 }
 
 func TestACallWithoutTimeAsksNobody(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		ctx := b.inClass(t.Context(), config.ClassSimple)
 		time.Sleep(29 * time.Second)
 		out, err := b.caller.Call(ctx, ask("glm-5.3"))
@@ -320,7 +320,7 @@ func TestACallWithoutTimeAsksNobody(t *testing.T) {
 
 // TestALimitPerMinuteReachesTheNextCall: who comes while the vendor admits nothing waits, or is told at once.
 func TestALimitPerMinuteReachesTheNextCall(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		limited := func(after time.Duration) *providers.Error {
 			return &providers.Error{Kind: providers.KindRateLimited, Retry: true, PerMinute: true, RetryAfter: after, HTTPStatus: 429, Message: "too many"}
 		}
@@ -350,7 +350,7 @@ func TestALimitPerMinuteReachesTheNextCall(t *testing.T) {
 // TestLittleTime: a slot that comes when the request's time is almost over is not used, but a request that need not wait
 // is sent however little time it has.
 func TestLittleTime(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.GLM.MaxInflight, c.Timeouts.GLM = 1, 10*time.Second }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight, c.Timeouts.GLM = 1, 10*time.Second }, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = stream(nil, say(9700*time.Millisecond, "yes"))
 		ctx := b.inClass(t.Context(), config.ClassSimple)
 		first := make(chan error)

@@ -25,8 +25,8 @@ type listings struct {
 	running map[string]chan struct{} // closed when the request ends
 }
 
-// begun notes that a vendor's list is asked for now.
-func (l *listings) begun(vendor string) {
+// started notes that a vendor's list is asked for now.
+func (l *listings) started(vendor string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked[vendor] = time.Now()

@@ -33,7 +33,7 @@ func TestFaultMatrix(t *testing.T) {
 			}
 			if x.chat.attempts > 0 {
 				t.Run(x.name+"/"+string(v)+"/chat", func(t *testing.T) {
-					inPipes(t, v, x, x.chat, func(t *testing.T, r *rig) time.Duration { return r.chat(t, x) })
+					inPipes(t, v, x, x.chat, func(t *testing.T, r *vendorPath) time.Duration { return r.chat(t, x) })
 				})
 			}
 			for _, q := range requests() {
@@ -41,7 +41,7 @@ func TestFaultMatrix(t *testing.T) {
 					continue
 				}
 				t.Run(x.name+"/"+string(v)+"/"+string(q.op), func(t *testing.T) {
-					inPipes(t, v, x, x.plain, func(t *testing.T, r *rig) time.Duration { return r.plain(t, x, q) })
+					inPipes(t, v, x, x.plain, func(t *testing.T, r *vendorPath) time.Duration { return r.plain(t, x, q) })
 				})
 			}
 		}
@@ -57,8 +57,8 @@ func readsTheBody(x row) bool {
 	return false
 }
 
-// inPipes runs a test on a rig over pipes, under a fake clock.
-func inPipes(t *testing.T, v emulator.Vendor, x row, want end, run func(*testing.T, *rig) time.Duration) {
+// inPipes runs a test of one vendor over pipes, under a fake clock.
+func inPipes(t *testing.T, v emulator.Vendor, x row, want end, run func(*testing.T, *vendorPath) time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		e, l := emulator.New(), providertest.NewPipeListener()
 		e.Serve(v, l)
@@ -85,13 +85,13 @@ func TestAServerThatNeverAnswersCostsThirtySeconds(t *testing.T) {
 	never := row{reply: with(emulator.NeverAnswer()), chat: timeout("vendor", byReserve), plain: timeout("vendor", byReserve)}
 	for _, v := range vendors {
 		variable := map[emulator.Vendor]string{emulator.GLM: "GLM_TIMEOUT_SECS=30s", emulator.Kimi: "KIMI_TIMEOUT_SECS=30s", emulator.Lab: "LAB_TIMEOUT_SECS=30s"}[v]
-		for name, run := range map[string]func(*testing.T, *rig) error{
-			"chat": func(t *testing.T, r *rig) error {
+		for name, run := range map[string]func(*testing.T, *vendorPath) error{
+			"chat": func(t *testing.T, r *vendorPath) error {
 				r.script(never, emulator.OpChat)
 				_, err := r.caller.Call(r.context(t), ask(r.model()))
 				return err
 			},
-			"plain": func(t *testing.T, r *rig) error {
+			"plain": func(t *testing.T, r *vendorPath) error {
 				r.script(never, emulator.OpModels)
 				_, err := r.caller.ListModels(r.context(t), string(v))
 				return err

@@ -52,7 +52,7 @@ func (g *Generation) snapshotLocked() Outcome {
 	out.Response.Content, out.Original, _ = s.partialText()
 	out.Response.Reasoning = s.thought.String()
 	out.Response.FinishReason = providers.FinishTimeout
-	if s.request.delivering {
+	if s.request.sentDelta {
 		u := s.estimate()
 		u.CostUSD = out.Model.Price.Cost(u)
 		out.Response.Usage = out.Response.Usage.Plus(u)
@@ -146,9 +146,9 @@ func (g *Generation) contextError() *providers.Error {
 	switch {
 	case errors.As(cause, &l) && g.state.phase == queued:
 		return g.c.noSlotError(model.Provider, l.limit)
-	case errors.As(cause, &l) && !g.state.arrived && l.limit == g.c.cfg.Timeouts.Idle():
+	case errors.As(cause, &l) && !g.state.hasDelta && l.limit == g.c.cfg.Timeouts.Idle():
 		return timeoutError(l.limit, fmt.Sprintf("%s began to answer, and then sent nothing within %s.", model.ID, l.limit))
-	case errors.As(cause, &l) && !g.state.arrived:
+	case errors.As(cause, &l) && !g.state.hasDelta:
 		return timeoutError(l.limit, fmt.Sprintf("%s sent nothing within %s.", model.ID, l.limit))
 	case errors.As(cause, &l):
 		return timeoutError(l.limit, fmt.Sprintf("%s did not finish its answer within %s.", model.ID, l.limit))
@@ -204,7 +204,7 @@ func (s *state) conclude(resp *providers.ChatResponse, err error, failure *provi
 		}
 	case failure == nil:
 		s.err = err // Build's own
-	case s.phase == detached || s.arrived && (s.interrupted || stopped): // detached, its call has returned a partial answer
+	case s.phase == detached || s.hasDelta && (s.interrupted || stopped): // detached, its call has returned a partial answer
 		out.Partial, out.Cut = true, failure
 		var notes []string
 		out.Response.Content, out.Original, notes = s.partialText()

@@ -18,20 +18,22 @@ import (
 // chatFunc is a vendor's chat in these tests.
 type chatFunc = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error)
 
-// beat is one thing that a scripted answer does, after a pause.
-type beat struct {
+// scriptStep is one thing that a scripted answer does, after a pause.
+type scriptStep struct {
 	pause time.Duration
 	delta providers.Delta
 }
 
-func say(pause time.Duration, text string) beat { return beat{pause, providers.Delta{Content: text}} }
+func say(pause time.Duration, text string) scriptStep {
+	return scriptStep{pause, providers.Delta{Content: text}}
+}
 
-func think(pause time.Duration, text string) beat {
-	return beat{pause, providers.Delta{Reasoning: text}}
+func think(pause time.Duration, text string) scriptStep {
+	return scriptStep{pause, providers.Delta{Reasoning: text}}
 }
 
 // stream answers beat by beat and then finishes, or fails with err. It heeds its context as a real provider does.
-func stream(err error, beats ...beat) chatFunc {
+func stream(err error, beats ...scriptStep) chatFunc {
 	return func(ctx context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 		resp := &providers.ChatResponse{FinishReason: providers.FinishStop}
 		for _, b := range beats {
@@ -66,7 +68,7 @@ func answers(text string) chatFunc { return stream(nil, say(0, text)) }
 
 // steady says n words, one a second, the first after 0.7 s.
 func steady(n int) chatFunc {
-	beats := make([]beat, n)
+	beats := make([]scriptStep, n)
 	for i := range beats {
 		beats[i] = say(time.Second, "word ")
 	}
@@ -140,8 +142,8 @@ func (r *recorder) names() []string {
 	return names
 }
 
-// bench is a call path over stubs.
-type bench struct {
+// fixture is a call path over stubs.
+type fixture struct {
 	cfg    *config.Config
 	glm    *providertest.Stub
 	kimi   *providertest.Stub
@@ -151,9 +153,9 @@ type bench struct {
 }
 
 // setUp builds a path over two stub vendors with keys. set may change the configuration before.
-func setUp(t testing.TB, set func(*config.Config)) *bench {
+func setUp(t testing.TB, set func(*config.Config)) *fixture {
 	t.Helper()
-	b := &bench{cfg: config.Default(), glm: &providertest.Stub{Vendor: "glm"}, kimi: &providertest.Stub{Vendor: "kimi"}, seen: &recorder{}}
+	b := &fixture{cfg: config.Default(), glm: &providertest.Stub{Vendor: "glm"}, kimi: &providertest.Stub{Vendor: "kimi"}, seen: &recorder{}}
 	b.cfg.GLM.APIKey, b.cfg.Kimi.APIKey = "glm-key", "kimi-key"
 	if set != nil {
 		set(b.cfg)
@@ -167,7 +169,7 @@ func setUp(t testing.TB, set func(*config.Config)) *bench {
 }
 
 // inClass puts a call of a class on the context, as dispatch does.
-func (b *bench) inClass(ctx context.Context, class config.Class) context.Context {
+func (b *fixture) inClass(ctx context.Context, class config.Class) context.Context {
 	return providers.WithBudget(ctx, providers.Budget{Limit: b.cfg.Timeouts.For(class), Class: class, Start: time.Now(), Tool: "tool", ContinuationID: "conversation"})
 }
 
@@ -181,8 +183,8 @@ func ask(model string) calls.Call {
 	}
 }
 
-// inBubble runs a test under a fake clock and closes the path at its end, after which nothing may be left.
-func inBubble(t *testing.T, set func(*config.Config), test func(t *testing.T, b *bench)) {
+// inFakeTime runs a test under a fake clock and closes the path at its end, after which nothing may be left.
+func inFakeTime(t *testing.T, set func(*config.Config), test func(t *testing.T, b *fixture)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := setUp(t, set)

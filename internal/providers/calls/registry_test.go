@@ -308,7 +308,7 @@ func TestModelsHidesWhatMayNotBeAsked(t *testing.T) {
 }
 
 func TestRefreshModels(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.Calls.MaxRetries = 1 }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.Calls.MaxRetries = 1 }, func(t *testing.T, b *fixture) {
 		b.kimi.ListModelsFunc = func(context.Context) ([]providers.Model, error) {
 			return []providers.Model{{ID: "kimi-k3"}, {ID: "kimi-k5", Images: true}}, nil
 		}

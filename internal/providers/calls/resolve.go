@@ -45,7 +45,7 @@ func (r *Registry) Resolve(q Query) ([]Candidate, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := unfit(c.Model, q.Needs); err != nil {
+		if err := missingAbility(c.Model, q.Needs); err != nil {
 			return nil, err
 		}
 		return []Candidate{c}, nil
@@ -64,7 +64,7 @@ func (r *Registry) Resolve(q Query) ([]Candidate, error) {
 
 // named resolves a name that the caller, a conversation or the operator gave.
 func (r *Registry) named(name, provider string, keyless bool) (Candidate, *providers.Error) {
-	m, notes, failure := r.meant(name, keyless)
+	m, notes, failure := r.lookupName(name, keyless)
 	if failure != nil {
 		return Candidate{}, failure
 	}
@@ -93,9 +93,9 @@ func (r *Registry) named(name, provider string, keyless bool) (Candidate, *provi
 	return Candidate{Model: current, Notes: notes}, nil
 }
 
-// unfit returns the error of a named model that cannot take what is sent. Functions and length are left to the vendor: the
+// missingAbility returns the error of a named model that cannot take what is sent. Functions and length are left to the vendor: the
 // caller chose the model, and our knowledge of both is an estimate.
-func unfit(m providers.Model, n providers.Needs) *providers.Error {
+func missingAbility(m providers.Model, n providers.Needs) *providers.Error {
 	if n.Images && !m.Images {
 		return &providers.Error{
 			Kind: providers.KindInvalidRequest, Provider: m.Provider, Model: m.ID,

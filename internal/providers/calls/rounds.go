@@ -75,7 +75,7 @@ func (g *Generation) runToolRounds(c Candidate) (*providers.ChatResponse, error)
 	for {
 		resp, failure := g.requestOnceMoreIfEmpty(r.p, j)
 		if failure != nil {
-			if g.textArrived() || !r.mayConclude(failure) {
+			if g.attemptSentText() || !r.mayConclude(failure) {
 				return nil, failure // what was delivered cannot be taken back
 			}
 			r.conclude()

@@ -47,7 +47,7 @@ func endless() chatFunc {
 
 // reader is a call with the function "read", whose results are size bytes; ran counts how often it ran.
 func reader(model string, bounds calls.Bounds, size int, ran *atomic.Int64) calls.Call {
-	call := behind(model, "id")
+	call := backgroundCall(model, "id")
 	call.Bounds = bounds
 	call.Tools = []calls.Tool{{
 		Function: providers.Function{Name: "read"}, Phase: providers.PhaseReading, About: func(a string) string { return a },
@@ -68,7 +68,7 @@ func tail(req providers.ChatRequest, n int) []providers.Message {
 func TestFunctionsAreWithdrawnInTheVendorsWay(t *testing.T) {
 	for model, choice := range map[string]string{"glm-5.3": "", "kimi-k3": `"none"`, "kimi-k2.7-code": `"none"`, "glm-9": ""} {
 		t.Run(model, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, b *bench) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				more := endless()
 				turns := &inTurn{scripts: []chatFunc{more, more, more, answers("enough")}}
 				b.glm.ChatFunc, b.kimi.ChatFunc = turns.chat, turns.chat
@@ -98,7 +98,7 @@ func TestFunctionsAreWithdrawnInTheVendorsWay(t *testing.T) {
 }
 
 func TestCallsBeyondTheBoundsAreAnswered(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{
 			reads(`{"p":1,"q":2}`, `{"q":2, "p":1}`, `{"p":2}`, `{"p":3}`), reads(`{"p":3}`, `{"p":2}`), answers("enough"),
 		}}
@@ -130,7 +130,7 @@ func TestCallsBeyondTheBoundsAreAnswered(t *testing.T) {
 }
 
 func TestOnlyAFewCallsAreNamedWhileTheyRun(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{reads("1", "2", "3", "4", "5"), answers("enough")}}
 		b.kimi.ChatFunc = turns.chat
 		var ran atomic.Int64
@@ -158,7 +158,7 @@ func TestOnlyAFewCallsAreNamedWhileTheyRun(t *testing.T) {
 
 // TestAFailedCallMayBeMadeAgain: only what succeeded is answered from before.
 func TestAFailedCallMayBeMadeAgain(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{reads("{}"), reads("{}"), answers("enough")}}
 		b.kimi.ChatFunc = turns.chat
 		var ran atomic.Int64
@@ -189,7 +189,7 @@ func TestResultsStayWithinTheirBytes(t *testing.T) {
 		{"the model's window", "glm-4-airx", calls.Bounds{Rounds: 6, Calls: 8, Bytes: 240_000}, 100_000, 1, 12_200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, b *bench) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				more := endless()
 				turns := &inTurn{scripts: slices.Concat(slices.Repeat([]chatFunc{more}, c.rounds), []chatFunc{answers("enough")})}
 				b.glm.ChatFunc, b.kimi.ChatFunc = turns.chat, turns.chat
@@ -221,7 +221,7 @@ func TestFunctionsAreWithdrawnAtHalfTheLimit(t *testing.T) {
 		after    time.Duration
 		withdraw bool
 	}{{29*time.Second + 999*time.Millisecond, false}, {30 * time.Second, true}} {
-		inBubble(t, nil, func(t *testing.T, b *bench) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			turns := &inTurn{scripts: []chatFunc{stream(nil, think(time.Second, "hm"), think(c.after-time.Second, "hm")), answers("enough")}}
 			first := turns.scripts[0]
 			turns.scripts[0] = func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
@@ -268,7 +268,7 @@ func TestARoundThatFails(t *testing.T) {
 		{"filtered", []chatFunc{endless(), finished(providers.FinishContentFilter, "", "hm")}, 2, "", 1, false, providers.KindContentFiltered},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, func(c *config.Config) { c.Calls.MaxRetries = 2 }, func(t *testing.T, b *bench) {
+			inFakeTime(t, func(c *config.Config) { c.Calls.MaxRetries = 2 }, func(t *testing.T, b *fixture) {
 				turns := &inTurn{scripts: c.scripts}
 				b.kimi.ChatFunc = turns.chat
 				var ran atomic.Int64
@@ -293,7 +293,7 @@ func TestARoundThatFails(t *testing.T) {
 
 // TestFunctionsOfTheClientAreNoRounds: without a function that is run here, a delta is final as everywhere.
 func TestFunctionsOfTheClientAreNoRounds(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = stream(&providers.Error{Kind: providers.KindNetwork, Retry: true}, think(time.Second, "hm"))
 		call := ask("glm-5.3")
 		call.Tools = []calls.Tool{function("theirs", nil)}
@@ -306,7 +306,7 @@ func TestFunctionsOfTheClientAreNoRounds(t *testing.T) {
 
 // TestTheFifthRoundGoesOnInTheBackground: a call's limit in a late round ends the call and not the answer.
 func TestTheFifthRoundGoesOnInTheBackground(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		more := endless()
 		turns := &inTurn{scripts: []chatFunc{more, more, more, more, stream(nil, think(20*time.Second, "hm"), think(20*time.Second, "hm"), say(24*time.Second, "done"))}}
 		b.kimi.ChatFunc = turns.chat
@@ -325,7 +325,7 @@ func TestTheFifthRoundGoesOnInTheBackground(t *testing.T) {
 
 // TestAModelWithoutFunctionsAnswersWithoutThem: where they are optional.
 func TestAModelWithoutFunctionsAnswersWithoutThem(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{answers("yes")}}
 		b.glm.ChatFunc = turns.chat
 		var ran atomic.Int64

@@ -14,14 +14,14 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// TestAnyVendorKeepsTheRules throws vendors of every temper at the path, drawn from a seed, and holds what came back to
+// TestAnyVendorKeepsTheRules calls random vendors, drawn from a seed, and holds what came back to
 // the rules that have no exception.
 func TestAnyVendorKeepsTheRules(t *testing.T) {
 	for seed := range uint64(400) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			draw := rand.New(rand.NewPCG(seed, 1))
-			inBubble(t, tempers(draw), func(t *testing.T, b *bench) {
-				b.glm.ChatFunc, b.kimi.ChatFunc = moody(draw), moody(draw)
+			inFakeTime(t, randomLimits(draw), func(t *testing.T, b *fixture) {
+				b.glm.ChatFunc, b.kimi.ChatFunc = randomVendor(draw), randomVendor(draw)
 				call := ask([]string{"", "glm-5.3", "kimi-k3"}[draw.IntN(3)])
 				call.Background = draw.IntN(2) == 0
 				class := []config.Class{config.ClassSimple, config.ClassExpert, config.ClassFile}[draw.IntN(3)]
@@ -69,8 +69,8 @@ func TestAnyVendorKeepsTheRules(t *testing.T) {
 	}
 }
 
-// tempers draws limits, ordered as the configuration orders them.
-func tempers(draw *rand.Rand) func(*config.Config) {
+// randomLimits draws limits, ordered as the configuration orders them.
+func randomLimits(draw *rand.Rand) func(*config.Config) {
 	vendor := time.Duration(2+draw.IntN(58)) * time.Second
 	outer := vendor + time.Duration(draw.IntN(30))*time.Second
 	idle := time.Duration(1+draw.IntN(30)) * time.Second
@@ -83,8 +83,8 @@ func tempers(draw *rand.Rand) func(*config.Config) {
 	}
 }
 
-// moody draws a vendor: some failures first, then an answer of words and pauses, with thoughts between, that may break.
-func moody(draw *rand.Rand) chatFunc {
+// randomVendor draws a vendor: some failures first, then an answer of words and pauses, with thoughts between, that may break.
+func randomVendor(draw *rand.Rand) chatFunc {
 	kinds := []providers.Kind{providers.KindOverloaded, providers.KindNetwork, providers.KindProviderError, providers.KindRateLimited, providers.KindAuth}
 	var before []*providers.Error
 	for range draw.IntN(4) {
@@ -95,7 +95,7 @@ func moody(draw *rand.Rand) chatFunc {
 		}
 		before = append(before, e)
 	}
-	var beats []beat
+	var beats []scriptStep
 	for range 1 + draw.IntN(30) {
 		wait := time.Duration(draw.IntN(4000)+1) * time.Millisecond
 		switch draw.IntN(12) {

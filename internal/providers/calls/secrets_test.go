@@ -36,7 +36,7 @@ func withSecret(turns *inTurn) calls.Call {
 }
 
 func TestNoRequestHoldsASecret(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		turns, searched := &inTurn{}, ""
 		b.glm.ChatFunc = turns.chat
 		b.glm.SearchFunc = func(_ context.Context, q providers.SearchQuery) (*providers.SearchResult, error) {
@@ -62,7 +62,7 @@ func TestNoRequestHoldsASecret(t *testing.T) {
 }
 
 func TestSecretsMayBeRefusedOrSent(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.Files.Secrets = "refuse" }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.Files.Secrets = "refuse" }, func(t *testing.T, b *fixture) {
 		turns := &inTurn{}
 		b.glm.ChatFunc = turns.chat
 		b.glm.SearchFunc = func(context.Context, providers.SearchQuery) (*providers.SearchResult, error) {
@@ -83,7 +83,7 @@ func TestSecretsMayBeRefusedOrSent(t *testing.T) {
 		result := turns.requests[1].Messages[2].Content
 		assert.Equal(t, "Error: the result of read contains a secret (line 1: npm-access-token), which SECRETS_IN_CONTEXT=refuse does not let out.", result)
 	})
-	inBubble(t, func(c *config.Config) { c.Files.Secrets = "send" }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.Files.Secrets = "send" }, func(t *testing.T, b *fixture) {
 		turns := &inTurn{}
 		b.glm.ChatFunc = turns.chat
 		call := withSecret(turns)

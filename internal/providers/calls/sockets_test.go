@@ -42,7 +42,7 @@ type probe struct {
 	vendor emulator.Vendor
 	kind   string
 	want   end
-	run    func(testing.TB, *rig) time.Duration
+	run    func(testing.TB, *vendorPath) time.Duration
 
 	late   time.Duration
 	mu     sync.Mutex
@@ -84,14 +84,14 @@ func probes(t *testing.T) []*probe {
 				if x.chat.attempts > 0 {
 					all = append(all, &probe{
 						TB: t, row: x, vendor: v, kind: "chat", want: x.chat,
-						run: func(t testing.TB, r *rig) time.Duration { return r.chat(t, x) },
+						run: func(t testing.TB, r *vendorPath) time.Duration { return r.chat(t, x) },
 					})
 				}
 				for _, q := range requests() {
 					if q.vendor == v && x.plain.attempts > 0 && !(q.opaque && readsTheBody(x)) {
 						all = append(all, &probe{
 							TB: t, row: x, vendor: v, kind: string(q.op), want: x.plain,
-							run: func(t testing.TB, r *rig) time.Duration { return r.plain(t, x, q) },
+							run: func(t testing.TB, r *vendorPath) time.Duration { return r.plain(t, x, q) },
 						})
 					}
 				}

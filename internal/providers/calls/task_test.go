@@ -14,23 +14,23 @@ import (
 )
 
 // asTask is a simple call whose client takes a task.
-func (b *bench) asTask(ctx context.Context) context.Context {
+func (b *fixture) asTask(ctx context.Context) context.Context {
 	ctx = b.inClass(ctx, config.ClassSimple)
 	budget, _ := providers.BudgetFrom(ctx)
 	budget.Task = true
 	return providers.WithBudget(ctx, budget)
 }
 
-func (b *bench) task(t *testing.T, model string) *calls.Generation {
+func (b *fixture) task(t *testing.T, model string) *calls.Generation {
 	t.Helper()
-	out, err := b.caller.Call(b.asTask(t.Context()), behind(model, model))
+	out, err := b.caller.Call(b.asTask(t.Context()), backgroundCall(model, model))
 	require.NoError(t, err)
 	require.NotNil(t, out.Live)
 	return out.Live
 }
 
 func TestATaskKeepsItsSlot(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = steady(300)
 		live := b.task(t, "glm-5.3")
 		b.glm.ChatFunc = answers("at once")
@@ -49,7 +49,7 @@ func TestATaskKeepsItsSlot(t *testing.T) {
 }
 
 func TestATaskFreesItsSlotWhenItEnds(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = steady(300)
 		live := b.task(t, "glm-5.3")
 		live.Cancel()
@@ -64,10 +64,10 @@ func TestATaskFreesItsSlotWhenItEnds(t *testing.T) {
 
 // Each request of a task has a slot, also one that begins behind the call.
 func TestALaterRequestOfATaskWaitsForASlot(t *testing.T) {
-	inBubble(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *bench) {
+	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{callsTool("slow", time.Second), steady(50), answers("the end")}}
 		b.glm.ChatFunc = turns.chat
-		call := behind("glm-5.3", "thread")
+		call := backgroundCall("glm-5.3", "thread")
 		call.Tools = []calls.Tool{function("slow", func(context.Context, string) (string, error) {
 			time.Sleep(40 * time.Second)
 			return "late", nil
@@ -76,7 +76,7 @@ func TestALaterRequestOfATaskWaitsForASlot(t *testing.T) {
 		out, err := b.caller.Call(b.asTask(t.Context()), call)
 		require.NoError(t, err)
 		require.NotNil(t, out.Live)
-		other, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind("glm-5.3", "other")) // takes the slot meanwhile
+		other, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "other")) // takes the slot meanwhile
 		require.NoError(t, err)
 		require.NotNil(t, other.Live, "an ordinary background answer gives the slot back at its call's end")
 		<-out.Live.Done()
@@ -86,14 +86,14 @@ func TestALaterRequestOfATaskWaitsForASlot(t *testing.T) {
 }
 
 func TestTasksAreNotEvicted(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = steady(400)
 		var live []*calls.Generation
 		for range 3 {
 			live = append(live, b.task(t, "glm-5.3"))
 		}
 		for range 2 {
-			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind("glm-5.3", "ordinary"))
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "ordinary"))
 			require.NoError(t, err)
 			live = append(live, out.Live)
 		}
@@ -113,7 +113,7 @@ func TestTasksAreNotEvicted(t *testing.T) {
 
 // A task has BACKGROUND_MAX_SECS from the end of its call on, and no other limit.
 func TestTheLimitOfATask(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = steady(10_000)
 		start := time.Now()
 		live := b.task(t, "glm-5.3")

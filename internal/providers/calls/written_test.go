@@ -21,7 +21,7 @@ const (
 
 // TestACallThatIsWrittenAsTextIsRun: of a function that the request offered, however the model spelt it.
 func TestACallThatIsWrittenAsTextIsRun(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{answers("I look." + writtenCall), answers(otherCall + cutCall), answers("done")}}
 		b.glm.ChatFunc = turns.chat
 		call := ask("glm-5.3")
@@ -53,7 +53,7 @@ func TestACallThatNobodyOfferedIsRemoved(t *testing.T) {
 		{"in code it is text", "Like this: `" + writtenCall + "`", "Like this: `" + writtenCall + "`", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, b *bench) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc = answers(c.text)
 				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
 				require.NoError(t, err)
@@ -71,7 +71,7 @@ func TestACallThatNobodyOfferedIsRemoved(t *testing.T) {
 }
 
 func TestAnAnswerThatIsNothingButARefusedCallIsEmpty(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = answers(writtenCall)
 		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
 		e := failure(t, err)
@@ -82,7 +82,7 @@ func TestAnAnswerThatIsNothingButARefusedCallIsEmpty(t *testing.T) {
 }
 
 func TestAfterTheLastRoundAWrittenCallIsRemoved(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		again := callsTool("read", 0)
 		turns := &inTurn{scripts: []chatFunc{again, again, again, again, answers("Enough. " + writtenCall)}}
 		b.kimi.ChatFunc = turns.chat
@@ -97,7 +97,7 @@ func TestAfterTheLastRoundAWrittenCallIsRemoved(t *testing.T) {
 }
 
 func TestAWrittenCallThatAClientRunsLeavesTheText(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = answers("I look." + writtenCall)
 		call := ask("glm-5.3")
 		call.Tools = []calls.Tool{function("read", nil)}
@@ -111,7 +111,7 @@ func TestAWrittenCallThatAClientRunsLeavesTheText(t *testing.T) {
 
 // TestAnAnswerOfOnlyRefusedCallsAfterARoundIsAskedForOnceMore: with the functions withdrawn, a written call is not run.
 func TestAnAnswerOfOnlyRefusedCallsAfterARoundIsAskedForOnceMore(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{callsTool("read", 0), answers(writtenCall), answers("done")}}
 		b.glm.ChatFunc = turns.chat
 		ran := 0
@@ -129,9 +129,9 @@ func TestAnAnswerOfOnlyRefusedCallsAfterARoundIsAskedForOnceMore(t *testing.T) {
 }
 
 func TestAPartialAnswerShowsNoCallEither(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, b *bench) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = stream(nil, say(time.Second, "\nSo far.\n"), say(time.Second, cutCall), say(forever, ""))
-		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), behind("glm-5.3", "id"))
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "id"))
 		require.NoError(t, err)
 		assert.True(t, out.Partial)
 		assert.Equal(t, "So far.", out.Response.Content)

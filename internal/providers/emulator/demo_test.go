@@ -142,7 +142,7 @@ func TestDemoSearches(t *testing.T) {
 }
 
 func TestDemoStall(t *testing.T) {
-	bubble(t, emulator.GLM, func(t *testing.T, _ *emulator.Emulator, c client) {
+	inFakeTime(t, emulator.GLM, func(t *testing.T, _ *emulator.Emulator, c client) {
 		_, got, err := c.read(limit, messages("glm-5.3-flash", `{"role":"user","content":"Count to five."}`, streamed))
 		require.Error(t, err)
 		assert.Contains(t, texts(got), "three")

@@ -17,14 +17,14 @@ type Fault struct {
 
 	reply  func(*Reply)
 	wire   func(*wire)
-	intake *intake
+	intake *bodyRead
 }
 
 // String is the fault's name.
 func (f Fault) String() string { return f.Name }
 
-// intake is how slowly a request's body is taken in.
-type intake struct {
+// bodyRead is how slowly a request's body is taken in.
+type bodyRead struct {
 	chunk  int
 	every  time.Duration
 	stopAt int64 // after which nothing more is read; 0: never
@@ -289,16 +289,16 @@ func HTMLPage(status int) Fault {
 	return f
 }
 
-// SlowIntake reads the request's body at chunk bytes per interval. It works on replies of On whose Match needs nothing
+// SlowBodyRead reads the request's body at chunk bytes per interval. It works on replies of On whose Match needs nothing
 // from the body (vendor and operation), since it acts before there is one.
-func SlowIntake(chunk int, every time.Duration) Fault {
-	return Fault{Name: "slow_intake", intake: &intake{chunk: max(chunk, 1), every: every}}
+func SlowBodyRead(chunk int, every time.Duration) Fault {
+	return Fault{Name: "slow_body_read", intake: &bodyRead{chunk: max(chunk, 1), every: every}}
 }
 
 // StopReading reads n bytes of the request's body and nothing after them. Since nothing is read, the client's going is
-// not seen either: such a request ends at Close. See SlowIntake.
+// not seen either: such a request ends at Close. See SlowBodyRead.
 func StopReading(n int) Fault {
-	return Fault{Name: "stop_reading", intake: &intake{chunk: max(n, 1), stopAt: int64(max(n, 1))}}
+	return Fault{Name: "stop_reading", intake: &bodyRead{chunk: max(n, 1), stopAt: int64(max(n, 1))}}
 }
 
 // Faults is every fault of a vendor's answer to a chat that a client should survive, each once, with parameters at which a limit of

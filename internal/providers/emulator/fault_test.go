@@ -61,8 +61,8 @@ func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// bubble runs a test under fake time, against an emulator of one vendor over pipes.
-func bubble(t *testing.T, v emulator.Vendor, f func(t *testing.T, e *emulator.Emulator, c client), opts ...emulator.Option) {
+// inFakeTime runs a test under fake time, against an emulator of one vendor over pipes.
+func inFakeTime(t *testing.T, v emulator.Vendor, f func(t *testing.T, e *emulator.Emulator, c client), opts ...emulator.Option) {
 	synctest.Test(t, func(t *testing.T) {
 		e := emulator.New(opts...)
 		l := newPipes("pipe")
@@ -178,7 +178,7 @@ func TestFaultsOfAStream(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, emulator.GLM, func(t *testing.T, e *emulator.Emulator, c client) {
+			inFakeTime(t, emulator.GLM, func(t *testing.T, e *emulator.Emulator, c client) {
 				e.Script(tt.reply)
 				begun := time.Now()
 				status, got, err := c.read(limit, chatBody("glm-4.6", streamed))
@@ -237,7 +237,7 @@ func TestFaultsOfAWholeAnswer(t *testing.T) {
 		{emulator.VendorError(500, "server_error", "x"), 500, io.EOF},
 	} {
 		t.Run(tt.fault.Name, func(t *testing.T) {
-			bubble(t, emulator.Kimi, func(t *testing.T, e *emulator.Emulator, c client) {
+			inFakeTime(t, emulator.Kimi, func(t *testing.T, e *emulator.Emulator, c client) {
 				e.Script(emulator.Fail(tt.fault))
 				status, got, err := c.read(limit, chatBody("kimi-k3", ""))
 				assert.Equal(t, tt.status, status)
@@ -260,7 +260,7 @@ func TestEveryFaultHasANameAndEnds(t *testing.T) {
 		require.False(t, seen[f.Name], f.Name)
 		seen[f.Name] = true
 		t.Run(f.Name, func(t *testing.T) {
-			bubble(t, emulator.Kimi, func(t *testing.T, e *emulator.Emulator, c client) {
+			inFakeTime(t, emulator.Kimi, func(t *testing.T, e *emulator.Emulator, c client) {
 				e.Script(emulator.Say("one ", "two ", "three ", "four ").With(f))
 				_, _, err := c.read(600*time.Second, chatBody("kimi-k3", streamed))
 				require.Error(t, err)
@@ -350,7 +350,7 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 
 func TestConcurrencyLimit(t *testing.T) {
 	for v, want := range map[emulator.Vendor]string{emulator.GLM: `"code":"1302"`, emulator.Kimi: `"type":"rate_limit_reached_error"`} {
-		bubble(t, v, func(t *testing.T, e *emulator.Emulator, c client) {
+		inFakeTime(t, v, func(t *testing.T, e *emulator.Emulator, c client) {
 			model := map[emulator.Vendor]string{emulator.GLM: "glm-5.3", emulator.Kimi: "kimi-k3"}[v]
 			e.Always(emulator.Match{}, func(emulator.Request) emulator.Reply { return emulator.Fail(emulator.DelayHeaders(time.Second)) })
 			var wg sync.WaitGroup

@@ -170,7 +170,7 @@ func (x *exchange) pause(d time.Duration) bool {
 // counted reads a request's body, counts it, and obeys the reply's upload fault if it has one.
 type counted struct {
 	x      *exchange
-	intake *intake
+	intake *bodyRead
 }
 
 func (c counted) Read(p []byte) (int, error) {

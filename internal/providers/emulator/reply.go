@@ -210,9 +210,9 @@ func (e *Emulator) drop(q *rule) bool {
 	return true
 }
 
-// intakeFor is the upload fault of the reply that will answer, found before the body is read: only replies of On whose
+// bodyReadFor is the upload fault of the reply that will answer, found before the body is read: only replies of On whose
 // Match needs nothing from the body.
-func (e *Emulator) intakeFor(r Request) *intake {
+func (e *Emulator) bodyReadFor(r Request) *bodyRead {
 	e.mu.Lock()
 	queue := slices.Clone(e.queue)
 	e.mu.Unlock()

@@ -228,7 +228,7 @@ func (x *exchange) readBody() error {
 
 // body is the request's body, counted.
 func (x *exchange) body() io.Reader {
-	in := x.e.intakeFor(x.snapshot())
+	in := x.e.bodyReadFor(x.snapshot())
 	if tcp, ok := own(x.r.Context()).(*net.TCPConn); ok && in != nil {
 		_ = tcp.SetReadBuffer(4096) // best effort: the kernel would take in for us what we leave unread
 	}

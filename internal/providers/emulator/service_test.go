@@ -143,8 +143,8 @@ func TestFilesOfGLM(t *testing.T) {
 
 func TestSlowUploads(t *testing.T) {
 	t.Run("slow", func(t *testing.T) {
-		bubble(t, emulator.Kimi, func(t *testing.T, e *emulator.Emulator, c client) {
-			e.On(emulator.Match{Op: emulator.OpUpload}, emulator.Fail(emulator.SlowIntake(1000, time.Second)))
+		inFakeTime(t, emulator.Kimi, func(t *testing.T, e *emulator.Emulator, c client) {
+			e.On(emulator.Match{Op: emulator.OpUpload}, emulator.Fail(emulator.SlowBodyRead(1000, time.Second)))
 			begun := time.Now()
 			r := c.upload("a.txt", "file-extract", strings.Repeat("x", 20_000))
 			assert.Equal(t, 200, r.status)
@@ -153,7 +153,7 @@ func TestSlowUploads(t *testing.T) {
 		})
 	})
 	t.Run("stopped", func(t *testing.T) {
-		bubble(t, emulator.Kimi, func(t *testing.T, e *emulator.Emulator, c client) {
+		inFakeTime(t, emulator.Kimi, func(t *testing.T, e *emulator.Emulator, c client) {
 			e.On(emulator.Match{Vendor: emulator.Kimi, Op: emulator.OpUpload}, emulator.Fail(emulator.StopReading(5000)))
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
@@ -166,8 +166,8 @@ func TestSlowUploads(t *testing.T) {
 		})
 	})
 	t.Run("a chat", func(t *testing.T) {
-		bubble(t, emulator.GLM, func(t *testing.T, e *emulator.Emulator, c client) {
-			e.On(emulator.Match{}, abcd.With(emulator.SlowIntake(10, time.Second)))
+		inFakeTime(t, emulator.GLM, func(t *testing.T, e *emulator.Emulator, c client) {
+			e.On(emulator.Match{}, abcd.With(emulator.SlowBodyRead(10, time.Second)))
 			begun := time.Now()
 			assert.Equal(t, 200, c.post("/chat/completions", chatBody("glm-5.3", "")).status)
 			assert.Greater(t, time.Since(begun), 5*time.Second)
@@ -329,7 +329,7 @@ func TestScriptsAreChosenByMatch(t *testing.T) {
 }
 
 func TestHandlerInAnotherServer(t *testing.T) {
-	bubble(t, emulator.Kimi, func(t *testing.T, e *emulator.Emulator, _ client) {
+	inFakeTime(t, emulator.Kimi, func(t *testing.T, e *emulator.Emulator, _ client) {
 		l := newPipes("other")
 		srv := &http.Server{Handler: e.Handler(emulator.Kimi), ReadHeaderTimeout: time.Minute}
 		ended := make(chan error, 1)

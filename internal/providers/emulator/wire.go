@@ -164,7 +164,7 @@ func (x *exchange) send(w *wire) {
 			x.pause(forever)
 			panic(http.ErrAbortHandler)
 		case actReset, actDrop:
-			x.sever(f.act == actReset)
+			x.breakConnection(f.act == actReset)
 			return
 		}
 	}
@@ -179,9 +179,9 @@ func (x *exchange) must(err error) {
 	}
 }
 
-// sever ends the connection below HTTP: with a reset where the connection knows one (TCP, or a pipe that imitates
+// breakConnection ends the connection below HTTP: with a reset where the connection knows one (TCP, or a pipe that imitates
 // SetLinger), else by closing it.
-func (x *exchange) sever(reset bool) {
+func (x *exchange) breakConnection(reset bool) {
 	conn, _, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler) // HTTP/2 has no connection to take; this is as near as it comes

@@ -160,7 +160,7 @@ var modelName = lazyregexp.New(`^[A-Za-z0-9_.:/@-]{1,128}$`)
 func (c *Client) identify(x *exchange, r *providers.ChatResponse) {
 	r.Header = c.keepHeaders(x.header)
 	r.RequestID = cmp.Or(c.requestID(x.header), c.printable(r.RequestID))
-	if !modelName().MatchString(r.Model) || !c.harmless(r.Model) {
+	if !modelName().MatchString(r.Model) || !c.holdsNoKey(r.Model) {
 		r.Model = ""
 	}
 }

@@ -73,9 +73,9 @@ func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Erro
 	}
 	hint := cmp.Or(v.Hint, c.dialect.Hints[v.Kind], hints[v.Kind])
 	if v.Kind == providers.KindInvalidRequest && a.op == OpChat {
-		b := blamed(f, x.wire)
+		b := findRefusedPart(f, x.wire)
 		e.Param, e.Function, e.SchemaPath = b.param, b.function, b.schemaPath
-		if what := b.String(); what != "" && c.harmless(what) && v.Message == "" {
+		if what := b.String(); what != "" && c.holdsNoKey(what) && v.Message == "" {
 			v.Message = fmt.Sprintf("%s refused the request: %s", c.dialect.Label, what)
 		} else if b.param == "" && v.Hint == "" {
 			hint = hintUnnamed

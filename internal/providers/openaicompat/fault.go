@@ -174,9 +174,9 @@ var aboutMessages = lazyregexp.New(`(?i)\bmessages?\b|reasoning_content|tool_cal
 // wordPattern matches what may be a parameter's name in a sentence.
 var wordPattern = lazyregexp.New(`[A-Za-z_]+`)
 
-// blamedParam is the wire parameter that a refusal names, "" if none: the body's own param field, else the first word of
+// refusedParam is the wire parameter that a refusal names, "" if none: the body's own param field, else the first word of
 // its message that is a parameter which was really sent and can be left out.
-func blamedParam(f Fault, sent []string) string {
+func refusedParam(f Fault, sent []string) string {
 	droppable := func(name string) bool { return slices.Contains(sent, name) && !slices.Contains(undroppable, name) }
 	if top, _, _ := strings.Cut(f.Param, "."); droppable(top) {
 		return top

@@ -64,7 +64,7 @@ func TestBlamedParam(t *testing.T) {
 		{Fault{Message: "thinking is enabled but reasoning_content is missing in assistant tool call message at index 3"}, ""},
 		{Fault{}, ""},
 	} {
-		assert.Equal(t, tc.want, blamedParam(tc.fault, sent), "%+v", tc.fault)
+		assert.Equal(t, tc.want, refusedParam(tc.fault, sent), "%+v", tc.fault)
 	}
 }
 
@@ -332,7 +332,7 @@ func TestBlamedParamsUnderOtherNames(t *testing.T) {
 		"maxTokens must be at most 100":                       "max_tokens",
 		"responseFormat is not supported":                     "",
 	} {
-		assert.Equal(t, want, blamedParam(Fault{Message: message}, sent), message)
+		assert.Equal(t, want, refusedParam(Fault{Message: message}, sent), message)
 	}
-	assert.Equal(t, "thinking", blamedParam(Fault{Message: "invalid thinking"}, append(sent, "thinking")))
+	assert.Equal(t, "thinking", refusedParam(Fault{Message: "invalid thinking"}, append(sent, "thinking")))
 }

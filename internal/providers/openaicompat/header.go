@@ -27,7 +27,7 @@ func (c *Client) keepHeaders(h http.Header) map[string]string {
 	kept := map[string]string{}
 	for name, values := range h {
 		name = strings.ToLower(name)
-		if len(values) == 0 || len(values[0]) > maxHeader || !keepHeader(name) || !c.harmless(values[0]) {
+		if len(values) == 0 || len(values[0]) > maxHeader || !keepHeader(name) || !c.holdsNoKey(values[0]) {
 			continue
 		}
 		kept[name] = values[0]
@@ -51,7 +51,7 @@ func keepHeader(name string) bool {
 // requestID is the vendor's name for the request, "" if its headers tell none.
 func (c *Client) requestID(h http.Header) string {
 	for _, name := range requestIDHeaders {
-		if v := h.Get(name); v != "" && len(v) <= 128 && c.harmless(v) {
+		if v := h.Get(name); v != "" && len(v) <= 128 && c.holdsNoKey(v) {
 			return v
 		}
 	}

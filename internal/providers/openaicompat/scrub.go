@@ -49,8 +49,8 @@ func (c *Client) scrubbed(err error) error {
 	return errors.New(strings.ToValidUTF8(s, "?"))
 }
 
-// harmless reports whether a stranger's text that is shown, such as a code or an id, holds no key.
-func (c *Client) harmless(s string) bool {
+// holdsNoKey reports whether a stranger's text that is shown, such as a code or an id, holds no key.
+func (c *Client) holdsNoKey(s string) bool {
 	return !keyPattern().MatchString(s) && !slices.ContainsFunc(c.secrets, func(secret string) bool { return strings.Contains(s, secret) })
 }
 

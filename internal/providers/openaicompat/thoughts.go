@@ -13,7 +13,7 @@ var thoughtTags = []string{"think", "thinking", "thought"}
 type thoughtSplitter struct {
 	held   string // not decided yet: it may be a tag, or begin one
 	closer string // the tag that ends the reasoning; "" outside of it
-	open   bool   // the text has begun, or the reasoning is over
+	open   bool   // the text has started, or the reasoning is over
 }
 
 // push takes a piece of the text in and returns what of it, and of what was held, is text and reasoning.

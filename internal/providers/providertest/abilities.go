@@ -111,7 +111,7 @@ func upload(t *testing.T, b bench, p providers.Uploader) {
 }
 
 func slowUpload(t *testing.T, b bench, p providers.Uploader) {
-	b.emulator.On(emulator.Match{Op: emulator.OpUpload}, emulator.Fail(emulator.SlowIntake(4096, time.Second)))
+	b.emulator.On(emulator.Match{Op: emulator.OpUpload}, emulator.Fail(emulator.SlowBodyRead(4096, time.Second)))
 	passed := errors.New("UPLOAD_TIMEOUT=90s")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 90*time.Second, passed)
 	defer cancel()

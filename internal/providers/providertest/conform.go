@@ -71,7 +71,7 @@ type bench struct {
 // maxAnswer is MAX_ANSWER_BYTES in the suite.
 const maxAnswer = 1 << 20
 
-// test runs one part of the suite on a bench of its own, under a fake clock.
+// test runs one part of the suite on a provider of its own, under a fake clock.
 func (s suite) test(t *testing.T, name string, f func(t *testing.T, b bench)) {
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -37,7 +37,7 @@ type Options struct {
 	Store func(ctx context.Context) (conversation.Store, error)
 	// Workspace names the folder that new conversations belong to. May be nil.
 	Workspace func() string
-	// Host and User are where and by whom new conversations are begun. Where one is "", conversation_not_found lists none.
+	// Host and User are where and by whom new conversations are started. Where one is "", conversation_not_found lists none.
 	Host, User string
 	Activity   *activity.Log    // hears of answers that go on in the background; nil: nobody does
 	Log        *zap.Logger      // nil logs nothing

@@ -20,8 +20,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
-// bench is a service over a stub vendor and a store in a map.
-type bench struct {
+// fixture is a service over a stub vendor and a store in a map.
+type fixture struct {
 	*ask.Conversations
 	t        *testing.T
 	cfg      *config.Config
@@ -30,8 +30,8 @@ type bench struct {
 	requests []providers.ChatRequest
 }
 
-func newBench(t *testing.T, glm asktest.Chat, kimi ...asktest.Chat) *bench {
-	b := &bench{t: t, cfg: config.Default(), store: &asktest.Store{}}
+func newFixture(t *testing.T, glm asktest.Chat, kimi ...asktest.Chat) *fixture {
+	b := &fixture{t: t, cfg: config.Default(), store: &asktest.Store{}}
 	_, caller := asktest.Vendors(t, b.cfg, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 		b.requests = append(b.requests, req)
 		return glm(ctx, req, on)
@@ -48,7 +48,7 @@ func newBench(t *testing.T, glm asktest.Chat, kimi ...asktest.Chat) *bench {
 }
 
 // call is the context of a tool call that begins now.
-func (b *bench) call() context.Context {
+func (b *fixture) call() context.Context {
 	limit := b.cfg.Timeouts.For(config.ClassSimple)
 	budget := providers.Budget{Limit: limit, Class: config.ClassSimple, Start: time.Now()}
 	ctx, cancel := context.WithDeadlineCause(context.Background(), budget.Deadline(), reply.LimitExceeded(limit))
@@ -60,7 +60,7 @@ func question(prompt string) ask.Question {
 	return ask.Question{Tool: "chat", System: "You are a test.", Prompt: prompt, Category: providers.CategoryFast, Background: true}
 }
 
-func (b *bench) ask(id, prompt string) *ask.StoredAnswer {
+func (b *fixture) ask(id, prompt string) *ask.StoredAnswer {
 	b.t.Helper()
 	said, err := b.Ask(b.call(), id, question(prompt))
 	require.NoError(b.t, err)
@@ -79,7 +79,7 @@ func text(parts ...string) []providers.Delta {
 
 func TestAskKeepsWhatWasSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Says("forty-two"))
+		b := newFixture(t, asktest.Says("forty-two"))
 		first := b.ask("", "the question\nwith details")
 		assert.Equal(t, "forty-two", first.Text)
 		assert.False(t, first.Partial)
@@ -111,7 +111,7 @@ func TestAskKeepsWhatWasSaid(t *testing.T) {
 
 func TestSystemPromptHasTheRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Says("ok"))
+		b := newFixture(t, asktest.Says("ok"))
 		b.cfg.Server.Locale = "fr-FR"
 		q := question("x")
 		q.Search = false
@@ -128,7 +128,7 @@ func TestSystemPromptHasTheRules(t *testing.T) {
 
 func TestConversationKeepsItsModelUnlessNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Says("ok"))
+		b := newFixture(t, asktest.Says("ok"))
 		q := question("x")
 		q.Model = "glm-5.3"
 		first, err := b.Ask(b.call(), "", q)
@@ -143,7 +143,7 @@ func TestConversationKeepsItsModelUnlessNamed(t *testing.T) {
 }
 
 func TestUnknownConversation(t *testing.T) {
-	b := newBench(t, asktest.Says("ok"))
+	b := newFixture(t, asktest.Says("ok"))
 	_, err := b.Ask(b.call(), "no-such-id", question("x"))
 	assert.Equal(t, reply.CodeConversationNotFound, codeOf(err))
 	_, err = b.Fetch(b.call(), "no-such-id", nil)
@@ -152,7 +152,7 @@ func TestUnknownConversation(t *testing.T) {
 }
 
 func TestErrorBeforeAnyTextStoresNothing(t *testing.T) {
-	b := newBench(t, func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+	b := newFixture(t, func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 		return nil, &providers.Error{Kind: providers.KindAuth, Message: "The key was refused."}
 	})
 	_, err := b.Ask(b.call(), "", question("x"))
@@ -165,7 +165,7 @@ func TestErrorBeforeAnyTextStoresNothing(t *testing.T) {
 // What was asked without success is told all the same: requests, their cost, and who stood in.
 func TestAnErrorTellsWhatAskingTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+		b := newFixture(t, func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 			return &providers.ChatResponse{FinishReason: providers.FinishStop, UsageKnown: true, Usage: providers.Usage{InputTokens: 1000}}, nil
 		})
 		_, err := b.Ask(b.call(), "", question("x"))
@@ -180,7 +180,7 @@ func TestAnErrorTellsWhatAskingTook(t *testing.T) {
 		down := func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 			return nil, &providers.Error{Kind: providers.KindOverloaded, Retry: true, HTTPStatus: 503, Message: "busy"}
 		}
-		b = newBench(t, down, down)
+		b = newFixture(t, down, down)
 		b.cfg.Calls.MaxRetries = 1
 		_, err = b.Ask(b.call(), "", question("x"))
 		m = reply.FromError(t.Context(), err).Result().Metadata
@@ -199,7 +199,7 @@ func TestAFallbackIsForItsTurnOnly(t *testing.T) {
 			}
 			return asktest.Says("from GLM")(ctx, req, on)
 		}
-		b := newBench(t, glm, asktest.Says("from Kimi"))
+		b := newFixture(t, glm, asktest.Says("from Kimi"))
 		b.cfg.Calls.MaxRetries = 0
 		first := b.ask("", "x")
 		second := b.ask(first.ContinuationID, "y")
@@ -249,7 +249,7 @@ func TestAPartialAnswerSaysWhatCutIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t, tc.chat)
+				b := newFixture(t, tc.chat)
 				b.cfg.Calls.MaxAnswerBytes = 100
 				q := question("x")
 				q.Background = false
@@ -273,7 +273,7 @@ func TestPartialGoesOnInTheBackground(t *testing.T) {
 		for i := range 40 {
 			pieces = append(pieces, fmt.Sprintf("%02d ", i))
 		}
-		b := newBench(t, asktest.Drips(time.Second, text(pieces...)...))
+		b := newFixture(t, asktest.Drips(time.Second, text(pieces...)...))
 		start := time.Now()
 		said := b.ask("", "count")
 		took := time.Since(start)
@@ -314,7 +314,7 @@ func TestFetchWithinItsOwnLimitIsPartialAgain(t *testing.T) {
 		for i := range pieces {
 			pieces[i] = "x"
 		}
-		b := newBench(t, asktest.Drips(900*time.Millisecond, text(pieces...)...)) // no piece comes just when a call ends
+		b := newFixture(t, asktest.Drips(900*time.Millisecond, text(pieces...)...)) // no piece comes just when a call ends
 		said := b.ask("", "count")
 		start := time.Now()
 		again, err := b.Fetch(b.call(), said.ContinuationID, nil)
@@ -336,7 +336,7 @@ func TestNewPromptWaitsForTheOldAnswerWhichJoinsTheHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		drip := asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 35), ",")...)...)
 		n := 0
-		b := newBench(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		b := newFixture(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 			if n++; n == 1 {
 				return drip(ctx, req, on)
 			}
@@ -353,7 +353,7 @@ func TestNewPromptWaitsForTheOldAnswerWhichJoinsTheHistory(t *testing.T) {
 
 func TestNewPromptIsBusyWhenTheOldAnswerTakesTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 120), ",")...)...))
+		b := newFixture(t, asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 120), ",")...)...))
 		said := b.ask("", "first")
 		start := time.Now()
 		_, err := b.Ask(b.call(), said.ContinuationID, question("second"))
@@ -366,7 +366,7 @@ func TestNewPromptIsBusyWhenTheOldAnswerTakesTooLong(t *testing.T) {
 
 // Another process writes the answer: it is followed through the store, and given up when its heartbeat stops.
 func TestAnswerOfAnotherProcess(t *testing.T) {
-	running := func(b *bench) (string, conversation.Turn) {
+	running := func(b *fixture) (string, conversation.Turn) {
 		stored, err := b.store.Append(b.t.Context(), conversation.NewTurns{ConversationID: "other", Turns: []conversation.Turn{
 			{Role: providers.RoleUser, Content: "q", SavedAt: time.Now()},
 			{Role: providers.RoleAssistant, Content: "so far", Status: conversation.TurnRunning, SavedAt: time.Now()},
@@ -376,7 +376,7 @@ func TestAnswerOfAnotherProcess(t *testing.T) {
 	}
 	t.Run("finished there", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, asktest.Says("ok"))
+			b := newFixture(t, asktest.Says("ok"))
 			id, turn := running(b)
 			go func() {
 				for range 3 {
@@ -395,7 +395,7 @@ func TestAnswerOfAnotherProcess(t *testing.T) {
 	})
 	t.Run("died there", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, asktest.Says("ok"))
+			b := newFixture(t, asktest.Says("ok"))
 			id, _ := running(b)
 			start := time.Now()
 			said, err := b.Fetch(b.call(), id, nil)
@@ -417,7 +417,7 @@ func TestOnlyThinkingArrived(t *testing.T) {
 		for range 60 {
 			thoughts = append(thoughts, providers.Delta{Reasoning: "let me see, "})
 		}
-		b := newBench(t, asktest.Drips(time.Second, thoughts...))
+		b := newFixture(t, asktest.Drips(time.Second, thoughts...))
 		b.cfg.Calls.BackgroundCompletion = false
 		said := b.ask("", "hard one")
 		assert.True(t, said.Partial)
@@ -437,7 +437,7 @@ func TestOnlyThinkingArrived(t *testing.T) {
 // A conversation that is deleted while an answer to it is written stays deleted.
 func TestDeletedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Says("an answer"))
+		b := newFixture(t, asktest.Says("an answer"))
 		id := b.ask("", "x").ContinuationID
 		b.store.Before = func(ctx context.Context, op string) error {
 			if op == "append" {
@@ -458,7 +458,7 @@ func TestStoreThatHangsCostsTheOfferOnly(t *testing.T) {
 	for _, heeds := range []bool{true, false} {
 		t.Run(fmt.Sprintf("heeds its context: %v", heeds), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t, asktest.Drips(time.Second, text("a", "b")...))
+				b := newFixture(t, asktest.Drips(time.Second, text("a", "b")...))
 				block := make(chan struct{})
 				b.store.Before = func(ctx context.Context, _ string) error {
 					if !heeds {
@@ -488,7 +488,7 @@ func TestStoreThatHangsCostsTheOfferOnly(t *testing.T) {
 func TestStoreThatFailsEndsTheBackgroundAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan struct{})
-		b := newBench(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		b := newFixture(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 			defer close(ended)
 			return asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 200), ",")...)...)(ctx, req, on)
 		})
@@ -506,7 +506,7 @@ func TestStoreThatFailsEndsTheBackgroundAnswer(t *testing.T) {
 
 func TestLoadFailureIsStoreUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Says("ok"))
+		b := newFixture(t, asktest.Says("ok"))
 		said := b.ask("", "x")
 		b.store.Before = func(ctx context.Context, _ string) error { <-ctx.Done(); return context.Cause(ctx) }
 		start := time.Now()
@@ -519,7 +519,7 @@ func TestLoadFailureIsStoreUnavailable(t *testing.T) {
 
 func TestCancelledCallStoresWhatHadArrived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Drips(time.Second, text("a", "b", "c", "d", "e")...))
+		b := newFixture(t, asktest.Drips(time.Second, text("a", "b", "c", "d", "e")...))
 		ctx, cancel := context.WithCancelCause(b.call())
 		go func() {
 			time.Sleep(2500 * time.Millisecond)
@@ -538,7 +538,7 @@ func TestCancelledCallStoresWhatHadArrived(t *testing.T) {
 
 func TestCallsOfOneConversationGoOneAfterTheOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Drips(time.Second, text("x")...))
+		b := newFixture(t, asktest.Drips(time.Second, text("x")...))
 		id := b.ask("", "0").ContinuationID
 		done := make(chan string, 3)
 		for i := range 3 {
@@ -557,7 +557,7 @@ func TestCallsOfOneConversationGoOneAfterTheOther(t *testing.T) {
 
 func TestConversationLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Says("ok"))
+		b := newFixture(t, asktest.Says("ok"))
 		b.cfg.Conversations.MaxTurns = 4
 		said := b.ask("", "1")
 		require.NotNil(t, said.Remaining)
@@ -579,7 +579,7 @@ func TestConversationLimits(t *testing.T) {
 }
 
 func TestOffsetsCountCharacters(t *testing.T) {
-	b := newBench(t, asktest.Says("äöü漢字🙂 end"))
+	b := newFixture(t, asktest.Says("äöü漢字🙂 end"))
 	said := b.ask("", "x")
 	for offset, want := range map[int]string{0: "äöü漢字🙂 end", 3: "漢字🙂 end", 6: " end", 10: ""} {
 		got, err := b.Fetch(b.call(), said.ContinuationID, &offset)
@@ -594,7 +594,7 @@ func TestOffsetsCountCharacters(t *testing.T) {
 }
 
 func TestFetchWithoutAnAnswer(t *testing.T) {
-	b := newBench(t, asktest.Says("ok"))
+	b := newFixture(t, asktest.Says("ok"))
 	_, err := b.store.Append(t.Context(), conversation.NewTurns{ConversationID: "steps", Turns: []conversation.Turn{{Role: providers.RoleUser, Content: "step 1"}}})
 	require.NoError(t, err)
 	_, err = b.Fetch(b.call(), "steps", nil)
@@ -603,7 +603,7 @@ func TestFetchWithoutAnAnswer(t *testing.T) {
 
 func TestCloseKeepsBackgroundAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 200), ",")...)...))
+		b := newFixture(t, asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 200), ",")...)...))
 		said := b.ask("", "x")
 		require.True(t, said.Pending)
 		time.Sleep(5 * time.Second)
@@ -619,7 +619,7 @@ func TestCloseKeepsBackgroundAnswers(t *testing.T) {
 
 func TestFinishedHearsOfABackgroundAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 35), ",")...)...))
+		b := newFixture(t, asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 35), ",")...)...))
 		heard := make(chan conversation.Turn, 1)
 		q := question("x")
 		q.Finished = func(ctx context.Context, turn conversation.Turn) {
@@ -636,7 +636,7 @@ func TestFinishedHearsOfABackgroundAnswer(t *testing.T) {
 
 // A file goes to the model once per conversation unless it changes.
 func TestFilesAreSentOnce(t *testing.T) {
-	b := newBench(t, asktest.Says("ok"))
+	b := newFixture(t, asktest.Says("ok"))
 	file := func(sum, data string) conversation.Attachment {
 		return conversation.Attachment{Path: "/p/a.go", SHA256: sum, MIME: "text/plain", Data: []byte(data)}
 	}
@@ -660,7 +660,7 @@ func TestFilesAreSentOnce(t *testing.T) {
 }
 
 func TestTooMuchForTheWindow(t *testing.T) {
-	b := newBench(t, asktest.Says("ok"))
+	b := newFixture(t, asktest.Says("ok"))
 	q := question("x")
 	q.Model = "glm-4.5"
 	q.Attachments = []conversation.Attachment{{Path: "/big", SHA256: "s", MIME: "text/plain", Data: []byte(strings.Repeat("word ", 200_000))}}
@@ -672,7 +672,7 @@ func TestTooMuchForTheWindow(t *testing.T) {
 // When a conversation has outgrown the window, the oldest turns stay out, the reply says so, and files that went with them are
 // sent again when they are named.
 func TestLongConversationDropsItsOldestTurns(t *testing.T) {
-	b := newBench(t, asktest.Says("ok"))
+	b := newFixture(t, asktest.Says("ok"))
 	file := conversation.Attachment{Path: "/p/a.go", SHA256: "s1", MIME: "text/plain", Data: []byte("package a")}
 	turns := []conversation.Turn{{Role: providers.RoleUser, Content: "with the file", Attachments: []conversation.Attachment{file}}}
 	for range 60 {
@@ -696,7 +696,7 @@ func TestLongConversationDropsItsOldestTurns(t *testing.T) {
 func TestUnstoredAnswerCanBeReadOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		whole := strings.Repeat("äbc\n", 50_000)
-		b := newBench(t, asktest.Says(whole))
+		b := newFixture(t, asktest.Says(whole))
 		b.store.Before = func(context.Context, string) error { return errors.New("disk full") }
 		said := b.ask("", "x")
 		assert.Equal(t, whole, said.Text)
@@ -734,7 +734,7 @@ func TestUnstoredAnswerCanBeReadOn(t *testing.T) {
 func TestUnstoredAnswerGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := "first"
-		b := newBench(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		b := newFixture(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 			return asktest.Says(answer)(ctx, req, on)
 		})
 		id := b.ask("", "x").ContinuationID
@@ -762,7 +762,7 @@ func TestUnstoredAnswerGivesWay(t *testing.T) {
 // Two calls never have one conversation at once, also when a third gave up waiting for it.
 func TestOneLeaseAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Says("x"))
+		b := newFixture(t, asktest.Says("x"))
 		id := b.ask("", "x").ContinuationID
 		first, err := b.Lease(b.call(), id)
 		require.NoError(t, err)
@@ -784,7 +784,7 @@ func TestOneLeaseAtATime(t *testing.T) {
 // conversation_not_found lists the latest conversations that this user began here: an agent that lost an id wants one.
 func TestConversationNotFoundListsTheLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, asktest.Says("x"))
+		b := newFixture(t, asktest.Says("x"))
 		service := func(host, user, folder string) *ask.Conversations {
 			return ask.New(ask.Options{
 				Config: b.cfg, Caller: b.caller, Store: b.store.Open, Host: host, User: user, Workspace: func() string { return folder },
@@ -838,7 +838,7 @@ func TestConversationNotFoundListsTheLatest(t *testing.T) {
 func TestBackgroundAnswerOfADeletedConversationEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan struct{})
-		b := newBench(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		b := newFixture(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 			defer close(ended)
 			return asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 200), ",")...)...)(ctx, req, on)
 		})

@@ -28,7 +28,7 @@ func dripping() asktest.Chat {
 }
 
 // pendingAnswer asks a question whose answer takes a minute and a half.
-func pendingAnswer(t *testing.T, b *bench) *ask.StoredAnswer {
+func pendingAnswer(t *testing.T, b *fixture) *ask.StoredAnswer {
 	t.Helper()
 	part, err := b.Ask(b.call(), "", question("q"))
 	require.NoError(t, err)
@@ -37,18 +37,18 @@ func pendingAnswer(t *testing.T, b *bench) *ask.StoredAnswer {
 	return part
 }
 
-// elsewhere is the same service in another process: it shares the store alone.
-func elsewhere(t *testing.T, b *bench) *bench {
-	other := newBench(t, asktest.Says("x"))
+// otherProcess is the same service in another process: it shares the store alone.
+func otherProcess(t *testing.T, b *fixture) *fixture {
+	other := newFixture(t, asktest.Says("x"))
 	other.Conversations = ask.New(ask.Options{Config: b.cfg, Caller: other.caller, Store: b.store.Open})
 	return other
 }
 
 func TestBackgroundIsFoundInEveryProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, dripping())
+		b := newFixture(t, dripping())
 		part := pendingAnswer(t, b)
-		id, other := part.ContinuationID, elsewhere(t, b)
+		id, other := part.ContinuationID, otherProcess(t, b)
 		time.Sleep(5 * time.Second)
 
 		for _, n := range []int{0, 2} {
@@ -75,7 +75,7 @@ func TestBackgroundIsFoundInEveryProcess(t *testing.T) {
 		require.ErrorIs(t, err, conversation.ErrNotFound)
 
 		time.Sleep(2 * time.Minute)
-		for _, in := range []*bench{b, other} {
+		for _, in := range []*fixture{b, other} {
 			done, err := in.Background(t.Context(), id, 2)
 			require.NoError(t, err)
 			assert.False(t, done.Running)
@@ -101,14 +101,14 @@ func TestBackgroundIsFoundInEveryProcess(t *testing.T) {
 // Whoever asked for a background answer can cancel it from any process; the vendor's connection is closed, and what has
 // arrived is kept.
 func TestCancelBackground(t *testing.T) {
-	for name, process := range map[string]func(*testing.T, *bench) *bench{
-		"here": func(_ *testing.T, b *bench) *bench { return b }, "elsewhere": elsewhere,
+	for name, process := range map[string]func(*testing.T, *fixture) *fixture{
+		"here": func(_ *testing.T, b *fixture) *fixture { return b }, "elsewhere": otherProcess,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var closed atomic.Bool
 				slow := dripping()
-				b := newBench(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+				b := newFixture(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 					resp, err := slow(ctx, req, on)
 					closed.Store(ctx.Err() != nil)
 					return resp, err
@@ -119,7 +119,7 @@ func TestCancelBackground(t *testing.T) {
 				require.NoError(t, from.CancelBackground(t.Context(), part.ContinuationID, 2), "twice in the same moment")
 				time.Sleep(3 * time.Second)
 				assert.True(t, closed.Load(), "at the latest at the next save")
-				for _, in := range []*bench{b, from} {
+				for _, in := range []*fixture{b, from} {
 					got, err := in.Background(t.Context(), part.ContinuationID, 2)
 					require.NoError(t, err)
 					assert.False(t, got.Running)
@@ -136,7 +136,7 @@ func TestCancelBackground(t *testing.T) {
 // A store that ends with the process promises nothing to who waits for an answer.
 func TestNothingIsPendingInMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, dripping())
+		b := newFixture(t, dripping())
 		b.cfg.Conversations.Backend = "memory"
 		part, err := b.Ask(b.call(), "", question("q"))
 		require.NoError(t, err)

@@ -210,7 +210,7 @@ func (b *builder) last() (conversation.Turn, int) {
 	return b.asked, b.dropped
 }
 
-// stillThinking is what a client reads of an answer that has not begun.
+// stillThinking is what a client reads of an answer that has not started.
 func stillThinking(out calls.Outcome) string {
 	thought := providers.EstimateTokens(out.Response.Reasoning)
 	if n := out.Response.Usage.ReasoningTokens; n > thought {

@@ -39,7 +39,7 @@ func (m *keyedMutex) Lock(ctx context.Context, key string) bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.leaveLocked(key, e)
+	m.releaseLocked(key, e)
 	return false
 }
 
@@ -49,11 +49,11 @@ func (m *keyedMutex) Unlock(key string) {
 	defer m.mu.Unlock()
 	e := m.entries[key]
 	e.free <- struct{}{}
-	m.leaveLocked(key, e)
+	m.releaseLocked(key, e)
 }
 
-// leaveLocked forgets a key that nobody holds or waits for any more.
-func (m *keyedMutex) leaveLocked(key string, e *keyedEntry) {
+// releaseLocked forgets a key that nobody holds or waits for any more.
+func (m *keyedMutex) releaseLocked(key string, e *keyedEntry) {
 	if e.users--; e.users == 0 {
 		delete(m.entries, key)
 	}

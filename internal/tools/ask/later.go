@@ -2,7 +2,7 @@ package ask
 
 import "context"
 
-// Later runs work that goes on after its call, and reports whether it was begun. Close ends its ctx and waits for it.
+// Later runs work that goes on after its call, and reports whether it was started. Close ends its ctx and waits for it.
 func (t *Conversations) Later(ctx context.Context, work func(ctx context.Context)) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -21,8 +21,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
-// desk is a reader over a repository of its own.
-type desk struct {
+// fixture is a reader over a repository of its own.
+type fixture struct {
 	*looks.Reader
 	dir   string // the repository
 	shown *proof.Shown
@@ -64,25 +64,25 @@ func git(t testing.TB, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// newDesk makes a reader in which the given files were named; mask may be nil.
-func newDesk(t testing.TB, dir string, tracked bool, mask func(name, text string) (string, error), named ...string) *desk {
+// newFixture makes a reader in which the given files were named; mask may be nil.
+func newFixture(t testing.TB, dir string, tracked bool, mask func(name, text string) (string, error), named ...string) *fixture {
 	t.Helper()
 	w, err := workspace.New(config.Files{AllowedRoots: []string{dir}}, "", dir, "", nil, nil)
 	require.NoError(t, err)
 	refs, problems := w.Resolve(t.Context(), named)
 	require.Empty(t, problems)
-	d := &desk{dir: dir, shown: &proof.Shown{}}
+	d := &fixture{dir: dir, shown: &proof.Shown{}}
 	d.Reader = looks.New(looks.Options{Scope: w.ReadScope(t.Context(), workspace.ReadQuery{Refs: refs, Tracked: tracked}), Shown: d.shown, Mask: mask})
 	return d
 }
 
 // run calls a function as a model does.
-func (d *desk) run(t testing.TB, name, arguments string) (string, error) {
+func (d *fixture) run(t testing.TB, name, arguments string) (string, error) {
 	t.Helper()
 	return d.runIn(t, name, arguments, 100_000)
 }
 
-func (d *desk) runIn(t testing.TB, name, arguments string, room int) (string, error) {
+func (d *fixture) runIn(t testing.TB, name, arguments string, room int) (string, error) {
 	t.Helper()
 	tools := d.Tools()
 	i := slices.IndexFunc(tools, func(tool calls.Tool) bool { return tool.Name == name })
@@ -100,7 +100,7 @@ func project() map[string]string {
 }
 
 func TestReadFile(t *testing.T) {
-	d := newDesk(t, repository(t, project()), true, nil)
+	d := newFixture(t, repository(t, project()), true, nil)
 	for arguments, want := range map[string]string{
 		`{"path":"pay/pay.go"}`:                     "pay/pay.go, 5 lines\n   1| package pay\n   2| \n   3| func total() int {\n   4| \treturn 1 // TODO\n   5| }\n",
 		`{"path":"pay/pay.go","from":4,"to":4}`:     "pay/pay.go, 5 lines\n   4| \treturn 1 // TODO\n",
@@ -134,7 +134,7 @@ func TestReadFile(t *testing.T) {
 
 // TestWhatWasReadIsRecorded: for the reply, and for the check of quotes.
 func TestWhatWasReadIsRecorded(t *testing.T) {
-	d := newDesk(t, repository(t, project()), true, nil)
+	d := newFixture(t, repository(t, project()), true, nil)
 	text, err := d.run(t, "read_file", `{"path":"pay/pay.go","from":3,"to":4}`)
 	require.NoError(t, err)
 	found, err := d.run(t, "search_files", `{"pattern":"^// TODO"}`)
@@ -171,7 +171,7 @@ func TestLongFilesAndLinesAreCut(t *testing.T) {
 	files := project()
 	files["long.txt"] = strings.Repeat("line\n", 1000)
 	files["wide.txt"] = strings.Repeat("é", 5000) + "\nlast"
-	d := newDesk(t, repository(t, files), true, nil)
+	d := newFixture(t, repository(t, files), true, nil)
 	got, err := d.runIn(t, "read_file", `{"path":"long.txt","from":11}`, 300)
 	require.NoError(t, err)
 	assert.True(t, strings.HasSuffix(got, "  26| line\n[cut for size: read on with from=27]\n"), got)
@@ -189,7 +189,7 @@ func TestSearchFiles(t *testing.T) {
 	files["many.txt"] = strings.Repeat("needle\n", 50)
 	files["sub/x.py"] = "def needle():\n    pass\n"
 	files["wide.txt"] = strings.Repeat("x", 1000) + "needle"
-	d := newDesk(t, repository(t, files), true, func(_, text string) (string, error) { return strings.ReplaceAll(text, "def", "[secret: x]"), nil })
+	d := newFixture(t, repository(t, files), true, func(_, text string) (string, error) { return strings.ReplaceAll(text, "def", "[secret: x]"), nil })
 	for arguments, want := range map[string]string{
 		`{"pattern":"TODO"}`:                          "pay/pay.go:4: \treturn 1 // TODO\npay/pay_test.go:3: // TODO\n[2 matching lines in 10 files searched]",
 		`{"pattern":"todo"}`:                          "No match in 10 files.",
@@ -228,7 +228,7 @@ func TestSearchFiles(t *testing.T) {
 }
 
 func TestListFiles(t *testing.T) {
-	d := newDesk(t, repository(t, project()), true, nil)
+	d := newFixture(t, repository(t, project()), true, nil)
 	for arguments, want := range map[string]string{
 		`{}`:                         "a/b/ (2 files)\na/top.txt\nempty.txt\ngo.mod\nlogo.png\npay/pay.go\npay/pay_test.go",
 		`{"depth":1}`:                "a/ (3 files)\nempty.txt\ngo.mod\nlogo.png\npay/ (2 files)",
@@ -255,7 +255,7 @@ func TestHistory(t *testing.T) {
 	write(t, dir+"/pay/pay.go", "package pay\n")
 	git(t, dir, "commit", "-qam", "Take total away (key hunter2)")
 	mask := func(_, text string) (string, error) { return strings.ReplaceAll(text, "hunter2", "[secret: x]"), nil }
-	d := newDesk(t, dir, true, mask)
+	d := newFixture(t, dir, true, mask)
 	got, err := d.run(t, "git_history", `{"path":"pay/pay.go"}`)
 	require.NoError(t, err)
 	assert.Regexp(t, `\AThe latest commits that changed pay/pay.go, the newest first:\n[0-9a-f]{12} \d{4}-\d\d-\d\d Ann: Take total away \(key \[secret: x\]\)\n[0-9a-f]{12} \d{4}-\d\d-\d\d Ann: First\n\z`, got)
@@ -271,7 +271,7 @@ func TestHistory(t *testing.T) {
 		_, err := d.run(t, "git_show", arguments)
 		assert.ErrorContains(t, err, want, arguments)
 	}
-	named := newDesk(t, dir, false, nil, "go.mod")
+	named := newFixture(t, dir, false, nil, "go.mod")
 	var names []string
 	for _, tool := range named.Tools() {
 		names = append(names, tool.Name)
@@ -280,7 +280,7 @@ func TestHistory(t *testing.T) {
 }
 
 func TestWhatMaskRefusesIsNotShown(t *testing.T) {
-	d := newDesk(t, repository(t, project()), true, func(name, _ string) (string, error) { return "", errors.New(name + " holds a secret in line 1") })
+	d := newFixture(t, repository(t, project()), true, func(name, _ string) (string, error) { return "", errors.New(name + " holds a secret in line 1") })
 	for _, c := range [][2]string{{"read_file", `{"path":"go.mod"}`}, {"search_files", `{"pattern":"x"}`}, {"git_show", `{"commit":"HEAD","path":"go.mod"}`}} {
 		_, err := d.run(t, c[0], c[1])
 		assert.ErrorContains(t, err, "holds a secret in line 1", c[0])
@@ -289,7 +289,7 @@ func TestWhatMaskRefusesIsNotShown(t *testing.T) {
 
 func TestNothingToRead(t *testing.T) {
 	dir := t.TempDir()
-	d := newDesk(t, dir, true, nil)
+	d := newFixture(t, dir, true, nil)
 	assert.Nil(t, d.Reader)
 	assert.Empty(t, d.Tools())
 	assert.Empty(t, d.Looked())
@@ -298,7 +298,7 @@ func TestNothingToRead(t *testing.T) {
 // TestFunctionsEndWithTheCall: a file system that hangs costs no more than the call's own time.
 func TestFunctionsEndWithTheCall(t *testing.T) {
 	let := make(chan struct{})
-	d := newDesk(t, repository(t, project()), true, func(_, text string) (string, error) { <-let; return text, nil })
+	d := newFixture(t, repository(t, project()), true, func(_, text string) (string, error) { <-let; return text, nil })
 	defer close(let)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -316,7 +316,7 @@ func TestBounds(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
-	d := newDesk(t, repository(t, project()), true, nil)
+	d := newFixture(t, repository(t, project()), true, nil)
 	for _, tool := range d.Tools() {
 		assert.Greater(t, len(tool.Description), 30, tool.Name)
 		assert.True(t, tool.Optional)
@@ -327,7 +327,7 @@ func TestWords(t *testing.T) {
 	assert.Contains(t, prompt, "what git tracks")
 	assert.Contains(t, prompt, "6 rounds of 8 calls")
 	assert.Contains(t, prompt, "For this task: read the callers.")
-	named := newDesk(t, d.dir, false, nil, "go.mod").Prompt(looks.Bounds(time.Minute, true), "")
+	named := newFixture(t, d.dir, false, nil, "go.mod").Prompt(looks.Bounds(time.Minute, true), "")
 	assert.NotContains(t, named, "git_show")
 	assert.NotContains(t, named, "what git tracks")
 	assert.NotContains(t, named, "For this task")

@@ -14,28 +14,28 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// said keeps the messages of a call and when they came.
-type said struct {
+// messageLog keeps the messages of a call and when they came.
+type messageLog struct {
 	mu    sync.Mutex
 	start time.Time
 	texts []string
 	at    []time.Duration
 }
 
-func (s *said) send(text string) {
+func (s *messageLog) send(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.texts, s.at = append(s.texts, text), append(s.at, time.Since(s.start))
 }
 
-func (s *said) all() []string {
+func (s *messageLog) all() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.texts...)
 }
 
-func begin(id string) (*said, *Reporter) {
-	s := &said{start: time.Now()}
+func begin(id string) (*messageLog, *Reporter) {
+	s := &messageLog{start: time.Now()}
 	return s, Start(s.send, nil, id, "chat", s.start)
 }
 
@@ -149,7 +149,7 @@ func TestTheFirstMessage(t *testing.T) {
 	})
 	t.Run("counts from the call's start", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s := &said{start: time.Now()}
+			s := &messageLog{start: time.Now()}
 			time.Sleep(150 * time.Millisecond) // the call waited before it was dispatched
 			r := Start(s.send, nil, "", "chat", s.start)
 			defer r.Stop()
@@ -160,7 +160,7 @@ func TestTheFirstMessage(t *testing.T) {
 	})
 	t.Run("is sent even if the start was long ago", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s := &said{start: time.Now()}
+			s := &messageLog{start: time.Now()}
 			r := Start(s.send, nil, "", "chat", s.start.Add(-time.Hour))
 			defer r.Stop()
 			synctest.Wait()

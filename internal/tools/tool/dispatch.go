@@ -115,7 +115,7 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result)
 	}
 	// A tool that reaches nothing reads none of the user's files: its paths are of another kind.
 	if inv.MayAskRoots && x.o.NeedsRoots != nil && t.Annotations.OpenWorld && x.o.NeedsRoots(ctx, p.paths, t.shape().fills()) {
-		return &reply.Result{AskRoots: true} // nothing was begun, so there is nothing to record
+		return &reply.Result{AskRoots: true} // nothing was started, so there is nothing to record
 	}
 	if pasted {
 		p.notes = append(p.notes, "The arguments contained one of this server's API keys. It was masked, and is neither sent nor stored.")

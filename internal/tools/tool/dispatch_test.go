@@ -175,7 +175,7 @@ func TestPanicOutsideOfTheHandler(t *testing.T) {
 	reading := Limited(func(echoInput, *config.Config) (config.Class, config.Limit) { panic("reading") })
 	writing := func(context.Context, echoInput) (*reply.Result, error) {
 		r := said("x")
-		r.Body.Set("z", falls{})
+		r.Body.Set("z", panicking{})
 		return r, nil
 	}
 	log := activity.Open(config.Default(), nil)
@@ -188,9 +188,9 @@ func TestPanicOutsideOfTheHandler(t *testing.T) {
 	assert.Empty(t, log.Running())
 }
 
-type falls struct{}
+type panicking struct{}
 
-func (falls) MarshalJSON() ([]byte, error) { panic("writing") }
+func (panicking) MarshalJSON() ([]byte, error) { panic("writing") }
 
 func TestNeitherResultNorError(t *testing.T) {
 	x := NewDispatcher(Options{Config: config.Default()}, []Tool{echo(func(context.Context, echoInput) (*reply.Result, error) { return nil, nil })})
@@ -268,8 +268,8 @@ func TestCancellation(t *testing.T) {
 	}
 }
 
-// heard collects progress messages with the time of each.
-type heard struct {
+// progressLog collects progress messages with the time of each.
+type progressLog struct {
 	mu    sync.Mutex
 	start time.Time
 	lines []string
@@ -277,7 +277,7 @@ type heard struct {
 	over  bool
 }
 
-func (h *heard) progress(t *testing.T) func(string) {
+func (h *progressLog) progress(t *testing.T) func(string) {
 	h.start = time.Now()
 	return func(line string) {
 		h.mu.Lock()
@@ -289,7 +289,7 @@ func (h *heard) progress(t *testing.T) func(string) {
 	}
 }
 
-func (h *heard) end() {
+func (h *progressLog) end() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.over = true
@@ -297,7 +297,7 @@ func (h *heard) end() {
 
 func TestProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var h heard
+		var h progressLog
 		x := NewDispatcher(Options{Config: config.Default()}, []Tool{echo(func(ctx context.Context, _ echoInput) (*reply.Result, error) {
 			id := progress.From(ctx).ContinuationID()
 			assert.NotEmpty(t, id)
@@ -332,7 +332,7 @@ func TestProgress(t *testing.T) {
 
 func TestProgressOfSeveralModels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var h heard
+		var h progressLog
 		r := progress.Start(h.progress(t), nil, "", "consensus", time.Now())
 		a, b := r.Model(), r.Model()
 		time.Sleep(300 * time.Millisecond) // messages keep a distance
@@ -401,7 +401,7 @@ type pathInput struct {
 	Text   string   `json:"text,omitempty"`
 }
 
-// A call that needs folders which only the client knows is not begun: nothing runs and nothing is recorded.
+// A call that needs folders which only the client knows is not started: nothing runs and nothing is recorded.
 func TestCallAsksForRoots(t *testing.T) {
 	ran := 0
 	build := func(hints Annotations) Tool {

@@ -157,7 +157,7 @@ func (q *Queue) transfer(j *job) (kept bool) {
 	return q.texts.put(j.key, entry{Vendor: j.request.Vendor, Name: j.file.Name, FileID: j.id, Text: j.text, Masked: j.masked, Created: time.Now()})
 }
 
-// send uploads the file. It fails when the file is no longer the one that the job was begun for.
+// send uploads the file. It fails when the file is no longer the one that the job was started for.
 func (q *Queue) send(j *job, p providers.Provider) error {
 	to, ok := p.(providers.Uploader)
 	if !ok {

@@ -42,7 +42,7 @@ func TestUploadedTextIsMasked(t *testing.T) {
 		"refuse":   {secret, "", "", "refuse"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, func(cfg *config.Config) {
+			b := newFixture(t, func(cfg *config.Config) {
 				if c.policy != "" {
 					cfg.Files.Secrets = c.policy
 				}
@@ -55,7 +55,7 @@ func TestUploadedTextIsMasked(t *testing.T) {
 				return providers.FileRef{ID: "id"}, err
 			}
 			path := b.file("a.txt", c.content)
-			files := b.hand(b.read(path))
+			files := b.uploadAll(b.read(path))
 			require.Len(t, files, 1)
 			if c.policy == "refuse" {
 				require.ErrorContains(t, files[0].Err, `a.txt" contains a secret (line 2: gitlab-pat)`)
@@ -70,7 +70,7 @@ func TestUploadedTextIsMasked(t *testing.T) {
 			if assert.Contains(t, note, c.note); c.note != "" {
 				assert.Contains(t, note, path)
 			}
-			assert.Equal(t, note, upload.MaskNote(b.hand(b.read(path))), "a text that is kept says the same")
+			assert.Equal(t, note, upload.MaskNote(b.uploadAll(b.read(path))), "a text that is kept says the same")
 			assert.Len(t, sent, 1)
 		})
 	}

@@ -29,8 +29,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// bench is a queue over stub vendors whose uploads take as long as their content says.
-type bench struct {
+// fixture is a queue over stub vendors whose uploads take as long as their content says.
+type fixture struct {
 	*upload.Queue
 	t     *testing.T
 	cfg   *config.Config
@@ -44,8 +44,8 @@ type bench struct {
 	atOnce, maxAtOnce          int
 }
 
-func newBench(t *testing.T, set ...func(*config.Config)) *bench {
-	b := &bench{t: t, cfg: config.Default(), dir: t.TempDir()}
+func newFixture(t *testing.T, set ...func(*config.Config)) *fixture {
+	b := &fixture{t: t, cfg: config.Default(), dir: t.TempDir()}
 	b.cfg.GLM.APIKey, b.cfg.Kimi.APIKey = "k", "k"
 	b.cfg.Calls.MaxRetries = 0
 	b.cfg.Files.AllowedRoots = []string{b.dir}
@@ -69,7 +69,7 @@ func newBench(t *testing.T, set ...func(*config.Config)) *bench {
 }
 
 // start makes the queue, as a new process does.
-func (b *bench) start() {
+func (b *fixture) start() {
 	reg, err := calls.NewRegistry(b.cfg, &providertest.Stub{Vendor: "glm", UploadFunc: b.upload}, b.kimi)
 	require.NoError(b.t, err)
 	b.log = activity.Open(b.cfg, nil)
@@ -88,20 +88,20 @@ func (b *bench) start() {
 	})
 }
 
-func (b *bench) note(list *[]string, what string) {
+func (b *fixture) note(list *[]string, what string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	*list = append(*list, what)
 }
 
-func (b *bench) noted(list *[]string) []string {
+func (b *fixture) noted(list *[]string) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string{}, *list...)
 }
 
 // upload takes as long as the file's content says, a quarter of it at a time; "fail" is refused.
-func (b *bench) upload(ctx context.Context, f providers.File) (providers.FileRef, error) {
+func (b *fixture) upload(ctx context.Context, f providers.File) (providers.FileRef, error) {
 	b.mu.Lock()
 	b.uploads = append(b.uploads, f.Name)
 	b.atOnce++
@@ -134,7 +134,7 @@ func (b *bench) upload(ctx context.Context, f providers.File) (providers.FileRef
 }
 
 // file is one whose upload takes so long.
-func (b *bench) file(name, takes string) string {
+func (b *fixture) file(name, takes string) string {
 	b.t.Helper()
 	path := filepath.Join(b.dir, name)
 	require.NoError(b.t, os.MkdirAll(filepath.Dir(path), 0o755))
@@ -143,7 +143,7 @@ func (b *bench) file(name, takes string) string {
 }
 
 // call is the context of a tool call that begins now.
-func (b *bench) call() context.Context {
+func (b *fixture) call() context.Context {
 	limit := b.cfg.Timeouts.For(config.ClassFile)
 	budget := providers.Budget{Limit: limit, Class: config.ClassFile, Start: time.Now()}
 	ctx, cancel := context.WithDeadlineCause(b.t.Context(), budget.Deadline(), reply.LimitExceeded(limit))
@@ -151,12 +151,12 @@ func (b *bench) call() context.Context {
 	return providers.WithBudget(ctx, budget)
 }
 
-func (b *bench) read(paths ...string) upload.Request {
+func (b *fixture) read(paths ...string) upload.Request {
 	return upload.Request{Tool: "t", Vendor: "kimi", Purpose: "file-extract", Files: b.refs(paths...), Extract: true}
 }
 
 // refs resolves paths, each by itself, so that one may come twice.
-func (b *bench) refs(paths ...string) (refs []workspace.Ref) {
+func (b *fixture) refs(paths ...string) (refs []workspace.Ref) {
 	for _, path := range paths {
 		found, problems := b.files.Resolve(b.t.Context(), []string{path})
 		require.Empty(b.t, problems)
@@ -165,7 +165,7 @@ func (b *bench) refs(paths ...string) (refs []workspace.Ref) {
 	return refs
 }
 
-func (b *bench) hand(r upload.Request) []upload.File {
+func (b *fixture) uploadAll(r upload.Request) []upload.File {
 	b.t.Helper()
 	files, err := b.Upload(b.call(), r)
 	require.NoError(b.t, err)
@@ -174,13 +174,13 @@ func (b *bench) hand(r upload.Request) []upload.File {
 
 func TestFilesGoAtOnceAndComeInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		var paths []string
 		for i := range 8 {
 			paths = append(paths, b.file(fmt.Sprintf("%d.txt", i), fmt.Sprintf("%ds", 8-i)))
 		}
 		start := time.Now()
-		files := b.hand(b.read(paths...))
+		files := b.uploadAll(b.read(paths...))
 		assert.Less(t, time.Since(start), 20*time.Second, "36 s one after the other")
 		for i, f := range files {
 			assert.Equal(t, upload.File{
@@ -195,11 +195,11 @@ func TestFilesGoAtOnceAndComeInOrder(t *testing.T) {
 
 func TestOneFailureIsItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		r := b.read(b.file("a", "1s"), b.file("b", "fail"), b.file("missing", "1s"), b.file("large", "11111111111s"), b.file("c", "1s"))
 		require.NoError(t, os.Remove(filepath.Join(b.dir, "missing")))
 		r.SizeLimit = upload.SizeLimit{Setting: "KIMI_FILES_MAX_SIZE_MB", MB: 10.0 / (1 << 20)}
-		files := b.hand(r)
+		files := b.uploadAll(r)
 		var codes []reply.Code
 		for _, f := range files {
 			if f.Err != nil {
@@ -222,10 +222,10 @@ func TestOneFailureIsItsOwn(t *testing.T) {
 // What is not through at the limit goes on, and the same call, sent again, waits for it.
 func TestUploadsGoOnBehindTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		quick, slow := b.file("quick", "1s"), b.file("slow", "80s")
 		start := time.Now()
-		files := b.hand(b.read(quick, slow))
+		files := b.uploadAll(b.read(quick, slow))
 		assert.InDelta(t, 53, time.Since(start).Seconds(), 1, "FILE_TOOL_TIMEOUT_SECS less its reserve")
 		assert.Equal(t, "text of id-quick", files[0].Text)
 		assert.Equal(t, upload.File{Path: slow, Name: "slow", Size: 3, Pending: true, Sent: 1}, files[1], "half of it is sent")
@@ -236,7 +236,7 @@ func TestUploadsGoOnBehindTheCall(t *testing.T) {
 
 		// Written again with the same content: it is the same file.
 		b.file("slow", "80s")
-		files = b.hand(b.read(quick, slow))
+		files = b.uploadAll(b.read(quick, slow))
 		assert.InDelta(t, 80, time.Since(start).Seconds(), 1)
 		assert.Equal(t, "text of id-slow", files[1].Text)
 		assert.Equal(t, "text of id-quick", files[0].Text)
@@ -247,40 +247,40 @@ func TestUploadsGoOnBehindTheCall(t *testing.T) {
 }
 
 func TestAResultThatNobodyWaitedForIsKept(t *testing.T) {
-	store := func(b *bench, paths ...string) upload.Request {
+	store := func(b *fixture, paths ...string) upload.Request {
 		return upload.Request{Tool: "t", Vendor: "glm", Purpose: "agent", Files: b.refs(paths...)}
 	}
 	t.Run("an id", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			path := b.file("a", "70s")
-			assert.True(t, b.hand(store(b, path))[0].Pending)
+			assert.True(t, b.uploadAll(store(b, path))[0].Pending)
 			time.Sleep(5 * time.Minute)
 			start := time.Now()
-			assert.Equal(t, "id-a", b.hand(store(b, path))[0].ID)
+			assert.Equal(t, "id-a", b.uploadAll(store(b, path))[0].ID)
 			assert.Zero(t, time.Since(start))
 			assert.Len(t, b.noted(&b.uploads), 1)
-			assert.True(t, b.hand(store(b, path))[0].Pending, "after that, it is another upload")
+			assert.True(t, b.uploadAll(store(b, path))[0].Pending, "after that, it is another upload")
 			assert.Len(t, b.noted(&b.uploads), 2)
 		})
 	})
 	t.Run("not forever", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			path := b.file("a", "70s")
-			b.hand(store(b, path))
+			b.uploadAll(store(b, path))
 			time.Sleep(15 * time.Minute)
-			b.hand(store(b, path))
+			b.uploadAll(store(b, path))
 			assert.Len(t, b.noted(&b.uploads), 2)
 		})
 	})
 	t.Run("a failure, once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, func(c *config.Config) { c.Logs.ActivityPath = filepath.Join(t.TempDir(), "activity.jsonl") })
+			b := newFixture(t, func(c *config.Config) { c.Logs.ActivityPath = filepath.Join(t.TempDir(), "activity.jsonl") })
 			path := b.file("a", "100s")
-			assert.True(t, b.hand(b.read(path))[0].Pending)
+			assert.True(t, b.uploadAll(b.read(path))[0].Pending)
 			time.Sleep(time.Minute)
-			err := b.hand(b.read(path))[0].Err
+			err := b.uploadAll(b.read(path))[0].Err
 			e := reply.FromError(t.Context(), err)
 			assert.Equal(t, reply.CodeTimeout, e.Code)
 			require.NotNil(t, e.Limit)
@@ -290,14 +290,14 @@ func TestAResultThatNobodyWaitedForIsKept(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, passed, 1)
 			assert.Contains(t, passed[0], `"tool":"t"`)
-			assert.True(t, b.hand(b.read(path))[0].Pending, "the next call tries again")
+			assert.True(t, b.uploadAll(b.read(path))[0].Pending, "the next call tries again")
 		})
 	})
 }
 
 func TestCancellingStopsUploads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		path := b.file("a", "40s")
 		ctx, cancel := context.WithCancelCause(b.call())
 		gone := errors.New("gone")
@@ -328,9 +328,9 @@ func TestCancellingStopsUploads(t *testing.T) {
 
 func TestCloseStopsWhatGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		path := b.file("a", "80s")
-		assert.True(t, b.hand(b.read(path))[0].Pending)
+		assert.True(t, b.uploadAll(b.read(path))[0].Pending)
 		start := time.Now()
 		require.NoError(t, b.Close(t.Context()))
 		assert.Zero(t, time.Since(start))
@@ -343,17 +343,17 @@ func TestCloseStopsWhatGoesOn(t *testing.T) {
 
 func TestTextsAreKept(t *testing.T) {
 	t.Run("across restarts, by content", func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		path := b.file("a.txt", "0s")
-		first := b.hand(b.read(path))
+		first := b.uploadAll(b.read(path))
 		b.start()
-		assert.Equal(t, first, b.hand(b.read(path)))
+		assert.Equal(t, first, b.uploadAll(b.read(path)))
 		copied := b.file("elsewhere/a.txt", "0s")
-		assert.Equal(t, "text of id-a.txt", b.hand(b.read(copied))[0].Text, "another place")
+		assert.Equal(t, "text of id-a.txt", b.uploadAll(b.read(copied))[0].Text, "another place")
 		assert.Len(t, b.noted(&b.uploads), 1)
-		b.hand(b.read(b.file("b.txt", "0s")))
+		b.uploadAll(b.read(b.file("b.txt", "0s")))
 		assert.Len(t, b.noted(&b.uploads), 2, "another name: the vendor's text holds it")
-		b.hand(b.read(b.file("a.txt", "1ns")))
+		b.uploadAll(b.read(b.file("a.txt", "1ns")))
 		assert.Len(t, b.noted(&b.uploads), 3, "another content")
 
 		kept, err := filepath.Glob(filepath.Join(b.cfg.Conversations.StateDir, "extracted", "*"))
@@ -372,14 +372,14 @@ func TestTextsAreKept(t *testing.T) {
 		for _, name := range kept {
 			require.NoError(t, os.WriteFile(name, []byte("{"), 0o600))
 		}
-		b.hand(b.read(copied))
+		b.uploadAll(b.read(copied))
 		assert.Len(t, b.noted(&b.uploads), 4)
 	})
 	t.Run("in memory where nothing is to be written", func(t *testing.T) {
-		b := newBench(t, func(c *config.Config) { c.Conversations.Backend = "memory" })
+		b := newFixture(t, func(c *config.Config) { c.Conversations.Backend = "memory" })
 		path := b.file("a.txt", "0s")
-		b.hand(b.read(path))
-		b.hand(b.read(path))
+		b.uploadAll(b.read(path))
+		b.uploadAll(b.read(path))
 		assert.Len(t, b.noted(&b.uploads), 1)
 		left, err := os.ReadDir(b.cfg.Conversations.StateDir)
 		require.NoError(t, err)
@@ -387,11 +387,11 @@ func TestTextsAreKept(t *testing.T) {
 	})
 	t.Run("not forever", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			path := b.file("a.txt", "0s")
-			b.hand(b.read(path))
+			b.uploadAll(b.read(path))
 			time.Sleep(31 * 24 * time.Hour)
-			b.hand(b.read(path))
+			b.uploadAll(b.read(path))
 			assert.Len(t, b.noted(&b.uploads), 2)
 		})
 	})
@@ -415,7 +415,7 @@ func TestTextIsFetchedAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t)
+				b := newFixture(t)
 				tries := 0
 				b.kimi.ExtractFunc = func(context.Context, string) (string, error) {
 					if tries++; tries <= c.fails {
@@ -424,7 +424,7 @@ func TestTextIsFetchedAgain(t *testing.T) {
 					return "text", nil
 				}
 				start := time.Now()
-				f := b.hand(b.read(b.file("a", "0s")))[0]
+				f := b.uploadAll(b.read(b.file("a", "0s")))[0]
 				assert.Equal(t, c.tries, tries)
 				assert.Equal(t, c.took, time.Since(start))
 				assert.Equal(t, c.ok, f.Err == nil)
@@ -437,8 +437,8 @@ func TestTextIsFetchedAgain(t *testing.T) {
 
 func TestKeepLeavesTheFileAtTheVendor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, func(c *config.Config) { c.KimiFiles.Keep = true })
-		b.hand(b.read(b.file("a", "0s")))
+		b := newFixture(t, func(c *config.Config) { c.KimiFiles.Keep = true })
+		b.uploadAll(b.read(b.file("a", "0s")))
 		synctest.Wait()
 		assert.Empty(t, b.noted(&b.deletes))
 	})
@@ -447,7 +447,7 @@ func TestKeepLeavesTheFileAtTheVendor(t *testing.T) {
 // The reply does not wait for the file to be deleted, but the end of the process does.
 func TestDeletingHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		b.kimi.DeleteFileFunc = func(ctx context.Context, id string) error {
 			select {
 			case <-time.After(3 * time.Second):
@@ -457,13 +457,13 @@ func TestDeletingHoldsUpNobody(t *testing.T) {
 			return context.Cause(ctx)
 		}
 		start := time.Now()
-		b.hand(b.read(b.file("a", "1s")))
+		b.uploadAll(b.read(b.file("a", "1s")))
 		assert.Equal(t, time.Second, time.Since(start))
 		require.NoError(t, b.Close(t.Context()))
 		assert.Equal(t, []string{"id-a"}, b.noted(&b.deletes))
 
 		b.start()
-		b.hand(b.read(b.file("b", "1s")))
+		b.uploadAll(b.read(b.file("b", "1s")))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		assert.Error(t, b.Close(ctx), "but not forever")
@@ -475,13 +475,13 @@ func TestDeletingHoldsUpNobody(t *testing.T) {
 // A file that is written to between its hash and its end is not taken for what it was.
 func TestFileThatChangesMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		path := b.file("a", "10s")
 		go func() {
 			time.Sleep(5 * time.Second)
 			b.file("a", "20s")
 		}()
-		f := b.hand(b.read(path))[0]
+		f := b.uploadAll(b.read(path))[0]
 		require.Error(t, f.Err)
 		assert.Contains(t, f.Err.Error(), "changed")
 		synctest.Wait()
@@ -491,9 +491,9 @@ func TestFileThatChangesMeanwhile(t *testing.T) {
 
 func TestPanicOfAVendorIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		b.kimi.UploadFunc = func(context.Context, providers.File) (providers.FileRef, error) { panic("secret") }
-		f := b.hand(b.read(b.file("a", "1s")))[0]
+		f := b.uploadAll(b.read(b.file("a", "1s")))[0]
 		require.Error(t, f.Err)
 		assert.Equal(t, reply.CodeInternal, reply.FromError(t.Context(), f.Err).Code)
 	})
@@ -501,9 +501,9 @@ func TestPanicOfAVendorIsAnError(t *testing.T) {
 
 func TestSameFileTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		path := b.file("a", "1s")
-		files := b.hand(b.read(path, path))
+		files := b.uploadAll(b.read(path, path))
 		assert.Equal(t, files[0], files[1])
 		assert.Equal(t, "text of id-a", files[1].Text)
 		assert.Len(t, b.noted(&b.uploads), 1)

@@ -31,8 +31,8 @@ func inTurns(first, second asktest.Chat) asktest.Chat {
 	}
 }
 
-// judgesThat is a second turn's answer, in pairs of a claim and a judgement.
-func judgesThat(pairs ...string) asktest.Chat {
+// secondTurnAnswer is a second turn's answer, in pairs of a claim and a judgement.
+func secondTurnAnswer(pairs ...string) asktest.Chat {
 	list := []dict{}
 	for i := 0; i < len(pairs); i += 2 {
 		list = append(list, dict{"claim": pairs[i], "judgement": pairs[i+1], "why": "window.go:4 decides it"})
@@ -55,7 +55,7 @@ var told = []any{
 func TestBlindFirst(t *testing.T) {
 	for _, tool := range blindTools {
 		t.Run(tool, func(t *testing.T) {
-			l := newLab(t, inTurns(asktest.Says(expertSays()), judgesThat("ISSUE-7 ends too soon.", "wrong", "2. [MEDIUM] ISSUE-8 no test", "False", "FINDING-7 the loop is short.", "holds")))
+			l := newFixture(t, inTurns(asktest.Says(expertSays()), secondTurnAnswer("ISSUE-7 ends too soon.", "wrong", "2. [MEDIUM] ISSUE-8 no test", "False", "FINDING-7 the loop is short.", "holds")))
 			l.secondTurns = true
 			l.repository()
 			first := l.call(tool, l.step(tool, 1, 2, append([]any{"step", "TASK-7: review the window.", "relevant_files", []string{"window.go"}}, told...)...))
@@ -102,17 +102,17 @@ func TestVerdictAfterTheSecondTurn(t *testing.T) {
 		verdict string
 		status  string // of agent_findings, "" for a list
 	}{
-		"holds":            {judgesThat("ISSUE-7 ends too soon", "holds"), "changes_required", ""},
-		"undecided":        {judgesThat("ISSUE-7 ends too soon", "undecided"), "changes_required", ""},
-		"wrong":            {judgesThat("ISSUE-7 ends too soon", "wrong"), "pass", ""},
-		"not mentioned":    {judgesThat(), "changes_required", ""},
+		"holds":            {secondTurnAnswer("ISSUE-7 ends too soon", "holds"), "changes_required", ""},
+		"undecided":        {secondTurnAnswer("ISSUE-7 ends too soon", "undecided"), "changes_required", ""},
+		"wrong":            {secondTurnAnswer("ISSUE-7 ends too soon", "wrong"), "pass", ""},
+		"not mentioned":    {secondTurnAnswer(), "changes_required", ""},
 		"prose":            {asktest.Says("They are right."), "changes_required", "not_judged"},
 		"refused":          {fails(providers.Error{Kind: providers.KindBalance, Message: "The account is empty."}), "changes_required", "not_judged"},
 		"another's format": {asktest.Says("```json\n[{\"claim\": 1, \"judgement\": \"Refuted\", \"why\": \"x\"}]\n```"), "pass", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, inTurns(asktest.Says(expertSays()), c.second))
+				l := newFixture(t, inTurns(asktest.Says(expertSays()), c.second))
 				l.secondTurns = true
 				l.file("window.go", source)
 				args := l.step("codereview", 1, 1, "relevant_files", []string{"window.go"}, "findings", "N/A",
@@ -137,7 +137,7 @@ func TestVerdictAfterTheSecondTurn(t *testing.T) {
 
 // Who reports nothing is not judged, and neither is who asks a tool that is told everything at once.
 func TestNoSecondTurn(t *testing.T) {
-	l := newLab(t, asktest.Says(expertSays()))
+	l := newFixture(t, asktest.Says(expertSays()))
 	l.secondTurns = true
 	l.file("window.go", source)
 	done := l.call("codereview", l.step("codereview", 1, 1, "relevant_files", []string{"window.go"}, "findings", "", "issues_found", []any{"", dict{"severity": "high"}}))
@@ -151,7 +151,7 @@ func TestNoSecondTurn(t *testing.T) {
 
 // A second turn that the call has no time for goes on behind it, and the same step fetches what it came to.
 func TestSecondTurnGoesOn(t *testing.T) {
-	second := judgesThat("ISSUE-7 ends too soon", "wrong", "ISSUE-8 no test", "wrong")
+	second := secondTurnAnswer("ISSUE-7 ends too soon", "wrong", "ISSUE-8 no test", "wrong")
 	late := func(seconds int) asktest.Chat {
 		return func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 			select {
@@ -164,20 +164,20 @@ func TestSecondTurnGoesOn(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		first, second asktest.Chat
-		act           func(l *lab) *lab // before the step is sent again
+		act           func(l *fixture) *fixture // before the step is sent again
 		requests      int
 	}{
-		"too little time is left": {slowly(48, expertSays()), late(15), func(l *lab) *lab { return l }, 2},
-		"it takes too long":       {slowly(28, expertSays()), late(29), func(l *lab) *lab { return l }, 2},
-		"long over":               {slowly(48, expertSays()), late(15), func(l *lab) *lab { time.Sleep(time.Minute); return l }, 2},
-		"in another process":      {slowly(48, expertSays()), late(15), func(l *lab) *lab { return l.twin() }, 2},
-		"its process has ended":   {slowly(48, expertSays()), late(15), func(l *lab) *lab { time.Sleep(time.Second); l.close(); l.glm = second; l.start(); return l }, 3},
-		"the first turn was late": {slowly(70, expertSays()), late(15), func(l *lab) *lab { time.Sleep(25 * time.Second); return l }, 2},
+		"too little time is left": {slowly(48, expertSays()), late(15), func(l *fixture) *fixture { return l }, 2},
+		"it takes too long":       {slowly(28, expertSays()), late(29), func(l *fixture) *fixture { return l }, 2},
+		"long over":               {slowly(48, expertSays()), late(15), func(l *fixture) *fixture { time.Sleep(time.Minute); return l }, 2},
+		"in another process":      {slowly(48, expertSays()), late(15), func(l *fixture) *fixture { return l.otherProcess() }, 2},
+		"its process has ended":   {slowly(48, expertSays()), late(15), func(l *fixture) *fixture { time.Sleep(time.Second); l.close(); l.glm = second; l.start(); return l }, 3},
+		"the first turn was late": {slowly(70, expertSays()), late(15), func(l *fixture) *fixture { time.Sleep(25 * time.Second); return l }, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				seen := &tracker{}
-				l := newLab(t, inTurns(c.first, c.second), withTracker(seen))
+				l := newFixture(t, inTurns(c.first, c.second), withTracker(seen))
 				l.secondTurns = true
 				l.secondTurns = true
 				l.file("window.go", source)
@@ -211,7 +211,7 @@ func TestSecondTurnGoesOn(t *testing.T) {
 func TestSecondTurnIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var broken atomic.Bool
-		l := newLab(t, inTurns(slowly(48, expertSays()), silent), func(l *lab) {
+		l := newFixture(t, inTurns(slowly(48, expertSays()), silent), func(l *fixture) {
 			l.store.Before = func(_ context.Context, op string) error {
 				if broken.Load() && op != "load" {
 					return errors.New("disk full")
@@ -227,8 +227,8 @@ func TestSecondTurnIsLost(t *testing.T) {
 		broken.Store(true) // nothing is saved any more, as by a process that was killed
 		time.Sleep(12 * time.Second)
 		broken.Store(false)
-		other := l.twin()
-		other.glm = inTurns(silent, judgesThat("ISSUE-7 ends too soon", "wrong"))
+		other := l.otherProcess()
+		other.glm = inTurns(silent, secondTurnAnswer("ISSUE-7 ends too soon", "wrong"))
 		broken.Store(true)
 		l.close()
 		l.close = func() {}
@@ -238,7 +238,7 @@ func TestSecondTurnIsLost(t *testing.T) {
 		assert.Equal(t, 1, other.asked(), "the second turn alone")
 	})
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, inTurns(slowly(48, expertSays()), silent), func(l *lab) {
+		l := newFixture(t, inTurns(slowly(48, expertSays()), silent), func(l *fixture) {
 			l.store.Before = func(_ context.Context, op string) error { return errors.New("disk full") }
 		})
 		l.secondTurns = true
@@ -251,7 +251,7 @@ func TestSecondTurnIsLost(t *testing.T) {
 
 // A function that the second turn calls all the same is not run: it is told to conclude.
 func TestSecondTurnRunsNothing(t *testing.T) {
-	l := newLab(t, nil)
+	l := newFixture(t, nil)
 	l.secondTurns = true
 	l.glm = func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 		switch last := req.Messages[len(req.Messages)-1]; {
@@ -260,7 +260,7 @@ func TestSecondTurnRunsNothing(t *testing.T) {
 				{ID: "call_1", Name: "read_file", Arguments: `{"path":"secret.go"}`},
 			}}, nil
 		case strings.Contains(last.Content, "No more function calls"):
-			return judgesThat("ISSUE-7 ends too soon", "wrong")(ctx, req, on)
+			return secondTurnAnswer("ISSUE-7 ends too soon", "wrong")(ctx, req, on)
 		}
 		return asktest.Says(expertSays())(ctx, req, on)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 )
 
-func compactReplies(l *lab) { l.cfg.Tools.ReplyStyle = config.ReplyCompact }
+func compactReplies(l *fixture) { l.cfg.Tools.ReplyStyle = config.ReplyCompact }
 
 // tokens are those of a value as JSON.
 func tokens(t *testing.T, value any) int {
@@ -29,7 +29,7 @@ func tokens(t *testing.T, value any) int {
 func TestCompactPauses(t *testing.T) {
 	report := strings.Repeat("The loop in window.go stops before the last element, so that the sum misses it. ", 20)
 	// follow goes from pause to pause to the run's end, and returns the last reply.
-	follow := func(t *testing.T, l *lab, tool string, args dict, more func(n int) dict) dict {
+	follow := func(t *testing.T, l *fixture, tool string, args dict, more func(n int) dict) dict {
 		var first any
 		for n := 2; ; n++ {
 			reply, text := l.try(t.Context(), tool, args)
@@ -58,7 +58,7 @@ func TestCompactPauses(t *testing.T) {
 		}
 	}
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, asktest.Says(p.answer(nil)), compactReplies)
+		l := newFixture(t, asktest.Says(p.answer(nil)), compactReplies)
 		l.repository()
 		files := []string{l.file("window.go", source), l.file("window_test.go", "package window\n"), l.file("sum.go", "package window\n")}
 		args := l.step(tool, 1, 5, "findings", report, "relevant_files", files, "issues_found", []dict{{"severity": "high", "description": report}})
@@ -81,7 +81,7 @@ func TestCompactPauses(t *testing.T) {
 		"docgen":  {"step": report, "num_files_documented": 0, "total_files_to_document": 3},
 	} {
 		t.Run(tool, func(t *testing.T) {
-			follow(t, newLab(t, nil, compactReplies), tool, args, func(n int) dict {
+			follow(t, newFixture(t, nil, compactReplies), tool, args, func(n int) dict {
 				if tool == "docgen" {
 					return dict{"num_files_documented": n, "findings": report}
 				}
@@ -95,7 +95,7 @@ func TestCompactPauses(t *testing.T) {
 func TestCompactReviews(t *testing.T) {
 	for _, tool := range []string{"codereview", "precommit", "secaudit", "debug"} {
 		t.Run(tool, func(t *testing.T) {
-			l := newLab(t, asktest.Says(expertSays(
+			l := newFixture(t, asktest.Says(expertSays(
 				finding("high", "window.go", 4), with(finding("medium", "sum.go", 4), "title", "Sum misses its end"),
 				with(finding("low", "window.go", 1), "quote", "package window"))), withTracker(&tracker{}), compactReplies)
 			l.repository()

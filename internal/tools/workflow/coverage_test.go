@@ -9,8 +9,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 )
 
-// covered is a reply's coverage, by file relative to the lab's folder.
-func (l *lab) covered(reply dict) map[string]string {
+// covered is a reply's coverage, by file relative to the fixture's folder.
+func (l *fixture) covered(reply dict) map[string]string {
 	l.t.Helper()
 	how := map[string]string{}
 	list, _ := reply["coverage"].([]any)
@@ -23,7 +23,7 @@ func (l *lab) covered(reply dict) map[string]string {
 // The expert of a precommit gets the changed files whole, their diffs with line numbers, and the last commits' subjects; what
 // no review is about is skipped.
 func TestPrecommitCoverage(t *testing.T) {
-	l := newLab(t, asktest.Says(expertSays()))
+	l := newFixture(t, asktest.Says(expertSays()))
 	l.repository()
 	l.file("支付.go", "package window // 一个新文件\n")
 	l.file("go.sum", "example.org/x v1\n")
@@ -53,7 +53,7 @@ func TestPrecommitCoverage(t *testing.T) {
 
 // A change of what no review is about alone is nothing to review.
 func TestPrecommitOfSkippedFilesAlone(t *testing.T) {
-	l := newLab(t, asktest.Says(expertSays()))
+	l := newFixture(t, asktest.Says(expertSays()))
 	l.repository()
 	l.git("add", ".")
 	l.git("commit", "-q", "-m", "second")
@@ -69,7 +69,7 @@ func TestPrecommitOfSkippedFilesAlone(t *testing.T) {
 
 // A review that did not see all that was changed, or named, does not pass.
 func TestUncoveredFilesAreInconclusive(t *testing.T) {
-	l := newLab(t, asktest.Says(expertSays()))
+	l := newFixture(t, asktest.Says(expertSays()))
 	l.repository()
 	big := l.file("big.go", strings.Repeat("var changed = 1 // a line of a large new file\n", 8_000))
 	done := l.call("precommit", l.step("precommit", 1, 1, "model", "glm-4.5v"))

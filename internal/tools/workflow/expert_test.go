@@ -20,7 +20,7 @@ import (
 // An expert that needs a file gets it once, within the same call; then the word goes to the caller.
 func TestExpertAsksForFiles(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, nil)
+		l := newFixture(t, nil)
 		window := l.file("window.go", source)
 		extra := l.file("extra.go", "package window // the other half\n")
 		third := l.file("third.go", "package window // the third\n")
@@ -79,7 +79,7 @@ func TestExpertIsToldEveryParameter(t *testing.T) {
 		"path", "compare_to", "include_staged", "include_unstaged", "confidence", "preview", "fixes",
 	}
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, asktest.Says(p.answer(nil)))
+		l := newFixture(t, asktest.Says(p.answer(nil)))
 		l.secondTurns = true
 		l.file("window.go", source)
 		var schema struct {
@@ -117,7 +117,7 @@ func TestExpertIsToldEveryParameter(t *testing.T) {
 // The expert is given a file that is named with a line, that stands in a text with another, and that it cites itself.
 func TestExpertIsGivenFilesAsAgentsNameThem(t *testing.T) {
 	answers := []string{`{"status": "files_required_to_continue", "files_needed": ["third.go:1"]}`, expertSays()}
-	l := newLab(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+	l := newFixture(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 		answer := answers[0]
 		answers = answers[1:]
 		return asktest.Says(answer)(ctx, req, on)
@@ -136,7 +136,7 @@ func TestExpertIsGivenFilesAsAgentsNameThem(t *testing.T) {
 // A file that the expert asks for is never one that may not be read.
 func TestExpertAsksForARefusedFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says(`{"status": "files_required_to_continue", "files_needed": [".env", "/etc/passwd"]}`))
+		l := newFixture(t, asktest.Says(`{"status": "files_required_to_continue", "files_needed": [".env", "/etc/passwd"]}`))
 		window := l.file("window.go", source)
 		l.file(".env", "KEY=secret-value")
 		paused, text := l.try(t.Context(), "debug", l.step("debug", 1, 1, "relevant_files", []string{window}))
@@ -166,7 +166,7 @@ func TestLongExpertAnswerIsReadOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, asktest.Says(answer), func(l *lab) { l.cfg.Files.MaxOutputTokens = 8000 })
+				l := newFixture(t, asktest.Says(answer), func(l *fixture) { l.cfg.Files.MaxOutputTokens = 8000 })
 				window := l.file("window.go", source)
 				tool := "codereview"
 				args := l.step(tool, 1, 1, "relevant_files", []string{window})
@@ -206,23 +206,23 @@ func TestLongExpertAnswerIsReadOn(t *testing.T) {
 func TestExpertLimits(t *testing.T) {
 	for _, c := range []struct {
 		tool, mode string
-		set        func(l *lab)
+		set        func(l *fixture)
 		limit      string
 		secs       float64
 	}{
 		{"debug", "", nil, "GLM_TIMEOUT_SECS=30s", 30},
-		{"debug", "", func(l *lab) { l.cfg.Timeouts.GLM = 50 * time.Second }, "GLM_TIMEOUT_SECS=50s", 50},
-		{"thinkdeep", "minimal", func(l *lab) { l.cfg.Timeouts.GLM = 50 * time.Second }, "EXPERT_ANALYSIS_TIMEOUT_SECS=60s x 0.5", 30},
-		{"thinkdeep", "low", func(l *lab) { l.cfg.Timeouts.GLM = 50 * time.Second }, "EXPERT_ANALYSIS_TIMEOUT_SECS=60s x 0.7", 42},
-		{"thinkdeep", "medium", func(l *lab) { l.cfg.Timeouts.GLM = 59 * time.Second }, "ANSWER_WITHIN_SECS=55s", 55},
-		{"thinkdeep", "", func(l *lab) {
+		{"debug", "", func(l *fixture) { l.cfg.Timeouts.GLM = 50 * time.Second }, "GLM_TIMEOUT_SECS=50s", 50},
+		{"thinkdeep", "minimal", func(l *fixture) { l.cfg.Timeouts.GLM = 50 * time.Second }, "EXPERT_ANALYSIS_TIMEOUT_SECS=60s x 0.5", 30},
+		{"thinkdeep", "low", func(l *fixture) { l.cfg.Timeouts.GLM = 50 * time.Second }, "EXPERT_ANALYSIS_TIMEOUT_SECS=60s x 0.7", 42},
+		{"thinkdeep", "medium", func(l *fixture) { l.cfg.Timeouts.GLM = 59 * time.Second }, "ANSWER_WITHIN_SECS=55s", 55},
+		{"thinkdeep", "", func(l *fixture) {
 			l.cfg.Timeouts.GLM, l.cfg.Timeouts.AnswerWithin, l.cfg.Timeouts.Expert = 80*time.Second, 300*time.Second, 30*time.Second
 		}, "EXPERT_ANALYSIS_TIMEOUT_SECS=30s x 1.5", 45},
-		{"thinkdeep", "max", func(l *lab) { l.cfg.Timeouts.GLM, l.cfg.Timeouts.ThinkDeepExpert = 50*time.Second, 20*time.Second }, "THINKDEEP_EXPERT_TIMEOUT_SECS=20s", 20},
+		{"thinkdeep", "max", func(l *fixture) { l.cfg.Timeouts.GLM, l.cfg.Timeouts.ThinkDeepExpert = 50*time.Second, 20*time.Second }, "THINKDEEP_EXPERT_TIMEOUT_SECS=20s", 20},
 	} {
 		t.Run(fmt.Sprintf("%s %s %s", c.tool, c.mode, c.limit), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, silent, func(l *lab) {
+				l := newFixture(t, silent, func(l *fixture) {
 					if c.set != nil {
 						c.set(l)
 					}
@@ -247,7 +247,7 @@ func TestExpertLimits(t *testing.T) {
 // How hard the expert thinks, what it may search and how it is set: as asked, else as configured.
 func TestExpertSettings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says("fine"))
+		l := newFixture(t, asktest.Says("fine"))
 		window := l.file("window.go", source)
 		ask := func(tool string, more ...any) providers.ChatRequest {
 			l.call(tool, l.step(tool, 1, 1, append([]any{"relevant_files", []string{window}}, more...)...))
@@ -275,7 +275,7 @@ func TestExpertSettings(t *testing.T) {
 // The expert sees the rest of its thread, and its own earlier answers, but nothing twice.
 func TestExpertSeesTheThread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says(expertSays()))
+		l := newFixture(t, asktest.Says(expertSays()))
 		window := l.file("window.go", source)
 		id := l.call("debug", l.step("debug", 1, 3, "relevant_files", []string{window}))["continuation_id"]
 		l.call("debug", l.step("debug", 2, 2, "continuation_id", id))
@@ -300,7 +300,7 @@ func TestExpertSeesTheThread(t *testing.T) {
 
 // A thread keeps its model for its experts, too, unless the caller names another.
 func TestExpertIsTheThreadsModel(t *testing.T) {
-	l := newLab(t, asktest.Says(expertSays()))
+	l := newFixture(t, asktest.Says(expertSays()))
 	l.kimi = asktest.Says(expertSays())
 	l.restart()
 	window := l.file("window.go", source)
@@ -315,7 +315,7 @@ func TestExpertIsTheThreadsModel(t *testing.T) {
 // What an expert said of a step that was taken back is not shown to the next one.
 func TestExpertDoesNotSeeWhatWasTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, fails(providers.Error{Kind: providers.KindBalance, Message: "empty"}))
+		l := newFixture(t, fails(providers.Error{Kind: providers.KindBalance, Message: "empty"}))
 		id := l.call("debug", l.step("debug", 1, 3))["continuation_id"]
 		end := l.step("debug", 2, 2, "continuation_id", id)
 		l.call("debug", end)
@@ -336,7 +336,7 @@ func TestExpertDoesNotSeeWhatWasTakenBack(t *testing.T) {
 // EXPERT_ANALYSIS_INCLUDE_FILES=false and the bounds on files are obeyed, and said.
 func TestExpertFileSettings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says(expertSays()))
+		l := newFixture(t, asktest.Says(expertSays()))
 		var files []string
 		for i := range 5 {
 			files = append(files, l.file(fmt.Sprintf("f%d.go", i), strings.Repeat(fmt.Sprintf("// line of %d\n", i), 500)))
@@ -361,7 +361,7 @@ func TestExpertFileSettings(t *testing.T) {
 // Files never fill more of a window than leaves room for the rest.
 func TestExpertFilesFitTheWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says(expertSays()))
+		l := newFixture(t, asktest.Says(expertSays()))
 		big := l.file("big.go", strings.Repeat("var x = 1 // some line of a large file\n", 60_000))
 		l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{big}, "model", "glm-4.5v"))
 		m := l.requests[len(l.requests)-1].Model
@@ -374,7 +374,7 @@ func TestExpertFilesFitTheWindow(t *testing.T) {
 // With pictures, the window that counts is that of a model which sees.
 func TestExpertFilesFitTheWindowOfWhoSees(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says(expertSays()), func(l *lab) { l.cfg.GLM.AllowedModels = []string{"glm-5.3", "glm-4.5v"} })
+		l := newFixture(t, asktest.Says(expertSays()), func(l *fixture) { l.cfg.GLM.AllowedModels = []string{"glm-5.3", "glm-4.5v"} })
 		big := l.file("big.go", strings.Repeat("var x = 1 // some line of a large file\n", 20_000))
 		done := l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{big}, "images", []string{onePixel}))
 		assert.Equal(t, "glm-4.5v", at(done, "metadata", "model_used"))
@@ -392,15 +392,15 @@ func idOf(reply dict) string {
 
 // A file is sent once per conversation, whichever tool sent it first: line numbers are no change.
 func TestFileIsSentOnceByWhateverTool(t *testing.T) {
-	chat := func(l *lab, id any) dict {
+	chat := func(l *fixture, id any) dict {
 		return l.call("chat", with(dict{"prompt": "look", "files": []string{"window.go"}}, "continuation_id", id))
 	}
-	step := func(l *lab, id any) dict {
+	step := func(l *fixture, id any) dict {
 		return l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{"window.go"}, "continuation_id", id))
 	}
-	for name, calls := range map[string][2]func(l *lab, id any) dict{"workflow first": {step, chat}, "chat first": {chat, step}} {
+	for name, calls := range map[string][2]func(l *fixture, id any) dict{"workflow first": {step, chat}, "chat first": {chat, step}} {
 		t.Run(name, func(t *testing.T) {
-			l := newLab(t, asktest.Says(expertSays()))
+			l := newFixture(t, asktest.Says(expertSays()))
 			l.file("window.go", source)
 			id := idOf(calls[0](l, nil))
 			calls[1](l, id)

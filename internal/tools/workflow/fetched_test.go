@@ -19,7 +19,7 @@ import (
 )
 
 // turnsOf are the turns of a conversation.
-func (l *lab) turnsOf(id any) []conversation.Turn {
+func (l *fixture) turnsOf(id any) []conversation.Turn {
 	l.t.Helper()
 	c, err := l.store.Load(l.t.Context(), id.(string))
 	require.NoError(l.t, err)
@@ -28,7 +28,7 @@ func (l *lab) turnsOf(id any) []conversation.Turn {
 
 // A blank prompt waits for whatever an expert still has to say, and has the step's final verdict.
 func TestBlankPromptFetchesTheVerdict(t *testing.T) {
-	second := judgesThat("ISSUE-7 ends too soon", "wrong", "ISSUE-8 no test", "wrong")
+	second := secondTurnAnswer("ISSUE-7 ends too soon", "wrong", "ISSUE-8 no test", "wrong")
 	for name, c := range map[string]struct {
 		first    asktest.Chat
 		verdict  string // of the call
@@ -42,7 +42,7 @@ func TestBlankPromptFetchesTheVerdict(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, inTurns(c.first, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+				l := newFixture(t, inTurns(c.first, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 					time.Sleep(9 * time.Second)
 					return second(ctx, req, on)
 				}))
@@ -52,7 +52,7 @@ func TestBlankPromptFetchesTheVerdict(t *testing.T) {
 				require.Equal(t, c.verdict, part["verdict"])
 				process := l
 				if c.twin {
-					process = l.twin()
+					process = l.otherProcess()
 				}
 				got := process.call("chat", dict{"prompt": " ", "continuation_id": part["continuation_id"]})
 				assert.Equal(t, "continuation_available", got["status"])
@@ -76,7 +76,7 @@ func TestBlankPromptFetchesTheVerdict(t *testing.T) {
 // A blank prompt does not wait longer than its call may, and says what it can of a step whose process has died.
 func TestBlankPromptOfAnUnfinishedStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, inTurns(slowly(48, expertSays()), silent))
+		l := newFixture(t, inTurns(slowly(48, expertSays()), silent))
 		l.secondTurns = true
 		l.file("window.go", source)
 		part := l.call("codereview", l.step("codereview", 1, 1, append([]any{"relevant_files", []string{"window.go"}}, told...)...))
@@ -85,7 +85,7 @@ func TestBlankPromptOfAnUnfinishedStep(t *testing.T) {
 		assert.Equal(t, "changes_required", got["verdict"])
 	})
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, slowly(70, expertSays()), func(l *lab) {
+		l := newFixture(t, slowly(70, expertSays()), func(l *fixture) {
 			l.store.Before = func(_ context.Context, op string) error {
 				saves := l.store.Saves()
 				if n := len(saves); n > 0 && op != "load" && saves[n-1].Role == providers.RoleAssistant && saves[n-1].Status == conversation.TurnComplete {
@@ -112,7 +112,7 @@ func TestSecondTurnIsKept(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, inTurns(first, judgesThat("ISSUE-7 ends too soon", "wrong")))
+				l := newFixture(t, inTurns(first, secondTurnAnswer("ISSUE-7 ends too soon", "wrong")))
 				l.secondTurns = true
 				l.file("window.go", source)
 				args := l.step("codereview", 1, 1, append([]any{"relevant_files", []string{"window.go"}}, told...)...)
@@ -148,7 +148,7 @@ func TestSecondTurnIsKept(t *testing.T) {
 func TestAnotherProcessKnowsWhatWasRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dead atomic.Bool
-		l := newLab(t, asktest.Says(""), func(l *lab) {
+		l := newFixture(t, asktest.Says(""), func(l *fixture) {
 			l.store.Before = func(_ context.Context, op string) error {
 				if dead.Load() && op != "load" {
 					return errors.New("killed")
@@ -170,7 +170,7 @@ func TestAnotherProcessKnowsWhatWasRead(t *testing.T) {
 			with(finding("low", "other.go", 3), "quote", "var limit = window(many)"),
 			with(finding("low", "big.go", 1502), "quote", "var numberOfWindows1499 = 1499 // a line of its own"),
 		)
-		reads := looking(48, answer, []string{`search_files {"pattern":"= window\\("}`, `read_file {"path":"caller.go"}`}, []string{`git_show {"commit":"HEAD","path":"big.go","from":1490,"to":1510}`})
+		reads := readingModel(48, answer, []string{`search_files {"pattern":"= window\\("}`, `read_file {"path":"caller.go"}`}, []string{`git_show {"commit":"HEAD","path":"big.go","from":1490,"to":1510}`})
 		l.glm = inTurns(reads, silent)
 		l.secondTurns = true
 		l.restart()
@@ -184,8 +184,8 @@ func TestAnotherProcessKnowsWhatWasRead(t *testing.T) {
 		l.close()
 		l.close = func() {}
 		dead.Store(false)
-		other := l.twin()
-		other.glm = inTurns(silent, judgesThat("ISSUE-7 ends too soon", "wrong", "ISSUE-8 no test", "wrong"))
+		other := l.otherProcess()
+		other.glm = inTurns(silent, secondTurnAnswer("ISSUE-7 ends too soon", "wrong", "ISSUE-8 no test", "wrong"))
 		done := other.call("codereview", with(args, "continuation_id", part["continuation_id"]))
 		assert.Equal(t, "wrong", at(done, "agent_findings", 0, "judgement"))
 		assert.Equal(t, part["expert_analysis"], done["expert_analysis"])

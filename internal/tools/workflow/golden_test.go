@@ -21,7 +21,7 @@ import (
 
 // replies keeps a reply beside the others of a scene.
 type replies struct {
-	l    *lab
+	l    *fixture
 	t    *testing.T
 	name string
 }
@@ -47,7 +47,7 @@ var (
 // expert is late.
 func TestGoldenDebug(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says(expertSays(finding("high", "window.go", 4), finding("medium", "gone.go", 7))), withTracker(&tracker{}))
+		l := newFixture(t, asktest.Says(expertSays(finding("high", "window.go", 4), finding("medium", "gone.go", 7))), withTracker(&tracker{}))
 		window := l.file("window.go", source)
 		r := replies{l, t, "debug"}
 		first := r.keep("pause", "debug", l.step("debug", 1, 2, "relevant_files", []string{window}, "hypothesis", "off by one", "confidence", "medium"))
@@ -81,7 +81,7 @@ func TestGoldenConsensus(t *testing.T) {
 // The same in the compact style.
 func TestGoldenCompact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says(expertSays(finding("high", "window.go", 4), finding("medium", "gone.go", 7))), withTracker(&tracker{}), compactReplies)
+		l := newFixture(t, asktest.Says(expertSays(finding("high", "window.go", 4), finding("medium", "gone.go", 7))), withTracker(&tracker{}), compactReplies)
 		window := l.file("window.go", source)
 		r := replies{l, t, "compact"}
 		first := r.keep("pause", "debug", l.step("debug", 1, 2, "relevant_files", []string{window}, "hypothesis", "off by one", "confidence", "medium"))
@@ -99,7 +99,7 @@ func TestGoldenCompact(t *testing.T) {
 }
 
 func TestGoldenPrecommit(t *testing.T) {
-	l := newLab(t, asktest.Says(expertSays(finding("medium", "window.go", 4), finding("low", "window.go", 1))))
+	l := newFixture(t, asktest.Says(expertSays(finding("medium", "window.go", 4), finding("low", "window.go", 1))))
 	l.repository()
 	keep := func(scene string, args dict) dict {
 		reply, text := l.try(t.Context(), "precommit", args)

@@ -20,7 +20,7 @@ import (
 // A failed expert alone is asked again when the step is sent again: its place and its counts stay.
 func TestFailedExpertIsAskedAgain(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, fails(providers.Error{Kind: providers.KindBalance, Message: "The account is empty."}))
+		l := newFixture(t, fails(providers.Error{Kind: providers.KindBalance, Message: "The account is empty."}))
 		window := l.file("window.go", source)
 		first := l.call(tool, l.step(tool, 1, 2, "relevant_files", []string{window}))
 		end := l.step(tool, 2, 2, "continuation_id", first["continuation_id"], "issues_found", []dict{{"severity": "low", "description": "x"}})
@@ -50,7 +50,7 @@ func TestFailedExpertIsAskedAgain(t *testing.T) {
 // Where experts were switched off since, a step that had none keeps its reply.
 func TestFailedExpertIsNotAskedWhenSwitchedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, fails(providers.Error{Kind: providers.KindBalance, Message: "The account is empty."}))
+		l := newFixture(t, fails(providers.Error{Kind: providers.KindBalance, Message: "The account is empty."}))
 		args := l.step("debug", 1, 1, "relevant_files", []string{l.file("window.go", source)})
 		args["continuation_id"] = l.call("debug", args)["continuation_id"]
 		asked := l.asked()
@@ -69,7 +69,7 @@ func TestAskedAgainButNotStored(t *testing.T) {
 		t.Run(op, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				broken := ""
-				l := newLab(t, fails(providers.Error{Kind: providers.KindBalance, Message: "empty"}), func(l *lab) {
+				l := newFixture(t, fails(providers.Error{Kind: providers.KindBalance, Message: "empty"}), func(l *fixture) {
 					l.store.Before = func(_ context.Context, op string) error {
 						if op == broken {
 							return errors.New("disk full")
@@ -96,7 +96,7 @@ func TestAskedAgainButNotStored(t *testing.T) {
 // An expert that takes longer than the call goes on in the background; the step, sent again, fetches.
 func TestPartialExpert(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, nil)
+		l := newFixture(t, nil)
 		l.glm = slowly(90, p.answer(l)+strings.Repeat(" ", 200))
 		l.restart()
 		window := l.file("window.go", source)
@@ -136,7 +136,7 @@ func TestPartialExpert(t *testing.T) {
 // Nobody has to fetch: the stored step becomes whole by itself.
 func TestBackgroundExpertCompletesItsStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, slowly(90, expertSays(finding("high", "window.go", 4))))
+		l := newFixture(t, slowly(90, expertSays(finding("high", "window.go", 4))))
 		window := l.file("window.go", source)
 		args := l.step("codereview", 1, 1, "relevant_files", []string{window})
 		part := l.call("codereview", args)
@@ -156,7 +156,7 @@ func TestBackgroundExpertCompletesItsStep(t *testing.T) {
 // The process dies while the expert writes: what had arrived stays, and the step asks again.
 func TestExpertOfADeadProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, slowly(90, expertSays(finding("high", "window.go", 4))))
+		l := newFixture(t, slowly(90, expertSays(finding("high", "window.go", 4))))
 		window := l.file("window.go", source)
 		args := l.step("debug", 1, 1, "relevant_files", []string{window})
 		part := l.call("debug", args)
@@ -173,7 +173,7 @@ func TestExpertOfADeadProcess(t *testing.T) {
 // A fetch that runs out of time is partial again, with more text.
 func TestFetchIsPartialAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, slowly(200, strings.Repeat("x", 400)))
+		l := newFixture(t, slowly(200, strings.Repeat("x", 400)))
 		window := l.file("window.go", source)
 		args := l.step("debug", 1, 1, "relevant_files", []string{window})
 		part := l.call("debug", args)
@@ -198,12 +198,12 @@ func TestExpertIsFetchedByAnotherProcess(t *testing.T) {
 			}
 			return nil
 		}
-		l := newLab(t, slowly(90, expertSays(finding("high", "window.go", 4))), withTracker(seen))
+		l := newFixture(t, slowly(90, expertSays(finding("high", "window.go", 4))), withTracker(seen))
 		window := l.file("window.go", source)
 		args := l.step("codereview", 1, 1, "relevant_files", []string{window}, "issues_found", reported)
 		start := time.Now()
 		args["continuation_id"] = l.call("codereview", args)["continuation_id"]
-		other := l.twin()
+		other := l.otherProcess()
 		whole := other.call("codereview", args)
 		assert.InDelta(t, 92, time.Since(start).Seconds(), 1)
 		assert.Equal(t, "changes_required", whole["verdict"])
@@ -216,7 +216,7 @@ func TestExpertIsFetchedByAnotherProcess(t *testing.T) {
 // A new step that would ask an expert waits for the old answer, or is busy; a pause does not wait.
 func TestNewStepWhileTheExpertWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, slowly(200, strings.Repeat("x", 400)))
+		l := newFixture(t, slowly(200, strings.Repeat("x", 400)))
 		window := l.file("window.go", source)
 		part := l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{window}))
 		id := part["continuation_id"]
@@ -238,7 +238,7 @@ func TestPartialThatIsNotStored(t *testing.T) {
 	for name, text := range map[string]string{"words": strings.Repeat("x", 200), "thoughts": ""} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, slowly(90, text), func(l *lab) {
+				l := newFixture(t, slowly(90, text), func(l *fixture) {
 					l.store.Before = func(_ context.Context, op string) error {
 						if op == "append" {
 							return errors.New("disk full")
@@ -263,7 +263,7 @@ func TestPartialThatIsNotStored(t *testing.T) {
 func TestCancelledExpert(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := &tracker{}
-		l := newLab(t, slowly(40, strings.Repeat("x", 80)), withTracker(seen))
+		l := newFixture(t, slowly(40, strings.Repeat("x", 80)), withTracker(seen))
 		window := l.file("window.go", source)
 		id := l.call("debug", l.step("debug", 1, 2, "relevant_files", []string{window}, "issues_found", reported))["continuation_id"]
 		end := l.step("debug", 2, 2, "continuation_id", id)
@@ -292,7 +292,7 @@ func TestCancelledExpert(t *testing.T) {
 // The files that a late expert asks for are served when its step is sent again; both requests count in the thread.
 func TestLateExpertAsksForFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, nil)
+		l := newFixture(t, nil)
 		window := l.file("window.go", source)
 		extra := l.file("extra.go", "package window // the other half\n")
 		wants := fmt.Sprintf(`{"status": "files_required_to_continue", "files_needed": [%q]}`, extra)

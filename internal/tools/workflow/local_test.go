@@ -18,7 +18,7 @@ func plan(n, total int, more ...any) dict {
 
 func TestPlanner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, nil)
+		l := newFixture(t, nil)
 		first := l.call("planner", plan(1, 3))
 		assert.ElementsMatch(t, []string{
 			"status", "step_number", "total_steps", "next_step_required", "continuation_id", "planner_status", "step_content", "next_call",
@@ -65,7 +65,7 @@ func TestPlanner(t *testing.T) {
 // A long plan begins with thinking about the whole.
 func TestPlannerDeepThinking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, nil)
+		l := newFixture(t, nil)
 		var id any
 		for n := 1; n <= 4; n++ {
 			args := plan(n, 5)
@@ -91,12 +91,12 @@ func TestPlannerDeepThinking(t *testing.T) {
 
 func TestPlannerBranchesAndRevisions(t *testing.T) {
 	t.Run("in a map", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { branchesAndRevisions(t, newLab(t, nil)) })
+		synctest.Test(t, func(t *testing.T) { branchesAndRevisions(t, newFixture(t, nil)) })
 	})
-	t.Run("in a database", func(t *testing.T) { branchesAndRevisions(t, newLab(t, nil, onDatabase(t))) })
+	t.Run("in a database", func(t *testing.T) { branchesAndRevisions(t, newFixture(t, nil, onDatabase(t))) })
 }
 
-func branchesAndRevisions(t *testing.T, l *lab) {
+func branchesAndRevisions(t *testing.T, l *fixture) {
 	id := l.call("planner", plan(1, 8))["continuation_id"]
 	send := func(n int, more ...any) dict {
 		return l.call("planner", plan(n, 8, append([]any{"continuation_id", id}, more...)...))
@@ -151,7 +151,7 @@ func TestTracer(t *testing.T) {
 	for mode, drawing := range map[string]string{"precision": "↓", "dependencies": "From/To"} {
 		t.Run(mode, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, nil)
+				l := newFixture(t, nil)
 				window := l.file("window.go", source)
 				first := l.call("tracer", trace(1, 2, mode, "relevant_files", []string{window}))
 				assert.Equal(t, "pause_for_tracing", first["status"], "a mode that is named is taken at once")
@@ -177,7 +177,7 @@ func TestTracer(t *testing.T) {
 
 func TestTracerAsksForTheMode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, nil)
+		l := newFixture(t, nil)
 		for _, total := range []int{1, 3} {
 			asked := l.call("tracer", trace(1, total, "ask"))
 			assert.Equal(t, "mode_selection_required", asked["status"])
@@ -210,7 +210,7 @@ func docs(n, total int, more ...any) dict {
 
 func TestDocgen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, nil)
+		l := newFixture(t, nil)
 		first := l.call("docgen", docs(1, 4, "relevant_context", []string{"godoc"}))
 		assert.Equal(t, "pause_for_documentation_analysis", first["status"])
 		assert.Equal(t, true, first["documentation_analysis_required"])

@@ -12,7 +12,7 @@ import (
 // One call with a step alone is a complete run, and the expert answers.
 func TestOneCallIsEnough(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, asktest.Says(p.answer(nil)))
+		l := newFixture(t, asktest.Says(p.answer(nil)))
 		l.repository()
 		l.file("window.go", source+"// changed\n")
 		done := l.call(tool, dict{"step": "Look at it.", "relevant_files": []string{"window.go"}})
@@ -46,7 +46,7 @@ func TestOneCallIsEnough(t *testing.T) {
 
 // Tools that collect the caller's steps go on by themselves, and end at the announced number.
 func TestCollectorsNumberTheirSteps(t *testing.T) {
-	l := newLab(t, nil)
+	l := newFixture(t, nil)
 	first := l.call("planner", dict{"step": "First."})
 	assert.EqualValues(t, 3, first["total_steps"])
 	assert.Equal(t, true, first["next_step_required"])
@@ -62,7 +62,7 @@ func TestCollectorsNumberTheirSteps(t *testing.T) {
 }
 
 func TestConsensusInOneCall(t *testing.T) {
-	l := newLab(t, asktest.Says("Yes."))
+	l := newFixture(t, asktest.Says("Yes."))
 	l.kimi = asktest.Says("No.")
 	l.restart()
 	done := l.call("consensus", dict{"step": "Is it right?", "models": "glm-5.3,kimi-k3"})

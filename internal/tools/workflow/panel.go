@@ -122,7 +122,7 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, panelFor func(
 	if err := allFailed(ctx, p.Answers); err != nil {
 		return nil, err
 	}
-	if p.WhenAll, err = whenAll(step.Words, p.Answers); err != nil {
+	if p.WhenAll, err = panelNextSteps(step.Words, p.Answers); err != nil {
 		return nil, err
 	}
 	r.addTotals(p.Answers)
@@ -134,8 +134,8 @@ func anyIncomplete(answers []PanelAnswer) bool {
 	return slices.ContainsFunc(answers, func(o PanelAnswer) bool { return o.Status != panelistAnswered })
 }
 
-// whenAll is what to do with the answers.
-func whenAll(w words.Words, answers []PanelAnswer) (string, error) {
+// panelNextSteps is what to do with the answers.
+func panelNextSteps(w words.Words, answers []PanelAnswer) (string, error) {
 	return w.Render("done", map[string]any{"Missing": anyIncomplete(answers)})
 }
 
@@ -290,7 +290,7 @@ func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attac
 	stored, err := r.lease.Append(ctx, n, nil)
 	if err != nil {
 		id := r.noteNotStored("these answers are not kept.")
-		return r.unlessLost(r.panelResult(combinedReply(p, id), p.Answers, answer))
+		return r.withoutOfferIfLost(r.panelResult(combinedReply(p, id), p.Answers, answer))
 	}
 	r.meta.Note(ask.ListingNote(r.lease.ID, stored[0]))
 	return r.panelResult(object, p.Answers, stored[1])
@@ -345,7 +345,7 @@ func (e *Engine) NextAnswer(ctx context.Context, s Spec, step Step) (*reply.Resu
 			return nil, fmt.Errorf("the stored consensus of %s can't be read", hold.ID)
 		}
 		p := Panel{Step: step.Facts, Question: asked.Step, Answers: k.Answers, Files: k.Files}
-		if p.WhenAll, err = whenAll(step.Words, p.Answers); err != nil {
+		if p.WhenAll, err = panelNextSteps(step.Words, p.Answers); err != nil {
 			return nil, err
 		}
 		if p.ForMore, err = step.Words.Render("more", map[string]any{"Next": step.Facts.StepNumber + 1, "Total": len(p.Answers)}); err != nil {

@@ -25,13 +25,13 @@ func consensusArgs(more ...any) dict {
 	}, more...)
 }
 
-func both(glm, kimi asktest.Chat) func(t *testing.T, set ...func(l *lab)) *lab {
-	return func(t *testing.T, set ...func(l *lab)) *lab {
-		return newLab(t, glm, append([]func(l *lab){func(l *lab) { l.kimi = kimi }}, set...)...)
+func both(glm, kimi asktest.Chat) func(t *testing.T, set ...func(l *fixture)) *fixture {
+	return func(t *testing.T, set ...func(l *fixture)) *fixture {
+		return newFixture(t, glm, append([]func(l *fixture){func(l *fixture) { l.kimi = kimi }}, set...)...)
 	}
 }
 
-func opinions(reply dict) (out []string) {
+func panelOpinions(reply dict) (out []string) {
 	list, _ := reply["accumulated_responses"].([]any)
 	for _, o := range list {
 		out = append(out, fmt.Sprintf("%v:%v %v", at(o, "model"), at(o, "stance"), at(o, "status")))
@@ -56,7 +56,7 @@ func TestConsensusAsksAllAtOnce(t *testing.T) {
 		assert.Equal(t, false, r["next_step_required"])
 		assert.Equal(t, true, r["consensus_complete"])
 		assert.EqualValues(t, 2, r["total_steps"])
-		assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against success"}, opinions(r))
+		assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against success"}, panelOpinions(r))
 		assert.Equal(t, "**Verdict** the database.", at(r, "accumulated_responses", 1, "verdict"))
 		assert.Equal(t, "glm-5.3", at(r, "accumulated_responses", 0, "metadata", "model_name"))
 		assert.Equal(t, question, at(r, "complete_consensus", "initial_prompt"))
@@ -91,7 +91,7 @@ func TestConsensusAsksAllAtOnce(t *testing.T) {
 		second := l.call("consensus", dict{"step": "go on", "step_number": 2, "total_steps": 2, "next_step_required": false, "continuation_id": id})
 		assert.Equal(t, "consensus_workflow_complete", second["status"])
 		assert.Equal(t, "kimi-k3", second["model_consulted"])
-		assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against success"}, opinions(second))
+		assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against success"}, panelOpinions(second))
 		assert.Equal(t, "invalid_request", l.errorCode("consensus", dict{"step": "more", "step_number": 3, "total_steps": 3, "next_step_required": true, "continuation_id": id}))
 		assert.Len(t, l.requests, 2)
 
@@ -124,7 +124,7 @@ func TestConsensusWithFailures(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := both(asktest.Says("cookies"), balance)(t)
 			r := l.call("consensus", consensusArgs())
-			assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against error"}, opinions(r))
+			assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against error"}, panelOpinions(r))
 			assert.Equal(t, "balance", at(r, "accumulated_responses", 1, "error", "code"))
 			assert.EqualValues(t, 1, at(r, "accumulated_responses", 1, "metadata", "attempts"))
 			assert.EqualValues(t, 2, at(r, "metadata", "attempts"), "failed requests count")
@@ -142,7 +142,7 @@ func TestConsensusWithFailures(t *testing.T) {
 			again := l.call("consensus", consensusArgs("continuation_id", r["continuation_id"]))
 			assert.Equal(t, before+1, l.asked())
 			assert.Equal(t, "kimi", l.vendors[before])
-			assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against success"}, opinions(again))
+			assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against success"}, panelOpinions(again))
 			assert.True(t, noteIn(again, "only the models that had not answered"))
 			loaded, err := l.store.Load(t.Context(), r["continuation_id"].(string))
 			require.NoError(t, err)
@@ -159,7 +159,7 @@ func TestConsensusWithFailures(t *testing.T) {
 			l.kimi = asktest.Says("the database")
 			before := l.asked()
 			again := l.call("consensus", args)
-			assert.Equal(t, []string{"glm-5.3:neutral success", "kimi-k3.1-pro:neutral success"}, opinions(again), "who was asked before, whatever the default is by now")
+			assert.Equal(t, []string{"glm-5.3:neutral success", "kimi-k3.1-pro:neutral success"}, panelOpinions(again), "who was asked before, whatever the default is by now")
 			assert.Equal(t, before+1, l.asked())
 		})
 	})
@@ -169,7 +169,7 @@ func TestConsensusWithFailures(t *testing.T) {
 			start := time.Now()
 			r := l.call("consensus", consensusArgs())
 			assert.Less(t, time.Since(start), 55*time.Second)
-			assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against partial"}, opinions(r))
+			assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against partial"}, panelOpinions(r))
 			part := at(r, "accumulated_responses", 1, "verdict").(string)
 			assert.Greater(t, len(part), 40)
 			assert.Equal(t, "timeout", at(r, "accumulated_responses", 1, "metadata", "finish_reason"))
@@ -192,15 +192,15 @@ func TestConsensusWithFailures(t *testing.T) {
 	})
 	t.Run("one has no key", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			l := newLab(t, asktest.Says("cookies"))
+			l := newFixture(t, asktest.Says("cookies"))
 			r := l.call("consensus", consensusArgs())
-			assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against error"}, opinions(r))
+			assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against error"}, panelOpinions(r))
 			assert.Equal(t, "not_configured", at(r, "accumulated_responses", 1, "error", "code"))
 		})
 	})
 	t.Run("nobody has", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			l := newLab(t, nil)
+			l := newFixture(t, nil)
 			assert.Equal(t, "not_configured", l.errorCode("consensus", consensusArgs()))
 			assert.Equal(t, "not_configured", l.errorCode("consensus", consensusArgs("models", nil)))
 		})
@@ -222,10 +222,10 @@ func TestConsensusModels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := both(asktest.Says("one"), asktest.Says("two"))(t)
 		r := l.call("consensus", consensusArgs("models", nil))
-		assert.Equal(t, []string{"glm-5.3:neutral success", "kimi-k3.1-pro:neutral success"}, opinions(r))
+		assert.Equal(t, []string{"glm-5.3:neutral success", "kimi-k3.1-pro:neutral success"}, panelOpinions(r))
 		assert.True(t, noteIn(r, "these were asked: glm-5.3, kimi-k3.1-pro"))
 		r = l.call("consensus", consensusArgs("models", []string{}, "images", []string{onePixel}))
-		assert.Equal(t, []string{"kimi-k3.1-pro:neutral success", "glm-5.3-flash:neutral success"}, opinions(r), "those that see")
+		assert.Equal(t, []string{"kimi-k3.1-pro:neutral success", "glm-5.3-flash:neutral success"}, panelOpinions(r), "those that see")
 
 		before := l.asked()
 		assert.Equal(t, "model_not_found", l.errorCode("consensus", consensusArgs("models", []dict{{"model": "glm-5.3"}, {"model": "gpt-9"}})))
@@ -234,9 +234,9 @@ func TestConsensusModels(t *testing.T) {
 		assert.Equal(t, "path_denied", l.errorCode("consensus", consensusArgs("relevant_files", []string{"/etc/passwd"})))
 		assert.Equal(t, before, l.asked(), "refused before anybody is asked")
 
-		single := newLab(t, asktest.Says("one"))
+		single := newFixture(t, asktest.Says("one"))
 		r = single.call("consensus", consensusArgs("models", nil))
-		assert.Equal(t, []string{"glm-5.3:neutral success", "glm-5.3-flash:neutral success"}, opinions(r), "with one vendor alone, two of its models")
+		assert.Equal(t, []string{"glm-5.3:neutral success", "glm-5.3-flash:neutral success"}, panelOpinions(r), "with one vendor alone, two of its models")
 
 		assert.True(t, noteIn(single.call("consensus", consensusArgs("models", nil, "step_number", 3)), "begins a new run"))
 		chat := single.call("chat", dict{"prompt": "hi"})
@@ -247,7 +247,7 @@ func TestConsensusModels(t *testing.T) {
 // In a conversation whose last answer is still being written, a consensus waits for it.
 func TestConsensusWaitsForItsConversation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, slowly(70, strings.Repeat("x", 70)))
+		l := newFixture(t, slowly(70, strings.Repeat("x", 70)))
 		part := l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{l.file("window.go", source)}))
 		l.glm = asktest.Says("cookies")
 		start := time.Now()
@@ -260,10 +260,10 @@ func TestConsensusWaitsForItsConversation(t *testing.T) {
 // The files fit the smallest window of the panel.
 func TestConsensusFilesFitEveryWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says("cookies"))
+		l := newFixture(t, asktest.Says("cookies"))
 		big := l.file("big.go", strings.Repeat("var x = 1 // a line of a large file\n", 60_000))
 		r := l.call("consensus", consensusArgs("models", []string{"glm-5.3", "glm-4.5v"}, "relevant_files", []string{big}))
-		assert.Equal(t, []string{"glm-5.3:neutral success", "glm-4.5v:neutral success"}, opinions(r))
+		assert.Equal(t, []string{"glm-5.3:neutral success", "glm-4.5v:neutral success"}, panelOpinions(r))
 		assert.True(t, noteIn(r, "took the text as its model"))
 		for _, q := range l.requests {
 			assert.Less(t, providers.EstimateTokens(q.Messages[1].Content), 65_536/2)
@@ -275,7 +275,7 @@ func TestConsensusFilesFitEveryWindow(t *testing.T) {
 // The whole consensus has the expert limit.
 func TestConsensusLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := both(silent, silent)(t, func(l *lab) {
+		l := both(silent, silent)(t, func(l *fixture) {
 			l.cfg.Timeouts.GLM, l.cfg.Timeouts.Kimi, l.cfg.Timeouts.Expert = 20*time.Second, 20*time.Second, 20*time.Second
 		})
 		start := time.Now()
@@ -289,7 +289,7 @@ func TestConsensusLimit(t *testing.T) {
 func TestLongConsensusIsReadOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		long := strings.Repeat("A paragraph of an answer.\n\n", 800)
-		l := both(asktest.Says(long), asktest.Says(long))(t, func(l *lab) { l.cfg.Files.MaxOutputTokens = 5000 })
+		l := both(asktest.Says(long), asktest.Says(long))(t, func(l *fixture) { l.cfg.Files.MaxOutputTokens = 5000 })
 		r, text := l.try(t.Context(), "consensus", consensusArgs())
 		assert.Less(t, len(text)*2/7, 5000)
 		whole := r["content"].(string)
@@ -301,6 +301,6 @@ func TestLongConsensusIsReadOn(t *testing.T) {
 			next = at(part, "more", "next_offset")
 		}
 		assert.Equal(t, 2, strings.Count(whole, long[:len(long)-2]))
-		assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against success"}, opinions(r))
+		assert.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against success"}, panelOpinions(r))
 	})
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 )
 
-// git runs git in the lab's folder, with times and names of its own.
-func (l *lab) git(args ...string) string {
+// git runs git in the fixture's folder, with times and names of its own.
+func (l *fixture) git(args ...string) string {
 	l.t.Helper()
 	cmd := exec.CommandContext(l.t.Context(), "git", args...)
 	cmd.Dir = l.dir
@@ -28,7 +28,7 @@ func (l *lab) git(args ...string) string {
 }
 
 // repository makes a git repository of the folder, with one commit and a file that has changed since.
-func (l *lab) repository() string {
+func (l *fixture) repository() string {
 	l.git("init", "-q", "-b", "main")
 	l.file("window.go", source)
 	l.git("add", ".")
@@ -38,7 +38,7 @@ func (l *lab) repository() string {
 
 // precommit reads a real repository itself: status and diffs, staged, unstaged and against a branch.
 func TestPrecommitInspectsGit(t *testing.T) {
-	l := newLab(t, asktest.Says(expertSays(finding("low", "window.go", 4))))
+	l := newFixture(t, asktest.Says(expertSays(finding("low", "window.go", 4))))
 	l.repository()
 	l.file("staged.go", "package window // staged\n")
 	l.git("add", "staged.go")
@@ -92,7 +92,7 @@ func TestPrecommitInspectsGit(t *testing.T) {
 
 // A large diff and large files share the room that the model has.
 func TestPrecommitFitsTheWindow(t *testing.T) {
-	l := newLab(t, asktest.Says(expertSays()))
+	l := newFixture(t, asktest.Says(expertSays()))
 	big := l.file("big.go", strings.Repeat("var other = 1 // a line of a large file\n", 8_000))
 	l.repository()
 	l.file("window.go", strings.Repeat("var changed = 1 // a line of a large change\n", 8_000))
@@ -105,7 +105,7 @@ func TestPrecommitFitsTheWindow(t *testing.T) {
 
 // What can't be inspected is refused where it is named, not three steps later.
 func TestPrecommitRefuses(t *testing.T) {
-	l := newLab(t, asktest.Says(expertSays()))
+	l := newFixture(t, asktest.Says(expertSays()))
 	l.repository()
 	for name, c := range map[string]struct {
 		args []any
@@ -126,7 +126,7 @@ func TestPrecommitRefuses(t *testing.T) {
 
 // What was asked of git explains why there is nothing to review.
 func TestPrecommitSaysWhyThereIsNothing(t *testing.T) {
-	l := newLab(t, asktest.Says(expertSays()))
+	l := newFixture(t, asktest.Says(expertSays()))
 	l.repository()
 	done := l.call("precommit", l.step("precommit", 1, 1, "include_unstaged", false))
 	assert.Equal(t, "nothing_to_review", done["status"])
@@ -142,16 +142,16 @@ func TestPrecommitSaysWhyThereIsNothing(t *testing.T) {
 
 // Where git has nothing to say, no expert is asked, unless there are files to judge.
 func TestPrecommitWithoutAChange(t *testing.T) {
-	for name, prepare := range map[string]func(l *lab){
-		"clean": func(l *lab) {
+	for name, prepare := range map[string]func(l *fixture){
+		"clean": func(l *fixture) {
 			l.repository()
 			l.git("add", ".")
 			l.git("commit", "-q", "-m", "second")
 		},
-		"no repository": func(l *lab) { l.file("window.go", source) },
+		"no repository": func(l *fixture) { l.file("window.go", source) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLab(t, asktest.Says(expertSays()))
+			l := newFixture(t, asktest.Says(expertSays()))
 			prepare(l)
 			first := l.call("precommit", l.step("precommit", 1, 2))
 			assert.Equal(t, "pause_for_validation", first["status"])

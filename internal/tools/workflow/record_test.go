@@ -59,7 +59,7 @@ func (t *tracker) titles() (all [][]string) {
 	return all
 }
 
-func withTracker(t *tracker) func(l *lab) { return func(l *lab) { l.tracker = t } }
+func withTracker(t *tracker) func(l *fixture) { return func(l *fixture) { l.tracker = t } }
 
 var reported = []dict{
 	{"severity": "high", "description": "The agent's own."}, {"description": "Without a severity."}, {"severity": "low", "description": "Not worth it."},
@@ -69,7 +69,7 @@ var reported = []dict{
 func TestFindingsAreTrackedOnce(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
 		seen := &tracker{}
-		l := newLab(t, asktest.Says(p.answer(nil)), withTracker(seen))
+		l := newFixture(t, asktest.Says(p.answer(nil)), withTracker(seen))
 		window := l.file("window.go", source)
 		first := l.call(tool, l.step(tool, 1, 2, "relevant_files", []string{window}, "issues_found", reported))
 		assert.Empty(t, seen.titles(), "the run goes on")
@@ -107,16 +107,18 @@ func TestFindingsAreTrackedOnce(t *testing.T) {
 
 // The caller's issues are recorded when the run ends, the expert's findings when its answer is whole.
 func TestFindingsOfALateExpert(t *testing.T) {
-	for name, behave := range map[string]func(l *lab, part dict, args dict){
-		"fetched": func(l *lab, part, args dict) { l.call("debug", with(args, "continuation_id", part["continuation_id"])) },
-		"nobody fetches": func(*lab, dict, dict) {
+	for name, behave := range map[string]func(l *fixture, part dict, args dict){
+		"fetched": func(l *fixture, part, args dict) {
+			l.call("debug", with(args, "continuation_id", part["continuation_id"]))
+		},
+		"nobody fetches": func(*fixture, dict, dict) {
 			time.Sleep(2 * time.Minute)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				seen := &tracker{}
-				l := newLab(t, slowly(90, expertSays(finding("high", "window.go", 4))), withTracker(seen))
+				l := newFixture(t, slowly(90, expertSays(finding("high", "window.go", 4))), withTracker(seen))
 				window := l.file("window.go", source)
 				args := l.step("debug", 1, 1, "relevant_files", []string{window}, "issues_found", reported)
 				part := l.call("debug", args)
@@ -132,7 +134,7 @@ func TestFindingsOfALateExpert(t *testing.T) {
 	t.Run("asked again", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			seen := &tracker{}
-			l := newLab(t, fails(providers.Error{Kind: providers.KindBalance, Message: "empty"}), withTracker(seen))
+			l := newFixture(t, fails(providers.Error{Kind: providers.KindBalance, Message: "empty"}), withTracker(seen))
 			window := l.file("window.go", source)
 			args := l.step("debug", 1, 1, "relevant_files", []string{window}, "issues_found", reported)
 			args["continuation_id"] = l.call("debug", args)["continuation_id"]
@@ -157,7 +159,7 @@ func TestTrackerThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, asktest.Drips(49*time.Second, providers.Delta{Content: expertSays(finding("high", "window.go", 4))}), withTracker(&tracker{behave: behave}), func(l *lab) {
+				l := newFixture(t, asktest.Drips(49*time.Second, providers.Delta{Content: expertSays(finding("high", "window.go", 4))}), withTracker(&tracker{behave: behave}), func(l *fixture) {
 					l.cfg.Timeouts.GLM, l.cfg.Timeouts.StreamIdle = 53*time.Second, 53*time.Second
 					l.cfg.Timeouts.AnswerWithin, l.cfg.Timeouts.Expert = 52*time.Second, 52*time.Second
 				})
@@ -178,7 +180,7 @@ func TestTrackerThatFails(t *testing.T) {
 func TestTrackingIsSwitchedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := &tracker{}
-		l := newLab(t, asktest.Says(expertSays(finding("high", "window.go", 4))), withTracker(seen), func(l *lab) { l.cfg.Issues.Capture = false })
+		l := newFixture(t, asktest.Says(expertSays(finding("high", "window.go", 4))), withTracker(seen), func(l *fixture) { l.cfg.Issues.Capture = false })
 		done := l.call("debug", l.step("debug", 1, 1, "issues_found", reported))
 		assert.NotContains(t, done, "tracked_issues")
 		assert.Empty(t, seen.titles())
@@ -189,7 +191,7 @@ func TestTrackingIsSwitchedOff(t *testing.T) {
 func TestRunThatWantsFilesIsNotTracked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := &tracker{}
-		l := newLab(t, asktest.Says(`{"status": "files_required_to_continue", "files_needed": ["nowhere.go"]}`), withTracker(seen))
+		l := newFixture(t, asktest.Says(`{"status": "files_required_to_continue", "files_needed": ["nowhere.go"]}`), withTracker(seen))
 		paused := l.call("debug", l.step("debug", 1, 1, "issues_found", reported))
 		assert.Equal(t, "files_required_to_continue", paused["status"])
 		assert.Empty(t, seen.titles())
@@ -201,7 +203,7 @@ func TestTrackedInARealStore(t *testing.T) {
 	s, err := store.Open(t.Context(), config.Conversations{Backend: "memory"})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, s.Close()) })
-	l := newLab(t, asktest.Says(expertSays(finding("high", "sub/window.go", 4))), func(l *lab) { l.tracker = s.Issues() })
+	l := newFixture(t, asktest.Says(expertSays(finding("high", "sub/window.go", 4))), func(l *fixture) { l.tracker = s.Issues() })
 	window := l.file("sub/window.go", source)
 	mine := []dict{{"severity": "critical", "title": "window misses its END!", "file": window}}
 	done := l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{window}, "issues_found", mine))
@@ -232,7 +234,7 @@ func TestEmptyFindingsPassAReview(t *testing.T) {
 		seen := &tracker{}
 		text, err := json.Marshal(dict{"status": "analysis_complete", "summary": "Fine.", "findings": c.found})
 		require.NoError(t, err)
-		l := newLab(t, asktest.Says(string(text)), withTracker(seen))
+		l := newFixture(t, asktest.Says(string(text)), withTracker(seen))
 		window := l.file("window.go", source)
 		done := l.call("codereview", l.step("codereview", 1, 1, "relevant_files", []string{window}, "issues_found", c.reported))
 		assert.Equal(t, "pass", done["verdict"], c)

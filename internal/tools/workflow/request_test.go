@@ -20,7 +20,7 @@ import (
 func TestGoldenRequests(t *testing.T) {
 	for _, tool := range []string{"analyze", "codereview", "consensus", "debug", "precommit", "refactor", "secaudit", "testgen", "thinkdeep"} {
 		t.Run(tool, func(t *testing.T) {
-			l := newLab(t, asktest.Says(expertSays()))
+			l := newFixture(t, asktest.Says(expertSays()))
 			l.secondTurns = true
 			l.repository()
 			args := consensusArgs("relevant_files", []string{"window.go"}, "models", []dict{{"model": "glm-5.3"}, {"model": "glm-5.3-flash", "stance": "against"}})

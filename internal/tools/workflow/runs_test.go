@@ -24,7 +24,7 @@ import (
 // A run sent again with other arguments replaces its step and drops later ones; a number not seen yet takes its place.
 func TestStepsReplaceAndTakeTheirPlace(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, asktest.Says(p.answer(nil)))
+		l := newFixture(t, asktest.Says(p.answer(nil)))
 		window := l.file("window.go", source)
 		id := l.call(tool, l.step(tool, 1, 9, "files_checked", []string{window}, "relevant_files", []string{window}))["continuation_id"]
 		for n := 2; n <= 4; n++ {
@@ -44,7 +44,7 @@ func TestStepsReplaceAndTakeTheirPlace(t *testing.T) {
 // Step 1 without a continuation_id is always a new run; a later one is, too, and says so.
 func TestStepsWithoutAnID(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, asktest.Says(p.answer(nil)))
+		l := newFixture(t, asktest.Says(p.answer(nil)))
 		window := l.file("window.go", source)
 		args := l.step(tool, 1, 3, "relevant_files", []string{window})
 		one, two := l.call(tool, args), l.call(tool, args)
@@ -63,7 +63,7 @@ func TestStepsWithoutAnID(t *testing.T) {
 // What was answered is answered again, whatever has become of the files since.
 func TestStoredReplyOutlivesItsFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says(expertSays()))
+		l := newFixture(t, asktest.Says(expertSays()))
 		window := l.file("window.go", source)
 		picture := l.file("p.png", "")
 		require.NoError(t, os.WriteFile(picture, pixel(t), 0o644))
@@ -92,7 +92,7 @@ func pixel(t *testing.T) []byte {
 }
 
 // script is a whole run of a tool as calls that follow from each other's replies.
-func (l *lab) script(tool, window string) []func(id any) dict {
+func (l *fixture) script(tool, window string) []func(id any) dict {
 	return []func(id any) dict{
 		func(any) dict {
 			return l.step(tool, 1, 4, "relevant_files", []string{window}, "hypothesis", tool+" guesses")
@@ -112,8 +112,8 @@ func (l *lab) script(tool, window string) []func(id any) dict {
 // The replies of a run are the same whether it runs alone, among others, or across processes.
 func TestRunsDoNotSeeEachOther(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		run := func(between func(l *lab, i int)) (texts []string) {
-			l := newLab(t, asktest.Says(p.answer(nil)))
+		run := func(between func(l *fixture, i int)) (texts []string) {
+			l := newFixture(t, asktest.Says(p.answer(nil)))
 			window := l.file("window.go", source)
 			var id any
 			for i, args := range l.script(tool, window) {
@@ -128,10 +128,10 @@ func TestRunsDoNotSeeEachOther(t *testing.T) {
 			return texts
 		}
 		alone := run(nil)
-		assert.Equal(t, alone, run(func(l *lab, _ int) { l.restart() }), "a restart before every step")
+		assert.Equal(t, alone, run(func(l *fixture, _ int) { l.restart() }), "a restart before every step")
 
 		ids := map[string]any{}
-		assert.Equal(t, alone, run(func(l *lab, i int) {
+		assert.Equal(t, alone, run(func(l *fixture, i int) {
 			for other := range investigators { // each of them one step further, in threads of their own
 				name := "another " + other
 				window := l.file("another.go", "package another\n")
@@ -144,8 +144,8 @@ func TestRunsDoNotSeeEachOther(t *testing.T) {
 
 // A database keeps runs as the map of the other tests does: places, drops, answers and stored replies.
 func TestRunsOnADatabase(t *testing.T) {
-	run := func(t *testing.T, tool string, set ...func(l *lab)) (texts []string) {
-		l := newLab(t, asktest.Says(investigators[tool].answer(nil)), set...)
+	run := func(t *testing.T, tool string, set ...func(l *fixture)) (texts []string) {
+		l := newFixture(t, asktest.Says(investigators[tool].answer(nil)), set...)
 		window := l.file("window.go", source)
 		var id any
 		for _, args := range l.script(tool, window) {
@@ -163,12 +163,12 @@ func TestRunsOnADatabase(t *testing.T) {
 	}
 }
 
-// onDatabase puts a lab on a database of its own.
-func onDatabase(t *testing.T) func(l *lab) {
+// onDatabase puts a fixture on a database of its own.
+func onDatabase(t *testing.T) func(l *fixture) {
 	s, err := store.Open(t.Context(), config.Conversations{Backend: "sqlite", StateDir: t.TempDir()})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, s.Close()) })
-	return func(l *lab) {
+	return func(l *fixture) {
 		l.openStore = func(context.Context) (conversation.Store, error) { return s, nil }
 	}
 }
@@ -176,9 +176,9 @@ func onDatabase(t *testing.T) func(l *lab) {
 // A run is taken up by another process at any step.
 func TestRunGoesOnInAnotherProcess(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, asktest.Says(p.answer(nil)))
+		l := newFixture(t, asktest.Says(p.answer(nil)))
 		window := l.file("window.go", source)
-		other := l.twin()
+		other := l.otherProcess()
 		id := l.call(tool, l.step(tool, 1, 3, "relevant_files", []string{window}))["continuation_id"]
 		second := other.call(tool, l.step(tool, 2, 3, "continuation_id", id, "relevant_context", []string{"Sum"}))
 		assert.EqualValues(t, 1, at(second, p.counts, "relevant_files"))
@@ -191,7 +191,7 @@ func TestRunGoesOnInAnotherProcess(t *testing.T) {
 // MAX_CONVERSATION_TURNS ends a thread for new steps; reading goes on.
 func TestFullThread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says(expertSays()), func(l *lab) { l.cfg.Conversations.MaxTurns = 2 })
+		l := newFixture(t, asktest.Says(expertSays()), func(l *fixture) { l.cfg.Conversations.MaxTurns = 2 })
 		first := l.step("debug", 1, 5)
 		id := l.call("debug", first)["continuation_id"]
 		l.call("debug", l.step("debug", 2, 5, "continuation_id", id))
@@ -205,7 +205,7 @@ func TestFullThread(t *testing.T) {
 func TestStoreThatDoesNotConfirm(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
 		broken := true
-		l := newLab(t, asktest.Says(p.answer(nil)), func(l *lab) {
+		l := newFixture(t, asktest.Says(p.answer(nil)), func(l *fixture) {
 			l.store.Before = func(_ context.Context, op string) error {
 				if broken && op == "append" {
 					return errors.New("disk full")
@@ -242,7 +242,7 @@ func TestStoreThatDoesNotConfirm(t *testing.T) {
 // Code in arguments comes back as it is, in next_call and in what is stored.
 func TestRepliesAreNotEscapedForHTML(t *testing.T) {
 	const code = "a < b && c > d"
-	l := newLab(t, asktest.Says(expertSays(dict{"severity": "low", "title": code})))
+	l := newFixture(t, asktest.Says(expertSays(dict{"severity": "low", "title": code})))
 	window := l.file("a < b & c.go", source)
 	first, text := l.try(t.Context(), "debug", l.step("debug", 1, 2, "step", code, "findings", code, "relevant_files", []string{window}))
 	assert.NotContains(t, text, `\u00`)
@@ -262,7 +262,7 @@ func TestUnstoredAnswersAreReadOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				answer := strings.Repeat("One paragraph of the answer.\n\n", 7_000)
-				l := newLab(t, asktest.Says(answer))
+				l := newFixture(t, asktest.Says(answer))
 				l.store.Before = func(_ context.Context, op string) error {
 					if op == "append" {
 						return errors.New("disk full")

@@ -94,7 +94,7 @@ func eachInvestigator(t *testing.T, test func(t *testing.T, tool string, p promi
 }
 
 // step are a step's arguments.
-func (l *lab) step(tool string, n, total int, more ...any) dict {
+func (l *fixture) step(tool string, n, total int, more ...any) dict {
 	args := dict{
 		"step": fmt.Sprintf("Step %d: why does the window miss its end?", n), "step_number": n, "total_steps": total,
 		"next_step_required": n < total, "findings": fmt.Sprintf("Finding of step %d.", n),
@@ -105,7 +105,7 @@ func (l *lab) step(tool string, n, total int, more ...any) dict {
 
 const source = "package window\n\nfunc Sum(n []int) (s int) {\n\tfor i := 0; i < len(n)-1; i++ {\n\t\ts += n[i]\n\t}\n\treturn s\n}\n"
 
-func (p promised) answer(l *lab) string {
+func (p promised) answer(l *fixture) string {
 	if p.prose {
 		return "Do it. The loop `i < len(n)-1` in window.go:4 ends too soon."
 	}
@@ -115,7 +115,7 @@ func (p promised) answer(l *lab) string {
 // The whole life of a run: first step, middle, backtrack, sent again, end with an expert, sent again.
 func TestWorkflowRun(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, nil)
+		l := newFixture(t, nil)
 		l.glm = asktest.Says(p.answer(l))
 		l.restart()
 		window := l.file("window.go", source)
@@ -263,17 +263,17 @@ func TestWorkflowRun(t *testing.T) {
 // The ways in which a run ends without an expert's answer. The completion block is always there, and the step never fails.
 func TestWorkflowEndsWithoutAnExpert(t *testing.T) {
 	for name, c := range map[string]struct {
-		set    func(l *lab)
+		set    func(l *fixture)
 		args   []any
 		glm    asktest.Chat
 		status string // expert_analysis.status; "" for the tool's own word
 		text   string // in reason or error.code
 	}{
-		"switched off":       {set: func(l *lab) { l.cfg.Expert.Enabled = false }, status: "skipped", text: "EXPERT_ANALYSIS_ENABLED"},
+		"switched off":       {set: func(l *fixture) { l.cfg.Expert.Enabled = false }, status: "skipped", text: "EXPERT_ANALYSIS_ENABLED"},
 		"refused":            {args: []any{"use_assistant_model", false}, status: "skipped", text: "use_assistant_model"},
-		"refused by default": {set: func(l *lab) { l.cfg.Expert.UseAssistantModel = false }, status: "skipped", text: "DEFAULT_USE_ASSISTANT_MODEL"},
+		"refused by default": {set: func(l *fixture) { l.cfg.Expert.UseAssistantModel = false }, status: "skipped", text: "DEFAULT_USE_ASSISTANT_MODEL"},
 		"certain":            {args: []any{"confidence", "LAST"}},
-		"no key":             {set: func(l *lab) { l.glm = nil }, status: "analysis_error", text: "not_configured"},
+		"no key":             {set: func(l *fixture) { l.glm = nil }, status: "analysis_error", text: "not_configured"},
 		"refused by the vendor": {
 			glm:    fails(providers.Error{Kind: providers.KindInvalidRequest, HTTPStatus: 400, Message: "The vendor refused."}),
 			status: "analysis_error", text: "invalid_request",
@@ -289,13 +289,13 @@ func TestWorkflowEndsWithoutAnExpert(t *testing.T) {
 			eachInvestigator(t, func(t *testing.T, tool string, p promised) {
 				set := c.set
 				if set == nil {
-					set = func(*lab) {}
+					set = func(*fixture) {}
 				}
 				glm := c.glm
 				if glm == nil {
 					glm = asktest.Says(p.answer(nil))
 				}
-				l := newLab(t, glm, set)
+				l := newFixture(t, glm, set)
 				window := l.file("window.go", source)
 				args := l.step(tool, 1, 1, "relevant_files", []string{window}, "hypothesis", "off by one")
 				args = with(args, c.args...)
@@ -349,7 +349,7 @@ func TestWorkflowEndsWithoutAnExpert(t *testing.T) {
 // With a single finding and nothing else there is nothing to judge, except where an expert always is asked.
 func TestNothingToJudge(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, asktest.Says(p.answer(nil)))
+		l := newFixture(t, asktest.Says(p.answer(nil)))
 		l.file("window.go", source)
 		done := l.call(tool, l.step(tool, 1, 1))
 		assert.Equal(t, p.complete, done["status"])
@@ -372,7 +372,7 @@ func TestNothingToJudge(t *testing.T) {
 
 func TestEarlyTermination(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, asktest.Says(p.answer(nil)))
+		l := newFixture(t, asktest.Says(p.answer(nil)))
 		window := l.file("window.go", source)
 		last := p.last
 		if last == "" {
@@ -396,7 +396,7 @@ func TestEarlyTermination(t *testing.T) {
 // Bad arguments fail the step, whatever an expert would have said; nothing is stored of it.
 func TestBadArgumentsFailTheStep(t *testing.T) {
 	eachInvestigator(t, func(t *testing.T, tool string, p promised) {
-		l := newLab(t, asktest.Says(p.answer(nil)))
+		l := newFixture(t, asktest.Says(p.answer(nil)))
 		window := l.file("window.go", source)
 		l.file(".env", "KEY=1")
 		ok := l.step(tool, 1, 1, "relevant_files", []string{window})
@@ -430,7 +430,7 @@ func TestBadArgumentsFailTheStep(t *testing.T) {
 // A file that is not there is noted, not refused; more of them are named up to a bound.
 func TestMissingFilesAreNoted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says(expertSays()))
+		l := newFixture(t, asktest.Says(expertSays()))
 		var gone []string
 		for i := range 30 {
 			gone = append(gone, fmt.Sprintf("gone%d.go", i))
@@ -450,7 +450,7 @@ func TestNamedFilesThatCannotBeSent(t *testing.T) {
 	for _, tool := range []string{"chat", "codereview", "debug", "precommit", "consensus"} {
 		t.Run(tool, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, asktest.Says("x"))
+				l := newFixture(t, asktest.Says("x"))
 				good, report := l.file("a.go", source), l.file("report.pdf", "%PDF-1.7\n\x00\x01")
 				key := l.file(".env", "KEY=1")
 				args := func(files ...string) dict {
@@ -485,7 +485,7 @@ func TestNamedFilesThatCannotBeSent(t *testing.T) {
 func TestNamedFilesAreResolvedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.DebugLevel)
-		l := newLab(t, asktest.Says(expertSays()))
+		l := newFixture(t, asktest.Says(expertSays()))
 		l.file("window.go", source)
 		count := func(tool string, args dict) (resolved, opened int) {
 			w, err := workspace.New(l.cfg.Files, "", "", "", nil, zap.New(core))
@@ -509,7 +509,7 @@ func TestSeverityFilter(t *testing.T) {
 		t.Run(tool, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := investigators[tool]
-				l := newLab(t, asktest.Says(expertSays(finding("critical", "window.go", 4), finding("medium", "window.go", 4))))
+				l := newFixture(t, asktest.Says(expertSays(finding("critical", "window.go", 4), finding("medium", "window.go", 4))))
 				window := l.file("window.go", source)
 				issues := []dict{{"severity": "high", "description": "a"}, {"severity": "low", "description": "b"}, {"description": "c"}}
 				args := l.step(tool, 1, 1, "relevant_files", []string{window}, "issues_found", issues, "severity_filter", "high")
@@ -537,7 +537,7 @@ func TestSeverityFilter(t *testing.T) {
 // refactor takes its published words of confidence and the general ones.
 func TestRefactorConfidence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, asktest.Says(expertSays()))
+		l := newFixture(t, asktest.Says(expertSays()))
 		for said, means := range map[string]string{
 			"exploring": "exploring", "incomplete": "incomplete", "partial": "partial", "complete": "complete",
 			"low": "incomplete", "medium": "partial", "high": "partial", "very_high": "partial", "almost_certain": "partial", "certain": "complete",
@@ -555,7 +555,7 @@ func TestChangedFilesAreFilledIn(t *testing.T) {
 	for _, tool := range []string{"analyze", "codereview", "testgen"} {
 		t.Run(tool, func(t *testing.T) {
 			p := investigators[tool]
-			l := newLab(t, asktest.Says(p.answer(nil)))
+			l := newFixture(t, asktest.Says(p.answer(nil)))
 			l.git("init", "-q")
 			window := l.file("window.go", source)
 			first := l.call(tool, l.step(tool, 1, 2, "findings", nil))
@@ -572,7 +572,7 @@ func TestChangedFilesAreFilledIn(t *testing.T) {
 		})
 	}
 	t.Run("without a repository", func(t *testing.T) {
-		l := newLab(t, asktest.Says(expertSays()))
+		l := newFixture(t, asktest.Says(expertSays()))
 		first := l.call("codereview", l.step("codereview", 1, 2))
 		assert.True(t, noteIn(first, "No relevant_files were given"))
 	})

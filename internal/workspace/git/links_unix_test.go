@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// swap puts a link in the place of a part of a repository.
-func swap(t testing.TB, name, target string) {
+// replaceWithLink puts a link in the place of a part of a repository.
+func replaceWithLink(t testing.TB, name, target string) {
 	t.Helper()
 	require.NoError(t, os.RemoveAll(name))
 	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
@@ -50,20 +50,22 @@ func TestRepositoryThatLeadsOut(t *testing.T) {
 			write(t, root+"/a/pack/none", "")
 		}, ""},
 		"a linked object": {func(t *testing.T, root, private string) {
-			swap(t, root+"/.git/objects/ab/cd", private+"/x")
+			replaceWithLink(t, root+"/.git/objects/ab/cd", private+"/x")
 		}, ".git/objects/ab/cd"},
 		"a linked ref": {func(t *testing.T, root, private string) {
-			swap(t, root+"/.git/refs/heads/p", private+"/.git/refs/heads/main")
+			replaceWithLink(t, root+"/.git/refs/heads/p", private+"/.git/refs/heads/main")
 		}, ".git/refs/heads/p"},
 		"a link behind a link": {func(t *testing.T, root, private string) {
-			swap(t, root+"/.git/objects/pack", root+"/packs")
-			swap(t, root+"/packs/p.pack", private+"/p")
+			replaceWithLink(t, root+"/.git/objects/pack", root+"/packs")
+			replaceWithLink(t, root+"/packs/p.pack", private+"/p")
 		}, "packs/p.pack"},
 		"a shared index": {func(t *testing.T, root, private string) {
-			swap(t, root+"/.git/sharedindex."+strings.Repeat("a", 40), private+"/.git/index")
+			replaceWithLink(t, root+"/.git/sharedindex."+strings.Repeat("a", 40), private+"/.git/index")
 		}, ".git/sharedindex." + strings.Repeat("a", 40)},
-		"another link beside it": {func(t *testing.T, root, private string) { swap(t, root+"/.git/hooks", private) }, ""},
-		"a link in a circle":     {func(t *testing.T, root, private string) { swap(t, root+"/.git/objects/around", "../objects") }, ""},
+		"another link beside it": {func(t *testing.T, root, private string) { replaceWithLink(t, root+"/.git/hooks", private) }, ""},
+		"a link in a circle": {func(t *testing.T, root, private string) {
+			replaceWithLink(t, root+"/.git/objects/around", "../objects")
+		}, ""},
 		"a .git file": {func(t *testing.T, root, private string) {
 			require.NoError(t, os.RemoveAll(root+"/.git"))
 			write(t, root+"/.git", "gitdir: "+private+"/.git\n")

@@ -77,7 +77,7 @@ func TestChatNamesWhatAVendorRefuses(t *testing.T) {
 }
 
 func TestBlameWithoutAChat(t *testing.T) {
-	assert.Empty(t, blamed(Fault{Message: "messages[0] is invalid", Param: "temperature"}, nil).String())
+	assert.Empty(t, findRefusedPart(Fault{Message: "messages[0] is invalid", Param: "temperature"}, nil).String())
 }
 
 func TestBlameNamesThePlaceInTheSchema(t *testing.T) {

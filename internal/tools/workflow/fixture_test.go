@@ -29,8 +29,8 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
-// lab runs workflows: every tool over stub vendors, a store in a map and a folder. It can be restarted.
-type lab struct {
+// fixture runs workflows: every tool over stub vendors, a store in a map and a folder. It can be restarted.
+type fixture struct {
 	*tool.Dispatcher
 	t     testing.TB
 	deps  *tools.Deps
@@ -52,9 +52,9 @@ type lab struct {
 	vendors  []string
 }
 
-func newLab(t testing.TB, glm asktest.Chat, set ...func(l *lab)) *lab {
+func newFixture(t testing.TB, glm asktest.Chat, set ...func(l *fixture)) *fixture {
 	t.Helper()
-	l := &lab{t: t, cfg: config.Default(), store: &asktest.Store{}, dir: t.TempDir(), glm: glm}
+	l := &fixture{t: t, cfg: config.Default(), store: &asktest.Store{}, dir: t.TempDir(), glm: glm}
 	if real, err := filepath.EvalSymlinks(l.dir); err == nil {
 		l.dir = real
 	}
@@ -70,7 +70,7 @@ func newLab(t testing.TB, glm asktest.Chat, set ...func(l *lab)) *lab {
 }
 
 // start makes a process over the store that is there.
-func (l *lab) start() {
+func (l *fixture) start() {
 	var kimi asktest.Chat
 	if l.kimi != nil {
 		kimi = l.vendor("kimi", func() asktest.Chat { return l.kimi })
@@ -96,9 +96,9 @@ func (l *lab) start() {
 	}
 }
 
-// twin is another process on the same store and folder.
-func (l *lab) twin() *lab {
-	other := &lab{t: l.t, cfg: config.Default(), store: l.store, dir: l.dir, openStore: l.openStore, glm: l.glm, kimi: l.kimi, tracker: l.tracker, secondTurns: l.secondTurns}
+// otherProcess is another process on the same store and folder.
+func (l *fixture) otherProcess() *fixture {
+	other := &fixture{t: l.t, cfg: config.Default(), store: l.store, dir: l.dir, openStore: l.openStore, glm: l.glm, kimi: l.kimi, tracker: l.tracker, secondTurns: l.secondTurns}
 	*other.cfg = *l.cfg
 	other.start()
 	l.t.Cleanup(func() { other.close() })
@@ -106,12 +106,12 @@ func (l *lab) twin() *lab {
 }
 
 // restart ends the process and begins another one on the same store.
-func (l *lab) restart() {
+func (l *fixture) restart() {
 	l.close()
 	l.start()
 }
 
-func (l *lab) vendor(name string, chat func() asktest.Chat) asktest.Chat {
+func (l *fixture) vendor(name string, chat func() asktest.Chat) asktest.Chat {
 	return func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 		if !l.secondTurns && isSecondTurn(req) {
 			return asktest.Says(`{"judgements": []}`)(ctx, req, on)
@@ -128,14 +128,14 @@ func isSecondTurn(req providers.ChatRequest) bool {
 }
 
 // asked is how many requests the vendors got.
-func (l *lab) asked() int {
+func (l *fixture) asked() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.requests)
 }
 
 // prompt and system are the last request's.
-func (l *lab) prompt() string {
+func (l *fixture) prompt() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	require.NotEmpty(l.t, l.requests)
@@ -143,14 +143,14 @@ func (l *lab) prompt() string {
 	return m[len(m)-1].Content
 }
 
-func (l *lab) system() string {
+func (l *fixture) system() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	require.NotEmpty(l.t, l.requests)
 	return l.requests[len(l.requests)-1].Messages[0].Content
 }
 
-func (l *lab) file(name, text string) string {
+func (l *fixture) file(name, text string) string {
 	l.t.Helper()
 	path := filepath.Join(l.dir, filepath.FromSlash(name))
 	require.NoError(l.t, os.MkdirAll(filepath.Dir(path), 0o755))
@@ -166,7 +166,7 @@ var uuids = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-
 type dict = map[string]any
 
 // try calls a tool and gives its reply as a client reads it.
-func (l *lab) try(ctx context.Context, tool string, args dict) (reply dict, text string) {
+func (l *fixture) try(ctx context.Context, tool string, args dict) (reply dict, text string) {
 	l.t.Helper()
 	sent, err := json.Marshal(args)
 	require.NoError(l.t, err)
@@ -185,7 +185,7 @@ func schemaOf(t testing.TB, name string) json.RawMessage {
 	return nil
 }
 
-func (l *lab) send(ctx context.Context, name string, args json.RawMessage) (reply dict, text string) {
+func (l *fixture) send(ctx context.Context, name string, args json.RawMessage) (reply dict, text string) {
 	l.t.Helper()
 	start := time.Now()
 	r := l.Call(ctx, tool.Invocation{Tool: name, Arguments: args, Client: "test 1"})
@@ -198,7 +198,7 @@ func (l *lab) send(ctx context.Context, name string, args json.RawMessage) (repl
 }
 
 // call is try for a call that has to succeed.
-func (l *lab) call(tool string, args dict) dict {
+func (l *fixture) call(tool string, args dict) dict {
 	l.t.Helper()
 	reply, text := l.try(l.t.Context(), tool, args)
 	require.NotEqual(l.t, "error", reply["status"], text)
@@ -206,7 +206,7 @@ func (l *lab) call(tool string, args dict) dict {
 }
 
 // errorCode is try for a call that has to fail.
-func (l *lab) errorCode(tool string, args dict) string {
+func (l *fixture) errorCode(tool string, args dict) string {
 	l.t.Helper()
 	reply, text := l.try(l.t.Context(), tool, args)
 	require.Equal(l.t, "error", reply["status"], text)
@@ -277,7 +277,7 @@ var schemas = sync.OnceValue(func() map[string]*jsonschema.Schema {
 })
 
 // nextCall is a reply's next_call, which has to be valid for the tool's published schema.
-func (l *lab) nextCall(reply dict) dict {
+func (l *fixture) nextCall(reply dict) dict {
 	l.t.Helper()
 	tool, _ := at(reply, "next_call", "tool").(string)
 	args, ok := at(reply, "next_call", "arguments").(dict)
@@ -293,7 +293,7 @@ func (l *lab) nextCall(reply dict) dict {
 }
 
 // ids replaces every id by one that says which it is, by first mention, and the folder by "/project".
-func (l *lab) stable(text string) string {
+func (l *fixture) stable(text string) string {
 	names := map[string]string{}
 	text = uuids.ReplaceAllStringFunc(text, func(id string) string {
 		if names[id] == "" {

@@ -11,9 +11,9 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
-// blame is what a refusal says about the request, as far as it may be shown: only names that the request itself holds, or
+// refusedPart is what a refusal says about the request, as far as it may be shown: only names that the request itself holds, or
 // that are words of the API and of JSON Schema. The vendor's own sentence is never shown.
-type blame struct {
+type refusedPart struct {
 	param    string   // a top-level parameter that can be left out, "" if none
 	paths    []string // into the request or into a function's schema ("properties.a"), at most three
 	function string   // of the request, whose schema or name is meant
@@ -25,14 +25,14 @@ type blame struct {
 	why        string // a predicate in our words, "" where the vendor's is none that we know
 }
 
-// blamed finds what a refusal of a chat names. w may be nil, for a request that was no chat.
-func blamed(f Fault, w *Wire) blame {
-	b := blame{message: -1, why: predicate(f.Message)}
+// findRefusedPart finds what a refusal of a chat names. w may be nil, for a request that was no chat.
+func findRefusedPart(f Fault, w *Wire) refusedPart {
+	b := refusedPart{message: -1, why: predicate(f.Message)}
 	if w == nil {
 		return b
 	}
-	b.param = blamedParam(f, w.sent)
-	b.blameMessage(f, w)
+	b.param = refusedParam(f, w.sent)
+	b.findMessage(f, w)
 	words := w.vocabulary()
 	if b.message >= 0 {
 		if words[f.Param] && !strings.Contains(f.Param, ".") {
@@ -43,7 +43,7 @@ func blamed(f Fault, w *Wire) blame {
 		return b
 	}
 	b.paths = paths(f, words)
-	b.blameFunction(f, w)
+	b.findFunction(f, w)
 	return b
 }
 
@@ -52,9 +52,9 @@ var messageFields = []string{"reasoning_content", "tool_call_id", "tool_calls", 
 
 var messageAt = lazyregexp.New(`(?i)(?:messages?\b[^0-9\n]{0,40}?(?:index|position)|messages?)[ .#:\[]{0,3}(\d{1,5})|第\s*(\d{1,5})\s*条`)
 
-// blameMessage finds the message that a refusal names by its index ("message at index 3", "the message at position 2 with
+// findMessage finds the message that a refusal names by its index ("message at index 3", "the message at position 2 with
 // role 'user'", "messages[1].content").
-func (b *blame) blameMessage(f Fault, w *Wire) {
+func (b *refusedPart) findMessage(f Fault, w *Wire) {
 	m := messageAt().FindStringSubmatch(f.Param + " " + f.Message)
 	if m == nil {
 		return
@@ -69,19 +69,19 @@ func (b *blame) blameMessage(f Fault, w *Wire) {
 // toolAt matches the index of a function in a path: "tools[1].function.parameters", "tools.1.function.name".
 var toolAt = lazyregexp.New(`\btools[.\[](\d{1,4})\b`)
 
-// blameFunction finds the function of the request that a refusal means: the one that it names, by name or index, else the
+// findFunction finds the function of the request that a refusal means: the one that it names, by name or index, else the
 // only one whose schema has what it names.
-func (b *blame) blameFunction(f Fault, w *Wire) {
+func (b *refusedPart) findFunction(f Fault, w *Wire) {
 	index := -1
 	if m := toolAt().FindStringSubmatch(f.Param + " " + f.Message); m != nil {
 		index, _ = strconv.Atoi(m[1]) // digits
 	}
-	var candidates []blame
+	var candidates []refusedPart
 	for i, t := range w.Tools {
 		if t.Function == nil {
 			continue
 		}
-		found := blame{function: t.Function.Name}
+		found := refusedPart{function: t.Function.Name}
 		if raw, err := json.Marshal(t.Function.Parameters); err == nil {
 			if at := slices.IndexFunc(b.paths, func(path string) bool { return resolves(raw, path) }); at >= 0 {
 				found.schemaPath = b.paths[at]
@@ -210,8 +210,8 @@ func predicate(message string) string {
 	return ""
 }
 
-// String says what is blamed, "" where nothing may be shown but a parameter that can be left out.
-func (b blame) String() string {
+// String says what was refused, "" where nothing may be shown but a parameter that can be left out.
+func (b refusedPart) String() string {
 	var what string
 	switch {
 	case b.message >= 0:
