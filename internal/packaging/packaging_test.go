@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -199,7 +200,7 @@ func TestPluginFiles(t *testing.T) {
 		require.NoError(t, err, "run make docs")
 		assert.Equal(t, text, string(got), "%s: run make docs", name)
 	}
-	for _, folder := range []string{pluginFolder, gateFolder, geminiFolder, ".claude-plugin", ".agents"} {
+	for _, folder := range []string{pluginFolder, geminiFolder, ".claude-plugin", ".agents"} {
 		require.NoError(t, filepath.WalkDir(top+folder, func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && !entry.IsDir() {
 				name, _ := filepath.Rel(top, path)
@@ -207,6 +208,23 @@ func TestPluginFiles(t *testing.T) {
 			}
 			return err
 		}))
+	}
+}
+
+// The plugin's gate starts nothing and says nothing until the user asks for it.
+func TestTheGateOfThePluginIsOff(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no sh")
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "npx"), []byte("#!/bin/sh\necho \"$@\"\n"), 0o755))
+	for value, want := range map[string]string{"": "", "off": "", "1": "", "on": "-y exai-mcp@1.2.3 review --hook claude-stop\n"} {
+		cmd := exec.CommandContext(t.Context(), sh, "-c", gateCommand("1.2.3", "claude-stop"))
+		cmd.Env = []string{"PATH=" + dir, "EXAI_GATE=" + value}
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err)
+		assert.Equal(t, want, string(out), "EXAI_GATE=%s", value)
 	}
 }
 
@@ -238,7 +256,14 @@ func TestPluginsNameWhatExists(t *testing.T) {
 	}
 	assert.Contains(t, files[geminiFolder+"gemini-extension.json"], `"envVar": "KIMI_API_KEY"`)
 	for file, hook := range map[string]string{"hooks/hooks.json": "claude-stop", "hooks/codex.json": "codex-stop"} {
-		assert.Equal(t, 2, strings.Count(files[gateFolder+file], "exai-mcp@1.2.3 review --hook "+hook))
+		var hooks struct {
+			Hooks map[string][]struct{ Hooks []struct{ Command string } }
+		}
+		require.NoError(t, json.Unmarshal([]byte(files[pluginFolder+file]), &hooks))
+		for _, event := range []string{"SessionStart", "Stop"} {
+			require.Len(t, hooks.Hooks[event], 1)
+			assert.Equal(t, `[ "$EXAI_GATE" != on ] || npx -y exai-mcp@1.2.3 review --hook `+hook, hooks.Hooks[event][0].Hooks[0].Command)
+		}
 	}
 	assert.Regexp(t, `^---\nname: "`+skillName+`"\ndescription: ".{40,}"\n---\n`, files[pluginFolder+"skills/"+skillName+"/SKILL.md"])
 }

@@ -13,13 +13,10 @@ import (
 // What the plugins are called, and where they are in the repository.
 const (
 	pluginName    = "exai"
-	gateName      = "exai-gate"
 	pluginFolder  = "plugins/" + pluginName + "/"
-	gateFolder    = "plugins/" + gateName + "/"
 	geminiFolder  = "extensions/gemini/"
 	skillName     = "second-opinion"
 	pluginAbout   = "Second opinions from GLM and Kimi models: reviews, questions, consensus."
-	gateAbout     = "Reviews what an agent changed before it stops, and sends it back when a finding holds."
 	gateSeconds   = 100 // twice the limit that the hook sets itself, so that its message can still be sent
 	pluginAuthors = "the exai-mcp authors"
 )
@@ -106,24 +103,19 @@ func pluginFiles(version string) (map[string]string, error) {
 			{"name", pluginName},
 			{"owner", ordered{{"name", pluginAuthors}}},
 			{"description", pluginAbout},
-			{"plugins", []ordered{
-				{{"name", pluginName}, {"source", "./plugins/" + pluginName}, {"description", pluginAbout}},
-				{{"name", gateName}, {"source", "./plugins/" + gateName}, {"description", gateAbout}},
-			}},
+			{"plugins", []ordered{{{"name", pluginName}, {"source", "./plugins/" + pluginName}, {"description", pluginAbout}}}},
 		},
 		".agents/plugins/marketplace.json": ordered{
-			{"name", pluginName}, {"plugins", []ordered{codexListing(pluginName), codexListing(gateName)}},
+			{"name", pluginName}, {"plugins", []ordered{codexListing()}},
 		},
-		pluginFolder + ".claude-plugin/plugin.json": claudePlugin(pluginName, pluginAbout, version),
-		pluginFolder + ".codex-plugin/plugin.json": append(claudePlugin(pluginName, pluginAbout, version),
-			member{"skills", "./skills/"}, member{"mcpServers", "./.mcp.json"}, member{"interface", ordered{{"displayName", pluginName}}}),
-		pluginFolder + ".mcp.json":                ordered{{"mcpServers", ordered{{pluginName, pluginServer(version)}}}},
-		gateFolder + ".claude-plugin/plugin.json": claudePlugin(gateName, gateAbout, version),
-		// Codex finds hooks/hooks.json by itself; naming a file takes that one's place.
-		gateFolder + ".codex-plugin/plugin.json": append(claudePlugin(gateName, gateAbout, version),
-			member{"hooks", "./hooks/codex.json"}, member{"interface", ordered{{"displayName", gateName}}}),
-		gateFolder + "hooks/hooks.json": gateHooks(version, "claude-stop"),
-		gateFolder + "hooks/codex.json": gateHooks(version, "codex-stop"),
+		pluginFolder + ".claude-plugin/plugin.json": claudePlugin(version),
+		pluginFolder + ".codex-plugin/plugin.json": append(claudePlugin(version),
+			member{"skills", "./skills/"}, member{"mcpServers", "./.mcp.json"},
+			member{"hooks", "./hooks/codex.json"}, // takes the place of hooks/hooks.json, which Codex finds by itself
+			member{"interface", ordered{{"displayName", pluginName}}}),
+		pluginFolder + ".mcp.json":        ordered{{"mcpServers", ordered{{pluginName, pluginServer(version)}}}},
+		pluginFolder + "hooks/hooks.json": claudeHooks(version),
+		pluginFolder + "hooks/codex.json": codexHooks(version),
 		geminiFolder + "gemini-extension.json": ordered{
 			{"name", pluginName},
 			{"version", version},
@@ -148,7 +140,6 @@ func pluginFiles(version string) (map[string]string, error) {
 		files[geminiFolder+"commands/"+c.name+".toml"] = fmt.Sprintf("description = %q\nprompt = '''\n%s'''\n", c.about, strings.ReplaceAll(c.text, "ARGUMENTS", "{{args}}"))
 	}
 	files[pluginFolder+"README.md"] = pluginReadme
-	files[gateFolder+"README.md"] = gateReadme
 	files[geminiFolder+"README.md"] = geminiReadme
 	return files, nil
 }
@@ -163,21 +154,21 @@ func frontMatter(pairs ...string) string {
 	return b.String()
 }
 
-func claudePlugin(name, about, version string) ordered {
+func claudePlugin(version string) ordered {
 	return ordered{
-		{"name", name},
+		{"name", pluginName},
 		{"version", version},
-		{"description", about},
+		{"description", pluginAbout},
 		{"author", ordered{{"name", pluginAuthors}}},
 		{"homepage", repository},
 		{"license", "MIT"},
 	}
 }
 
-func codexListing(name string) ordered {
+func codexListing() ordered {
 	return ordered{
-		{"name", name},
-		{"source", ordered{{"source", "local"}, {"path", "./plugins/" + name}}},
+		{"name", pluginName},
+		{"source", ordered{{"source", "local"}, {"path", "./plugins/" + pluginName}}},
 		{"policy", ordered{{"installation", "AVAILABLE"}, {"authentication", "ON_INSTALL"}}},
 		{"category", "Productivity"},
 	}
@@ -207,12 +198,33 @@ func passedVariables() (names []string) {
 	return slices.Concat(names, []string{"ENDPOINTS"}, config.ConnectionVariables())
 }
 
-// gateHooks are the hooks of the review gate: it notes what is uncommitted when a session starts, and judges what changed
-// when the agent stops.
-func gateHooks(version, hook string) ordered {
-	run := []ordered{{{"hooks", []ordered{{
-		{"type", "command"}, {"command", "npx " + strings.Join(launch(version), " ") + " review --hook " + hook}, {"timeout", gateSeconds},
-	}}}}}
+// gateCommand runs the review gate. Since the gate sends changes to a vendor and costs a request at each stop, the shell
+// asks for the user's consent, EXAI_GATE=on, before it starts anything.
+func gateCommand(version, hook string) string {
+	return `[ "$EXAI_GATE" != on ] || npx ` + gateArguments(version, hook)
+}
+
+func gateArguments(version, hook string) string {
+	return strings.Join(launch(version), " ") + " review --hook " + hook
+}
+
+func claudeHooks(version string) ordered {
+	return gateHooks(ordered{{"type", "command"}, {"command", gateCommand(version, "claude-stop")}, {"timeout", gateSeconds}})
+}
+
+func codexHooks(version string) ordered {
+	return gateHooks(ordered{
+		{"type", "command"},
+		{"command", gateCommand(version, "codex-stop")},
+		{"commandWindows", `if "%EXAI_GATE%"=="on" npx ` + gateArguments(version, "codex-stop")},
+		{"timeout", gateSeconds},
+	})
+}
+
+// gateHooks are the gate's two events: it notes what is uncommitted when a session starts, and judges what changed when the
+// agent stops.
+func gateHooks(hook ordered) ordered {
+	run := []ordered{{{"hooks", []ordered{hook}}}}
 	return ordered{{"hooks", ordered{{"SessionStart", run}, {"Stop", run}}}}
 }
 
@@ -233,7 +245,7 @@ func geminiSettings() (all []ordered) {
 const pluginReadme = `# exai
 
 Second opinions from GLM (Z.ai), Kimi (Moonshot) and other models in Claude Code, Codex and Copilot CLI: the MCP server exai,
-the commands review, ask and consensus, and a skill that says when to ask.
+the commands review, ask and consensus, a skill that says when to ask, and a review gate, which is off.
 
 Set GLM_API_KEY or KIMI_API_KEY in the environment that the client is started in; one key is enough. Node.js must be
 installed, since the server is started with npx. Files that a call names, and what the expert reads of the project, are sent
@@ -241,18 +253,12 @@ to the vendor that answers.
 
     claude plugin marketplace add exai-mcp/exai-mcp && claude plugin install exai@exai
     codex plugin marketplace add exai-mcp/exai-mcp && codex plugin add exai@exai
+    copilot plugin marketplace add exai-mcp/exai-mcp && copilot plugin install exai@exai
 
-This folder is generated; edit internal/packaging/plugin.go and run make docs.
-`
-
-const gateReadme = `# exai-gate
-
-The review gate for Claude Code and Codex: when the agent stops, another model reviews what changed since the session began,
-and the agent is sent back when a finding holds. Each stop with changes sends them to the vendor and costs a request; it
-blocks twice at most. To switch it off, disable this plugin.
-
-    claude plugin install exai-gate@exai
-    codex plugin add exai-gate@exai
+The review gate (Claude Code, Codex): when the agent stops, another model reviews what changed since the session began, and the
+agent is sent back when a finding holds, twice at most. Each stop with changes sends them to the vendor and costs a request, so it
+runs only where EXAI_GATE=on is set: in the environment, or in Claude Code's settings.json as "env": {"EXAI_GATE": "on"}. Codex
+also asks in /hooks before it runs a hook.
 
 This folder is generated; edit internal/packaging/plugin.go and run make docs.
 `

@@ -41,9 +41,9 @@ func (h Hook) OfAgent() bool { return h == ClaudeStop || h == CodexStop }
 func (h Hook) Off() string {
 	switch h {
 	case ClaudeStop:
-		return `To switch this gate off: exai-mcp install --client claude-code --remove --hook, or "disableAllHooks": true in .claude/settings.json.`
+		return `To switch this gate off: exai-mcp install --client claude-code --remove --hook (of the plugin: unset EXAI_GATE), or "disableAllHooks": true in .claude/settings.json.`
 	case CodexStop:
-		return "To switch this gate off: exai-mcp install --client codex --remove --hook, or disable it under /hooks."
+		return "To switch this gate off: exai-mcp install --client codex --remove --hook (of the plugin: unset EXAI_GATE), or disable it under /hooks."
 	case PreCommit:
 		return "To skip this gate once: git commit --no-verify (under pre-commit: SKIP=exai-review git commit)."
 	}
