@@ -10,6 +10,7 @@
 #   sessions     Claude Code, Codex, Gemini CLI, opencode and Copilot CLI on a fake model, each configured by install alone
 #   terminal     Claude Code's terminal, in tmux, with a task
 #   gate         the review gate in Claude Code and Codex
+#   plugins      the plugins and the Gemini extension: their makers' validators, and the agents that load them
 #   arm64        the whole-program tests for linux/arm64, under qemu
 #
 #   scripts/interop.sh                  all of them
@@ -21,7 +22,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$PWD/bin/interop
-parts=${*:-inspector sdk modern conformance endpoints hooks sessions terminal gate arm64}
+parts=${*:-inspector sdk modern conformance endpoints hooks sessions terminal gate plugins arm64}
 command -v npm >/dev/null || { echo "interop.sh: npm is missing; install Node.js with npm" >&2; exit 1; }
 
 needs() { grep -qwE "$1" <<<"$parts"; }
@@ -39,13 +40,14 @@ fetch() {
 fetch scripts/interop "$dir"
 # Newer versions of npm leave install scripts out; this one fetches the binary.
 [ -x "$dir/node_modules/node/bin/node" ] || (cd "$dir/node_modules/node" && node installArchSpecificPackage)
-if needs 'sessions|terminal|gate'; then fetch scripts/interop/agents "$dir/agents"; fi
-# From PyPI, where Python can make an environment: a server for endpoints, the pre-commit framework.
-if [ ! -x "$dir/python/bin/pre-commit" ] && command -v python3 >/dev/null; then
-	python3 -m venv "$dir/python" && "$dir/python/bin/pip" install -q fakellm==0.3.5 pre-commit==4.7.0 || rm -rf "$dir/python"
+if needs 'sessions|terminal|gate|plugins'; then fetch scripts/interop/agents "$dir/agents"; fi
+if needs plugins; then NPM_PLATFORMS=$(go env GOOS)-$(go env GOARCH) scripts/npm.sh; fi
+# From PyPI, where Python can make an environment: a server for endpoints, the framework of hooks, a validator of plugins.
+if [ ! -x "$dir/python/bin/skillsaw" ] && command -v python3 >/dev/null; then
+	python3 -m venv "$dir/python" && "$dir/python/bin/pip" install -q fakellm==0.3.5 pre-commit==4.7.0 skillsaw==0.22.0 || rm -rf "$dir/python"
 fi
 [ ! -x "$dir/python/bin/fakellm" ] || export FAKELLM=$dir/python/bin/fakellm
-export PRE_COMMIT_PROGRAM=$dir/python/bin/pre-commit EXAI_SOURCE=$PWD
+export PRE_COMMIT_PROGRAM=$dir/python/bin/pre-commit SKILLSAW=$dir/python/bin/skillsaw EXAI_SOURCE=$PWD EXAI_PACKAGES=$PWD/bundles/npm
 mkdir -p "$dir/agents"
 cp scripts/interop/*.mjs "$dir/"
 cp scripts/interop/agents/*.mjs "$dir/agents/"
@@ -72,7 +74,7 @@ for name in $parts; do
 	echo
 	case $name in
 	arm64) scripts/interop/arm64.sh || failed=1 ;;
-	sessions | terminal | gate) (cd "$dir/agents" && "$node" "$name.mjs") || failed=1 ;;
+	sessions | terminal | gate | plugins) (cd "$dir/agents" && "$node" "$name.mjs") || failed=1 ;;
 	*) (cd "$dir" && "$node" "$name.mjs") || failed=1 ;;
 	esac
 done

@@ -12,7 +12,7 @@ if ! grep -qs enabled $registry/qemu-aarch64; then
 	qemu=$(command -v qemu-aarch64-static || true)
 	if [ -z "$qemu" ]; then
 		qemu=$dir/qemu/usr/bin/qemu-aarch64-static
-		[ -x "$qemu" ] || (cd "$dir" && apt-get download qemu-user-static && dpkg -x qemu-user-static_*.deb qemu && rm qemu-user-static_*.deb)
+		[ -x "$qemu" ] || (cd "$dir" && apt-get -qq download qemu-user-static 2>/dev/null && dpkg -x qemu-user-static_*.deb qemu && rm qemu-user-static_*.deb)
 	fi
 	[ -e $registry/register ] || mount -t binfmt_misc none $registry
 	magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'

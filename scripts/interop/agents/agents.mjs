@@ -11,7 +11,7 @@ import { server } from "../check.mjs";
 export const run = promisify(execFile);
 export const modules = join(import.meta.dirname, "node_modules");
 
-const put = async (file, text) => {
+export const put = async (file, text) => {
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, typeof text === "string" ? text : JSON.stringify(text));
 };
@@ -28,7 +28,7 @@ export const agents = {
       }),
     env: (url) => ({ ANTHROPIC_BASE_URL: url, ANTHROPIC_API_KEY: claudeKey, DISABLE_AUTOUPDATER: "1", CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1" }),
     // Permissions can't be bypassed as root, so the tools are allowed by name.
-    args: (prompt) => ["-p", prompt, "--output-format", "stream-json", "--verbose", "--include-hook-events", "--allowedTools", "mcp__exai", "Write", "Bash"],
+    args: (prompt) => ["-p", prompt, "--output-format", "stream-json", "--verbose", "--include-hook-events", "--allowedTools", "mcp__exai", "mcp__plugin_exai_exai", "Write"],
   },
   codex: {
     program: "codex",
@@ -107,15 +107,18 @@ export async function prepare(name, { url, project }) {
   return {
     home, env: base,
     install: (env, ...args) => run(server, ["install", "--client", name, "--yes", ...args], { cwd: project, env: { ...base, ...env } }),
+    /** Runs the agent's own program, for what a person sets up; input is its stdin. */
+    run: (args, input = "") => finish(join(modules, ".bin", agent.program), args, { cwd: project, env: base, input }),
     /** Puts a prompt to the agent and waits until it ends; env is what its shell has besides. */
     ask: (prompt, env) => finish(join(modules, ".bin", agent.program), agent.args(prompt), { cwd: project, env: { ...base, ...env } }),
   };
 }
 
-/** Runs a program to its end, without stdin, and returns what it wrote. */
-function finish(program, args, options, limit = 180_000) {
+/** Runs a program to its end and returns what it wrote. */
+function finish(program, args, { input, ...options }, limit = 180_000) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const child = spawn(program, args, { ...options, stdio: [input ? "pipe" : "ignore", "pipe", "pipe"], detached: true });
+    child.stdin?.end(input);
     let out = "";
     child.stdout.on("data", (data) => (out += data));
     child.stderr.on("data", (data) => (out += data));

@@ -5,27 +5,17 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { check, done } from "../check.mjs";
-import { defective, repaired, reviewer } from "../vendor.mjs";
+import { repaired, reviewer } from "../vendor.mjs";
 import { prepare, repository } from "./agents.mjs";
 import { startModel } from "./model.mjs";
+import { defectAndRepair, ways } from "./scripts.mjs";
 
-/** How each agent writes a file, and what it puts before a block's reason. */
-const ways = {
-  "claude-code": { write: (file, text) => ({ native: "Write", args: { file_path: file, content: text } }), block: "Stop hook feedback:\nFindings of a reviewer" },
-  codex: { write: (file, text) => ({ native: "exec_command", args: { cmd: `cat > ${file} <<'END'\n${text}END` } }), block: "Findings of a reviewer" },
-};
-
-for (const [name, { write, block }] of Object.entries(ways)) {
+for (const [name, { block }] of Object.entries(ways)) {
   await check(`${name}: the gate blocks once, and lets the repaired change go`, async () => {
     const project = await repository();
     const file = join(project, "b.go");
     const vendor = await reviewer("b.go");
-    const model = await startModel(({ results, text }) => {
-      const told = text.includes(block);
-      if (results.length === 0) return write(file, defective);
-      if (results.length === 1) return told ? write(file, repaired) : { say: "The file is written." };
-      return { say: "The file is repaired." };
-    });
+    const model = await startModel(defectAndRepair(name, file));
     const agent = await prepare(name, { url: model.url, project });
     await agent.install(vendor.env, "--hook");
     const { code, out } = await agent.ask("Write a division.", vendor.env);

@@ -7,7 +7,7 @@ const searchTools = ["ToolSearch", "tool_search"];
 
 /** What an agent sent, whatever its form: the tools that it offers, the results that it has, and everything that was said. */
 function turnOf({ tools, results, searches, text }) {
-  const exai = (name) => tools.find((t) => new RegExp(`^(mcp_+)?exai[_-]+${name}$`).test((t.namespace ? `${t.namespace}__` : "") + t.name));
+  const exai = (name) => tools.find((t) => new RegExp(`^(mcp_+)?(plugin_exai_)?exai[_-]+${name}$`).test((t.namespace ? `${t.namespace}__` : "") + t.name));
   return { tools, results, searches, text, exai, search: tools.find((t) => searchTools.includes(t.name)) };
 }
 
@@ -118,16 +118,18 @@ const gemini = {
 
 const forms = [messages, responses, completions, gemini];
 
-/** The step that a script wants, once its tool is in sight: an agent may have to search for it first. */
-function stepOf(script, turn) {
+/** The step that a script wants, once its tool is in sight: an agent may have to search for it, while the server still starts. */
+async function stepOf(script, turn) {
   if (turn.tools.length === 0) return { say: "ok" }; // a title, a summary
   const step = script(turn);
   if (step.say !== undefined) return step;
   const call = step.tool ? turn.exai(step.tool) : turn.tools.find((t) => t.name === step.native);
   if (call) return { call, args: step.args };
-  if (turn.search && turn.searches === 0) {
-    const query = turn.search.name === "ToolSearch" ? "select:mcp__exai__chat,mcp__exai__precommit" : "exai chat precommit";
-    return { call: turn.search, args: turn.search.name === "ToolSearch" ? { query, max_results: 5 } : { query, limit: 20 } };
+  if (turn.search && turn.searches < 20) {
+    if (turn.searches > 0) await new Promise((resolve) => setTimeout(resolve, 1000));
+    if (turn.search.name !== "ToolSearch") return { call: turn.search, args: { query: "exai chat precommit", limit: 20 } };
+    const names = turn.text.match(/\bmcp__\w*exai__(chat|precommit)\b/g);
+    return { call: turn.search, args: { query: names ? `select:${[...new Set(names)].join(",")}` : "exai chat precommit", max_results: 5 } };
   }
   throw new Error(`the agent offers no tool ${step.tool ?? step.native}, but ${turn.tools.map((t) => t.name).join(" ")}`);
 }
@@ -151,7 +153,7 @@ export async function startModel(script) {
       const body = JSON.parse(Buffer.concat(chunks));
       const turn = turnOf(form.read(body));
       model.turns.push(turn);
-      const lines = [...form.write(body, stepOf(script, turn), `x${model.turns.length}`)];
+      const lines = [...form.write(body, await stepOf(script, turn), `x${model.turns.length}`)];
       if (pathname.endsWith(":generateContent")) {
         response.writeHead(200, { "Content-Type": "application/json" }).end(lines[0].slice("data: ".length));
         return;

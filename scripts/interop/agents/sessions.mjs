@@ -8,23 +8,9 @@ import { join } from "node:path";
 import { check, done } from "../check.mjs";
 import { agents, keys, prepare, repository, run, modules } from "./agents.mjs";
 import { startModel } from "./model.mjs";
+import { chatAndReview, replies } from "./scripts.mjs";
 
 const names = process.env.SESSIONS?.split(",") ?? Object.keys(agents);
-
-/** Calls chat, then precommit, and ends. */
-function chatAndReview({ results }) {
-  if (results.length === 0) return { tool: "chat", args: { prompt: "What is idempotence?" } };
-  if (results.length === 1) return { tool: "precommit", args: { step: "Review my change" } };
-  return { say: "The session is over." };
-}
-
-/** What the tools answered, as the model saw it. */
-function replies(model) {
-  assert.deepEqual(model.faults, []);
-  const last = model.turns.findLast((turn) => turn.results.length > 0);
-  assert.ok(last, "no tool was called");
-  return last.results;
-}
 
 for (const name of names) {
   const project = await repository();
