@@ -8,7 +8,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race postgres lint fmt golden docs faults fuzz bench image-test mcpb npm compat page interop validate cross clean
+.PHONY: help build test race postgres lint fmt golden docs faults fuzz bench eval image-test mcpb npm compat page interop validate cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ fuzz: ## run every fuzz target for FUZZTIME each (10m); FUZZ=regexp chooses some
 
 bench: ## measure the figures of docs/benchmarks.md in one run
 	scripts/bench.sh
+
+eval: ## measure how many planted defects models find (no key: scripted models); EVAL="-models glm" chooses
+	$(GO) run ./internal/eval $(EVAL)
 
 image-test: ## build the Docker image and run it (not part of .ci/run)
 	scripts/image-test.sh
