@@ -177,7 +177,7 @@ func TestBudgetErrors(t *testing.T) {
 		assert.Equal(t, providers.KindBudget, e.Kind)
 		assert.False(t, e.Retry)
 		assert.Regexp(t, `^MAX_COST_PER_CALL_USD=0.001 does not allow this request: it may cost 0\.03\d+ USD, and 0\.0010 USD of the call's limit are left\.$`, e.Message)
-		assert.Regexp(t, `^Name a cheaper model such as glm-\S+, or ask for less, or raise MAX_COST_PER_CALL_USD in the server's environment\.$`, e.Hint)
+		assert.Regexp(t, `^Name a cheaper model such as glm-4\.7-flash, or ask for less, or raise MAX_COST_PER_CALL_USD in the server's environment\.$`, e.Hint)
 
 		_, err = b.caller.Call(ctx, ask("glm-5.3"))
 		e = failure(t, err)

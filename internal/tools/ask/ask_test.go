@@ -859,3 +859,35 @@ func TestBackgroundAnswerOfADeletedConversationEnds(t *testing.T) {
 		}
 	})
 }
+
+func TestOfferSaysWhatCanBeDone(t *testing.T) {
+	left := func(n int) *int { return &n }
+	for name, tc := range map[string]struct {
+		s    ask.StoredAnswer
+		note string
+	}{
+		"unlimited": {ask.StoredAnswer{}, "Send this continuation_id with the next prompt"},
+		"one left":  {ask.StoredAnswer{Remaining: left(1)}, "Send this continuation_id with the next prompt"},
+		"none left": {ask.StoredAnswer{Remaining: left(0)}, "This conversation has no turns left"},
+		"partial":   {ask.StoredAnswer{Partial: true, Remaining: left(0)}, "Call chat with this continuation_id and a prompt that asks for the rest"},
+		"pending":   {ask.StoredAnswer{Partial: true, Pending: true}, "The answer is still being written"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.s.N, tc.s.ContinuationID = 2, "c"
+			text, err := tc.s.Reply().JSON()
+			require.NoError(t, err)
+			assert.Contains(t, string(text), `"continuation_offer":{"continuation_id":"c","note":"`+tc.note)
+		})
+	}
+}
+
+// What the vendor reported is no estimate, and no note says so.
+func TestReportedUsageIsNoEstimate(t *testing.T) {
+	b := newFixture(t, func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+		return &providers.ChatResponse{Content: "yes", FinishReason: providers.FinishStop, Usage: providers.Usage{InputTokens: 3}, UsageKnown: true}, nil
+	})
+	s, err := b.Ask(b.call(), "", question("x"))
+	require.NoError(t, err)
+	assert.Equal(t, 3, s.Metadata.Usage.InputTokens)
+	assert.Empty(t, s.Metadata.Notes)
+}

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
@@ -29,6 +31,30 @@ func TestWorkingEndsBeforeTheReserve(t *testing.T) {
 		require.NotNil(t, e.Limit)
 		assert.Equal(t, "EXPERT_ANALYSIS_TIMEOUT_SECS=20s", e.Limit.String())
 	})
+}
+
+// brokenFiles can resolve paths and read nothing.
+type brokenFiles struct {
+	Files
+	err error
+}
+
+func (brokenFiles) Resolve(_ context.Context, paths []string) ([]workspace.Ref, []workspace.Problem) {
+	return make([]workspace.Ref, len(paths)), nil
+}
+
+func (f brokenFiles) Embed(context.Context, []workspace.Ref, workspace.Budget, map[string]conversation.Attachment) ([]conversation.Attachment, workspace.Manifest, error) {
+	return nil, workspace.Manifest{}, f.err
+}
+
+// An expert never judges without files that were not read in time.
+func TestFilesThatCannotBeReadEndTheStep(t *testing.T) {
+	late := errors.New("too late")
+	r := &run{Engine: &Engine{Config: config.Default(), Files: brokenFiles{err: late}}}
+	_, err := r.embedChanged(t.Context(), Evidence{Changed: []workspace.ChangedFile{{Path: "/a.go", Current: true}}}, 1000, nil)
+	require.ErrorIs(t, err, late)
+	_, err = r.embed(t.Context(), Evidence{}, make([]workspace.Ref, 1), nil, 1000, nil)
+	require.ErrorIs(t, err, late)
 }
 
 func TestMissingNamesWhatTheExpertLacks(t *testing.T) {
