@@ -146,6 +146,18 @@ func TestExpandFollowsSubmodulesAndWorkTrees(t *testing.T) {
 	assert.Equal(t, "side", report.Repositories[0].Branch)
 }
 
+// Repositories in repositories are expanded four deep.
+func TestExpandEndsAtNestedRepositories(t *testing.T) {
+	dir := tempDir(t)
+	top := dir + "/r"
+	for range 6 {
+		newRepo(t, top, map[string]string{"a.go": "x"})
+		top += "/r"
+	}
+	w := newWorkspace(t, dir+"/r")
+	assert.Equal(t, []string{"r/a.go", "r/r/a.go", "r/r/r/a.go", "r/r/r/r/a.go", "r/r/r/r/r/a.go"}, expandNames(t, w, dir, dir+"/r"))
+}
+
 func TestInspect(t *testing.T) {
 	dir := tempDir(t)
 	repo := dir + "/repo"

@@ -1,9 +1,11 @@
 package calls_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -198,6 +200,9 @@ func TestAnOutputLimitWithoutTextIsTriedOnceMore(t *testing.T) {
 				assert.Equal(t, c.efforts, efforts)
 				asked := slices.DeleteFunc(slices.Clone(out.Notes), func(n string) bool { return !strings.Contains(n, "asked again") })
 				assert.Len(t, asked, len(caps)-1)
+				for _, note := range asked {
+					assert.True(t, strings.HasSuffix(note, fmt.Sprintf("with %d tokens and %s.", caps[1], cmp.Or(out.Thinking, "the same thinking"))), note)
+				}
 				assert.True(t, strings.HasSuffix(out.Thinking, efforts[len(efforts)-1]))
 			})
 		})
