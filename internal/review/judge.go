@@ -112,10 +112,10 @@ func (r *Report) counted() string {
 	return strings.Join(parts, ", ")
 }
 
-// hidden reports whether a character does something else than being seen: control characters, and those that turn the
-// direction of writing.
+// hidden reports whether a character does something else than being seen: control characters, those that turn the direction of
+// writing, and those that break lines.
 func hidden(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Cf, unicode.Co, unicode.Cs) && r != '\u200c' && r != '\u200d'
+	return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Cf, unicode.Co, unicode.Cs, unicode.Zl, unicode.Zp) && r != '\u200c' && r != '\u200d'
 }
 
 // shown is text without characters that are hidden; line breaks and tabs stay.

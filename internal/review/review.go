@@ -302,5 +302,5 @@ func inside(file string) bool {
 
 // oneLine is a model's text in one line without control characters.
 func oneLine(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return hidden(r) || r == ' ' || r == '\u2028' || r == '\u2029' }), " ")
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return hidden(r) || r == ' ' }), " ")
 }

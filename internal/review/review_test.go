@@ -69,8 +69,10 @@ func TestFormatsCarryNoCommands(t *testing.T) {
 	for _, made := range []string{r.GitHub(), text, string(sarif), strings.Join(r.lines(issue.Low), "\n")} {
 		assert.NotContains(t, made, "\x1b")
 		assert.NotContains(t, made, "\u202e")
-		assert.NotContains(t, made, `\u202e`)
+		assert.Equal(t, made == text, strings.Contains(made, `\u202e`), "people see what was there")
 	}
+	assert.Equal(t, `a\u001b[2J\u2028b\U000e0041`+"\n\tc\u200d", escaped("a\x1b[2J\u2028b\U000e0041\n\tc\u200d"))
+	assert.Equal(t, `a b\u0007`, escapedLine(" a \n b\a"))
 }
 
 // schema compiles the schema of SARIF. Its patterns are of a dialect that Go's syntax covers.

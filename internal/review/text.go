@@ -45,11 +45,11 @@ func (r *Report) Text(s Style) string {
 		}
 	}
 	if r.Reason != "" {
-		b.WriteString(": " + shown(r.Reason))
+		b.WriteString(": " + escaped(r.Reason))
 	}
 	b.WriteString("\n")
 	if r.Compared != "" {
-		b.WriteString(s.wrap("Compared: "+shown(r.Compared), ""))
+		b.WriteString(s.wrap("Compared: "+escaped(r.Compared), ""))
 	}
 	for _, how := range []string{"not_read", "part", "skipped"} {
 		r.coverageText(&b, s, how)
@@ -63,21 +63,21 @@ func (r *Report) Text(s Style) string {
 func (r *Report) findingText(b *strings.Builder, s Style, f Finding) {
 	head := s.paint(string(f.Severity), fmt.Sprintf("%-8s", f.Severity))
 	if place := f.Place(); place != "" {
-		head += "  " + oneLine(place)
+		head += "  " + escapedLine(place)
 	}
-	fmt.Fprintf(b, "%s  %s\n", head, s.paint("dim", "["+cmp.Or(oneLine(f.Citation), "not cited")+"]"))
-	b.WriteString(s.wrap(oneLine(f.Title), "  "))
+	fmt.Fprintf(b, "%s  %s\n", head, s.paint("dim", "["+cmp.Or(escapedLine(f.Citation), "not cited")+"]"))
+	b.WriteString(s.wrap(escapedLine(f.Title), "  "))
 	if f.Quote != "" {
-		b.WriteString("  > " + s.paint("dim", oneLine(f.Quote)) + "\n")
+		b.WriteString("  > " + s.paint("dim", escapedLine(f.Quote)) + "\n")
 	}
 	if f.Trigger != "" {
-		b.WriteString(s.wrap("When: "+shown(f.Trigger), "  "))
+		b.WriteString(s.wrap("When: "+escaped(f.Trigger), "  "))
 	}
 	if f.Recommendation != "" {
-		b.WriteString(s.wrap("Fix: "+shown(f.Recommendation), "  "))
+		b.WriteString(s.wrap("Fix: "+escaped(f.Recommendation), "  "))
 	}
 	if f.Fix != "" { // code keeps its lines
-		b.WriteString(Style{}.wrap(shown(f.Fix), "    "))
+		b.WriteString(Style{}.wrap(escaped(f.Fix), "    "))
 	}
 	b.WriteString("\n")
 }
@@ -93,9 +93,9 @@ func (r *Report) coverageText(b *strings.Builder, s Style, how string) {
 		if c.How != how {
 			continue
 		}
-		name := oneLine(c.File)
+		name := escapedLine(c.File)
 		if c.Why != "" {
-			name += " (" + oneLine(c.Why) + ")"
+			name += " (" + escapedLine(c.Why) + ")"
 		}
 		files = append(files, name)
 	}
@@ -109,11 +109,33 @@ func (r *Report) costLine() string {
 	if r.Model == "" {
 		return ""
 	}
-	line := fmt.Sprintf("%s, %.1f s, $%.4f", oneLine(r.Model), r.Seconds, r.CostUSD)
+	line := fmt.Sprintf("%s, %.1f s, $%.4f", escapedLine(r.Model), r.Seconds, r.CostUSD)
 	if r.ContinuationID != "" {
-		line += ", conversation " + oneLine(r.ContinuationID)
+		line += ", conversation " + escapedLine(r.ContinuationID)
 	}
 	return line
+}
+
+// escaped is text in which hidden characters are written as their code, so that a terminal shows them and does nothing; line
+// breaks and tabs stay.
+func escaped(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n' || r == '\t' || !hidden(r):
+			b.WriteRune(r)
+		case r > 0xFFFF:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// escapedLine is escaped text in one line.
+func escapedLine(text string) string {
+	return strings.Join(strings.FieldsFunc(escaped(text), func(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }), " ")
 }
 
 // levelOf is a severity in the words of SARIF and GitHub.

@@ -180,4 +180,4 @@ func query(pairs ...string) template.URL {
 }
 
 // word is a machine's word as people read it: "in progress" for in_progress.
-func word(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "_", " ") }
+func word(s any) string { return oneLine(strings.ReplaceAll(fmt.Sprint(s), "_", " ")) }

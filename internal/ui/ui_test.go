@@ -71,7 +71,7 @@ func (k *site) fill() {
 		ConversationID: "talk-1", Title: hostile, Tool: hostile, Workspace: hostile, Host: "there", Turns: []conversation.Turn{
 			{Role: providers.RoleUser, Content: hostile + key, Tool: "chat", Attachments: []conversation.Attachment{
 				{Path: "/w/a.go", MIME: "text/x-go", Data: []byte(code)},
-				{Path: hostile, MIME: "image/png", Data: []byte("\x89PNG")},
+				{Path: hostile, MIME: "image/png" + hostile, Data: []byte("\x89PNG")},
 			}},
 			{Role: providers.RoleAssistant, Content: hostile + strings.Repeat("x", 1<<20), Tool: "chat", Model: hostile, Usage: providers.Usage{InputTokens: 5, OutputTokens: 7, CostUSD: 0.5}},
 			{Role: providers.RoleUser, Content: "step", Tool: "debug", Step: &conversation.Step{Tool: "debug", Number: 2, Input: []byte(`{"step":"<b>"}`), Reply: []byte(`{"status":"<i>"}`)}},
@@ -92,6 +92,9 @@ func (k *site) fill() {
 		r := usage.Request{Host: hostile, User: hostile, Tool: hostile, Vendor: "glm", Model: "m", InputTokens: 10, CostUSD: 0.25, Outcome: "ok", ConversationID: "talk-1", Workspace: hostile}
 		if i == 0 {
 			r.Tool, r.Outcome, r.ExceededLimit = "chat", "timeout", "GLM_TIMEOUT_SECS"
+		} else if i == 1 {
+			r.ConversationID = hostile
+			r.Outcome, r.ExceededLimit, r.Vendor, r.Model, r.Billing = hostile, hostile, hostile, hostile, usage.Billing(hostile)
 		}
 		require.NoError(k.t, k.store.Usage().Record(ctx, r))
 	}
