@@ -104,6 +104,11 @@ await check("a call longer than its limit is a task, is polled, and completes", 
   assert.equal(task.status, "completed");
   assert.match(task.result.structuredContent.content, /\(emulated\) 59/);
   assert.deepEqual(JSON.parse(task.result.content[0].text), task.result.structuredContent);
+  const bare = taskId.slice(0, taskId.lastIndexOf("."));
+  assert.deepEqual((await own.about("tasks/get", bare)).result, task.result, "a bare continuation_id names the latest");
+  await own.about("tasks/update", taskId); // is acknowledged, though there is no question to answer
+  const again = await own.client.callTool({ name: "chat", arguments: { prompt: "", continuation_id: bare } });
+  assert.equal(again.structuredContent.content, task.result.structuredContent.content, "a blank prompt fetches the same answer");
   await own.client.close();
   vendor.close();
   return `${task.result.structuredContent.metadata.duration_ms} ms`;
