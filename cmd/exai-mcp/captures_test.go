@@ -101,3 +101,32 @@ func TestDocsCaptures(t *testing.T) {
 		}
 	}
 }
+
+// What differs from one demo to the next: how long things took, what was noted meanwhile, and the folder.
+var demoVaries = []struct {
+	is   *regexp.Regexp
+	then string
+}{
+	{regexp.MustCompile(`(?m)^   \. .*\n(?:      .*\n)?`), ""}, // progress
+	{regexp.MustCompile(`(?m)^   \[[^\]]*\]$`), "   [...]"},
+	{regexp.MustCompile(`after \d[0-9.]*m?s`), "after 25ms"},
+	{regexp.MustCompile(`elapsed_ms: \d+`), "elapsed_ms: 2002"},
+	{regexp.MustCompile(`\d+ characters`), "30000 characters"},
+	{regexp.MustCompile(`\S*/exai-mcp-demo-\d+/`), "/tmp/exai-mcp-demo-1/"},
+	{regexp.MustCompile(`exai-mcp \S+ speaks`), "exai-mcp 0.2.0 speaks"},
+}
+
+// captureDemo holds the capture of a demo at a width equal to what it printed.
+func captureDemo(t *testing.T, out string, width int) {
+	t.Helper()
+	for line := range strings.Lines(out) {
+		assert.LessOrEqual(t, text.StringWidth(strings.TrimRight(line, "\n")), width+40, "no line but one with a path is longer: %s", line)
+	}
+	for _, v := range demoVaries {
+		out = v.is.ReplaceAllString(out, v.then)
+	}
+	for _, v := range captured[:2] {
+		out = v.is.ReplaceAllString(out, v.then)
+	}
+	capture(t, fmt.Sprintf("demo-%d.txt", width), "$ exai-mcp demo\n"+out)
+}

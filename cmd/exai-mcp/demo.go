@@ -58,6 +58,7 @@ const (
 // demo is one run of it: the stage, and what is printed.
 type demo struct {
 	w       io.Writer
+	width   int // in columns
 	vendors *emulator.Emulator
 	project string // the folder that the client works in
 	server  *stdioclient.Client
@@ -72,7 +73,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // the system clears its temporary folder in time
-	d := &demo{w: a.out, project: filepath.Join(dir, "project"), git: git.Find("")}
+	d := &demo{w: a.out, width: a.width(), project: filepath.Join(dir, "project"), git: git.Find("")}
 	if d.vendors, err = emulator.Start(emulator.Demo()); err != nil {
 		return err
 	}
@@ -157,7 +158,7 @@ func (d *demo) greet(ctx context.Context) error {
 		names = append(names, t.Name)
 	}
 	d.print("tools/list: %d tools in %d characters", len(names), len([]rune(string(list.Result))))
-	d.print("%s", wrap(strings.Join(names, ", "), 100))
+	d.print("%s", strings.Join(names, ", "))
 	return nil
 }
 
@@ -204,13 +205,13 @@ func (d *demo) printProgress(method string, params json.RawMessage) {
 }
 
 func (d *demo) title(title string) {
-	d.print("\n== %s %s", title, strings.Repeat("=", max(3, 90-len(title))))
+	d.print("\n== %s %s", title, strings.Repeat("=", max(3, d.width-4-len(title))))
 }
 
 func (d *demo) print(format string, args ...any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	fmt.Fprintf(d.w, format+"\n", args...)
+	fmt.Fprintln(d.w, fit(fmt.Sprintf(format, args...), d.width))
 }
 
 // lastLines keeps the end of what is written to it.

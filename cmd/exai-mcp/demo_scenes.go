@@ -23,13 +23,13 @@ func scenes() []scene {
 	return []scene{
 		{"chat with GLM, and go on with the conversation", playGLM},
 		{"chat with Kimi, which speaks another dialect", playKimi},
-		{"a debug workflow on a planted bug: the expert's findings are checked against the files", playDebug},
-		{"a review: the expert reads a file that nobody named, and every quote is checked", playReview},
+		{"debug on a planted bug: findings are checked against the files", playDebug},
+		{"a review: the expert reads a file that nobody named", playReview},
 		{"a consensus: models of both vendors at once, each blind to the other", playConsensus},
 		{"a web search", playSearch},
 		{"a vendor that never answers: the call ends at its limit", playSilence},
 		{"a stream that falls silent: what had arrived is kept", playStall},
-		{"an answer longer than its call may be: it goes on in the background, and is fetched", playBackground},
+		{"an answer longer than its call may be: it goes on, and is fetched", playBackground},
 	}
 }
 

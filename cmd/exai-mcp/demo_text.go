@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // reply is a tool's reply object.
@@ -28,7 +30,8 @@ var shownFirst = [...]string{"status", "content", "error"}
 var leftOut = [...]string{
 	"metadata", "content_type", "next_call", "next_step_number", "step_number", "total_steps", "continuation_available",
 	"continuation_required", "remaining_turns", "investigation_status", "file_context", "agent_analysis", "complete_consensus",
-	"complete_code_review", "code_review_status", "code_review_complete", "close_tracked_issues", "model_consulted", "model_response", "model_stance", "current_model_index", "created", "id", "request_id", "icon", "refer",
+	"complete_code_review", "code_review_status", "code_review_complete", "close_tracked_issues", "model_consulted", "model_response",
+	"model_stance", "current_model_index", "created", "id", "request_id", "icon", "refer",
 }
 
 // outline is the reply as a reader wants it: its keys, and one line of its metadata.
@@ -41,8 +44,8 @@ func (r reply) outline() string {
 			delete(rest, key)
 		}
 	}
-	if text := outline(rest, "   "); text != "" {
-		parts = append(parts, text)
+	if others := outline(rest, "   "); others != "" {
+		parts = append(parts, others)
 	}
 	return strings.Join(append(parts, "   ["+r.figures()+"]"), "\n")
 }
@@ -68,9 +71,9 @@ func (r reply) figures() string {
 	return strings.Join(parts, "; ")
 }
 
-// outline writes a JSON value as an indented outline; long texts are cut and long lines wrapped.
+// outline writes a JSON value as an indented outline; long texts are cut.
 func outline(value any, indent string) string {
-	const longest, width = 600, 100
+	const longest = 600
 	switch v := value.(type) {
 	case map[string]any:
 		var lines []string
@@ -84,23 +87,21 @@ func outline(value any, indent string) string {
 	case []any:
 		var lines []string
 		for _, item := range v {
-			text := outline(item, indent+"  ")
-			lines = append(lines, indent+"- "+strings.TrimPrefix(text, indent+"  "))
+			lines = append(lines, indent+"- "+strings.TrimPrefix(outline(item, indent+"  "), indent+"  "))
 		}
 		return strings.Join(lines, "\n")
 	case []string:
 		return indent + "- " + strings.Join(v, "\n"+indent+"- ")
 	}
-	text := wrap(clip(fmt.Sprint(value), longest), width)
-	return strings.ReplaceAll(text, "\n", "\n"+indent)
+	return strings.ReplaceAll(clip(strings.TrimSpace(fmt.Sprint(value)), longest), "\n", "\n"+indent)
 }
 
 // under is a value that follows a key or a dash: on the same line when it is short, on lines of its own else.
 func under(value any, indent string) string {
 	switch v := value.(type) {
 	case map[string]any, []any, []string:
-		if text := outline(v, indent+"   "); text != "" {
-			return "\n" + text
+		if below := outline(v, indent+"   "); below != "" {
+			return "\n" + below
 		}
 		return " (none)"
 	case nil:
@@ -110,17 +111,34 @@ func under(value any, indent string) string {
 }
 
 // clip cuts a text to n characters.
-func clip(text string, n int) string {
-	if runes := []rune(text); len(runes) > n {
+func clip(s string, n int) string {
+	if runes := []rune(s); len(runes) > n {
 		return string(runes[:n]) + " ..."
 	}
-	return text
+	return s
+}
+
+// fit breaks the lines of an outline that are wider than width, with an indentation that shows it.
+func fit(outline string, width int) string {
+	var b strings.Builder
+	for line := range strings.Lines(outline) {
+		line = strings.TrimRight(line, " \n")
+		if text.StringWidth(line) <= width {
+			b.WriteString(line + "\n")
+			continue
+		}
+		said := strings.TrimLeft(line, " ")
+		indent := line[:len(line)-len(said)]
+		hanging := indent + "   "
+		b.WriteString(indent + strings.TrimPrefix(wrapped(said, hanging, width), hanging))
+	}
+	return strings.TrimRight(b.String(), "\n")
 }
 
 // wrap breaks lines that are longer than width between words.
-func wrap(text string, width int) string {
+func wrap(s string, width int) string {
 	var lines []string
-	for line := range strings.SplitSeq(text, "\n") {
+	for line := range strings.SplitSeq(s, "\n") {
 		current := ""
 		for word := range strings.FieldsSeq(line) {
 			if current != "" && len(current)+1+len(word) > width {

@@ -191,6 +191,7 @@ func TestDocsDemo(t *testing.T) {
 	s := newSite(t)
 	code, out, errs := s.run("", "demo")
 	require.Equal(t, exitOK, code, errs)
+	captureDemo(t, out, 80)
 	changing := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|[0-9.]+ ?(ms|s|µs)\b|\S*/project/|\d+`)
 	plain := func(text string) []string {
 		return strings.Split(changing.ReplaceAllString(text, "#"), "\n")

@@ -433,9 +433,10 @@ func TestLogsHoldNoKey(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
-	s := newSite(t, "GLM_API_KEY=a-real-key-of-the-user", "LOG_LEVEL=debug")
+	s := newSite(t, "GLM_API_KEY=a-real-key-of-the-user", "LOG_LEVEL=debug", "COLUMNS=120")
 	code, out, errs := s.run("", "demo")
 	require.Equal(t, exitOK, code, out+errs)
+	captureDemo(t, out, 120)
 	assert.NotContains(t, out+errs, "a-real-key-of-the-user")
 	assert.Empty(t, errs)
 	for _, want := range []string{
