@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -363,14 +362,4 @@ func TestDocsReplies(t *testing.T) {
 	all := examples()["debug"]
 	id := show("pause", "debug", all[0].args)
 	show("end", "debug", strings.ReplaceAll(all[1].args, "{id}", id))
-}
-
-// runGit runs git in a folder, as nobody in particular.
-func runGit(t *testing.T, dir string, args ...string) {
-	t.Helper()
-	cmd := exec.Command("git", args...)
-	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1"}
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "git %s: %s", args[0], out)
 }

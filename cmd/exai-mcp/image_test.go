@@ -19,6 +19,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 	"github.com/exai-mcp/exai-mcp/internal/stdioclient"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 // imageCanary is a key in an .env file beside the sources that the image is built from (scripts/image-test.sh).
@@ -153,7 +154,7 @@ func TestImageKeepsItsStateInTheVolume(t *testing.T) {
 func TestImageReadsAMountedRepository(t *testing.T) {
 	c := newContainer(t)
 	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "x"}} {
-		runGit(t, c.project, args...)
+		gittest.Run(t, c.project, args...)
 	}
 	file := filepath.Join(c.project, "window.go")
 	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(read(t, file), "i < len", "i <= len", 1)), 0o644))

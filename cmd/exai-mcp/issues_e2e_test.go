@@ -1,20 +1,17 @@
 package main
 
 import (
-	"context"
 	"database/sql"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -23,6 +20,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/store"
+	"github.com/exai-mcp/exai-mcp/internal/store/storetest"
 )
 
 // found is the conversation in which the three issues were found, fixing the one in which they were fixed.
@@ -46,11 +44,7 @@ func eachTracker(t *testing.T, test func(t *testing.T, k *tracker)) {
 		test(t, k.open("sqlite", filepath.Join(k.settings.StateDir, "exai.db")))
 	})
 	t.Run("postgres", func(t *testing.T) {
-		dsn := os.Getenv("EXAI_TEST_POSTGRES_URL")
-		if dsn == "" {
-			t.Skip("EXAI_TEST_POSTGRES_URL is not set; scripts/postgres.sh starts a database")
-		}
-		own := ownSchema(t, dsn)
+		own := storetest.Postgres(t)
 		k := &tracker{
 			site: newSite(t, "LOG_LEVEL=error", "ISSUE_TRACKER_TOOL=true", "EXAI_ALLOWED_ROOTS="+t.TempDir(),
 				"CONVERSATION_STORAGE_BACKEND=postgres", "DATABASE_URL="+own),
@@ -58,25 +52,6 @@ func eachTracker(t *testing.T, test func(t *testing.T, k *tracker)) {
 		}
 		test(t, k.open("pgx", own))
 	})
-}
-
-// ownSchema makes an empty schema that ends with the test, and returns the URL that leads there.
-func ownSchema(t *testing.T, dsn string) string {
-	db, err := sql.Open("pgx", dsn) // the store's imports register the drivers
-	require.NoError(t, err)
-	name := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	_, err = db.ExecContext(t.Context(), `CREATE SCHEMA `+name)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_, err := db.ExecContext(context.Background(), `DROP SCHEMA `+name+` CASCADE`)
-		assert.NoError(t, errors.Join(err, db.Close()))
-	})
-	u, err := url.Parse(dsn)
-	require.NoError(t, err)
-	q := u.Query()
-	q.Set("search_path", name)
-	u.RawQuery = q.Encode()
-	return u.String()
 }
 
 func (k *tracker) open(driver, where string) *tracker {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 	"github.com/exai-mcp/exai-mcp/internal/review"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 // event is what an agent's host writes to a hook, with the keys that Claude Code and Codex add.
@@ -296,7 +297,7 @@ func TestPreCommitHook(t *testing.T) {
 func TestPrePushHook(t *testing.T) {
 	g := newGate(t)
 	bare := filepath.Join(filepath.Dir(g.repo), "bare")
-	runGit(t, filepath.Dir(g.repo), "init", "-q", "--bare", "-b", "main", bare)
+	gittest.Run(t, filepath.Dir(g.repo), "init", "-q", "--bare", "-b", "main", bare)
 	g.git("remote", "add", "origin", bare)
 	g.commit("b.go", "package a\n")
 	g.git("push", "-q", "origin", "main")

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 // gate is a site with a repository, whose reviewer finds the lines with PLANTED.
@@ -46,7 +47,7 @@ func (g *gate) judge(answer string) {
 
 func (g *gate) git(args ...string) {
 	g.t.Helper()
-	runGit(g.t, g.repo, args...)
+	gittest.Run(g.t, g.repo, args...)
 }
 
 func (g *gate) write(name, text string) {
@@ -155,7 +156,7 @@ func TestReviewWorkTrees(t *testing.T) {
 
 	t.Run("a shallow clone", func(t *testing.T) {
 		clone := filepath.Join(filepath.Dir(g.repo), "shallow")
-		runGit(t, filepath.Dir(g.repo), "clone", "-q", "--depth", "1", "--no-single-branch", "file://"+g.repo, clone)
+		gittest.Run(t, filepath.Dir(g.repo), "clone", "-q", "--depth", "1", "--no-single-branch", "file://"+g.repo, clone)
 		t.Chdir(clone)
 		code, _, errs, asked := g.review("--base", "origin/main")
 		assert.Equal(t, 3, code)
@@ -167,7 +168,7 @@ func TestReviewWorkTrees(t *testing.T) {
 	})
 	t.Run("a clone", func(t *testing.T) {
 		clone := filepath.Join(filepath.Dir(g.repo), "clone")
-		runGit(t, filepath.Dir(g.repo), "clone", "-q", g.repo, clone)
+		gittest.Run(t, filepath.Dir(g.repo), "clone", "-q", g.repo, clone)
 		t.Chdir(clone)
 		code, out, errs, _ := g.review("--base", "origin/main")
 		assert.Equal(t, 1, code, out+errs)
@@ -191,10 +192,10 @@ func TestReviewWorkTrees(t *testing.T) {
 	t.Run("a submodule is its pointer", func(t *testing.T) {
 		module := filepath.Join(filepath.Dir(g.repo), "module")
 		require.NoError(t, os.Mkdir(module, 0o755))
-		runGit(t, module, "init", "-q", "-b", "main")
+		gittest.Run(t, module, "init", "-q", "-b", "main")
 		require.NoError(t, os.WriteFile(filepath.Join(module, "a.go"), []byte("package a\n"), 0o600))
-		runGit(t, module, "add", "-A")
-		runGit(t, module, "-c", "user.email=a@example.com", "-c", "user.name=a", "commit", "-qm", "first")
+		gittest.Run(t, module, "add", "-A")
+		gittest.Run(t, module, "-c", "user.email=a@example.com", "-c", "user.name=a", "commit", "-qm", "first")
 		g.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", module, "mod")
 		g.git("commit", "-qm", "module")
 		inside := filepath.Join(g.repo, "mod")

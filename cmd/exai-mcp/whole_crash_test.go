@@ -21,17 +21,14 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 	"github.com/exai-mcp/exai-mcp/internal/store"
+	"github.com/exai-mcp/exai-mcp/internal/store/storetest"
 )
 
 // eachDatabase runs a test at a site on SQLite, and at one on PostgreSQL where EXAI_TEST_POSTGRES_URL names a server.
 func eachDatabase(t *testing.T, test func(t *testing.T, s *site)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, newSite(t, "LOG_LEVEL=warn")) })
 	t.Run("postgres", func(t *testing.T) {
-		dsn := os.Getenv("EXAI_TEST_POSTGRES_URL")
-		if dsn == "" {
-			t.Skip("EXAI_TEST_POSTGRES_URL is not set; scripts/postgres.sh starts a database")
-		}
-		test(t, newSite(t, "LOG_LEVEL=warn", "CONVERSATION_STORAGE_BACKEND=postgres", "DATABASE_URL="+ownSchema(t, dsn)))
+		test(t, newSite(t, "LOG_LEVEL=warn", "CONVERSATION_STORAGE_BACKEND=postgres", "DATABASE_URL="+storetest.Postgres(t)))
 	})
 }
 

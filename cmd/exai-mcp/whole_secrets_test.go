@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
+	"github.com/exai-mcp/exai-mcp/internal/store/storetest"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
@@ -212,11 +213,7 @@ func TestSecretsStayInside(t *testing.T) {
 		e.search()
 	})
 	t.Run("all goes well with PostgreSQL", func(t *testing.T) {
-		dsn := os.Getenv("EXAI_TEST_POSTGRES_URL")
-		if dsn == "" {
-			t.Skip("EXAI_TEST_POSTGRES_URL is not set; scripts/postgres.sh starts a database")
-		}
-		dsn = ownSchema(t, dsn)
+		dsn := storetest.Postgres(t)
 		at, err := url.Parse(dsn)
 		require.NoError(t, err)
 		password, _ := at.User.Password()

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -412,10 +413,7 @@ func (s *site) project() string {
 // git runs git in the project.
 func (s *site) git(args ...string) {
 	s.t.Helper()
-	cmd := exec.Command("git", append([]string{"-c", "user.name=t", "-c", "user.email=t@example.org"}, args...)...)
-	cmd.Dir, cmd.Env = filepath.Join(s.dir, "project"), []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "GIT_CONFIG_NOSYSTEM=1"}
-	out, err := cmd.CombinedOutput()
-	require.NoError(s.t, err, string(out))
+	gittest.Run(s.t, filepath.Join(s.dir, "project"), args...)
 }
 
 // file writes a file below the site's folder.

@@ -19,12 +19,13 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/store/storetest"
 )
 
 // limitedURL is an empty schema for a role of its own that may have few connections, and the name of that role.
 func limitedURL(t *testing.T, connections int) (dsn, role string) {
 	t.Helper()
-	u, err := url.Parse(schemaURL(t, postgresURL(t)))
+	u, err := url.Parse(storetest.Postgres(t))
 	require.NoError(t, err)
 	admin, err := sql.Open("pgx", u.String())
 	require.NoError(t, err)
@@ -43,7 +44,7 @@ func limitedURL(t *testing.T, connections int) (dsn, role string) {
 // Forty servers begin and work at once on a database that takes fifteen connections, and give them back when they idle.
 func TestFewConnections(t *testing.T) {
 	dsn, role := limitedURL(t, 15)
-	watch, err := sql.Open("pgx", postgresURL(t))
+	watch, err := sql.Open("pgx", storetest.PostgresURL(t))
 	require.NoError(t, err)
 	defer watch.Close()
 	var g errgroup.Group
@@ -146,7 +147,7 @@ func TestSettingsOfOtherPrograms(t *testing.T) {
 	assert.Equal(t, map[string]string{"search_path": "me", "application_name": "x"}, params)
 	assert.Empty(t, dropClientSettings(params))
 
-	dsn := schemaURL(t, postgresURL(t))
+	dsn := storetest.Postgres(t)
 	s := open(t, config.Conversations{Backend: "postgres", DatabaseURL: config.Secret(dsn + "&pgbouncer=true&connection_limit=1")})
 	say(t, s, "t", user("x"))
 	assert.Equal(t, []string{"DATABASE_URL has settings of other programs, which were left out: connection_limit, pgbouncer"}, s.Warnings())

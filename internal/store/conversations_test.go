@@ -25,6 +25,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/store/storetest"
 )
 
 func TestRoundTrip(t *testing.T) {
@@ -236,7 +237,7 @@ func TestACancelledTurnIsNotSavedAsRunning(t *testing.T) {
 func TestHeartbeatsByTheDatabasesClock(t *testing.T) {
 	for _, ahead := range []string{"30 seconds", "-30 seconds"} {
 		t.Run(ahead, func(t *testing.T) {
-			u, err := url.Parse(schemaURL(t, postgresURL(t)))
+			u, err := url.Parse(storetest.Postgres(t))
 			require.NoError(t, err)
 			q := u.Query()
 			q.Set("search_path", q.Get("search_path")+",pg_catalog") // which is the first where it is not named

@@ -21,6 +21,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/store/storetest"
 )
 
 func TestOpenSQLiteIsPrivate(t *testing.T) {
@@ -126,7 +127,7 @@ func TestOpenRefusals(t *testing.T) {
 }
 
 func TestOpenPostgresRefusals(t *testing.T) {
-	dsn := postgresURL(t)
+	dsn := storetest.PostgresURL(t)
 	wrong := strings.Replace(dsn, "postgres://exai:", "postgres://exai:wrong", 1)
 	if wrong != dsn {
 		_, err := Open(t.Context(), config.Conversations{Backend: "postgres", DatabaseURL: config.Secret(wrong)})
@@ -155,7 +156,7 @@ func TestOpenPostgresRefusals(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			u := schemaURL(t, dsn)
+			u := storetest.Postgres(t)
 			db, err := sql.Open("pgx", u)
 			require.NoError(t, err)
 			defer db.Close()

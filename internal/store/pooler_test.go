@@ -18,6 +18,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/store/storetest"
 )
 
 // pooler is a transaction pooler, as Supabase puts one on port 6543: whoever begins a transaction gets the server
@@ -162,7 +163,7 @@ func relay(server *pgconn.HijackedConn, client *pgproto3.Backend) (free bool, er
 }
 
 func TestTransactionPooler(t *testing.T) {
-	p, addr := startPooler(t, schemaURL(t, postgresURL(t)), 3)
+	p, addr := startPooler(t, storetest.Postgres(t), 3)
 	c := config.Conversations{Backend: "supabase", DatabaseURL: config.Secret(fmt.Sprintf("postgres://me:secret@%s/db?sslmode=disable", addr))}
 
 	// More processes open the fresh database at once than the pooler has connections.

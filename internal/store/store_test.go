@@ -2,22 +2,18 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/store/storetest"
 )
 
 // TestMain runs the tests, or, in a child process of theirs, the work that the environment names.
@@ -42,7 +38,7 @@ var backends = []struct {
 		return config.Conversations{Backend: "sqlite", StateDir: t.TempDir()}
 	}},
 	{"postgres", func(t testing.TB) config.Conversations {
-		return config.Conversations{Backend: "postgres", DatabaseURL: config.Secret(schemaURL(t, postgresURL(t)))}
+		return config.Conversations{Backend: "postgres", DatabaseURL: config.Secret(storetest.Postgres(t))}
 	}},
 }
 
@@ -68,35 +64,6 @@ func open(t testing.TB, c config.Conversations) *Store {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
-}
-
-func postgresURL(t testing.TB) string {
-	t.Helper()
-	dsn := os.Getenv("EXAI_TEST_POSTGRES_URL")
-	if dsn == "" {
-		t.Skip("EXAI_TEST_POSTGRES_URL is not set; scripts/postgres.sh starts a database")
-	}
-	return dsn
-}
-
-// schemaURL makes an empty schema that ends with the test, and returns the URL that leads there.
-func schemaURL(t testing.TB, dsn string) string {
-	t.Helper()
-	db, err := sql.Open("pgx", dsn) // registered by pgx's stdlib package, which the store imports
-	require.NoError(t, err)
-	name := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	_, err = db.ExecContext(t.Context(), `CREATE SCHEMA `+name)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_, err := db.ExecContext(context.Background(), `DROP SCHEMA `+name+` CASCADE`)
-		require.NoError(t, errors.Join(err, db.Close()))
-	})
-	u, err := url.Parse(dsn)
-	require.NoError(t, err)
-	q := u.Query()
-	q.Set("search_path", name)
-	u.RawQuery = q.Encode()
-	return u.String()
 }
 
 // raw runs a statement past the store.

@@ -12,6 +12,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/store/storetest"
 )
 
 // An existing project's tables, as EXAI made them, with what later versions of it added, and rows in all of them.
@@ -94,7 +95,7 @@ INSERT INTO exai_issue_checklist (id, issue_id, step_number, description, status
 // existingProject makes a project's tables and returns where they are.
 func existingProject(t *testing.T, statements string) (config.Conversations, *sql.DB) {
 	t.Helper()
-	u := schemaURL(t, postgresURL(t))
+	u := storetest.Postgres(t)
 	db, err := sql.Open("pgx", u)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })

@@ -3,8 +3,6 @@ package tools_test
 import (
 	"encoding/json"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +16,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 // previewCase is a call, and what it sends beside what its preview says itself.
@@ -145,7 +144,7 @@ func TestPreviewEqualsWhatIsSent(t *testing.T) {
 	}
 }
 
-// placed puts a repository into the rig's folder, and the paths of its files into arguments.
+// placed makes the fixture's folder a repository, and the paths of its files into arguments.
 func (r *vendorFixture) placed(args object) object {
 	r.t.Helper()
 	code := strings.Repeat("// Half returns half of n, rounded down.\nfunc Half(n int) int { return n / 2 }\n\n", 40)
@@ -153,16 +152,7 @@ func (r *vendorFixture) placed(args object) object {
 		"FILE": r.file("a.go", "package a\n\n"+code), "OTHER": r.file("b.go", "package a\n\nvar Name = \"b\"\n"),
 		"BINARY": r.file("c.bin", "\x00\x01\x02"), "TEXT": r.file("t.txt", "Some words."), "DIR": r.dir,
 	}
-	for _, command := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A"}, {"commit", "-q", "-m", "First"}} {
-		cmd := exec.CommandContext(r.t.Context(), "git", command...)
-		cmd.Dir = r.dir
-		cmd.Env = []string{
-			"PATH=" + os.Getenv("PATH"), "HOME=" + r.state, "GIT_CONFIG_NOSYSTEM=1",
-			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
-		}
-		out, err := cmd.CombinedOutput()
-		require.NoError(r.t, err, string(out))
-	}
+	gittest.Init(r.t, r.dir, nil)
 	if args["path"] == "DIR" {
 		r.file("b.go", "package a\n\nvar Name = \"changed\"\n")
 	}

@@ -2,8 +2,6 @@ package tools
 
 import (
 	"context"
-	"os"
-	"os/exec"
 	"slices"
 	"testing"
 
@@ -13,21 +11,13 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 // commit makes the fixture's folder a repository of what is in it.
 func (h *fixture) commit() {
 	h.t.Helper()
-	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A", "-f"}, {"commit", "-q", "-m", "First"}} {
-		cmd := exec.Command("git", args...)
-		cmd.Dir = h.dir
-		cmd.Env = []string{
-			"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
-			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
-		}
-		out, err := cmd.CombinedOutput()
-		require.NoError(h.t, err, string(out))
-	}
+	gittest.Init(h.t, h.dir, nil)
 }
 
 // reads answers with calls of functions, and with text once their results are there.

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"os/exec"
 	"reflect"
 	"regexp"
 	"slices"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 // requestText shows chats as their vendors received them, to be read from top to bottom: parameters, functions, messages. What
@@ -119,13 +118,10 @@ func (r *vendorFixture) stable(text string) string {
 	return text
 }
 
-// git runs git in the rig's folder.
+// git runs git in the fixture's folder.
 func (r *vendorFixture) git(args ...string) {
 	r.t.Helper()
-	cmd := exec.Command("git", append([]string{"-c", "user.name=Ann", "-c", "user.email=ann@example.org"}, args...)...)
-	cmd.Dir, cmd.Env = r.dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull}
-	out, err := cmd.CombinedOutput()
-	require.NoError(r.t, err, string(out))
+	gittest.Run(r.t, r.dir, args...)
 }
 
 // chatsOf are the chats that arrived; none may have been refused.

@@ -2,19 +2,14 @@ package ui
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -24,6 +19,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/store"
+	"github.com/exai-mcp/exai-mcp/internal/store/storetest"
 	"github.com/exai-mcp/exai-mcp/internal/usage"
 )
 
@@ -140,31 +136,8 @@ func eachSite(t *testing.T, test func(t *testing.T, k *site)) {
 		test(t, newSite(t, config.Conversations{Backend: "sqlite", StateDir: t.TempDir()}))
 	})
 	t.Run("postgres", func(t *testing.T) {
-		dsn := os.Getenv("EXAI_TEST_POSTGRES_URL")
-		if dsn == "" {
-			t.Skip("EXAI_TEST_POSTGRES_URL is not set; scripts/postgres.sh starts a database")
-		}
-		test(t, newSite(t, config.Conversations{Backend: "postgres", DatabaseURL: config.Secret(ownSchema(t, dsn))}))
+		test(t, newSite(t, config.Conversations{Backend: "postgres", DatabaseURL: config.Secret(storetest.Postgres(t))}))
 	})
-}
-
-// ownSchema makes an empty schema that ends with the test, and returns the URL that leads there.
-func ownSchema(t *testing.T, dsn string) string {
-	db, err := sql.Open("pgx", dsn) // registered by the store's imports
-	require.NoError(t, err)
-	name := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	_, err = db.ExecContext(t.Context(), `CREATE SCHEMA `+name)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_, err := db.ExecContext(context.Background(), `DROP SCHEMA `+name+` CASCADE`)
-		assert.NoError(t, errors.Join(err, db.Close()))
-	})
-	u, err := url.Parse(dsn)
-	require.NoError(t, err)
-	q := u.Query()
-	q.Set("search_path", name)
-	u.RawQuery = q.Encode()
-	return u.String()
 }
 
 // What other machines do is shown as far as the store has it, once, with their names.

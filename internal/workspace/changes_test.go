@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -21,17 +22,17 @@ func changesOf(r *GitReport, dir string) map[string]ChangedFile {
 
 func TestChangedFiles(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{
+	gittest.Init(t, dir, map[string]string{
 		"edit.go": lines(40), "both.go": "1\n2\n3\n", "gone.go": "bye\n", "old.go": lines(30), "go.sum": "a\n", "gen/api.pb.go": "x\n", "gen/hand.go": "x\n",
 		"app.min.js": "x\n", "bundle.js": "x\n", "pic.png": "\x89PNG\r\n\x1a\n\x00", ".env": "KEY=1\n", "same.go": "1\n",
 		".gitattributes": "gen/*.pb.go linguist-generated\ngen/hand.go -linguist-generated\n",
 	})
 	write(t, strings.Replace(lines(40), "line 20 of", "LINE 20 of", 1), dir, "edit.go")
 	write(t, "1\nB\n3\n", dir, "both.go")
-	runGit(t, dir, "add", "both.go")
+	gittest.Run(t, dir, "add", "both.go")
 	write(t, "1\nB\n3\n4\n", dir, "both.go")
 	require.NoError(t, os.Remove(dir+"/gone.go"))
-	runGit(t, dir, "mv", "old.go", "new.go")
+	gittest.Run(t, dir, "mv", "old.go", "new.go")
 	write(t, "b\n", dir, "go.sum")
 	write(t, "y\n", dir, "gen/api.pb.go")
 	write(t, "y\n", dir, "gen/hand.go")
@@ -71,7 +72,7 @@ func TestChangedFiles(t *testing.T) {
 	assert.Equal(t, []Span{{2, 2}}, staged["both.go"].Added)
 	assert.True(t, staged["new.go"].Current)
 
-	runGit(t, dir, "commit", "-q", "-m", "second")
+	gittest.Run(t, dir, "commit", "-q", "-m", "second")
 	branch := changesOf(inspect(t, w, GitQuery{CompareTo: "HEAD~1..HEAD"}), dir)
 	assert.Len(t, branch, 2)
 	assert.False(t, branch["both.go"].Current, "the work tree has more")

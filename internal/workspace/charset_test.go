@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/encoding/htmlindex"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 // samples are comments as people write them, each with more than 100 bytes beyond ASCII in its encoding.
@@ -44,7 +45,7 @@ func TestEncodingsOfManyCountries(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := tempDir(t)
 			text := strings.Repeat(plainCode, 5) + comment + plainCode
-			newRepo(t, dir, map[string]string{"a.go": plainCode})
+			gittest.Init(t, dir, map[string]string{"a.go": plainCode})
 			write(t, encoded(t, name, plainCode+comment), dir, "a.go")
 			write(t, encoded(t, name, text), dir, "new.go")
 			w := newWorkspace(t, dir)

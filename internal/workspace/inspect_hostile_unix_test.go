@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -71,8 +72,8 @@ func TestHostileConfigRunsNothing(t *testing.T) {
 			lay:    func(t *testing.T, repo, _ string) { loseBlob(t, repo) },
 		},
 		{name: "a submodule's own config", bait: []string{"status"}, works: runs, lay: func(t *testing.T, repo, prog string) {
-			newRepo(t, repo+"/sub", map[string]string{"s.go": "1\n"})
-			runGit(t, repo, "add", "sub")
+			gittest.Init(t, repo+"/sub", map[string]string{"s.go": "1\n"})
+			gittest.Run(t, repo, "add", "sub")
 			setConfig(t, repo+"/sub", "[core]\nfsmonitor = "+prog+"\n")
 		}},
 		{
@@ -86,9 +87,9 @@ func TestHostileConfigRunsNothing(t *testing.T) {
 			dir := tempDir(t)
 			repo, marker := dir+"/repo", dir+"/marker"
 			prog := script(t, "touch "+marker, dir+"/prog")
-			newRepo(t, repo, map[string]string{"a.go": "1\n", ".gitattributes": c.attrs})
-			base := runGit(t, repo, "rev-parse", "HEAD")
-			runGit(t, repo, "commit", "-q", "--allow-empty", "-m", "second")
+			gittest.Init(t, repo, map[string]string{"a.go": "1\n", ".gitattributes": c.attrs})
+			base := gittest.Run(t, repo, "rev-parse", "HEAD")
+			gittest.Run(t, repo, "commit", "-q", "--allow-empty", "-m", "second")
 			write(t, "changed\n", repo, "a.go")
 			if c.config != "" && !strings.Contains(c.config, "HOOKS") {
 				setConfig(t, repo, strings.ReplaceAll(c.config, "PROG", prog))
@@ -173,8 +174,8 @@ func TestHostileEnvironment(t *testing.T) {
 	dir := tempDir(t)
 	repo, other, marker := dir+"/repo", dir+"/other", dir+"/marker"
 	prog := script(t, "touch "+marker, dir+"/prog")
-	newRepo(t, repo, map[string]string{"a.go": "1\n"})
-	newRepo(t, other, map[string]string{"secret.go": "SECRET\n"})
+	gittest.Init(t, repo, map[string]string{"a.go": "1\n"})
+	gittest.Init(t, other, map[string]string{"secret.go": "SECRET\n"})
 	write(t, "2\n", repo, "a.go")
 	w := newWorkspace(t, repo)
 	for name, value := range map[string]string{
@@ -198,31 +199,31 @@ func TestGitFolderThatLeadsOut(t *testing.T) {
 		"a relative one": func(t *testing.T, root, _ string) { write(t, "gitdir: ../private/.git\n", root, ".git") },
 		"a link":         func(t *testing.T, root, private string) { link(t, private+"/.git", root, ".git") },
 		"a commondir": func(t *testing.T, root, private string) {
-			newRepo(t, root, nil)
+			gittest.Init(t, root, nil)
 			write(t, private+"/.git\n", root, ".git/commondir")
 		},
 		"core.worktree": func(t *testing.T, root, private string) {
 			write(t, "gitdir: "+private+"/.git/modules/x\n", root, ".git")
 		},
 		"a linked config": func(t *testing.T, root, private string) {
-			newRepo(t, root, nil)
+			gittest.Init(t, root, nil)
 			swapFor(t, root+"/.git/config", private+"/.git/config")
 		},
 		"linked refs and objects": func(t *testing.T, root, private string) {
-			newRepo(t, root, nil)
+			gittest.Init(t, root, nil)
 			swapFor(t, root+"/.git/refs", private+"/.git/refs")
 			swapFor(t, root+"/.git/objects", private+"/.git/objects")
 		},
 		"a linked index": func(t *testing.T, root, private string) {
-			newRepo(t, root, nil)
+			gittest.Init(t, root, nil)
 			swapFor(t, root+"/.git/index", private+"/.git/index")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := tempDir(t)
 			root, private := dir+"/root", dir+"/private"
-			newRepo(t, private, map[string]string{"s.go": "SECRET\n"})
-			newRepo(t, private+"/.git/modules/x", map[string]string{"s.go": "SECRET\n"})
+			gittest.Init(t, private, map[string]string{"s.go": "SECRET\n"})
+			gittest.Init(t, private+"/.git/modules/x", map[string]string{"s.go": "SECRET\n"})
 			for _, f := range []string{"HEAD", "objects", "refs", "config", "index"} {
 				require.NoError(t, os.Rename(private+"/.git/modules/x/.git/"+f, private+"/.git/modules/x/"+f))
 			}
@@ -256,7 +257,7 @@ func swapFor(t *testing.T, name, target string) {
 // core.worktree names a folder elsewhere: its files are no part of this work tree.
 func TestHostileWorkTree(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir+"/repo", map[string]string{"s.go": "1\n"})
+	gittest.Init(t, dir+"/repo", map[string]string{"s.go": "1\n"})
 	write(t, "SECRET\n", dir, "private/s.go")
 	setConfig(t, dir+"/repo", "[core]\nworktree = "+dir+"/private\n")
 	write(t, "2\n", dir, "repo/s.go")
@@ -268,7 +269,7 @@ func TestHostileWorkTree(t *testing.T) {
 // A folder of the work tree is exchanged for a link to elsewhere; git takes its files for deleted.
 func TestLinkedFolderInWorkTree(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir+"/repo", map[string]string{"d/s.go": "1\n"})
+	gittest.Init(t, dir+"/repo", map[string]string{"d/s.go": "1\n"})
 	write(t, "SECRET\n", dir, "private/s.go")
 	swapFor(t, dir+"/repo/d", dir+"/private")
 	report := inspect(t, newWorkspace(t, dir+"/repo"), GitQuery{})
@@ -280,7 +281,7 @@ func TestGitThatHangs(t *testing.T) {
 	for _, name := range []string{".gitignore", ".gitattributes", ".git/index", ".git/config", ".git/info/exclude", ".git/HEAD"} {
 		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {
 			dir := tempDir(t)
-			newRepo(t, dir, map[string]string{"a.go": "1\n", "sub/b.go": "1\n"})
+			gittest.Init(t, dir, map[string]string{"a.go": "1\n", "sub/b.go": "1\n"})
 			require.NoError(t, os.RemoveAll(filepath.Join(dir, name)))
 			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 			require.NoError(t, syscall.Mkfifo(filepath.Join(dir, name), 0o600))
@@ -299,7 +300,7 @@ func TestGitThatHangs(t *testing.T) {
 // Whatever stands in for git: endless output, endless waiting, nonsense.
 func TestGitThatMisbehaves(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir+"/repo", map[string]string{"a.go": "1\n"})
+	gittest.Init(t, dir+"/repo", map[string]string{"a.go": "1\n"})
 	w := newWorkspace(t, dir+"/repo")
 	w.gitTime = 300 * time.Millisecond
 	for i, command := range []string{"exec yes", "exec sleep 60", "echo nonsense", "exit 1", "sleep 60 & echo x", "exec cat /dev/zero"} {
@@ -317,7 +318,7 @@ func TestGitThatMisbehaves(t *testing.T) {
 
 func TestGitTooSlow(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir+"/repo", map[string]string{"a.go": "1\n"})
+	gittest.Init(t, dir+"/repo", map[string]string{"a.go": "1\n"})
 	w := newWorkspace(t, dir+"/repo")
 	w.gitTime = 100 * time.Millisecond
 	w.git.Program = script(t, "exec sleep 60", dir+"/git")
@@ -329,8 +330,8 @@ func TestGitTooSlow(t *testing.T) {
 // A split index keeps most of itself in a second file.
 func TestSplitIndex(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{"a.go": "1\n", "b.go": "1\n"})
-	runGit(t, dir, "update-index", "--split-index")
+	gittest.Init(t, dir, map[string]string{"a.go": "1\n", "b.go": "1\n"})
+	gittest.Run(t, dir, "update-index", "--split-index")
 	shared, _ := filepath.Glob(dir + "/.git/sharedindex.*")
 	require.NotEmpty(t, shared)
 	write(t, "2\n", dir, "a.go")
@@ -344,7 +345,7 @@ func TestForeignOwner(t *testing.T) {
 		t.Skip("only root can give files away")
 	}
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{"a.go": "1\n", ".gitignore": "*.log\n"})
+	gittest.Init(t, dir, map[string]string{"a.go": "1\n", ".gitignore": "*.log\n"})
 	write(t, "2\n", dir, "a.go")
 	write(t, "x", dir, "x.log")
 	require.NoError(t, filepath.Walk(dir, func(name string, _ os.FileInfo, err error) error {
@@ -365,8 +366,8 @@ func TestSHA256Repository(t *testing.T) {
 		t.Skip("this git knows no SHA-256")
 	}
 	write(t, "1\n", dir, "a.go")
-	runGit(t, dir, "add", ".")
-	runGit(t, dir, "commit", "-q", "-m", "first")
+	gittest.Run(t, dir, "add", ".")
+	gittest.Run(t, dir, "commit", "-q", "-m", "first")
 	write(t, "2\n", dir, "a.go")
 	report := inspect(t, newWorkspace(t, dir), GitQuery{CompareTo: "HEAD", Unstaged: true})
 	assert.Contains(t, reportText(report), "-1\n+2\n")
@@ -376,7 +377,7 @@ func TestSHA256Repository(t *testing.T) {
 // What the user set for line ends holds here too, or every file would look changed.
 func TestLineEndSettings(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{"a.txt": "1\n2\n", "b.txt": "1\n"})
+	gittest.Init(t, dir, map[string]string{"a.txt": "1\n2\n", "b.txt": "1\n"})
 	setConfig(t, dir, "[core]\nautocrlf = true\n")
 	write(t, "1\r\n2\r\n", dir, "a.txt")
 	write(t, "3\r\n", dir, "b.txt")

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -22,8 +23,8 @@ func hostile(t *testing.T) (root, private string) {
 	t.Helper()
 	dir := tempDir(t)
 	root, private = dir+"/root", dir+"/private"
-	newRepo(t, private, map[string]string{"s.go": outsider + "\n"})
-	newRepo(t, root, map[string]string{"a.go": "1\n"})
+	gittest.Init(t, private, map[string]string{"s.go": outsider + "\n"})
+	gittest.Init(t, root, map[string]string{"a.go": "1\n"})
 	return root, private
 }
 
@@ -58,7 +59,7 @@ func TestRepositoryThatLeadsOut(t *testing.T) {
 	}{
 		"alternates": {link: ".git/objects/info/alternates", lay: func(t *testing.T, root, private string) {
 			write(t, private+"/.git/objects\n", root, ".git/objects/info/alternates")
-			write(t, runGit(t, private, "rev-parse", "HEAD")+"\n", root, ".git/refs/heads/main")
+			write(t, gittest.Run(t, private, "rev-parse", "HEAD")+"\n", root, ".git/refs/heads/main")
 		}},
 		"relative alternates": {link: ".git/objects/info/alternates", lay: func(t *testing.T, root, _ string) {
 			write(t, "../../../private/.git/objects\n", root, ".git/objects/info/alternates")
@@ -105,7 +106,7 @@ func TestRepositoryThatLeadsOut(t *testing.T) {
 			link(t, private+"/s.go", root, ".git/objects/ab", strings.Repeat("c", 38))
 		}},
 		"a linked pack folder": {link: ".git/objects/pack", lay: func(t *testing.T, root, private string) {
-			runGit(t, private, "gc", "-q")
+			gittest.Run(t, private, "gc", "-q")
 			swapFor(t, root+"/.git/objects/pack", private+"/.git/objects/pack")
 		}},
 		"a linked pack": {link: ".git/objects/pack/p.pack", lay: func(t *testing.T, root, private string) {
@@ -125,7 +126,7 @@ func TestRepositoryThatLeadsOut(t *testing.T) {
 			link(t, private+"/.git/refs/heads/main", root, ".git/FETCH_HEAD")
 		}},
 		"linked packed-refs": {link: ".git/packed-refs", lay: func(t *testing.T, root, private string) {
-			runGit(t, private, "pack-refs", "--all")
+			gittest.Run(t, private, "pack-refs", "--all")
 			link(t, private+"/.git/packed-refs", root, ".git/packed-refs")
 		}},
 		"a linked shared index": {link: ".git/sharedindex." + strings.Repeat("a", 40), lay: func(t *testing.T, root, private string) {
@@ -176,15 +177,15 @@ func TestRepositoryThatStaysInside(t *testing.T) {
 		},
 		"alternates of a clone in the same root": func(t *testing.T, root, _ string) {
 			require.NoError(t, os.Rename(root+"/.git", root+"/first"))
-			runGit(t, root, "clone", "-q", "--shared", "--bare", root+"/first", root+"/.git")
-			runGit(t, root, "--git-dir=.git", "config", "core.bare", "false")
-			runGit(t, root, "--git-dir=.git", "--work-tree=.", "reset", "-q")
+			gittest.Run(t, root, "clone", "-q", "--shared", "--bare", root+"/first", root+"/.git")
+			gittest.Run(t, root, "--git-dir=.git", "config", "core.bare", "false")
+			gittest.Run(t, root, "--git-dir=.git", "--work-tree=.", "reset", "-q")
 		},
 		"a link in a circle": func(t *testing.T, root, _ string) { link(t, "../objects", root, ".git/objects/around") },
 		"an included config": func(t *testing.T, root, private string) {
 			setConfig(t, root, "[include]\npath = "+private+"/.git/config\n")
 		},
-		"packed objects and refs": func(t *testing.T, root, _ string) { runGit(t, root, "gc", "-q") },
+		"packed objects and refs": func(t *testing.T, root, _ string) { gittest.Run(t, root, "gc", "-q") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			root, private := hostile(t)
@@ -200,12 +201,12 @@ func TestRepositoryThatStaysInside(t *testing.T) {
 // Linked work trees and submodules keep their objects in a folder that names them, wherever it lies.
 func TestWorkTreesWithTheirGitFolderElsewhere(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir+"/lib", map[string]string{"a.go": "1\n"})
-	newRepo(t, dir+"/main", map[string]string{"a.go": "1\n"})
-	runGit(t, dir+"/main", "-c", "protocol.file.allow=always", "submodule", "add", "-q", dir+"/lib", "sub")
-	runGit(t, dir+"/main", "commit", "-q", "-m", "sub")
-	runGit(t, dir+"/main", "worktree", "add", "-q", dir+"/linked", "-b", "side")
-	runGit(t, dir+"/main", "worktree", "add", "-q", "--detach", dir+"/stolen")
+	gittest.Init(t, dir+"/lib", map[string]string{"a.go": "1\n"})
+	gittest.Init(t, dir+"/main", map[string]string{"a.go": "1\n"})
+	gittest.Run(t, dir+"/main", "-c", "protocol.file.allow=always", "submodule", "add", "-q", dir+"/lib", "sub")
+	gittest.Run(t, dir+"/main", "commit", "-q", "-m", "sub")
+	gittest.Run(t, dir+"/main", "worktree", "add", "-q", dir+"/linked", "-b", "side")
+	gittest.Run(t, dir+"/main", "worktree", "add", "-q", "--detach", dir+"/stolen")
 	for _, top := range []string{dir + "/linked", dir + "/main/sub"} {
 		write(t, "2\n", top, "a.go")
 		report := inspect(t, newWorkspace(t, top), GitQuery{CompareTo: "HEAD", Unstaged: true})
@@ -253,8 +254,8 @@ func indexOf(name string) []byte {
 // A submodule's folder whose .git leads to a private repository would show that one's latest commit.
 func TestSubmoduleThatLeadsOut(t *testing.T) {
 	root, private := hostile(t)
-	head := runGit(t, private, "rev-parse", "HEAD")
-	runGit(t, root, "update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("1", 40)+",sub")
+	head := gittest.Run(t, private, "rev-parse", "HEAD")
+	gittest.Run(t, root, "update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("1", 40)+",sub")
 	write(t, "gitdir: "+private+"/.git\n", root, "sub/.git")
 	report := inspect(t, newWorkspace(t, root), GitQuery{Path: root + "/a.go", Unstaged: true})
 	assert.NotContains(t, reportText(report), head)

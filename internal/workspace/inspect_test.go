@@ -16,37 +16,8 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
-
-// runGit runs git as a user would, apart from the settings of whoever runs the tests.
-func runGit(t testing.TB, dir string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command("git", args...)
-	cmd.Dir = dir
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "LC_ALL=C",
-		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
-		"GIT_ALLOW_PROTOCOL=file",
-	}
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "git %v: %s", args, out)
-	return strings.TrimSpace(string(out))
-}
-
-// newRepo makes a repository with a first commit of the given files.
-func newRepo(t testing.TB, dir string, files map[string]string) {
-	t.Helper()
-	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("no git here")
-	}
-	require.NoError(t, os.MkdirAll(dir, 0o755))
-	runGit(t, dir, "init", "-q", "-b", "main")
-	for name, content := range files {
-		write(t, content, dir, name)
-	}
-	runGit(t, dir, "add", "-A", "-f")
-	runGit(t, dir, "commit", "-q", "--allow-empty", "-m", "first")
-}
 
 // inspect looks at everything in a folder and fails the test on an error.
 func inspect(t testing.TB, w *Workspace, q GitQuery) *GitReport {
@@ -87,7 +58,7 @@ func expandNames(t testing.TB, w *Workspace, dir string, paths ...string) []stri
 func TestExpandObeysGitignore(t *testing.T) {
 	dir := tempDir(t)
 	repo := dir + "/repo"
-	newRepo(t, repo, map[string]string{
+	gittest.Init(t, repo, map[string]string{
 		"a.go": "x", "deleted.go": "x", "tracked.log": "x", "sub/b.go": "x", "sub/deep/c.go": "x", "vendor/v.go": "x",
 		".gitignore": "*.log\n/out/\n", "sub/.gitignore": "*.tmp\n!keep.tmp\n", "sub/logs/.gitignore": "*\n!.gitignore\n",
 	})
@@ -98,7 +69,7 @@ func TestExpandObeysGitignore(t *testing.T) {
 	write(t, "a\x00", repo, "image.bin")
 	write(t, "mine\n", repo, ".git/info/exclude")
 	write(t, "*.bak\n", dir, "home/.config/git/ignore")
-	newRepo(t, repo+"/nested", map[string]string{"n.go": "x", "n.log": "x", ".gitignore": "n.log\n"})
+	gittest.Init(t, repo+"/nested", map[string]string{"n.go": "x", "n.log": "x", ".gitignore": "n.log\n"})
 	write(t, "x", repo, "nested/untracked.go")
 	write(t, "x", repo, "nested/n2.log")
 	w, err := New(config.Files{AllowedRoots: []string{repo}}, "", "", dir+"/home", nil, nil)
@@ -126,11 +97,11 @@ func TestExpandObeysGitignore(t *testing.T) {
 
 func TestExpandFollowsSubmodulesAndWorkTrees(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir+"/lib", map[string]string{"lib.go": "x"})
-	newRepo(t, dir+"/main", map[string]string{"main.go": "x"})
-	runGit(t, dir+"/main", "-c", "protocol.file.allow=always", "submodule", "add", "-q", dir+"/lib", "sub")
-	runGit(t, dir+"/main", "commit", "-q", "-m", "sub")
-	runGit(t, dir+"/main", "worktree", "add", "-q", dir+"/linked", "-b", "side")
+	gittest.Init(t, dir+"/lib", map[string]string{"lib.go": "x"})
+	gittest.Init(t, dir+"/main", map[string]string{"main.go": "x"})
+	gittest.Run(t, dir+"/main", "-c", "protocol.file.allow=always", "submodule", "add", "-q", dir+"/lib", "sub")
+	gittest.Run(t, dir+"/main", "commit", "-q", "-m", "sub")
+	gittest.Run(t, dir+"/main", "worktree", "add", "-q", dir+"/linked", "-b", "side")
 	write(t, "x", dir, "linked/new.go")
 	write(t, "x", dir, "main/sub/new.go")
 	w := newWorkspace(t, dir+"/main", dir+"/linked")
@@ -151,7 +122,7 @@ func TestExpandEndsAtNestedRepositories(t *testing.T) {
 	dir := tempDir(t)
 	top := dir + "/r"
 	for range 6 {
-		newRepo(t, top, map[string]string{"a.go": "x"})
+		gittest.Init(t, top, map[string]string{"a.go": "x"})
 		top += "/r"
 	}
 	w := newWorkspace(t, dir+"/r")
@@ -161,20 +132,20 @@ func TestExpandEndsAtNestedRepositories(t *testing.T) {
 func TestInspect(t *testing.T) {
 	dir := tempDir(t)
 	repo := dir + "/repo"
-	newRepo(t, repo, map[string]string{
+	gittest.Init(t, repo, map[string]string{
 		"edit.go": lines(40), "old name.go": lines(30), "gone.go": "bye\n", "both.go": "1\n", "pic.png": "\x89PNG\r\n\x1a\n\x00",
 		".env": "KEY=SECRET1\n", "keys/a.pem": "SECRET2\n", ".env.example": "KEY=\n", "latin.txt": "caf\xe9\n",
 	})
 	write(t, strings.Replace(lines(40), "line 20 of", "LINE 20 of", 1), repo, "edit.go")
-	runGit(t, repo, "mv", "old name.go", "new\tname.go")
+	gittest.Run(t, repo, "mv", "old name.go", "new\tname.go")
 	require.NoError(t, os.Remove(repo+"/gone.go"))
 	write(t, "2\n", repo, "both.go")
-	runGit(t, repo, "add", "both.go")
+	gittest.Run(t, repo, "add", "both.go")
 	write(t, "3\n", repo, "both.go")
 	write(t, "\x89PNG\r\n\x1a\n\x00changed", repo, "pic.png")
 	write(t, "KEY=SECRET3\n", repo, ".env")
 	write(t, "KEY=example\n", repo, ".env.example")
-	runGit(t, repo, "mv", "keys/a.pem", "keys/innocent.txt")
+	gittest.Run(t, repo, "mv", "keys/a.pem", "keys/innocent.txt")
 	write(t, "th\xe9\n", repo, "latin.txt")
 	write(t, "SECRET4\n", repo, ".env.local")
 	write(t, "fresh\n", repo, "untracked \"1\".go")
@@ -185,7 +156,7 @@ func TestInspect(t *testing.T) {
 	r := report.Repositories[0]
 	assert.Equal(t, repo, r.Path)
 	assert.Equal(t, "main", r.Branch)
-	assert.Equal(t, runGit(t, repo, "rev-parse", "HEAD"), r.Head)
+	assert.Equal(t, gittest.Run(t, repo, "rev-parse", "HEAD"), r.Head)
 	states := map[string]string{}
 	for _, c := range r.Changes {
 		states[strings.TrimPrefix(c.Path, repo+"/")] = c.State
@@ -242,7 +213,7 @@ func TestInspect(t *testing.T) {
 // A repository is left exactly as it was, the index and its times included.
 func TestInspectWritesNothing(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{"a.go": "1\n", "b.go": "1\n"})
+	gittest.Init(t, dir, map[string]string{"a.go": "1\n", "b.go": "1\n"})
 	write(t, "2\n", dir, "a.go")
 	write(t, "1\n", dir, "b.go") // the same content at another time: git would like to refresh the index
 	snapshot := func() map[string]string {
@@ -267,30 +238,30 @@ func TestInspectWritesNothing(t *testing.T) {
 	left, _ := filepath.Glob(filepath.Join(os.TempDir(), "exai-git-*", "HEAD"))
 	for _, name := range left {
 		text, _ := os.ReadFile(name)
-		assert.NotEqual(t, runGit(t, dir, "rev-parse", "HEAD"), strings.TrimSpace(string(text)), "the stand-in is gone")
+		assert.NotEqual(t, gittest.Run(t, dir, "rev-parse", "HEAD"), strings.TrimSpace(string(text)), "the stand-in is gone")
 	}
 }
 
 func TestCompareTo(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{"a.go": "1\n"})
-	runGit(t, dir, "checkout", "-q", "-b", "side")
+	gittest.Init(t, dir, map[string]string{"a.go": "1\n"})
+	gittest.Run(t, dir, "checkout", "-q", "-b", "side")
 	write(t, "side\n", dir, "side.go")
-	runGit(t, dir, "add", ".")
-	runGit(t, dir, "commit", "-q", "-m", "side")
-	runGit(t, dir, "checkout", "-q", "main")
+	gittest.Run(t, dir, "add", ".")
+	gittest.Run(t, dir, "commit", "-q", "-m", "side")
+	gittest.Run(t, dir, "checkout", "-q", "main")
 	write(t, "main went on\n", dir, "main.go")
-	runGit(t, dir, "add", ".")
-	runGit(t, dir, "commit", "-q", "-m", "main")
-	runGit(t, dir, "checkout", "-q", "side")
+	gittest.Run(t, dir, "add", ".")
+	gittest.Run(t, dir, "commit", "-q", "-m", "main")
+	gittest.Run(t, dir, "checkout", "-q", "side")
 	write(t, "staged\n", dir, "staged.go")
-	runGit(t, dir, "add", ".")
+	gittest.Run(t, dir, "add", ".")
 	write(t, "2\n", dir, "a.go")
 	w := newWorkspace(t, dir)
 
 	report := inspect(t, w, GitQuery{CompareTo: "main", Staged: true, Unstaged: true})
 	text := reportText(report)
-	assert.Equal(t, runGit(t, dir, "merge-base", "main", "side"), report.Repositories[0].Base)
+	assert.Equal(t, gittest.Run(t, dir, "merge-base", "main", "side"), report.Repositories[0].Base)
 	for _, want := range []string{"+side\n", "+staged\n", "+2\n"} {
 		assert.Contains(t, text, want)
 	}
@@ -316,7 +287,7 @@ func TestCompareTo(t *testing.T) {
 func TestInspectFindsRepositories(t *testing.T) {
 	dir := tempDir(t)
 	for _, name := range []string{"one", "two", "deep/er/three", "node_modules/four"} {
-		newRepo(t, filepath.Join(dir, name), map[string]string{"a.go": "1\n"})
+		gittest.Init(t, filepath.Join(dir, name), map[string]string{"a.go": "1\n"})
 		write(t, "changed in "+name+"\n", dir, name, "a.go")
 	}
 	w := newWorkspace(t, dir)
@@ -335,7 +306,7 @@ func TestInspectFindsRepositories(t *testing.T) {
 	_, err := w.Inspect(t.Context(), GitQuery{Path: dir, CompareTo: "nothing", Tokens: 1000})
 	requireCode(t, CodeInvalid, err)
 
-	runGit(t, dir+"/one", "tag", "known")
+	gittest.Run(t, dir+"/one", "tag", "known")
 	report = inspect(t, w, GitQuery{Path: dir, CompareTo: "known", Unstaged: true})
 	assert.Contains(t, reportText(report), "+changed in one")
 	assert.Contains(t, report.Repositories[0].Problem, "compare_to", "one that does not know the name says so")
@@ -343,7 +314,7 @@ func TestInspectFindsRepositories(t *testing.T) {
 
 func TestInspectOnlyBelowThePath(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{"sub/a.go": "1\n", "other/b.go": "1\n"})
+	gittest.Init(t, dir, map[string]string{"sub/a.go": "1\n", "other/b.go": "1\n"})
 	write(t, "2\n", dir, "sub/a.go")
 	write(t, "2\n", dir, "other/b.go")
 	report := inspect(t, newWorkspace(t, dir+"/sub"), GitQuery{})
@@ -356,10 +327,10 @@ func TestInspectOnlyBelowThePath(t *testing.T) {
 
 func TestInspectBeforeTheFirstCommit(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir+"/r", nil)
-	runGit(t, dir+"/r", "checkout", "-q", "--orphan", "fresh")
+	gittest.Init(t, dir+"/r", nil)
+	gittest.Run(t, dir+"/r", "checkout", "-q", "--orphan", "fresh")
 	write(t, "hello\n", dir, "r/a.go")
-	runGit(t, dir+"/r", "add", ".")
+	gittest.Run(t, dir+"/r", "add", ".")
 	write(t, "untracked\n", dir, "r/b.go")
 	w := newWorkspace(t, dir)
 	report := inspect(t, w, GitQuery{Path: "r"})
@@ -372,14 +343,14 @@ func TestInspectBeforeTheFirstCommit(t *testing.T) {
 
 func TestInspectDuringAConflict(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{"a.go": "1\n", "id_rsa": "SECRET0\n"})
+	gittest.Init(t, dir, map[string]string{"a.go": "1\n", "id_rsa": "SECRET0\n"})
 	for branch, content := range map[string]string{"x": "x", "y": "y"} {
-		runGit(t, dir, "checkout", "-q", "-b", branch, "main")
+		gittest.Run(t, dir, "checkout", "-q", "-b", branch, "main")
 		write(t, content+"\n", dir, "a.go")
 		write(t, "SECRET"+content+"\n", dir, "id_rsa")
-		runGit(t, dir, "commit", "-q", "-am", branch)
+		gittest.Run(t, dir, "commit", "-q", "-am", branch)
 	}
-	runGit(t, dir, "checkout", "-q", "x")
+	gittest.Run(t, dir, "checkout", "-q", "x")
 	cmd := exec.Command("git", "-c", "user.name=a", "-c", "user.email=a@example.com", "merge", "-q", "y")
 	cmd.Dir = dir
 	require.Error(t, cmd.Run(), "it conflicts")
@@ -391,7 +362,7 @@ func TestInspectDuringAConflict(t *testing.T) {
 
 func TestHugeDiffsAreCut(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{"a.go": "1\n", "huge.txt": "", "z.go": "1\n"})
+	gittest.Init(t, dir, map[string]string{"a.go": "1\n", "huge.txt": "", "z.go": "1\n"})
 	write(t, "2\n", dir, "a.go")
 	write(t, strings.Repeat("a line that repeats and repeats and repeats\n", 700_000), dir, "huge.txt") // 27 MB
 	write(t, "2\n", dir, "z.go")
@@ -409,7 +380,7 @@ func TestHugeDiffsAreCut(t *testing.T) {
 // The shortest line that git's status can have.
 func TestNamesOfOneLetter(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{"a": "1\n"})
+	gittest.Init(t, dir, map[string]string{"a": "1\n"})
 	write(t, "2\n", dir, "a")
 	report := inspect(t, newWorkspace(t, dir), GitQuery{Tokens: 3000})
 	assert.Equal(t, []string{"a"}, entryPaths(dir, report.Manifest.Sent))
@@ -422,7 +393,7 @@ func TestManyChangedFiles(t *testing.T) {
 	for i := range 900 {
 		files[strings.Repeat("d", i%50+1)+"/"+strings.Repeat("n", i/50+1)+".go"] = "1\n"
 	}
-	newRepo(t, dir, files)
+	gittest.Init(t, dir, files)
 	for name := range files {
 		write(t, "2\n", dir, name)
 	}
@@ -456,7 +427,7 @@ func TestGitErrors(t *testing.T) {
 	_, err = none.changedPaths(t.Context(), "")
 	requireCode(t, CodeDenied, err)
 
-	newRepo(t, dir, nil)
+	gittest.Init(t, dir, nil)
 	w = newWorkspace(t, dir)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(assert.AnError)

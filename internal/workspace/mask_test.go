@@ -9,6 +9,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/secrets"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 const (
@@ -58,10 +59,10 @@ func TestEmbedMasksSecrets(t *testing.T) {
 
 func TestInspectMasksSecrets(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{"a.txt": "one\n", "gone.txt": "password: " + fakeToken + "\n"})
+	gittest.Init(t, dir, map[string]string{"a.txt": "one\n", "gone.txt": "password: " + fakeToken + "\n"})
 	write(t, "one\ntoken = "+fakeToken+"\n"+fakeKey, dir, "a.txt")
 	write(t, fakeKey+"rest\n", dir, "new.txt")
-	runGit(t, dir, "rm", "-q", "gone.txt")
+	gittest.Run(t, dir, "rm", "-q", "gone.txt")
 	w := newWorkspace(t, dir)
 	report := inspect(t, w, GitQuery{Path: dir})
 	text := reportText(report)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -14,7 +15,7 @@ import (
 func project(t testing.TB) (dir string) {
 	t.Helper()
 	dir = tempDir(t)
-	newRepo(t, dir+"/project", map[string]string{
+	gittest.Init(t, dir+"/project", map[string]string{
 		"main.go": "package main\n", "pkg/a.go": "package pkg\n", "pkg/deep/b.go": "package deep\n", ".env": "SECRET=1\n", "keys/id_rsa": "SECRET\n",
 		"Größe ä.txt": "tall\n",
 	})
@@ -106,7 +107,7 @@ func TestReadScopeRefusesEverythingElse(t *testing.T) {
 	} {
 		link(t, target, dir, name)
 	}
-	runGit(t, dir+"/project", "add", "-A")
+	gittest.Run(t, dir+"/project", "add", "-A")
 	write(t, "later\n", dir, "project/later.txt")
 	w := newWorkspace(t, dir+"/project", dir+"/out")
 	s := scopeOf(t, w, true, "main.go")
@@ -161,21 +162,21 @@ func TestReadScopeReadsHistory(t *testing.T) {
 	dir := project(t)
 	top := dir + "/project"
 	commit := func(message string) string {
-		runGit(t, top, "add", "-A", "-f")
-		runGit(t, top, "commit", "-q", "-m", message)
-		return runGit(t, top, "rev-parse", "HEAD")
+		gittest.Run(t, top, "add", "-A", "-f")
+		gittest.Run(t, top, "commit", "-q", "-m", message)
+		return gittest.Run(t, top, "rev-parse", "HEAD")
 	}
-	first := runGit(t, top, "rev-parse", "HEAD")
+	first := gittest.Run(t, top, "rev-parse", "HEAD")
 	require.NoError(t, os.Remove(top+"/pkg/a.go"))
 	link(t, "../.env", top, "pkg/a.go")
 	linked := commit("Link it")
 	require.NoError(t, os.Remove(top+"/pkg/a.go"))
 	write(t, "package second\n", top, "pkg/a.go")
 	second := commit("Second")
-	runGit(t, top, "checkout", "-q", "-b", "side", first)
+	gittest.Run(t, top, "checkout", "-q", "-b", "side", first)
 	write(t, "package side\n", top, "pkg/a.go")
 	side := commit("Elsewhere")
-	runGit(t, top, "checkout", "-q", "main")
+	gittest.Run(t, top, "checkout", "-q", "main")
 	w := newWorkspace(t, top)
 
 	s := scopeOf(t, w, true, "main.go")
@@ -188,7 +189,7 @@ func TestReadScopeReadsHistory(t *testing.T) {
 		got = append(got, c.ID+" "+c.Author+" "+c.Subject)
 		assert.Regexp(t, `^\d{4}-\d\d-\d\d$`, c.Date)
 	}
-	assert.Equal(t, []string{second + " a Second", linked + " a Link it", first + " a first"}, got)
+	assert.Equal(t, []string{second + " Ann Second", linked + " Ann Link it", first + " Ann First"}, got)
 	commits, err = s.History(t.Context(), file, 2)
 	require.NoError(t, err)
 	assert.Len(t, commits, 2)
@@ -229,7 +230,7 @@ func TestReadScopeRunsNothingOfAHistory(t *testing.T) {
 		"log.showSignature": "true", "gpg.program": "touch " + dir + "/ran", "core.pager": "touch " + dir + "/ran", "diff.external": "touch " + dir + "/ran",
 		"core.fsmonitor": "touch " + dir + "/ran",
 	} {
-		runGit(t, top, "config", key, value)
+		gittest.Run(t, top, "config", key, value)
 	}
 	w := newWorkspace(t, top)
 	s := scopeOf(t, w, true, "main.go")
@@ -246,8 +247,8 @@ func TestReadScopeRunsNothingOfAHistory(t *testing.T) {
 func TestReadScopeOfAShallowClone(t *testing.T) {
 	dir := project(t)
 	write(t, "package two\n", dir, "project/main.go")
-	runGit(t, dir+"/project", "commit", "-qam", "two")
-	runGit(t, dir, "clone", "-q", "--depth", "1", "file://"+dir+"/project", "clone")
+	gittest.Run(t, dir+"/project", "commit", "-qam", "two")
+	gittest.Run(t, dir, "clone", "-q", "--depth", "1", "file://"+dir+"/project", "clone")
 	w := newWorkspace(t, dir+"/clone")
 	s := scopeOf(t, w, true, "main.go")
 	file, err := s.Find(t.Context(), "main.go")
@@ -259,8 +260,8 @@ func TestReadScopeOfAShallowClone(t *testing.T) {
 
 func TestReadScopeOfASubmodule(t *testing.T) {
 	dir := project(t)
-	newRepo(t, dir+"/lib", map[string]string{"lib.go": "package lib\n"})
-	runGit(t, dir+"/project", "submodule", "add", "-q", dir+"/lib", "lib")
+	gittest.Init(t, dir+"/lib", map[string]string{"lib.go": "package lib\n"})
+	gittest.Run(t, dir+"/project", "submodule", "add", "-q", dir+"/lib", "lib")
 	w := newWorkspace(t, dir+"/project")
 	s := scopeOf(t, w, true, "main.go")
 	_, err := scopeText(t, s, "lib/lib.go")

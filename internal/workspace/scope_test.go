@@ -11,12 +11,13 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 func scopedRepo(t *testing.T, files map[string]string) (dir string, open func(Scope) *Workspace) {
 	t.Helper()
 	dir = tempDir(t) + "/repo"
-	newRepo(t, dir, files)
+	gittest.Init(t, dir, files)
 	return dir, func(s Scope) *Workspace {
 		w, err := New(config.Files{AllowedRoots: []string{dir}}, "", "", "", nil, nil)
 		require.NoError(t, err)
@@ -28,16 +29,16 @@ func scopedRepo(t *testing.T, files map[string]string) (dir string, open func(Sc
 func TestRanges(t *testing.T) {
 	dir, open := scopedRepo(t, map[string]string{"a.go": "one\n"})
 	w := open(Scope{})
-	first := runGit(t, dir, "rev-parse", "HEAD")
+	first := gittest.Run(t, dir, "rev-parse", "HEAD")
 	write(t, "two\n", dir, "a.go")
 	write(t, "new\n", dir, "b.go")
-	runGit(t, dir, "add", "-A")
-	runGit(t, dir, "commit", "-qm", "second")
-	second := runGit(t, dir, "rev-parse", "HEAD")
-	runGit(t, dir, "switch", "-qc", "side", first)
+	gittest.Run(t, dir, "add", "-A")
+	gittest.Run(t, dir, "commit", "-qm", "second")
+	second := gittest.Run(t, dir, "rev-parse", "HEAD")
+	gittest.Run(t, dir, "switch", "-qc", "side", first)
 	write(t, "side\n", dir, "c.go")
-	runGit(t, dir, "add", "-A")
-	runGit(t, dir, "commit", "-qm", "third")
+	gittest.Run(t, dir, "add", "-A")
+	gittest.Run(t, dir, "commit", "-qm", "third")
 	write(t, "dirty\n", dir, "a.go")
 	write(t, "untracked\n", dir, "u.go")
 
@@ -85,7 +86,7 @@ func emptyTreeOf(t *testing.T, w *Workspace, dir string) string {
 
 func TestScope(t *testing.T) {
 	dir, open := scopedRepo(t, map[string]string{"a.go": "a\n", "b.go": "b\n"})
-	newRepo(t, dir+"/below", map[string]string{"n.go": "n\n"})
+	gittest.Init(t, dir+"/below", map[string]string{"n.go": "n\n"})
 	write(t, "changed a\n", dir, "a.go")
 	write(t, "changed b\n", dir, "b.go")
 	write(t, "changed n\n", dir, "below/n.go")
@@ -107,11 +108,11 @@ func TestScope(t *testing.T) {
 func TestScopeIndexFile(t *testing.T) {
 	dir, open := scopedRepo(t, map[string]string{"a.go": "a\n", "b.go": "b\n"})
 	write(t, "staged a\n", dir, "a.go")
-	runGit(t, dir, "add", "a.go")
+	gittest.Run(t, dir, "add", "a.go")
 	own, err := os.ReadFile(dir + "/.git/index")
 	require.NoError(t, err)
 	write(t, "staged b\n", dir, "b.go")
-	runGit(t, dir, "add", "b.go")
+	gittest.Run(t, dir, "add", "b.go")
 	next := dir + "/.git/next-index-7.lock"
 	require.NoError(t, os.Rename(dir+"/.git/index", next))
 	require.NoError(t, os.WriteFile(dir+"/.git/index", own, 0o600))
@@ -169,10 +170,10 @@ func TestHashes(t *testing.T) {
 func TestRepositoryHistory(t *testing.T) {
 	dir, open := scopedRepo(t, map[string]string{"a.go": "a\n"})
 	for range 3 {
-		runGit(t, dir, "commit", "-q", "--allow-empty", "-m", "more")
+		gittest.Run(t, dir, "commit", "-q", "--allow-empty", "-m", "more")
 	}
 	shallow := filepath.Dir(dir) + "/shallow"
-	runGit(t, filepath.Dir(dir), "clone", "-q", "--depth", "1", "file://"+dir, shallow)
+	gittest.Run(t, filepath.Dir(dir), "clone", "-q", "--depth", "1", "file://"+dir, shallow)
 	r, err := open(Scope{}).Repository(t.Context(), dir)
 	require.NoError(t, err)
 	defer r.Close()
@@ -182,8 +183,8 @@ func TestRepositoryHistory(t *testing.T) {
 	base, ok := r.CommonCommit(t.Context(), old, r.Head)
 	assert.True(t, ok)
 	assert.Equal(t, old, base)
-	runGit(t, dir, "switch", "-q", "--orphan", "alone")
-	runGit(t, dir, "commit", "-q", "--allow-empty", "-m", "alone")
+	gittest.Run(t, dir, "switch", "-q", "--orphan", "alone")
+	gittest.Run(t, dir, "commit", "-q", "--allow-empty", "-m", "alone")
 	alone, err := r.Commit(t.Context(), "alone")
 	require.NoError(t, err)
 	_, ok = r.CommonCommit(t.Context(), alone, r.Head)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 // partOf are the paths and reasons of a list's entries that belong to one part.
@@ -27,7 +28,7 @@ func partOf(dir, part string, list []Entry) map[string]string {
 func TestNewFilesAreShown(t *testing.T) {
 	dir := tempDir(t)
 	repo := dir + "/repo"
-	newRepo(t, repo, map[string]string{"old.go": "1\n", ".gitignore": "*.log\n"})
+	gittest.Init(t, repo, map[string]string{"old.go": "1\n", ".gitignore": "*.log\n"})
 	write(t, "2\n", repo, "old.go")
 	write(t, "package a\n\nvar B = 1\n", repo, "sub/new.go")
 	write(t, "no end", repo, "open.txt")
@@ -41,7 +42,7 @@ func TestNewFilesAreShown(t *testing.T) {
 	write(t, "SECRET\n", dir, "private")
 	require.NoError(t, os.Symlink(dir+"/private", repo+"/link"))
 	require.NoError(t, os.Symlink("old.go", repo+"/inner"))
-	newRepo(t, repo+"/nested", map[string]string{"n.go": "1\n"})
+	gittest.Init(t, repo+"/nested", map[string]string{"n.go": "1\n"})
 	w := newWorkspace(t, repo)
 
 	report := inspect(t, w, GitQuery{})
@@ -74,12 +75,12 @@ func TestNewFilesAreShown(t *testing.T) {
 // git itself would show the same of a new file, once it is told of it.
 func TestNewFilesAreShownAsGitDoes(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{"old.go": "1\n"})
+	gittest.Init(t, dir, map[string]string{"old.go": "1\n"})
 	write(t, "package a\n\nvar B = 1", dir, "new.go")
 	write(t, "a\nb\n", dir, "two.txt")
 	_, ours, _ := strings.Cut(reportText(inspect(t, newWorkspace(t, dir), GitQuery{})), "Diff, untracked:\n")
-	runGit(t, dir, "add", "-N", ".")
-	theirs := runGit(t, dir, "diff") + "\n"
+	gittest.Run(t, dir, "add", "-N", ".")
+	theirs := gittest.Run(t, dir, "diff") + "\n"
 	for line := range strings.Lines(theirs) {
 		if strings.HasPrefix(line, "index ") {
 			theirs = strings.Replace(theirs, line, "", 1)
@@ -91,7 +92,7 @@ func TestNewFilesAreShownAsGitDoes(t *testing.T) {
 // A forgotten folder of new files crowds out neither the changes nor the files that somebody wrote.
 func TestNewFilesAreBounded(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir, map[string]string{"a.go": lines(200)})
+	gittest.Init(t, dir, map[string]string{"a.go": lines(200)})
 	write(t, strings.ReplaceAll(lines(200), "line", "LINE"), dir, "a.go")
 	for i := range maxUntracked + 50 {
 		write(t, lines(200), dir, fmt.Sprintf("node_modules/m%03d.js", i))

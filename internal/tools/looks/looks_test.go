@@ -19,6 +19,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 // fixture is a reader over a repository of its own.
@@ -36,12 +37,12 @@ func repository(t testing.TB, files map[string]string) string {
 	}
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
-	git(t, dir, "init", "-q", "-b", "main")
+	gittest.Run(t, dir, "init", "-q", "-b", "main")
 	for name, text := range files {
 		write(t, filepath.Join(dir, name), text)
 	}
-	git(t, dir, "add", "-A", "-f")
-	git(t, dir, "commit", "-q", "-m", "First")
+	gittest.Run(t, dir, "add", "-A", "-f")
+	gittest.Run(t, dir, "commit", "-q", "-m", "First")
 	return dir
 }
 
@@ -49,19 +50,6 @@ func write(t testing.TB, name, text string) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
-}
-
-func git(t testing.TB, dir string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command("git", args...)
-	cmd.Dir = dir
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "LC_ALL=C",
-		"GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@example.com", "GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=ann@example.com",
-	}
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "git %v: %s", args, out)
-	return strings.TrimSpace(string(out))
 }
 
 // newFixture makes a reader in which the given files were named; mask may be nil.
@@ -251,9 +239,9 @@ func TestListFiles(t *testing.T) {
 
 func TestHistory(t *testing.T) {
 	dir := repository(t, project())
-	first := git(t, dir, "rev-parse", "HEAD")
+	first := gittest.Run(t, dir, "rev-parse", "HEAD")
 	write(t, dir+"/pay/pay.go", "package pay\n")
-	git(t, dir, "commit", "-qam", "Take total away (key hunter2)")
+	gittest.Run(t, dir, "commit", "-qam", "Take total away (key hunter2)")
 	mask := func(_, text string) (string, error) { return strings.ReplaceAll(text, "hunter2", "[secret: x]"), nil }
 	d := newFixture(t, dir, true, mask)
 	got, err := d.run(t, "git_history", `{"path":"pay/pay.go"}`)

@@ -1,30 +1,21 @@
 package workflow_test
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
-// git runs git in the fixture's folder, with times and names of its own.
+// git runs git in the fixture's folder.
 func (l *fixture) git(args ...string) string {
 	l.t.Helper()
-	cmd := exec.CommandContext(l.t.Context(), "git", args...)
-	cmd.Dir = l.dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_SYSTEM="+os.DevNull,
-		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_AUTHOR_DATE=2026-01-02T03:04:05Z",
-		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org", "GIT_COMMITTER_DATE=2026-01-02T03:04:05Z")
-	out, err := cmd.CombinedOutput()
-	require.NoError(l.t, err, "%s", out)
-	return strings.TrimSpace(string(out))
+	return gittest.Run(l.t, l.dir, args...)
 }
 
 // repository makes a git repository of the folder, with one commit and a file that has changed since.

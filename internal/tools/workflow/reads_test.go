@@ -3,8 +3,6 @@ package workflow_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,21 +14,13 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 // commitAll makes the fixture's folder a repository of what is in it.
 func (l *fixture) commitAll() {
 	l.t.Helper()
-	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A", "-f"}, {"commit", "-q", "-m", "First"}} {
-		cmd := exec.Command("git", args...)
-		cmd.Dir = l.dir
-		cmd.Env = []string{
-			"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
-			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
-		}
-		out, err := cmd.CombinedOutput()
-		require.NoError(l.t, err, string(out))
-	}
+	gittest.Init(l.t, l.dir, nil)
 }
 
 func functionsOf(req providers.ChatRequest) (names []string) {

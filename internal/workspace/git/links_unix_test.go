@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -76,14 +77,14 @@ func TestRepositoryThatLeadsOut(t *testing.T) {
 		}, ""},
 		"commondir": {func(t *testing.T, root, private string) { write(t, root+"/.git/commondir", private+"/.git\n") }, ".git/commondir"},
 		"refs at an address": {func(t *testing.T, root, private string) {
-			asUser(t, root, "config", "extensions.refStorage", "files://"+private)
+			gittest.Run(t, root, "config", "extensions.refStorage", "files://"+private)
 		}, ".git/config"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := tempDir(t)
 			root, private := dir+"/root", dir+"/private"
-			newRepo(t, private, map[string]string{"s.go": "SECRET\n"})
-			newRepo(t, root, map[string]string{"a.go": "1\n"})
+			gittest.Init(t, private, map[string]string{"s.go": "SECRET\n"})
+			gittest.Init(t, root, map[string]string{"a.go": "1\n"})
 			c.lay(t, root, private)
 			r, err := (&Git{Program: Find("")}).Open(t.Context(), root, onlyBelow(root))
 			if c.link == "" {
@@ -104,10 +105,10 @@ func TestRepositoryThatLeadsOut(t *testing.T) {
 // A linked work tree and a submodule have their git folder elsewhere; one that is not theirs is refused.
 func TestWorkTreesOfARepositoryElsewhere(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir+"/main", map[string]string{"a.go": "1\n"})
-	newRepo(t, dir+"/lib", map[string]string{"a.go": "1\n"})
-	asUser(t, dir+"/main", "-c", "protocol.file.allow=always", "submodule", "add", "-q", dir+"/lib", "sub")
-	asUser(t, dir+"/main", "worktree", "add", "-q", dir+"/linked", "-b", "side")
+	gittest.Init(t, dir+"/main", map[string]string{"a.go": "1\n"})
+	gittest.Init(t, dir+"/lib", map[string]string{"a.go": "1\n"})
+	gittest.Run(t, dir+"/main", "-c", "protocol.file.allow=always", "submodule", "add", "-q", dir+"/lib", "sub")
+	gittest.Run(t, dir+"/main", "worktree", "add", "-q", dir+"/linked", "-b", "side")
 	assert.Equal(t, "side", open(t, dir+"/linked").Branch)
 	assert.Equal(t, "main", open(t, dir+"/main/sub").Branch)
 	require.NoError(t, os.Rename(dir+"/linked", dir+"/moved"))
@@ -126,7 +127,7 @@ func TestWorkTreesOfARepositoryElsewhere(t *testing.T) {
 // Files are listed as git knows them, a repository without a commit has no head, and a broken one is an error.
 func TestFilesAndHeads(t *testing.T) {
 	dir := tempDir(t)
-	newRepo(t, dir+"/r", map[string]string{"a.go": "1\n", "d/b.go": "1\n", ".gitignore": "*.log\n"})
+	gittest.Init(t, dir+"/r", map[string]string{"a.go": "1\n", "d/b.go": "1\n", ".gitignore": "*.log\n"})
 	write(t, dir+"/r/x.log", "")
 	write(t, dir+"/r/d/new.go", "")
 	r := open(t, dir+"/r")
@@ -151,13 +152,13 @@ func TestFilesAndHeads(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, whole)
 	assert.Equal(t, []Change{{State: "??", Name: "d/new.go"}}, changes)
-	asUser(t, dir+"/r", "mv", "a.go", "moved.go")
+	gittest.Run(t, dir+"/r", "mv", "a.go", "moved.go")
 	changes, _, err = open(t, dir+"/r").Status(t.Context(), ".")
 	require.NoError(t, err)
 	assert.Contains(t, changes, Change{State: "R ", Name: "moved.go", From: "a.go"})
 
 	require.NoError(t, os.MkdirAll(dir+"/empty", 0o755))
-	asUser(t, dir+"/empty", "init", "-q", "-b", "fresh")
+	gittest.Run(t, dir+"/empty", "init", "-q", "-b", "fresh")
 	r = open(t, dir+"/empty")
 	assert.Empty(t, r.Head)
 	assert.Equal(t, "fresh", r.Branch)

@@ -7,13 +7,13 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -26,36 +26,10 @@ func tempDir(t testing.TB) string {
 	return dir
 }
 
-// asUser runs git as a user would.
-func asUser(t testing.TB, dir string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command("git", args...)
-	cmd.Dir = dir
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "LC_ALL=C",
-		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
-	}
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "git %v: %s", args, out)
-	return strings.TrimSpace(string(out))
-}
-
 func write(t testing.TB, name, text string) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o644))
-}
-
-// newRepo makes a repository with one commit of the files.
-func newRepo(t testing.TB, dir string, files map[string]string) {
-	t.Helper()
-	require.NoError(t, os.MkdirAll(dir, 0o755))
-	asUser(t, dir, "init", "-q", "-b", "main")
-	for name, text := range files {
-		write(t, filepath.Join(dir, name), text)
-	}
-	asUser(t, dir, "add", "-A", "-f")
-	asUser(t, dir, "commit", "-q", "--allow-empty", "-m", "first")
 }
 
 func onlyBelow(dir string) Allowed {
@@ -101,7 +75,7 @@ func TestNamesOfAnyBytes(t *testing.T) {
 	for _, name := range files {
 		was[name] = "1\n"
 	}
-	newRepo(t, dir, was)
+	gittest.Init(t, dir, was)
 	for _, name := range files {
 		write(t, filepath.Join(dir, name), "2\n")
 	}
@@ -121,7 +95,7 @@ func TestNamesOfAnyBytes(t *testing.T) {
 func TestLargeSharedIndexes(t *testing.T) {
 	dir, temp := tempDir(t), tempDir(t)
 	t.Setenv("TMPDIR", temp)
-	newRepo(t, dir, map[string]string{"a.go": "1\n", "b.go": "1\n"})
+	gittest.Init(t, dir, map[string]string{"a.go": "1\n", "b.go": "1\n"})
 	sparse := func(name string) {
 		require.NoError(t, os.WriteFile(name, nil, 0o600))
 		require.NoError(t, os.Truncate(name, 500<<20))
@@ -136,7 +110,7 @@ func TestLargeSharedIndexes(t *testing.T) {
 	assert.Equal(t, []string{"a.go"}, names)
 	r.Close()
 
-	asUser(t, dir, "update-index", "--split-index")
+	gittest.Run(t, dir, "update-index", "--split-index")
 	r = open(t, dir)
 	shared, err := filepath.Glob(r.folder + "/sharedindex.*")
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -76,7 +77,7 @@ func TestRemoveAbandonedOfOthers(t *testing.T) {
 func TestStandInIsPrivate(t *testing.T) {
 	dir, temp := tempDir(t), tempDir(t)
 	t.Setenv("TMPDIR", temp)
-	newRepo(t, dir, map[string]string{"a.go": "1\n"})
+	gittest.Init(t, dir, map[string]string{"a.go": "1\n"})
 	before := syscall.Umask(0) // the folder's mode does not depend on it
 	r := open(t, dir)
 	syscall.Umask(before)
