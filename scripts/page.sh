@@ -33,9 +33,12 @@ fi
 cp scripts/page/page.mjs "$dir/"
 CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$dir/exai-mcp" ./cmd/exai-mcp
 
+CGO_ENABLED=0 go build -trimpath -o "$dir/fill" ./scripts/page
+
 scratch=$(mktemp -d)
 page=
-trap '[ -z "$page" ] || kill "$page" 2>/dev/null || true; rm -rf "$scratch"' EXIT
+other=
+trap 'for p in $page $other; do kill "$p" 2>/dev/null || true; done; rm -rf "$scratch"' EXIT
 # serve DIR: starts the page over a state folder, and sets $address.
 serve() {
 	[ -z "$page" ] || { kill "$page"; wait "$page" || true; }
@@ -51,16 +54,30 @@ serve() {
 	cat "$scratch/err" >&2
 	return 1
 }
+# busy DIR: a call of this machine is running, and two of another one.
+busy() {
+	local now
+	now=$(date -u +%Y-%m-%dT%H:%M:%S.000Z)
+	mkdir -p "$1/logs"
+	echo '{"ts":"'"$now"'","level":"INFO","kind":"tool_started","message":"TOOL_CALL: codereview","tool":"codereview","continuation_id":"5e55a000-0000-4000-8000-000000000000","model":"glm-5.3","call_id":"a","limit_secs":900}' >"$1/logs/activity.jsonl"
+	[ -z "$other" ] || kill "$other" 2>/dev/null || true
+	"$dir/fill" -dir "$1" -elsewhere &
+	other=$!
+}
 
 if [ "$what" = speed ]; then
-	go run ./scripts/page -dir "$scratch/large" -requests 100000 -issues 50000
+	"$dir/fill" -dir "$scratch/large" -requests 100000 -issues 50000
 	serve "$scratch/large"
 	CHROMIUM=$browser ADDRESS=$address SPEED=1 node "$dir/page.mjs"
 	exit
 fi
-go run ./scripts/page -dir "$scratch/small"
-now=$(date -u +%Y-%m-%dT%H:%M:%S.000Z)
-mkdir -p "$scratch/small/logs"
-echo '{"ts":"'"$now"'","level":"INFO","kind":"tool_started","message":"TOOL_CALL: codereview","tool":"codereview","continuation_id":"5e55a000-0000-4000-8000-000000000000","model":"glm-5.3","call_id":"a","limit_secs":900}' >"$scratch/small/logs/activity.jsonl"
+"$dir/fill" -dir "$scratch/small"
+busy "$scratch/small"
 serve "$scratch/small"
-CHROMIUM=$browser ADDRESS=$address PICTURES="$([ "$what" = pictures ] && echo "$PWD/docs" || true)" node "$dir/page.mjs"
+CHROMIUM=$browser ADDRESS=$address node "$dir/page.mjs"
+if [ "$what" = pictures ]; then
+	"$dir/fill" -dir "$scratch/pictures" -pictures
+	busy "$scratch/pictures"
+	serve "$scratch/pictures"
+	CHROMIUM=$browser ADDRESS=$address PICTURES=$PWD/docs node "$dir/page.mjs"
+fi

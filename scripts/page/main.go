@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -24,15 +25,26 @@ func main() {
 	dir := flag.String("dir", "", "state folder")
 	requests := flag.Int("requests", 4000, "how many requests of the last 30 days")
 	issues := flag.Int("issues", 14, "how many issues")
+	pictures := flag.Bool("pictures", false, "for pictures: nothing hostile, and little on weekends")
+	elsewhere := flag.Bool("elsewhere", false, "instead, be another machine whose requests are under way, until killed")
 	flag.Parse()
-	if err := fill(context.Background(), *dir, *requests, *issues); err != nil {
+	ctx := context.Background()
+	err := errors.New("-dir is required")
+	switch {
+	case *dir == "":
+	case *elsewhere:
+		err = work(ctx, *dir)
+	default:
+		err = fill(ctx, *dir, *requests, *issues, *pictures)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "page:", err)
 		os.Exit(1)
 	}
 }
 
 // fill makes the store and what is in it.
-func fill(ctx context.Context, dir string, requests, issues int) error {
+func fill(ctx context.Context, dir string, requests, issues int, pictures bool) error {
 	s, err := store.Open(ctx, config.Conversations{Backend: "sqlite", StateDir: dir})
 	if err != nil {
 		return err
@@ -43,13 +55,40 @@ func fill(ctx context.Context, dir string, requests, issues int) error {
 	if err := track(ctx, s, min(issues, 14)); err != nil {
 		return err
 	}
-	if err := attack(ctx, s); err != nil {
-		return err
+	if !pictures {
+		if err := attack(ctx, s); err != nil {
+			return err
+		}
 	}
 	if err := s.Close(); err != nil {
 		return err
 	}
-	return bulk(ctx, filepath.Join(dir, "exai.db"), requests, issues-14)
+	return bulk(ctx, filepath.Join(dir, "exai.db"), requests, issues-14, pictures)
+}
+
+// work keeps two requests under way, as the server of another machine with a limit for the day does.
+func work(ctx context.Context, dir string) error {
+	s, err := store.Open(ctx, config.Conversations{Backend: "sqlite", StateDir: dir})
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for i, tool := range []string{"precommit", "consensus"} {
+		id, _, err := s.Usage().Reserve(ctx, usage.Reservation{
+			AmountUSD: 0.04, LimitUSD: 1000,
+			Request: usage.Request{Host: "build-7", User: "ci", Tool: tool, Vendor: "glm", Model: "glm-5.3", ConversationID: id(5 + i)},
+		})
+		if err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	for {
+		if err := s.Usage().Beat(ctx, ids); err != nil {
+			return err
+		}
+		time.Sleep(usage.BeatEvery)
+	}
 }
 
 var topics = []struct{ title, tool, question, answer string }{
@@ -145,17 +184,29 @@ func Sums(xs []int, n int) []int {
 }
 `
 
+var defects = []struct {
+	title, description, cause, fix string
+	severity                       issue.Severity
+	topic                          int
+}{
+	{
+		"The first window is never appended", "Sums([]int{1, 2, 3}, 2) returns [5] where [3 5] is right: the window that ends at index 1 is left out.",
+		"A window is whole once n numbers are in it, which is at index n-1. The comparison asks for one more.", "Compare with >= n-1.", issue.High, 1,
+	},
+	{"Jitter is drawn before the cap", topics[0].answer, "The order of two lines.", "Cap the wait first, then draw.", issue.Medium, 0},
+	{"Upload name is joined before it is cleaned", topics[5].answer, "The name is joined before it is checked.", "Use os.Root.", issue.Critical, 5},
+	{"A send on cancel has no reader", topics[4].answer, "Both channels may be ready.", "Give the channel a buffer of one.", issue.High, 4},
+	{"29 February fails in New Zealand", topics[6].answer, "The date is made in UTC.", "Make it in the calendar's zone.", issue.Medium, 6},
+	{"parse.go mixes three grammars", topics[3].answer, "It grew.", "Split it by grammar.", issue.Low, 3},
+	{"Response body is not closed", "Each failed request keeps its connection.", "The early return.", "Defer the close.", issue.High, 0},
+}
+
 func track(ctx context.Context, s *store.Store, n int) error {
 	for i := range n {
-		t := topics[i%len(topics)]
+		d := defects[i%len(defects)]
 		made, err := s.Issues().Create(ctx, issue.Issue{
-			Title: []string{
-				"The first window is never appended", "Jitter is drawn before the cap", "Upload name is joined before it is cleaned",
-				"A send on cancel has no reader", "29 February fails in New Zealand", "parse.go mixes three grammars", "Response body is not closed",
-			}[i%7],
-			Description: t.answer, Severity: issue.Severities()[(i*5+1)%4], Category: issue.Other, File: "/home/ada/engine/window.go", LineStart: 12,
-			LineEnd: 14, ConversationID: id(i % len(topics)), RootCause: "The comparison leaves the last value out.", Workspace: "/home/ada/engine",
-			RecommendedFix: "Compare with >=.", Quote: "if i > n-1 {",
+			Title: d.title, Description: d.description, Severity: d.severity, Category: issue.Other, File: "/home/ada/engine/window.go", LineStart: 12,
+			LineEnd: 14, ConversationID: id(d.topic), RootCause: d.cause, Workspace: "/home/ada/engine", RecommendedFix: d.fix, Quote: "if i > n-1 {",
 			Checklist: []issue.ChecklistStep{{Description: "Reproduce it with three numbers"}, {Description: "Fix the comparison"}},
 		})
 		if err != nil {
@@ -174,7 +225,7 @@ func track(ctx context.Context, s *store.Store, n int) error {
 }
 
 // bulk adds rows past the store, which would take a transaction for each.
-func bulk(ctx context.Context, path string, requests, issues int) error {
+func bulk(ctx context.Context, path string, requests, issues int, pictures bool) error {
 	db, err := sql.Open("sqlite", path) // registered by the store's imports
 	if err != nil {
 		return err
@@ -196,6 +247,12 @@ func bulk(ctx context.Context, path string, requests, issues int) error {
 			CASE i % 5 WHEN 4 THEN 'plan' END
 		FROM n ORDER BY 2`, requests); err != nil {
 		return fmt.Errorf("add requests: %w", err)
+	}
+	if pictures {
+		if _, err := db.ExecContext(ctx, `DELETE FROM exai_usage WHERE rowid * 7919 % 100 >=
+			CASE strftime('%w', created_at) WHEN '0' THEN 4 WHEN '6' THEN 9 ELSE 35 + 60 * (julianday(date(created_at)) * 7919 % 13) / 13 END`); err != nil {
+			return fmt.Errorf("leave out requests: %w", err)
+		}
 	}
 	if issues <= 0 {
 		return nil

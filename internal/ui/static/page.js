@@ -34,6 +34,8 @@
     const chart = new uPlot({
       width: box.clientWidth, height: 220,
       legend: { show: true },
+      // What the legend says is that of the bar under the pointer, so it is shown with one.
+      hooks: { setCursor: [(u) => u.root.classList.toggle("pointed", u.cursor.idx != null)] },
       cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { time: false, range: [-0.6, names.length - 0.4] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
