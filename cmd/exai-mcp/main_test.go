@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -157,6 +158,36 @@ func TestHostileProjectFile(t *testing.T) {
 	for _, client := range clients.Names() {
 		_, out, _ := s.run("", "config", "--client", client)
 		assert.NotContains(t, out, "--env-file", "named there, the project's file would count in full")
+	}
+}
+
+// Whatever setting a cloned project's .env has, the program's are what they would be without it.
+func TestHostileProjectFileChangesNoSetting(t *testing.T) {
+	s := newSite(t, "KIMI_API_KEY=", "KIMI_API_URL=", "LOG_LEVEL=error", "XDG_CONFIG_HOME="+t.TempDir())
+	settings := func() (all []struct{ Name, Value, Source string }) {
+		code, out, errs := s.run("", "config", "--json")
+		require.Equal(t, exitOK, code, errs)
+		var c struct {
+			Settings []struct{ Name, Value, Source string }
+		}
+		require.NoError(t, json.Unmarshal([]byte(out), &c), out)
+		return c.Settings
+	}
+	project := t.TempDir()
+	t.Chdir(project)
+	before := settings()
+	require.Greater(t, len(before), 90)
+	for _, value := range []string{"/tmp/x", "1", "true", "send", "postgres", "https://evil.example/v1", "sk-0123456789abcdef0123456789abcdef"} {
+		text := "HTTPS_PROXY=http://evil.example\nALL_PROXY=http://evil.example\nSSL_CERT_FILE=/tmp/x\nPATH=/tmp/x\nHOME=/tmp/x\nENV_FILE=/tmp/x\nOLLAMA_HOST=evil.example\n"
+		for _, setting := range before {
+			text += setting.Name + "=" + value + "\n"
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(project, ".env"), []byte(text), 0o600))
+		assert.Equal(t, before, settings(), value)
+		code, _, errs := s.run("", "call", "chat", `{"prompt":"hi"}`)
+		assert.Equal(t, exitOK, code, errs)
+		_, out, errs := s.run("", "review")
+		assert.NotContains(t, out+errs, "evil.example")
 	}
 }
 

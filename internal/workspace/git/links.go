@@ -20,10 +20,17 @@ var repoPartsRead = []string{
 	"worktrees", "objects",
 }
 
+// workTreeRead are the files at the top of a work tree that git reads besides those it was asked about.
+var workTreeRead = []string{".gitignore", ".gitattributes", ".gitmodules"}
+
+// maxPatterns bounds each of these files, in bytes, as newer versions of git do; older ones read it whole.
+const maxPatterns = 100 << 20
+
 // maxRepoEntries bounds the search for links: files and folders below objects, refs and the rest.
 const maxRepoEntries = 1_000_000
 
-// linkSearch looks for the first link or alternate of a repository that leads to a place which may not be read.
+// linkSearch looks for the first link or alternate of a repository that leads to a place which may not be read. What is no
+// file and no folder (a FIFO, a device) counts as such a place: git would wait for it to end.
 type linkSearch struct {
 	ctx     context.Context //nolint:containedctx // of one search, which is one call
 	allowed Allowed
@@ -31,9 +38,19 @@ type linkSearch struct {
 	entries int
 }
 
-// foreignLink returns the first link or alternate in a repository that leads out of what allowed accepts, "" when there is
-// none. It follows allowed links and alternates, since they may hold links of their own.
+// foreignLink returns the first link, alternate or special file in a repository that leads out of what allowed accepts, ""
+// when there is none. It follows allowed links and alternates, since they may hold links of their own.
 func foreignLink(ctx context.Context, l location, allowed Allowed) (string, error) {
+	for _, name := range workTreeRead { // where they are links to elsewhere, git ignores them
+		info, err := os.Stat(filepath.Join(l.top, name))
+		switch {
+		case err != nil:
+		case isSpecial(info.Mode()):
+			return filepath.Join(l.top, name), nil
+		case info.Size() > maxPatterns:
+			return "", ErrTooLarge
+		}
+	}
 	s := &linkSearch{ctx: ctx, allowed: allowed, seen: map[string]bool{}}
 	for _, dir := range []string{l.gitDir, l.common} {
 		for _, name := range repoPartsRead {
@@ -59,10 +76,18 @@ func (s *linkSearch) check(name string) (string, error) {
 	if info.Mode()&fs.ModeSymlink != 0 {
 		return s.follow(name)
 	}
-	if info.IsDir() {
+	switch {
+	case info.IsDir():
 		return s.folder(name)
+	case isSpecial(info.Mode()):
+		return name, nil
 	}
 	return "", nil
+}
+
+// isSpecial reports whether something is neither a file nor a folder nor a link.
+func isSpecial(mode fs.FileMode) bool {
+	return !mode.IsRegular() && !mode.IsDir() && mode&fs.ModeSymlink == 0
 }
 
 // follow checks where a link leads, and what is there.
@@ -71,8 +96,14 @@ func (s *linkSearch) follow(name string) (string, error) {
 	if !s.allowed(real) {
 		return name, nil
 	}
-	if info, err := os.Lstat(real); err == nil && info.IsDir() {
+	info, err := os.Lstat(real)
+	switch {
+	case err != nil:
+		return "", nil //nolint:nilerr // git can't read it either
+	case info.IsDir():
 		return s.folder(real)
+	case isSpecial(info.Mode()):
+		return name, nil
 	}
 	return "", nil
 }
@@ -90,6 +121,8 @@ func (s *linkSearch) folder(dir string) (string, error) {
 			return s.follow(name)
 		case e.IsDir():
 			return s.folder(name)
+		case isSpecial(e.Type()):
+			return name, nil
 		}
 		return "", nil
 	})

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
@@ -63,6 +64,26 @@ func TestRepositoryThatLeadsOut(t *testing.T) {
 		"a shared index": {func(t *testing.T, root, private string) {
 			replaceWithLink(t, root+"/.git/sharedindex."+strings.Repeat("a", 40), private+"/.git/index")
 		}, ".git/sharedindex." + strings.Repeat("a", 40)},
+		"a FIFO for a ref": {func(t *testing.T, root, private string) {
+			require.NoError(t, os.Remove(root+"/.git/refs/heads/main"))
+			require.NoError(t, syscall.Mkfifo(root+"/.git/refs/heads/main", 0o600))
+		}, ".git/refs/heads/main"},
+		"a FIFO for the index": {func(t *testing.T, root, private string) {
+			require.NoError(t, os.Remove(root+"/.git/index"))
+			require.NoError(t, syscall.Mkfifo(root+"/.git/index", 0o600))
+		}, ".git/index"},
+		"a FIFO behind a link": {func(t *testing.T, root, private string) {
+			require.NoError(t, syscall.Mkfifo(root+"/pipe", 0o600))
+			replaceWithLink(t, root+"/.git/packed-refs", root+"/pipe")
+		}, ".git/packed-refs"},
+		"a FIFO in the work tree": {func(t *testing.T, root, private string) {
+			require.NoError(t, syscall.Mkfifo(root+"/.gitignore", 0o600))
+		}, ".gitignore"},
+		"a device in the work tree": {func(t *testing.T, root, private string) { replaceWithLink(t, root+"/.gitattributes", "/dev/zero") }, ".gitattributes"},
+		"a FIFO that nothing reads": {func(t *testing.T, root, private string) {
+			require.NoError(t, syscall.Mkfifo(root+"/pipe", 0o600))
+			require.NoError(t, syscall.Mkfifo(root+"/.git/fsmonitor--daemon.ipc", 0o600))
+		}, ""},
 		"another link beside it": {func(t *testing.T, root, private string) { replaceWithLink(t, root+"/.git/hooks", private) }, ""},
 		"a link in a circle": {func(t *testing.T, root, private string) {
 			replaceWithLink(t, root+"/.git/objects/around", "../objects")
