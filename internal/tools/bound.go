@@ -17,6 +17,7 @@ type cuttable struct {
 	key    string
 	costs  []int // estimated tokens of the entries that remain
 	newest bool  // the last entries are kept, else the first
+	last   bool  // it loses none as long as another list has some
 	put    func(from, to int)
 	whole  int
 }
@@ -35,6 +36,25 @@ func cutting[T any](r *Result, key string, list []T, newest bool, put func(kept 
 	return c
 }
 
+// atLast has a list keep its entries as long as another one has some.
+func (c cuttable) atLast() cuttable {
+	c.last = true
+	return c
+}
+
+// nextToCut is the list that takes most, -1 if none has entries. Those that are cut at last count when no other is left.
+func nextToCut(lists []cuttable) int {
+	next := -1
+	for i, c := range lists {
+		switch {
+		case len(c.costs) == 0:
+		case next < 0, !c.last && lists[next].last, c.last == lists[next].last && total(c.costs) > total(lists[next].costs):
+			next = i
+		}
+	}
+	return next
+}
+
 // bound takes entries off the lists that take most, until the reply is short enough, and says in a note what it left out and
 // where more is.
 func bound(r *Result, more string, lists ...cuttable) {
@@ -49,12 +69,7 @@ func bound(r *Result, more string, lists ...cuttable) {
 	}
 	over += providers.EstimateTokens(more) + 30 // the note about it
 	for over > 0 {
-		longest, most := -1, 0
-		for i, c := range lists {
-			if sum := total(c.costs); sum > most {
-				longest, most = i, sum
-			}
-		}
+		longest := nextToCut(lists)
 		if longest < 0 {
 			break
 		}

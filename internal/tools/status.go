@@ -72,7 +72,7 @@ func (d *Deps) status(ctx context.Context, in statusInput) (*Result, error) {
 	case in.TailLines == nil && !in.IncludeTools:
 		bound(r, "listmodels shows all models, exai-mcp doctor all warnings.",
 			cutting(r, "models_available", models, false, nil), cutting(r, "last_errors", failures, true, nil),
-			cutting(r, "warnings", warnings, false, nil), cutting(r, "allowed_roots", roots, false, nil))
+			cutting(r, "warnings", warnings, false, nil).atLast(), cutting(r, "allowed_roots", roots, false, nil))
 	}
 	return r, nil
 }
