@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
@@ -87,4 +89,12 @@ func TestManyFilesAreNamed(t *testing.T) {
 	}
 	turn.N = 0
 	assert.Empty(t, ListingNote("c", turn), "a turn that was not stored has no resource")
+}
+
+func TestThinkingThatWasStoppedNamesNoUnknownModel(t *testing.T) {
+	out := calls.Outcome{Elapsed: 3 * time.Second}
+	out.Response.Usage.ReasoningTokens = 7
+	assert.Equal(t, "The model had been thinking for 3 s (about 7 tokens) and had not begun its answer when it was stopped.", stillThinking(out))
+	out.Model.ID = "glm-5.3"
+	assert.True(t, strings.HasPrefix(stillThinking(out), "glm-5.3 had been thinking for 3 s"))
 }

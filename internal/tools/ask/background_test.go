@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
@@ -150,5 +151,22 @@ func TestNothingIsPendingInMemory(t *testing.T) {
 		again, err = b.Fetch(b.call(), part.ContinuationID, nil)
 		require.NoError(t, err)
 		assert.Equal(t, again.Pending, again.Reply().Pending != nil)
+	})
+}
+
+// An answer that goes on behind its call is listed as such.
+func TestBackgroundWorkIsListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		log := activity.Open(b.cfg, nil)
+		b.Conversations = ask.New(ask.Options{Config: b.cfg, Caller: b.caller, Store: b.store.Open, Activity: log})
+		part := pendingAnswer(t, b)
+		running := log.Running()
+		require.Len(t, running, 1)
+		assert.True(t, running[0].Background)
+		assert.Equal(t, part.ContinuationID, running[0].ContinuationID)
+		time.Sleep(2 * time.Minute)
+		assert.Empty(t, log.Running())
+		require.NoError(t, log.Close())
 	})
 }
