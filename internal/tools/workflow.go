@@ -47,14 +47,29 @@ func stepper[In stepped](d *Deps, s workflow.Spec, run func(ctx context.Context,
 
 // investigator makes a workflow tool of its spec. adjust, which may be nil, adds what the spec can't say to a step.
 func investigator[In investigation](d *Deps, s workflow.Spec, adjust func(step *workflow.Step, in In)) tool.Tool {
+	opts := []tool.Option{
+		tool.Hints(tool.Annotations{ReadOnly: true, OpenWorld: true}),
+		tool.Limited(func(in In, cfg *config.Config) (config.Class, config.Limit) {
+			return stepLimit(cfg, s, in.Facts(), thinking(cfg, s.Tool, in.Base().ThinkingMode))
+		}),
+	}
+	if s.Verdict || s.Tool == "debug" { // whose issues are judged and tracked most
+		opts = append(opts, tool.ItemKeys[issueKeys]("issues_found"))
+	}
 	return stepper(d, s, func(ctx context.Context, step workflow.Step, in In) (*Result, error) {
 		if adjust != nil {
 			adjust(&step, in)
 		}
 		return d.engine().Run(ctx, s, step)
-	}, tool.Hints(tool.Annotations{ReadOnly: true, OpenWorld: true}), tool.Limited(func(in In, cfg *config.Config) (config.Class, config.Limit) {
-		return stepLimit(cfg, s, in.Facts(), thinking(cfg, s.Tool, in.Base().ThinkingMode))
-	}))
+	}, opts...)
+}
+
+// issueKeys are the keys of an issue that the tools make use of.
+type issueKeys struct {
+	Severity    string `json:"severity,omitempty"`
+	Description string `json:"description,omitempty"`
+	File        string `json:"file,omitempty"`
+	Line        int    `json:"line,omitempty"`
 }
 
 // local makes a workflow tool that calls no model of the reply that it makes.

@@ -44,7 +44,7 @@ type sampleInput struct {
 
 func sampleShape(t testing.TB) *shape {
 	t.Helper()
-	s, err := shapeOf[sampleInput]()
+	s, err := shapeOf[sampleInput](nil)
 	require.NoError(t, err)
 	return s
 }
@@ -83,7 +83,7 @@ func TestShapeOfEmbeddedTypes(t *testing.T) {
 		Step
 		N int `json:"n,omitempty"`
 	}
-	s, err := shapeOf[hiding]()
+	s, err := shapeOf[hiding](nil)
 	require.NoError(t, err)
 	assert.Equal(t, `{"type":"object","properties":{"step":{"type":"string"},"n":{"type":"integer"}},"required":["step"]}`, string(s.schema))
 	var in hiding
@@ -95,12 +95,12 @@ func TestShapeOfEmbeddedTypes(t *testing.T) {
 		Step
 		Again string `json:"step"`
 	}
-	_, err = shapeOf[twice]()
+	_, err = shapeOf[twice](nil)
 	assert.ErrorContains(t, err, "two properties step")
-	_, err = shapeOf[string]()
+	_, err = shapeOf[string](nil)
 	assert.Error(t, err)
 	type nameless struct{ A string }
-	_, err = shapeOf[nameless]()
+	_, err = shapeOf[nameless](nil)
 	assert.ErrorContains(t, err, "no json name")
 }
 
@@ -238,7 +238,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	s := sampleShape(f)
-	files, err := shapeOf[stepInput]()
+	files, err := shapeOf[stepInput](nil)
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, args []byte) {
 		fuzzFiles(t, files, args)

@@ -43,7 +43,8 @@ var (
 	unmarshalerType = reflect.TypeFor[json.Unmarshaler]()
 )
 
-func shapeOf[In any]() (*shape, error) {
+// shapeOf reads the struct of a tool's arguments. items are the keys that are published of the objects in its lists.
+func shapeOf[In any](items map[string][]param) (*shape, error) {
 	t := reflect.TypeFor[In]()
 	if t.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("%s is no struct", t)
@@ -55,6 +56,13 @@ func shapeOf[In any]() (*shape, error) {
 	object, err := schemaOf(params)
 	if err != nil {
 		return nil, err
+	}
+	for _, p := range object.properties {
+		if keys, ok := items[p.name]; ok {
+			if p.items, err = schemaOf(keys); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return &shape{params: params, schema: object.append(nil)}, nil
 }

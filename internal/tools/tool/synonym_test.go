@@ -35,7 +35,7 @@ type searchInput struct {
 // decodeAs decodes arguments as a tool with that input does. a.go is a file.
 func decodeAs[In any](t *testing.T, args string) (in In, notes string, err error) {
 	t.Helper()
-	s, err := shapeOf[In]()
+	s, err := shapeOf[In](nil)
 	require.NoError(t, err)
 	got, err := s.decode(json.RawMessage(args), &in, func(name string) bool { return name == "a.go" })
 	if err != nil {

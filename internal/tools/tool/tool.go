@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"sync"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
@@ -53,6 +54,7 @@ type options struct {
 	class    config.Class
 	limit    func(in any, cfg *config.Config) (config.Class, config.Limit)
 	threaded bool
+	items    map[string][]param // of lists of objects: the keys that are published
 }
 
 // Hints sets the tool's annotations. Without it all four are false.
@@ -71,6 +73,20 @@ func Limited[In any](f func(in In, cfg *config.Config) (config.Class, config.Lim
 // InConversation declares that the tool works on a conversation: its calls name their continuation_id in the first progress
 // message, a new one where the caller gave none, and REPLY_STYLE=compact shortens its replies.
 func InConversation() Option { return func(o *options) { o.threaded = true } }
+
+// ItemKeys publishes which keys the objects in a list of free form have: those of the struct Item. Others are taken, too.
+func ItemKeys[Item any](list string) Option {
+	return func(o *options) {
+		keys, err := paramsOf(reflect.TypeFor[Item]())
+		if err != nil {
+			panic(fmt.Errorf("the items of %s: %w", list, err)) // the catalogue is compiled in
+		}
+		if o.items == nil {
+			o.items = map[string][]param{}
+		}
+		o.items[list] = keys
+	}
+}
 
 // New returns a tool that runs a handler. The input struct is the schema: a property for each field with a json name, required
 // without omitempty and default; the field tags are
@@ -98,7 +114,7 @@ func New[In any](name string, h func(context.Context, In) (*reply.Result, error)
 		panic(err)
 	}
 	shape := sync.OnceValue(func() *shape {
-		s, err := shapeOf[In]()
+		s, err := shapeOf[In](o.items)
 		if err != nil {
 			panic(fmt.Errorf("tool %s: %w", name, err))
 		}
