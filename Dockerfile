@@ -21,6 +21,7 @@ FROM ${RUN_IMAGE}
 ARG INSTALL="apk add --no-cache git ca-certificates"
 RUN ${INSTALL}
 COPY --from=build /out/exai-mcp /usr/local/bin/exai-mcp
+COPY docs/man /usr/local/share/man/man1
 # Anybody may write to the state folder, so that `docker run --user` works; what is written is readable by its owner alone.
 COPY --from=build --chown=65532:65532 /out/data /data
 ENV EXAI_STATE_DIR=/data HOME=/tmp

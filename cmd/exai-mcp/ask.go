@@ -94,8 +94,10 @@ func (a *app) ask(ctx context.Context, args []string, o askOptions) error {
 	switch {
 	case err != nil:
 		return failure{err}
-	case o.asJSON || o.dryRun && !result.IsError:
+	case o.asJSON:
 		return a.printReply(result)
+	case o.dryRun && !result.IsError:
+		return a.printPreview(result)
 	}
 	return answer.finish(result)
 }

@@ -32,6 +32,7 @@ func (a *app) addCompletion(cmd *cobra.Command) {
 	for name, words := range map[string][]string{
 		"client": clients.Names(), "severity": namesOf(issue.Severities()), "category": namesOf(issue.Categories()), "status": statuses(cmd),
 		"format": review.Formats(), "fail-on": namesOf(issue.Severities()), "hook": namesOf(review.Hooks()),
+		"scope": {string(clients.User), string(clients.Project)},
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // fails where the flag isn't
 	}
@@ -42,6 +43,7 @@ func (a *app) addCompletion(cmd *cobra.Command) {
 		_ = cmd.RegisterFlagCompletionFunc(name, a.completeConversations)
 	}
 	_ = cmd.RegisterFlagCompletionFunc("tool", a.completeTools)
+	_ = cmd.RegisterFlagCompletionFunc("model", a.completeModels)
 	for _, name := range []string{"env-file", "file", "path", "output"} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault))
 	}
@@ -49,7 +51,7 @@ func (a *app) addCompletion(cmd *cobra.Command) {
 	switch use := cmd.Use; {
 	case strings.HasPrefix(use, "review "):
 		cmd.ValidArgsFunction = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
-	case strings.HasPrefix(use, "call "):
+	case strings.HasPrefix(use, "call "), strings.HasPrefix(use, "tools "):
 		cmd.ValidArgsFunction = firstArgument(a.completeTools)
 	case strings.Contains(use, " ID..."):
 		cmd.ValidArgsFunction = a.completeConversations
@@ -99,6 +101,18 @@ func (a *app) completeTools(*cobra.Command, []string, string) ([]cobra.Completio
 		}
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeModels offers the models that can be asked.
+func (a *app) completeModels(*cobra.Command, []string, string) (out []cobra.Completion, _ cobra.ShellCompDirective) {
+	if cfg, err := a.load(); err == nil {
+		if p, err := a.assemble(cfg, io.Discard); err == nil {
+			for _, m := range p.registry.Models() {
+				out = append(out, m.ID)
+			}
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }
 
 // completeConversations offers the latest conversations. In a shell there is nobody to tell of a failure, here and below.

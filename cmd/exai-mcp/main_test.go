@@ -25,11 +25,14 @@ import (
 
 // TestMain lets the test binary stand in for the program, where a test needs it as a process of its own.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "review") {
+	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "review" || os.Getenv(asProgram) != "") {
 		main()
 	}
 	os.Exit(m.Run())
 }
+
+// asProgram is set for a test binary that is to be the program, whatever its arguments are.
+const asProgram = "EXAI_TEST_AS_PROGRAM"
 
 // site is where the program runs in a test: emulated vendors, a folder of its own, an environment.
 type site struct {

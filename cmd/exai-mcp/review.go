@@ -46,6 +46,7 @@ type reviewOptions struct {
 	maxCost float64
 	timeout time.Duration
 	dryRun  bool
+	asJSON  bool
 
 	on   review.FailOn
 	gate review.Hook // "" without --hook
@@ -83,6 +84,7 @@ sets up the agents' hooks. It reads no .env of the working directory.`,
 	f.StringVar(&o.hook, "hook", "", "act as a hook: claude-stop, codex-stop, pre-commit or pre-push")
 	f.StringVar(&o.failOn, "fail-on", "medium", "lowest severity that counts: critical, high, medium or low; \",inconclusive\" may follow")
 	f.StringVar(&o.format, "format", "text", "output format: "+strings.Join(review.Formats(), ", "))
+	f.BoolVar(&o.asJSON, "json", false, "the same as --format json")
 	f.StringVar(&o.output, "output", "", "write the report to this file, and text to stdout")
 	f.StringVar(&o.model, "model", "", "the model that reviews")
 	f.Float64Var(&o.maxCost, "max-cost", 0, "most that the review may cost, in US dollars; 0 for no limit")
@@ -98,6 +100,12 @@ sets up the agents' hooks. It reads no .env of the working directory.`,
 func (o *reviewOptions) check() (err error) {
 	if o.on, err = review.ParseFailOn(o.failOn); err != nil {
 		return fmt.Errorf("--fail-on %w", err)
+	}
+	if o.asJSON {
+		if o.format != "text" && o.format != "json" {
+			return fmt.Errorf("give --json or --format %s, not both", o.format)
+		}
+		o.format = "json"
 	}
 	if !slices.Contains(review.Formats(), o.format) {
 		return fmt.Errorf("--format %q: expected one of %s", o.format, strings.Join(review.Formats(), ", "))
@@ -370,12 +378,13 @@ func (a *app) previewReview(ctx context.Context, r *reviewer, t target) error {
 		}
 		return err
 	}
-	if r.o.format != "json" {
-		if err := a.printf("Compared: %s\n", t.compared); err != nil {
-			return err
-		}
+	if r.o.format == "json" {
+		return a.printReply(reply)
 	}
-	return a.printReply(reply)
+	if err := a.printf("Compared: %s\n", t.compared); err != nil {
+		return err
+	}
+	return a.printPreview(reply)
 }
 
 // workTreeTop is the top of the work tree that a folder lies in, or the folder itself outside of one.

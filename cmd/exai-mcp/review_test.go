@@ -320,3 +320,76 @@ func TestReviewOutput(t *testing.T) {
 		assert.NoFileExists(t, file, "an empty report would close the findings of earlier ones")
 	}
 }
+
+// A dry run says what a review would send and cost, for people or as JSON, and sends nothing.
+func TestReviewDryRun(t *testing.T) {
+	g := newGate(t)
+	g.commit("a.go", "package a\n")
+	code, out, errs, asked := g.review("--dry-run")
+	assert.Equal(t, 0, code, errs)
+	assert.Contains(t, out, "Nothing to review\nCompared: HEAD (")
+	assert.Zero(t, asked)
+	g.write("a.go", defective)
+	g.environ = append(g.environ, "COLUMNS=80")
+	code, out, errs, asked = g.review("--dry-run")
+	assert.Equal(t, 0, code, errs)
+	assert.Zero(t, asked)
+	assert.Regexp(t, `(?s)^Compared: what is uncommitted, .*\nNothing was sent. This call would send about \d+ tokens in 1 request; it would\ncost about `, out)
+	assert.Regexp(t, `\nmodel +vendor +thinking +tokens +expected USD +at most USD\nglm-5.3 +glm +`, out)
+	assert.Regexp(t, `\nfile or diff +bytes +tokens\n`, out)
+	assert.Contains(t, out, "a.go")
+	for _, flags := range [][]string{{"--dry-run", "--json"}, {"--dry-run", "--format", "json"}} {
+		code, out, errs, asked = g.review(flags...)
+		assert.Equal(t, 0, code, errs)
+		assert.Zero(t, asked)
+		var preview struct{ Status string }
+		require.NoError(t, json.Unmarshal([]byte(out), &preview), out)
+		assert.Equal(t, "preview", preview.Status)
+	}
+	code, out, errs, _ = g.review("--json")
+	assert.Equal(t, 1, code, errs)
+	assert.Contains(t, out, `"exit_code": 1`)
+	code, _, errs, _ = g.review("--json", "--format", "sarif")
+	assert.Equal(t, 3, code)
+	assert.Contains(t, errs, "give --json or --format sarif, not both")
+
+	before := len(g.vendors.Requests())
+	code, out, errs = g.run("", "ask", "--dry-run", "-f", "a.go", "Why?")
+	assert.Equal(t, exitOK, code, errs)
+	assert.Regexp(t, `^Nothing was sent\. `, out)
+	assert.Regexp(t, `\nglm-5.3-flash +glm +`, out)
+	assert.Len(t, g.vendors.Requests(), before)
+}
+
+// What is staged is reviewed as it is in the index, and every staged file counts as covered or not.
+func TestReviewStagedCoverage(t *testing.T) {
+	g := newGate(t)
+	g.commit("a.go", "package a\n", "b.go", "package a\n", "big.txt", "x\n")
+	g.write("a.go", defective)
+	g.write("c.go", "package a\n\n// new\n")
+	g.git("add", "a.go", "c.go")
+	g.write("a.go", "package a\n") // the defect is in the index alone
+	g.write("b.go", defective)     // and this one is not staged
+	code, out, errs, _ := g.review("--staged", "--json")
+	assert.Equal(t, 1, code, errs)
+	var report struct {
+		Coverage []struct{ File, How string }
+		Findings []struct{ File, Citation string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &report), out)
+	covered := map[string]string{}
+	for _, c := range report.Coverage {
+		covered[filepath.Base(c.File)] = c.How
+	}
+	assert.Equal(t, map[string]string{"a.go": "diff", "c.go": "whole"}, covered)
+	require.Len(t, report.Findings, 1)
+	assert.Equal(t, "verified", report.Findings[0].Citation, "the quote is of the index")
+
+	// A staged file that no model can take whole leaves the review inconclusive.
+	g.git("reset", "-q", "--hard")
+	g.write("big.txt", strings.Repeat("a line of a file that is far too long for any model\n", 400_000))
+	g.git("add", "big.txt")
+	code, out, errs, _ = g.review("--staged")
+	assert.Equal(t, 2, code, out+errs)
+	assert.Contains(t, out, "big.txt")
+}

@@ -133,7 +133,13 @@ func TestNumbersForPeople(t *testing.T) {
 // capture compares with a file of docs/captures, or writes it.
 func capture(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join(sourceFolder(t), "../../docs/captures", name)
+	document(t, filepath.Join("captures", name), got)
+}
+
+// document compares a text with the generated file of the documents that holds it.
+func document(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join(sourceFolder(t), "../../docs", name)
 	if *update {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))

@@ -225,7 +225,7 @@ func (d *Deps) doctor(ctx context.Context, configured []string, probe bool) *Obj
 		probes.Set("chat", byChat)
 	}
 	if len(configured) == 0 {
-		told = append(told, "No vendor is configured: set GLM_API_KEY or KIMI_API_KEY in the server's environment and restart it.")
+		told = append(told, "No vendor is configured: set GLM_API_KEY, KIMI_API_KEY or ENDPOINTS in the server's environment and restart it.")
 	} else if len(told) == 0 {
 		told = append(told, "The vendors answer.")
 	}

@@ -72,8 +72,8 @@ func previewed(run func(ctx context.Context) (*reply.Result, error)) func(ctx co
 			tokens, expected, most = tokens+q.InputTokens, expected+q.ExpectedUSD, most+q.MaximumUSD
 		}
 		if len(requests) > 0 {
-			content = fmt.Sprintf("Nothing was sent. This call would send about %d tokens in %d requests; it would cost about %.4f USD, and at most %.4f USD.",
-				tokens, len(requests), expected, most)
+			content = fmt.Sprintf("Nothing was sent. This call would send about %d tokens in %s; it would cost about %.4f USD, and at most %.4f USD.",
+				tokens, counted(len(requests), "request"), expected, most)
 		}
 		if requests == nil {
 			requests = []providers.PlannedRequest{}
@@ -85,4 +85,11 @@ func previewed(run func(ctx context.Context) (*reply.Result, error)) func(ctx co
 			Set("input_tokens", tokens).Set("expected_cost_usd", providers.RoundUSD(expected)).Set("maximum_cost_usd", providers.RoundUSD(most))
 		return out, nil
 	}
+}
+
+func counted(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
 }
