@@ -5,10 +5,11 @@ TOOLS    := $(CURDIR)/$(BIN)/tools
 LINT     := $(TOOLS)/golangci-lint
 LINT_VERSION := v2.15.0
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+CALLS    ?= 20000
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race postgres lint fmt golden docs faults fuzz bench eval image-test mcpb npm compat page interop validate cross clean
+.PHONY: help build test race postgres lint fmt golden docs faults fuzz bench eval soak image-test mcpb npm compat page interop validate cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +57,10 @@ bench: ## measure the figures of docs/benchmarks.md in one run
 
 eval: ## measure how many planted defects models find (no key: scripted models); EVAL="-models glm" chooses
 	$(GO) run ./internal/eval $(EVAL)
+
+soak: ## make CALLS (20000) mixed calls on SQLite and on PostgreSQL, and look for what is lost or left
+	$(GO) run ./internal/bench -soak $(CALLS)
+	scripts/postgres.sh run $(GO) run ./internal/bench -soak $(CALLS)
 
 image-test: ## build the Docker image and run it (not part of .ci/run)
 	scripts/image-test.sh

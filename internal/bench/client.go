@@ -61,17 +61,32 @@ type reply struct {
 	Offer   struct {
 		ID string `json:"continuation_id"`
 	} `json:"continuation_offer"`
-	Error struct{ Code, Message string }
+	Error    struct{ Code, Message string }
+	Metadata struct{ Stored *bool }
+	taskID   string // set where the answer is a task instead
 }
 
 // chat calls the chat tool.
 func (s *server) chat(arguments map[string]any) (reply, error) {
-	result, err := s.ask("tools/call", map[string]any{"name": "chat", "arguments": arguments})
+	return s.call("chat", arguments, nil)
+}
+
+// call calls a tool; meta may be nil.
+func (s *server) call(tool string, arguments, meta map[string]any) (reply, error) {
+	params := map[string]any{"name": tool, "arguments": arguments}
+	if meta != nil {
+		params["_meta"] = meta
+	}
+	result, err := s.ask("tools/call", params)
 	if err != nil {
 		return reply{}, err
 	}
-	var r struct{ StructuredContent reply }
+	var r struct {
+		StructuredContent reply
+		TaskID            string
+	}
 	err = json.Unmarshal(result.Result, &r)
+	r.StructuredContent.taskID = r.TaskID
 	return r.StructuredContent, err
 }
 
@@ -82,6 +97,16 @@ func (s *server) answered(arguments map[string]any) error {
 		err = fmt.Errorf("chat answered %s: %s", r.Status, r.Error.Message+r.Content)
 	}
 	return err
+}
+
+// ended reports whether the process has closed its stdout.
+func (s *server) ended() bool {
+	select {
+	case <-s.Ended():
+		return true
+	default:
+		return false
+	}
 }
 
 // kill is for servers that are of no further interest.
@@ -105,13 +130,14 @@ func (s *server) memory(name string) (int64, error) {
 	return 0, fmt.Errorf("no %s", name)
 }
 
-// sockets counts the process's open sockets. Its stdin, stdout and stderr are pipes.
-func (s *server) sockets() (int, error) {
+// files counts the process's open descriptors that lead to something whose name begins with prefix, such as "socket:". Its
+// stdin, stdout and stderr are pipes.
+func (s *server) files(prefix string) (int, error) {
 	dir := fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid)
 	entries, err := os.ReadDir(dir)
 	n := 0
 	for _, e := range entries {
-		if to, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil && strings.HasPrefix(to, "socket:") {
+		if to, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil && strings.HasPrefix(to, prefix) {
 			n++
 		}
 	}

@@ -116,7 +116,7 @@ func (b *bench) afterwards(name string, settings []string, do func(*emulator.Emu
 		}
 	}
 	time.Sleep(time.Second)
-	sockets, err := c.sockets()
+	sockets, err := c.files("socket:")
 	if err != nil {
 		return footprint{}, err
 	}

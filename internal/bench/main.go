@@ -6,6 +6,7 @@
 //
 //	go run ./internal/bench            print the table
 //	go run ./internal/bench -write     and write it to docs/benchmarks.md and docs/benchmarks.svg
+//	go run ./internal/bench -soak N    make N mixed calls instead, and look for what is lost or left; see soak.go
 package main
 
 import (
@@ -24,8 +25,9 @@ import (
 func main() {
 	write := flag.Bool("write", false, "write the figures to docs")
 	only := flag.String("only", "", "measure only the figures whose name contains this")
+	calls := flag.Int("soak", 0, "make this many mixed calls instead, on SQLite, or on the PostgreSQL of EXAI_TEST_POSTGRES_URL")
 	flag.Parse()
-	ok, err := run(os.Stdout, *only, *write) //nolint:forbidigo // a program of its own, which speaks no protocol
+	ok, err := run(os.Stdout, *only, *calls, *write) //nolint:forbidigo // a program of its own, which speaks no protocol
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
@@ -72,7 +74,7 @@ func shown(d time.Duration) string {
 }
 
 // run measures everything, prints it, and reports whether every bound holds.
-func run(w io.Writer, only string, write bool) (bool, error) {
+func run(w io.Writer, only string, soak int, write bool) (bool, error) {
 	dir, err := os.MkdirTemp("", "exai-mcp-bench-")
 	if err != nil {
 		return false, err
@@ -82,8 +84,12 @@ func run(w io.Writer, only string, write bool) (bool, error) {
 	if err := b.build(); err != nil {
 		return false, err
 	}
+	measurements := b.measurements()
+	if soak > 0 {
+		measurements = []measurement{{"soak", func() ([]figure, error) { return b.soak(soak, os.Getenv("EXAI_TEST_POSTGRES_URL")) }}} //nolint:forbidigo // of the Makefile
+	}
 	var figures []figure
-	for _, m := range b.measurements() {
+	for _, m := range measurements {
 		if !strings.Contains(m.name, only) {
 			continue
 		}

@@ -108,10 +108,11 @@ func (c *Client) Initialize(ctx context.Context, name, version string) (Answer, 
 	if err != nil {
 		return Answer{}, err
 	}
-	return a, c.notify("notifications/initialized")
+	return a, c.notify("notifications/initialized", nil)
 }
 
-// Request sends a request and waits for its result. An error answer is an error.
+// Request sends a request and waits for its result. An error answer is an error. If ctx ends first, the server is told that
+// the request is cancelled.
 func (c *Client) Request(ctx context.Context, method string, params any) (Answer, error) {
 	to := make(chan line, 1)
 	c.mu.Lock()
@@ -132,7 +133,8 @@ func (c *Client) Request(ctx context.Context, method string, params any) (Answer
 	case <-c.ended:
 		return Answer{}, errors.New("the server ended before it answered " + method)
 	case <-ctx.Done():
-		return Answer{}, fmt.Errorf("%s: %w", method, context.Cause(ctx))
+		err := fmt.Errorf("%s: %w", method, context.Cause(ctx))
+		return Answer{}, errors.Join(err, c.notify("notifications/cancelled", map[string]any{"requestId": id}))
 	}
 }
 
@@ -142,9 +144,13 @@ func (c *Client) forget(id int) {
 	delete(c.waiting, id)
 }
 
-// notify sends a notification without parameters.
-func (c *Client) notify(method string) error {
-	return c.write(map[string]any{"jsonrpc": "2.0", "method": method})
+// notify sends a notification; nil params are left out.
+func (c *Client) notify(method string, params map[string]any) error {
+	message := map[string]any{"jsonrpc": "2.0", "method": method}
+	if params != nil {
+		message["params"] = params
+	}
+	return c.write(message)
 }
 
 func (c *Client) write(message any) error {
@@ -167,6 +173,9 @@ func (c *Client) Close() (time.Duration, error) {
 	err := c.Wait()
 	return time.Since(start), err
 }
+
+// Ended is closed once the server has closed its stdout.
+func (c *Client) Ended() <-chan struct{} { return c.ended }
 
 // Wait waits until the server has exited. An exit code other than 0 is an error.
 func (c *Client) Wait() error {

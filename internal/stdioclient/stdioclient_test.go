@@ -49,6 +49,8 @@ func serve() {
 		case "exit":
 			return
 		case "never":
+		case "notifications/cancelled":
+			fmt.Printf(`{"method":"cancelled","params":%s}`+"\n", m.Params)
 		case "notifications/initialized":
 			fmt.Println(`{"method":"greeted","params":{"id":7}}`)
 		default:
@@ -110,6 +112,7 @@ func TestRequests(t *testing.T) {
 	cancel(errors.New("tired of waiting"))
 	_, err = c.Request(ctx, "never", nil)
 	require.EqualError(t, err, "never: tired of waiting")
+	assert.Regexp(t, `^cancelled\{"requestId":\d+\}$`, <-notes)
 
 	_, err = c.Close()
 	require.NoError(t, err)

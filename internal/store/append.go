@@ -254,7 +254,8 @@ func savedColumns(t conversation.Turn) (v saved, err error) {
 }
 
 // Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta and Step again, Model and Provider where
-// they are set, and the database's clock as SavedAt. A turn that another process has cancelled is not running any more.
+// they are set, and the database's clock as SavedAt. A turn that has ended does not become a running one again, whoever ended it:
+// that is conversation.ErrNotFound.
 func (s *Store) Save(ctx context.Context, threadID string, t conversation.Turn) error {
 	if t.Status == "" {
 		t.Status = conversation.TurnComplete
@@ -276,7 +277,7 @@ func (s *Store) Save(ctx context.Context, threadID string, t conversation.Turn) 
 				finish_reason = $4, input_tokens = $5, cached_tokens = $6, output_tokens = $7, reasoning_tokens = $8,
 				cost_usd = $9, turn_meta = $10, step_tool = $11, step_number = $12, step_input = $13, step_reply = $14,
 				model_used = coalesce($15, model_used), provider_used = coalesce($16, provider_used), saved_at = clock_timestamp()
-			WHERE id = $17 AND dropped_at IS NULL AND ($3 <> 'running' OR coalesce(finish_reason, '') <> 'cancelled')
+			WHERE id = $17 AND dropped_at IS NULL AND ($3 <> 'running' OR turn_status = 'running')
 				AND conversation_id = (SELECT id FROM conversations WHERE continuation_id = $18)`,
 			v.content, v.reasoning, v.status, v.finish, v.input, v.cached, v.output, v.thought, v.cost, v.meta, v.stepTool,
 			v.stepNumber, v.stepInput, v.stepReply, v.model, v.provider, id.String(), text(threadID))

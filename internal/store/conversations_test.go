@@ -233,6 +233,22 @@ func TestACancelledTurnIsNotSavedAsRunning(t *testing.T) {
 	})
 }
 
+// A save that was under way when an answer's last one was made does not undo it.
+func TestATurnThatHasEndedIsNotSavedAsRunning(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		running := assistant("half")
+		running.Status = conversation.TurnRunning
+		turn := say(t, s, "t", user("q"), running)[1]
+		whole := turn
+		whole.Status, whole.Content = conversation.TurnComplete, "half and whole"
+		require.NoError(t, s.Save(t.Context(), "t", whole))
+		require.ErrorIs(t, s.Save(t.Context(), "t", turn), conversation.ErrNotFound)
+		got := load(t, s, "t").Turns[1]
+		assert.Equal(t, conversation.TurnComplete, got.EffectiveStatus())
+		assert.Equal(t, "half and whole", got.Content)
+	})
+}
+
 // A database whose clock differs from ours judges heartbeats by its own.
 func TestHeartbeatsByTheDatabasesClock(t *testing.T) {
 	for _, ahead := range []string{"30 seconds", "-30 seconds"} {

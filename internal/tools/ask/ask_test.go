@@ -322,6 +322,9 @@ func TestFetchWithinItsOwnLimitIsPartialAgain(t *testing.T) {
 		assert.True(t, again.Pending)
 		assert.Greater(t, len(again.Text), len(said.Text))
 		assert.Less(t, time.Since(start), 30*time.Second)
+		saves := b.store.Saves()
+		assert.Equal(t, again.Text, saves[len(saves)-1].Content, "what was read survives the process")
+		assert.Nil(t, again.Metadata.Stored)
 
 		part := 10
 		at := time.Now()

@@ -2,8 +2,11 @@ package ask
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"unicode/utf8"
+
+	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -109,7 +112,24 @@ func (t *Conversations) Fetch(ctx context.Context, id string, offset *int) (*Sto
 	if err := h.AwaitIdle(ctx); err != nil && (h.Running() == nil || reply.FromError(ctx, err).Code != reply.CodeConversationBusy) {
 		return nil, err
 	}
-	return h.lastAnswer(0)
+	s, err := h.lastAnswer(0)
+	if err == nil && s.Pending && t.following(id) != nil {
+		h.keepRead(ctx, s)
+	}
+	return s, err
+}
+
+// keepRead stores what a reply gives of an answer that is still being written here: it may be seconds newer than what was
+// saved, and whoever has read it must find it after this process was killed.
+func (h *Lease) keepRead(ctx context.Context, s *StoredAnswer) {
+	err := h.Save(ctx, *latestAnswer(&h.Conversation))
+	if err == nil || errors.Is(err, conversation.ErrNotFound) { // it has ended meanwhile, and its last save has more
+		return
+	}
+	h.t.log.Warn("part of a background answer not saved", zap.String("continuation_id", h.ID), zap.Error(err))
+	no := false
+	s.Metadata.Stored = &no
+	s.Metadata.Note(NotConfirmed + "the end of this text may be missing from the conversation if this server is killed before the answer is complete.")
 }
 
 // fetchUnstored is Fetch of an answer that the store did not take.

@@ -119,7 +119,7 @@ func (s *Store) Save(ctx context.Context, conversationID string, turn conversati
 	}
 	for i := range t.Turns {
 		if t.Turns[i].ID == turn.ID {
-			if turn.Status == conversation.TurnRunning && t.Turns[i].FinishReason == providers.FinishCancelled {
+			if turn.Status == conversation.TurnRunning && t.Turns[i].Status != conversation.TurnRunning {
 				return conversation.ErrNotFound
 			}
 			t.Turns[i] = turn
