@@ -89,6 +89,7 @@ func (t Turn) EffectiveStatus() TurnStatus {
 // messages of a conversation stay the same whatever happens to the file.
 type Attachment struct {
 	Path   string // as the host names it; "" for an image given inline
+	Name   string // as models are shown it: relative to its work tree, with slashes; "" where that is Path
 	SHA256 string // lower-case hex of Data
 	MIME   string // "text/..." for files; image/png ... for images
 	Size   int64

@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -31,7 +32,7 @@ func RenderAttachments(attachments []Attachment) string {
 		if a.MIME == "text/x-diff" {
 			kind = "CHANGES"
 		}
-		fmt.Fprintf(&b, "=== BEGIN %s %s %s ===\n", kind, mark, Printable(a.Path))
+		fmt.Fprintf(&b, "=== BEGIN %s %s %s ===\n", kind, mark, Printable(cmp.Or(a.Name, a.Path)))
 		b.Write(a.Data)
 		if len(a.Data) > 0 && a.Data[len(a.Data)-1] != '\n' {
 			b.WriteByte('\n')

@@ -83,3 +83,13 @@ func TestDocumentsAreMessagesOfTheirOwn(t *testing.T) {
 	assert.NotContains(t, got[1].Content, "a.pdf")
 	assert.Equal(t, got, Messages([]Turn{turn}, false), "the same in a later request")
 }
+
+// A file is shown by its name within the work tree, where it has one.
+func TestFilesAreShownByTheirNames(t *testing.T) {
+	a := Attachment{Path: "/home/ann/w/pay/a.go", Name: "pay/a.go", SHA256: "1", MIME: "text/plain", Data: []byte("package pay\n")}
+	text := RenderAttachments([]Attachment{a})
+	assert.Contains(t, text, " pay/a.go ===\n")
+	assert.NotContains(t, text, "ann")
+	_, held := Unsent([]Turn{{Attachments: []Attachment{a}}}, []Attachment{a})
+	assert.Equal(t, []string{"pay/a.go"}, held)
+}

@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -103,7 +104,7 @@ func (t Turn) message(images bool) providers.Message {
 // name is how a picture or file is spoken of.
 func (a Attachment) name() string {
 	if a.Path != "" {
-		return a.Path
+		return cmp.Or(a.Name, a.Path)
 	}
 	return "pasted, " + a.MIME
 }

@@ -24,6 +24,7 @@ import (
 // fileMetadata is the metadata column of the files rows that are ours; sha256 is the key of their bytes.
 type fileMetadata struct {
 	Path   string `json:"path,omitempty"`
+	Name   string `json:"name,omitempty"` // as models are shown it, where that is not the path
 	SHA256 string `json:"sha256"`
 }
 
@@ -86,7 +87,7 @@ func linkFile(ctx context.Context, tx querier, row, conv string, a conversation.
 	if err == nil || !errors.Is(err, sql.ErrNoRows) {
 		return id, err
 	}
-	meta, err := json.Marshal(fileMetadata{Path: p, SHA256: a.SHA256})
+	meta, err := json.Marshal(fileMetadata{Path: p, Name: text(a.Name), SHA256: a.SHA256})
 	if err != nil {
 		return "", err
 	}
@@ -114,10 +115,10 @@ func (s *Store) attachments(ctx context.Context, row string) (map[string]convers
 	_, err := queryAll(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
 		var id string
 		var a conversation.Attachment
-		err := r.Scan(&id, into(&a.Path), &a.SHA256, into(&a.MIME), &a.Size)
+		err := r.Scan(&id, into(&a.Path), into(&a.Name), &a.SHA256, into(&a.MIME), &a.Size)
 		kept[id], data[a.SHA256] = a, nil
 		return struct{}{}, err
-	}, `SELECT f.id, f.metadata ->> 'path', b.sha256, f.mime_type, b.size_bytes
+	}, `SELECT f.id, f.metadata ->> 'path', f.metadata ->> 'name', b.sha256, f.mime_type, b.size_bytes
 		FROM conversation_files cf JOIN files f ON f.id = cf.file_id JOIN exai_blobs b ON b.sha256 = f.metadata ->> 'sha256'
 		WHERE cf.conversation_id = $1`, row)
 	if err != nil {

@@ -340,7 +340,9 @@ func file(path, data string) conversation.Attachment {
 func TestAttachments(t *testing.T) {
 	png := conversation.Attachment{MIME: "image/png", Data: []byte("\x89PNG\x00\xff")}
 	eachStore(t, func(t *testing.T, s *Store) {
-		first := say(t, s, "t", attach(user("look"), file("/p/main.go", "v1"), png, file("/p/copy.go", "v1")), assistant("ok"))
+		named := file("/p/main.go", "v1")
+		named.Name = "main.go" // as models are shown it
+		first := say(t, s, "t", attach(user("look"), named, png, file("/p/copy.go", "v1")), assistant("ok"))
 		say(t, s, "t", attach(user("again"), file("/p/main.go", "v2"), file("/q/main.go", "v1"), file("/p/empty", "")))
 		say(t, s, "u", attach(user("same"), file("/p/main.go", "v1")))
 
@@ -349,7 +351,7 @@ func TestAttachments(t *testing.T) {
 		assert.Equal(t, v1, first[0].Attachments[0].SHA256)
 		turns := load(t, s, "t").Turns
 		want := []conversation.Attachment{
-			{Path: "/p/main.go", SHA256: v1, MIME: "text/plain", Size: 2, Data: []byte("v1")},
+			{Path: "/p/main.go", Name: "main.go", SHA256: v1, MIME: "text/plain", Size: 2, Data: []byte("v1")},
 			first[0].Attachments[1],
 			{Path: "/p/copy.go", SHA256: v1, MIME: "text/plain", Size: 2, Data: []byte("v1")},
 		}

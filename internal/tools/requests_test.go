@@ -107,6 +107,7 @@ func writeMessage(b *strings.Builder, m emulator.Message) {
 func (r *vendorFixture) stable(text string) string {
 	text = strings.ReplaceAll(text, r.dir, "/project")
 	for _, own := range []struct{ pattern, as string }{
+		{`(?m)(^Repository: |BEGIN CHANGES [0-9a-f]{16} )001\b`, "${1}project"}, // the folder's name
 		{`(the mark |=== (?:BEGIN|END) (?:FILE|CHANGES) )[0-9a-f]{16}`, "${1}MARK"},
 		{`\b[0-9a-f]{40}\b`, "COMMIT"},
 		{`\b[0-9a-f]{12} 2\d{3}-\d\d-\d\d `, "COMMIT 2000-01-01 "},

@@ -36,7 +36,7 @@ func (w *Workspace) Embed(ctx context.Context, refs []Ref, budget Budget, alread
 	if err != nil {
 		return nil, Manifest{}, err
 	}
-	e := embedding{w: w, budget: budget, already: already, manifest: Manifest{LeftOut: left}}
+	e := embedding{w: w, top: w.WorkTree(refs), budget: budget, already: already, manifest: Manifest{LeftOut: left}}
 	if err := e.read(ctx, e.choose(items)); err != nil {
 		return nil, Manifest{}, err
 	}
@@ -47,6 +47,7 @@ func (w *Workspace) Embed(ctx context.Context, refs []Ref, budget Budget, alread
 // embedding is the state of one Embed.
 type embedding struct {
 	w        *Workspace
+	top      string // models are shown paths relative to it
 	budget   Budget
 	already  map[string]conversation.Attachment
 	pieces   []piece
@@ -213,7 +214,7 @@ func (e *embedding) send(p piece, granted int) {
 	entry.Masked = e.w.masks(data)
 	e.manifest.send(entry)
 	e.sent = append(e.sent, conversation.Attachment{
-		Path: p.at.host, SHA256: hashOf(data), MIME: mimeText, Size: p.size, Data: []byte(data),
+		Path: p.at.host, Name: nameBelow(e.top, p.at.host), SHA256: hashOf(data), MIME: mimeText, Size: p.size, Data: []byte(data),
 	})
 }
 

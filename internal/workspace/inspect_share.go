@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -14,7 +15,7 @@ func (i *inspection) share() {
 	budget := i.query.Tokens
 	for n, r := range i.report.Repositories {
 		if r.Problem == "" {
-			texts[n] = describe(r)
+			texts[n] = describe(r, i.nameOf(r))
 			budget -= providers.EstimateTokens(texts[n])
 		}
 	}
@@ -54,15 +55,29 @@ func (i *inspection) attach(texts []string, sent []bool) {
 			continue
 		}
 		i.report.Attachments = append(i.report.Attachments, conversation.Attachment{
-			Path: r.Path, SHA256: hashOf(texts[n]), MIME: mimeDiff, Size: int64(len(texts[n])), Data: []byte(texts[n]),
+			Path: r.Path, Name: i.nameOf(r), SHA256: hashOf(texts[n]), MIME: mimeDiff, Size: int64(len(texts[n])), Data: []byte(texts[n]),
 		})
 	}
 }
 
-// describe is a repository's state in words, without its diffs.
-func describe(r Repository) string {
+// nameOf is how a model is shown a repository: by its folder's name, or by its path where there are several.
+func (i *inspection) nameOf(r Repository) string {
+	if len(i.report.Repositories) > 1 {
+		return ""
+	}
+	return r.Path[strings.LastIndexAny(r.Path, `/\`)+1:]
+}
+
+// describe is a repository's state in words, without its diffs. Where it has a name, paths are relative to it.
+func describe(r Repository, name string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Repository: %s\n", conversation.Printable(r.Path))
+	shown := func(path string) string {
+		if name != "" {
+			path = Below(r.Path, path)
+		}
+		return conversation.Printable(path)
+	}
+	fmt.Fprintf(&b, "Repository: %s\n", conversation.Printable(cmp.Or(name, r.Path)))
 	switch {
 	case r.Head == "":
 		fmt.Fprintf(&b, "Branch: %s, without a commit yet\n", conversation.Printable(r.Branch))
@@ -86,9 +101,9 @@ func describe(r Repository) string {
 			fmt.Fprintf(&b, "... and %d more\n", len(r.Changes)-n)
 			break
 		}
-		fmt.Fprintf(&b, "%s %s", c.State, conversation.Printable(c.Path))
+		fmt.Fprintf(&b, "%s %s", c.State, shown(c.Path))
 		if c.From != "" {
-			fmt.Fprintf(&b, " (from %s)", conversation.Printable(c.From))
+			fmt.Fprintf(&b, " (from %s)", shown(c.From))
 		}
 		b.WriteByte('\n')
 	}

@@ -169,11 +169,11 @@ func TestInspect(t *testing.T) {
 	text := reportText(report)
 	for _, want := range []string{
 		"\n-line 20 of a long file\n+LINE 20 of a long file\n", "rename to new\\tname.go", "\n-bye\n", "\n-1\n+2\n", "\n-2\n+3\n",
-		"\n-KEY=\n+KEY=example\n", "\n-café\n+thé\n", "Diff, staged:\n", "Diff, unstaged:\n", "Branch: main at ", "\nLast commits, the newest first:\n- ", `R  ` + repo + `/new\tname.go (from ` + repo + `/old name.go)`,
+		"\n-KEY=\n+KEY=example\n", "\n-café\n+thé\n", "Diff, staged:\n", "Diff, unstaged:\n", "Branch: main at ", "\nLast commits, the newest first:\n- ", "\nR  new\\tname.go (from old name.go)\n", "Repository: repo\n",
 	} {
 		assert.Contains(t, text, want)
 	}
-	for _, secret := range []string{"SECRET", "diff --git a/.env b", "innocent.txt b/"} {
+	for _, secret := range []string{repo, "SECRET", "diff --git a/.env b", "innocent.txt b/"} {
 		assert.NotContains(t, text, secret)
 	}
 	left := map[string]Entry{}

@@ -1,13 +1,16 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
 
 // Ref is a file or folder that exists and passed every check of Resolve. Whatever reads files takes Refs, so that a path
@@ -37,6 +40,36 @@ func (p Problem) Entry() Entry { return failed(strings.ToValidUTF8(p.Path, "\uFF
 
 // lineSuffix is a path with a line, or several, as agents cite them: "a.go:12", "a.go:12-40", "a.go:12:5", "a.go#L12-L40".
 var lineSuffix = lazyregexp.New(`^(.+?)(?::\d{1,9}(?:[-:]\d{1,9})?|#L\d{1,9}(?:-L?\d{1,9})?)$`)
+
+// WorkTree is the work tree of git that holds the first of the refs which lies in one, as the host names it; "" for none.
+// What a model is shown of these files has their paths relative to it.
+func (w *Workspace) WorkTree(refs []Ref) string {
+	for _, r := range refs {
+		dir := r.at.real
+		if !r.IsFolder() {
+			dir = filepath.Dir(dir)
+		}
+		if top, ok := git.WorkTree(dir); ok {
+			return w.host(top)
+		}
+	}
+	return ""
+}
+
+// Below is a host's path relative to a folder, with slashes; the path itself where it does not lie in the folder.
+func Below(folder, path string) string { return cmp.Or(nameBelow(folder, path), path) }
+
+// nameBelow is a host's path relative to a folder, with slashes; "" where it does not lie in the folder.
+func nameBelow(folder, path string) string {
+	rest, ok := strings.CutPrefix(path, folder)
+	if folder == "" || !ok || rest == "" || !strings.ContainsAny(rest[:1], `/\`) {
+		return ""
+	}
+	if rest[0] == '\\' {
+		rest = strings.ReplaceAll(rest, `\`, "/")
+	}
+	return rest[1:]
+}
 
 // Resolve returns the files and folders that paths name, each once and in their order, and what could not be used. A path
 // that exists as it is written is taken so; else a line may follow it ("a.go:12"), or several may stand in one text

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -110,4 +111,37 @@ func TestEachPathIsResolvedOnce(t *testing.T) {
 		assert.Equal(t, dir+"/a.go", path)
 	}
 	assert.Equal(t, 1, logs.FilterMessage("path resolved").Len())
+}
+
+// What models are shown is relative to the work tree that holds the first file which lies in one; the host's paths stay in
+// the manifest.
+func TestWorkTreeNames(t *testing.T) {
+	dir := tempDir(t)
+	for _, repo := range []string{"one", "two"} {
+		write(t, "package a\n", dir, repo, "sub", "a.go")
+		runGit(t, filepath.Join(dir, repo), "init", "-q")
+	}
+	write(t, "text\n", dir, "loose.txt")
+	w := newWorkspace(t, dir)
+	refs, problems := w.Resolve(t.Context(), []string{"loose.txt", "one/sub", "two/sub/a.go"})
+	require.Empty(t, problems)
+	top := w.WorkTree(refs)
+	assert.Equal(t, w.HostPath(filepath.Join(dir, "one")), top)
+	assert.Empty(t, w.WorkTree(refs[:1]))
+	sent, m, err := w.Embed(t.Context(), refs, Budget{Tokens: 10_000}, nil)
+	require.NoError(t, err)
+	names := map[string]string{}
+	for _, a := range sent {
+		names[Below(w.HostPath(dir), a.Path)] = a.Name
+	}
+	assert.Equal(t, map[string]string{"loose.txt": "", "one/sub/a.go": "sub/a.go", "two/sub/a.go": ""}, names)
+	for _, e := range m.Sent {
+		assert.True(t, strings.HasPrefix(e.Path, w.HostPath(dir)), e.Path)
+	}
+	for _, c := range []struct{ folder, path, want string }{
+		{"/w", "/w/a/b.go", "a/b.go"}, {"/w", "/web/a.go", "/web/a.go"}, {"/w", "/w", "/w"}, {"", "/w/a.go", "/w/a.go"}, {"/w", "a.go", "a.go"},
+		{`C:\w`, `C:\w\a\b.go`, "a/b.go"}, {"/w", `/w/a\b.go`, `a\b.go`},
+	} {
+		assert.Equal(t, c.want, Below(c.folder, c.path))
+	}
 }

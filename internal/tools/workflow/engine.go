@@ -20,6 +20,8 @@ import (
 type Files interface {
 	ask.Embedder
 	Resolve(ctx context.Context, paths []string) ([]workspace.Ref, []workspace.Problem)
+	// WorkTree is the work tree that models are shown the paths of these files relative to, "" for none.
+	WorkTree(refs []workspace.Ref) string
 	Image(ctx context.Context, ref string) (conversation.Attachment, error)
 	// Find returns the host's name of the file that a name means, one of the known or another that may be read.
 	Find(ctx context.Context, name string, known []workspace.Ref) (path string, ok bool)

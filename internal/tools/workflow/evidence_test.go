@@ -58,13 +58,13 @@ func TestFilesThatCannotBeReadEndTheStep(t *testing.T) {
 }
 
 func TestMissingNamesWhatTheExpertLacks(t *testing.T) {
-	assert.Empty(t, missing(workspace.Manifest{Sent: []workspace.Entry{{Path: "a.go"}}}))
-	m := workspace.Manifest{Cut: []workspace.Entry{{Path: "b.go", Reason: "the first 9 lines"}}}
+	assert.Empty(t, missing(workspace.Manifest{Sent: []workspace.Entry{{Path: "a.go"}}}, ""))
+	m := workspace.Manifest{Cut: []workspace.Entry{{Path: "/w/sub/b.go", Reason: "the first 9 lines"}}}
 	for range 25 {
 		m.LeftOut = append(m.LeftOut, workspace.Entry{Path: "c\n.go", Reason: "binary."})
 	}
-	text := missing(m)
-	assert.Contains(t, text, "- b.go: cut, the first 9 lines\n")
+	text := missing(m, "/w")
+	assert.Contains(t, text, "- sub/b.go: cut, the first 9 lines\n")
 	assert.Contains(t, text, `- c\n.go: not given, binary`)
 	assert.Contains(t, text, "- and 6 more")
 }

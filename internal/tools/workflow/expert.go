@@ -65,7 +65,7 @@ func (r *run) consult(ctx context.Context) error {
 // outcome.
 func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, error) {
 	progress.From(ctx).Phase("reading files")
-	q, err := r.question()
+	q, err := r.question(ctx)
 	if err != nil {
 		return expertOutcome{}, err
 	}
@@ -94,7 +94,7 @@ func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, err
 	r.offerReads(ctx, &q, from)
 	r.offered = q
 	prompt := q.Prompt
-	q.Prompt = paragraphs(prompt, given.Note, missing(given.Manifest), r.expertText("closing"))
+	q.Prompt = paragraphs(prompt, given.Note, r.missing(ctx, given), r.expertText("closing"))
 	a, err := r.Conversations.Generate(ctx, q)
 	if errors.Is(err, providers.ErrPreview) {
 		return expertOutcome{}, r.previewSecond(ctx, q)
@@ -136,7 +136,7 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o exper
 		}
 	}
 	show(r.shown, all.Attachments)
-	q.Prompt = paragraphs(q.Prompt, given.Note, missing(given.Manifest), r.expertText("served"), r.expertText("closing"))
+	q.Prompt = paragraphs(q.Prompt, given.Note, r.missing(ctx, given), r.expertText("served"), r.expertText("closing"))
 	b, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
 		return refused("asking it again with them failed: " + reply.FromError(ctx, err).Message)
@@ -174,17 +174,19 @@ func paragraphs(parts ...string) string {
 }
 
 // question is what the expert is asked, without its files.
-func (r *run) question() (ask.Question, error) {
+func (r *run) question(ctx context.Context) (ask.Question, error) {
 	q := r.step.Ask
 	if err := r.instruct(&q); err != nil {
 		return q, err
 	}
 	q.Tool, q.Key, q.Background = r.spec.Tool, r.lease.ID, true
 	q.Category = providers.CategoryReasoning
-	q.Prompt, q.JSONObject = Prompt(r.sum), r.spec.Findings
+	sum := r.sum
+	sum.RelevantFiles = r.shownPaths(ctx, sum.RelevantFiles)
+	q.Prompt, q.JSONObject = Prompt(sum), r.spec.Findings
 	q.History = r.history()
 	if r.spec.Blind {
-		q.Prompt = BlindPrompt(r.sum, r.decision.Steps)
+		q.Prompt = BlindPrompt(sum, r.decision.Steps)
 		q.History = blindTo(q.History, withheld(claimsOf(r.sum, r.decision.Steps)))
 	}
 	q.Prefer = r.lease.Model()

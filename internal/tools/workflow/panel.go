@@ -191,7 +191,7 @@ func (r *run) askPanelist(ctx context.Context, p Panelist, given Evidence, from 
 	q := r.step.Ask
 	q.Tool, q.System, q.Reads, q.Form, q.Attachments = r.spec.Tool, p.System, p.Reads, p.Form, given.Attachments
 	q.Search = q.Search && (!r.step.SearchAlone || len(given.Attachments) == 0)
-	q.Prompt = paragraphs(r.decision.Step.Step, missing(given.Manifest))
+	q.Prompt = paragraphs(r.decision.Step.Step, r.missing(ctx, given))
 	q.FewReads = true
 	r.offerReads(ctx, &q, from)
 	q.Model, q.Category = p.Model, providers.CategoryReasoning

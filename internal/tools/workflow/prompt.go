@@ -1,8 +1,10 @@
 package workflow
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
@@ -86,13 +88,22 @@ func bulleted(list []string) []string {
 const missingLines = 20
 
 // missing tells the expert what it was not given, or not whole, "" when it has everything.
-func missing(m workspace.Manifest) string {
+func (r *run) missing(ctx context.Context, given Evidence) string {
+	top := r.workTree(ctx)
+	if i := slices.IndexFunc(given.Attachments, func(a conversation.Attachment) bool { return a.MIME == mimeDiff }); top == "" && i >= 0 {
+		top = given.Attachments[i].Path
+	}
+	return missing(given.Manifest, top)
+}
+
+// missing is the same with paths relative to a work tree.
+func missing(m workspace.Manifest, top string) string {
 	var lines []string
 	for _, e := range m.Cut {
-		lines = append(lines, fmt.Sprintf("%s: cut, %s", conversation.Printable(e.Path), e.Reason))
+		lines = append(lines, fmt.Sprintf("%s: cut, %s", conversation.Printable(workspace.Below(top, e.Path)), e.Reason))
 	}
 	for _, e := range m.LeftOut {
-		lines = append(lines, fmt.Sprintf("%s: not given, %s", conversation.Printable(e.Path), strings.TrimSuffix(e.Reason, ".")))
+		lines = append(lines, fmt.Sprintf("%s: not given, %s", conversation.Printable(workspace.Below(top, e.Path)), strings.TrimSuffix(e.Reason, ".")))
 	}
 	if len(lines) == 0 {
 		return ""

@@ -60,7 +60,7 @@ func (r *run) restoreReads(ctx context.Context, answer conversation.Turn) error 
 	if len(r.called) == 0 {
 		return nil
 	}
-	q, err := r.question()
+	q, err := r.question(ctx)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,25 @@ func (r *run) resolve(ctx context.Context, paths []string) (found []workspace.Re
 	return found, problems
 }
 
+// shownPaths are paths as an expert is shown them: relative to the work tree. What can't be used stays as it was written.
+func (r *run) shownPaths(ctx context.Context, paths []string) []string {
+	top, out := r.workTree(ctx), []string(nil)
+	for _, path := range paths {
+		if one := r.refs.byPath[path]; len(one) == 1 {
+			path = workspace.Below(top, one[0].Path())
+		}
+		out = append(out, path)
+	}
+	return out
+}
+
+// workTree is the work tree that an expert is shown paths relative to: that of the relevant files, else the one that the step
+// names.
+func (r *run) workTree(ctx context.Context) string {
+	refs, _ := r.resolve(ctx, union(slices.Clone(r.sum.RelevantFiles), r.step.Facts.Paths))
+	return r.Files.WorkTree(refs)
+}
+
 // pathsOf are the host's names of files.
 func pathsOf(refs []workspace.Ref) (paths []string) {
 	for _, r := range refs {

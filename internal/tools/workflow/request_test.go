@@ -53,6 +53,7 @@ func TestGoldenRequests(t *testing.T) {
 			text := l.stable(b.String())
 			for _, own := range []struct{ pattern, as string }{
 				{`Today is [^.]*\.`, "Today is DATE."},
+				{`(?m)(^Repository: |BEGIN CHANGES [0-9a-f]{16} )001\b`, "${1}project"}, // the folder's name
 				{`(the mark |=== (?:BEGIN|END) (?:FILE|CHANGES) )[0-9a-f]{16}`, "${1}MARK"},
 				{`\b[0-9a-f]{40}\b`, "COMMIT"},
 			} {

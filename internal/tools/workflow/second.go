@@ -81,7 +81,7 @@ func (r *run) beginSecond(ctx context.Context, claims []claim, asked, answer con
 		close(s.done)
 		return s
 	}
-	q, err := r.secondQuestion(claims, asked, answer)
+	q, err := r.secondQuestion(ctx, claims, asked, answer)
 	if err != nil {
 		return fail(reply.FromError(ctx, err).Message)
 	}
@@ -127,8 +127,8 @@ func (r *run) appendSecond(ctx context.Context, turns []conversation.Turn) {
 }
 
 // secondQuestion is the second turn: the first one's messages and its answer, then what the caller reports. No function runs.
-func (r *run) secondQuestion(claims []claim, asked, answer conversation.Turn) (ask.Question, error) {
-	q, err := r.question()
+func (r *run) secondQuestion(ctx context.Context, claims []claim, asked, answer conversation.Turn) (ask.Question, error) {
+	q, err := r.question(ctx)
 	if err != nil {
 		return q, err
 	}
@@ -150,7 +150,7 @@ func (r *run) previewSecond(ctx context.Context, first ask.Question) error {
 		return providers.ErrPreview
 	}
 	asked := conversation.Turn{Role: providers.RoleUser, Content: first.Prompt, Attachments: first.Attachments}
-	q, err := r.secondQuestion(claims, asked, conversation.Turn{Role: providers.RoleAssistant, Content: "{}"})
+	q, err := r.secondQuestion(ctx, claims, asked, conversation.Turn{Role: providers.RoleAssistant, Content: "{}"})
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,9 @@ const mimeDiff = "text/x-diff"
 // show records attachments as shown to a model.
 func show(s *proof.Shown, attachments []conversation.Attachment) {
 	for _, a := range attachments {
+		if a.Name != "" {
+			s.Name(a.Name, a.Path)
+		}
 		switch {
 		case a.Image() || a.MIME == conversation.DocumentMIME:
 		case a.MIME == mimeDiff:
