@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -143,6 +145,22 @@ func (r *toolReply) list(path ...string) (list []object) {
 	return list
 }
 
+// contents are the files below a folder of the site, with their sizes and times.
+func (s *site) contents(folder string) (files []string) {
+	s.t.Helper()
+	require.NoError(s.t, filepath.WalkDir(filepath.Join(s.dir, folder), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil {
+			files = append(files, fmt.Sprint(path, " ", info.Size(), " ", info.ModTime().UnixNano()))
+		}
+		return err
+	}))
+	return files
+}
+
 // sentAs is the switch of a request for its model's thinking.
 func sentAs(c *emulator.Chat) string {
 	if c.Effort != "" {
@@ -161,7 +179,9 @@ func TestExpertsReadInEveryDialect(t *testing.T) {
 			[]emulator.ToolCall{called("read_file", `{"path":"caller.go"}`), called("git_history", `{"path":"sum.go"}`)},
 			[]emulator.ToolCall{called("git_show", `{"commit":"HEAD","path":"sum.go","from":3,"to":8}`)}))
 		p := s.serveHere()
+		before := s.contents("project")
 		r := p.call("codereview", reported(s.review(d, nil)))
+		assert.Equal(t, before, s.contents("project"), "the functions write nothing")
 		assert.Equal(t, "verified", r.list("expert_analysis", "findings")[0]["citation"], r.text)
 		assert.Equal(t, s.dir+"/project/caller.go", r.list("expert_analysis", "findings")[0]["file"])
 		assert.Equal(t, "wrong", r.list("agent_findings")[0]["judgement"], r.text)

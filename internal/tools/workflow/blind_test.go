@@ -273,3 +273,25 @@ func TestSecondTurnRunsNothing(t *testing.T) {
 	assert.Equal(t, "wrong", at(done, "agent_findings", 0, "judgement"), "%v", done["agent_findings"])
 	assert.NotContains(t, done, "looked_at")
 }
+
+// Earlier turns of the conversation that show what the caller found are withheld with their answers, whatever tool they are
+// of; others stay.
+func TestBlindToEarlierTurns(t *testing.T) {
+	l := newFixture(t, asktest.Says(expertSays()))
+	l.secondTurns = true
+	l.repository()
+	id := l.call("chat", dict{"prompt": "HARMLESS-1: what is a window?"})["continuation_offer"].(dict)["continuation_id"]
+	l.call("chat", dict{"prompt": "I think that FINDING-7 the loop is short. Right?", "continuation_id": id})
+	l.glm = asktest.Says("DEBUGGED-1 because of the bound.")
+	l.call("debug", l.step("debug", 1, 1, append([]any{"continuation_id", id, "relevant_files", []string{"window.go"}}, told...)...))
+	l.glm = inTurns(asktest.Says(expertSays()), secondTurnAnswer("ISSUE-7 ends too soon", "holds"))
+	before := l.asked()
+	l.call("codereview", l.step("codereview", 1, 1, append([]any{"continuation_id", id, "relevant_files", []string{"window.go"}, "step", "TASK-7"}, told...)...))
+	require.Equal(t, before+2, l.asked())
+	whole := fmt.Sprint(l.requests[before].Messages)
+	for _, secret := range []string{"FINDING-7", "HYPOTHESIS-7", "ISSUE-7", "CONTEXT-7", "DEBUGGED-1", "Right?"} {
+		assert.NotContains(t, whole, secret)
+	}
+	assert.Contains(t, whole, "HARMLESS-1")
+	assert.Contains(t, whole, "TASK-7")
+}
