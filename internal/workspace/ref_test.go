@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 func TestResolve(t *testing.T) {
@@ -119,7 +120,7 @@ func TestWorkTreeNames(t *testing.T) {
 	dir := tempDir(t)
 	for _, repo := range []string{"one", "two"} {
 		write(t, "package a\n", dir, repo, "sub", "a.go")
-		runGit(t, filepath.Join(dir, repo), "init", "-q")
+		gittest.Run(t, filepath.Join(dir, repo), "init", "-q")
 	}
 	write(t, "text\n", dir, "loose.txt")
 	w := newWorkspace(t, dir)
