@@ -6,6 +6,7 @@
 #   modern       the same, version 2, in revision 2026-07-28: roots by input requests, and tasks
 #   conformance  MCP's conformance suite (over HTTP, through mcp-proxy)
 #   endpoints    the other side: asks OpenAI-compatible servers that others wrote
+#   install      exai-mcp install in a terminal, where it asks
 #   hooks        the git hooks under the pre-commit framework
 #   sessions     Claude Code, Codex, Gemini CLI, opencode and Copilot CLI on a fake model, each configured by install alone
 #   terminal     Claude Code's terminal, in tmux, with a task
@@ -22,7 +23,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$PWD/bin/interop
-parts=${*:-inspector sdk modern conformance endpoints hooks sessions terminal gate plugins arm64}
+parts=${*:-inspector sdk modern conformance endpoints install hooks sessions terminal gate plugins arm64}
 command -v npm >/dev/null || { echo "interop.sh: npm is missing; install Node.js with npm" >&2; exit 1; }
 
 needs() { grep -qwE "$1" <<<"$parts"; }

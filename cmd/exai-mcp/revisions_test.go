@@ -301,6 +301,34 @@ func TestStatelessClientsAreAskedForTheirRoots(t *testing.T) {
 	assert.Equal(t, 6, strings.Count(log, `\"tool\":\"chat\"`), "the asking round is no call")
 }
 
+// The folder that Claude Code names is a root, unless it is the home folder or is not absolute.
+func TestTheProjectOfClaudeCodeIsARoot(t *testing.T) {
+	s := newSite(t, "LOG_LEVEL=error")
+	write := func(dir string) (file string) {
+		file = filepath.Join(dir, "a.go")
+		require.NoError(t, os.WriteFile(file, []byte("package a"), 0o644))
+		return file
+	}
+	project := t.TempDir()
+	for _, c := range []struct {
+		dir, file string
+		allowed   bool
+	}{
+		{project, write(project), true},
+		{"", write(project), false},
+		{s.dir, write(s.dir), false},
+		{".", write(s.dir), false},
+	} {
+		s.vendors.Forget()
+		at := *s
+		at.environ = append(slices.Clone(s.environ), "CLAUDE_PROJECT_DIR="+c.dir)
+		client := at.serve()
+		client.request("2026-07-28", "tools/call", fmt.Sprintf(`"name":"chat","arguments":{"prompt":"look","files":[%q],"model":"glm-5.3-flash"}`, c.file))
+		assert.Equal(t, !c.allowed, strings.Contains(client.next().raw, "path_denied"), "%+v", c)
+		assert.Equal(t, c.allowed, len(s.vendors.Requests()) == 1)
+	}
+}
+
 // An exceeded limit is told to the client as a log message, at its level, without a word of the prompt.
 func TestPassedLimitsAreLoggedToTheClient(t *testing.T) {
 	for _, version := range server.Revisions() {
