@@ -28,8 +28,14 @@ func TestAsk(t *testing.T) {
 		s.vendors.Script(emulator.Say(strings.SplitAfter(text, " ")...).Thinking("first ", "I ", "think"))
 	}
 
+	code, out, errs := s.run("", "ask", "--dry-run", "-f", "a.go", "What is a bloom filter?")
+	assert.Equal(t, exitOK, code, errs)
+	assert.Contains(t, out, "a.go")
+	assert.Contains(t, out, "glm-5.3-flash")
+	assert.Empty(t, s.vendors.Requests(), "nothing is sent")
+
 	said("It is a set. \x1b[31mIt may err.\n")
-	code, out, errs := s.run("", "ask", "What is a bloom filter?")
+	code, out, errs = s.run("", "ask", "What is a bloom filter?")
 	assert.Equal(t, exitOK, code, errs)
 	assert.Equal(t, "It is a set. \\u001b[31mIt may err.\n", out, "the answer alone, and nothing that acts on a terminal")
 	assert.Regexp(t, `^glm-5\.3-flash, \d+\.\d s, \$0\.\d{4}, conversation [0-9a-f-]{36}\n$`, errs)

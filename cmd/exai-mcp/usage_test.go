@@ -76,6 +76,38 @@ func TestBudgetsOverProcesses(t *testing.T) {
 	assert.Contains(t, out, "MAX_COST_PER_CALL_USD=0.001 does not allow this request")
 }
 
+// A server that is killed while it waits for an answer leaves its reservation, which counts as spent once the server has been
+// silent for 10 s; other servers see it on their bill and in their limit.
+func TestReservationOfAKilledServer(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, s *site) {
+		s.environ = append(s.environ, "MAX_COST_PER_DAY_USD=0.05")
+		s.vendors.On(emulator.Match{}, emulator.Say("never").With(emulator.DelayHeaders(time.Hour)))
+		p := s.serveChild()
+		p.start("tools/call", "", object{"name": "chat", "arguments": object{"prompt": "Why?", "model": "glm-5.3"}})
+		db := s.openStore()
+		held := func() (list []usage.Request) {
+			list, err := db.Usage().UnderWay(t.Context())
+			require.NoError(t, err)
+			return list
+		}
+		require.Eventually(t, func() bool { return len(held()) == 1 }, 10*time.Second, 10*time.Millisecond)
+		reserved := held()[0].CostUSD
+		assert.Greater(t, reserved, 0.03)
+		p.kill()
+		_, err := s.database().ExecContext(t.Context(), `UPDATE exai_usage_reservations SET heartbeat_at = `+s.elevenSecondsBefore("heartbeat_at"))
+		require.NoError(t, err)
+
+		code, out, _ := s.run("", "call", "chat", `{"prompt":"Why?","model":"glm-5.3"}`)
+		assert.Equal(t, exitFailed, code)
+		assert.Contains(t, out, `"code": "budget"`)
+		rows, err := db.Usage().Requests(t.Context(), usage.Filter{Outcome: usage.OutcomeLost})
+		require.NoError(t, err)
+		require.Len(t, rows, 1)
+		assert.InDelta(t, reserved, rows[0].CostUSD, 1e-9)
+		assert.Equal(t, "chat", rows[0].Tool)
+	})
+}
+
 // What people read, at two widths. The captures are part of the documents.
 func TestUsageText(t *testing.T) {
 	cfg := config.Default()

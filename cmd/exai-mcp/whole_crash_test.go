@@ -317,14 +317,18 @@ func (s *site) lastTurn(db *store.Store, id string) conversation.Turn {
 	return conv.Turns[len(conv.Turns)-1]
 }
 
+// elevenSecondsBefore is a column's time eleven seconds earlier, in SQL.
+func (s *site) elevenSecondsBefore(column string) string {
+	if slices.Contains(s.environ, "CONVERSATION_STORAGE_BACKEND=postgres") {
+		return column + ` - interval '11 seconds'`
+	}
+	return `strftime('%Y-%m-%dT%H:%M:%f000Z', ` + column + `, '-11 seconds')`
+}
+
 // ageHeartbeats makes what was being written look as it does eleven seconds after its process died.
 func (s *site) ageHeartbeats() {
 	s.t.Helper()
-	before := `saved_at - interval '11 seconds'`
-	if !slices.Contains(s.environ, "CONVERSATION_STORAGE_BACKEND=postgres") {
-		before = `strftime('%Y-%m-%dT%H:%M:%f000Z', saved_at, '-11 seconds')`
-	}
-	_, err := s.database().ExecContext(s.t.Context(), `UPDATE messages SET saved_at = `+before+` WHERE turn_status = 'running'`)
+	_, err := s.database().ExecContext(s.t.Context(), `UPDATE messages SET saved_at = `+s.elevenSecondsBefore("saved_at")+` WHERE turn_status = 'running'`)
 	require.NoError(s.t, err)
 }
 

@@ -61,7 +61,9 @@ func insertRequest(ctx context.Context, tx querier, r usage.Request) (at time.Ti
 // Reserve holds an amount of today's budget, or returns a *usage.OverBudgetError.
 func (u *Usage) Reserve(ctx context.Context, r usage.Reservation) (id string, day usage.Day, err error) {
 	id = uuid.NewString()
+	var over *usage.OverBudgetError // which does not undo what was settled of dead processes
 	err = u.store.inTx(ctx, "reserve a request's cost", func(tx *sql.Tx) error {
+		over = nil
 		// The sum and the row that adds to it must not be parted by another process's.
 		if err := takeLock(ctx, tx, u.store.d.lock, lockBudget); err != nil {
 			return err
@@ -73,7 +75,8 @@ func (u *Usage) Reserve(ctx context.Context, r usage.Reservation) (id string, da
 			return err
 		}
 		if !day.Remaining(r.LimitUSD).Fits(r.AmountUSD, r.MostUSD) {
-			return &usage.OverBudgetError{Day: day, LimitUSD: r.LimitUSD, AmountUSD: r.AmountUSD}
+			over = &usage.OverBudgetError{Day: day, LimitUSD: r.LimitUSD, AmountUSD: r.AmountUSD}
+			return nil
 		}
 		day.ReservedUSD += r.AmountUSD
 		day.Excess = day.Excess.Add(r.AmountUSD, r.MostUSD)
@@ -85,9 +88,8 @@ func (u *Usage) Reserve(ctx context.Context, r usage.Reservation) (id string, da
 			textOrNull(q.Model), textOrNull(q.ConversationID), textOrNull(q.Workspace), textOrNull(string(q.Billing)))
 		return err
 	})
-	var over *usage.OverBudgetError
-	if errors.As(err, &over) {
-		return "", over.Day, over
+	if err == nil && over != nil {
+		return "", day, over
 	}
 	return id, day, err
 }

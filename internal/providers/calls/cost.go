@@ -181,7 +181,7 @@ func (c *Caller) overCall(b *usage.CallBudget, m providers.Model, vendor string,
 func (c *Caller) overDay(over *usage.OverBudgetError, m providers.Model, vendor string, plan usage.Plan) *providers.Error {
 	return &providers.Error{
 		Kind: providers.KindBudget, Provider: vendor, Model: m.ID, Err: over,
-		Message: fmt.Sprintf("MAX_COST_PER_DAY_USD=%g does not allow this request: it may cost %.4f USD, and %.4f USD of today's limit are left.",
+		Message: fmt.Sprintf("MAX_COST_PER_DAY_USD=%g does not allow this request: it may cost %.4f USD, and %.4f USD of today's limit, which all servers on this store share, are left.",
 			over.LimitUSD, plan.ReserveUSD(), over.LeftUSD()),
 		Hint: fmt.Sprintf("The limit resets at %s. ", over.Day.Resets().Local().Format("2006-01-02 15:04 MST")) +
 			c.budgetHint("MAX_COST_PER_DAY_USD", m, plan),

@@ -181,7 +181,7 @@ func TestBudgetErrors(t *testing.T) {
 
 		_, err = b.caller.Call(ctx, ask("glm-5.3"))
 		e = failure(t, err)
-		assert.Contains(t, e.Message, "MAX_COST_PER_DAY_USD=0.02 does not allow this request")
+		assert.Regexp(t, `^MAX_COST_PER_DAY_USD=0.02 does not allow this request: .*, which all servers on this store share, are left\.$`, e.Message)
 		assert.Regexp(t, `^The limit resets at 2000-01-02 \d\d:\d\d \S+\. Name a cheaper model such as glm-\S+,`, e.Hint)
 		assert.Empty(t, b.seen.attempts, "nothing was sent")
 

@@ -171,3 +171,63 @@ func TestSettlement(t *testing.T) {
 		})
 	}
 }
+
+// What endpoints cost: nothing on this machine, unless their list or their answer has a price; elsewhere the price of their list,
+// of their answer, or the highest that is known of them, else of all.
+func TestSettlementOfEndpoints(t *testing.T) {
+	priced := func(list []providers.Model, at int) []providers.Model {
+		list[at].Price = &providers.Price{Input: 1, Output: 2}
+		return list
+	}
+	free := local("ollama", "", "a", "b")
+	free[0].Price = nil
+	s := newSite(t, map[string][]providers.Model{
+		"ollama": priced(free, 1), "lab": priced(remote("lab", "known", "unknown"), 0), "far": remote("far", "unknown"),
+	}, "ENDPOINTS=ollama,lab,far", "LAB_API_URL=https://lab.test/v1", "LAB_MODEL=known", "FAR_API_URL=https://far.test/v1", "FAR_MODEL=unknown")
+	kept := &memoryCosts{Local: costs.NewLocal()}
+	m := costs.NewMeter(costs.Options{Store: func(context.Context) (costs.Store, error) { return kept, nil }})
+	s.caller.WithMeter(m)
+	t.Cleanup(func() { require.NoError(t, m.Close(context.Background())) })
+	whole := providers.Usage{InputTokens: million, OutputTokens: million}
+	for _, c := range []struct {
+		model   string
+		charged float64 // by the answer itself
+		want    float64
+	}{
+		{"ollama/a", 0, 0}, {"ollama/b", 0, 3}, {"ollama/a", 0.5, 0.5}, {"lab/known", 0, 3}, {"lab/known", 0.25, 0.25}, {"lab/unknown", 0, 3},
+		{"far/unknown", 0, 4 + 20}, // the highest of all
+	} {
+		u := whole
+		u.CostUSD = c.charged
+		for _, v := range s.vendors {
+			v.ChatFunc = func(_ context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+				on(providers.Delta{Content: "Yes."})
+				return &providers.ChatResponse{
+					Content: "Yes.", Model: req.Model.ID, FinishReason: providers.FinishStop, UsageKnown: true, CostKnown: c.charged > 0, Usage: u,
+				}, nil
+			}
+		}
+		_, err := s.ask(t, c.model, providers.CategoryFast)
+		require.NoError(t, err, c.model)
+		require.NoError(t, m.Flush(t.Context()))
+		kept.mu.Lock()
+		row := kept.rows[len(kept.rows)-1]
+		kept.mu.Unlock()
+		assert.Equal(t, c.model, row.Model)
+		assert.InDelta(t, c.want, row.CostUSD, 1e-9, c.model)
+	}
+}
+
+// From 80 % of the call's limit on, the reply says so.
+func TestNearCallLimit(t *testing.T) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+		b.glm.ChatFunc = took(providers.Usage{InputTokens: million / 2}, nil) // 0.7 USD
+		ctx := withCallBudget(b.inClass(t.Context(), config.ClassExpert), 0.9)
+		out, err := b.caller.Call(ctx, ask("glm-5.1"))
+		require.NoError(t, err)
+		assert.Empty(t, out.Notes)
+		out, err = b.caller.Call(ctx, ask("glm-5.1"))
+		require.NoError(t, err)
+		assert.Contains(t, out.Notes, "80 % or more of MAX_COST_PER_CALL_USD=0.9 is used or reserved.")
+	})
+}

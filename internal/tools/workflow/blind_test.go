@@ -135,6 +135,24 @@ func TestVerdictAfterTheSecondTurn(t *testing.T) {
 	}
 }
 
+// The limit of a call leaves the second turn out rather than failing the step.
+func TestSecondTurnBeyondTheCallsLimit(t *testing.T) {
+	dear := func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		resp, err := asktest.Says(expertSays())(ctx, req, on)
+		resp.Usage.OutputTokens = 20_000 // 0.088 USD
+		return resp, err
+	}
+	l := newFixture(t, dear, func(l *fixture) { l.cfg.Costs.PerCallUSD = 0.1 })
+	l.secondTurns = true
+	l.file("window.go", source)
+	done := l.call("codereview", l.step("codereview", 1, 1, "relevant_files", []string{"window.go"}, "model", "glm-5.3",
+		"issues_found", []dict{{"severity": "high", "description": "ISSUE-7 ends too soon"}}))
+	assert.Equal(t, 1, l.asked(), "nothing more was sent")
+	assert.Equal(t, "analysis_complete", at(done, "expert_analysis", "status"), "the first turn stands")
+	assert.Equal(t, "not_judged", at(done, "agent_findings", "status"))
+	assert.Contains(t, at(done, "agent_findings", "reason"), "MAX_COST_PER_CALL_USD=0.1 does not allow this request")
+}
+
 // Who reports nothing is not judged, and neither is who asks a tool that is told everything at once.
 func TestNoSecondTurn(t *testing.T) {
 	l := newFixture(t, asktest.Says(expertSays()))
