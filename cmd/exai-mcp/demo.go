@@ -26,8 +26,8 @@ func (a *app) demoCommand() *cobra.Command {
 		Short: "Call real tools on emulated vendors: no key, no network",
 		Long: `Starts an emulator of both vendors' APIs on loopback, starts this program as an MCP server in another process, and calls
 its tools over that process's stdin and stdout, as a coding agent would. What passes between them is printed. Every answer
-comes from the emulator and says so; keys and settings of yours are not used, and what is made lies in a temporary folder
-that is removed at the end.
+comes from the emulator and says so; keys and settings of yours are not used, and all files are made in a temporary folder
+that is deleted at the end.
 
 --emulator starts the emulated vendors alone, prints the settings that lead a server to them, and runs until Ctrl-C: for
 trying this program with an MCP client of yours, without a key. Every tool gets a valid answer about any project.`,

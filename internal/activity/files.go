@@ -112,7 +112,7 @@ func (f *files) close() error {
 	case <-f.done:
 		return nil
 	case <-wait.C:
-		return fmt.Errorf("close the logs: the disk did not take the last lines within %s", closeWait)
+		return fmt.Errorf("close the logs: the last lines could not be written within %s", closeWait)
 	}
 }
 

@@ -120,7 +120,7 @@ var retired = map[string]string{
 	"KIMI_STREAM_ENABLED":       "answers are always streamed from the vendor",
 	"KIMI_CHAT_STREAM_DEFAULT":  "answers are always streamed from the vendor",
 	"KIMI_STREAM_PRIME_CACHE":   "Moonshot caches prefixes by itself",
-	"KIMI_EXTRACT_REASONING":    "reasoning is always told apart from the answer",
+	"KIMI_EXTRACT_REASONING":    "reasoning is always kept apart from the answer",
 	"KIMI_TOOLTRACE":            "use LOG_LEVEL=debug",
 	"KIMI_MAX_HEADER_LEN":       "Moonshot caches prefixes by itself",
 	"KIMI_CACHE_TOKEN_TTL_SECS": "Moonshot caches prefixes by itself",

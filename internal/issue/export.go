@@ -50,7 +50,7 @@ func Export(list []Issue, format string) (string, error) {
 // linked finds the issues that one is linked to, of which Markdown shows the titles.
 func ExportTo(w io.Writer, issues iter.Seq2[Issue, error], format string, linked func(Issue) ([]Issue, error)) error {
 	if !slices.Contains(Formats(), format) {
-		return invalid("format %q is none of %s", format, strings.Join(Formats(), ", "))
+		return invalid("unknown format %q; expected one of %s", format, strings.Join(Formats(), ", "))
 	}
 	n := 0
 	for i, err := range issues {

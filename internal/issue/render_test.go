@@ -208,7 +208,7 @@ func TestExportForms(t *testing.T) {
 	require.ErrorIs(t, issue.ExportTo(io.Discard, broken.Each(t.Context(), issue.Filter{}, true), "csv", nil), full)
 	_, err = issue.Export(nil, "pdf")
 	require.ErrorIs(t, err, issue.ErrInvalid)
-	assert.Equal(t, `format "pdf" is none of json, markdown, csv`, issue.Reason(err))
+	assert.Equal(t, `unknown format "pdf"; expected one of json, markdown, csv`, issue.Reason(err))
 }
 
 type failing struct{ err error }

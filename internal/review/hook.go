@@ -177,7 +177,7 @@ func (m Memory) Known(state string) (Decision, bool) {
 	case state != "" && state == m.State && m.Verdict == Inconclusive:
 		return Decision{Message: "exai review: still inconclusive; nothing changed since.", Findings: m.Findings}, true
 	case m.Blocks >= maxBlocks:
-		return Decision{Message: fmt.Sprintf("exai review: blocked %d times already, so this is let go unjudged. Open findings:", m.Blocks), Findings: m.Findings}, true
+		return Decision{Message: fmt.Sprintf("exai review: blocked %d times already, so this passes without a judgement. Open findings:", m.Blocks), Findings: m.Findings}, true
 	}
 	return Decision{}, false
 }
@@ -204,7 +204,7 @@ func (m Memory) Decide(r *Report, on FailOn, state string, active, kept bool) (D
 		d.Message = strings.TrimSuffix("exai review: inconclusive: "+oneLine(r.Reason), ": ") + r.took()
 		return d, m
 	case m.Blocks >= maxBlocks, active && !kept:
-		d.Message = "exai review: " + r.Verdict.Words() + r.took() + ", let go, since the limit of blocks is reached."
+		d.Message = "exai review: " + r.Verdict.Words() + r.took() + ", allowed, since the limit of blocks is reached."
 		return d, m
 	}
 	m.Blocks++

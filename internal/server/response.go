@@ -86,7 +86,7 @@ func (f *lineFault) refusal() []byte {
 func (s *Server) ownResult(object any) json.RawMessage {
 	text, err := encode(object)
 	if err != nil {
-		panic(fmt.Errorf("a result is no JSON: %w", err)) // a bug of ours, answered as one
+		panic(fmt.Errorf("a result is not valid JSON: %w", err)) // a bug of ours, answered as one
 	}
 	return slices.Concat(text[:len(text)-1], []byte(`,"_meta":{`+quote(mcp.MetaKeyServerInfo)+
 		`:{"name":`+quote(s.name)+`,"version":`+quote(s.version)+`}}}`))

@@ -185,7 +185,7 @@ func (s *Server) callTool(ctx context.Context, _ mcp.CallToolRequest) (*mcp.Call
 func callResult(reply *tools.Result, r revision) (*mcp.CallToolResult, error) {
 	object, err := reply.JSON()
 	if err != nil {
-		return nil, fmt.Errorf("the reply of %s is no JSON: %w", reply.Metadata.ToolName, err)
+		return nil, fmt.Errorf("the reply of %s is not valid JSON: %w", reply.Metadata.ToolName, err)
 	}
 	result := &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(string(object))}, IsError: reply.IsError}
 	if r.structured() {

@@ -79,7 +79,7 @@ func prepareTurns(in []conversation.Turn) ([]conversation.Turn, error) {
 		}
 		id, err := uuid.Parse(t.ID)
 		if err != nil {
-			return nil, fmt.Errorf("a turn's id %q is no uuid", t.ID)
+			return nil, fmt.Errorf("a turn's id %q is not a UUID", t.ID)
 		}
 		t.ID = id.String()
 		if t.Status == "" {

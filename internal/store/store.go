@@ -114,7 +114,7 @@ func Open(ctx context.Context, c config.Conversations) (*Store, error) {
 	case "memory":
 		s, err = openMemory(ctx)
 	default:
-		err = fmt.Errorf("CONVERSATION_STORAGE_BACKEND=%q is none of sqlite, postgres, supabase, dual, memory", c.Backend)
+		err = fmt.Errorf("CONVERSATION_STORAGE_BACKEND=%q: expected sqlite, postgres, supabase, dual or memory", c.Backend)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", withCause(ctx, err))

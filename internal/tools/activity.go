@@ -95,7 +95,7 @@ func (in activityInput) query(m *Metadata) (q activity.Query, err error) {
 	}
 	if in.Filter != "" {
 		if q.Filter, err = regexp.Compile(in.Filter); err != nil {
-			return q, reply.InvalidRequest("It takes RE2's syntax: no lookaheads and no backreferences. (?i) ignores case.", "filter is no regular expression: %s.", reply.Clip(in.Filter))
+			return q, reply.InvalidRequest("It takes RE2's syntax: no lookaheads and no backreferences. (?i) ignores case.", "filter is not a valid regular expression: %s.", reply.Clip(in.Filter))
 		}
 	}
 	if q.Since, err = timeOf("since", in.Since); err != nil {
@@ -134,7 +134,7 @@ func timeOf(name, text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, reply.InvalidRequest("Write it like 2026-11-23T12:00:00Z.", "%s is no time: %s.", name, reply.Quote(text))
+	return time.Time{}, reply.InvalidRequest("Write it like 2026-11-23T12:00:00Z.", "%s is not a valid time: %s.", name, reply.Quote(text))
 }
 
 // running is the work in progress but for the call that asks, of one conversation where one is named.

@@ -47,7 +47,7 @@ func TestFixes(t *testing.T) {
 	body, text := h.call("codereview", args)
 	require.NotEqual(t, "error", body["status"], text)
 	for _, want := range []string{
-		"Issue 1 was set to fixed.", "Issue 2 was found again, so it was not set to fixed.", "Unknown issue 3: fixes takes", "Issue 4 is closed already.",
+		"Issue 1 was set to fixed.", "Issue 2 was found again, so it was not set to fixed.", "Unknown issue 3: fixes takes", "Issue 4 is already closed.",
 		"Unknown issue 99",
 	} {
 		assert.Contains(t, text, want)

@@ -145,7 +145,7 @@ func issueError(ctx context.Context, err error) error {
 	case errors.As(err, &missing):
 		return reply.InvalidRequest("The action list with status all shows every issue's number.", "There is no issue %d.", int(missing))
 	case errors.Is(err, issue.ErrInvalid):
-		return reply.InvalidRequest("Correct it and call again; the action show tells how the issue stands.",
+		return reply.InvalidRequest("Correct it and call again; the action show lists its fields.",
 			"That can't be done: %s.", issue.Reason(err))
 	case ctx.Err() != nil:
 		return err

@@ -49,7 +49,7 @@ func parseFixDate(text string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, reply.InvalidRequest("Send 2026-01-31, or with a time, 2026-01-31T15:04:05Z.", "fix_date %q is no date.", reply.Clip(text))
+	return time.Time{}, reply.InvalidRequest("Send 2026-01-31, or with a time, 2026-01-31T15:04:05Z.", "fix_date %q is not a date.", reply.Clip(text))
 }
 
 // change is what the arguments ask to change.
@@ -165,7 +165,7 @@ func issueChanged(before issue.Issue, i *issue.Issue) *Result {
 		fmt.Fprintf(&b, "- %s: %s\n", u.Type, oneLine(u.Content))
 	}
 	if len(news) == 0 {
-		b.WriteString("Nothing changed: it was like that already.\n")
+		b.WriteString("Nothing changed: the issue already has these values.\n")
 	}
 	return issueReply(b.String(), "markdown", "issue", i)
 }

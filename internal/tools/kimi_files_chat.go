@@ -99,7 +99,7 @@ func (d *Deps) uploadsPending(ctx context.Context, files *documents) *Result {
 	r.Metadata.Note(files.notes...)
 	if n := len(files.pending); n > 0 {
 		r.Body.Set("status", "partial").Set("model", nil).Set("content", fmt.Sprintf(
-			"Nothing was asked yet: %d of %d files are still on their way to Kimi. Send the same call again.",
+			"No model was asked yet: %d of %d files are still being uploaded to Kimi. Send the same call again.",
 			n, n+len(files.through)+len(files.failed)))
 		d.continueUploads(ctx, r, "kimi", files.pending)
 		return r
@@ -109,7 +109,7 @@ func (d *Deps) uploadsPending(ctx context.Context, files *documents) *Result {
 		return nil
 	}
 	r.Body.Set("status", "partial").Set("model", nil).
-		Set("content", "Nothing was asked yet: the files are through, but the call's time is over. Send the same call again; their text is kept.")
+		Set("content", "No model was asked yet: the files are uploaded, but the call's time is over. Send the same call again; their text is kept.")
 	d.continueUploads(ctx, r, "kimi", nil)
 	return r
 }

@@ -84,11 +84,11 @@ func (d *Deps) intentAnalysis(ctx context.Context, in intentInput) (*Result, err
 			return nil, err
 		}
 		m = combinedMetadata(m, second.Metadata())
-		m.Note("The first answer was no valid analysis (" + flaw + "); it was asked for once more.")
+		m.Note("The first answer was not a valid analysis (" + flaw + "); it was asked for once more.")
 		if found, flaw = readIntent(second.Outcome.Response.Content, choice); flaw != "" {
 			return nil, &reply.Error{
 				Code: reply.CodeProviderError, Provider: m.ProviderUsed, Model: m.ModelUsed, Retryable: true,
-				Message: fmt.Sprintf("%s gave no valid analysis, twice: %s.", m.ModelUsed, flaw),
+				Message: fmt.Sprintf("%s twice gave an invalid analysis: %s.", m.ModelUsed, flaw),
 				Hint:    "Call again, or set KIMI_INTENT_MODEL to another model.",
 			}
 		}
@@ -153,7 +153,7 @@ func readIntent(text string, from []choice) (found intent, flaw string) {
 		return found, "it holds no JSON object"
 	}
 	if err := json.Unmarshal([]byte(text[begin:end+1]), &found); err != nil {
-		return found, "it is no JSON object of the form that was asked for"
+		return found, "it is not a JSON object of the requested form"
 	}
 	found.Complexity = strings.ToLower(strings.TrimSpace(found.Complexity))
 	found.RecommendedProvider = strings.ToUpper(strings.TrimSpace(found.RecommendedProvider))

@@ -130,7 +130,7 @@ func readContent(raw json.RawMessage, m *providers.Message) *badMessage {
 		case "image_url":
 			image, ok := dataURL(p.Image)
 			if !ok {
-				return &badMessage{"has an image that is no base64 data URL", "Kimi takes no web addresses: send data:image/png;base64,... ."}
+				return &badMessage{"has an image that is not a base64 data URL", "Kimi takes no web addresses: send data:image/png;base64,... ."}
 			}
 			m.Images = append(m.Images, image)
 		default:

@@ -199,7 +199,7 @@ func readTools(list []rawItem) (tools []calls.Tool, search bool, err error) {
 		var t previewFunction
 		if !strings.HasPrefix(name, "$") {
 			if err := json.Unmarshal(unquoted(raw), &t); err != nil || t.Name == "" {
-				return nil, false, reply.InvalidRequest(hint, "tools[%d] is no function.", i)
+				return nil, false, reply.InvalidRequest(hint, "tools[%d] is not a function.", i)
 			}
 			name = t.Name
 		}

@@ -44,7 +44,7 @@ func (d *Deps) listmodels(ctx context.Context, _ modelInput) (*Result, error) {
 		}
 	}
 	fmt.Fprintf(&b, "\n## Choosing\n\n- Leave `model` out: %s.\n", d.choice())
-	b.WriteString("- A model that you name is asked and no other vendor's; without a name, the other vendor may step in after a failure, and metadata.fallback says so.\n")
+	b.WriteString("- A model that you name is asked and no other vendor's; without a name, the other vendor may answer after a failure, and metadata.fallback says so.\n")
 	var prefixes []string
 	for _, vendor := range d.Config.VendorRows() {
 		prefixes = append(prefixes, vendor.Prefixes...)

@@ -26,7 +26,7 @@ func (d *Deps) selfCheck(ctx context.Context, in selfCheckInput) (*Result, error
 	shown, warnings := Shown(d)
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "- "+format+"\n", args...) }
-	fmt.Fprintf(&b, "# exai-mcp %s, looking at itself\n\n## Vendors\n\n", d.Version.Number)
+	fmt.Fprintf(&b, "# exai-mcp %s, checking itself\n\n## Vendors\n\n", d.Version.Number)
 	for _, vendor := range d.Config.VendorRows() {
 		name := vendor.Name
 		state := "ready"

@@ -152,7 +152,7 @@ func (d *Deps) storeState(ctx context.Context) *Object {
 		d.log().Sugar().Warnw("status: the store failed", "error", err)
 		return o.Set("state", "failed").Set("hint", "exai-mcp doctor and the server's log say more.")
 	default:
-		return o.Set("state", "not answering").Set("hint", "It is still being opened, or the database hangs. Answers are given all the same, but can't be continued.")
+		return o.Set("state", "not answering").Set("hint", "It is still being opened, or the database hangs. Tools still answer, but conversations can't be continued.")
 	}
 }
 
@@ -182,7 +182,7 @@ func (d *Deps) nextSteps(ctx context.Context, configured []string, store *Object
 		steps = append(steps, fmt.Sprintf("%s retires on %s; %s replaces it.", m.ID, m.RetiresOn, m.Replacement))
 	}
 	if len(steps) == 0 {
-		steps = append(steps, "Everything is in place. chat asks a model; status with doctor=true asks the vendors.")
+		steps = append(steps, "The setup is complete. chat asks a model; status with doctor=true asks the vendors.")
 	} else if len(configured) > 0 {
 		steps = append(steps, "status with doctor=true asks the vendors whether the keys work.")
 	}

@@ -47,7 +47,7 @@ func (d *Deps) toolCalls(ctx context.Context, in toolCallsInput) (*Result, error
 	}
 	switch {
 	case errors.Is(err, activity.ErrOff):
-		r.Body.Set("status", "disabled").Set("reason", "The tool-call log is off: EX_TOOLCALL_LOG_PATH is set to nothing.").Set("count", 0).Set("events", []any{})
+		r.Body.Set("status", "disabled").Set("reason", "The tool-call log is off: EX_TOOLCALL_LOG_PATH is empty.").Set("count", 0).Set("events", []any{})
 		return r, nil
 	case errors.Is(err, fs.ErrNotExist):
 		path := in.Path

@@ -76,7 +76,7 @@ func (d *Deps) fix(ctx context.Context, continuationID string, numbers, again []
 		case err != nil:
 			return notes, err
 		case found.Status != issue.Open && found.Status != issue.InProgress:
-			notes = append(notes, fmt.Sprintf("Issue %d is %s already.", n, strings.ReplaceAll(string(found.Status), "_", " ")))
+			notes = append(notes, fmt.Sprintf("Issue %d is already %s.", n, strings.ReplaceAll(string(found.Status), "_", " ")))
 			continue
 		}
 		if _, err := store.Update(ctx, n, issue.Change{FixConversationID: &continuationID, Note: "named in fixes"}); err != nil {

@@ -68,7 +68,7 @@ func pathsOf(refs []workspace.Ref) (paths []string) {
 
 func (d *Deps) upload(ctx context.Context, r upload.Request) ([]upload.File, error) {
 	if d.Uploads == nil {
-		return nil, errors.New("the server was put together without uploads")
+		return nil, errors.New("the server was built without uploads")
 	}
 	return d.Uploads.Upload(ctx, r)
 }
@@ -112,7 +112,7 @@ func (d *Deps) continueUploads(ctx context.Context, r *Result, vendor string, pe
 	if !ok {
 		return
 	}
-	r.Metadata.Note(fmt.Sprintf("%s passed before every file was through. The uploads go on in the background (%s for each): send the same call again to wait for them.",
+	r.Metadata.Note(fmt.Sprintf("The call exceeded its limit (%s) before every file was uploaded. The uploads continue in the background (%s for each): send the same call again to wait for them.",
 		b.Limit, d.Config.Timeouts.Upload(vendor)))
 	if d.Activity != nil {
 		d.Activity.LimitExceeded(providers.LimitExceeded{Limit: b.Limit, Provider: vendor, Elapsed: time.Since(b.Start), Tool: b.Tool, ContinuationID: b.ContinuationID})

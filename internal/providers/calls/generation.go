@@ -272,11 +272,11 @@ func (s *state) invalid() string {
 	case s.phase == streaming && !s.hasFirstEvent, (s.phase == waiting || s.phase == queued) && s.hasFirstEvent:
 		return "the phase and the request's first event disagree"
 	case s.request.sentDelta && !s.hasDelta, s.request.sentText && !s.request.sentDelta:
-		return "a request delivers what has not arrived"
+		return "a request has sent a delta that the answer lacks"
 	case s.phase == detached && (s.limit == nil || !s.hasDelta && !s.local):
 		return "detached without a limit or without a delta"
 	case s.holdsNoSlot() && s.release != nil:
-		return "a slot is held behind the call"
+		return "a detached answer holds a slot"
 	}
 	return ""
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-var errNotJSON = errors.New("the body is no JSON object of the right types")
+var errNotJSON = errors.New("the body is not a JSON object of the right types")
 
 // listModels answers GET models: what the key may call. Kimi's rows tell what a model can do.
 func (x *exchange) listModels(string) (*result, error) {
@@ -95,7 +95,7 @@ func (x *exchange) runFormula(uri string) (*result, error) {
 		return nil, unreadable(Kimi, errNotJSON)
 	}
 	if json.Unmarshal(b.Arguments, &arguments) != nil {
-		return nil, kimiBad("arguments are no string", "Invalid request: arguments must be a string")
+		return nil, kimiBad("arguments are not a string", "Invalid request: arguments must be a string")
 	}
 	if b.Name != "web_search" {
 		return nil, kimiBad("unknown formula function", "Invalid request: function %s is not found", b.Name)

@@ -180,7 +180,7 @@ func parseChat(body []byte) (*Chat, error) {
 		return nil, err
 	}
 	if c.Raw == nil {
-		return nil, errors.New("the body is no JSON object")
+		return nil, errors.New("the body is not a JSON object")
 	}
 	if err := json.Unmarshal(body, &c.body); err != nil {
 		var te *json.UnmarshalTypeError

@@ -80,7 +80,7 @@ func (x *exchange) readUpload() (*file, error) {
 	v := x.record.Vendor
 	kind, params, err := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" {
-		return nil, badRequest(v, "upload is no form", "1210", "Invalid request: Content-Type must be multipart/form-data")
+		return nil, badRequest(v, "the upload is not a form", "1210", "Invalid request: Content-Type must be multipart/form-data")
 	}
 	parts := multipart.NewReader(bufio.NewReaderSize(x.body(), 64<<10), params["boundary"])
 	f, found := &file{}, false
@@ -167,7 +167,7 @@ func (e *Emulator) kimiFile(f *file) error {
 	case f.purpose == "file-extract" && !extractable(f):
 		return kimiBad("file type", "text extract error: unsupported file type %s", path.Ext(f.name))
 	case f.purpose == "image" && !strings.HasPrefix(http.DetectContentType(f.data), "image/"):
-		return kimiBad("file is no image", "Invalid request: the file is not an image")
+		return kimiBad("the file is not an image", "Invalid request: the file is not an image")
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

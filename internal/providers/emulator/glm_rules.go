@@ -89,7 +89,7 @@ func glmMessages(in *inquiry) error {
 			}
 			for _, call := range in.c.body.Messages[i].ToolCalls {
 				if !isString(call.Function.Arguments) {
-					return glmIllegal("arguments are no string", "messages")
+					return glmIllegal("arguments are not a string", "messages")
 				}
 			}
 		case "tool":
@@ -97,7 +97,7 @@ func glmMessages(in *inquiry) error {
 				return glmIllegal("tool message without content", "messages")
 			}
 			if !isString(content) {
-				return glmIllegal("tool message that is no string", "messages") // an image in it was seen to be refused
+				return glmIllegal("tool message that is not a string", "messages") // an image in it was seen to be refused
 			}
 		default:
 			return glmIllegal("unknown role", "messages")
@@ -171,7 +171,7 @@ func (in *inquiry) glmTool(t wireTool) error {
 		case t.Function.Description == nil:
 			return glmMissing("function without description", "tools.function.description")
 		case !isObject(t.Function.Parameters):
-			return glmIllegal("function parameters are no schema", "tools.function.parameters")
+			return glmIllegal("function parameters are not a schema", "tools.function.parameters")
 		}
 		return nil
 	case "web_search":
@@ -265,7 +265,7 @@ func glmStop(in *inquiry) error {
 	}
 	var stop []string
 	if json.Unmarshal(in.c.body.Stop, &stop) != nil || len(stop) > 1 {
-		return glmIllegal("stop is no array of one", "stop")
+		return glmIllegal("stop is not an array of one", "stop")
 	}
 	return nil
 }

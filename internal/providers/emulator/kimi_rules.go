@@ -142,9 +142,9 @@ func kimiSchema(raw json.RawMessage) error {
 	case fault == "":
 		return nil
 	case path == "":
-		return kimiBad("function parameters are no schema", "Invalid request: tools.function.parameters is not a valid moonshot flavored json schema, details: %s", fault)
+		return kimiBad("function parameters are not a schema", "Invalid request: tools.function.parameters is not a valid moonshot flavored json schema, details: %s", fault)
 	}
-	return kimiBad("function parameters are no schema",
+	return kimiBad("function parameters are not a schema",
 		"Invalid request: tools.function.parameters is not a valid moonshot flavored json schema, details: <At path '%s': %s>", path, fault)
 }
 

@@ -74,7 +74,7 @@ func labMessages(in *inquiry) error {
 		}
 		for j, c := range m.ToolCalls {
 			if !isString(in.c.body.Messages[i].ToolCalls[j].Function.Arguments) {
-				return labBad("arguments are no string", "invalid_type", fmt.Sprintf("messages[%d].tool_calls[%d].function.arguments", i, j), "Invalid type: expected a string for the call of %s.", c.Name)
+				return labBad("arguments are not a string", "invalid_type", fmt.Sprintf("messages[%d].tool_calls[%d].function.arguments", i, j), "Invalid type: expected a string for the call of %s.", c.Name)
 			}
 		}
 	}
@@ -118,7 +118,7 @@ func labTools(in *inquiry) error {
 		case !labFunctionName().MatchString(t.Function.Name):
 			return labBad("function name", "invalid_value", "tools.function.name", "Invalid 'tools[%d].function.name': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.", i)
 		case !isNull(t.Function.Parameters) && !isObject(t.Function.Parameters):
-			return labBad("function parameters are no schema", "invalid_function_parameters", fmt.Sprintf("tools[%d].function.parameters", i), "Invalid schema for function '%s'.", t.Function.Name)
+			return labBad("function parameters are not a schema", "invalid_function_parameters", fmt.Sprintf("tools[%d].function.parameters", i), "Invalid schema for function '%s'.", t.Function.Name)
 		}
 	}
 	if len(in.c.Tools) == 0 && in.c.ToolChoice != "" {

@@ -65,7 +65,7 @@ func (in *inquiry) glmPart(p Part) error {
 	case p.Type == "image_url" && !isWeb(p.URL):
 		return glmImage(p.URL)
 	case p.Type != "text" && p.Type != "image_url" && !isWeb(p.URL):
-		return glmInvalid(p.Type+" is no web address", p.Type+".url must be a URL")
+		return glmInvalid(p.Type+" is not a web address", p.Type+".url must be a URL")
 	}
 	return nil
 }

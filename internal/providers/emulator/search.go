@@ -167,7 +167,7 @@ func (x *exchange) glmReader(string) (*result, error) {
 	case value(b.URL) == "":
 		return nil, glmMissing("no url", "url")
 	case !isWeb(*b.URL):
-		return nil, glmIllegal("url is no web address", "url")
+		return nil, glmIllegal("url is not a web address", "url")
 	case b.ReturnFormat != nil && *b.ReturnFormat != "markdown" && *b.ReturnFormat != "text":
 		return nil, glmIllegal("return_format", "return_format")
 	}

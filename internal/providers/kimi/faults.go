@@ -20,7 +20,7 @@ var hints = map[providers.Kind]string{
 const (
 	hintPlatform = "use a pay-as-you-go key of platform.kimi.ai with KIMI_API_URL=https://api.moonshot.ai/v1 (platform.moonshot.cn: https://api.moonshot.cn/v1), or name a model of another vendor."
 	hintQuota    = "Wait until the plan's quota is reset, which its page shows, or " + hintPlatform
-	hintAgents   = "The key is not wrong: the plan is sold for certain coding agents, and this server is none of them. Instead " + hintPlatform
+	hintAgents   = "The key is not wrong: the plan is sold for certain coding agents, which this server is not among. Instead " + hintPlatform
 )
 
 // verdicts are the vendor's error types (Moonshot API docs, errors).

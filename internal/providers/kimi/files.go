@@ -49,7 +49,7 @@ func (p *Provider) DeleteFile(ctx context.Context, id string) error {
 func filePath(id string) (string, error) {
 	if !fileID().MatchString(id) {
 		return "", &providers.Error{
-			Kind: providers.KindInvalidRequest, Provider: Name, Message: "That is no file id.", Hint: "Upload the file to get one.",
+			Kind: providers.KindInvalidRequest, Provider: Name, Message: "Invalid file id.", Hint: "Upload the file to get one.",
 		}
 	}
 	return "/files/" + id, nil

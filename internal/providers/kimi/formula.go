@@ -78,7 +78,7 @@ func (p *Provider) RunFormula(ctx context.Context, formula, name, arguments stri
 func formulaPath(formula, endpoint string) (string, error) {
 	if !formulaName().MatchString(formula) {
 		return "", &providers.Error{
-			Kind: providers.KindInvalidRequest, Provider: Name, Message: "That is no formula's name.",
+			Kind: providers.KindInvalidRequest, Provider: Name, Message: "Invalid formula name.",
 			Hint: `A name looks like "moonshot/web-search:latest".`,
 		}
 	}

@@ -78,7 +78,7 @@ func (c *Client) sentence(e *providers.Error, a ask, message string) string {
 		}
 		return who + " refused the request as invalid" + detail + "."
 	case providers.KindNetwork:
-		return who + " lost the request on its own network" + detail + "."
+		return who + " had a network failure of its own" + detail + "."
 	}
 	if a.op != OpChat {
 		return who + " failed at " + a.op + detail + "."

@@ -16,9 +16,9 @@ import (
 // Ways that an answer can end badly after it was opened.
 var (
 	errCut        = errors.New("the stream ended before the answer did")
-	errUnreadable = errors.New("the stream holds something that is no event")
-	errNoChoices  = errors.New("the answer holds no choices")
-	errNoStream   = errors.New("the response is no stream of events")
+	errUnreadable = errors.New("the stream contains something that is not an event")
+	errNoChoices  = errors.New("the answer has no choices")
+	errNoStream   = errors.New("the response is not an event stream")
 )
 
 // faultError is a Fault found inside an answer, after HTTP had said 200.
@@ -108,7 +108,7 @@ func (c *Client) interruption(x *exchange, a ask, err error) *providers.Error {
 		if errors.Is(cause, context.Canceled) {
 			kind = providers.KindCancelled
 		}
-		return &providers.Error{Kind: kind, Message: answer + " was no longer waited for.", Err: cause}
+		return &providers.Error{Kind: kind, Message: answer + " was given up: its caller no longer waits.", Err: cause}
 	}
 	e := &providers.Error{Kind: providers.KindNetwork, Retry: true, Err: c.scrubbed(err)}
 	switch {

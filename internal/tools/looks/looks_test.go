@@ -206,7 +206,7 @@ func TestSearchFiles(t *testing.T) {
 	require.NoError(t, err)
 	assert.Less(t, len(got), 400)
 	for arguments, want := range map[string]string{
-		`{}`: "pattern is required", `{"pattern":"a(?=b)"}`: "no regular expression in RE2 syntax", `{"pattern":"("}`: "missing closing )",
+		`{}`: "pattern is required", `{"pattern":"a(?=b)"}`: "not a valid regular expression in RE2 syntax", `{"pattern":"("}`: "missing closing )",
 		`{"pattern":"x","path":"../.."}`: "not among the files", `{"pattern":"x","path":".git"}`: "refused", `{"pattern":"x","glob":"{a"}`: "can't be read",
 		`{"pattern":"` + strings.Repeat("a", 1001) + `"}`: "exceeds the limit of 1000 bytes",
 	} {

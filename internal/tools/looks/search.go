@@ -64,7 +64,7 @@ func compile(pattern string) (*regexp.Regexp, error) {
 		if _, own := regexp.Compile(pattern); own != nil {
 			err = own
 		}
-		return nil, fmt.Errorf("pattern is no regular expression in RE2 syntax: %w", err)
+		return nil, fmt.Errorf("pattern is not a valid regular expression in RE2 syntax: %w", err)
 	}
 	return re, nil
 }

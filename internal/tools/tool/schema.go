@@ -47,7 +47,7 @@ var (
 func shapeOf[In any](items map[string][]param) (*shape, error) {
 	t := reflect.TypeFor[In]()
 	if t.Kind() != reflect.Struct {
-		return nil, fmt.Errorf("%s is no struct", t)
+		return nil, fmt.Errorf("%s is not a struct", t)
 	}
 	params, err := paramsOf(t)
 	if err != nil {
