@@ -108,6 +108,9 @@ func TestConsensusOfThreeVendors(t *testing.T) {
 		}
 	}
 	assert.Len(t, seen, 3)
+
+	_, raw = s.tool(t, "consensus", `{"step":"spaces or tabs?"}`)
+	assert.Contains(t, raw, "No models were named, so these were asked: glm-5.3, kimi-k3.1-pro.", "two, however many vendors there are")
 }
 
 // A key in the environment that ENDPOINTS does not name goes nowhere.

@@ -12,7 +12,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 
-// panelFor is who a consensus asks: the caller's models, else those that were asked before, else one of each vendor. A model
+// panelFor is who a consensus asks: the caller's models, else those that were asked before, else two. A model
 // that does not exist, or can't take what is sent, is refused before any is asked.
 func (d *Deps) panelFor(models []consensusModel, before []workflow.PanelAnswer, images bool) (panel []workflow.Panelist, notes []string, err error) {
 	named := len(models) > 0
@@ -97,7 +97,10 @@ func stancePrompt(w words.Words, stance, own string) (string, error) {
 	return system + "\n\n" + text, err
 }
 
-// defaultModels are two, of different vendors where both have keys; with one vendor alone, its two configured ones.
+// defaultPanel is how many models a consensus asks that names none.
+const defaultPanel = 2
+
+// defaultModels are two, of different vendors where two can be asked; with one vendor alone, its two configured ones.
 func (d *Deps) defaultModels(images bool) ([]consensusModel, error) {
 	q := calls.Query{Category: providers.CategoryReasoning, Needs: providers.Needs{Images: images}}
 	candidates, err := d.Registry.Resolve(q)
@@ -111,7 +114,7 @@ func (d *Deps) defaultModels(images bool) ([]consensusModel, error) {
 		}
 	}
 	var models []consensusModel
-	for _, c := range candidates {
+	for _, c := range candidates[:min(defaultPanel, len(candidates))] {
 		models = append(models, consensusModel{Model: c.Model.ID})
 	}
 	return models, nil

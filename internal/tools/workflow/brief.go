@@ -11,7 +11,7 @@ import (
 // reply.
 var repeated = []string{
 	"step_number", "total_steps", "next_step_number", "step_content", "required_thinking",
-	"agent_analysis", "model_response", "current_model_index", "important_considerations",
+	"agent_analysis", "model_response", "current_model_index", "important_considerations", "completion_message",
 }
 
 // brief removes from a finished reply what only the full style has: echoes of the caller's arguments, and what another key of
@@ -26,7 +26,9 @@ func brief(o *reply.Object) {
 			isBlock && strings.HasSuffix(key, "_status"):                               // counts of the caller's arguments
 			o.Delete(key)
 		case isBlock && strings.HasPrefix(key, "complete_"):
-			keepOnly(block, "steps_taken", "total_responses")
+			if keepOnly(block, "steps_taken", "total_responses"); len(block.Keys()) == 0 {
+				o.Delete(key)
+			}
 		}
 	}
 	_, covered := o.Get("coverage").([]any)
@@ -120,10 +122,7 @@ func briefAnswers(o *reply.Object) {
 		if who.Get("finish_reason") == "stop" {
 			who.Delete("finish_reason")
 		}
-		keepOnly(who, "finish_reason", "sources", "notes", "looked_at", "usage")
-		if usage, ok := who.Get("usage").(*reply.Object); ok {
-			keepOnly(usage, "cost_usd")
-		}
+		keepOnly(who, "finish_reason", "sources", "notes", "looked_at")
 		if len(who.Keys()) == 0 {
 			answer.Delete("metadata")
 		}
