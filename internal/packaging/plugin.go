@@ -255,8 +255,8 @@ to the vendor that answers.
     codex plugin marketplace add exai-mcp/exai-mcp && codex plugin add exai@exai
     copilot plugin marketplace add exai-mcp/exai-mcp && copilot plugin install exai@exai
 
-The review gate (Claude Code, Codex): when the agent stops, another model reviews what changed since the session began, and the
-agent is sent back when a finding holds, twice at most. Each stop with changes sends them to the vendor and costs a request, so it
+The review gate: when the agent stops, another model reviews what changed since the session began, and the agent is sent back
+when a finding holds, twice at most. Each stop with changes sends them to the vendor and costs a request, so it
 runs only where EXAI_GATE=on is set: in the environment, or in Claude Code's settings.json as "env": {"EXAI_GATE": "on"}. Codex
 also asks in /hooks before it runs a hook.
 
