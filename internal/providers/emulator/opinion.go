@@ -149,12 +149,12 @@ func firstAttached(text string) (shownLine, bool) {
 		case fileBegins().MatchString(line):
 			file, diff = fileBegins().FindStringSubmatch(line)[1], false
 		case strings.HasPrefix(line, "=== BEGIN CHANGES "):
-			file, diff = "", true
+			diff = true
 		case strings.HasPrefix(line, "=== END "):
 			file = ""
 		case diff && strings.HasPrefix(line, "+++ "):
 			file = strings.TrimPrefix(strings.TrimPrefix(line, "+++ "), "b/")
-		case file != "" && file != "/dev/null":
+		case file != "":
 			if found, ok := lineOf(file, line, diff); ok {
 				return found, true
 			}
