@@ -26,24 +26,10 @@ import (
 // Nothing here outlives a transaction on the server: no prepared statement, no session lock, no SET. So a transaction
 // pooler, such as Supabase's on port 6543, may hand each transaction to another connection.
 func openPostgres(ctx context.Context, dsn config.Secret) (*Store, error) {
-	if dsn == "" {
-		return nil, errors.New("DATABASE_URL is not set: give the database's URL, postgresql://user:password@host:port/database")
+	c, dropped, err := postgresConfig(dsn)
+	if err != nil {
+		return nil, err
 	}
-	c, err := pgx.ParseConfig(dsn.Reveal())
-	if err != nil { // not wrapped: the parser's text can hold the password
-		return nil, errors.New("DATABASE_URL is not a PostgreSQL URL: postgresql://user:password@host:port/database, " +
-			"where the password's special characters are percent-encoded")
-	}
-	// One round trip a query, without a statement that is prepared by name.
-	c.DefaultQueryExecMode = pgx.QueryExecModeExec
-	c.StatementCacheCapacity, c.DescriptionCacheCapacity = 0, 0
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = 10 * time.Second
-	}
-	if _, ok := c.RuntimeParams["application_name"]; !ok {
-		c.RuntimeParams["application_name"] = "exai-mcp"
-	}
-	dropped := dropClientSettings(c.RuntimeParams)
 	db := stdlib.OpenDB(*c)
 	// The smallest databases take 15 connections from everybody, and every agent's window has its own server. So one that
 	// idles gives its connections back.
@@ -63,6 +49,28 @@ func openPostgres(ctx context.Context, dsn config.Secret) (*Store, error) {
 	}
 	db.SetMaxIdleConns(2)
 	return s, nil
+}
+
+// postgresConfig reads DATABASE_URL, and returns the settings in it that were left out.
+func postgresConfig(dsn config.Secret) (c *pgx.ConnConfig, dropped []string, err error) {
+	if dsn == "" {
+		return nil, nil, errors.New("DATABASE_URL is not set: give the database's URL, postgresql://user:password@host:port/database")
+	}
+	c, err = pgx.ParseConfig(dsn.Reveal())
+	if err != nil { // not wrapped: the parser's text can hold the password
+		return nil, nil, errors.New("DATABASE_URL is not a PostgreSQL URL: postgresql://user:password@host:port/database, " +
+			"where the password's special characters are percent-encoded")
+	}
+	// One round trip a query, without a statement that is prepared by name.
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	c.StatementCacheCapacity, c.DescriptionCacheCapacity = 0, 0
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = 10 * time.Second
+	}
+	if _, ok := c.RuntimeParams["application_name"]; !ok {
+		c.RuntimeParams["application_name"] = "exai-mcp"
+	}
+	return c, dropClientSettings(c.RuntimeParams), nil
 }
 
 // maxIdleConnection is how long a connection stays open after use: over the calls of one tool call, not longer.

@@ -17,6 +17,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 )
 
@@ -347,8 +348,13 @@ func TestNewPromptWaitsForTheOldAnswerWhichJoinsTheHistory(t *testing.T) {
 		})
 		said := b.ask("", "first")
 		require.True(t, said.Pending)
-		next := b.ask(said.ContinuationID, "second")
+		var seen []string
+		report := progress.Start(func(message string) { seen = append(seen, message) }, nil, said.ContinuationID, "chat", time.Now())
+		next, err := b.Ask(progress.With(b.call(), report), said.ContinuationID, question("second"))
+		report.Stop()
+		require.NoError(t, err)
 		assert.Equal(t, "next", next.Text)
+		assert.Contains(t, strings.Join(seen, "\n"), "waiting for the last answer")
 		require.Len(t, b.requests, 2)
 		assert.Equal(t, strings.Repeat("a", 35), b.requests[1].Messages[2].Content, "the whole old answer")
 	})
@@ -893,4 +899,22 @@ func TestReportedUsageIsNoEstimate(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 3, s.Metadata.Usage.InputTokens)
 	assert.Empty(t, s.Metadata.Notes)
+}
+
+// A request that its model's window cannot hold is refused before it is sent.
+func TestWindowOfTheModelCounts(t *testing.T) {
+	b := newFixture(t, asktest.Says("yes"))
+	q := question(strings.Repeat("a few words ", 400_000))
+	q.Model = "glm-5.3"
+	_, err := b.Ask(b.call(), "", q)
+	var e *providers.Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, providers.KindContextLength, e.Kind)
+	assert.Regexp(t, `^The request has about \d{6,} tokens, more than the context window of glm-\S+ \(\d{6,}\)\.$`, e.Message)
+	assert.Empty(t, b.requests)
+
+	q.Prompt = strings.Repeat("a few words ", 20_000) // more than a window that nobody knows
+	s, err := b.Ask(b.call(), "", q)
+	require.NoError(t, err)
+	assert.Equal(t, "yes", s.Text)
 }

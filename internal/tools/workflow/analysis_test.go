@@ -58,6 +58,9 @@ func TestRead(t *testing.T) {
 			assert.Equal(t, c.structured, a.Structured)
 			assert.Equal(t, c.status, a.Object["status"])
 			assert.Len(t, a.Findings, c.findings)
+			if c.name == "issues for findings" {
+				assert.NotContains(t, a.Object, "issues", "the list stands once")
+			}
 			raw, isRaw := a.Object["raw_analysis"]
 			assert.Equal(t, c.raw, isRaw)
 			if c.raw {

@@ -13,9 +13,22 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 )
+
+// A preview of a step with an expert asks nobody and keeps nothing.
+func TestPreviewEndsTheStep(t *testing.T) {
+	l := newFixture(t, asktest.Says("never"))
+	out := l.call("codereview", l.step("codereview", 1, 1, "preview", true))
+	assert.Equal(t, "preview", out["status"])
+	assert.Nil(t, out["expert_analysis"])
+	assert.Zero(t, l.asked())
+	list, err := l.store.List(t.Context(), conversation.Filter{})
+	require.NoError(t, err)
+	assert.Empty(t, list)
+}
 
 // An expert that needs a file gets it once, within the same call; then the word goes to the caller.
 func TestExpertAsksForFiles(t *testing.T) {
