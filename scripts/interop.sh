@@ -6,6 +6,7 @@
 #   modern       the same, version 2, in revision 2026-07-28: roots by input requests, and tasks
 #   conformance  MCP's conformance suite (over HTTP, through mcp-proxy)
 #   endpoints    the other side: asks OpenAI-compatible servers that others wrote
+#   ollama       the same with a real ollama server, which is built first (some minutes, once)
 #   install      exai-mcp install in a terminal, where it asks
 #   hooks        the git hooks under the pre-commit framework
 #   sessions     Claude Code, Codex, Gemini CLI, opencode and Copilot CLI on a fake model, each configured by install alone
@@ -23,7 +24,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$PWD/bin/interop
-parts=${*:-inspector sdk modern conformance endpoints install hooks sessions terminal gate plugins arm64}
+parts=${*:-inspector sdk modern conformance endpoints ollama install hooks sessions terminal gate plugins arm64}
 command -v npm >/dev/null || { echo "interop.sh: npm is missing; install Node.js with npm" >&2; exit 1; }
 
 needs() { grep -qwE "$1" <<<"$parts"; }
@@ -42,6 +43,7 @@ fetch scripts/interop "$dir"
 # Newer versions of npm leave install scripts out; this one fetches the binary.
 [ -x "$dir/node_modules/node/bin/node" ] || (cd "$dir/node_modules/node" && node installArchSpecificPackage)
 if needs 'sessions|terminal|gate|plugins'; then fetch scripts/interop/agents "$dir/agents"; fi
+if needs ollama && built=$(scripts/interop/ollama.sh); then export OLLAMA=$built; fi
 if needs plugins; then NPM_PLATFORMS=$(go env GOOS)-$(go env GOARCH) scripts/npm.sh; fi
 # From PyPI, where Python can make an environment: a server for endpoints, the framework of hooks, a validator of plugins.
 if [ ! -x "$dir/python/bin/skillsaw" ] && command -v python3 >/dev/null; then

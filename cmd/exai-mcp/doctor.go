@@ -231,7 +231,7 @@ func checkKeys(ctx context.Context, r *report, p *program, offline bool) (workin
 				title, v.APIURL, took, v.Row.Variable("API_URL"))
 		default:
 			delete(r.unchecked, v.Row.Name)
-			r.ok("%s takes the key (%s) and lists %d models (%s)", title, from, len(models), took)
+			r.ok("%s takes the key (%s) and lists %s (%s)", title, from, counted(len(models), "model", "models"), took)
 			r.endpointModels(p, v)
 		}
 		working = append(working, provider)

@@ -48,7 +48,7 @@ func (r *report) checkKeyless(ctx context.Context, p *program, v *config.Vendor,
 		}
 		r.fail(todo, "%s at %s did not answer as it should: %s", v.Row.Title, where, sentenceOf(err))
 	default:
-		r.ok("%s at %s lists %d models, without a key (%s)", v.Row.Title, where, len(models), took)
+		r.ok("%s at %s lists %s, without a key (%s)", v.Row.Title, where, counted(len(models), "model", "models"), took)
 		r.endpointModels(p, v)
 		return []providers.Provider{provider}
 	}

@@ -26,7 +26,7 @@ func checkModels(r *report, p *program) {
 		r.note("none may be asked")
 		return
 	}
-	r.ok("%d models may be asked", len(usable))
+	r.ok("%s may be asked", counted(len(usable), "model", "models"))
 	named := modelSettings(p.cfg)
 	for _, set := range p.cfg.Settings() {
 		if set.Source != "default" && slices.Contains(named, set.Name) {

@@ -412,7 +412,7 @@ func TestDoctor(t *testing.T) {
 	t.Run("models that are gone", func(t *testing.T) {
 		s := newSite(t, "KIMI_QUALITY_MODEL=kimi-thinking-preview", "KIMI_SPEED_MODEL=kimi-k3", "KIMI_ALLOWED_MODELS=kimi-k3.1-pro", "GLM_API_KEY=")
 		_, out, _ := s.run("", "doctor", "--offline")
-		assert.Contains(t, out, "ok      1 models may be asked")
+		assert.Contains(t, out, "ok      1 model may be asked")
 		assert.Regexp(t, `note    KIMI_QUALITY_MODEL=kimi-thinking-preview: kimi-thinking-preview was retired on \S+; kimi-\S+ answers in its place\.`, out)
 		assert.Contains(t, out, "note    KIMI_SPEED_MODEL=kimi-k3: kimi-k3 is not among the models that may be asked.")
 		assert.NotContains(t, out, "kimi-k2.6 retires", "it may not be asked")

@@ -70,7 +70,7 @@ func TestAThirdVendorIsARowAndALine(t *testing.T) {
 	assert.Contains(t, call("provider_capabilities", `{}`), `"acme":{"configured":true`)
 
 	require.NoError(t, a.doctor(t.Context(), false, false, false), out.String())
-	assert.Contains(t, out.String(), "ok      Acme (Example) takes the key (environment, as EXAMPLE_KEY) and lists 1 models")
+	assert.Contains(t, out.String(), "ok      Acme (Example) takes the key (environment, as EXAMPLE_KEY) and lists 1 model")
 	out.Reset()
 	require.NoError(t, a.showConfig(false))
 	assert.Regexp(t, `ACME_API_KEY +\*{8} +environment, as EXAMPLE_KEY`, out.String())

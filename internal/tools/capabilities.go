@@ -30,6 +30,7 @@ func (d *Deps) capabilities(ctx context.Context, in capabilitiesInput) (*Result,
 	if in.InvalidateCache {
 		d.Caller.RefreshModels(ctx)
 	}
+	d.Caller.LearnEndpoints(ctx)
 	settings := map[string]string{}
 	for _, s := range d.Config.Settings() {
 		settings[s.Name] = s.Value

@@ -13,10 +13,11 @@ import (
 )
 
 func listmodels(d *Deps) tool.Tool {
-	return tool.New("listmodels", d.listmodels, tool.Hints(tool.Annotations{ReadOnly: true, Idempotent: true}))
+	return tool.New("listmodels", d.listmodels, tool.Hints(tool.Annotations{ReadOnly: true, Idempotent: true, OpenWorld: true}))
 }
 
 func (d *Deps) listmodels(ctx context.Context, _ modelInput) (*Result, error) {
+	d.Caller.LearnEndpoints(ctx)
 	usable := map[string][]providers.Model{}
 	for _, m := range d.Registry.Models() {
 		usable[m.Provider] = append(usable[m.Provider], m)

@@ -35,11 +35,24 @@ func (l *listings) started(vendor string) {
 // learnEndpoints reads the lists of the endpoints that a query may need and that are not known, or not any longer: which
 // model to ask, what it can do, and how large its window is. It waits for them at most listWithin; a list that can't be
 // read is no failure of the call.
-func (c *Caller) learnEndpoints(ctx context.Context, q Query) {
+func (c *Caller) learnEndpoints(ctx context.Context, q Query) { c.learn(ctx, c.reg.consulted(q)) }
+
+// LearnEndpoints reads the lists of all endpoints that can be asked, as a call reads those that it may need.
+func (c *Caller) LearnEndpoints(ctx context.Context) {
+	var all []*config.Vendor
+	for _, v := range c.cfg.Vendors() {
+		if v.Row.IsEndpoint() && c.reg.usable(v.Row.Name) == nil {
+			all = append(all, v)
+		}
+	}
+	c.learn(ctx, all)
+}
+
+func (c *Caller) learn(ctx context.Context, vendors []*config.Vendor) {
 	var all sync.WaitGroup
 	within, cancel := context.WithTimeout(ctx, listWithin)
 	defer cancel()
-	for _, v := range c.reg.consulted(q) {
+	for _, v := range vendors {
 		done := c.startListing(ctx, v)
 		if done == nil {
 			continue

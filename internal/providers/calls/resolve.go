@@ -310,5 +310,20 @@ func (r *Registry) suggest(name string) string {
 	if near := typo.Similar(name, names); len(near) > 0 {
 		return "Did you mean " + strings.Join(near, " or ") + "? listmodels shows every name."
 	}
+	if row, _, ok := r.catalog.endpointOf(name); ok {
+		if has := r.some(row.Name); len(has) > 0 {
+			return fmt.Sprintf("%s has %s. listmodels shows every name.", row.Title, strings.Join(has, ", "))
+		}
+	}
 	return "listmodels shows every name; leave the model out to have one chosen."
+}
+
+// some are the first five models of a vendor that can be asked.
+func (r *Registry) some(vendor string) (names []string) {
+	for _, m := range r.Models() {
+		if m.Provider == vendor && !m.Unlisted && len(names) < 5 {
+			names = append(names, m.ID)
+		}
+	}
+	return names
 }
