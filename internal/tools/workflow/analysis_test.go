@@ -243,3 +243,17 @@ func TestReadMapsSeverities(t *testing.T) {
 	}
 	assert.Equal(t, []any{"critical", "low", "medium", nil}, got)
 }
+
+// Findings of medium severity and above are recorded, one without a severity too, but none that cites what does not exist or
+// was not read.
+func TestWhatIsRecorded(t *testing.T) {
+	var titles []string
+	for _, f := range foundIn([]Finding{
+		{"title": "proven", "severity": "critical", "citation": "verified"}, {"title": "moved", "severity": "high", "citation": "moved"},
+		{"title": "without a severity", "citation": "unproven"}, {"title": "small", "severity": "low", "citation": "verified"},
+		{"title": "of no file", "severity": "critical", "citation": "not_found"}, {"title": "not read", "severity": "high", "citation": "not_read"}, {"severity": "high"},
+	}) {
+		titles = append(titles, f.Title)
+	}
+	assert.Equal(t, []string{"proven", "moved", "without a severity"}, titles)
+}
