@@ -28,13 +28,19 @@ type dialect struct {
 
 // dialects are both vendors' and an endpoint's, with thinking and without.
 var dialects = []dialect{
-	{"glm-5.3", "minimal", "low"}, {"glm-5.3", "high", "high"}, // always thinks
-	{"glm-5.2", "minimal", "none"}, {"glm-5.2", "max", "max"},
-	{"glm-4.6", "minimal", "disabled"}, {"glm-4.6", "high", "enabled"},
-	{"kimi-k3.1-pro", "minimal", "low"}, {"kimi-k3", "max", "max"}, // always think
+	{"glm-5.3", "minimal", "low"},
+	{"glm-5.3", "high", "high"}, // always thinks
+	{"glm-5.2", "minimal", "none"},
+	{"glm-5.2", "max", "max"},
+	{"glm-4.6", "minimal", "disabled"},
+	{"glm-4.6", "high", "enabled"},
+	{"kimi-k3.1-pro", "minimal", "low"},
+	{"kimi-k3", "max", "max"}, // always think
 	{"kimi-k2.7-code", "high", ""},
-	{"kimi-k2.6", "minimal", "disabled"}, {"kimi-k2.6", "high", "enabled"},
-	{"lab/lab-large", "high", ""}, {"lab/lab-local", "high", ""}, // an unknown endpoint is sent no switch; the second thinks in its text
+	{"kimi-k2.6", "minimal", "disabled"},
+	{"kimi-k2.6", "high", "enabled"},
+	{"lab/lab-large", "high", ""},
+	{"lab/lab-local", "high", ""}, // an unknown endpoint is sent no switch; the second thinks in its text
 }
 
 // eachDialect runs a test in every dialect.

@@ -140,8 +140,13 @@ func TestWorkTreeNames(t *testing.T) {
 		assert.True(t, strings.HasPrefix(e.Path, w.HostPath(dir)), e.Path)
 	}
 	for _, c := range []struct{ folder, path, want string }{
-		{"/w", "/w/a/b.go", "a/b.go"}, {"/w", "/web/a.go", "/web/a.go"}, {"/w", "/w", "/w"}, {"", "/w/a.go", "/w/a.go"}, {"/w", "a.go", "a.go"},
-		{`C:\w`, `C:\w\a\b.go`, "a/b.go"}, {"/w", `/w/a\b.go`, `a\b.go`},
+		{"/w", "/w/a/b.go", "a/b.go"},
+		{"/w", "/web/a.go", "/web/a.go"},
+		{"/w", "/w", "/w"},
+		{"", "/w/a.go", "/w/a.go"},
+		{"/w", "a.go", "a.go"},
+		{`C:\w`, `C:\w\a\b.go`, "a/b.go"},
+		{"/w", `/w/a\b.go`, `a\b.go`},
 	} {
 		assert.Equal(t, c.want, Below(c.folder, c.path))
 	}

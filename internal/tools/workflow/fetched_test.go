@@ -180,7 +180,9 @@ func TestAnotherProcessKnowsWhatWasRead(t *testing.T) {
 		require.Equal(t, "verified", at(part, "expert_analysis", "findings", 2, "citation"))
 		dead.Store(true) // nothing is saved any more, as by a process that was killed
 		time.Sleep(12 * time.Second)
+		l.mu.Lock()
 		first := l.requests[len(l.requests)-1]
+		l.mu.Unlock()
 		l.close()
 		l.close = func() {}
 		dead.Store(false)
