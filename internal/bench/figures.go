@@ -35,6 +35,7 @@ func (b *bench) measurements() []measurement {
 	return []measurement{
 		{"start", b.start},
 		{"catalogue", b.catalogue},
+		{"replies", b.replies},
 		{"added", b.added},
 		{"parallel", b.parallel},
 		{"memory", b.memory},
