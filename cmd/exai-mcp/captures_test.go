@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -79,7 +81,7 @@ func TestDocsCaptures(t *testing.T) {
 		} {
 			code, out, errs := g.run("", c.args...)
 			require.Equal(t, c.code, code, out+errs)
-			shown := "$ exai-mcp " + strings.Join(c.args, " ") + "\n" + out + errs
+			shown := "$ exai-mcp " + typed(c.args) + "\n" + out + errs
 			for line := range strings.Lines(shown) {
 				long := text.StringWidth(strings.TrimRight(line, "\n")) > width
 				word := len(strings.Fields(line)) <= 2 // a path or a command stays whole
@@ -129,4 +131,15 @@ func captureDemo(t *testing.T, out string, width int) {
 		out = v.is.ReplaceAllString(out, v.then)
 	}
 	capture(t, fmt.Sprintf("demo-%d.txt", width), "$ exai-mcp demo\n"+out)
+}
+
+// typed is how a person types arguments.
+func typed(args []string) string {
+	quoted := slices.Clone(args)
+	for i, arg := range quoted {
+		if strings.Contains(arg, " ") {
+			quoted[i] = strconv.Quote(arg)
+		}
+	}
+	return strings.Join(quoted, " ")
 }
