@@ -82,10 +82,10 @@ func TestAMembershipServes(t *testing.T) {
 		text, err := json.Marshal(args)
 		require.NoError(t, err)
 		_, out, errs := s.run("", "call", tool, string(text))
-		switch {
-		case tool == "glm_upload_file" || tool == "glm_web_search":
+		switch tool {
+		case "glm_upload_file", "glm_web_search":
 			assert.Contains(t, out, "not_configured", tool)
-		case tool == "kimi_upload_and_extract" || tool == "kimi_multi_file_chat":
+		case "kimi_upload_and_extract", "kimi_multi_file_chat":
 			assert.Contains(t, out, `"status": "error"`, tool)
 		default:
 			assert.NotContains(t, out[:min(40, len(out))], `"status": "error"`, "%s %s %s", tool, out, errs)

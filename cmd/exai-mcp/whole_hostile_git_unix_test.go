@@ -280,9 +280,13 @@ func (f *guardedSite) reviewInEveryWay(t *testing.T, want, top string, v outside
 	t.Helper()
 	start := time.Now()
 	f.vendors.Always(emulator.Match{}, emulator.Reads(emulator.Say(`{"status":"analysis_complete","findings":[]}`), []emulator.ToolCall{
-		{Name: "read_file", Arguments: `{"path":"a.txt"}`}, {Name: "read_file", Arguments: `{"path":"s.txt"}`}, {Name: "search_files", Arguments: `{"pattern":"."}`},
-		{Name: "git_history", Arguments: `{"path":"a.txt"}`}, {Name: "git_show", Arguments: `{"commit":"HEAD","path":"s.txt"}`},
-		{Name: "git_show", Arguments: `{"commit":"` + v.head + `","path":"s.txt"}`}, {Name: "list_files", Arguments: `{"path":".","depth":9}`},
+		{Name: "read_file", Arguments: `{"path":"a.txt"}`},
+		{Name: "read_file", Arguments: `{"path":"s.txt"}`},
+		{Name: "search_files", Arguments: `{"pattern":"."}`},
+		{Name: "git_history", Arguments: `{"path":"a.txt"}`},
+		{Name: "git_show", Arguments: `{"commit":"HEAD","path":"s.txt"}`},
+		{Name: "git_show", Arguments: `{"commit":"` + v.head + `","path":"s.txt"}`},
+		{Name: "list_files", Arguments: `{"path":".","depth":9}`},
 	}))
 	for _, args := range []object{{"path": top}, {"path": top, "compare_to": "HEAD"}, {"path": top, "compare_to": "p"}, {"path": top, "compare_to": v.head}} {
 		args["step"] = "Review."
