@@ -34,7 +34,7 @@ for platform in ${NPM_PLATFORMS:-$all}; do
 done
 ls -l "$out"
 
-# A stranger's machine: an empty home, no network, no install scripts.
+# A fresh machine: an empty home, no network, no install scripts.
 mkdir "$scratch/home" "$scratch/project"
 cd "$scratch/project"
 export HOME=$scratch/home npm_config_cache=$scratch/cache npm_config_offline=true

@@ -6,7 +6,7 @@
 #   scripts/postgres.sh run COMMAND...   run a command with EXAI_TEST_POSTGRES_URL set, then stop and delete
 #
 # Run by root, the server runs as the user postgres (or nobody), since PostgreSQL refuses root; and a missing package is
-# installed with apt-get. fsync is off: its data is worth nothing.
+# installed with apt-get. fsync is off, since the data is disposable.
 set -euo pipefail
 
 die() { echo "postgres.sh: $*" >&2; exit 1; }

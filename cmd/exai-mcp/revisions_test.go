@@ -330,7 +330,7 @@ func TestTheProjectOfClaudeCodeIsARoot(t *testing.T) {
 }
 
 // An exceeded limit is told to the client as a log message, at its level, without a word of the prompt.
-func TestPassedLimitsAreLoggedToTheClient(t *testing.T) {
+func TestExceededLimitsAreLoggedToTheClient(t *testing.T) {
 	for _, version := range server.Revisions() {
 		t.Run(version, func(t *testing.T) {
 			s := newSite(t, "LOG_LEVEL=error", "GLM_TIMEOUT_SECS=0.3", "MAX_RETRIES=0")

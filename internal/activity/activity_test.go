@@ -66,7 +66,7 @@ func messages(rs []Record) []string {
 	return out
 }
 
-func TestToolCallIsTakenDown(t *testing.T) {
+func TestToolCallIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := settings(t)
 		l, _ := open(t, cfg)
@@ -187,7 +187,7 @@ func TestWorkInProgress(t *testing.T) {
 	})
 }
 
-func TestPassedLimits(t *testing.T) {
+func TestExceededLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, seen := open(t, settings(t))
 		limit := config.Limit{Name: "GLM_TIMEOUT_SECS", Value: 30 * time.Second}

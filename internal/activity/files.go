@@ -18,7 +18,7 @@ const (
 	closeWait  = 500 * time.Millisecond // for them to be written at the end
 )
 
-// files writes lines to files from a goroutine of its own, so that a slow or dead disk holds up no call. It is started by
+// files writes lines to files from a goroutine of its own, so that a slow or failed disk delays no call. It is started by
 // the first line and ended by close.
 //
 // Rotation is ours and not a library's because several servers share one log: each line goes to whatever file has the
@@ -71,7 +71,7 @@ func (f *files) send(l line) bool {
 	}
 }
 
-// flush waits until what was added is written, at most until a disk has proved dead.
+// flush waits until what was added is written, at most until a disk is known to fail.
 func (f *files) flush() {
 	f.mu.Lock()
 	idle := !f.running || f.closed

@@ -256,7 +256,7 @@ func savedColumns(t conversation.Turn) (v saved, err error) {
 // Save writes a stored turn's Content, Reasoning, Status, FinishReason, Usage, Meta and Step again, Model and Provider where
 // they are set, and the database's clock as SavedAt. A turn that has ended does not become a running one again, whoever ended it:
 // that is conversation.ErrNotFound.
-func (s *Store) Save(ctx context.Context, threadID string, t conversation.Turn) error {
+func (s *Store) Save(ctx context.Context, conversationID string, t conversation.Turn) error {
 	if t.Status == "" {
 		t.Status = conversation.TurnComplete
 	}
@@ -270,7 +270,7 @@ func (s *Store) Save(ctx context.Context, threadID string, t conversation.Turn) 
 	}
 	return s.inTx(ctx, "save a turn", func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE conversations SET updated_at = $1 WHERE continuation_id = $2`,
-			stamp(now()), text(threadID)); err != nil {
+			stamp(now()), text(conversationID)); err != nil {
 			return err
 		}
 		done, err := tx.ExecContext(ctx, `UPDATE messages SET content = $1, reasoning = $2, turn_status = $3,
@@ -280,7 +280,7 @@ func (s *Store) Save(ctx context.Context, threadID string, t conversation.Turn) 
 			WHERE id = $17 AND dropped_at IS NULL AND ($3 <> 'running' OR turn_status = 'running')
 				AND conversation_id = (SELECT id FROM conversations WHERE continuation_id = $18)`,
 			v.content, v.reasoning, v.status, v.finish, v.input, v.cached, v.output, v.thought, v.cost, v.meta, v.stepTool,
-			v.stepNumber, v.stepInput, v.stepReply, v.model, v.provider, id.String(), text(threadID))
+			v.stepNumber, v.stepInput, v.stepReply, v.model, v.provider, id.String(), text(conversationID))
 		if err != nil {
 			return err
 		}

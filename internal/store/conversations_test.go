@@ -73,7 +73,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-func TestAppendGrowsTheThread(t *testing.T) {
+func TestAppendGrowsTheConversation(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		say(t, s, "a", user("1"), assistant("2"))
 		say(t, s, "b", user("other"))

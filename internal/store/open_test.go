@@ -173,7 +173,7 @@ func TestOpenPostgresRefusals(t *testing.T) {
 	}
 }
 
-func TestNetworkFileSystemsAreTold(t *testing.T) {
+func TestNetworkFileSystemsAreRecognized(t *testing.T) {
 	assert.Empty(t, networkFS(t.TempDir()))
 	assert.Empty(t, networkFS("/no/such/folder"))
 }

@@ -19,7 +19,7 @@ type Completion struct {
 // maxValues is how many values a completion offers; MCP allows no more (specification, completion).
 const maxValues = 100
 
-// searchedThreads and searchedIssues are how many of the latest are looked through for a completion.
+// searchedConversations and searchedIssues are how many of the latest are looked through for a completion.
 const (
 	searchedConversations = 500
 	searchedIssues        = 500
@@ -43,7 +43,7 @@ func completion(values []string, typed string) Completion {
 // that is not ours is ErrNoResource.
 func (r *Resources) Complete(ctx context.Context, template, variable, typed string, given map[string]string) (Completion, error) {
 	switch template + " " + variable {
-	case uriThread + " id", uriTurn + " id":
+	case uriConversation + " id", uriTurn + " id":
 		return r.deps.completeConversation(ctx, typed), nil
 	case uriTurn + " n":
 		return r.deps.completeTurn(ctx, given["id"], typed), nil

@@ -34,7 +34,7 @@ func (in consensusInput) Facts() workflow.Facts {
 
 var consensusSpec = workflow.Spec{Tool: "consensus"}
 
-// consensus asks several models at once, each blind to the others. A caller that goes on with steps 2 and later gets the
+// consensus asks several models at once and independently. A caller that goes on with steps 2 and later gets the
 // same answers one by one.
 func consensus(d *Deps) tool.Tool {
 	return stepper(d, consensusSpec, func(ctx context.Context, step workflow.Step, in consensusInput) (*Result, error) {

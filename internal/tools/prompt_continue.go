@@ -32,7 +32,7 @@ type continueData struct {
 
 // resume is the text that has the agent go on with a conversation, or find the one to go on with.
 func (p *Prompts) resume(ctx context.Context, id, prompt string) (string, error) {
-	data := continueData{Server: p.deps.Config.Server.Name, Prompt: prompt, URI: uriThread, ID: id}
+	data := continueData{Server: p.deps.Config.Server.Name, Prompt: prompt, URI: uriConversation, ID: id}
 	find := p.conversationState
 	if id == "" {
 		find = p.latest

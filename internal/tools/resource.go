@@ -75,7 +75,7 @@ const (
 	uriIssues        = uriScheme + "issues"
 	uriModels        = uriScheme + "models"
 	uriConfig        = uriScheme + "config"
-	uriThread        = uriConversations + "/{id}"
+	uriConversation  = uriConversations + "/{id}"
 	uriTurn          = uriConversations + "/{id}/turns/{n}"
 	uriIssue         = uriIssues + "/{number}"
 )
@@ -112,7 +112,7 @@ func (*Resources) Fixed() []Resource {
 func (*Resources) Templates() []Resource {
 	return []Resource{
 		{
-			URI: uriThread, Name: "conversation", Title: "Conversation", MIME: mimeMarkdown,
+			URI: uriConversation, Name: "conversation", Title: "Conversation", MIME: mimeMarkdown,
 			Description: "A whole conversation by its continuation_id: who said what, with models, costs and issues.",
 		},
 		{
@@ -242,7 +242,7 @@ func parseCount(text string) (int, bool) {
 	return n, err == nil && n > 0 && strconv.Itoa(n) == text
 }
 
-// look runs f and gives up on it when the time is over, whether f heeds its context or not. A panic of f is an error.
+// look runs f and gives up on it when the time is over, whether f obeys its context or not. A panic of f is an error.
 func look[T any](ctx context.Context, wait time.Duration, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("no answer within %s", wait))
 	defer cancel()

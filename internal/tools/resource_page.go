@@ -91,7 +91,7 @@ func (r *Resources) conversationsPage(ctx context.Context) (Document, error) {
 	for _, t := range conversations {
 		fmt.Fprintf(&b, "- %s: %s (%s)\n", oneLine(t.ID), r.title(t.Title, "without a title"), conversationLine(t))
 	}
-	fmt.Fprintf(&b, "\nTo read one: %s. To go on: any tool with its continuation_id.\n", uriThread)
+	fmt.Fprintf(&b, "\nTo read one: %s. To go on: any tool with its continuation_id.\n", uriConversation)
 	return Document{MIME: mimeMarkdown, Text: b.String()}, nil
 }
 
@@ -211,5 +211,5 @@ func (r *Resources) issuePage(ctx context.Context, number int) (Document, error)
 	if len(page.Titles) == 0 {
 		return Document{MIME: mimeMarkdown, Text: page.Markdown()}, nil
 	}
-	return Document{MIME: mimeMarkdown, Text: page.Markdown() + "\nTo read a conversation: " + uriThread + ".\n"}, nil
+	return Document{MIME: mimeMarkdown, Text: page.Markdown() + "\nTo read a conversation: " + uriConversation + ".\n"}, nil
 }

@@ -204,7 +204,7 @@ func TestResourcesOfAStoreThatHangs(t *testing.T) {
 		assert.Equal(t, reply.CodeStoreUnavailable, reply.FromError(t.Context(), err).Code)
 		assert.Equal(t, readWait, time.Since(start))
 		start = time.Now()
-		c, err := r.Complete(t.Context(), uriThread, "id", "", nil)
+		c, err := r.Complete(t.Context(), uriConversation, "id", "", nil)
 		require.NoError(t, err)
 		assert.Empty(t, c.Values)
 		assert.Equal(t, completeWait, time.Since(start))
@@ -237,9 +237,9 @@ func TestCompleteResources(t *testing.T) {
 		require.NoError(t, err)
 		return c
 	}
-	assert.Equal(t, Completion{Values: []string{"t-1"}, Total: 1}, complete(uriThread, "id", "T-", nil))
+	assert.Equal(t, Completion{Values: []string{"t-1"}, Total: 1}, complete(uriConversation, "id", "T-", nil))
 	assert.Equal(t, Completion{Values: []string{"t-1"}, Total: 1}, complete(uriTurn, "id", "t", nil))
-	all := complete(uriThread, "id", "u", nil)
+	all := complete(uriConversation, "id", "u", nil)
 	assert.Len(t, all.Values, 100, "MCP allows no more")
 	assert.Equal(t, 120, all.Total)
 	assert.Equal(t, "u-119", all.Values[0], "the latest first")

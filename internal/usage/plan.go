@@ -72,7 +72,7 @@ func (p Plan) Fit(r Remaining) (fitted Plan, ok bool) {
 	if perToken <= 0 {
 		return p, false // the input alone is too much
 	}
-	affordable := math.Floor((r.MostUSD-p.cost(0))/perToken + 1e-6) // a whole number may come out a hair below
+	affordable := math.Floor((r.MostUSD-p.cost(0))/perToken + 1e-6) // a whole number may come out slightly below
 	if affordable < float64(p.minOutput()) {
 		return p, false
 	}

@@ -13,7 +13,7 @@ import (
 type Manifest struct {
 	Sent      []Entry `json:"sent,omitempty"`
 	Cut       []Entry `json:"cut,omitempty"`          // sent, but only the beginning
-	Unchanged []Entry `json:"already_sent,omitempty"` // in the thread already, and still the same
+	Unchanged []Entry `json:"already_sent,omitempty"` // in the conversation already, and still the same
 	LeftOut   []Entry `json:"left_out,omitempty"`
 	// NotChecked are what can't be searched for secrets: images and documents.
 	NotChecked []string `json:"not_checked_for_secrets,omitempty"`

@@ -82,7 +82,7 @@ func TestWhatWasDeliveredIsNotAskedForAgain(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc = stream(c.err, think(time.Second, "hm"), say(time.Second, "\n<|begin_of_box|>word "))
-				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("", "thread"))
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("", "conversation"))
 				require.NoError(t, err)
 				assert.True(t, out.Partial)
 				assert.Equal(t, c.finish, out.Response.FinishReason)
@@ -264,7 +264,7 @@ func TestTooLongAnAnswerIsKeptAsFarAsItMayBe(t *testing.T) {
 	inFakeTime(t, func(c *config.Config) { c.Calls.MaxAnswerBytes = 12 }, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = stream(nil, think(time.Second, "hm"), say(time.Second, "word "), say(time.Second, "wörd wörd"), say(forever, "never"))
 		start := time.Now()
-		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "thread"))
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "conversation"))
 		require.NoError(t, err)
 		assert.Equal(t, 3*time.Second, time.Since(start))
 		assert.Equal(t, "word wörd", out.Response.Content, "no half character")
@@ -297,7 +297,7 @@ func TestFallback(t *testing.T) {
 	}{
 		{"after failures", nil, with(nil), down(), "kimi-k3.1-pro", "overloaded"},
 		{"auto names no model", nil, with(func(c *calls.Call) { c.Model = "auto" }), down(), "kimi-k3.1-pro", "overloaded"},
-		{"from the thread's model", nil, with(func(c *calls.Call) { c.Prefer = "glm-4.6" }), down(), "kimi-k3.1-pro", "overloaded"},
+		{"from the conversation's model", nil, with(func(c *calls.Call) { c.Prefer = "glm-4.6" }), down(), "kimi-k3.1-pro", "overloaded"},
 		{"when waiting takes too long", nil, with(nil), fails(nil, &providers.Error{Kind: providers.KindRateLimited, Retry: true, RetryAfter: time.Hour}), "kimi-k3.1-pro", "rate_limited"},
 		{"when another model is all that helps", nil, with(nil), fails(nil, &providers.Error{Kind: providers.KindOverloaded}), "kimi-k3.1-pro", "overloaded"},
 		{"not from a named model", nil, with(func(c *calls.Call) { c.Model = "glm-5.3" }), down(), "", ""},
@@ -386,7 +386,7 @@ func TestAModelTheVendorRefusesComesWithTheNearestNames(t *testing.T) {
 	})
 }
 
-func TestEventsTellWhatHappens(t *testing.T) {
+func TestEventsReportWhatHappens(t *testing.T) {
 	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{
 			stream(nil, say(2*time.Second, "first")),

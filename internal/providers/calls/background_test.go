@@ -40,7 +40,7 @@ func TestAnAnswerGoesOnBehindItsCall(t *testing.T) {
 				ctx, cancel := context.WithCancel(b.inClass(t.Context(), c.class))
 				start := time.Now()
 				var phases []providers.Phase
-				call := backgroundCall("glm-5.3", "thread")
+				call := backgroundCall("glm-5.3", "conversation")
 				call.On = func(e providers.Event) { phases = append(phases, e.Phase) }
 				out, err := b.caller.Call(ctx, call)
 				require.NoError(t, err)
@@ -53,7 +53,7 @@ func TestAnAnswerGoesOnBehindItsCall(t *testing.T) {
 				heard := len(phases)
 				require.NotNil(t, out.Live)
 				assert.Equal(t, []*calls.Generation{out.Live}, b.caller.Background())
-				assert.Equal(t, "thread", out.Live.Key())
+				assert.Equal(t, "conversation", out.Live.Key())
 
 				cancel() // the call's context reaches no further
 				time.Sleep(10 * time.Second)
@@ -97,7 +97,7 @@ func TestWhatDoesNotGoOn(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			inFakeTime(t, c.set, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc = c.chat
-				call := backgroundCall("glm-5.3", "thread")
+				call := backgroundCall("glm-5.3", "conversation")
 				if c.call != nil {
 					c.call(&call)
 				}
@@ -130,7 +130,7 @@ func TestTheLimitsOfABackgroundAnswer(t *testing.T) {
 			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				b.glm.ChatFunc = c.chat
 				start := time.Now()
-				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "thread"))
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "conversation"))
 				require.NoError(t, err)
 				<-out.Live.Done()
 				assert.Equal(t, c.ends, time.Since(start))
@@ -149,7 +149,7 @@ func TestTheLimitsOfABackgroundAnswer(t *testing.T) {
 func TestABackgroundAnswerThatBreaksStaysPartial(t *testing.T) {
 	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = stream(&providers.Error{Kind: providers.KindNetwork, Retry: true}, say(20*time.Second, "word "), say(20*time.Second, "word "))
-		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "thread"))
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "conversation"))
 		require.NoError(t, err)
 		<-out.Live.Done()
 		final := out.Live.Snapshot()
@@ -176,7 +176,7 @@ func TestABackgroundAnswerThatFailsLaterStaysPartial(t *testing.T) {
 			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 				turns := &inTurn{scripts: []chatFunc{callsTool("slow", time.Second), c.then}}
 				b.glm.ChatFunc = turns.chat
-				call := backgroundCall("glm-5.3", "thread")
+				call := backgroundCall("glm-5.3", "conversation")
 				call.Tools = []calls.Tool{function("slow", func(context.Context, string) (string, error) {
 					time.Sleep(40 * time.Second)
 					return "late", nil
@@ -223,7 +223,7 @@ func TestTwoGoOnPerVendor(t *testing.T) {
 func TestABackgroundAnswerHoldsNoSlot(t *testing.T) {
 	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight, c.Calls.MaxInflight = 1, 1 }, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc = steady(300)
-		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "thread"))
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "conversation"))
 		require.NoError(t, err)
 		require.NotNil(t, out.Live)
 		b.glm.ChatFunc = answers("at once")
@@ -239,7 +239,7 @@ func TestABackgroundAnswerHoldsNoSlot(t *testing.T) {
 func TestCloseStopsWhatRuns(t *testing.T) {
 	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc, b.kimi.ChatFunc = steady(300), silent()
-		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "thread"))
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "conversation"))
 		require.NoError(t, err)
 		var waiting sync.WaitGroup
 		waiting.Go(func() {
@@ -279,7 +279,7 @@ func TestToolRoundsGoOnToo(t *testing.T) {
 	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{callsTool("slow", 20*time.Second), stream(nil, say(25*time.Second, "done"))}}
 		b.glm.ChatFunc = turns.chat
-		call := backgroundCall("glm-5.3", "thread")
+		call := backgroundCall("glm-5.3", "conversation")
 		var budgeted bool
 		call.Tools = []calls.Tool{{
 			Function: providers.Function{Name: "slow"},

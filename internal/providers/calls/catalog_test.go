@@ -147,7 +147,7 @@ func write(t *testing.T, text string) string {
 	return file
 }
 
-func TestModelsFileIsLaidOver(t *testing.T) {
+func TestModelsFileIsMerged(t *testing.T) {
 	catalog, err := NewCatalog(write(t, `[
 		{"id":"glm-5.3","price":{"input":9,"cached_input":8,"output":7},"aliases":["best"],"temperature":null},
 		{"id":"glm-6","context_window":2000000,"thinking":{"toggle":true}},

@@ -169,7 +169,7 @@ func TestAVendorsRequestIDIsKnownBeforeTheAnswerEnds(t *testing.T) {
 			providers.ReportRequestID(ctx, "early-id")
 			return steady(100)(ctx, req, on)
 		}
-		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "thread"))
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "conversation"))
 		require.NoError(t, err)
 		passed := b.seen.limits[0]
 		assert.Equal(t, "early-id", passed.RequestID)

@@ -69,7 +69,7 @@ func TestAServerThatReadsThePromptForLong(t *testing.T) {
 				return &providers.ChatResponse{Content: "read", FinishReason: providers.FinishStop}, nil
 			}
 			var shown []string
-			call := backgroundCall("", "thread")
+			call := backgroundCall("", "conversation")
 			call.On = func(e providers.Event) { shown = append(shown, strings.TrimSpace(string(e.Phase)+" "+e.Detail)) }
 			limit := config.Limit{Name: "TEST_SECS", Value: 250 * time.Second}
 			start := time.Now()

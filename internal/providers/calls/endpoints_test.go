@@ -249,7 +249,7 @@ func TestALocalServerLoadsItsModelBehindTheCall(t *testing.T) {
 			limit := s.cfg.Timeouts.For(c.class)
 			start := time.Now()
 			ctx := providers.WithBudget(t.Context(), providers.Budget{Limit: limit, Class: c.class, Start: start})
-			out, err := s.caller.Call(ctx, backgroundCall("", "thread"))
+			out, err := s.caller.Call(ctx, backgroundCall("", "conversation"))
 			require.NoError(t, err)
 			assert.Equal(t, c.at, time.Since(start))
 			assert.True(t, out.Partial)

@@ -103,7 +103,7 @@ func TestAnotherModelThanWasAskedForIsNoted(t *testing.T) {
 			b.glm.ChatFunc = named(answers("yes"), said)
 			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
 			require.NoError(t, err)
-			assert.Equal(t, "glm-5.3", out.Model.ID, "what a thread goes on with")
+			assert.Equal(t, "glm-5.3", out.Model.ID, "what a conversation goes on with")
 			if noted {
 				assert.Equal(t, []string{"GLM (Z.ai) reports that " + said + " answered."}, out.Notes)
 			} else {

@@ -228,7 +228,7 @@ func TestASlotThatComesAtTheEndIsNotUsed(t *testing.T) {
 	})
 }
 
-func TestAProviderThatHeedsNothingIsLeftBehind(t *testing.T) {
+func TestAProviderThatIgnoresItsContextIsAbandoned(t *testing.T) {
 	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		let := make(chan struct{})
 		b.glm.ChatFunc = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {

@@ -74,9 +74,9 @@ func TestResolve(t *testing.T) {
 			[]string{"glm-5.3-flash", "kimi-k3.1-pro"},
 			nil,
 		},
-		{"the thread's model", func(c *config.Config) { c.Models.Default = "kimi-k3" }, calls.Query{Prefer: "glm-4.6"}, []string{"glm-4.6", "kimi-k3"}, nil},
+		{"the conversation's model", func(c *config.Config) { c.Models.Default = "kimi-k3" }, calls.Query{Prefer: "glm-4.6"}, []string{"glm-4.6", "kimi-k3"}, nil},
 		{
-			"a thread's model that cannot take it", nil,
+			"a conversation's model that cannot take it", nil,
 			calls.Query{Prefer: "glm-4.6", Needs: providers.Needs{Images: true}},
 			[]string{"glm-5.3-flash", "kimi-k3.1-pro"},
 			[]string{"glm-4.6, which answered before, cannot take this request; glm-5.3-flash answers."},

@@ -67,7 +67,7 @@ func TestALaterRequestOfATaskWaitsForASlot(t *testing.T) {
 	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{callsTool("slow", time.Second), steady(50), answers("the end")}}
 		b.glm.ChatFunc = turns.chat
-		call := backgroundCall("glm-5.3", "thread")
+		call := backgroundCall("glm-5.3", "conversation")
 		call.Tools = []calls.Tool{function("slow", func(context.Context, string) (string, error) {
 			time.Sleep(40 * time.Second)
 			return "late", nil

@@ -111,7 +111,7 @@ func (x *exchange) runFormula(uri string) (*result, error) {
 		}}, nil
 	}
 	return &result{hits: func(scripted []Hit) any {
-		// Search results come encrypted, for the model's eyes alone: the client hands them on verbatim.
+		// Search results come encrypted, for the model only: the client passes them on unchanged.
 		sealed := base64.StdEncoding.EncodeToString(mustJSON(hitsFor(scripted, q.Query, 0)))
 		return map[string]any{
 			"id": id, "object": "fiber", "status": "succeeded", "error": nil,

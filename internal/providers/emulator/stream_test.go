@@ -187,7 +187,7 @@ func TestPrefixCache(t *testing.T) {
 	assert.Equal(t, prompt, again, "cached tokens are counted in prompt_tokens")
 	assert.Equal(t, 768.0, cached)
 	_, cached = turn("kimi-k3", long, "an answer", "more "+long)
-	assert.Equal(t, 768.0, cached, "the old prefix of a longer thread")
+	assert.Equal(t, 768.0, cached, "the old prefix of a longer conversation")
 	_, cached = turn("kimi-k3", "x"+long)
 	assert.Zero(t, cached, "one other byte in front")
 	_, cached = turn("kimi-k3.1-pro", long)

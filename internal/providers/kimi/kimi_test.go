@@ -45,12 +45,12 @@ func TestRequest(t *testing.T) {
 			{Role: providers.RoleTool, ToolCallID: "f:0", Name: "f"},
 			{Role: providers.RoleAssistant, Content: "from another vendor", ToolCalls: []providers.ToolCall{{ID: "f:1", Name: "f"}}},
 		},
-		Temperature: &warm, Thinking: providers.ThinkingSwitch{Effort: "high"}, MaxOutputTokens: 32_768, CacheKey: "thread-1", JSONObject: true,
+		Temperature: &warm, Thinking: providers.ThinkingSwitch{Effort: "high"}, MaxOutputTokens: 32_768, CacheKey: "conversation-1", JSONObject: true,
 	})
 	require.NoError(t, err)
 	assert.JSONEq(t, `{
 		"model":"kimi-k3.1-pro","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":32768,
-		"reasoning_effort":"high","prompt_cache_key":"thread-1","response_format":{"type":"json_object"},
+		"reasoning_effort":"high","prompt_cache_key":"conversation-1","response_format":{"type":"json_object"},
 		"messages":[
 			{"role":"user","content":"hello"},
 			{"role":"assistant","content":"(empty)"},

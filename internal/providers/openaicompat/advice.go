@@ -88,7 +88,7 @@ func (c *Client) sentence(e *providers.Error, a ask, message string) string {
 
 var plainWord = lazyregexp.New(`^[A-Za-z0-9_.:-]{1,64}$`)
 
-// printable returns a stranger's code if it is a plain word and no key, else "".
+// printable returns a vendor's code if it is a plain word and no key, else "".
 func (c *Client) printable(code string) string {
 	if plainWord().MatchString(code) && c.holdsNoKey(code) {
 		return code

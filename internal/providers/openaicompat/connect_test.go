@@ -96,7 +96,7 @@ func TestConnectLimitDoesNotLimitTheAnswer(t *testing.T) {
 	})
 }
 
-func TestConnectLimitCountsAnewForEachConnection(t *testing.T) {
+func TestConnectLimitRestartsForEachConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x, end := serve(t, nil).begin(t.Context())
 		defer end()

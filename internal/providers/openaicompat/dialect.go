@@ -35,7 +35,7 @@ type Dialect struct {
 	ThoughtTags bool
 }
 
-// Fault is what a vendor says went wrong, taken apart. Its texts are a stranger's: they are for classifying and for the
+// Fault is what a vendor says went wrong, taken apart. Its texts are untrusted: they are for classifying and for the
 // log, never for a reply.
 type Fault struct {
 	Op        string // what was asked for: OpChat, or the operation's name

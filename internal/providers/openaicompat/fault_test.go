@@ -175,7 +175,7 @@ func TestRefusalGivesNothingAway(t *testing.T) {
 	}
 }
 
-func TestAnEndlessRefusalIsHungUpOn(t *testing.T) {
+func TestAnEndlessRefusalIsCutOff(t *testing.T) {
 	gone := make(chan struct{})
 	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		defer close(gone)

@@ -8,7 +8,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
-// maxLogged is how much of a stranger's text an error keeps for the log, in bytes.
+// maxLogged is how much of untrusted text an error keeps for the log, in bytes.
 const maxLogged = 600
 
 // keyPattern matches what looks like a vendor's key: Moonshot's sk-..., Z.ai's id.secret.
@@ -49,7 +49,7 @@ func (c *Client) scrubbed(err error) error {
 	return errors.New(strings.ToValidUTF8(s, "?"))
 }
 
-// holdsNoKey reports whether a stranger's text that is shown, such as a code or an id, holds no key.
+// holdsNoKey reports whether untrusted text that is shown, such as a code or an id, holds no key.
 func (c *Client) holdsNoKey(s string) bool {
 	return !keyPattern().MatchString(s) && !slices.ContainsFunc(c.secrets, func(secret string) bool { return strings.Contains(s, secret) })
 }

@@ -74,7 +74,7 @@ func (c *Client) newWire(req providers.ChatRequest) *Wire {
 }
 
 // message turns one message into go-openai's. Reasoning goes back only with tool calls: within a tool loop both vendors
-// want it unchanged, elsewhere it is dead weight.
+// want it unchanged, elsewhere it only costs tokens.
 func (c *Client) message(m providers.Message) openai.ChatCompletionMessage {
 	out := openai.ChatCompletionMessage{Role: string(m.Role), Name: m.Name, ToolCallID: m.ToolCallID}
 	for _, call := range m.ToolCalls {

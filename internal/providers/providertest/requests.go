@@ -95,7 +95,7 @@ func everySwitch(m providers.Model) []providers.ChatRequest {
 			req := providers.ChatRequest{
 				Model: m, Messages: history, Temperature: &temperatures[(i+j)%len(temperatures)], MaxOutputTokens: 1_000,
 				Thinking:   m.Thinking.Switch(mode, time.Duration(30+30*(j%2))*time.Second),
-				JSONObject: j == 0, CacheKey: fmt.Sprint("thread-", i),
+				JSONObject: j == 0, CacheKey: fmt.Sprint("conversation-", i),
 			}
 			if m.Functions {
 				req.Functions = []providers.Function{{Name: "weather"}, weatherHistory}

@@ -164,7 +164,7 @@ func TestErrorBeforeAnyTextStoresNothing(t *testing.T) {
 }
 
 // What was asked without success is told all the same: requests, their cost, and who stood in.
-func TestAnErrorTellsWhatAskingTook(t *testing.T) {
+func TestAnErrorSaysWhatAskingTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t, func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 			return &providers.ChatResponse{FinishReason: providers.FinishStop, UsageKnown: true, Usage: providers.Usage{InputTokens: 1000}}, nil
@@ -626,7 +626,7 @@ func TestCloseKeepsBackgroundAnswers(t *testing.T) {
 	})
 }
 
-func TestFinishedHearsOfABackgroundAnswer(t *testing.T) {
+func TestFinishedIsCalledForABackgroundAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t, asktest.Drips(time.Second, text(strings.Split(strings.Repeat("a,", 35), ",")...)...))
 		heard := make(chan conversation.Turn, 1)
@@ -740,7 +740,7 @@ func TestUnstoredAnswerCanBeReadOn(t *testing.T) {
 }
 
 // An old conversation whose store fails gives its latest answer, and the stored one once the store works again.
-func TestUnstoredAnswerGivesWay(t *testing.T) {
+func TestUnstoredAnswerIsEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := "first"
 		b := newFixture(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {

@@ -104,7 +104,7 @@ func TestShapeOfEmbeddedTypes(t *testing.T) {
 	assert.ErrorContains(t, err, "no json name")
 }
 
-func TestDecodeMends(t *testing.T) {
+func TestDecodeCoerces(t *testing.T) {
 	const needed = `"step":"s","count":1,"findings":"f"`
 	half := 0.5
 	for _, c := range []struct {

@@ -356,7 +356,7 @@ func TestNoReporter(t *testing.T) {
 	assert.Nil(t, r.Model())
 }
 
-func TestActivityHearsOfCalls(t *testing.T) {
+func TestActivityRecordsCalls(t *testing.T) {
 	cfg := config.Default()
 	log := activity.Open(cfg, nil)
 	defer log.Close()
@@ -373,7 +373,7 @@ func TestActivityHearsOfCalls(t *testing.T) {
 		}
 		return said("ok"), nil
 	}, InConversation())})
-	x.tools["echo"] = withThread(x.tools["echo"], "t1")
+	x.tools["echo"] = withConversation(x.tools["echo"], "t1")
 	x.Call(t.Context(), Invocation{Tool: "echo", ID: "7", Client: "client 1.0"})
 	x.Call(t.Context(), Invocation{Tool: "echo", ID: "7", Client: "client 1.0", Arguments: json.RawMessage(`{"slow":true}`)})
 	assert.Empty(t, log.Running())
@@ -381,8 +381,8 @@ func TestActivityHearsOfCalls(t *testing.T) {
 	assert.Equal(t, 1, log.Stats().Today().Failed)
 }
 
-// withThread gives a tool's calls a continuation_id.
-func withThread(tool Tool, id string) Tool {
+// withConversation gives a tool's calls a continuation_id.
+func withConversation(tool Tool, id string) Tool {
 	prepare := tool.prepare
 	tool.prepare = func(args json.RawMessage, cfg *config.Config, exists func(string) bool) (*prepared, error) {
 		p, err := prepare(args, cfg, exists)

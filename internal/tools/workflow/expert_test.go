@@ -285,8 +285,8 @@ func TestExpertSettings(t *testing.T) {
 	})
 }
 
-// The expert sees the rest of its thread, and its own earlier answers, but nothing twice.
-func TestExpertSeesTheThread(t *testing.T) {
+// The expert sees the rest of its conversation, and its own earlier answers, but nothing twice.
+func TestExpertSeesTheConversation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newFixture(t, asktest.Says(expertSays()))
 		window := l.file("window.go", source)
@@ -305,14 +305,14 @@ func TestExpertSeesTheThread(t *testing.T) {
 		assert.Contains(t, texts[1], source[:14], "the file, as it was sent")
 		assert.Equal(t, expertSays(), texts[2])
 		assert.Equal(t, "What of it?", texts[3])
-		assert.NotContains(t, texts[5], "package window", "a file is sent once per thread")
+		assert.NotContains(t, texts[5], "package window", "a file is sent once per conversation")
 		assert.Contains(t, texts[5], "Unchanged since they were sent")
 		assert.Contains(t, texts[5], "Finding of step 3.")
 	})
 }
 
-// A thread keeps its model for its experts, too, unless the caller names another.
-func TestExpertIsTheThreadsModel(t *testing.T) {
+// A conversation keeps its model for its experts, too, unless the caller names another.
+func TestExpertIsTheConversationsModel(t *testing.T) {
 	l := newFixture(t, asktest.Says(expertSays()))
 	l.kimi = asktest.Says(expertSays())
 	l.restart()

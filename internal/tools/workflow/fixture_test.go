@@ -82,8 +82,8 @@ func (l *fixture) start() {
 	}
 	ws, err := workspace.New(l.cfg.Files, "", "", "", nil, nil)
 	require.NoError(l.t, err)
-	threads := ask.New(ask.Options{Config: l.cfg, Caller: caller, Store: l.openStore})
-	l.deps = &tools.Deps{Config: l.cfg, Registry: reg, Caller: caller, Conversations: threads, Store: l.openStore, Workspace: ws}
+	conversations := ask.New(ask.Options{Config: l.cfg, Caller: caller, Store: l.openStore})
+	l.deps = &tools.Deps{Config: l.cfg, Registry: reg, Caller: caller, Conversations: conversations, Store: l.openStore, Workspace: ws}
 	if l.tracker != nil {
 		l.deps.Issues = func(context.Context) (issue.Store, error) { return l.tracker, nil }
 	}
@@ -91,7 +91,7 @@ func (l *fixture) start() {
 	l.close = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		assert.NoError(l.t, threads.Close(ctx))
+		assert.NoError(l.t, conversations.Close(ctx))
 		assert.NoError(l.t, caller.Close(ctx))
 	}
 }

@@ -275,9 +275,9 @@ func TestCancelledExpert(t *testing.T) {
 		start := time.Now()
 		l.try(ctx, "debug", end)
 		assert.Less(t, time.Since(start), 12*time.Second)
-		thread, err := l.store.Load(t.Context(), id.(string))
+		stored, err := l.store.Load(t.Context(), id.(string))
 		require.NoError(t, err)
-		last := thread.Turns[len(thread.Turns)-1]
+		last := stored.Turns[len(stored.Turns)-1]
 		assert.Equal(t, conversation.TurnPartial, last.Status)
 		assert.NotEmpty(t, last.Content)
 		assert.Empty(t, seen.titles(), "nobody is there to be told of issues")
@@ -289,7 +289,7 @@ func TestCancelledExpert(t *testing.T) {
 	})
 }
 
-// The files that a late expert asks for are served when its step is sent again; both requests count in the thread.
+// The files that a late expert asks for are served when its step is sent again; both requests count in the conversation.
 func TestLateExpertAsksForFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newFixture(t, nil)
@@ -320,10 +320,10 @@ func TestLateExpertAsksForFiles(t *testing.T) {
 		part := l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{window}))
 		assert.Equal(t, "partial", at(part, "expert_analysis", "status"))
 		time.Sleep(time.Minute)
-		thread, err := l.store.Load(t.Context(), part["continuation_id"].(string))
+		stored, err := l.store.Load(t.Context(), part["continuation_id"].(string))
 		require.NoError(t, err)
-		require.Len(t, thread.Turns, 2)
-		assert.Equal(t, 10, thread.Turns[0].Usage.InputTokens, "the request in which it asked for files")
-		assert.Equal(t, 10, thread.Turns[1].Usage.InputTokens, "its answer")
+		require.Len(t, stored.Turns, 2)
+		assert.Equal(t, 10, stored.Turns[0].Usage.InputTokens, "the request in which it asked for files")
+		assert.Equal(t, 10, stored.Turns[1].Usage.InputTokens, "its answer")
 	})
 }

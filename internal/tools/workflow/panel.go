@@ -82,7 +82,7 @@ type panelMeta struct {
 	Files   FileContext   `json:"files"`
 }
 
-// RunPanel asks all panelists at once, each blind to the others, to the conversation and to the caller's own view. One that
+// RunPanel asks all panelists at once, each without the others' answers, the conversation and the caller's own view. One that
 // fails or is cut is listed as such; it is an error when no panelist said anything. A call that was made before with equal
 // arguments asks only those that have not answered in full; panelFor returns the panel, given who was asked before.
 func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, panelFor func(before []PanelAnswer) ([]Panelist, error)) (*reply.Result, error) {

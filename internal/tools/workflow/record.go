@@ -123,7 +123,7 @@ func (r *run) newIssues() []map[string]any {
 // captureTime is what recording may take at most; within a call it may also take no more than half of its reserve.
 const captureTime = 2 * time.Second
 
-// capture calls Capture and gives up on it when its time is over, whether it heeds its ctx or not.
+// capture calls Capture and gives up on it when its time is over, whether it obeys its ctx or not.
 func (r *run) capture(ctx context.Context, f Finished) ([]Tracked, error) {
 	ctx, cancel := context.WithDeadline(ctx, r.captureEnd(ctx))
 	defer cancel()

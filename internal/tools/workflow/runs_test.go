@@ -132,7 +132,7 @@ func TestRunsDoNotSeeEachOther(t *testing.T) {
 
 		ids := map[string]any{}
 		assert.Equal(t, alone, run(func(l *fixture, i int) {
-			for other := range investigators { // each of them one step further, in threads of their own
+			for other := range investigators { // each of them one step further, in conversations of their own
 				name := "another " + other
 				window := l.file("another.go", "package another\n")
 				reply := l.call(other, with(l.script(other, window)[i](ids[name]), "confidence", nil, "findings", "of "+name))
@@ -188,8 +188,8 @@ func TestRunGoesOnInAnotherProcess(t *testing.T) {
 	})
 }
 
-// MAX_CONVERSATION_TURNS ends a thread for new steps; reading goes on.
-func TestFullThread(t *testing.T) {
+// MAX_CONVERSATION_TURNS ends a conversation for new steps; reading goes on.
+func TestFullConversation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newFixture(t, asktest.Says(expertSays()), func(l *fixture) { l.cfg.Conversations.MaxTurns = 2 })
 		first := l.step("debug", 1, 5)

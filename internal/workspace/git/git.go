@@ -1,4 +1,4 @@
-// Package git reads repositories that strangers may have made: which files changed, and how. It writes nothing to them,
+// Package git reads repositories that may be hostile: which files changed, and how. It writes nothing to them,
 // runs nothing that they name, and uses no object or ref that lies outside of what its caller allows.
 //
 // It knows git and folders, but no root, no refused name and no model: the workspace decides what of a repository is
