@@ -24,10 +24,10 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Call real tools on emulated vendors: no key, no network",
-		Long: `Starts an emulator of both vendors' APIs on loopback, starts this program as an MCP server in another process, and calls
-its tools over that process's stdin and stdout, as a coding agent would. What passes between them is printed. Every answer
-comes from the emulator and says so; keys and settings of yours are not used, and all files are made in a temporary folder
-that is deleted at the end.
+		Long: `Starts emulators of the vendors' APIs and of an OpenAI-compatible endpoint on loopback, starts this program as an MCP
+server in another process, and calls its tools over that process's stdin and stdout, as a coding agent would. What passes
+between them is printed. Every answer comes from the emulator and says so; keys and settings of yours are not used, and all
+files are made in a temporary folder that is deleted at the end.
 
 --emulator starts the emulated vendors alone, prints the settings that lead a server to them, and runs until Ctrl-C: for
 trying this program with an MCP client of yours, without a key. Every tool gets a valid answer about any project.`,
@@ -126,6 +126,7 @@ func (a *app) demoEnviron(vendors *emulator.Emulator, dir string) []string {
 		homeVariable+"="+dir, "XDG_CONFIG_HOME="+dir, "EXAI_STATE_DIR="+filepath.Join(dir, "state"), "LOG_LEVEL=warn",
 		"GLM_API_KEY="+vendors.Key(emulator.GLM), "GLM_API_URL="+vendors.GLMURL(),
 		"KIMI_API_KEY="+vendors.Key(emulator.Kimi), "KIMI_API_URL="+vendors.KimiURL(),
+		"ENDPOINTS=lab", "LAB_API_KEY="+vendors.Key(emulator.Lab), "LAB_API_URL="+vendors.URL(emulator.Lab), "LAB_MODEL=lab-large",
 		"GLM_TIMEOUT_SECS="+demoLimit.String(), "STREAM_IDLE_TIMEOUT_SECS="+demoSilence.String(), "MAX_RETRIES=0",
 	)
 }

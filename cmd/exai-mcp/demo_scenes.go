@@ -23,6 +23,7 @@ func scenes() []scene {
 	return []scene{
 		{"chat with GLM, and go on with the conversation", playGLM},
 		{"chat with Kimi, which speaks another dialect", playKimi},
+		{"chat with an OpenAI-compatible server on this machine", playEndpoint},
 		{"debug on a planted bug: findings are checked against the files", playDebug},
 		{"a review: the expert reads a file that nobody named", playReview},
 		{"a consensus: models of both vendors at once, each blind to the other", playConsensus},
@@ -46,6 +47,15 @@ func playGLM(ctx context.Context, d *demo) error {
 
 func playKimi(ctx context.Context, d *demo) error {
 	_, err := d.call(ctx, "chat", map[string]any{"prompt": "What is idempotence, in one sentence?", "model": "kimi-k3.1-pro"})
+	return err
+}
+
+// playEndpoint asks the third vendor, of which nothing is known but its address: what it refuses is left out.
+func playEndpoint(ctx context.Context, d *demo) error {
+	r, err := d.call(ctx, "chat", map[string]any{"prompt": "What is a mutex, in one sentence?", "model": "lab"})
+	if err == nil && r.text("metadata", "model_used") != "lab/lab-large" {
+		err = fmt.Errorf("expected an answer of lab/lab-large, got %v", r)
+	}
 	return err
 }
 

@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -119,12 +122,32 @@ func TestKeysThatNobodyNamedAreNotUsed(t *testing.T) {
 	for i, setting := range s.environ { // an endpoint that would be asked if a key were enough
 		s.environ[i] = strings.ReplaceAll(setting, "PLACE", s.vendors.KimiURL())
 	}
+	// What is on its way to the address of a preset comes by this proxy.
+	var elsewhere atomic.Int32
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		elsewhere.Add(1)
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer proxy.Close()
+	t.Setenv("HTTPS_PROXY", proxy.URL)
 	s.tool(t, "chat", `{"prompt":"hello"}`)
 	s.tool(t, "status", `{"doctor":true}`)
-	_, out, _ := s.run("", "doctor")
+	s.tool(t, "listmodels", `{}`)
+	s.tool(t, "provider_capabilities", `{"invalidate_cache":true}`)
+	s.tool(t, "glm_payload_preview", `{"prompt":"hello","model":"lab"}`)
+	s.tool(t, "chat", `{"prompt":"hello","preview":true}`)
+	for _, model := range []string{"openai", "openai/gpt-6.2-sol", "gpt-6.2-sol", "openrouter/auto", "gemini", "custom", "custom/m"} {
+		_, raw := s.tool(t, "chat", `{"prompt":"hello","model":"`+model+`"}`)
+		assert.Contains(t, raw, `"code":"model_not_found"`, model)
+	}
+	s.tool(t, "consensus", `{"step":"tabs or spaces?","models":["lab","openai"]}`)
+	_, out, _ := s.run("", "doctor", "--live")
+	assert.NotContains(t, out, "not-named-")
+	_, out, _ = s.run("", "doctor")
 	assert.Contains(t, out, "OPENAI_API_KEY is set and not used: ENDPOINTS=lab,openai would use it")
 	assert.Contains(t, out, "CUSTOM_API_URL is set and not used: ENDPOINTS=lab,custom would use it")
 	assert.NotContains(t, out, "not-named-")
+	assert.Zero(t, elsewhere.Load(), "requests to other hosts")
 	requests := s.vendors.Requests()
 	require.NotEmpty(t, requests)
 	for _, r := range requests {

@@ -81,7 +81,8 @@ func TestServerMarksTheSecrets(t *testing.T) {
 			}
 			assert.NotEmpty(t, v.Description+v.Value, v.Name)
 		}
-		assert.Equal(t, []string{"GLM_API_KEY", "KIMI_API_KEY"}, secrets, p.Identifier)
+		want := []string{"GLM_API_KEY", "KIMI_API_KEY", "OPENROUTER_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "DEEPSEEK_API_KEY"}
+		assert.Equal(t, want, secrets, p.Identifier)
 	}
 }
 

@@ -73,10 +73,12 @@ func npmEntry(version string) pack {
 
 func stdio() map[string]string { return map[string]string{"type": "stdio"} }
 
-// keys are the two secrets. None of them is required, since one is enough.
+// keys are the vendors' keys, and which endpoints there are. None of them is required, since one is enough.
 func keys() []input {
 	var all []input
-	for _, variable := range []string{"GLM_API_KEY", "KIMI_API_KEY"} {
+	for _, variable := range []string{
+		"GLM_API_KEY", "KIMI_API_KEY", "ENDPOINTS", "OPENROUTER_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "DEEPSEEK_API_KEY", "OLLAMA_MODEL",
+	} {
 		v, _ := config.Lookup(variable)
 		all = append(all, input{Name: v.Name, Description: v.Doc, IsSecret: v.Secret})
 	}
