@@ -29,10 +29,28 @@ GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go test -c -o "$dir/cmd.test" ./cmd/exai-m
 GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -trimpath -o "$dir/exai-mcp" ./cmd/exai-mcp
 "$dir/exai-mcp" version
 cd cmd/exai-mcp
-# Left out: a call there has one second, in which an emulated process can't open its database.
-nice -n 10 "$dir/cmd.test" -test.timeout 40m -test.skip 'TestKilledServersLeaveWhatWentOnBehindThem' -test.v >"$dir/log" || {
-	grep -A 20 -- '--- FAIL' "$dir/log" | head -n 100
-	echo "FAIL  linux/arm64: $(grep -c '^--- FAIL' "$dir/log") of $(grep -cE '^--- (PASS|FAIL)' "$dir/log") tests; see $dir/log"
-	exit 1
+
+# run LOG ARG...: runs the tests, and lists those that failed.
+run() {
+	local log=$1
+	shift
+	nice -n 10 "$dir/cmd.test" -test.timeout 40m -test.v "$@" >"$log" || true
+	grep -qE '^(PASS|FAIL)$' "$log" || { tail -n 50 "$log"; echo "FAIL  linux/arm64: the tests did not end; see $log"; exit 1; }
+	sed -nE 's/^--- FAIL: (\w+) .*/\1/p' "$log"
 }
-echo "ok    linux/arm64: $(grep -c '^--- PASS' "$dir/log") tests passed"
+
+# Left out: a call there has one second, in which an emulated process can't open its database.
+failed=$(run "$dir/log" -test.skip 'TestKilledServersLeaveWhatWentOnBehindThem')
+passed=$(grep -c '^--- PASS' "$dir/log")
+# Emulated, the program is several times slower, so a test that measures time may fail beside others: it runs again by itself.
+for name in $failed; do
+	again=$(run "$dir/log.$name" -test.run "^$name\$" -test.parallel 1)
+	if [ -n "$again" ]; then
+		grep -A 20 -- '--- FAIL' "$dir/log.$name" | head -n 60
+		echo "FAIL  linux/arm64: $name; see $dir/log.$name"
+		exit 1
+	fi
+	passed=$((passed + 1))
+	echo "passed at the second try: $name"
+done
+echo "ok    linux/arm64: $passed tests passed"

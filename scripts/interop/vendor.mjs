@@ -41,14 +41,15 @@ export async function slowVendor(words) {
 export const defective = "package a\n\nfunc F(a, b int) int { return a / b } // PLANTED\n";
 export const repaired = "package a\n\nfunc F(a, b int) int {\n\tif b == 0 {\n\t\treturn 0\n\t}\n\treturn a / b\n}\n";
 
-/** Finds a division by zero in line 3 of a file where it is shown the planted line, and nothing elsewhere. asked counts requests. */
+/** Finds a division by zero in line 3 of a file where it is shown the planted line, and nothing elsewhere. requests holds the bodies. */
 export async function reviewer(name = "a.go") {
   const vendor = await listen(async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
-    vendor.asked++;
+    const body = Buffer.concat(chunks).toString();
+    vendor.requests.push(body);
     const findings = [];
-    if (Buffer.concat(chunks).includes("// PLANTED")) {
+    if (body.includes("// PLANTED")) {
       findings.push({
         severity: "high", file: name, line: 3, title: "Divides by zero", quote: "func F(a, b int) int { return a / b } // PLANTED",
         trigger: "b is 0", recommendation: "Check b.",
@@ -57,6 +58,6 @@ export async function reviewer(name = "a.go") {
     response.writeHead(200, { "Content-Type": "text/event-stream" });
     response.end(`${delta(JSON.stringify({ summary: "(emulated)", findings }), "stop")}data: [DONE]\n\n`);
   });
-  vendor.asked = 0;
+  vendor.requests = [];
   return vendor;
 }

@@ -2,7 +2,7 @@
 // stop once, the model repairs the file, and the gate lets it go.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { check, done } from "../check.mjs";
 import { repaired, reviewer } from "../vendor.mjs";
@@ -15,6 +15,7 @@ for (const name of ["claude-code", "codex"]) {
   await check(`${name}: the gate blocks once, and lets the repaired change go`, async () => {
     const project = await repository();
     const file = join(project, "b.go");
+    await writeFile(join(project, "a.go"), "package a // BEFORE THE SESSION\n");
     const vendor = await reviewer("b.go");
     const model = await startModel(defectAndRepair(name, file));
     const agent = await prepare(name, { url: model.url, project });
@@ -27,7 +28,8 @@ for (const name of ["claude-code", "codex"]) {
     assert.equal(text.split(block).length - 1, 1, "blocked once");
     assert.match(text, /high b\.go:3 Divides by zero/);
     assert.match(out, /The file is repaired/);
-    assert.equal(vendor.asked, 2, "one review of each state");
+    assert.equal(vendor.requests.length, 2, "one review of each state");
+    assert.ok(!vendor.requests.some((body) => body.includes("BEFORE THE SESSION")), "what was uncommitted before the session is not judged");
     vendor.close();
     model.close();
     return out.match(/exai review: pass[^"\\]*/)?.[0];
