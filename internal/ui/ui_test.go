@@ -86,9 +86,10 @@ func (k *site) fill() {
 	require.NoError(k.t, k.store.Issues().Comment(ctx, made.Number, hostile, "talk-1"))
 	for i := range 60 {
 		r := usage.Request{Host: hostile, User: hostile, Tool: hostile, Vendor: "glm", Model: "m", InputTokens: 10, CostUSD: 0.25, Outcome: "ok", ConversationID: "talk-1", Workspace: hostile}
-		if i == 0 {
+		switch i {
+		case 0:
 			r.Tool, r.Outcome, r.ExceededLimit = "chat", "timeout", "GLM_TIMEOUT_SECS"
-		} else if i == 1 {
+		case 1:
 			r.ConversationID = hostile
 			r.Outcome, r.ExceededLimit, r.Vendor, r.Model, r.Billing = hostile, hostile, hostile, hostile, usage.Billing(hostile)
 		}
@@ -172,7 +173,8 @@ func TestRunningElsewhere(t *testing.T) {
 func TestPlanMarks(t *testing.T) {
 	eachSite(t, func(t *testing.T, k *site) {
 		for _, r := range []usage.Request{
-			{Model: "kimi", Outcome: "ok", Billing: usage.ByPlan}, {Model: "glm", Outcome: "ok", CostUSD: 0.5, Billing: usage.ByMaybePlan},
+			{Model: "kimi", Outcome: "ok", Billing: usage.ByPlan},
+			{Model: "glm", Outcome: "ok", CostUSD: 0.5, Billing: usage.ByMaybePlan},
 			{Model: "glm", Outcome: "ok", CostUSD: 0.25},
 		} {
 			require.NoError(t, k.store.Usage().Record(t.Context(), r))

@@ -194,7 +194,12 @@ func TestSettlementOfEndpoints(t *testing.T) {
 		charged float64 // by the answer itself
 		want    float64
 	}{
-		{"ollama/a", 0, 0}, {"ollama/b", 0, 3}, {"ollama/a", 0.5, 0.5}, {"lab/known", 0, 3}, {"lab/known", 0.25, 0.25}, {"lab/unknown", 0, 3},
+		{"ollama/a", 0, 0},
+		{"ollama/b", 0, 3},
+		{"ollama/a", 0.5, 0.5},
+		{"lab/known", 0, 3},
+		{"lab/known", 0.25, 0.25},
+		{"lab/unknown", 0, 3},
 		{"far/unknown", 0, 4 + 20}, // the highest of all
 	} {
 		u := whole

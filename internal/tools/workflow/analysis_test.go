@@ -249,9 +249,13 @@ func TestReadMapsSeverities(t *testing.T) {
 func TestWhatIsRecorded(t *testing.T) {
 	var titles []string
 	for _, f := range foundIn([]Finding{
-		{"title": "proven", "severity": "critical", "citation": "verified"}, {"title": "moved", "severity": "high", "citation": "moved"},
-		{"title": "without a severity", "citation": "unproven"}, {"title": "small", "severity": "low", "citation": "verified"},
-		{"title": "of no file", "severity": "critical", "citation": "not_found"}, {"title": "not read", "severity": "high", "citation": "not_read"}, {"severity": "high"},
+		{"title": "proven", "severity": "critical", "citation": "verified"},
+		{"title": "moved", "severity": "high", "citation": "moved"},
+		{"title": "without a severity", "citation": "unproven"},
+		{"title": "small", "severity": "low", "citation": "verified"},
+		{"title": "of no file", "severity": "critical", "citation": "not_found"},
+		{"title": "not read", "severity": "high", "citation": "not_read"},
+		{"severity": "high"},
 	}) {
 		titles = append(titles, f.Title)
 	}
