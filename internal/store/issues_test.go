@@ -454,3 +454,14 @@ func TestIssueContext(t *testing.T) {
 		assert.Len(t, i.Updates, 1)
 	})
 }
+
+// Links that can't be read are no links that aren't there.
+func TestLinksThatCannotBeRead(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		rows := []issueRow{{related: []string{"0b8e1f7c-0000-4000-8000-000000000000"}}}
+		require.ErrorIs(t, nameLinks(ctx, s.read, rows), context.Canceled)
+		require.NoError(t, nameLinks(t.Context(), s.read, rows))
+	})
+}

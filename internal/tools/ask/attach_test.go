@@ -98,3 +98,10 @@ func TestThinkingThatWasStoppedNamesNoUnknownModel(t *testing.T) {
 	out.Model.ID = "glm-5.3"
 	assert.True(t, strings.HasPrefix(stillThinking(out), "glm-5.3 had been thinking for 3 s"))
 }
+
+func TestTitle(t *testing.T) {
+	assert.Equal(t, "first", Title("\r\n\nfirst\nsecond"))
+	assert.Equal(t, strings.Repeat("é", 80), Title(strings.Repeat("é", 80)))
+	assert.Equal(t, strings.Repeat("é", 79)+"…", Title(strings.Repeat("é", 81)+"\nsecond"))
+	assert.Empty(t, Title("\n"))
+}

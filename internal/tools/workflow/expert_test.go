@@ -83,6 +83,22 @@ func TestExpertAsksForFiles(t *testing.T) {
 	})
 }
 
+// A single file that the expert needs is named in the next call, too.
+func TestExpertAsksForOneFile(t *testing.T) {
+	l := newFixture(t, nil)
+	extra, third := l.file("extra.go", "package window\n"), l.file("third.go", "package window\n")
+	answers := []string{extra, third}
+	l.glm = func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		answer := fmt.Sprintf(`{"status": "files_required_to_continue", "files_needed": [%q]}`, answers[0])
+		answers = answers[1:]
+		return asktest.Says(answer)(ctx, req, on)
+	}
+	l.restart()
+	paused := l.call("thinkdeep", l.step("thinkdeep", 1, 1))
+	assert.Equal(t, "files_required_to_continue", paused["status"])
+	assert.Equal(t, []any{third}, l.nextCall(paused)["relevant_files"])
+}
+
 // What a caller says of its task reaches the expert, also where the first step is the last.
 func TestExpertIsToldEveryParameter(t *testing.T) {
 	// These steer the call or the protocol, or are files.
