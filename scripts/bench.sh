@@ -6,6 +6,7 @@
 #   benchstat old.txt dist/bench.txt          compare two of them
 set -euo pipefail
 cd "$(dirname "$0")/.."
+[[ -n ${EXAI_TEST_POSTGRES_URL:-} ]] || exec scripts/postgres.sh run scripts/bench.sh
 write=()
 [[ -n ${BENCH_WRITE:-} ]] && write=(-write)
 held=0

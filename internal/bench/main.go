@@ -111,7 +111,7 @@ func run(w io.Writer, only string, soak int, write bool) (bool, error) {
 		return false, err
 	}
 	if write {
-		err = publish(figures)
+		err = publish(figures, b.growing)
 	}
 	return ok, err
 }
@@ -127,6 +127,8 @@ type bench struct {
 	w    io.Writer
 	exai string // the program
 	noop string // the no-op server
+
+	growing []series // measured so far
 }
 
 func (b *bench) build() error {

@@ -33,14 +33,19 @@ func (b *bench) project() (string, error) {
 			return "", err
 		}
 	}
+	return dir, commit(dir)
+}
+
+// commit makes a repository of a folder.
+func commit(dir string) error {
 	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "Begin"}} {
 		cmd := exec.Command("git", args...) //nolint:gosec,noctx // fixed words
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("git %s: %w: %s", args[0], err, out)
+			return fmt.Errorf("git %s: %w: %s", args[0], err, out)
 		}
 	}
-	return dir, nil
+	return nil
 }
 
 // call makes a call of one of the kinds but a task.
