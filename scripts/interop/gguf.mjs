@@ -89,7 +89,8 @@ function vocabulary(text) {
 
 /**
  * The weights by name. Every embedding has the same large first number, so that it is there at the end too: by it the marks
- * and bytes are made unlikely, and only words and the end are said.
+ * and bytes are made unlikely, and only words and the end are said. By the second number, the end follows words alone: an
+ * answer is never empty.
  */
 function weights(tokens) {
   const first = 3 + 256; // of the words that are said
@@ -98,9 +99,9 @@ function weights(tokens) {
   const ones = () => ({ dims: [width], data: new Float32Array(width).fill(1) });
   const all = { "token_embd.weight": fill([width, tokens.length], 1), "output_norm.weight": ones(), "output.weight": fill([width, tokens.length], 0.2) };
   for (let i = 0; i < tokens.length; i++) {
-    all["token_embd.weight"].data[i * width] = 8;
-    const said = i === 2 || (i >= first && i < first + words.length);
-    all["output.weight"].data[i * width] = said ? 0 : -10;
+    const said = i >= first && i < first + words.length;
+    all["token_embd.weight"].data.set([8, said ? 4 : -4], i * width);
+    all["output.weight"].data.set(i === 2 ? [-2, 4] : [said ? 0 : -10, 0], i * width);
   }
   for (let n = 0; n < layers; n++) {
     all[`blk.${n}.attn_norm.weight`] = ones();

@@ -1,12 +1,12 @@
 // Asks a real ollama server, with no key for any vendor. Its model has random weights: it says gibberish and calls no functions.
 
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { check, done, server } from "./check.mjs";
-import { endAll, fakeLLM, mockLLM, newFolder, ollama, program } from "./servers.mjs";
+import { endAll, fakeLLM, mockLLM, newFolder, ollama, program, run } from "./servers.mjs";
 
 if (!process.env.OLLAMA) {
   console.log("ollama: left out, since it could not be built here");
@@ -96,6 +96,22 @@ await check("an answer that begins behind its call", async () => {
     child.kill("SIGCONT");
     await client.close();
   }
+});
+
+await check("the README's lines about endpoints, word for word", async () => {
+  const readme = await readFile(join(process.env.EXAI_SOURCE, "README.md"), "utf8");
+  const [, lines] = readme.match(/\*\*Use it with OpenRouter.*?```sh\n(.*?)```/s);
+  const home = join(folder, "home");
+  await mkdir(join(home, "bin"), { recursive: true });
+  await symlink(server, join(home, "bin", "exai-mcp"));
+  await run(process.env.OLLAMA, ["cp", "words", "qwen3:32b"], { env: { ...process.env, HOME: folder, OLLAMA_HOST: host } });
+  const env = { HOME: home, PATH: `${join(home, "bin")}:${process.env.PATH}`, OLLAMA_HOST: host };
+  const { stdout, stderr } = await run("bash", ["-c", lines], { cwd: home, env });
+  assert.match(stdout, /Ollama: ollama\/qwen3:32b reasons and judges/);
+  assert.match(stdout, /OPENROUTER_API_KEY/);
+  assert.match(stdout, /LAB_API_KEY|lab/);
+  assert.match(stderr, /ollama\/qwen3:32b/, "the line below the answer");
+  return JSON.stringify(stdout.trimEnd().split("\n").at(-1).trim());
 });
 
 await check("consensus of three vendors, none of them GLM or Kimi", async () => {
