@@ -123,6 +123,7 @@ type app struct {
 
 	readable      string // the folder that may be read in place of the working directory; "" for that
 	judgesProject bool   // the working directory's .env is not read
+	printsOutcome bool   // the command says itself how its tool call failed
 	fullCode      int    // the exit code after a failed write, where it is not 1
 
 	// Vendors beside those that are built in, and how their providers are made.

@@ -37,6 +37,7 @@ type program struct {
 	cfg           *config.Config
 	build         build
 	log           *zap.Logger
+	toolLog       *zap.Logger // of the tools
 	activity      *activity.Log
 	client        *server.Client
 	registry      *calls.Registry
@@ -61,6 +62,9 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 	p.log = activity.NewLogger(cfg, logw).WithOptions(zap.WrapCore(func(toStderr zapcore.Core) zapcore.Core {
 		return zapcore.NewTee(toStderr, toClient)
 	}))
+	if p.toolLog = p.log; a.printsOutcome {
+		p.toolLog = p.log.WithOptions(zap.IncreaseLevel(zapcore.ErrorLevel))
+	}
 	p.activity = activity.Open(cfg, p.log)
 	if err := p.connectVendors(append(vendorProviders(), a.moreProviders...)); err != nil {
 		return nil, err
@@ -180,7 +184,7 @@ func (p *program) wireTools() {
 	})
 	deps := &tools.Deps{
 		Config: p.cfg, Registry: p.registry, Caller: p.caller, Conversations: p.conversations, Store: conversations, Issues: issues, Usage: p.usage,
-		Workspace: p.files, Uploads: p.uploads, Activity: p.activity, Log: p.log,
+		Workspace: p.files, Uploads: p.uploads, Activity: p.activity, Log: p.toolLog,
 		Version: tools.Version{Number: p.build.version, Commit: p.build.commit, Date: p.build.date, Protocols: server.Revisions()},
 	}
 	shown, warnings := tools.Shown(deps)

@@ -133,6 +133,26 @@ func TestReviewTargets(t *testing.T) {
 			g.git("switch", "-q", "--orphan", "alone")
 			g.commit("b.go", "package b\n")
 		}, nil, 3, "HEAD and main have no common commit", false},
+		{"a lock file alone", func(g *gate) { g.commit("go.sum", "a v1 h1:x=\n"); g.write("go.sum", "a v2 h1:y=\n") }, nil, 0, "go.sum (lock file)", false},
+		{"a branch of origin's", func(g *gate) {
+			g.commit("b.go", "package a\n")
+			g.git("update-ref", "refs/remotes/origin/trunk", "HEAD")
+			g.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
+			g.commit("a.go", defective)
+		}, nil, 1, "with its merge base with origin/HEAD (", true},
+		{"a branch before main", func(g *gate) {
+			g.commit("b.go", "package a\n")
+			g.git("update-ref", "refs/remotes/origin/master", "HEAD")
+			g.commit("a.go", defective)
+		}, nil, 1, "with its merge base with origin/master (", true},
+		{"a merge", func(g *gate) {
+			g.commit("b.go", "package a\n")
+			g.git("switch", "-qc", "side")
+			g.commit("a.go", defective)
+			g.git("switch", "-q", "main")
+			g.commit("c.go", "package a\n")
+			g.git("merge", "-q", "--no-ff", "-m", "merge", "side")
+		}, []string{"--commit", "HEAD"}, 1, "with its parent ", true},
 		{"a file", func(g *gate) { g.commit("a.go", defective) }, []string{"a.go"}, 1, "these files are reviewed whole: a.go", true},
 		{"a file that is missing", func(g *gate) { g.commit("a.go", defective) }, []string{"nope.go"}, 3, "nope.go", false},
 	} {
@@ -392,4 +412,14 @@ func TestReviewStagedCoverage(t *testing.T) {
 	code, out, errs, _ = g.review("--staged")
 	assert.Equal(t, 2, code, out+errs)
 	assert.Contains(t, out, "big.txt")
+}
+
+// A person reads what went wrong once, as a sentence and not as a line of a log.
+func TestReviewFailureIsSaidOnce(t *testing.T) {
+	g := newGate(t, "LOG_LEVEL=")
+	outside := filepath.Join(t.TempDir(), "a.go")
+	require.NoError(t, os.WriteFile(outside, []byte("package a\n"), 0o600))
+	code, out, errs, _ := g.review(outside)
+	assert.Equal(t, 3, code, out)
+	assert.Regexp(t, `^exai-mcp: not reviewed: "[^"]*a\.go" lies outside the folders that may be read\.[^\n]*\n$`, errs)
 }

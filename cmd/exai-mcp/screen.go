@@ -15,10 +15,11 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/review"
 )
 
-// limitLogsToWarnings has a command for people log warnings alone, unless the user chose a level.
+// limitLogsToWarnings has a command for people log warnings alone, unless the user chose a level. How its tool call failed
+// is not among them, since the command prints it.
 func (a *app) limitLogsToWarnings(cfg *config.Config) {
 	if cfg.Source("LOG_LEVEL") == "default" {
-		cfg.Logs.Level = "warn"
+		cfg.Logs.Level, a.printsOutcome = "warn", true
 	}
 }
 

@@ -119,7 +119,7 @@ func Open(ctx context.Context, c config.Conversations) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", withCause(ctx, err))
 	}
-	if err := s.issues.fillKeys(ctx); err != nil { // which is tried again when findings are recorded
+	if err := s.issues.fillKeys(ctx); err != nil && ctx.Err() == nil { // which is tried again when findings are recorded
 		s.warn("issues cannot be prepared for recording findings: %v", err)
 	}
 	return s, nil
