@@ -107,6 +107,20 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+func TestVersionAsJSON(t *testing.T) {
+	s := newSite(t)
+	code, out, errs := s.run("", "version", "--json")
+	require.Equal(t, exitOK, code, errs)
+	var v struct {
+		Version, Go, Platform string
+		MCP                   []string
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &v), out)
+	assert.NotEmpty(t, v.Version)
+	assert.Contains(t, v.MCP, "2025-11-25")
+	assert.Regexp(t, `^\w+/\w+$`, v.Platform)
+}
+
 func TestVersionAndHelp(t *testing.T) {
 	s := newSite(t)
 	_, out, _ := s.run("", "version")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -51,15 +52,28 @@ func thisBuild() build {
 }
 
 func (a *app) versionCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print version, commit, Go and the MCP revisions spoken",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprint(a.out, versionText())
-			return nil
+			if !asJSON {
+				return a.write(versionText())
+			}
+			b := thisBuild()
+			text, err := json.MarshalIndent(map[string]any{
+				"version": b.version, "commit": b.commit, "date": b.date, "go": runtime.Version(),
+				"platform": runtime.GOOS + "/" + runtime.GOARCH, "mcp": server.Revisions(),
+			}, "", "  ")
+			if err != nil {
+				return failure{err}
+			}
+			return a.write(string(text) + "\n")
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }
 
 // versionText is what version and --version print.
