@@ -451,6 +451,13 @@ func TestEnvFileThatCannotBeParsed(t *testing.T) {
 	}
 }
 
+func TestEnvFileOfTheLargestSize(t *testing.T) {
+	m := newMachine(t)
+	text := "LOCALE=fr\n#"
+	m.userFile(text + strings.Repeat("x", 1<<20-len(text)))
+	assert.Equal(t, "fr", m.mustLoad().Server.Locale)
+}
+
 func TestEnvFileDialects(t *testing.T) {
 	m := newMachine(t)
 	m.userFile("\xef\xbb\xbfexport LOCALE=fr\r\n" +

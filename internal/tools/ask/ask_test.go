@@ -918,3 +918,18 @@ func TestWindowOfTheModelCounts(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "yes", s.Text)
 }
+
+// An answer that was finished before it is stored, such as a late expert's, is kept like one of this call when the store fails.
+func TestUnstoredTurnsAreReadOn(t *testing.T) {
+	b := newFixture(t, asktest.Says("never"))
+	b.store.Before = func(context.Context, string) error { return errors.New("disk full") }
+	lease, err := b.Lease(b.call(), "")
+	require.NoError(t, err)
+	defer lease.Release()
+	turns := []conversation.Turn{{Role: providers.RoleUser, Content: "q"}, {Role: providers.RoleAssistant, Content: "the verdict"}}
+	_, err = lease.Append(b.call(), conversation.NewTurns{Turns: turns}, nil)
+	require.ErrorContains(t, err, "disk full")
+	again, err := b.Fetch(b.call(), lease.ID, nil)
+	require.NoError(t, err)
+	assert.Equal(t, "the verdict", again.Text)
+}

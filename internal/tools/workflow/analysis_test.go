@@ -261,3 +261,28 @@ func TestWhatIsRecorded(t *testing.T) {
 	}
 	assert.Equal(t, []string{"proven", "moved", "without a severity"}, titles)
 }
+
+// A file that a change renames is known by its old name as the diff spells it, whatever other files end so.
+func TestDiffNamesBothSides(t *testing.T) {
+	s := &proof.Shown{}
+	s.Add("/r/sub/old.go", proof.WorkTree, 1, "package sub\n")
+	s.Add("/r/sub/new.go", proof.WorkTree, 1, "package sub\n")
+	showDiffs(s, "/r", "diff --git a/old.go b/new.go\n--- a/old.go\n+++ b/new.go\n@@ -1 +1 @@\n-package main\n+package other\n")
+	for _, name := range []string{"old.go", "new.go"} {
+		r := s.Check(proof.Claim{File: name, Line: 1, Quote: "a line of no file"}, func(string) (string, bool) { return "", false })
+		assert.Equal(t, proof.Unproven, r.Citation)
+		assert.Equal(t, "/r/"+name, r.File)
+	}
+}
+
+func TestJudgementsFindTheirClaim(t *testing.T) {
+	c := claim{text: "The loop reads one past the end"}
+	for text, want := range map[string]bool{
+		"2": true, "#2": true, " 2. wrong": true, "3": false, "2nd of them": false, "": false,
+		"the loop reads ONE past the end!": true, "The loop reads one": true, "The": false, "A leak in the pool of connections": false,
+	} {
+		assert.Equal(t, want, judges(Finding{"claim": text}, 2, c), text)
+	}
+	assert.True(t, judges(Finding{"number": 2.0, "claim": "another"}, 2, c))
+	assert.False(t, judges(Finding{"n": 3.0, "claim": c.text}, 2, c), "the number counts")
+}
