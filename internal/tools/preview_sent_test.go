@@ -66,6 +66,7 @@ func previewCases() map[string]previewCase {
 		"glm_web_search":          {tool: "glm_web_search", args: object{"search_query": "go release"}, others: []emulator.Op{emulator.OpSearch}},
 		"status":                  {tool: "status", args: object{"probe": true}, chats: 2, others: []emulator.Op{emulator.OpModels, emulator.OpModels}},
 		"provider_capabilities":   {tool: "provider_capabilities", args: object{}},
+		"listmodels":              {tool: "listmodels", args: object{}},
 	}
 	for _, tool := range []string{"thinkdeep", "debug", "analyze", "codereview", "refactor", "secaudit", "testgen"} {
 		cases[tool] = expert(tool, nil)
