@@ -50,8 +50,10 @@ var failures = []string{"server_error", "internal_error", "internal_server_error
 
 // texts are errors that are known by their text, which says more than the code beside it where there is one.
 var texts = []sign{
-	{[]string{"maximum context length", "exceeds the available context size", "context length exceeded", "prompt is too long", "input length exceeds",
-		"is too long to fit into the model", "loaded with context length of only", "tokens + `max_new_tokens` must be", "range of input length"}, openaicompat.Verdict{Kind: providers.KindContextLength}},
+	{[]string{
+		"maximum context length", "exceeds the available context size", "context length exceeded", "prompt is too long", "input length exceeds",
+		"is too long to fit into the model", "loaded with context length of only", "tokens + `max_new_tokens` must be", "range of input length",
+	}, openaicompat.Verdict{Kind: providers.KindContextLength}},
 	{[]string{"api key not valid", "invalid api key", "incorrect api key"}, openaicompat.Verdict{Kind: providers.KindAuth}},
 	{[]string{"insufficient balance", "insufficient credits", "requires more credits", "key limit exceeded"}, openaicompat.Verdict{Kind: providers.KindBalance}},
 	{[]string{"try pulling it first", "no models loaded"}, openaicompat.Verdict{Kind: providers.KindModelNotFound, Hint: hintLoad}},
