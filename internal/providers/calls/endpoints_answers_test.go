@@ -109,3 +109,33 @@ func TestTheListsOfAllEndpointsAreRead(t *testing.T) {
 	_, err := s.ask(t, "ollama/something-else", providers.CategoryFast)
 	assert.Equal(t, "Ollama has ollama/a, ollama/b. listmodels shows every name.", failure(t, err).Hint)
 }
+
+// A model that a local server runs elsewhere is not local: nothing says that it is, and an answer begins behind its call only
+// once a part of it has arrived.
+func TestAModelThatALocalServerRunsElsewhere(t *testing.T) {
+	for model, isLocal := range map[string]bool{"ollama/small": true, "ollama/elsewhere": false, "ollama/never-seen:cloud": false, "ollama/never-seen-cloud": false, "ollama/never-seen": true} {
+		synctest.Test(t, func(t *testing.T) {
+			list := append(local("ollama", "", "small"), remote("ollama", "elsewhere")...)
+			s := newSite(t, map[string][]providers.Model{"ollama": list}, "ENDPOINTS=ollama")
+			out, err := s.ask(t, model, providers.CategoryFast)
+			require.NoError(t, err)
+			assert.Equal(t, isLocal, strings.Contains(strings.Join(out.Notes, " "), "Sent to a server on this machine."), model)
+
+			s.vendors["ollama"].ChatFunc = func(ctx context.Context, _ providers.ChatRequest, _ func(providers.Delta)) (*providers.ChatResponse, error) {
+				<-ctx.Done()
+				return nil, &providers.Error{Kind: providers.KindCancelled, Err: context.Cause(ctx)}
+			}
+			limit := config.Limit{Name: "TEST_SECS", Value: 20 * time.Second}
+			ctx := providers.WithBudget(t.Context(), providers.Budget{Limit: limit, Class: config.ClassExpert, Start: time.Now()})
+			out, err = s.caller.Call(ctx, backgroundCall(model, "thread"))
+			if isLocal {
+				require.NoError(t, err, model)
+				assert.NotNil(t, out.Live, model)
+			} else {
+				assert.Equal(t, providers.KindTimeout, failure(t, err).Kind, model)
+				assert.Equal(t, "TEST_SECS=20s", failure(t, err).Limit.String(), model)
+			}
+			require.NoError(t, s.caller.Close(context.Background()))
+		})
+	}
+}
