@@ -35,7 +35,7 @@ run() {
 	local log=$1
 	shift
 	nice -n 10 "$dir/cmd.test" -test.timeout 40m -test.v "$@" >"$log" || true
-	grep -qE '^(PASS|FAIL)$' "$log" || { tail -n 50 "$log"; echo "FAIL  linux/arm64: the tests did not end; see $log"; exit 1; }
+	grep -qE '^(PASS|FAIL)$' "$log" || { tail -n 50 "$log" >&2; echo "FAIL  linux/arm64: the tests did not end; see $log" >&2; exit 1; }
 	sed -nE 's/^--- FAIL: (\w+) .*/\1/p' "$log"
 }
 
