@@ -17,6 +17,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 	"github.com/exai-mcp/exai-mcp/internal/store"
 	"github.com/exai-mcp/exai-mcp/internal/usage"
 )
@@ -96,24 +97,11 @@ func (b *bench) largeIn(name string, d dialect, c config.Conversations, path str
 			return nil, err
 		}
 		have = next
-		for _, m := range []struct {
-			into *series
-			n    int
-			args []string
-		}{
-			{&lists, have.conversations, []string{"conversations", "list", "--limit", "0", "--json"}},
-			{&active, have.issues / 4, []string{"issues", "list", "--json"}},
-			{&export, have.issues, []string{"issues", "export", "json"}},
-		} {
-			took, memory, err := b.command(environ, m.args...)
-			if err != nil {
-				return nil, err
-			}
-			m.into.points = append(m.into.points, point{m.n, took})
-			if m.into == &export {
-				most = max(most, memory)
-			}
+		memory, err := b.commands(environ, have, &lists, &active, &export)
+		if err != nil {
+			return nil, err
 		}
+		most = max(most, memory)
 		if err := inStore(ctx, c, have, &capture, &reserve); err != nil {
 			return nil, err
 		}
@@ -134,6 +122,26 @@ func (b *bench) largeIn(name string, d dialect, c config.Conversations, path str
 	}
 	b.growing = append(b.growing, lists, active, export, capture, reserve)
 	return figures, nil
+}
+
+// commands measures the commands that list a store of so many rows, and returns the most memory that the export took.
+func (b *bench) commands(environ []string, have sizes, lists, active, export *series) (memory int64, err error) {
+	for _, m := range []struct {
+		into *series
+		n    int
+		args []string
+	}{
+		{lists, have.conversations, []string{"conversations", "list", "--limit", "0", "--json"}},
+		{active, have.issues / 4, []string{"issues", "list", "--json"}},
+		{export, have.issues, []string{"issues", "export", "json"}},
+	} {
+		var took time.Duration
+		if took, memory, err = b.command(environ, m.args...); err != nil {
+			return 0, err
+		}
+		m.into.points = append(m.into.points, point{m.n, took})
+	}
+	return memory, nil
 }
 
 // command runs the program three times and returns the shortest time that it took, and the most memory.
@@ -208,47 +216,8 @@ func (b *bench) growth() ([]figure, error) {
 		return nil, err
 	}
 	defer c.kill()
-	call := func(tool string, arguments map[string]any) func() error {
-		return func() error {
-			defer e.Forget()
-			r, err := c.call(tool, arguments, nil)
-			if err == nil && r.Status == "error" {
-				err = fmt.Errorf("%s: %s", tool, r.Error.Message)
-			}
-			return err
-		}
-	}
-	files := func(git bool) func(int) (func() error, error) {
-		return func(n int) (func() error, error) {
-			dir := filepath.Join(root, fmt.Sprintf("files-%d-%t", n, git))
-			return call("chat", map[string]any{"prompt": "What is this?", "model": "glm-5.3-flash", "files": []string{dir}}), folder(dir, n, git)
-		}
-	}
-	several := []string{"glm-5.3", "glm-5.3-flash", "kimi-k3.1-pro", "kimi-k3"}
-	measured := []struct {
-		series
-		sizes []int
-		make  func(n int) (func() error, error)
-	}{
-		{series{what: "chat with a folder", of: "files"}, []int{10, 100, 1000}, files(false)},
-		{series{what: "chat with a folder in git", of: "files"}, []int{10, 100, 1000}, files(true)},
-		{series{what: "precommit", of: "changed lines"}, []int{100, 1000, 10_000}, func(n int) (func() error, error) {
-			dir := filepath.Join(root, fmt.Sprint("diff-", n))
-			return call("precommit", map[string]any{"step": "Review.", "path": dir, "model": "glm-5.3-flash"}), diff(dir, n)
-		}},
-		{series{what: "chats at once", of: "calls"}, []int{4, 16, 64}, func(n int) (func() error, error) {
-			return func() error { return together(n, n, func(int) error { return c.answered(question) }) }, nil
-		}},
-		{series{what: "consensus", of: "models"}, []int{1, 2, 4}, func(n int) (func() error, error) {
-			var models []map[string]any
-			for _, model := range several[:n] {
-				models = append(models, map[string]any{"model": model})
-			}
-			return call("consensus", map[string]any{"step": "Which is better?", "models": models}), nil
-		}},
-	}
 	var figures []figure
-	for _, m := range measured {
+	for _, m := range growing(c, e, root) {
 		for _, n := range m.sizes {
 			once, err := m.make(n)
 			if err != nil {
@@ -271,6 +240,52 @@ func (b *bench) growth() ([]figure, error) {
 	turns, err := b.turns()
 	b.growing = append(b.growing, turns)
 	return append(figures, turns.figure()), err
+}
+
+// growingCall is a call whose arguments have a size; make prepares one of a size.
+type growingCall struct {
+	series
+	sizes []int
+	make  func(n int) (func() error, error)
+}
+
+// growing are the calls that are measured, whose files are made below root.
+func growing(c *server, e *emulator.Emulator, root string) []growingCall {
+	call := func(tool string, arguments map[string]any) func() error {
+		return func() error {
+			defer e.Forget()
+			r, err := c.call(tool, arguments, nil)
+			if err == nil && r.Status == "error" {
+				err = fmt.Errorf("%s: %s", tool, r.Error.Message)
+			}
+			return err
+		}
+	}
+	files := func(git bool) func(int) (func() error, error) {
+		return func(n int) (func() error, error) {
+			dir := filepath.Join(root, fmt.Sprintf("files-%d-%t", n, git))
+			return call("chat", map[string]any{"prompt": "What is this?", "model": "glm-5.3-flash", "files": []string{dir}}), folder(dir, n, git)
+		}
+	}
+	several := []string{"glm-5.3", "glm-5.3-flash", "kimi-k3.1-pro", "kimi-k3"}
+	return []growingCall{
+		{series{what: "chat with a folder", of: "files"}, []int{10, 100, 1000}, files(false)},
+		{series{what: "chat with a folder in git", of: "files"}, []int{10, 100, 1000}, files(true)},
+		{series{what: "precommit", of: "changed lines"}, []int{100, 1000, 10_000}, func(n int) (func() error, error) {
+			dir := filepath.Join(root, fmt.Sprint("diff-", n))
+			return call("precommit", map[string]any{"step": "Review.", "path": dir, "model": "glm-5.3-flash"}), diff(dir, n)
+		}},
+		{series{what: "chats at once", of: "calls"}, []int{4, 16, 64}, func(n int) (func() error, error) {
+			return func() error { return together(n, n, func(int) error { return c.answered(question) }) }, nil
+		}},
+		{series{what: "consensus", of: "models"}, []int{1, 2, 4}, func(n int) (func() error, error) {
+			var models []map[string]any
+			for _, model := range several[:n] {
+				models = append(models, map[string]any{"model": model})
+			}
+			return call("consensus", map[string]any{"step": "Which is better?", "models": models}), nil
+		}},
+	}
 }
 
 // folder makes n small source files, in a repository or not.

@@ -55,31 +55,9 @@ func (b *bench) replies() ([]figure, error) {
 			map[string]any{"step": "The mean is wrong.", "step_number": 1, "total_steps": 3, "next_step_required": true, "findings": strings.Repeat("It panics. ", 50)},
 		},
 	} {
-		result, err := c.ask("tools/call", map[string]any{"name": r.tool, "arguments": r.args})
+		tokens, err := b.replyTokens(c, r.tool, r.args, r.answer)
 		if err != nil {
 			return nil, err
-		}
-		var reply struct {
-			IsError           bool
-			StructuredContent json.RawMessage
-		}
-		var keys map[string]json.RawMessage
-		if err := json.Unmarshal(result.Result, &reply); err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal(reply.StructuredContent, &keys); err != nil || reply.IsError {
-			return nil, fmt.Errorf("%s answered %s (%w)", r.tool, result.Result, err)
-		}
-		count := func(text []byte) int {
-			stable := anID.ReplaceAllString(strings.ReplaceAll(string(text), b.dir, "/home/ada"), "3f6c1d0a-5b7e-4c8d-9a10-2b3c4d5e6f70")
-			return o200k.Count(stable)
-		}
-		tokens := count(reply.StructuredContent)
-		if r.answer != "" {
-			if keys[r.answer] == nil {
-				return nil, fmt.Errorf("%s: no %s in %s", r.tool, r.answer, reply.StructuredContent)
-			}
-			tokens -= count(keys[r.answer])
 		}
 		figures = append(figures, figure{
 			what: r.what, value: fmt.Sprintf("%d tokens", tokens), bound: fmt.Sprintf("at most %d", r.bound),
@@ -87,4 +65,35 @@ func (b *bench) replies() ([]figure, error) {
 		})
 	}
 	return figures, nil
+}
+
+// replyTokens calls a tool and returns the tokens of its reply, less those of the key that holds the answer, "" for none.
+func (b *bench) replyTokens(c *server, tool string, args map[string]any, answer string) (int, error) {
+	result, err := c.ask("tools/call", map[string]any{"name": tool, "arguments": args})
+	if err != nil {
+		return 0, err
+	}
+	var reply struct {
+		IsError           bool
+		StructuredContent json.RawMessage
+	}
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(result.Result, &reply); err != nil {
+		return 0, err
+	}
+	if err := json.Unmarshal(reply.StructuredContent, &keys); err != nil || reply.IsError {
+		return 0, fmt.Errorf("%s answered %s (%w)", tool, result.Result, err)
+	}
+	count := func(text []byte) int {
+		stable := anID.ReplaceAllString(strings.ReplaceAll(string(text), b.dir, "/home/ada"), "3f6c1d0a-5b7e-4c8d-9a10-2b3c4d5e6f70")
+		return o200k.Count(stable)
+	}
+	tokens := count(reply.StructuredContent)
+	if answer != "" {
+		if keys[answer] == nil {
+			return 0, fmt.Errorf("%s: no %s in %s", tool, answer, reply.StructuredContent)
+		}
+		tokens -= count(keys[answer])
+	}
+	return tokens, nil
 }

@@ -49,31 +49,17 @@ func (d *Deps) intentAnalysis(ctx context.Context, in intentInput) (*Result, err
 	if r := d.tooLong(in.Prompt+in.Context, w); r != nil {
 		return r, nil
 	}
-	choice := d.choices()
-	system, err := w.Render("system", nil)
+	pairs := d.choices()
+	q, err := d.intentQuestion(w, in, pairs)
 	if err != nil {
 		return nil, err
-	}
-	form, err := w.Render("output", choice)
-	if err != nil {
-		return nil, err
-	}
-	prompt, err := w.Render("prompt", in)
-	if err != nil {
-		return nil, err
-	}
-	temperature := 0.1
-	q := ask.Question{
-		Tool: w.Name, System: system, Form: form, Prompt: prompt, Model: d.Config.KimiTools.IntentModel, Provider: "kimi",
-		Category: providers.CategoryFast, Thinking: providers.ThinkMinimal, Temperature: &temperature, JSONObject: true,
-		MaxOutput: d.Config.KimiTools.IntentMaxTokens,
 	}
 	first, err := d.Conversations.Generate(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	m := first.Metadata()
-	found, flaw := readIntent(first.Outcome.Response.Content, choice)
+	found, flaw := readIntent(first.Outcome.Response.Content, pairs)
 	if flaw != "" {
 		q.History = []conversation.Turn{first.Asked, first.Turn()}
 		if q.Prompt, err = w.Render("repair", map[string]string{"Flaw": flaw}); err != nil {
@@ -85,7 +71,7 @@ func (d *Deps) intentAnalysis(ctx context.Context, in intentInput) (*Result, err
 		}
 		m = combinedMetadata(m, second.Metadata())
 		m.Note("The first answer was not a valid analysis (" + flaw + "); it was asked for once more.")
-		if found, flaw = readIntent(second.Outcome.Response.Content, choice); flaw != "" {
+		if found, flaw = readIntent(second.Outcome.Response.Content, pairs); flaw != "" {
 			return nil, &reply.Error{
 				Code: reply.CodeProviderError, Provider: m.ProviderUsed, Model: m.ModelUsed, Retryable: true,
 				Message: fmt.Sprintf("%s twice gave an invalid analysis: %s.", m.ModelUsed, flaw),
@@ -101,6 +87,22 @@ func (d *Deps) intentAnalysis(ctx context.Context, in intentInput) (*Result, err
 		Set("domain", found.Domain).Set("recommended_provider", found.RecommendedProvider).
 		Set("recommended_model", found.RecommendedModel).Set("streaming_preferred", *found.StreamingPreferred)
 	return r, nil
+}
+
+// intentQuestion asks for an analysis in its form.
+func (d *Deps) intentQuestion(w words.Words, in intentInput, pairs []choice) (q ask.Question, err error) {
+	q = ask.Question{
+		Tool: w.Name, Model: d.Config.KimiTools.IntentModel, Provider: "kimi", Category: providers.CategoryFast,
+		Thinking: providers.ThinkMinimal, Temperature: new(0.1), JSONObject: true, MaxOutput: d.Config.KimiTools.IntentMaxTokens,
+	}
+	if q.System, err = w.Render("system", nil); err != nil {
+		return q, err
+	}
+	if q.Form, err = w.Render("output", pairs); err != nil {
+		return q, err
+	}
+	q.Prompt, err = w.Render("prompt", in)
+	return q, err
 }
 
 // combinedMetadata is the metadata of two requests for one answer: the second's, with the tokens and attempts of both.

@@ -2,7 +2,6 @@ package calls
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -160,7 +159,7 @@ func mayRetry(e *providers.Error, sent, attempts int) bool {
 
 // mayFallBack reports whether another candidate is asked after a failure; a model that the caller named is the only
 // candidate. Nothing of an answer may have arrived, and the call must have time for an attempt. A model that the vendor
-// does not have is replaced, where FALLBACK_ON_FAILURE is false by another of that vendor alone (see remaining). After any
+// does not have is replaced, where FALLBACK_ON_FAILURE is false by another of that vendor alone (see remaining in resolve.go). After any
 // other failure FALLBACK_ON_FAILURE must be true, and the failure a retryable one or an overload, and no timeout.
 func (g *Generation) mayFallBack(e *providers.Error) bool {
 	if g.view().hasDelta || g.ctx.Err() != nil || g.deadline.bounded && time.Until(g.deadline.answerBy) <= minAttempt {
@@ -320,24 +319,6 @@ func (g *Generation) tryCandidates(list []Candidate) (*providers.ChatResponse, e
 			g.emit(providers.PhaseFallback, 0)
 		}
 	}
-}
-
-// remaining lists the candidates after one that failed. Where the vendor does not have the model, who may answer is
-// decided again, since that vendor may have another.
-func (g *Generation) remaining(list []Candidate, failed Candidate, e *providers.Error, tried map[string]bool) []Candidate {
-	others := func(list []Candidate) []Candidate {
-		return slices.DeleteFunc(list, func(c Candidate) bool { return !g.c.reg.mayReplace(failed.Model, c.Model) })
-	}
-	if e.Kind != providers.KindModelNotFound {
-		return others(list)
-	}
-	list, err := g.c.reg.Resolve(g.call.query())
-	if err != nil {
-		return nil
-	}
-	return slices.DeleteFunc(others(list), func(c Candidate) bool {
-		return tried[c.Model.ID] || c.Model.Provider != failed.Model.Provider && !g.c.cfg.Calls.FallbackOnFailure
-	})
 }
 
 // vendorFailure is the failure as far as it is the vendor's: a limit of ours that ended an answer in the middle is not.

@@ -327,3 +327,21 @@ func (r *Registry) some(vendor string) (names []string) {
 	}
 	return names
 }
+
+// remaining lists the candidates after one that failed. Where the vendor does not have the model, who may answer is
+// decided again, since that vendor may have another.
+func (g *Generation) remaining(list []Candidate, failed Candidate, e *providers.Error, tried map[string]bool) []Candidate {
+	others := func(list []Candidate) []Candidate {
+		return slices.DeleteFunc(list, func(c Candidate) bool { return !g.c.reg.mayReplace(failed.Model, c.Model) })
+	}
+	if e.Kind != providers.KindModelNotFound {
+		return others(list)
+	}
+	list, err := g.c.reg.Resolve(g.call.query())
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(others(list), func(c Candidate) bool {
+		return tried[c.Model.ID] || c.Model.Provider != failed.Model.Provider && !g.c.cfg.Calls.FallbackOnFailure
+	})
+}
