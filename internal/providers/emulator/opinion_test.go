@@ -124,7 +124,8 @@ func TestReadingModels(t *testing.T) {
 		"it lists": {[]emulator.Option{emulator.Reading()}, "kimi-k3", sent, tools, "list_files{}"},
 		"it reads": {[]emulator.Option{emulator.Reading()}, "kimi-k3", listed("[2 more: name a folder]\nsub/ (3 files)\na.go\nb.go"), tools, read},
 		"it has read": {
-			[]emulator.Option{emulator.Reading()}, "kimi-k3",
+			[]emulator.Option{emulator.Reading()},
+			"kimi-k3",
 			listed("a.go\nb.go") + `,{"role":"assistant","reasoning_content":"r","tool_calls":[{"id":"c:1","type":"function","function":{"name":"read_file","arguments":"{}"}}]},` +
 				turn("tool", "b.go, 1 line\n   1| package b", `,"tool_call_id":"c:1"`), tools, "",
 		},

@@ -105,3 +105,13 @@ func TestTitle(t *testing.T) {
 	assert.Equal(t, strings.Repeat("é", 79)+"…", Title(strings.Repeat("é", 81)+"\nsecond"))
 	assert.Empty(t, Title("\n"))
 }
+
+func TestEntriesNamesTheFirstTen(t *testing.T) {
+	list := make([]workspace.Entry, 10)
+	for i := range list {
+		list[i] = workspace.Entry{Path: fmt.Sprintf("f%d.go", i), Reason: "binary."}
+	}
+	assert.True(t, strings.HasSuffix(Entries(list), "; f9.go (binary)"))
+	list = append(list, workspace.Entry{Path: "f10.go", Reason: "binary."}, workspace.Entry{Path: "f11.go", Reason: "binary."})
+	assert.True(t, strings.HasSuffix(Entries(list), "; f9.go (binary); and 2 more"))
+}

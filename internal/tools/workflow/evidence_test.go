@@ -43,6 +43,8 @@ func (brokenFiles) Resolve(_ context.Context, paths []string) ([]workspace.Ref, 
 	return make([]workspace.Ref, len(paths)), nil
 }
 
+func (brokenFiles) WorkTree([]workspace.Ref) string { return "" }
+
 func (f brokenFiles) Embed(context.Context, []workspace.Ref, workspace.Budget, map[string]conversation.Attachment) ([]conversation.Attachment, workspace.Manifest, error) {
 	return nil, workspace.Manifest{}, f.err
 }
@@ -67,6 +69,16 @@ func TestMissingNamesWhatTheExpertLacks(t *testing.T) {
 	assert.Contains(t, text, "- sub/b.go: cut, the first 9 lines\n")
 	assert.Contains(t, text, `- c\n.go: not given, binary`)
 	assert.Contains(t, text, "- and 6 more")
+}
+
+// What was not given is named as the diff names it, also where no file leads to its work tree.
+func TestMissingIsRelativeToTheDiff(t *testing.T) {
+	r := &run{Engine: &Engine{Config: config.Default(), Files: brokenFiles{}}}
+	given := Evidence{
+		Attachments: []conversation.Attachment{{MIME: mimeDiff, Path: "/r"}},
+		Manifest:    workspace.Manifest{LeftOut: []workspace.Entry{{Path: "/r/a.go", Reason: "binary."}}},
+	}
+	assert.Contains(t, r.missing(t.Context(), given), "- a.go: not given, binary")
 }
 
 func TestPromptShowsTheRun(t *testing.T) {
