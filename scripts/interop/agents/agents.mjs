@@ -26,7 +26,9 @@ export const agents = {
         hasCompletedOnboarding: true, theme: "dark", customApiKeyResponses: { approved: [claudeKey.slice(-20)], rejected: [] },
         projects: { [project]: { hasTrustDialogAccepted: true } },
       }),
-    env: (url) => ({ ANTHROPIC_BASE_URL: url, ANTHROPIC_API_KEY: claudeKey, DISABLE_AUTOUPDATER: "1", CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1" }),
+    env: (url) => ({
+      ANTHROPIC_BASE_URL: url, ANTHROPIC_API_KEY: claudeKey, DISABLE_AUTOUPDATER: "1", CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+    }),
     // Permissions can't be bypassed as root, so the tools are allowed by name.
     args: (prompt) => ["-p", prompt, "--output-format", "stream-json", "--verbose", "--include-hook-events", "--allowedTools", "mcp__exai", "mcp__plugin_exai_exai", "Write"],
   },
@@ -61,7 +63,12 @@ wire_api = "responses"
       put(join(home, ".config/opencode/opencode.jsonc"), `{
   // the user's own
   "model": "fake/m",
-  "provider": {"fake": {"npm": "@ai-sdk/openai-compatible", "name": "fake", "options": {"baseURL": "${url}/v1", "apiKey": "x"}, "models": {"m": {"name": "m"}}}},
+  "provider": {
+    "fake": {
+      "npm": "@ai-sdk/openai-compatible", "name": "fake", "models": {"m": {"name": "m"}},
+      "options": {"baseURL": "${url}/v1", "apiKey": "x"},
+    },
+  },
 }
 `),
     env: () => ({ OPENCODE_DISABLE_AUTOUPDATE: "1" }),

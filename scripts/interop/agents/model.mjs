@@ -33,9 +33,16 @@ const messages = {
   *write(body, step, id) {
     const event = (data) => `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
     const usage = { input_tokens: 10, output_tokens: 10 };
-    yield event({ type: "message_start", message: { id, type: "message", role: "assistant", content: [], model: body.model, stop_reason: null, stop_sequence: null, usage } });
-    yield event({ type: "content_block_start", index: 0, content_block: step.call ? { type: "tool_use", id: `toolu_${id}`, name: step.call.name, input: {} } : { type: "text", text: "" } });
-    yield event({ type: "content_block_delta", index: 0, delta: step.call ? { type: "input_json_delta", partial_json: JSON.stringify(step.args) } : { type: "text_delta", text: step.say } });
+    const message = { id, type: "message", role: "assistant", content: [], model: body.model, stop_reason: null, stop_sequence: null, usage };
+    let block = { type: "text", text: "" };
+    let delta = { type: "text_delta", text: step.say };
+    if (step.call) {
+      block = { type: "tool_use", id: `toolu_${id}`, name: step.call.name, input: {} };
+      delta = { type: "input_json_delta", partial_json: JSON.stringify(step.args) };
+    }
+    yield event({ type: "message_start", message });
+    yield event({ type: "content_block_start", index: 0, content_block: block });
+    yield event({ type: "content_block_delta", index: 0, delta });
     yield event({ type: "content_block_stop", index: 0 });
     yield event({ type: "message_delta", delta: { stop_reason: step.call ? "tool_use" : "end_turn", stop_sequence: null }, usage });
     yield event({ type: "message_stop" });
@@ -67,7 +74,8 @@ const responses = {
     const event = (data) => `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
     let item = { type: "message", id: `msg_${id}`, role: "assistant", content: [{ type: "output_text", text: step.say }] };
     if (step.call) {
-      item = { type: "function_call", id: `fc_${id}`, call_id: `call_${id}`, name: step.call.name, namespace: step.call.namespace, arguments: JSON.stringify(step.args) };
+      const { name, namespace } = step.call;
+      item = { type: "function_call", id: `fc_${id}`, call_id: `call_${id}`, name, namespace, arguments: JSON.stringify(step.args) };
     }
     if (step.call?.type === "tool_search") item = { type: "tool_search_call", id: `ts_${id}`, call_id: `call_${id}`, execution: "client", arguments: step.args };
     yield event({ type: "response.created", response: { id, status: "in_progress" } });

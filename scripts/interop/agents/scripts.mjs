@@ -18,11 +18,22 @@ export function replies(model) {
   return last.results;
 }
 
+const byShell = (file, text) => `cat > ${file} <<'END'\n${text}END`;
+
 /** How each agent writes a file, and what it puts before a block's reason. */
 export const ways = {
-  "claude-code": { write: (file, text) => ({ native: "Write", args: { file_path: file, content: text } }), block: "Stop hook feedback:\nFindings of a reviewer" },
-  codex: { write: (file, text) => ({ native: "exec_command", args: { cmd: `cat > ${file} <<'END'\n${text}END` } }), block: "Findings of a reviewer" },
-  copilot: { write: (file, text) => ({ native: "bash", args: { command: `cat > ${file} <<'END'\n${text}END`, description: "write the file" } }), block: "Findings of a reviewer" },
+  "claude-code": {
+    write: (file, text) => ({ native: "Write", args: { file_path: file, content: text } }),
+    block: "Stop hook feedback:\nFindings of a reviewer",
+  },
+  codex: {
+    write: (file, text) => ({ native: "exec_command", args: { cmd: byShell(file, text) } }),
+    block: "Findings of a reviewer",
+  },
+  copilot: {
+    write: (file, text) => ({ native: "bash", args: { command: byShell(file, text), description: "write the file" } }),
+    block: "Findings of a reviewer",
+  },
 };
 
 /** Writes a defect into a file, and repairs it when a hook sends the model back. */
