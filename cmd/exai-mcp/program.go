@@ -66,9 +66,6 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 		p.toolLog = p.log.WithOptions(zap.IncreaseLevel(zapcore.ErrorLevel))
 	}
 	p.activity = activity.Open(cfg, p.log)
-	if err := p.connectVendors(append(vendorProviders(), a.moreProviders...)); err != nil {
-		return nil, err
-	}
 	p.database = newDatabase(cfg.Conversations, p.log)
 	dir := a.readable
 	if dir == "" {
@@ -80,7 +77,10 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.meterRequests()
+	p.meter = p.newMeter()
+	if err := p.connectVendors(append(vendorProviders(), a.moreProviders...)); err != nil {
+		return nil, err
+	}
 	p.wireTools()
 	return p, nil
 }
@@ -114,7 +114,7 @@ func endpointProvider(v config.Vendor) newProvider {
 	}
 }
 
-// connectVendors makes the vendors' providers, and the registry that owns them.
+// connectVendors makes the vendors' providers, the registry that owns them, and the one path to them.
 func (p *program) connectVendors(all []newProvider) (err error) {
 	var list []providers.Provider
 	for _, v := range p.cfg.Vendors() {
@@ -132,18 +132,17 @@ func (p *program) connectVendors(all []newProvider) (err error) {
 	if p.registry, err = calls.NewRegistry(p.cfg, list...); err != nil {
 		return err
 	}
-	p.caller = calls.NewCaller(p.registry, p.cfg, p.activity)
+	p.caller = calls.NewCaller(p.registry, p.cfg, p.activity, p.meter)
 	return nil
 }
 
-// meterRequests has what requests cost stored, and the day's limit obeyed.
-func (p *program) meterRequests() {
+// newMeter returns the meter that stores what requests cost, and holds them to the day's limit.
+func (p *program) newMeter() *usage.Meter {
 	host, name := origin()
-	p.meter = usage.NewMeter(usage.Options{
+	return usage.NewMeter(usage.Options{
 		Store: p.usage, DayLimitUSD: p.cfg.Costs.PerDayUSD, Host: host, User: name, Workspace: p.workspace,
 		Failed: func(err error) { p.log.Warn("the cost of a request was not stored", zap.Error(err)) },
 	})
-	p.caller.WithMeter(p.meter)
 }
 
 // usage gives the store of what requests cost.

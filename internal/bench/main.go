@@ -5,7 +5,7 @@
 // mcp-go server beside it. It needs Linux: it reads /proc.
 //
 //	go run ./internal/bench            print the table
-//	go run ./internal/bench -write     and write it to docs/benchmarks.md and docs/benchmarks.svg
+//	go run ./internal/bench -write     and write it to docs/benchmarks.md, with its pictures benchmarks.svg and growth.svg
 //	go run ./internal/bench -soak N    make N mixed calls instead, and look for what is lost or left; see soak.go
 package main
 

@@ -122,8 +122,8 @@ type choice struct {
 	About    string
 }
 
-// choices are the models that the operator's settings name, the likeliest to be used; all that may be used where he allows
-// none of them.
+// choices are the models that the operator's settings name, the likeliest to be used; where none of them is allowed, every
+// model that is.
 func (d *Deps) choices() []choice {
 	c := d.Config
 	var list []choice

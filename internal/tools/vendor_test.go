@@ -70,7 +70,7 @@ func newVendorFixture(t *testing.T, set ...func(*config.Config)) *vendorFixture 
 	reg, err := calls.NewRegistry(cfg, g, k)
 	require.NoError(t, err)
 	r.log = activity.Open(cfg, nil)
-	caller := calls.NewCaller(reg, cfg, r.log)
+	caller := calls.NewCaller(reg, cfg, r.log, nil)
 	ws, err := workspace.New(cfg.Files, r.state, "", "", nil, nil)
 	require.NoError(t, err)
 	conversations := ask.New(ask.Options{Config: cfg, Caller: caller, Store: r.store.Open, Activity: r.log})

@@ -72,7 +72,7 @@ type issueKeys struct {
 	Line        int    `json:"line,omitempty"`
 }
 
-// local makes a workflow tool that calls no model of the reply that it makes.
+// local makes a workflow tool that calls no model. reply makes what it answers.
 func local[In stepped](d *Deps, s workflow.Spec, reply func(l workflow.Local, in In, meta *Metadata) (func(id string) *Object, error)) tool.Tool {
 	return stepper(d, s, func(ctx context.Context, step workflow.Step, in In) (*Result, error) {
 		return d.engine().RunLocal(ctx, s, step, func(l workflow.Local, meta *Metadata) (func(string) *Object, error) {

@@ -38,7 +38,7 @@ func BenchmarkDelta(b *testing.B) {
 // the clocks.
 func BenchmarkCall(b *testing.B) {
 	path := setUp(b, nil)
-	path.caller = calls.NewCaller(path.reg, path.cfg, nil)
+	path.caller = calls.NewCaller(path.reg, path.cfg, nil, nil)
 	path.glm.ChatFunc = func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
 		on(providers.Delta{Content: "yes"})
 		return &providers.ChatResponse{Content: "yes", FinishReason: providers.FinishStop}, nil
@@ -88,7 +88,7 @@ func BenchmarkExchange(b *testing.B) {
 	b.Run("chat", func(b *testing.B) {
 		r, down := build(b, emulator.GLM, byDefault(), e, url, nil)
 		defer down()
-		r.caller = calls.NewCaller(r.registry, r.cfg, nil)
+		r.caller = calls.NewCaller(r.registry, r.cfg, nil, nil)
 		b.ReportAllocs()
 		for b.Loop() {
 			budget := r.clock.budget()

@@ -44,10 +44,11 @@ type Caller struct {
 	refused    map[string][]string // provider and model to wire parameters that the vendor refused
 }
 
-// NewCaller makes the path. obs may be nil.
-func NewCaller(reg *Registry, cfg *config.Config, obs providers.Observer) *Caller {
+// NewCaller returns the path. obs may be nil; meter stores what requests cost and holds them to the limit of a day, and may be
+// nil too.
+func NewCaller(reg *Registry, cfg *config.Config, obs providers.Observer, meter *usage.Meter) *Caller {
 	c := &Caller{
-		reg: reg, cfg: cfg, obs: obs, slots: newSlots(cfg), jitter: fullJitter, vetting: newVetting(cfg.Files.Secrets),
+		reg: reg, cfg: cfg, obs: obs, meter: meter, slots: newSlots(cfg), jitter: fullJitter, vetting: newVetting(cfg.Files.Secrets),
 		running: map[*Generation]struct{}{}, refused: map[string][]string{},
 		lists: listings{asked: map[string]time.Time{}, running: map[string]chan struct{}{}},
 	}

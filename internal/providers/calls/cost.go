@@ -17,12 +17,6 @@ import (
 // searchUSD is what is reserved for a search before its price is known: the highest price (Z.ai's).
 const searchUSD = 0.01
 
-// WithMeter has what requests cost stored and the day's limit obeyed. It is called before the first request.
-func (c *Caller) WithMeter(m *usage.Meter) *Caller {
-	c.meter = m
-	return c
-}
-
 // billed is the model with the price that its vendor's address makes: nothing at a plan's.
 func (c *Caller) billed(m providers.Model) providers.Model {
 	if v := c.cfg.Vendor(m.Provider); v != nil && v.Billing() == config.BillingPlan {

@@ -48,7 +48,7 @@ func (b *memoryCosts) Settle(ctx context.Context, id string, r costs.Request) er
 func (b *fixture) metered(t testing.TB, dayUSD float64) *memoryCosts {
 	kept := &memoryCosts{Local: costs.NewLocal()}
 	m := costs.NewMeter(costs.Options{Store: func(context.Context) (costs.Store, error) { return kept, nil }, DayLimitUSD: dayUSD})
-	b.caller.WithMeter(m)
+	b.caller.SetMeter(m)
 	t.Cleanup(func() { require.NoError(t, m.Close(context.Background())) })
 	return kept
 }
@@ -341,7 +341,7 @@ func TestDayLimitOfTwoProcesses(t *testing.T) {
 				Store: func(context.Context) (costs.Store, error) { return s.Usage(), nil }, DayLimitUSD: limit,
 				Failed: func(err error) { t.Error(err) },
 			})
-			b.caller.WithMeter(m)
+			b.caller.SetMeter(m)
 			b.glm.ChatFunc = vendor
 			var process sync.WaitGroup
 			for range 4 {

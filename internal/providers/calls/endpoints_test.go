@@ -56,7 +56,7 @@ func newSite(t *testing.T, lists map[string][]providers.Model, environ ...string
 	}
 	s.reg, err = calls.NewRegistry(cfg, all...)
 	require.NoError(t, err)
-	s.caller = calls.NewCaller(s.reg, cfg, nil)
+	s.caller = calls.NewCaller(s.reg, cfg, nil, nil)
 	t.Cleanup(func() { assert.NoError(t, s.caller.Close(context.Background())) })
 	return s
 }

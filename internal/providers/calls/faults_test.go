@@ -328,7 +328,7 @@ func build(t testing.TB, v emulator.Vendor, c clock, e *emulator.Emulator, url s
 		ID: "lab/lab-large", Provider: "lab", ContextWindow: 131_072, Functions: true, JSONObject: true,
 		Thinking: providers.Thinking{Efforts: []string{"none", "low", "medium", "high"}},
 	}})
-	r.caller = calls.NewCaller(r.registry, cfg, r.seen)
+	r.caller = calls.NewCaller(r.registry, cfg, r.seen, nil)
 	r.caller.SetJitter(func(d time.Duration) time.Duration { return time.Duration(float64(d) * c.retry.Seconds()) })
 	return r, func() {
 		require.NoError(t, r.caller.Close(context.Background()))

@@ -163,7 +163,7 @@ func setUp(t testing.TB, set func(*config.Config)) *fixture {
 	var err error
 	b.reg, err = calls.NewRegistry(b.cfg, b.kimi, b.glm)
 	require.NoError(t, err)
-	b.caller = calls.NewCaller(b.reg, b.cfg, b.seen)
+	b.caller = calls.NewCaller(b.reg, b.cfg, b.seen, nil)
 	b.caller.SetJitter(func(d time.Duration) time.Duration { return d })
 	return b
 }

@@ -186,7 +186,7 @@ func TestSettlementOfEndpoints(t *testing.T) {
 	}, "ENDPOINTS=ollama,lab,far", "LAB_API_URL=https://lab.test/v1", "LAB_MODEL=known", "FAR_API_URL=https://far.test/v1", "FAR_MODEL=unknown")
 	kept := &memoryCosts{Local: costs.NewLocal()}
 	m := costs.NewMeter(costs.Options{Store: func(context.Context) (costs.Store, error) { return kept, nil }})
-	s.caller.WithMeter(m)
+	s.caller.SetMeter(m)
 	t.Cleanup(func() { require.NoError(t, m.Close(context.Background())) })
 	whole := providers.Usage{InputTokens: million, OutputTokens: million}
 	for _, c := range []struct {

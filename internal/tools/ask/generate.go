@@ -152,7 +152,7 @@ func (t *Conversations) rules(q Question) string {
 	})
 }
 
-// build is providers.Call.Build: as much history as the model's window holds, then the question.
+// build is calls.Call.Build: as much history as the model's window holds, then the question.
 func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 	window := m.ContextWindow
 	if window == 0 {
@@ -277,7 +277,7 @@ func LookedIn(turn conversation.Turn) []looks.Look { return turnMetaOf(turn).Loo
 // ExchangeIn is what the model of a stored answer that has ended called and was given before it, where it read files.
 func ExchangeIn(turn conversation.Turn) []providers.Message { return turnMetaOf(turn).Exchange }
 
-// turnMetaOf reads it; a turn of another making has none.
+// turnMetaOf returns a turn's; it is zero for one that this program did not make.
 func turnMetaOf(turn conversation.Turn) (meta turnMeta) {
 	_ = json.Unmarshal(turn.Meta, &meta)
 	return meta

@@ -76,7 +76,7 @@ func (b *fixture) start() {
 	b.files, err = workspace.New(b.cfg.Files, b.cfg.Conversations.StateDir, "", "", nil, nil)
 	require.NoError(b.t, err)
 	q := upload.New(upload.Options{
-		Config: b.cfg, Registry: reg, Caller: calls.NewCaller(reg, b.cfg, b.log), Activity: b.log,
+		Config: b.cfg, Registry: reg, Caller: calls.NewCaller(reg, b.cfg, b.log, nil), Activity: b.log,
 	})
 	log := b.log
 	b.Queue = q

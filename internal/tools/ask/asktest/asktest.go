@@ -208,7 +208,7 @@ func Vendors(t testing.TB, cfg *config.Config, glm, kimi Chat) (*calls.Registry,
 	}
 	reg, err := calls.NewRegistry(cfg, vendors...)
 	require.NoError(t, err)
-	return reg, calls.NewCaller(reg, cfg, nil)
+	return reg, calls.NewCaller(reg, cfg, nil, nil)
 }
 
 // vendor is a provider that can chat and, as GLM, search.
