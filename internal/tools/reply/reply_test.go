@@ -158,6 +158,7 @@ func TestCompact(t *testing.T) {
 		r.Body.Set("list", []string{}).Set("raw", json.RawMessage(`{"a":[],"b":{"c":null},"d":0}`))
 		r.Body.Set("places", []any{false, (&Object{}).Set("gone", false).Set("kept", 1.5), "", 0}).Set("flag", &no)
 		r.Body.Set("next_call", (&Object{}).Set("arguments", (&Object{}).Set("next_step_required", false)))
+		r.Body.Set("expert_analysis", json.RawMessage(`{"findings":[],"sure":false}`))
 		r.Body.Set("error", (&Object{}).Set("code", "timeout").Set("retryable", false))
 		return r
 	}
@@ -176,7 +177,7 @@ func TestCompact(t *testing.T) {
 	r.Compact(true)
 	// Items keep their places, and an empty content is one.
 	assert.Equal(t, `{"status":"ok","content":"","yes":true,"places":[false,{"kept":1.5},"",0],`+
-		`"next_call":{"arguments":{"next_step_required":false}},"error":{"code":"timeout"},`+metadata, text(r))
+		`"next_call":{"arguments":{"next_step_required":false}},"expert_analysis":{"findings":[],"sure":false},"error":{"code":"timeout"},`+metadata, text(r))
 
 	data := fresh()
 	data.Compact(false)
