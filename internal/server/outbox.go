@@ -13,6 +13,8 @@ const maxWaitingBytes = 1 << 20
 // outbox writes lines to the client, one at a time, in the order of send and offer. Neither waits for the client, so one
 // that stops reading blocks nothing.
 type outbox struct {
+	to io.Writer
+
 	mu      sync.Mutex
 	lines   []outLine
 	waiting int // bytes in lines
@@ -35,7 +37,7 @@ type delivery struct {
 }
 
 func newOutbox(w io.Writer) *outbox {
-	o := &outbox{wake: make(chan struct{}, 1), broken: make(chan struct{}), done: make(chan struct{})}
+	o := &outbox{to: w, wake: make(chan struct{}, 1), broken: make(chan struct{}), done: make(chan struct{})}
 	go o.run(w)
 	return o
 }

@@ -15,6 +15,10 @@ const maxProgress = 199
 // none of 250 answers was read together with its notification.
 const noteGap = 5 * time.Millisecond
 
+// readTime is how long an answer waits beyond the gap for a client that has not read what was written before. A busy machine
+// may keep it from that for longer than the gap.
+const readTime = 250 * time.Millisecond
+
 // progressNote is notifications/progress, whose token is the client's own bytes.
 type progressNote struct {
 	JSONRPC string         `json:"jsonrpc"`
@@ -56,8 +60,9 @@ func (c *conn) progress(k *call, r revision) func(message string) {
 	}
 }
 
-// awaitNoteGap ends a call's progress notifications and waits until noteGap after the last of them was written. It waits
-// for a client that does not read until the server ends or the client cancels the call.
+// awaitNoteGap ends a call's progress notifications and waits until noteGap after the last of them was written, and for up to
+// readTime until it was read. It waits for a client that does not take it until the server ends or the client cancels the
+// call.
 func (c *conn) awaitNoteGap(ctx context.Context, k *call) {
 	c.mu.Lock()
 	k.answerReady = true
@@ -69,6 +74,9 @@ func (c *conn) awaitNoteGap(ctx context.Context, k *call) {
 	select {
 	case <-last.done:
 		time.Sleep(noteGap - time.Since(last.at)) // returns at once if that is over
+		for end := last.at.Add(noteGap + readTime); unread(c.out.to) > 0 && time.Now().Before(end) && ctx.Err() == nil; {
+			time.Sleep(time.Millisecond)
+		}
 	case <-c.out.broken:
 	case <-ctx.Done():
 	}
