@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
@@ -114,4 +115,14 @@ func TestEntriesNamesTheFirstTen(t *testing.T) {
 	assert.True(t, strings.HasSuffix(Entries(list), "; f9.go (binary)"))
 	list = append(list, workspace.Entry{Path: "f10.go", Reason: "binary."}, workspace.Entry{Path: "f11.go", Reason: "binary."})
 	assert.True(t, strings.HasSuffix(Entries(list), "; f9.go (binary); and 2 more"))
+}
+
+func TestCallNeedsWhatAQuestionHas(t *testing.T) {
+	b := &builder{fixed: 5}
+	none := (&Conversations{}).callOf(Question{}, b)
+	assert.Equal(t, providers.Needs{Tokens: 5 + b.question.Tokens()}, none.Needs)
+	q := Question{Tools: make([]calls.Tool, 1), Attachments: []conversation.Attachment{{MIME: "text/plain"}, {MIME: "image/png"}}}
+	all := (&Conversations{}).callOf(q, b)
+	assert.True(t, all.Needs.Functions)
+	assert.True(t, all.Needs.Images)
 }

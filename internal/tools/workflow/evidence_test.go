@@ -13,6 +13,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
@@ -33,13 +34,17 @@ func TestWorkingEndsBeforeTheReserve(t *testing.T) {
 	})
 }
 
-// brokenFiles can resolve paths and read nothing.
+// brokenFiles resolves every path to the same file, and reads nothing.
 type brokenFiles struct {
 	Files
-	err error
+	err  error
+	gone bool // nor resolve any
 }
 
-func (brokenFiles) Resolve(_ context.Context, paths []string) ([]workspace.Ref, []workspace.Problem) {
+func (f brokenFiles) Resolve(_ context.Context, paths []string) ([]workspace.Ref, []workspace.Problem) {
+	if f.gone {
+		return nil, nil
+	}
 	return make([]workspace.Ref, len(paths)), nil
 }
 
@@ -113,4 +118,25 @@ Step 2: found
 
 ## The agent's confidence
 high`, Prompt(c))
+}
+
+func TestPathsOfOneFileAreResolvedOnce(t *testing.T) {
+	r := &run{Engine: &Engine{Config: config.Default(), Files: brokenFiles{}}}
+	found, problems := r.resolve(t.Context(), []string{"a.go", "./a.go", "a.go"})
+	assert.Len(t, found, 1, "both paths lead to it")
+	assert.Empty(t, problems)
+}
+
+// What an expert has read since changes the coverage of what it had not read whole, and of nothing else.
+func TestCoverageOfLaterReads(t *testing.T) {
+	r := &run{Engine: &Engine{Config: config.Default(), Files: brokenFiles{gone: true}}, shown: &proof.Shown{}}
+	for _, file := range []string{"/whole.go", "/unread.go", "/part.go"} {
+		r.shown.Add(file, proof.WorkTree, 1, "package a\n")
+	}
+	got := r.coverAgain(t.Context(), []Coverage{
+		{File: "/whole.go", How: CoverWhole}, {File: "/unread.go", How: CoverNotRead}, {File: "/part.go", How: CoverPart}, {File: "/other.go", How: CoverNotRead},
+	})
+	assert.Equal(t, []Coverage{
+		{File: "/whole.go", How: CoverWhole}, {File: "/unread.go", How: CoverPart}, {File: "/part.go", How: CoverPart}, {File: "/other.go", How: CoverNotRead},
+	}, got)
 }

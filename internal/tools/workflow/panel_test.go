@@ -269,6 +269,10 @@ func TestConsensusFilesFitEveryWindow(t *testing.T) {
 			assert.Less(t, providers.EstimateTokens(q.Messages[1].Content), 65_536/2)
 			assert.Contains(t, q.Messages[1].Content, "big.go: cut")
 		}
+		stored, err := l.store.Load(t.Context(), r["continuation_id"].(string))
+		require.NoError(t, err)
+		require.Len(t, stored.Turns[0].Attachments, 1, "so that a later question has the file")
+		assert.Equal(t, big, stored.Turns[0].Attachments[0].Path)
 	})
 }
 
