@@ -26,7 +26,7 @@ func scenes() []scene {
 		{"chat with an OpenAI-compatible server on this machine", playEndpoint},
 		{"debug on a planted bug: findings are checked against the files", playDebug},
 		{"a review: the expert reads a file that nobody named", playReview},
-		{"a consensus: models of both vendors at once, each blind to the other", playConsensus},
+		{"a consensus: models of both vendors at once, each independently", playConsensus},
 		{"a web search", playSearch},
 		{"a vendor that never answers: the call ends at its limit", playSilence},
 		{"a stream that falls silent: what had arrived is kept", playStall},

@@ -72,7 +72,7 @@ func checkSearch(ctx context.Context, r *report, p *program, name string, search
 	if found.CostUSD > 0 {
 		cost = fmt.Sprintf("$%.2f", found.CostUSD)
 	}
-	r.ok("%s: a search found %d pages in %s; %s", name, len(found.Hits), took, cost)
+	r.ok("%s: a search found %s in %s; %s", name, counted(len(found.Hits), "page", "pages"), took, cost)
 }
 
 func checkBalance(ctx context.Context, r *report, p *program, name string, account providers.Balancer) {

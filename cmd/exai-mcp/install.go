@@ -192,7 +192,7 @@ func (a *app) clientCommand(c clients.Client, s clients.Setup, o installOptions)
 		if printErr := a.printf("%s\n", text); printErr != nil {
 			return nil, printErr
 		}
-		return nil, fmt.Errorf("%w; add the entry above by hand to %s", err, c.Where)
+		return nil, fmt.Errorf("%w, so nothing was changed: run this again where it is, use --scope project, or add the entry above by hand to %s", err, c.Where)
 	}
 	run := func(args []string) func(context.Context) error {
 		return func(ctx context.Context) error { return a.runClientCommand(ctx, program, args[1:]) }
@@ -270,5 +270,9 @@ func (a *app) afterInstall(c clients.Client, s clients.Setup, o installOptions) 
 	if o.hook && c.Name == "codex" {
 		fmt.Fprintln(a.errw, "Codex skips a hook until you accept it: type /hooks in Codex.")
 	}
-	fmt.Fprintf(a.errw, "Restart %s. Undo this with: exai-mcp install --client %s --scope %s --remove\n", c.Title, c.Name, o.scope)
+	undo := fmt.Sprintf("exai-mcp install --client %s --scope %s --remove", c.Name, o.scope)
+	if o.hook {
+		undo += " --hook"
+	}
+	fmt.Fprintf(a.errw, "Restart %s. Undo this with: %s\n", c.Title, undo)
 }

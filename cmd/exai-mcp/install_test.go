@@ -125,7 +125,7 @@ func TestInstallByTheClientsOwnCommand(t *testing.T) {
 	s.environ = append([]string{"PATH=" + t.TempDir()}, s.environ...)
 	code, out, errs := s.run("", "install", "--client", "claude-code", "--yes")
 	assert.Equal(t, exitFailed, code)
-	assert.Contains(t, errs, "claude is not in PATH; add the entry above by hand")
+	assert.Contains(t, errs, "claude is not in PATH, so nothing was changed: run this again where it is, use --scope project, or add the entry above by hand")
 	assert.Contains(t, out, `"mcpServers"`)
 
 	log := fakeClient(t, s, "claude", "")
@@ -178,6 +178,7 @@ func TestInstallHooks(t *testing.T) {
 	code, out, errs := s.run("", "install", "--client", "codex", "--hook", "--yes")
 	require.Equal(t, exitOK, code, errs)
 	assert.Contains(t, errs, "type /hooks in Codex")
+	assert.Contains(t, errs, "Undo this with: exai-mcp install --client codex --scope user --remove --hook\n")
 	written, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Contains(t, out, strings.TrimSpace(string(written)), "the hooks are shown as they are written")

@@ -40,7 +40,8 @@ leaves a row in the issue's history.
 // noSubcommand checks the arguments of a command that only groups others.
 func noSubcommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("unknown command %q of %q; \"%[2]s --help\" lists the commands", args[0], cmd.CommandPath())
+		return fmt.Errorf("unknown command %q of %q; %s\"%[2]s --help\" lists the commands",
+			args[0], cmd.CommandPath(), didYouMean(cmd, args[0]))
 	}
 	return nil
 }

@@ -101,7 +101,11 @@ the progress of an issue's checklist.`,
 			if err != nil {
 				return err
 			}
-			return a.listIssues(cmd.Context(), filter, form, `No active issues. "exai-mcp issues list --all" lists those that are done, too.`)
+			none := `No active issues. "exai-mcp issues list --all" lists those that are done, too.`
+			if f.all {
+				none = "No issues."
+			}
+			return a.listIssues(cmd.Context(), filter, form, none)
 		},
 	}
 	f.flags(cmd)

@@ -12,12 +12,14 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/typo"
 )
 
 // Exit codes, as the help text lists them.
@@ -149,9 +151,10 @@ folder, else .env here if it holds a GLM or Kimi key. "exai-mcp config" lists th
 
 Exit codes: 0 done; 1 done, and it failed (an error result, something that doctor found); 2 wrong arguments or a setting
 that is not accepted; 130 cut short by a second signal. "exai-mcp review --help" lists those of review.`,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("unknown command %q; \"exai-mcp --help\" lists the commands, \"exai-mcp call TOOL\" calls a tool", args[0])
+				return fmt.Errorf("unknown command %q; %s\"exai-mcp --help\" lists the commands, \"exai-mcp call TOOL\" calls a tool",
+					args[0], didYouMean(cmd, args[0]))
 			}
 			return nil
 		},
@@ -170,6 +173,19 @@ that is not accepted; 130 cut short by a second signal. "exai-mcp review --help"
 	)
 	root.SetVersionTemplate(versionText())
 	return root
+}
+
+// didYouMean proposes the commands below cmd that a misspelt one was meant for, "" for none.
+func didYouMean(cmd *cobra.Command, word string) string {
+	var names []string
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	near := typo.Nearest(word, names)
+	if len(near) == 0 {
+		return ""
+	}
+	return "did you mean " + strings.Join(near, " or ") + "? "
 }
 
 func argumentCount(least, most int) string {

@@ -85,6 +85,8 @@ func TestExitCodes(t *testing.T) {
 		{"help", []string{"--help"}, nil, exitOK, ""},
 		{"config", []string{"config"}, nil, exitOK, ""},
 		{"unknown command", []string{"chat"}, nil, exitUsage, `"exai-mcp call TOOL" calls a tool`},
+		{"misspelt command", []string{"revew"}, nil, exitUsage, `unknown command "revew"; did you mean review? "exai-mcp --help"`},
+		{"misspelt subcommand", []string{"issues", "shwo"}, nil, exitUsage, `unknown command "shwo" of "exai-mcp issues"; did you mean show?`},
 		{"unknown flag", []string{"doctor", "--nope"}, nil, exitUsage, `--nope; "exai-mcp doctor --help" lists the flags`},
 		{"too few arguments", []string{"call"}, nil, exitUsage, "expected 1 to 2 arguments, got 0; usage: exai-mcp call TOOL [JSON or -]"},
 		{"arguments that are no object", []string{"call", "chat", "[1]"}, nil, exitUsage, "must be a JSON object, such as"},
@@ -356,7 +358,8 @@ func TestTools(t *testing.T) {
 	s := newSite(t, "LOG_LEVEL=error", "DISABLED_TOOLS=challenge,nonsense")
 	code, out, errs := s.run("", "tools")
 	assert.Equal(t, exitOK, code)
-	assert.Regexp(t, `(?m)^chat +Chat$`, out)
+	assert.Regexp(t, `(?m)^chat +Ask another model for a second opinion$`, out)
+	assert.Regexp(t, `(?m)^activity +See what is running$`, out, "without \"Use to\"")
 	assert.NotContains(t, out, "challenge")
 	assert.Regexp(t, `\d+ tools; tools/list is \d+ characters long\.`, out)
 	assert.Contains(t, errs, "nonsense", "a name that no tool has")
@@ -387,7 +390,7 @@ func TestDoctor(t *testing.T) {
 		assert.Equal(t, exitOK, code, out)
 		assert.Regexp(t, `glm: glm-\S+ answered in \S+, the first text after \S+; \d+ tokens in, \d+ out, \$0\.\d+`, out)
 		assert.Regexp(t, `kimi: kimi-\S+ answered in`, out)
-		assert.Regexp(t, `glm: a search found 1 pages in \S+; \$0\.01`, out)
+		assert.Regexp(t, `glm: a search found 1 page in \S+; \$0\.01`, out)
 		assert.Regexp(t, `kimi: \d+\.\d\d USD left on the account`, out)
 		s.vendors.On(emulator.Match{Vendor: emulator.Kimi}, emulator.Fail(emulator.VendorError(429, "exceeded_current_quota_error", "x")))
 		code, out, _ = s.run("", "doctor", "--live")

@@ -87,7 +87,7 @@ const (
 )
 
 // table lays out rows of cells in columns, the first row being the names. A cell is one line; where the table is too wide,
-// its widest columns are cut.
+// its widest columns are cut. Severities are coloured.
 func (a *app) table(rows [][]string) string {
 	var widths []int
 	for _, row := range rows {
@@ -111,7 +111,7 @@ func (a *app) table(rows [][]string) string {
 			switch _, meaning := colours[strings.TrimSpace(cell)]; {
 			case n == 0:
 				cell = a.paint("bold", cell)
-			case meaning:
+			case meaning && rows[0][i] == "SEVERITY":
 				cell = a.paint(strings.TrimSpace(cell), cell)
 			}
 			line += cell + strings.Repeat(" ", columnGap)

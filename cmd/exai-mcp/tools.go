@@ -94,11 +94,23 @@ func (a *app) listTools(asJSON bool) error {
 	}
 	rows := [][]string{{"TOOL", "DOES"}}
 	for _, t := range p.tools {
-		rows = append(rows, []string{t.Name, t.Title})
+		rows = append(rows, []string{t.Name, purpose(t.Description)})
 	}
 	if err := a.write(a.table(rows)); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.out, "\n%d tools; tools/list is %d characters long.\n", len(p.tools), utf8.RuneCount(list))
 	return nil
+}
+
+// purpose is the beginning of a tool's description, which says what the tool is for.
+func purpose(description string) string {
+	if end := strings.IndexAny(description, ".:;"); end >= 0 {
+		description = description[:end]
+	}
+	does, found := strings.CutPrefix(description, "Use to ")
+	if !found {
+		return description
+	}
+	return strings.ToUpper(does[:1]) + does[1:]
 }

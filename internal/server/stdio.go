@@ -257,7 +257,7 @@ func (c *conn) serve(ctx context.Context, k *call) {
 	defer k.cancel(nil)
 	answer := c.dispatch(ctx, k)
 	c.log.Debug("request served", zap.String("method", k.message.method), zap.String(requestIDField, string(k.message.id)),
-		zap.Duration("took", time.Since(k.message.received)))
+		zap.Float64("took_secs", time.Since(k.message.received).Seconds()))
 	c.awaitNoteGap(ctx, k)
 	c.mu.Lock() // not before: logging to the client takes it, too
 	defer c.mu.Unlock()

@@ -62,7 +62,10 @@ func NothingSent(m workspace.Manifest) error {
 		Code: first.Code, Path: first.Path, Message: first.Reason,
 		Hint: "Name text files inside the allowed folders, or leave the files out.",
 	}
-	if e.Code == "" {
+	switch e.Code {
+	case workspace.CodeDenied:
+		e.Hint = "Name text files inside the allowed folders. EXAI_ALLOWED_ROOTS adds folders; keys and .env files stay refused."
+	case "":
 		e.Code = workspace.CodeInvalid
 		e.Message = fmt.Sprintf("%q can't be sent: %s.", first.Path, strings.TrimSuffix(first.Reason, "."))
 	}

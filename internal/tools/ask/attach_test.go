@@ -38,6 +38,9 @@ func TestFilesThatAreNotSent(t *testing.T) {
 	assert.Equal(t, workspace.CodeNotFound, e.Code, "what the first one failed of")
 	assert.Contains(t, e.Message, "None of the 2 files can be sent: ")
 	assert.NotContains(t, e.Hint, "kimi_multi_file_chat", "it can't read what is not there")
+	outside := workspace.Manifest{LeftOut: []workspace.Entry{{Path: "/srv/a.go", Code: workspace.CodeDenied, Reason: "it is outside"}}}
+	require.ErrorAs(t, NothingSent(outside), &e)
+	assert.Contains(t, e.Hint, "EXAI_ALLOWED_ROOTS adds folders")
 }
 
 // A note names each file while there are no more than a reply lists; the question's turn keeps the names of the others.

@@ -99,8 +99,8 @@ func (r *Reader) Tools() []calls.Tool {
 	}
 	tools := []calls.Tool{
 		r.tool("read_file", readParameters, r.readFile, func(a arguments) string { return a.Path }),
-		r.tool("search_files", searchParameters, r.searchFiles, func(a arguments) string { return fmt.Sprintf("for %q", a.Pattern) }),
-		r.tool("list_files", listParameters, r.listFiles, func(a arguments) string { return orTop(a.Path) }),
+		r.tool("search_files", searchParameters, r.searchFiles, func(a arguments) string { return fmt.Sprintf("for %#q", a.Pattern) }),
+		r.tool("list_files", listParameters, r.listFiles, func(a arguments) string { return "the names in " + orTop(a.Path) }),
 	}
 	if r.scope.HasHistory() {
 		tools = append(tools,

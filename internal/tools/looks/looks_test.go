@@ -323,5 +323,6 @@ func TestWords(t *testing.T) {
 	assert.Equal(t, "pay/pay.go", about(`{"path":"pay/pay.go"}`))
 	assert.Equal(t, "read_file", about(`[`))
 	assert.Len(t, []rune(about(`{"path":"`+strings.Repeat("x", 500)+`"}`)), 60)
-	assert.Equal(t, `for "a|b"`, d.Tools()[1].About(`{"pattern":"a|b"}`))
+	assert.Equal(t, "for `a\\(|b`", d.Tools()[1].About(`{"pattern":"a\\(|b"}`))
+	assert.Equal(t, "the names in .", d.Tools()[2].About(`{}`))
 }

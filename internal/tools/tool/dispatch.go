@@ -246,7 +246,7 @@ func (c *call) finish(r *reply.Result) {
 func (c *call) logFailure(e *reply.Error) {
 	fields := []zap.Field{
 		zap.String("tool", c.inv.Tool), zap.String("request_id", c.inv.ID),
-		zap.String("code", string(e.Code)), zap.Duration("elapsed", time.Since(c.inv.Received)), zap.Error(e),
+		zap.String("code", string(e.Code)), zap.Float64("elapsed_secs", time.Since(c.inv.Received).Seconds()), zap.Error(e),
 	}
 	if e.Limit != nil {
 		fields = append(fields, zap.String("limit", e.Limit.String()))
