@@ -44,7 +44,7 @@ golden: ## update the golden files; review the diff
 	$(GO) test $(GOLDEN) -update
 
 docs: ## update the generated parts of docs and .env.example
-	$(GO) test ./internal/config ./internal/packaging ./cmd/exai-mcp -run 'Docs|EnvExample|ServerFile|PluginFiles' -update
+	$(GO) test ./internal/config ./internal/packaging ./cmd/exai-mcp -run 'Docs|TestDemo$$|EnvExample|ServerFile|PluginFiles' -update
 
 faults: ## run the fault matrix over real sockets and print the overruns
 	$(GO) test -tags faults -count=1 -v -run TestFaults ./internal/providers/calls/
