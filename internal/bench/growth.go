@@ -179,7 +179,7 @@ func inStore(ctx context.Context, c config.Conversations, have sizes, capture, r
 		var found []issue.Finding
 		for k := range 50 {
 			found = append(found, issue.Finding{
-				Workspace: "/work/engine", File: fmt.Sprintf("/work/engine/f%d.go", k), Severity: issue.High, Tool: "codereview",
+				Workspace: "/home/ada/engine", File: fmt.Sprintf("/home/ada/engine/f%d.go", k), Severity: issue.High, Tool: "codereview",
 				Title: fmt.Sprintf("Defect %d of round %d among %d", k, round, have.issues), Quote: fmt.Sprintf("value := compute(%d, %d)", k, round),
 			})
 		}

@@ -53,16 +53,16 @@ func (d dialect) fill(ctx context.Context, db *sql.DB, from, to sizes) error {
 		from, to int
 	}{
 		{`conversations (id, continuation_id, title, tool_name, metadata, workspace, created_at, updated_at)
-			SELECT ID, 'generated ' || i, 'What does function ' || i || ' do?', 'chat', '{}', '/work/engine', AT, AT`, from.conversations, to.conversations},
+			SELECT ID, 'generated ' || i, 'What does function ' || i || ' do?', 'chat', '{}', '/home/ada/engine', AT, AT`, from.conversations, to.conversations},
 		{`messages (id, conversation_id, role, content, metadata, created_at, turn_number, turn_status, model_used)
 			SELECT ID, PARENT, CASE i % 2 WHEN 0 THEN 'user' ELSE 'assistant' END::message_role, 'It adds two numbers and returns their sum.', '{}', PARENTAT,
 			i % 4 + 1, 'complete', 'glm-5.3'`, 4 * from.conversations, 4 * to.conversations},
 		{`exai_issues (id, title, description, severity, category, status, file_path, workspace, created_at, updated_at)
 			SELECT ID, 'Finding number ' || i, 'Invented.', CASE i % 4 WHEN 0 THEN 'critical' WHEN 1 THEN 'high' WHEN 2 THEN 'medium' ELSE 'low' END,
-			'other', CASE i % 4 WHEN 0 THEN 'open' ELSE 'fixed' END, '/work/engine/f' || (i % 500) || '.go', '/work/engine', AT, AT`, from.issues, to.issues},
+			'other', CASE i % 4 WHEN 0 THEN 'open' ELSE 'fixed' END, '/home/ada/engine/f' || (i % 500) || '.go', '/home/ada/engine', AT, AT`, from.issues, to.issues},
 		{`exai_usage (id, created_at, host, user_name, tool, vendor, model, input_tokens, output_tokens, cost_usd, duration_ms, outcome, conversation_id, workspace)
 			SELECT ID, AT, 'build-7', 'ada', 'chat', CASE i % 2 WHEN 0 THEN 'glm' ELSE 'kimi' END,
-			CASE i % 2 WHEN 0 THEN 'glm-5.3-flash' ELSE 'kimi-k3.1-pro' END, 4000, 600, 0.0008, 2500, 'ok', 'generated ' || (i % 1000), '/work/engine'`, from.usage, to.usage},
+			CASE i % 2 WHEN 0 THEN 'glm-5.3-flash' ELSE 'kimi-k3.1-pro' END, 4000, 600, 0.0008, 2500, 'ok', 'generated ' || (i % 1000), '/home/ada/engine'`, from.usage, to.usage},
 	} {
 		if part.from >= part.to {
 			continue

@@ -7,12 +7,12 @@ import (
 	"os"
 )
 
-// maxIdleStatements bounds what one connection keeps: few texts come again and again, lists with filters have many.
+// maxIdleStatements bounds what one connection keeps: few texts are used often, lists with filters have many.
 const maxIdleStatements = 32
 
 // cachingConn is an SQLite connection that keeps its statements instead of compiling them for each use, which takes longer than
 // running the short ones. database/sql prepares what it runs on a connection that can do nothing but prepare, and closes it
-// afterwards; here to close a statement is to lay it by. SQLite compiles one again where the tables changed meanwhile.
+// afterwards; here closing a statement keeps it for its next use. SQLite compiles one again where the tables changed meanwhile.
 //
 // database/sql lets one goroutine at a time use a connection and its statements.
 type cachingConn struct {
@@ -40,7 +40,7 @@ func cacheStatements(conn driver.Conn, file *databaseFile, opened os.FileInfo) (
 	return &cachingConn{c, map[string]*cachedStmt{}, file, opened}, nil
 }
 
-// PrepareContext takes up a statement that was laid by, or compiles one.
+// PrepareContext returns a statement that was kept, or compiles one.
 func (c *cachingConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	if s, ok := c.idle[query]; ok {
 		delete(c.idle, query)
@@ -108,7 +108,7 @@ type cachedStmt struct {
 	query string
 }
 
-// Close lays the statement by, in another's place where there are many.
+// Close keeps the statement for its next use; where many are kept already, it replaces one of them.
 func (s *cachedStmt) Close() error {
 	if _, twice := s.by.idle[s.query]; twice || s.by.idle == nil {
 		return s.sqliteStmt.Close()

@@ -1,5 +1,5 @@
-// Package store keeps conversations and issues in SQLite, in PostgreSQL (Supabase included) or in memory, behind
-// conversation.Store and issue.Store.
+// Package store keeps conversations, issues and what requests cost in SQLite, in PostgreSQL (Supabase included) or in
+// memory, behind conversation.Store, issue.Store and usage.Store.
 //
 // One set of query texts serves all three; what differs between the databases is the migrations folder and the few
 // fields of dialect. It knows the vocabulary packages and config, no tool, no vendor and no protocol.
@@ -30,7 +30,7 @@ var (
 	_ usage.Store            = (*Usage)(nil)
 )
 
-// Store is an open database. It is a conversation.Store; Issues gives its issue.Store.
+// Store is an open database. It is a conversation.Store; Issues gives its issue.Store, Usage its usage.Store.
 type Store struct {
 	write  *sql.DB
 	read   *sql.DB // the same as write but for SQLite files
@@ -172,7 +172,7 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// inTx runs fn in a transaction that may write, again and again while the database is busy with others, and commits it.
+// inTx runs fn in a transaction that may write and commits it, and repeats both while the database is busy with others.
 func (s *Store) inTx(ctx context.Context, op string, fn func(tx *sql.Tx) error) error {
 	return s.withRetry(ctx, op, func() error {
 		tx, err := s.write.BeginTx(ctx, nil)
@@ -203,8 +203,8 @@ const (
 	maxLostConnections = 9                // how many lost connections are replaced; a pool may hold several that died together
 )
 
-// withRetry runs fn, again and again while the database is busy with others or a connection was lost, and names the operation
-// in its error.
+// withRetry runs fn, repeats it while the database is busy with others or a connection was lost, and names the operation in
+// its error.
 func (s *Store) withRetry(ctx context.Context, op string, fn func() error) error {
 	lost := 0
 	for start, wait := time.Now(), time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {

@@ -56,7 +56,7 @@ func (l *Local) Settle(ctx context.Context, id string, r Request) error {
 	return l.Record(ctx, r)
 }
 
-// Beat implements Store; a reservation here lives and dies with the process.
+// Beat implements Store; a reservation here ends with the process.
 func (l *Local) Beat(context.Context, []string) error { return nil }
 
 // Today implements Store.

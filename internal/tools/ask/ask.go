@@ -133,7 +133,7 @@ type Question struct {
 	// On hears of the call's events. nil reports them as the call's progress.
 	On func(providers.Event)
 	// Finished hears of a background answer that has ended and is saved, or can't be. It runs when the call is long over,
-	// so ctx has no budget; it may take 10 s. nil where nobody cares.
+	// so ctx has no budget; it may take 10 s. May be nil.
 	Finished func(ctx context.Context, turn conversation.Turn)
 }
 

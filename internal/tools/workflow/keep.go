@@ -59,7 +59,7 @@ const (
 // stepMetaOf reads what a step's turn keeps.
 func stepMetaOf(turn conversation.Turn) stepMeta {
 	var k stepMeta
-	_ = json.Unmarshal(turn.Meta, &k) // a turn of another making keeps nothing
+	_ = json.Unmarshal(turn.Meta, &k) // a turn that this program did not make keeps nothing
 	return k
 }
 
