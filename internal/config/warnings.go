@@ -7,9 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/exai-mcp/exai-mcp/internal/typo"
-
 	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
+	"github.com/exai-mcp/exai-mcp/internal/typo"
 )
 
 // ours are the beginnings of names that no other program uses; only there is a near miss surely a slip.

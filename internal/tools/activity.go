@@ -11,10 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
-
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 // activityInput holds, like the original's, the arguments of tools that ask a model; they mean nothing here, but for

@@ -4,9 +4,8 @@ import (
 	"context"
 	"slices"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
-
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 type capabilitiesInput struct {

@@ -13,13 +13,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
-
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
 

@@ -4,7 +4,6 @@ import (
 	"strconv"
 
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
-
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 

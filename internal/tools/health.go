@@ -3,10 +3,9 @@ package tools
 import (
 	"context"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
-
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 type healthInput struct {

@@ -8,10 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
-
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 // issuesInput are the arguments of all actions. Their names are the columns' names where they are columns.

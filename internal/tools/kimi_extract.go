@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
-
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 type extractInput struct {

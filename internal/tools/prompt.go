@@ -7,10 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
-
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
 

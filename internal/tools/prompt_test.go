@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -20,6 +18,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 func newPrompts(t testing.TB, h *fixture) *Prompts {

@@ -3,9 +3,8 @@ package tools
 import (
 	"strings"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
-
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
 

@@ -6,9 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
-
 	"github.com/exai-mcp/exai-mcp/internal/activity"
+	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
 type selfCheckInput struct {

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/bounded"
-
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/usage"

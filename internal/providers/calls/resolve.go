@@ -5,9 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/exai-mcp/exai-mcp/internal/typo"
-
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/typo"
 )
 
 // auto is the model name that stands for "you choose".

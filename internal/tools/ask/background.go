@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/exai-mcp/exai-mcp/internal/bounded"
-
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"

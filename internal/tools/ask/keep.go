@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/exai-mcp/exai-mcp/internal/bounded"
-
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/activity"
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"

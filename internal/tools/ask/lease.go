@@ -7,10 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/exai-mcp/exai-mcp/internal/bounded"
-
 	"github.com/google/uuid"
 
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"

@@ -10,9 +10,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/exai-mcp/exai-mcp/internal/typo"
-
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/typo"
 )
 
 // coercer converts values to the form that a type takes, where that leaves no doubt, and notes what it did.

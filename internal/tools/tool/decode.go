@@ -9,12 +9,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/exai-mcp/exai-mcp/internal/typo"
-
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/typo"
 )
 
-// decoded is what a decode tells besides the struct.
+// decoded is what decode returns besides the struct.
 type decoded struct {
 	notes          []string
 	continuationID string

@@ -9,18 +9,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/exai-mcp/exai-mcp/internal/bounded"
-	"github.com/exai-mcp/exai-mcp/internal/typo"
-
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/activity"
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/secrets"
 	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/typo"
 	"github.com/exai-mcp/exai-mcp/internal/usage"
 )
 
@@ -78,7 +77,7 @@ func NewDispatcher(o Options, tools []Tool) *Dispatcher {
 const cancelWait = 1600 * time.Millisecond
 
 // Call runs a tool within its limit and always returns a reply: a panic, an exceeded limit or bad arguments are error
-// results. It returns at the latest when the limit has passed, whatever the tool does.
+// results. It returns by the limit's deadline, whatever the tool does.
 func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result) {
 	if inv.Received.IsZero() {
 		inv.Received = time.Now()
@@ -124,7 +123,7 @@ func (x *Dispatcher) Call(ctx context.Context, inv Invocation) (r *reply.Result)
 		p.notes = append(p.notes, note)
 	}
 	c.about.ContinuationID, c.about.Limit = p.continuationID, p.limit.Value
-	if t.threaded && p.continuationID == "" {
+	if t.inConversation && p.continuationID == "" {
 		c.about.ContinuationID = uuid.NewString()
 	}
 	c.begin()
@@ -152,7 +151,7 @@ func (x *Dispatcher) prepare(ctx context.Context, inv Invocation) (Tool, *prepar
 	return t, p, err
 }
 
-// call is one call on its way.
+// call is one tool call in progress.
 type call struct {
 	*Dispatcher
 	inv   Invocation
@@ -217,7 +216,7 @@ func (c *call) end(r *reply.Result, notes []string) *reply.Result {
 func (x *Dispatcher) Render(tool string, took time.Duration, r *reply.Result) *reply.Result {
 	r.Metadata.ToolName, r.Metadata.DurationMS = tool, took.Milliseconds()
 	if x.o.Config.Tools.ReplyStyle == config.ReplyCompact {
-		r.Compact(x.tools[tool].threaded)
+		r.Compact(x.tools[tool].inConversation)
 	}
 	fit(r, x.o.Config.Files.MaxOutputTokens)
 	return r
@@ -235,7 +234,7 @@ func (c *call) finish(r *reply.Result) {
 	if errors.As(c.err, &e) {
 		end.ErrorCode = string(e.Code)
 		if end.Provider, end.Model = e.Provider, e.Model; e.Provider == "" {
-			end.Limit = e.Limit // of others, the path of model calls has told
+			end.Limit = e.Limit // limits of model calls are reported by the call engine
 		}
 		c.logFailure(e)
 	}

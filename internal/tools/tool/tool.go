@@ -23,9 +23,9 @@ type Tool struct {
 	Description string
 	Annotations Annotations
 
-	shape    func() *shape // computed once, on first use
-	threaded bool
-	prepare  func(args json.RawMessage, cfg *config.Config, exists func(string) bool) (*prepared, error)
+	shape          func() *shape // computed once, on first use
+	inConversation bool
+	prepare        func(args json.RawMessage, cfg *config.Config, exists func(string) bool) (*prepared, error)
 }
 
 // Annotations are MCP's hints about a tool, all four always set.
@@ -50,11 +50,11 @@ type prepared struct {
 type Option func(*options)
 
 type options struct {
-	hints    Annotations
-	class    config.Class
-	limit    func(in any, cfg *config.Config) (config.Class, config.Limit)
-	threaded bool
-	items    map[string][]param // of lists of objects: the keys that are published
+	hints          Annotations
+	class          config.Class
+	limit          func(in any, cfg *config.Config) (config.Class, config.Limit)
+	inConversation bool
+	items          map[string][]param // of lists of objects: the keys that are published
 }
 
 // Hints sets the tool's annotations. Without it all four are false.
@@ -72,7 +72,7 @@ func Limited[In any](f func(in In, cfg *config.Config) (config.Class, config.Lim
 
 // InConversation declares that the tool works on a conversation: its calls name their continuation_id in the first progress
 // message, a new one where the caller gave none, and REPLY_STYLE=compact shortens its replies.
-func InConversation() Option { return func(o *options) { o.threaded = true } }
+func InConversation() Option { return func(o *options) { o.inConversation = true } }
 
 // ItemKeys publishes which keys the objects in a list of free form have: those of the struct Item. Others are taken, too.
 func ItemKeys[Item any](list string) Option {
@@ -121,7 +121,7 @@ func New[In any](name string, h func(context.Context, In) (*reply.Result, error)
 		return s
 	})
 	return Tool{
-		Name: name, Title: w.Title, Description: w.Description, Annotations: o.hints, shape: shape, threaded: o.threaded,
+		Name: name, Title: w.Title, Description: w.Description, Annotations: o.hints, shape: shape, inConversation: o.inConversation,
 		prepare: func(args json.RawMessage, cfg *config.Config, exists func(string) bool) (*prepared, error) {
 			var in In
 			got, err := shape().decode(args, &in, exists)

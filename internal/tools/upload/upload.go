@@ -18,11 +18,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/exai-mcp/exai-mcp/internal/bounded"
-
 	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/activity"
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"

@@ -5,10 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/exai-mcp/exai-mcp/internal/bounded"
-
 	"go.uber.org/zap"
 
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
