@@ -2,6 +2,7 @@ package ask_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -168,5 +169,20 @@ func TestBackgroundWorkIsListed(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		assert.Empty(t, log.Running())
 		require.NoError(t, log.Close())
+	})
+}
+
+// Whoever gives up waiting for an answer is told so.
+func TestFetchIsCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		part := pendingAnswer(t, b)
+		ctx, cancel := context.WithCancelCause(b.call())
+		gone := errors.New("the client is gone")
+		time.AfterFunc(time.Second, func() { cancel(gone) })
+		s, err := b.Fetch(ctx, part.ContinuationID, nil)
+		require.ErrorIs(t, err, gone)
+		assert.Nil(t, s)
+		time.Sleep(2 * time.Minute)
 	})
 }

@@ -140,3 +140,26 @@ func TestCoverageOfLaterReads(t *testing.T) {
 		{File: "/whole.go", How: CoverWhole}, {File: "/unread.go", How: CoverPart}, {File: "/part.go", How: CoverPart}, {File: "/other.go", How: CoverNotRead},
 	}, got)
 }
+
+func TestCoverageOfANamedFile(t *testing.T) {
+	cut := workspace.Entry{Path: "/cut.go", Reason: "the first 9 lines"}
+	room := workspace.Entry{Path: "/room.go", Reason: "no room"}
+	binary := workspace.Entry{Path: "/a.bin", Reason: "binary: ELF"}
+	lost := workspace.Entry{Path: "/lost.go", Reason: "there is no such file", Code: workspace.CodeNotFound}
+	m := workspace.Manifest{
+		Sent: []workspace.Entry{{Path: "/whole.go"}}, Cut: []workspace.Entry{cut}, LeftOut: []workspace.Entry{room, binary, lost},
+	}
+	for _, c := range []struct {
+		entry workspace.Entry
+		want  Coverage
+	}{
+		{workspace.Entry{Path: "/whole.go", Reason: "x"}, Coverage{File: "/whole.go", How: CoverWhole}},
+		{cut, Coverage{File: "/cut.go", How: CoverPart, Why: cut.Reason}},
+		{room, Coverage{File: "/room.go", How: CoverNotRead, Why: room.Reason}},
+		{binary, Coverage{File: "/a.bin", How: CoverSkipped, Why: binary.Reason}},
+		{lost, Coverage{File: "/lost.go", How: CoverSkipped, Why: lost.Reason}},
+		{workspace.Entry{Path: "/other.go", Code: workspace.CodeNotFound}, Coverage{File: "/other.go", How: CoverPart}},
+	} {
+		assert.Equal(t, c.want, coverNamed(c.entry, m), c.entry.Path)
+	}
+}
