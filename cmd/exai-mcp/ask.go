@@ -225,6 +225,9 @@ func (p *answerPrinter) finish(r *tools.Result) error {
 		}
 		return failure{errors.New(text)}
 	}
+	if r.Body.Get("status") == "resend_prompt" { // too long, so no model was asked
+		return failure{errors.New(plain(content) + ` For ask: exai-mcp ask -f FILE "a short question".`)}
+	}
 	if err := p.print(content); err != nil {
 		return err
 	}

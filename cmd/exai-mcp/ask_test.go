@@ -73,6 +73,7 @@ func TestAsk(t *testing.T) {
 		{[]string{"ask", "a", "b"}, exitUsage, "expected 0 to 1 arguments"},
 		{[]string{"ask", "-m", "gpt-9", "x"}, exitFailed, "gpt-9"},
 		{[]string{"ask", "-f", "nope.go", "x"}, exitFailed, "nope.go"},
+		{[]string{"ask", strings.Repeat("x ", 200_001)}, exitFailed, "MCP_PROMPT_SIZE_LIMIT=400000"},
 		{[]string{"ask", "-f", "/etc/passwd", "x"}, exitFailed, "lies outside the folders"},
 		{[]string{"ask", "-c", "00000000-0000-4000-8000-000000000000", "x"}, exitFailed, "no conversation"},
 	} {
