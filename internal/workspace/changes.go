@@ -22,6 +22,7 @@ type ChangedFile struct {
 	Unread string
 	// Current: the file in the work tree is the diffs' new side.
 	Current bool
+	New     bool // the file is not on the old side
 }
 
 // changed is the report's entry of a changed file.

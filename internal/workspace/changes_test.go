@@ -56,7 +56,7 @@ func TestChangedFiles(t *testing.T) {
 		"app.min.js":            {Path: "app.min.js", From: "app.min.js", Skipped: "minified", Current: true},
 		"bundle.js":             {Path: "bundle.js", From: "bundle.js", Skipped: "minified", Current: true},
 		"pic.png":               {Path: "pic.png", From: "pic.png", Skipped: "binary", Current: true},
-		"fresh.go":              {Path: "fresh.go", From: "fresh.go", Added: []Span{{1, 2}}, Current: true},
+		"fresh.go":              {Path: "fresh.go", From: "fresh.go", Added: []Span{{1, 2}}, Current: true, New: true},
 		"web/package-lock.json": {Path: "web/package-lock.json", From: "web/package-lock.json", Skipped: "lock file", Current: true},
 		".env":                  {Path: ".env", From: ".env", Unread: changesOf(all, dir)[".env"].Unread, Current: true},
 	}, changesOf(all, dir))

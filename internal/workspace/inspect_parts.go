@@ -57,6 +57,12 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 		i.set(repoPart{name: p.Name, charset: charset, cut: p.Cut, repo: repo, of: d.Name, host: host}, from, readable(p, text))
 	}
 	for _, p := range allowed {
+		if p.State == 'A' {
+			i.changed(i.w.host(filepath.Join(s.Top, filepath.FromSlash(p.Name)))).New = true
+		}
+		if wanted[p.Name] && p.State == 'U' && i.query.Unstaged {
+			continue // a conflict, which the diff of the work tree shows
+		}
 		if wanted[p.Name] {
 			i.unread(Entry{Path: i.w.host(filepath.Join(s.Top, filepath.FromSlash(p.Name))), Part: d.Name, Reason: "its diff could not be read, or is empty"})
 		}

@@ -357,6 +357,9 @@ func TestInspectDuringAConflict(t *testing.T) {
 	assert.Contains(t, reportText(report), "++<<<<<<<")
 	assert.NotContains(t, reportText(report), "SECRET")
 	assert.Equal(t, "UU", report.Repositories[0].Changes[0].State)
+	assert.Empty(t, changesOf(report, dir)["a.go"].Unread, "the work tree's diff shows the conflict")
+	staged := inspect(t, newWorkspace(t, dir), GitQuery{Staged: true})
+	assert.NotEmpty(t, changesOf(staged, dir)["a.go"].Unread)
 }
 
 func TestHugeDiffsAreCut(t *testing.T) {

@@ -19,7 +19,7 @@ const PartUntracked = "untracked"
 const maxUntracked = 200
 
 // untracked sets aside what a commit of everything would add: each new file as the diff that git would make of it. Links
-// are not followed, as git does not.
+// are not followed, as git does not: their text is where they lead.
 func (i *inspection) untracked(ctx context.Context, s *git.Repository, changes []Change) error {
 	fresh := newFirst(changes)
 	var names []string
@@ -92,6 +92,7 @@ type newFile struct {
 	name string // relative to the work tree's top
 	mode string // as git writes it
 	size int64
+	link string // where a link leads, "" for a file
 }
 
 func (i *inspection) newFile(s *git.Repository, name string) (newFile, error) {
@@ -105,7 +106,7 @@ func (i *inspection) newFile(s *git.Repository, name string) (newFile, error) {
 		return newFile{}, systemError(host, err)
 	}
 	if info.Mode()&os.ModeSymlink != 0 {
-		return newFile{}, invalid(host, "it is a link, which is not followed", "")
+		return i.newLink(host, full, name)
 	}
 	p, err := parsePath(full, i.w.system)
 	if err != nil {
@@ -122,15 +123,34 @@ func (i *inspection) newFile(s *git.Repository, name string) (newFile, error) {
 	return f, nil
 }
 
+// newLink is a link that git does not know yet: its own folder is checked, and not what it leads to.
+func (i *inspection) newLink(host, full, name string) (newFile, error) {
+	p, err := parsePath(filepath.Dir(full), i.w.system)
+	if err != nil {
+		return newFile{}, err
+	}
+	folder, err := i.w.locate(i.roots, host, p)
+	if err != nil {
+		return newFile{}, err
+	}
+	to, err := os.Readlink(filepath.Join(folder.real, filepath.Base(full)))
+	if err != nil {
+		return newFile{}, systemError(host, err)
+	}
+	to = conversation.Printable(strings.ToValidUTF8(to, "\uFFFD"))
+	return newFile{at: place{host: host}, name: name, mode: "120000", size: int64(len(to)), link: to}, nil
+}
+
 // readNew reads what was granted of a new file, and sets its diff aside. It fails only where a secret in it is refused.
 func (i *inspection) readNew(f newFile, granted int) error {
 	entry := Entry{Path: f.at.host, Part: PartUntracked, Bytes: f.size}
+	i.changed(f.at.host).New = true
 	if granted == leftOut {
 		entry.Reason = overBudget(i.query.Tokens)
 		i.unread(entry)
 		return nil
 	}
-	t, kind, err := f.at.readText(int64(granted))
+	t, kind, err := f.read(int64(granted))
 	switch {
 	case err != nil:
 		entry = failed(f.at.host, err)
@@ -150,6 +170,14 @@ func (i *inspection) readNew(f newFile, granted int) error {
 		}, "", readable(git.Part{Name: f.name}, added(f, t)))
 	}
 	return nil
+}
+
+// read is the beginning of a new file, or where a link leads.
+func (f newFile) read(limit int64) (t *Text, kind string, err error) {
+	if f.link != "" {
+		return &Text{Path: f.at.host, Content: f.link, Encoding: encodingUTF8, Size: f.size, Lines: 1}, "", nil
+	}
+	return f.at.readText(limit)
 }
 
 // added is a new file as the diff that adds it.
