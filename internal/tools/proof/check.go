@@ -157,7 +157,7 @@ func inWord(r rune) bool {
 
 var (
 	lineNumber = lazyregexp.New(`^\s*[+-]?\s*[Ll]?\d{1,9}(?:\s*[|:│]\s?|\t)`)
-	diffMark   = lazyregexp.New(`^\s*[+-]`)
+	diffMark   = lazyregexp.New(`^\s*[+-]{1,2}`) // two in a diff of three sides
 )
 
 // quoteSpellings are the texts that a quote may stand for, each with its white space joined: as it is, without line numbers,

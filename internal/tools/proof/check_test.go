@@ -199,6 +199,9 @@ func TestAddDiffOfRenamesAndMerges(t *testing.T) {
 	assert.Equal(t, proof.Result{proof.Verified, "/w/merged.go", 8}, s.Check(proof.Claim{"merged.go", 8, "last common line"}, none))
 	assert.Equal(t, proof.Moved, s.Check(proof.Claim{"merged.go", 90, "in neither parent"}, none).Citation)
 	assert.True(t, s.Covers("/w/merged.go", proof.WorkTree, 5, 8))
+	for _, quote := range []string{"--in neither parent", "- in neither parent", "+ from the first", " +from the second"} {
+		assert.Equal(t, proof.Verified, s.Check(proof.Claim{"merged.go", 7, quote}, none).Citation, quote)
+	}
 }
 
 func TestAddNumbered(t *testing.T) {

@@ -91,10 +91,14 @@ func (s *Shown) AddDiff(file, from, diff string) {
 	}
 }
 
-// Name lets a file be cited by another name, such as its path relative to the work tree.
+// Name lets a file be cited by another name, such as its path relative to the work tree. What is recorded or named under that
+// name later is the file's, too.
 func (s *Shown) Name(name, file string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if known, ok := s.names[file]; ok {
+		file = known
+	}
 	if s.names == nil {
 		s.names = map[string]string{}
 	}
@@ -134,6 +138,9 @@ func (s *Shown) add(file string, g *segment) {
 	defer s.mu.Unlock()
 	if s.files == nil {
 		s.files = map[string][]*segment{}
+	}
+	if known, ok := s.names[file]; ok {
+		file = known
 	}
 	have := s.files[file]
 	for _, h := range have {

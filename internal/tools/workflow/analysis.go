@@ -37,7 +37,7 @@ func (f Finding) Text(keys ...string) string {
 var absent = []string{"null", "n/a", "undefined"}
 
 var (
-	lineAtEnd   = lazyregexp.New(`^(.+?):(\d{1,9})(?:[-:]\d+)?$`)
+	lineAtEnd   = lazyregexp.New(`^(.+?)(?::L?|#L| \(lines? )(\d{1,9})(?:[-:–]L?\d+)?\)?$`)
 	firstNumber = lazyregexp.New(`\d{1,9}`)
 )
 

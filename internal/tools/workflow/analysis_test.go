@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/issue"
 	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 func TestRead(t *testing.T) {
@@ -34,6 +36,10 @@ func TestRead(t *testing.T) {
 		{"a comma too many", "{\"findings\": [{\"title\": \"a,}\",}, {\"title\": \"b\" ,\n}\n,\n],}", true, true, "analysis_complete", 2, false},
 		{"a comma too many behind an escaped quote", `{"findings": [{"title": "a \",} b"},]}`, true, true, "analysis_complete", 1, false},
 		{"a raw line break in a string", "{\"findings\": [{\"title\": \"a\n\tb\"}]}", true, true, "analysis_complete", 1, false},
+		{"lone backslashes", `{"findings": [{"title": "\d+ of C:\Users", "quote": "it\'s \u12"}]}`, true, true, "analysis_complete", 1, false},
+		{"an empty draft in front", `First {"findings": []}, then: ` + object, true, true, "no_bug_found", 2, false},
+		{"an empty example behind", object + ` Once fixed: {"findings": []}`, true, true, "no_bug_found", 2, false},
+		{"two answers", `{"findings": [{"title": "a"}]} ` + object, true, true, "no_bug_found", 2, false},
 		{"a bare list", `[{"severity": "high", "title": "t"}, "in a line",]`, true, true, "analysis_complete", 2, false},
 		{"a bare list in a fence", "```json\n[{\"title\": \"t\"}]\n```", true, true, "analysis_complete", 1, false},
 		{"a bare list among words", `Here: [{"severity": "high", "title": "t"}]. See [1] and {x}.`, true, true, "analysis_complete", 1, false},
@@ -91,6 +97,57 @@ func TestWants(t *testing.T) {
 	}
 }
 
+// The backslashes of quoted code stay, those of JSON do what they do.
+func TestReadKeepsLoneBackslashes(t *testing.T) {
+	a := Read(`{"findings": [{"title": "it\'s", "quote": "re(\d+\.\w) \\s \" \u0041 \u12 \x"}]}`, true)
+	require.Len(t, a.Findings, 1)
+	assert.Equal(t, "it's", a.Findings[0].Title())
+	assert.Equal(t, `re(\d+\.\w) \s " A \u12 \x`, a.Findings[0].Text("quote"))
+}
+
+// A claim that is a part of another one gets its own judgement, in whatever order they come.
+func TestJudgementsOfClaimsWithinClaims(t *testing.T) {
+	claims := []claim{{text: "leak", issue: true}, {text: "A connection leak in the pool", issue: true}, {text: "off by one", issue: true}}
+	got := readJudgements(`{"judgements": [
+		{"claim": "A connection leak in the pool", "judgement": "wrong"}, {"claim": "3. [HIGH] off by one", "judgement": "wrong"},
+		{"claim": "leak", "judgement": "holds"}]}`, claims)
+	var words []string
+	for _, j := range got.List {
+		words = append(words, j.Judgement)
+	}
+	assert.Equal(t, []string{JudgedHolds, JudgedWrong, JudgedWrong}, words)
+
+	got = readJudgements(`{"judgements": [{"number": 2, "claim": "leak", "judgement": "wrong"}]}`, claims)
+	assert.Equal(t, JudgedUndecided, got.List[0].Judgement)
+	assert.Equal(t, JudgedWrong, got.List[1].Judgement)
+}
+
+// A file that is with the expert whole is covered only if it is what the diffs lead to, and what they remove was shown.
+func TestCoverOfChangedFilesSentWhole(t *testing.T) {
+	m := workspace.Manifest{Sent: []workspace.Entry{{Path: "/w/a.go"}}}
+	shown := &proof.Shown{}
+	shown.Add("/w/a.go", proof.WorkTree, 1, "one\ntwo\n")
+	shown.Add("/w/a.go", proof.Before, 3, "three\n")
+	gone := func(line int) []workspace.Span { return []workspace.Span{{First: line, Last: line}} }
+	for name, c := range map[string]struct {
+		file workspace.ChangedFile
+		how  string
+	}{
+		"all is shown":                {workspace.ChangedFile{Removed: gone(3), Current: true}, CoverWhole},
+		"renamed, then changed":       {workspace.ChangedFile{From: "/w/old.go", Removed: gone(3), Current: true}, CoverWhole},
+		"a removed line is not shown": {workspace.ChangedFile{Removed: gone(4), Current: true}, CoverPart},
+		"its diff is not whole":       {workspace.ChangedFile{Unread: "too long", Current: true}, CoverPart},
+		"new, and not whole as diff":  {workspace.ChangedFile{Unread: "too long", Current: true, New: true}, CoverWhole},
+		"the index holds another one": {workspace.ChangedFile{Added: gone(9)}, CoverPart},
+		"the index's lines are shown": {workspace.ChangedFile{Added: gone(2), Removed: gone(3)}, CoverDiff},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.file.Path, c.file.From = "/w/a.go", cmp.Or(c.file.From, "/w/a.go")
+			assert.Equal(t, c.how, coverChange(c.file, m, shown).How)
+		})
+	}
+}
+
 func TestFindingPlace(t *testing.T) {
 	for _, c := range []struct {
 		finding Finding
@@ -103,6 +160,12 @@ func TestFindingPlace(t *testing.T) {
 		{Finding{"file": "a.go", "line": nil}, "a.go", 0},
 		{Finding{"file": "a.go:7"}, "a.go", 7},
 		{Finding{"file": "a.go:7-9", "line": 8.0}, "a.go", 8},
+		{Finding{"file": "a.go#L7"}, "a.go", 7},
+		{Finding{"file": "a.go#L7-L9"}, "a.go", 7},
+		{Finding{"file": "a.go:L7"}, "a.go", 7},
+		{Finding{"file": "a.go (line 7)"}, "a.go", 7},
+		{Finding{"file": "a.go (lines 7-9)", "line": 8.0}, "a.go", 8},
+		{Finding{"file": "a#1.go"}, "a#1.go", 0},
 		{Finding{"file": `C:\x\a.go:7`}, `C:\x\a.go`, 7},
 		{Finding{"file": `C:\x\a.go`}, `C:\x\a.go`, 0},
 		{Finding{"path": "a.go"}, "a.go", 0},

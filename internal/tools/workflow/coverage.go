@@ -55,9 +55,9 @@ func coverChange(c workspace.ChangedFile, m workspace.Manifest, shown *proof.Sho
 	switch {
 	case c.Skipped != "":
 		out.How, out.Why = CoverSkipped, c.Skipped
-	case sentWhole(m, c.Path):
+	case sentWhole(m, c.Path) && wholeSuffices(c, shown):
 		out.How = CoverWhole
-	case c.Unread == "" && coversAll(shown, c.Path, proof.WorkTree, c.Added) && coversAll(shown, c.From, proof.Before, c.Removed):
+	case c.Unread == "" && covers(shown, proof.WorkTree, c.Added, c.Path) && removedShown(c, shown):
 		out.How = CoverDiff
 	default:
 		out.How, out.Why = CoverNotRead, c.Unread
@@ -73,8 +73,26 @@ func coverChange(c workspace.ChangedFile, m workspace.Manifest, shown *proof.Sho
 	return out
 }
 
-func coversAll(shown *proof.Shown, file, revision string, spans []workspace.Span) bool {
-	return !slices.ContainsFunc(spans, func(s workspace.Span) bool { return !shown.Covers(file, revision, s.First, s.Last) })
+// wholeSuffices reports whether the change of a file that is with the expert whole is known to it: the file is the diffs' new
+// side, and the lines that they remove were shown.
+func wholeSuffices(c workspace.ChangedFile, shown *proof.Shown) bool {
+	return c.Current && (c.Unread == "" || c.New) && removedShown(c, shown)
+}
+
+// removedShown reports whether all lines were shown that the diffs of a file remove. Of a file that was renamed in the index
+// and then changed in the work tree, the second diff has them under its new name.
+func removedShown(c workspace.ChangedFile, shown *proof.Shown) bool {
+	return covers(shown, proof.Before, c.Removed, c.From, c.Path)
+}
+
+// covers reports whether all of the spans of a revision were shown, each under one of the file's names.
+func covers(shown *proof.Shown, revision string, spans []workspace.Span, names ...string) bool {
+	for _, s := range spans {
+		if !slices.ContainsFunc(names, func(name string) bool { return shown.Covers(name, revision, s.First, s.Last) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // sentWhole reports whether a file itself, not a diff of it, is with the expert whole.

@@ -51,6 +51,22 @@ func TestPrecommitCoverage(t *testing.T) {
 	assert.Equal(t, "verified", at(done, "expert_analysis", "findings", 0, "citation"), "a removed line")
 }
 
+// Names that can't be printed stand with escapes in a diff, and may be cited either way.
+func TestPrecommitOfUnprintableNames(t *testing.T) {
+	l := newFixture(t, asktest.Says(expertSays()))
+	l.repository()
+	l.file("two\ttabs\t.go", "package window // with tabs\n")
+	done := l.call("precommit", l.step("precommit", 1, 1))
+	assert.Equal(t, map[string]string{"window.go": "whole", "two\ttabs\t.go": "diff"}, l.covered(done))
+	assert.Equal(t, "pass", done["verdict"], done["verdict_reason"])
+	for _, name := range []string{"two\ttabs\t.go", `two\ttabs\t.go`, `b/two\ttabs\t.go`} {
+		l.glm = asktest.Says(expertSays(dict{"severity": "high", "file": name, "line": 1, "title": "A name", "quote": "package window // with tabs"}))
+		done = l.call("precommit", l.step("precommit", 1, 1))
+		assert.Equal(t, "verified", at(done, "expert_analysis", "findings", 0, "citation"), name)
+		assert.Equal(t, l.dir+"/two\ttabs\t.go", at(done, "expert_analysis", "findings", 0, "file"))
+	}
+}
+
 // A change of what no review is about alone is nothing to review.
 func TestPrecommitOfSkippedFilesAlone(t *testing.T) {
 	l := newFixture(t, asktest.Says(expertSays()))

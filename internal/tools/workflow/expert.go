@@ -87,7 +87,7 @@ func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, err
 		return o, nil
 	}
 	q.Attachments = given.Attachments
-	r.showHistory(q.History)
+	r.showHistory(q.History, given.Changed)
 	show(r.shown, q.Attachments)
 	from := r.readable(ctx, given, more)
 	from.Shown = r.shown

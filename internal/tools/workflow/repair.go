@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 )
 
 // maxStarts is how many places of an answer are tried as the beginning of its JSON: a model may write a few words, or a
@@ -12,8 +14,9 @@ import (
 const maxStarts = 40
 
 // findObject returns the JSON object that an answer is, nil when there is none. What models often get wrong is repaired: a
-// fence or prose around it, a comma behind the last element, a raw line break in a string, a bare list of findings, and
-// "issues" in the place of "findings". asked says whether an object with findings was asked for.
+// fence or prose around it, a comma behind the last element, a raw line break or a lone backslash in a string, a bare list of
+// findings, and "issues" in the place of "findings". asked says whether an object with findings was asked for. Of several
+// objects, such as a draft and the answer, the last one with findings counts, so that an empty draft hides none.
 func findObject(text string, asked bool) map[string]any {
 	text = strings.TrimSpace(text)
 	if !asked && !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "```") {
@@ -21,44 +24,62 @@ func findObject(text string, asked bool) map[string]any {
 	}
 	alone := unfenced(text)
 	rest := text
+	var best map[string]any
 	for range maxStarts {
 		at := strings.IndexAny(rest, "{[")
 		if at < 0 {
-			return nil
+			break
 		}
 		rest = rest[at:]
-		switch v := decodeFirst(rest).(type) {
-		case map[string]any:
-			if asked {
-				renameIssues(v)
-				renameFiles(v)
-			}
-			if isAnalysis(v, asked) {
-				return v
-			}
-		case []any:
-			if asked && isFindings(v, strings.HasPrefix(rest, alone)) {
-				return map[string]any{"findings": v}
-			}
+		value, end := decodeFirst(rest)
+		object := asAnalysis(value, asked, strings.HasPrefix(rest, alone))
+		if object == nil {
+			end = 1
+		} else if list, _ := object["findings"].([]any); best == nil || len(list) > 0 {
+			best = object
 		}
-		rest = rest[1:]
+		if rest = rest[end:]; best != nil && !asked {
+			break
+		}
+	}
+	return best
+}
+
+// asAnalysis is a decoded value as the answer, nil where it is another one. alone says that the whole text is the value.
+func asAnalysis(value any, asked, alone bool) map[string]any {
+	switch v := value.(type) {
+	case map[string]any:
+		if asked {
+			renameIssues(v)
+			renameFiles(v)
+		}
+		if isAnalysis(v, asked) {
+			return v
+		}
+	case []any:
+		if asked && isFindings(v, alone) {
+			return map[string]any{"findings": v}
+		}
 	}
 	return nil
 }
 
-// decodeFirst decodes the JSON value with which a text begins, nil when it begins with none even when repaired.
-func decodeFirst(text string) (v any) {
-	if json.NewDecoder(strings.NewReader(text)).Decode(&v) == nil {
-		return v
+// decodeFirst decodes the JSON value with which a text begins, nil when it begins with none even when repaired, and returns
+// where it ends. A repaired one ends with the text, since its own end is not known.
+func decodeFirst(text string) (v any, end int) {
+	d := json.NewDecoder(strings.NewReader(text))
+	if d.Decode(&v) == nil {
+		return v, int(d.InputOffset())
 	}
 	v = nil
 	if json.NewDecoder(strings.NewReader(repaired(text))).Decode(&v) == nil {
-		return v
+		return v, len(text)
 	}
-	return nil
+	return nil, len(text)
 }
 
-// repaired is JSON text without commas before a closing bracket, and with raw control characters in strings escaped.
+// repaired is JSON text without commas before a closing bracket, and with raw control characters and lone backslashes in
+// strings escaped.
 func repaired(text string) string {
 	var b strings.Builder
 	inString := false
@@ -66,9 +87,8 @@ func repaired(text string) string {
 		c := text[i]
 		switch {
 		case inString && c == '\\' && i+1 < len(text):
-			b.WriteByte(c)
 			i++
-			b.WriteByte(text[i])
+			b.WriteString(escaped(text[i:]))
 		case c == '"':
 			inString = !inString
 			b.WriteByte(c)
@@ -90,6 +110,23 @@ var controlEscapes = func() (escapes [0x20]string) {
 	escapes['\n'], escapes['\r'], escapes['\t'] = `\n`, `\r`, `\t`
 	return escapes
 }()
+
+// hexDigits are the four that JSON has behind \u.
+var hexDigits = lazyregexp.New(`^[0-9A-Fa-f]{4}`)
+
+// escaped is what a backslash in a string stands for with the character behind it, with which the text begins: in quoted
+// code, such as \d or C:\Users, the backslash is one of the code's own.
+func escaped(text string) string {
+	switch c := text[0]; {
+	case c == '\'':
+		return "'"
+	case strings.IndexByte(`"\/bfnrt`, c) >= 0, c == 'u' && hexDigits().MatchString(text[1:]):
+		return `\` + text[:1]
+	case c < 0x20:
+		return `\\` + controlEscapes[c]
+	}
+	return `\\` + text[:1]
+}
 
 // closes reports whether the next character of a text, white space aside, is a closing bracket.
 func closes(text string) bool {

@@ -110,17 +110,12 @@ func readJudgements(text string, claims []claim) AgentFindings {
 		return AgentFindings{State: agentNotJudged, Reason: "The expert's answer is not in the requested form."}
 	}
 	out := AgentFindings{State: agentJudged}
-	used := make([]bool, len(list))
+	of, used := matchJudgements(list, claims)
 	open := []AgentJudgement{}
 	for n, c := range claims {
 		j := AgentJudgement{Claim: c.text, Judgement: JudgedUndecided, Why: "The expert did not judge it."}
-		i := 0
-		for i < len(list) && (used[i] || !judges(list[i], n+1, c)) {
-			i++
-		}
-		switch {
-		case i < len(list):
-			used[i] = true
+		switch i := of[n]; {
+		case i >= 0:
 			j.Judgement, j.Why = judgementWord(list[i].Text("judgement", "judgment", "verdict")), list[i].Text("why", "reason", "evidence")
 			out.List = append(out.List, j)
 		case c.issue:
@@ -142,6 +137,22 @@ func readJudgements(text string, claims []claim) AgentFindings {
 	return out
 }
 
+// matchJudgements finds the judgement of each claim, -1 for none, and says which judgements are used. Those that repeat a claim
+// or give its number come first: a short claim may also be a part of another one.
+func matchJudgements(list []Finding, claims []claim) (of []int, used []bool) {
+	of, used = slices.Repeat([]int{-1}, len(claims)), make([]bool, len(list))
+	for _, matches := range []func(Finding, int, claim) bool{repeats, judges} {
+		for n, c := range claims {
+			for i := 0; i < len(list) && of[n] < 0; i++ {
+				if !used[i] && matches(list[i], n+1, c) {
+					of[n], used[i] = i, true
+				}
+			}
+		}
+	}
+	return of, used
+}
+
 // judgementsIn finds the list of judgements in an answer, nil when there is none.
 func judgementsIn(text string) []Finding {
 	rest := unfenced(strings.TrimSpace(text))
@@ -151,7 +162,7 @@ func judgementsIn(text string) []Finding {
 			return nil
 		}
 		rest = rest[at:]
-		value := decodeFirst(rest)
+		value, _ := decodeFirst(rest)
 		if object, ok := value.(map[string]any); ok {
 			value = nil
 			for _, key := range []string{"judgements", "judgments", "agent_findings", "claims"} {
@@ -179,16 +190,33 @@ func judgementsIn(text string) []Finding {
 
 var leadingNumber = lazyregexp.New(`^\s*#?(\d{1,4})\s*(?:[.):]|$)`)
 
-// judges reports whether a judgement is that of the claim with a number.
-func judges(f Finding, number int, c claim) bool {
+// repeats reports whether a judgement gives the number of a claim or repeats it.
+func repeats(f Finding, number int, c claim) bool {
+	if n, ok := numberIn(f); ok {
+		return n == number
+	}
+	plain := letters(f.Text("claim", "description", "title"))
+	return plain != "" && plain == letters(c.text)
+}
+
+// numberIn is the number of the claim that a judgement names.
+func numberIn(f Finding) (int, bool) {
 	for _, key := range []string{"number", "n", "claim"} {
 		if n, ok := f[key].(float64); ok {
-			return int(n) == number
+			return int(n), true
 		}
 	}
+	return 0, false
+}
+
+// judges reports whether a judgement is that of the claim with a number, by a part of its text or a number in front.
+func judges(f Finding, number int, c claim) bool {
+	if _, ok := numberIn(f); ok {
+		return false // it is another one's
+	}
 	text := f.Text("claim", "description", "title")
-	if plain, own := letters(text), letters(c.text); plain != "" && own != "" &&
-		(plain == own || len(plain) > minClaim && (strings.Contains(plain, own) || strings.HasPrefix(own, plain))) {
+	if plain, own := letters(text), letters(c.text); own != "" &&
+		len(plain) > minClaim && (strings.Contains(plain, own) || strings.HasPrefix(own, plain)) {
 		return true
 	}
 	m := leadingNumber().FindStringSubmatch(text)

@@ -7,6 +7,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 // mimeDiff marks an attachment that holds what git says of a repository.
@@ -36,6 +37,9 @@ func showDiffs(s *proof.Shown, top, text string) {
 	parts := strings.Split("\n"+text, "\ndiff --")
 	for _, part := range parts[1:] {
 		before, after := sidesOf(part)
+		if after == "" {
+			continue // no line of it is shown
+		}
 		file := hostPath(top, after)
 		s.AddDiff(file, hostPath(top, before), part)
 		s.Name(before, hostPath(top, before))
@@ -75,9 +79,22 @@ func hostPath(top, name string) string {
 	return strings.TrimSuffix(top, "/") + "/" + name
 }
 
-// showHistory begins the record of what the expert is shown with what the conversation holds.
-func (r *run) showHistory(history []conversation.Turn) {
+// spell lets files be cited as diffs spell their names, which have escapes for what can't be printed.
+func spell(s *proof.Shown, files ...string) {
+	for _, file := range files {
+		if printed := conversation.Printable(file); printed != file {
+			s.Name(printed, file)
+		}
+	}
+}
+
+// showHistory begins the record of what the expert is shown with what the conversation holds. changed are the files of the
+// diffs that follow.
+func (r *run) showHistory(history []conversation.Turn, changed []workspace.ChangedFile) {
 	r.shown = &proof.Shown{}
+	for _, c := range changed {
+		spell(r.shown, c.Path, c.From)
+	}
 	for _, turn := range history {
 		show(r.shown, turn.Attachments)
 	}
@@ -89,6 +106,11 @@ func (r *run) shownFor(answerID string) *proof.Shown {
 		return r.shown
 	}
 	s := &proof.Shown{}
+	if r.stored != nil {
+		for _, c := range r.stored.meta.Coverage {
+			spell(s, c.File)
+		}
+	}
 	for _, turn := range r.lease.Turns {
 		if turn.ID == answerID {
 			break
