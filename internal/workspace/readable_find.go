@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
 )
 
 // Find returns the file that a model means by a name: relative to the first work tree or to a named file's, or as the host
@@ -36,6 +38,11 @@ func (s *ReadScope) findLocked(written string, spellings []string) (ReadableFile
 		}
 		if s.isFolderLocked(name) {
 			return ReadableFile{}, invalid(written, quoted(written)+" is a folder.", "List it with list_files, and read files of it.")
+		}
+	}
+	for _, f := range s.files { // a name that can't be printed is listed with escapes
+		if printed := conversation.Printable(f.Name); printed != f.Name && slices.Contains(spellings, printed) {
+			return f, nil
 		}
 	}
 	return ReadableFile{}, &Error{

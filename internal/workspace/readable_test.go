@@ -100,6 +100,20 @@ func TestReadScopeUnderstandsTheNamesThatModelsWrite(t *testing.T) {
 	}
 }
 
+// A name that can't be printed is shown with escapes, and may be given as it is shown.
+func TestReadScopeUnderstandsEscapedNames(t *testing.T) {
+	dir := tempDir(t)
+	gittest.Init(t, dir, map[string]string{"a.go": "1\n", "pkg/t\tab\n.go": "tabs\n"})
+	s := scopeOf(t, newWorkspace(t, dir), true, "a.go")
+	for _, written := range []string{"pkg/t\tab\n.go", `pkg/t\tab\n.go`, `b/pkg/t\tab\n.go`} {
+		got, err := scopeText(t, s, written)
+		require.NoError(t, err, written)
+		assert.Equal(t, "tabs\n", got, written)
+	}
+	_, err := s.Find(t.Context(), `pkg/t\tab.go`)
+	requireCode(t, CodeDenied, err)
+}
+
 func TestReadScopeRefusesEverythingElse(t *testing.T) {
 	dir := project(t)
 	for name, target := range map[string]string{

@@ -326,3 +326,17 @@ func TestWords(t *testing.T) {
 	assert.Equal(t, "for `a\\(|b`", d.Tools()[1].About(`{"pattern":"a\\(|b"}`))
 	assert.Equal(t, "the names in .", d.Tools()[2].About(`{}`))
 }
+
+// A name that can't be printed is listed with escapes, and may be read and cited as it is listed.
+func TestEscapedNames(t *testing.T) {
+	d := newFixture(t, repository(t, map[string]string{"t\tab.go": "package tabs\n"}), true, nil)
+	list, err := d.run(t, "list_files", `{}`)
+	require.NoError(t, err)
+	require.Equal(t, `t\tab.go`, list)
+	_, err = d.run(t, "read_file", `{"path":"t\\tab.go"}`)
+	require.NoError(t, err)
+	none := func(string) (string, bool) { return "", false }
+	for _, name := range []string{`t\tab.go`, "t\tab.go"} {
+		assert.Equal(t, proof.Verified, d.shown.Check(proof.Claim{File: name, Line: 1, Quote: "package tabs"}, none).Citation, name)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/lazyregexp"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
@@ -78,5 +79,8 @@ func (r *Reader) remember(f workspace.ReadableFile, revision string, first int, 
 func (r *Reader) rememberName(f workspace.ReadableFile) {
 	if f.Name != f.Path {
 		r.shown.Name(f.Name, f.Path)
+	}
+	if printed := conversation.Printable(f.Name); printed != f.Name {
+		r.shown.Name(printed, f.Path) // as the model is shown it
 	}
 }

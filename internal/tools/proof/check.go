@@ -160,11 +160,14 @@ var (
 	diffMark   = lazyregexp.New(`^\s*[+-]{1,2}`) // two in a diff of three sides
 )
 
-// quoteSpellings are the texts that a quote may stand for, each with its white space joined: as it is, without line numbers,
-// without the marks of a diff. The last one is the barest.
+// quoteSpellings are the texts that a quote may stand for, each with its white space joined: as it is, without the quotes
+// around it, without line numbers, without the marks of a diff. The last one is the barest.
 func quoteSpellings(quote string) []string {
 	spellings := []string{joinSpace(quote)}
 	bare := strings.Trim(strings.TrimSpace(quote), "`")
+	if inner, ok := strings.CutPrefix(bare, `"`); ok && strings.HasSuffix(inner, `"`) {
+		bare = strings.TrimSuffix(inner, `"`)
+	}
 	add := func(quote string) {
 		if joined := joinSpace(quote); joined != spellings[len(spellings)-1] {
 			spellings = append(spellings, joined)

@@ -68,6 +68,8 @@ func TestCheckStates(t *testing.T) {
 		"L and tab":              {proof.Claim{"pay/pay.go", 6, "L6\tsum += it.Price"}, proof.Result{proof.Verified, "/w/pay/pay.go", 6}},
 		"marks of a diff":        {proof.Claim{"pay/pay.go", 6, "6|+\t\tsum += it.Price"}, proof.Result{proof.Verified, "/w/pay/pay.go", 6}},
 		"in backquotes":          {proof.Claim{"pay/pay.go", 6, "`sum += it.Price`"}, proof.Result{proof.Verified, "/w/pay/pay.go", 6}},
+		"in quotes":              {proof.Claim{"pay/pay.go", 6, `"sum += it.Price"`}, proof.Result{proof.Verified, "/w/pay/pay.go", 6}},
+		"one quote alone":        {proof.Claim{"pay/pay.go", 6, `"`}, proof.Result{proof.Unproven, "/w/pay/pay.go", 6}},
 		"two lines":              {proof.Claim{"pay/pay.go", 8, "}\n\treturn sum"}, proof.Result{proof.Verified, "/w/pay/pay.go", 8}},
 		"two numbered lines":     {proof.Claim{"pay/pay.go", 5, "  7| \t}\n  8| \treturn sum"}, proof.Result{proof.Verified, "/w/pay/pay.go", 5}},
 		"two lines not together": {proof.Claim{"pay/pay.go", 5, "sum := 0\n\treturn sum"}, proof.Result{proof.Unproven, "/w/pay/pay.go", 5}},

@@ -44,7 +44,7 @@ var (
 // Place is the file that the finding cites, "" for none, and the line, 0 for none. A model may write both as one, or
 // several lines.
 func (f Finding) Place() (file string, line int) {
-	file = f.Text("file", "path", "file_path")
+	file = f.Text("file", "path", "file_path", "filename", "location")
 	if slices.Contains([]string{"", "none", "-"}, strings.ToLower(file)) {
 		return "", 0
 	}
@@ -59,12 +59,14 @@ func (f Finding) Place() (file string, line int) {
 }
 
 func (f Finding) line() int {
-	switch v := f["line"].(type) {
-	case float64:
-		return int(min(max(v, 0), math.MaxInt32))
-	case string:
-		n, _ := strconv.Atoi(firstNumber().FindString(v)) // "" is no line
-		return n
+	for _, key := range []string{"line", "line_number", "start_line"} {
+		switch v := f[key].(type) {
+		case float64:
+			return int(min(max(v, 0), math.MaxInt32))
+		case string:
+			n, _ := strconv.Atoi(firstNumber().FindString(v)) // "" is no line
+			return n
+		}
 	}
 	return 0
 }

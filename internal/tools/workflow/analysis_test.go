@@ -10,7 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/issue"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/proof"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
@@ -32,7 +34,8 @@ func TestRead(t *testing.T) {
 		{"without a status", `{"findings": []}`, true, true, "analysis_complete", 0, false},
 		{"without findings", `{"status": "analysis_complete", "notes": []}`, true, false, "analysis_complete", 0, false},
 		{"issues for findings", `{"status": "done", "issues": [{"title": "t"}]}`, true, true, "done", 1, false},
-		{"issues beside findings", `{"issues": [{"title": "t"}], "findings": []}`, true, true, "analysis_complete", 0, false},
+		{"issues beside no findings", `{"issues": [{"title": "t"}], "findings": []}`, true, true, "analysis_complete", 1, false},
+		{"issues beside findings", `{"issues": [{"title": "t"}, {"title": "u"}], "findings": [{"title": "t"}]}`, true, true, "analysis_complete", 1, false},
 		{"a comma too many", "{\"findings\": [{\"title\": \"a,}\",}, {\"title\": \"b\" ,\n}\n,\n],}", true, true, "analysis_complete", 2, false},
 		{"a comma too many behind an escaped quote", `{"findings": [{"title": "a \",} b"},]}`, true, true, "analysis_complete", 1, false},
 		{"a raw line break in a string", "{\"findings\": [{\"title\": \"a\n\tb\"}]}", true, true, "analysis_complete", 1, false},
@@ -105,6 +108,21 @@ func TestReadKeepsLoneBackslashes(t *testing.T) {
 	assert.Equal(t, `re(\d+\.\w) \s " A \u12 \x`, a.Findings[0].Text("quote"))
 }
 
+// A blind expert sees no exchange that repeats a claim, in the question or in the answer.
+func TestBlindToWhatRepeatsAClaim(t *testing.T) {
+	turn := func(role providers.Role, text string) conversation.Turn {
+		return conversation.Turn{Role: role, Content: text}
+	}
+	history := []conversation.Turn{
+		turn(providers.RoleUser, "What is a.go?"), turn(providers.RoleAssistant, "A bug-free pool."),
+		turn(providers.RoleUser, "Is it safe?"), turn(providers.RoleAssistant, "No: SQL injection in line 4."),
+		turn(providers.RoleUser, "An SQL-injection?"), turn(providers.RoleAssistant, "Yes."),
+		turn(providers.RoleUser, "And b.go?"), turn(providers.RoleAssistant, "Fine."),
+	}
+	texts := withheld([]claim{{text: "SQL injection"}, {text: "a bug"}})
+	assert.Equal(t, []conversation.Turn{history[0], history[1], history[6], history[7]}, blindTo(history, texts))
+}
+
 // A claim that is a part of another one gets its own judgement, in whatever order they come.
 func TestJudgementsOfClaimsWithinClaims(t *testing.T) {
 	claims := []claim{{text: "leak", issue: true}, {text: "A connection leak in the pool", issue: true}, {text: "off by one", issue: true}}
@@ -166,6 +184,9 @@ func TestFindingPlace(t *testing.T) {
 		{Finding{"file": "a.go (line 7)"}, "a.go", 7},
 		{Finding{"file": "a.go (lines 7-9)", "line": 8.0}, "a.go", 8},
 		{Finding{"file": "a#1.go"}, "a#1.go", 0},
+		{Finding{"filename": "a.go", "line_number": 7.0}, "a.go", 7},
+		{Finding{"location": "a.go:7"}, "a.go", 7},
+		{Finding{"file": "a.go", "line": nil, "start_line": "7"}, "a.go", 7},
 		{Finding{"file": `C:\x\a.go:7`}, `C:\x\a.go`, 7},
 		{Finding{"file": `C:\x\a.go`}, `C:\x\a.go`, 0},
 		{Finding{"path": "a.go"}, "a.go", 0},

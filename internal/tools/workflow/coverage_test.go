@@ -64,6 +64,8 @@ func TestPrecommitOfUnprintableNames(t *testing.T) {
 		done = l.call("precommit", l.step("precommit", 1, 1))
 		assert.Equal(t, "verified", at(done, "expert_analysis", "findings", 0, "citation"), name)
 		assert.Equal(t, l.dir+"/two\ttabs\t.go", at(done, "expert_analysis", "findings", 0, "file"))
+		done = l.call("codereview", l.step("codereview", 1, 1, "relevant_files", []string{"two\ttabs\t.go"}))
+		assert.Equal(t, "verified", at(done, "expert_analysis", "findings", 0, "citation"), name)
 	}
 }
 

@@ -144,10 +144,11 @@ func unfenced(text string) string {
 	return strings.TrimSpace(strings.TrimSuffix(inner, "```"))
 }
 
-// renameIssues takes a list under "issues" for the findings where there are none.
+// renameIssues takes a list under "issues" for the findings where there are none, not even in a list of their own.
 func renameIssues(object map[string]any) {
 	list, ok := object["issues"].([]any)
-	if _, has := object["findings"]; !ok || has {
+	have, isList := object["findings"].([]any)
+	if _, has := object["findings"]; !ok || has && (!isList || len(have) > 0) {
 		return
 	}
 	object["findings"] = list

@@ -201,7 +201,7 @@ func repeats(f Finding, number int, c claim) bool {
 
 // numberIn is the number of the claim that a judgement names.
 func numberIn(f Finding) (int, bool) {
-	for _, key := range []string{"number", "n", "claim"} {
+	for _, key := range []string{"number", "n", "id", "claim"} {
 		if n, ok := f[key].(float64); ok {
 			return int(n), true
 		}
@@ -247,10 +247,14 @@ func judgementWord(word string) string {
 	return JudgedUndecided
 }
 
+// minWithheld is how long a claim must be, in bytes of its letters and digits, so that what repeats it is withheld: shorter
+// ones, such as "bug", stand in texts about anything.
+const minWithheld = 6
+
 // withheld are the texts that a blind expert's first turn may not show.
 func withheld(claims []claim) (texts []string) {
 	for _, c := range claims {
-		if text := letters(c.text); len(text) > minClaim {
+		if text := letters(c.text); len(text) >= minWithheld {
 			texts = append(texts, text)
 		}
 	}
@@ -258,16 +262,20 @@ func withheld(claims []claim) (texts []string) {
 }
 
 // blindTo leaves out of a history what tells of the caller's findings: the steps of every workflow whose arguments hold some,
-// and what repeats one of the texts; of each also the answer.
+// and what repeats one of the texts; each question with its answer, whichever of them does.
 func blindTo(history []conversation.Turn, texts []string) (blind []conversation.Turn) {
-	hidden := false
-	for _, t := range history {
-		if t.Role != providers.RoleAssistant {
-			said := letters(t.Content)
-			hidden = holdsFindings(t) || slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(said, text) })
+	repeats := func(t conversation.Turn) bool {
+		said := letters(t.Content)
+		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(said, text) })
+	}
+	for len(history) > 0 {
+		n := 1
+		for n < len(history) && history[n].Role == providers.RoleAssistant {
+			n++
 		}
-		if !hidden {
-			blind = append(blind, t)
+		exchange := history[:n]
+		if history = history[n:]; !slices.ContainsFunc(exchange, holdsFindings) && !slices.ContainsFunc(exchange, repeats) {
+			blind = append(blind, exchange...)
 		}
 	}
 	return blind

@@ -18,6 +18,7 @@ func show(s *proof.Shown, attachments []conversation.Attachment) {
 	for _, a := range attachments {
 		if a.Name != "" {
 			s.Name(a.Name, a.Path)
+			s.Name(conversation.Printable(a.Name), a.Path)
 		}
 		switch {
 		case a.Image() || a.MIME == conversation.DocumentMIME:
