@@ -135,9 +135,11 @@ func TestJudgementsOfClaimsWithinClaims(t *testing.T) {
 	}
 	assert.Equal(t, []string{JudgedHolds, JudgedWrong, JudgedWrong}, words)
 
-	got = readJudgements(`{"judgements": [{"number": 2, "claim": "leak", "judgement": "wrong"}]}`, claims)
-	assert.Equal(t, JudgedUndecided, got.List[0].Judgement)
+	got = readJudgements(`{"judgements": [{"number": 0, "claim": "leak", "judgement": "holds"},
+		{"number": 1, "claim": "A connection leak in the pool", "judgement": "wrong"}, {"number": 3, "claim": "loop", "judgement": "wrong"}]}`, claims)
+	assert.Equal(t, JudgedHolds, got.List[0].Judgement, "a text counts more than a number")
 	assert.Equal(t, JudgedWrong, got.List[1].Judgement)
+	assert.Equal(t, JudgedWrong, got.List[2].Judgement)
 }
 
 // A file that is with the expert whole is covered only if it is what the diffs lead to, and what they remove was shown.
@@ -360,13 +362,18 @@ func TestDiffNamesBothSides(t *testing.T) {
 }
 
 func TestJudgementsFindTheirClaim(t *testing.T) {
-	c := claim{text: "The loop reads one past the end"}
+	claims := []claim{{text: "A first one"}, {text: "The loop reads one past the end"}}
+	found := func(f Finding) bool {
+		of, _ := matchJudgements([]Finding{f}, claims)
+		return of[1] == 0
+	}
 	for text, want := range map[string]bool{
 		"2": true, "#2": true, " 2. wrong": true, "3": false, "2nd of them": false, "": false,
 		"the loop reads ONE past the end!": true, "The loop reads one": true, "The": false, "A leak in the pool of connections": false,
 	} {
-		assert.Equal(t, want, judges(Finding{"claim": text}, 2, c), text)
+		assert.Equal(t, want, found(Finding{"claim": text}), text)
 	}
-	assert.True(t, judges(Finding{"number": 2.0, "claim": "another"}, 2, c))
-	assert.False(t, judges(Finding{"n": 3.0, "claim": c.text}, 2, c), "the number counts")
+	assert.True(t, found(Finding{"number": 2.0, "claim": "another"}))
+	assert.True(t, found(Finding{"n": 3.0, "claim": claims[1].text}), "the whole text counts more than the number")
+	assert.False(t, found(Finding{"n": 3.0, "claim": "The loop reads one"}), "the number counts more than a part")
 }

@@ -3,6 +3,8 @@ package workflow
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +76,23 @@ func TestMissingNamesWhatTheExpertLacks(t *testing.T) {
 	assert.Contains(t, text, "- sub/b.go: cut, the first 9 lines\n")
 	assert.Contains(t, text, `- c\n.go: not given, binary`)
 	assert.Contains(t, text, "- and 6 more")
+}
+
+// A file that its expert has read whole since is covered, but not the lines that a diff of it removes.
+func TestCoverAgain(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	file := filepath.Join(dir, "a.go")
+	require.NoError(t, os.WriteFile(file, []byte("one\ntwo\n"), 0o600))
+	w, err := workspace.New(config.Files{AllowedRoots: []string{dir}}, "", dir, "", nil, nil)
+	require.NoError(t, err)
+	shown := &proof.Shown{}
+	shown.Add(file, proof.WorkTree, 1, "one\ntwo\n")
+	stored := []Coverage{{File: file, How: CoverNotRead, Why: "too long"}, {File: dir + "/b.go", How: CoverSkipped}}
+	r := &run{Engine: &Engine{Config: config.Default(), Files: w}, shown: shown}
+	assert.Equal(t, []Coverage{{File: file, How: CoverWhole}, stored[1]}, r.coverAgain(t.Context(), stored))
+	r.step.Evidence = func(context.Context, Consolidated, int) (Evidence, error) { return Evidence{}, nil }
+	assert.Equal(t, []Coverage{{File: file, How: CoverPart, Why: "too long"}, stored[1]}, r.coverAgain(t.Context(), stored))
 }
 
 // What was not given is named as the diff names it, also where no file leads to its work tree.

@@ -76,7 +76,8 @@ func (r *run) restoreReads(ctx context.Context, answer conversation.Turn) error 
 	return nil
 }
 
-// coverAgain is what a stored step says of its coverage, with what its expert has read since.
+// coverAgain is what a stored step says of its coverage, with what its expert has read since. Where the tool brings diffs, to
+// have read a whole file is not enough: a step does not store which lines the diffs remove.
 func (r *run) coverAgain(ctx context.Context, list []Coverage) []Coverage {
 	list = slices.Clone(list)
 	for i := range list {
@@ -84,7 +85,8 @@ func (r *run) coverAgain(ctx context.Context, list []Coverage) []Coverage {
 		if c.How != CoverPart && c.How != CoverNotRead {
 			continue
 		}
-		if n := r.lineCount(ctx, c.File, r.shown); n > 0 && r.shown.Covers(c.File, proof.WorkTree, 1, n) {
+		n := r.lineCount(ctx, c.File, r.shown)
+		if r.step.Evidence == nil && n > 0 && r.shown.Covers(c.File, proof.WorkTree, 1, n) {
 			c.How, c.Why = CoverWhole, ""
 		} else if r.shown.Has(c.File) {
 			c.How = CoverPart

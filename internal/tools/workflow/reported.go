@@ -126,7 +126,7 @@ func readJudgements(text string, claims []claim) AgentFindings {
 	}
 	more := 0
 	for i, f := range list {
-		if text := f.Text("claim", "description", "title"); !used[i] && text != "" {
+		if text := f.Text(claimKeys...); !used[i] && text != "" {
 			more++
 			out.List = append(out.List, AgentJudgement{text, judgementWord(f.Text("judgement", "judgment", "verdict")), f.Text("why", "reason", "evidence")})
 		}
@@ -138,13 +138,20 @@ func readJudgements(text string, claims []claim) AgentFindings {
 }
 
 // matchJudgements finds the judgement of each claim, -1 for none, and says which judgements are used. Those that repeat a claim
-// or give its number come first: a short claim may also be a part of another one.
+// come first, then those that give its number: a short claim may also be a part of another one, and a model may count from 0.
 func matchJudgements(list []Finding, claims []claim) (of []int, used []bool) {
 	of, used = slices.Repeat([]int{-1}, len(claims)), make([]bool, len(list))
-	for _, matches := range []func(Finding, int, claim) bool{repeats, judges} {
+	texts := make([]string, len(list))
+	for i, f := range list {
+		texts[i] = letters(f.Text(claimKeys...))
+	}
+	repeats := func(_ Finding, text, own string, _ int) bool { return text != "" && text == own }
+	numbered := func(f Finding, _, _ string, number int) bool { n, ok := numberIn(f); return ok && n == number }
+	for _, matches := range []func(f Finding, text, own string, number int) bool{repeats, numbered, judges} {
 		for n, c := range claims {
+			own := letters(c.text)
 			for i := 0; i < len(list) && of[n] < 0; i++ {
-				if !used[i] && matches(list[i], n+1, c) {
+				if !used[i] && matches(list[i], texts[i], own, n+1) {
 					of[n], used[i] = i, true
 				}
 			}
@@ -152,6 +159,9 @@ func matchJudgements(list []Finding, claims []claim) (of []int, used []bool) {
 	}
 	return of, used
 }
+
+// claimKeys are those under which a judgement repeats its claim.
+var claimKeys = []string{"claim", "description", "title"}
 
 // judgementsIn finds the list of judgements in an answer, nil when there is none.
 func judgementsIn(text string) []Finding {
@@ -190,18 +200,9 @@ func judgementsIn(text string) []Finding {
 
 var leadingNumber = lazyregexp.New(`^\s*#?(\d{1,4})\s*(?:[.):]|$)`)
 
-// repeats reports whether a judgement gives the number of a claim or repeats it.
-func repeats(f Finding, number int, c claim) bool {
-	if n, ok := numberIn(f); ok {
-		return n == number
-	}
-	plain := letters(f.Text("claim", "description", "title"))
-	return plain != "" && plain == letters(c.text)
-}
-
 // numberIn is the number of the claim that a judgement names.
 func numberIn(f Finding) (int, bool) {
-	for _, key := range []string{"number", "n", "id", "claim"} {
+	for _, key := range []string{"number", "n", "claim"} {
 		if n, ok := f[key].(float64); ok {
 			return int(n), true
 		}
@@ -209,17 +210,16 @@ func numberIn(f Finding) (int, bool) {
 	return 0, false
 }
 
-// judges reports whether a judgement is that of the claim with a number, by a part of its text or a number in front.
-func judges(f Finding, number int, c claim) bool {
+// judges reports whether a judgement, with its text's letters, is that of the claim with a number: by a part of either text, or
+// by the number in front.
+func judges(f Finding, text, own string, number int) bool {
 	if _, ok := numberIn(f); ok {
 		return false // it is another one's
 	}
-	text := f.Text("claim", "description", "title")
-	if plain, own := letters(text), letters(c.text); own != "" &&
-		len(plain) > minClaim && (strings.Contains(plain, own) || strings.HasPrefix(own, plain)) {
+	if own != "" && len(text) > minClaim && (strings.Contains(text, own) || strings.HasPrefix(own, text)) {
 		return true
 	}
-	m := leadingNumber().FindStringSubmatch(text)
+	m := leadingNumber().FindStringSubmatch(f.Text(claimKeys...))
 	return m != nil && m[1] == strconv.Itoa(number)
 }
 
