@@ -172,6 +172,7 @@ that is not accepted; 130 cut short by a second signal. "exai-mcp review --help"
 		a.installCommand(), a.usageCommand(), a.uiCommand(), a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
 	)
 	root.SetVersionTemplate(versionText())
+	versioned(root)
 	return root
 }
 
@@ -186,6 +187,16 @@ func didYouMean(cmd *cobra.Command, word string) string {
 		return ""
 	}
 	return "did you mean " + strings.Join(near, " or ") + "? "
+}
+
+// versioned lets every subcommand take --version, which only the root's help names.
+func versioned(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		sub.Version = cmd.Version
+		sub.Flags().Bool("version", false, "print the version")
+		sub.Flags().Lookup("version").Hidden = true
+		versioned(sub)
+	}
 }
 
 func argumentCount(least, most int) string {

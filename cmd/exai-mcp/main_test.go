@@ -127,6 +127,11 @@ func TestVersionAndHelp(t *testing.T) {
 	s := newSite(t)
 	_, out, _ := s.run("", "version")
 	_, flag, _ := s.run("", "--version")
+	for _, command := range [][]string{{"review"}, {"call", "chat"}, {"issues", "list"}} {
+		code, out, _ := s.run("", append(command, "--version")...)
+		assert.Zero(t, code, "%v", command)
+		assert.Equal(t, flag, out, "%v", command)
+	}
 	assert.Equal(t, out, flag)
 	for _, want := range []string{"exai-mcp ", "go1.", "2026-07-28, 2025-11-25, 2025-06-18, 2025-03-26, 2024-11-05"} {
 		assert.Contains(t, out, want)
