@@ -1,7 +1,7 @@
 // Package activity knows what happened: it keeps the tool-call log and the activity log, the figures about vendors and
 // limits, and the list of work in progress. It also makes the program's logger and hides secrets from all of them.
 //
-// It knows no protocol, no vendor and no database, and imports nothing of ours but config and providers' plain types.
+// It knows no protocol, no vendor and no database.
 package activity
 
 import (

@@ -1,7 +1,6 @@
 // Package config reads the environment once and hands out plain values.
 //
-// It is the only reader of the environment in the program, and it imports nothing of ours: every
-// other package may import it.
+// It is the only reader of the environment in the program, and every package above the leaves may import it.
 package config
 
 import "time"

@@ -1,6 +1,6 @@
 // Package conversation is the vocabulary of conversations: what is said in them, what is kept, and the Store that keeps it.
 //
-// It knows no database and no protocol, and imports nothing of ours but config and providers' plain types.
+// It knows no database and no protocol.
 package conversation
 
 import (

@@ -1,7 +1,7 @@
 // Package issue is the vocabulary of the issue tracker: what an issue is, which words its columns take, how its status
 // may move, and the Store that keeps it.
 //
-// It knows no database and no protocol, and imports nothing of ours.
+// It knows no database and no protocol.
 package issue
 
 import (

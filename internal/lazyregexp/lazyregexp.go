@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// New returns a function that compiles the expression when it is first called, and returns the same Regexp ever after.
+// New returns a function that compiles the expression when it is first called, and returns the same Regexp from then on.
 // That call panics if the expression is none.
 func New(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })

@@ -143,7 +143,7 @@ func (d *Deps) linkIssue(ctx context.Context, s issue.Store, in issuesInput) (*R
 	})
 }
 
-// changeIssue makes a change and tells what it did.
+// changeIssue makes a change and says what it did.
 func changeIssue(ctx context.Context, s issue.Store, number int, change func() (*issue.Issue, error)) (*Result, error) {
 	before, err := s.Get(ctx, number)
 	if err != nil {

@@ -128,7 +128,7 @@ func askedParameters(t tool.Tool, about map[string]string) []PromptArgument {
 func isWorkflow(t tool.Tool) bool { return t.Has("next_step_required") }
 
 // Get gives what a prompt says to the agent. ErrNoPrompt says that there is none of that name; any other error may be shown
-// to a client by way of reply.Of.
+// to a client by way of reply.FromError.
 func (p *Prompts) Get(ctx context.Context, name string, given map[string]string) (text string, err error) {
 	if name == "continue" && p.showsChat() {
 		text, err = p.resume(ctx, strings.TrimSpace(given["continuation_id"]), strings.TrimSpace(given["prompt"]))

@@ -176,7 +176,7 @@ func (r *Resources) title(text, otherwise string) string {
 }
 
 // Read gives the document under a URI. ErrNoResource says that there is none; any other error may be shown to a client by
-// way of reply.Of.
+// way of reply.FromError.
 func (r *Resources) Read(ctx context.Context, uri string) (Document, error) {
 	path, ok := strings.CutPrefix(uri, uriScheme)
 	if !ok {

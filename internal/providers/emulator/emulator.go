@@ -54,7 +54,6 @@ type Emulator struct {
 	mainland     bool
 	reading      bool
 	membership   Membership // "": Kimi is the platform
-	loadTime     time.Duration
 	maxFiles     int
 	maxFileBytes int
 	ownServer    map[Vendor]*http.Server
@@ -123,11 +122,6 @@ func MainlandChina() Option {
 	return func(e *Emulator) { e.mainland = true }
 }
 
-// LoadTime sets how long the lab takes to load the model that it has to load, 2 s without it.
-func LoadTime(d time.Duration) Option {
-	return func(e *Emulator) { e.loadTime = d }
-}
-
 // MaxFiles sets how many files a Kimi account may hold (1,000 at the vendor).
 func MaxFiles(n int) Option {
 	return func(e *Emulator) { e.maxFiles = n }
@@ -143,7 +137,6 @@ func New(opts ...Option) *Emulator {
 	e := &Emulator{
 		models:       table(),
 		keys:         map[Vendor]string{GLM: GLMKey, Kimi: KimiKey, Lab: LabKey},
-		loadTime:     2 * time.Second,
 		loaded:       map[string]bool{},
 		parallel:     map[Vendor]int{},
 		maxFiles:     1000,

@@ -24,7 +24,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
-// Caller makes model calls; *providers.Caller is one.
+// Caller makes model calls; *calls.Caller is one.
 type Caller interface {
 	Call(ctx context.Context, c calls.Call) (*calls.Outcome, error)
 }
@@ -67,7 +67,7 @@ type Conversations struct {
 	endLater  context.CancelFunc
 }
 
-// New returns a Queue.
+// New returns the service.
 func New(o Options) *Conversations {
 	t := &Conversations{
 		cfg: o.Config, caller: o.Caller, open: o.Store, space: o.Workspace, host: o.Host, user: o.User, events: o.Activity, log: o.Log, now: o.Now,

@@ -209,7 +209,7 @@ func (t *Conversations) grow(id string, f *follower, work *activity.Work) {
 	}
 }
 
-// finish makes the last save, trying for a while, and tells whoever waits for the answer.
+// finish makes the last save, trying for a while, and notifies whoever waits for the answer.
 func (t *Conversations) finish(id string, f *follower, finished func(context.Context, conversation.Turn)) {
 	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
 	defer cancel()

@@ -95,7 +95,7 @@ func (r *Reporter) Phase(text string) {
 	}
 }
 
-// Model returns a function for providers.Call.On that reports one model's call; several may run at once.
+// Model returns a function for calls.Call.On that reports one model's call; several may run at once.
 func (r *Reporter) Model() func(providers.Event) {
 	if r == nil {
 		return nil
