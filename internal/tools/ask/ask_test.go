@@ -933,3 +933,23 @@ func TestUnstoredTurnsAreReadOn(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "the verdict", again.Text)
 }
+
+// forgetfulStore takes one turn fewer than it is given.
+type forgetfulStore struct{ *asktest.Store }
+
+func (s forgetfulStore) Append(ctx context.Context, n conversation.NewTurns) ([]conversation.Turn, error) {
+	n.Turns = n.Turns[:len(n.Turns)-1]
+	return s.Store.Append(ctx, n)
+}
+
+func TestStoreThatLosesATurn(t *testing.T) {
+	b := newFixture(t, asktest.Says("yes"))
+	b.Conversations = ask.New(ask.Options{Config: b.cfg, Caller: b.caller, Store: func(context.Context) (conversation.Store, error) {
+		return forgetfulStore{b.store}, nil
+	}})
+	s, err := b.Ask(b.call(), "", question("x"))
+	require.NoError(t, err)
+	assert.Equal(t, "yes", s.Text)
+	assert.False(t, *s.Metadata.Stored)
+	assert.True(t, s.InProcess)
+}

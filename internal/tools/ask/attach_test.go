@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
@@ -128,4 +129,18 @@ func TestCallNeedsWhatAQuestionHas(t *testing.T) {
 	all := (&Conversations{}).callOf(q, b)
 	assert.True(t, all.Needs.Functions)
 	assert.True(t, all.Needs.Images)
+}
+
+func TestWhatALeaseKnows(t *testing.T) {
+	cfg := config.Default()
+	h := &Lease{t: &Conversations{cfg: cfg}}
+	assert.Empty(t, h.Model())
+	h.Turns = []conversation.Turn{{Role: providers.RoleAssistant, Model: "glm-5.3"}}
+	assert.Equal(t, "glm-5.3", h.Model())
+	for most, want := range map[int]int{4: 1, 3: 0, 2: 0, 1: 0} {
+		cfg.Conversations.MaxTurns = most
+		assert.Equal(t, want, *h.Remaining(2), most)
+	}
+	cfg.Conversations.MaxTurns = 0
+	assert.Nil(t, h.Remaining(2))
 }

@@ -165,6 +165,8 @@ func TestBackgroundWorkIsListed(t *testing.T) {
 		running := log.Running()
 		require.Len(t, running, 1)
 		assert.True(t, running[0].Background)
+		time.Sleep(10 * time.Second)
+		assert.Greater(t, log.Running()[0].Tokens, 10, "what has arrived since")
 		assert.Equal(t, part.ContinuationID, running[0].ContinuationID)
 		time.Sleep(2 * time.Minute)
 		assert.Empty(t, log.Running())

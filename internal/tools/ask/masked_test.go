@@ -14,6 +14,7 @@ func TestNoteOnMasks(t *testing.T) {
 		"```\nplain\n```\nand [secret: github-pat] behind it":           false,
 		"```\n[secret: whatever that is]\n```":                          false,
 		`{"findings":[{"title":"a key","fix":"k = [secret: key]"}]}`:    true,
+		`{"findings":[{"title":"a key","fix":"k = key()"}]}`:            false,
 		"```json\n{\"fix\":\"x = [secret: stripe-access-token]\"}\n```": true,
 		"": false,
 	} {

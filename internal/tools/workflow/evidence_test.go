@@ -182,3 +182,14 @@ func TestCoverageOfANamedFile(t *testing.T) {
 		assert.Equal(t, c.want, coverNamed(c.entry, m), c.entry.Path)
 	}
 }
+
+// An expert may read what has changed, but for files whose change is recorded alone.
+func TestChangedFilesAreReadable(t *testing.T) {
+	for current, want := range map[bool]int{true: 1, false: 0} {
+		r := &run{Engine: &Engine{Config: config.Default(), Files: brokenFiles{}}}
+		from := r.readable(t.Context(), Evidence{Base: "abc", Changed: []workspace.ChangedFile{{Path: "/a.go", Current: current}}}, nil)
+		assert.Len(t, from.Refs, want)
+		assert.Empty(t, from.Around)
+		assert.Equal(t, "abc", from.Base)
+	}
+}
