@@ -70,7 +70,7 @@ func (b *bench) large() ([]figure, error) {
 		return figures, nil
 	}
 	more, err := b.largeIn("PostgreSQL", postgres, config.Conversations{Backend: "postgres", DatabaseURL: config.Secret(dsn)}, "",
-		b.environ(nil, "large-postgres", "DATABASE_URL="+dsn))
+		b.environ(nil, "large-postgres", "CONVERSATION_STORAGE_BACKEND=postgres", "DATABASE_URL="+dsn))
 	return append(figures, more...), err
 }
 
