@@ -70,11 +70,13 @@ func (r *toolRounds) run(calls []providers.ToolCall, which map[string]int, resul
 	r.emit(calls, which)
 	var all sync.WaitGroup
 	for _, i := range which {
+		ctx := WithCallNumber(r.g.ctx, r.numbered+i)
 		all.Go(func() {
-			results[i] = r.g.c.vetting.result(calls[i].Name, runTool(r.g.ctx, r.j.tools[calls[i].Name], calls[i], room))
+			results[i] = r.g.c.vetting.result(calls[i].Name, runTool(ctx, r.j.tools[calls[i].Name], calls[i], room))
 		})
 	}
 	all.Wait()
+	r.numbered += len(calls)
 	for i := range results {
 		if results[i].fault != "" {
 			panic(results[i].fault)
@@ -88,6 +90,21 @@ func (r *toolRounds) run(calls []providers.ToolCall, which map[string]int, resul
 			r.results[key] = results[i].text
 		}
 	}
+}
+
+// numberKey is the context's key of a call's number.
+type numberKey struct{}
+
+// WithCallNumber sets what CallNumber returns.
+func WithCallNumber(ctx context.Context, n int) context.Context {
+	return context.WithValue(ctx, numberKey{}, n)
+}
+
+// CallNumber is the place of the function call that ctx belongs to among the calls of its answer, in the order in which the
+// model made them; those of one round run at the same time. It is 0 elsewhere.
+func CallNumber(ctx context.Context) int {
+	n, _ := ctx.Value(numberKey{}).(int)
+	return n
 }
 
 // maxAbout is how many calls of a round a sign of life names.

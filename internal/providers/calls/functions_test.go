@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,6 +83,34 @@ func TestFunctionsAreRunUntilThereIsText(t *testing.T) {
 			`u Error: unknown function "unheard-of". The functions are: add, broken, empty, vendor.`, "v Error: It refused.",
 		}, results)
 		assert.Equal(t, turns.requests[1].Messages[1:], out.Messages)
+	})
+}
+
+func TestFunctionCallsAreNumberedInTheModelsOrder(t *testing.T) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+		turns := &inTurn{scripts: []chatFunc{
+			callsTool("slow", 0, providers.ToolCall{ID: "u", Name: "unheard-of", Arguments: "{}"}, providers.ToolCall{ID: "q", Name: "quick", Arguments: "{}"}),
+			callsTool("quick", 0, providers.ToolCall{ID: "s", Name: "slow", Arguments: `{"again":true}`}),
+			answers("done"),
+		}}
+		b.glm.ChatFunc = turns.chat
+		var mu sync.Mutex
+		got := map[string][]int{}
+		run := func(name string, wait time.Duration) calls.Tool {
+			return function(name, func(ctx context.Context, arguments string) (string, error) {
+				time.Sleep(wait)
+				mu.Lock()
+				defer mu.Unlock()
+				got[name] = append(got[name], calls.CallNumber(ctx))
+				return arguments, nil
+			})
+		}
+		call := ask("glm-5.3")
+		call.Tools = []calls.Tool{run("slow", time.Second), run("quick", 0)}
+		_, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+		require.NoError(t, err)
+		assert.Equal(t, map[string][]int{"slow": {0, 4}, "quick": {2}}, got, "the second call of quick is the same as the first")
+		assert.Zero(t, calls.CallNumber(t.Context()))
 	})
 }
 

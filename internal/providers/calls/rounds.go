@@ -22,14 +22,15 @@ func asError(err error) *providers.Error {
 
 // toolRounds is the exchange of function calls with one model. The generation's goroutine alone uses it.
 type toolRounds struct {
-	g       *Generation
-	p       providers.Provider
-	j       *job
-	bounds  Bounds
-	offer   offer
-	round   int               // exchanges so far
-	given   int               // bytes of results so far
-	results map[string]string // of calls that succeeded, by callKey
+	g        *Generation
+	p        providers.Provider
+	j        *job
+	bounds   Bounds
+	offer    offer
+	round    int               // exchanges so far
+	given    int               // bytes of results so far
+	results  map[string]string // of calls that succeeded, by callKey
+	numbered int               // calls of the rounds before, run or not
 }
 
 // offer is how far a request offers functions.

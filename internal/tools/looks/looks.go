@@ -39,7 +39,13 @@ type Reader struct {
 	mask  func(name, text string) (string, error)
 
 	mu     sync.Mutex
-	looked []Look
+	looked []numbered
+}
+
+// numbered is a look with the number of its call.
+type numbered struct {
+	Look
+	n int
 }
 
 // Look is one call of a function, as replies list it.
@@ -82,14 +88,19 @@ func Bounds(limit time.Duration, small bool) calls.Bounds {
 	return b
 }
 
-// Looked lists what was looked at so far, in the order in which it was.
+// Looked lists what was looked at so far, in the order in which the model asked for it.
 func (r *Reader) Looked() []Look {
 	if r == nil {
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.looked)
+	inOrder := slices.SortedStableFunc(slices.Values(r.looked), func(a, b numbered) int { return a.n - b.n })
+	var all []Look
+	for _, l := range inOrder {
+		all = append(all, l.Look)
+	}
+	return all
 }
 
 // Tools are the functions, for calls.Call.
@@ -145,7 +156,7 @@ func (r *Reader) tool(name, parameters string, run func(ctx context.Context, a a
 		Run: func(ctx context.Context, text string, room int) (string, error) {
 			a, err := parseArguments(text)
 			if err != nil {
-				r.record(Look{Tool: name, Error: err.Error()})
+				r.record(ctx, Look{Tool: name, Error: err.Error()})
 				return "", err
 			}
 			look := Look{Tool: name, Path: shorten(a.Path, maxWritten), Pattern: shorten(a.Pattern, maxWritten), Commit: shorten(a.Commit, maxWritten)}
@@ -166,11 +177,11 @@ func (r *Reader) tool(name, parameters string, run func(ctx context.Context, a a
 				}
 				err = plain(err)
 				look.Error = shorten(err.Error(), maxError)
-				r.record(look)
+				r.record(ctx, look)
 				return "", err
 			}
 			out.look.Bytes = len(out.text)
-			r.record(out.look)
+			r.record(ctx, out.look)
 			return out.text, nil
 		},
 	}
@@ -203,10 +214,10 @@ func (r *Reader) Prompt(b calls.Bounds, own string) string {
 	return text
 }
 
-func (r *Reader) record(l Look) {
+func (r *Reader) record(ctx context.Context, l Look) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.looked = append(r.looked, l)
+	r.looked = append(r.looked, numbered{l, calls.CallNumber(ctx)})
 }
 
 // plain is an error as a model reads it: one sentence and what to do instead, without causes that are meant for logs.

@@ -3,6 +3,7 @@ package looks_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -153,6 +154,21 @@ func TestWhatWasReadIsRecorded(t *testing.T) {
 	} {
 		assert.Equal(t, c.want, d.shown.Check(c.claim, none).Citation, c.claim)
 	}
+}
+
+// The calls of a round end in any order; a reply lists them in the model's.
+func TestLooksAreListedInTheOrderOfTheCalls(t *testing.T) {
+	d := newFixture(t, repository(t, project()), true, nil)
+	i := slices.IndexFunc(d.Tools(), func(tool calls.Tool) bool { return tool.Name == "list_files" })
+	for _, n := range []int{2, 0, 1} {
+		_, err := d.Tools()[i].Run(calls.WithCallNumber(t.Context(), n), fmt.Sprintf(`{"depth":%d}`, n+1), 1000)
+		require.NoError(t, err)
+	}
+	var lines []int
+	for _, l := range d.Looked() {
+		lines = append(lines, l.Lines)
+	}
+	assert.True(t, slices.IsSorted(lines) && lines[0] < lines[2], "%v: the deeper, the more", lines)
 }
 
 func TestLongFilesAndLinesAreCut(t *testing.T) {
