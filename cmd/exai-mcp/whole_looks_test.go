@@ -317,7 +317,7 @@ func TestReadingEndsAtHalfTheLimit(t *testing.T) {
 			assert.Equal(t, "analysis_complete", r.str("expert_analysis", "status"), r.text)
 			assert.Less(t, r.took, 3*time.Second)
 			n := len(r.list("looked_at"))
-			assert.Contains(t, []int{2, 3}, n, "of six rounds: %s", r.text)
+			assert.True(t, 0 < n && n < 4, "%d of six rounds; a busy machine makes them fewer: %s", n, r.text)
 			assert.Len(t, s.chats(), n+1)
 		})
 	}

@@ -115,9 +115,11 @@ func (s *server) kill() {
 	_ = s.Wait()
 }
 
-// memory reads a line of the process's status, such as VmRSS (resident now) or VmHWM (the most so far), in bytes.
-func (s *server) memory(name string) (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+func (s *server) memory(name string) (int64, error) { return memoryOf(s.cmd.Process.Pid, name) }
+
+// memoryOf reads a line of a process's status, such as VmRSS (resident now) or VmHWM (the most so far), in bytes.
+func memoryOf(pid int, name string) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}

@@ -39,9 +39,8 @@ run() {
 	sed -nE 's/^--- FAIL: (\w+) .*/\1/p' "$log"
 }
 
-# Left out: two whose calls have one second, in which an emulated process can't do what they expect, and the demo's golden,
-# in which functions that run at the same time are listed in the order in which they end.
-failed=$(run "$dir/log" -test.skip '^(TestKilledServersLeaveWhatWentOnBehindThem|TestALocalModelLoadsBehindTheCall|TestDemo)$')
+# Left out: three whose calls have a second or two, in which an emulated process can't do what they expect.
+failed=$(run "$dir/log" -test.skip '^(TestKilledServersLeaveWhatWentOnBehindThem|TestALocalModelLoadsBehindTheCall|TestReadingEndsAtHalfTheLimit)$')
 passed=$(grep -c '^--- PASS' "$dir/log")
 # Emulated, the program is several times slower, so a test that measures time may fail beside others: it runs again by itself.
 for name in $failed; do

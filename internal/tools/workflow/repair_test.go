@@ -80,3 +80,12 @@ func withCommas(text string) string {
 func rawBreaks(text string) string {
 	return strings.NewReplacer(`\\`, `\\`, `\n`, "\n", `\t`, "\t", `\r`, "\r").Replace(text)
 }
+
+// Where no form was asked for, a request for files in the middle of prose is an example and not the answer.
+func TestARequestForFilesInProseIsAnAnswerOnlyWhereAFormWasAskedFor(t *testing.T) {
+	const object = `{"status": "files_required_to_continue", "files_needed": ["a.go"]}`
+	require.Nil(t, findObject("Send "+object+" to the tracker.", false))
+	require.NotNil(t, findObject("Send "+object+" to the tracker.", true))
+	require.NotNil(t, findObject(object, false))
+	require.NotNil(t, findObject("```json\n"+object+"\n```", false))
+}
