@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the figures of docs/benchmarks.md in one run, next to a no-op mcp-go server, then runs the Go benchmarks, in
-# benchstat's format. Needs Linux. BENCH_WRITE=1 writes the figures to docs.
+# benchstat's format. Needs Linux and PostgreSQL (scripts/postgres.sh). BENCH_WRITE=1 writes the figures to docs.
 #
 #   scripts/bench.sh                          dist/bench.txt holds the Go benchmarks
 #   benchstat old.txt dist/bench.txt          compare two of them

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +20,11 @@ import (
 func (b *bench) conversation() ([]figure, error) {
 	const conversations = 10_000
 	var figures []figure
-	for turns, bound := range map[int]time.Duration{1000: 10 * time.Millisecond, 10_000: 25 * time.Millisecond} {
+	for _, length := range []struct {
+		turns int
+		bound time.Duration
+	}{{1000, 10 * time.Millisecond}, {10_000, 25 * time.Millisecond}} {
+		turns, bound := length.turns, length.bound
 		state := filepath.Join(b.dir, fmt.Sprint("conversation-", turns))
 		if err := fill(state, conversations, turns); err != nil {
 			return nil, err
@@ -42,7 +45,6 @@ func (b *bench) conversation() ([]figure, error) {
 		figures = append(figures, within(fmt.Sprintf("a conversation of %d turns among 10,000: load and budget", turns), took, bound,
 			"median of 60; the whole continuation over stdio, against an instant vendor: "+shown(whole)))
 	}
-	slices.SortFunc(figures, func(a, b figure) int { return strings.Compare(a.what, b.what) })
 	return figures, nil
 }
 

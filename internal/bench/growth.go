@@ -180,7 +180,7 @@ func (b *bench) command(environ []string, args ...string) (shortest time.Duratio
 
 // inStore measures what calls do to a store besides turns: 50 findings, and the reservation and the usage of a request. Each is the
 // median of some.
-func inStore(ctx context.Context, c config.Conversations, have sizes, capture, reserve *series) error {
+func inStore(ctx context.Context, c config.Conversations, have sizes, capture, reserve *series) (err error) {
 	s, err := store.Open(ctx, c)
 	if err != nil {
 		return err

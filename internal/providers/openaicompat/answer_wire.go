@@ -75,7 +75,7 @@ type usage struct {
 	} `json:"completion_tokens_details"`
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It never fails: what is no usage tells none.
+// UnmarshalJSON implements json.Unmarshaler. It never fails: anything but an object of counts is no usage.
 func (u *usage) UnmarshalJSON(b []byte) error {
 	type plain usage
 	var p plain

@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// ListedModel is what a vendor's list tells of a model: its id, and from Moonshot its window and abilities (Moonshot API
+// ListedModel is what a vendor's list says of a model: its id, and from Moonshot its window and abilities (Moonshot API
 // docs, models).
 type ListedModel struct {
 	ID        string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -333,6 +334,33 @@ func TestFetchWithinItsOwnLimitIsPartialAgain(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, time.Duration(0), time.Since(at), "with an offset nothing is waited for")
 		assert.Len(t, read.Text, len(again.Text)-10)
+	})
+}
+
+// A reply must not look stored where the store refuses what it gives of an unfinished answer.
+func TestFetchSaysThatWhatItGivesWasNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pieces := make([]string, 100)
+		for i := range pieces {
+			pieces[i] = "x"
+		}
+		b := newFixture(t, asktest.Drips(900*time.Millisecond, text(pieces...)...))
+		var full atomic.Bool
+		b.store.Before = func(_ context.Context, op string) error {
+			if op == "save" && full.Load() {
+				return errors.New("disk full")
+			}
+			return nil
+		}
+		said := b.ask("", "count")
+		full.Store(true)
+		again, err := b.Fetch(b.call(), said.ContinuationID, nil)
+		require.NoError(t, err)
+		assert.True(t, again.Pending)
+		require.NotNil(t, again.Metadata.Stored)
+		assert.False(t, *again.Metadata.Stored)
+		assert.Contains(t, strings.Join(again.Metadata.Notes, "\n"), "may be missing from the conversation")
+		full.Store(false)
 	})
 }
 

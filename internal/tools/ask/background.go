@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/exai-mcp/exai-mcp/internal/bounded"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
@@ -77,14 +76,7 @@ func (t *Conversations) Reading(c *conversation.Conversation) *Lease {
 
 // loadTurns loads a conversation for one who does not work on it.
 func (t *Conversations) loadTurns(ctx context.Context, id string) (*conversation.Conversation, error) {
-	loaded, err := bounded.Run(ctx, func(ctx context.Context) (*conversation.Conversation, error) {
-		store, err := t.open(ctx)
-		if err != nil {
-			return nil, err
-		}
-		t.noteStore(store)
-		return store.Load(ctx, id)
-	})
+	loaded, err := t.read(ctx, id)
 	switch {
 	case err == nil, errors.Is(err, conversation.ErrNotFound):
 		return loaded, err

@@ -73,14 +73,7 @@ func (t *Conversations) acquire(ctx context.Context, id string) error {
 func (t *Conversations) load(ctx context.Context, id string) (*conversation.Conversation, error) {
 	wait, cancel := working(ctx)
 	defer cancel()
-	loaded, err := bounded.Run(wait, func(ctx context.Context) (*conversation.Conversation, error) {
-		store, err := t.open(ctx)
-		if err != nil {
-			return nil, err
-		}
-		t.noteStore(store)
-		return store.Load(ctx, id)
-	})
+	loaded, err := t.read(wait, id)
 	switch {
 	case err == nil:
 		return loaded, nil
@@ -90,6 +83,18 @@ func (t *Conversations) load(ctx context.Context, id string) (*conversation.Conv
 		return nil, context.Cause(ctx)
 	}
 	return nil, reply.StoreUnavailable(fmt.Errorf("loading a conversation: %w", err))
+}
+
+// read reads a conversation from the store, and gives up with ctx. Its error is the store's own.
+func (t *Conversations) read(ctx context.Context, id string) (*conversation.Conversation, error) {
+	return bounded.Run(ctx, func(ctx context.Context) (*conversation.Conversation, error) {
+		store, err := t.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.noteStore(store)
+		return store.Load(ctx, id)
+	})
 }
 
 // Running gives the conversation's answer that is still being written, nil when there is none.

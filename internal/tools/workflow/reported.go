@@ -261,7 +261,7 @@ func withheld(claims []claim) (texts []string) {
 	return texts
 }
 
-// blindTo leaves out of a history what tells of the caller's findings: the steps of every workflow whose arguments hold some,
+// blindTo leaves out of a history what shows the caller's findings: the steps of every workflow whose arguments hold some,
 // and what repeats one of the texts; each question with its answer, whichever of them does.
 func blindTo(history []conversation.Turn, texts []string) (blind []conversation.Turn) {
 	repeats := func(t conversation.Turn) bool {
@@ -291,7 +291,7 @@ func holdsFindings(t conversation.Turn) bool {
 		Hypothesis string `json:"hypothesis"`
 		Issues     []any  `json:"issues_found"`
 	}
-	_ = json.Unmarshal(t.Step.Input, &in) // what another tool keeps under these names tells of no findings
+	_ = json.Unmarshal(t.Step.Input, &in) // under these names another tool may keep something else, which is no finding
 	reports := hasContent(in.Findings) || hasContent(in.Hypothesis) || len(in.Issues) > 0
 	return reports && !stepMetaOf(t).Blind
 }
