@@ -5,18 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/exai-mcp/exai-mcp/internal/clients"
 )
-
-// ownCommandWithin is how long a client's own command may take.
-const ownCommandWithin = time.Minute
 
 type installOptions struct {
 	clientOptions
@@ -165,79 +160,6 @@ func fileAction(change *clients.Change, what, text string, remove bool) action {
 		step.did += " The old version is " + filepath.Base(change.File) + clients.BackupSuffix + "."
 	}
 	return step
-}
-
-// clientCommand plans the client's own command, where its file is not to be edited. Without the program the entry is shown,
-// to be added by hand.
-func (a *app) clientCommand(c clients.Client, s clients.Setup, o installOptions) ([]action, error) {
-	scope := clients.Scope(o.scope)
-	add, err := c.Command(scope, s)
-	if add == nil || err != nil {
-		return nil, err
-	}
-	found, same := c.Installed(a.machine(), s)
-	drop := c.RemoveCommand(scope)
-	switch {
-	case o.remove && drop == nil:
-		return nil, fmt.Errorf("%s has no command that removes a server: delete the entry %q in %s", c.Title, clients.ServerName, c.Where)
-	case o.remove && !found, !o.remove && same:
-		return nil, nil
-	}
-	program, err := a.lookPath(add[0])
-	if err != nil {
-		text, entryErr := c.Entry(s)
-		if entryErr != nil || o.remove {
-			return nil, errors.Join(err, entryErr)
-		}
-		if printErr := a.printf("%s\n", text); printErr != nil {
-			return nil, printErr
-		}
-		return nil, fmt.Errorf("%w, so nothing was changed: run this again where it is, use --scope project, or add the entry above by hand to %s", err, c.Where)
-	}
-	run := func(args []string) func(context.Context) error {
-		return func(ctx context.Context) error { return a.runClientCommand(ctx, program, args[1:]) }
-	}
-	if o.remove {
-		return []action{{says: "Run: " + strings.Join(drop, " "), did: "Removed.", do: run(drop)}}, nil
-	}
-	var actions []action
-	if found {
-		actions = append(actions, action{says: "Run: " + strings.Join(drop, " "), did: "Removed the old entry.", do: run(drop)})
-	}
-	text, err := c.Entry(s)
-	if err != nil {
-		return nil, err
-	}
-	says := "Run " + strings.Join(add[:len(add)-1], " ") + " with this entry:"
-	return append(actions, action{shows: text, says: says, did: "Added.", do: run(add)}), nil
-}
-
-// lookPath finds a program in the PATH of the environment.
-func (a *app) lookPath(name string) (string, error) {
-	for _, dir := range filepath.SplitList(a.getenv("PATH")) {
-		if !filepath.IsAbs(dir) {
-			continue // never a program of the working directory
-		}
-		if program, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-			return program, nil
-		}
-	}
-	return "", fmt.Errorf("%s is not in PATH", name)
-}
-
-func (a *app) runClientCommand(ctx context.Context, program string, args []string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, ownCommandWithin, fmt.Errorf("no end within %s", ownCommandWithin))
-	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = a.environ
-	out, err := cmd.CombinedOutput()
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }
 
 // confirm asks whether to go on, on a terminal.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -170,6 +172,58 @@ func TestInstallByTheClientsOwnCommand(t *testing.T) {
 	code, _, errs = s.run("", "install", "--client", "vscode", "--remove", "--yes")
 	assert.Equal(t, exitFailed, code)
 	assert.Contains(t, errs, `VS Code has no command that removes a server: delete the entry "exai"`)
+}
+
+// A client's own command that fails half-way costs the user nothing: the old entry stays, comes back, or is kept in a file.
+func TestInstallKeepsTheOldEntryWhenTheClientFails(t *testing.T) {
+	const old = `{"args":["--x","<&>"],"command":"/old/exai-mcp","env":{"GLM_API_KEY":"the-users-own-key"},"timeout":30000}`
+	const adds = "printf '{\"mcpServers\":{\"exai\":%s}}' \"$6\" >\"$HOME/.claude.json\""
+	for _, c := range []struct {
+		name, remove, add string // what the client's commands do
+		says              string
+		exit              int
+		restored, kept    bool
+	}{
+		{"works", "echo '{}' >\"$HOME/.claude.json\"", adds, "Replaced the old entry.", exitOK, false, false},
+		{"adds, but fails afterwards", "echo '{}' >\"$HOME/.claude.json\"", adds + "; exit 1", "Replaced the old entry.", exitOK, false, false},
+		{"can't remove", "echo locked; exit 4", adds, "exit status 4: locked; the old entry is still there", exitFailed, true, false},
+		{
+			"can't add", "echo '{}' >\"$HOME/.claude.json\"", "case $6 in *the-users*) " + adds + ";; *) echo no such option: timeout; exit 5;; esac",
+			"exit status 5: no such option: timeout; the old entry was restored", exitFailed, true, false,
+		},
+		{
+			"can't add anything", "echo '{}' >\"$HOME/.claude.json\"", `echo "no: $6"; exit 6`,
+			".claude.json" + clients.BackupSuffix + ", add it again by hand", exitFailed, false, true,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, _ := inProject(t, "project")
+			s.environ = append(s.environ, "HOME="+s.dir)
+			fakeClient(t, s, "claude", fmt.Sprintf("case $2 in remove) %s;; add-json) %s;; esac", c.remove, c.add))
+			state := filepath.Join(s.dir, ".claude.json")
+			require.NoError(t, os.WriteFile(state, []byte(`{"mcpServers":{"exai":`+old+`}}`), 0o600))
+			code, out, errs := s.run("", "install", "--client", "claude-code", "--yes")
+			assert.Equal(t, c.exit, code, errs)
+			assert.Contains(t, errs, c.says)
+			assert.NotContains(t, out+errs, "the-users-own-key")
+			has := func(file string) bool {
+				data, err := os.ReadFile(file)
+				require.NoError(t, err)
+				var text bytes.Buffer
+				require.NoError(t, json.Compact(&text, data))
+				return text.String() == `{"mcpServers":{"exai":`+old+`}}`
+			}
+			assert.Equal(t, c.restored, has(state))
+			if !c.kept {
+				assert.NoFileExists(t, state+clients.BackupSuffix)
+				return
+			}
+			assert.True(t, has(state+clients.BackupSuffix))
+			info, err := os.Stat(state + clients.BackupSuffix)
+			require.NoError(t, err)
+			assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+		})
+	}
 }
 
 func TestInstallHooks(t *testing.T) {

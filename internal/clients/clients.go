@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/tailscale/hujson"
 )
 
 // ServerName is the name of this server's entry in every client.
@@ -210,73 +207,6 @@ func (c Client) Files(m Machine, scope Scope) ([]string, error) {
 		return nil, fmt.Errorf("%s has no configuration file in projects; use --scope user", c.Title)
 	}
 	return nil, fmt.Errorf("unknown scope %q; expected user or project", scope)
-}
-
-// Command returns the client's own command that adds the entry in a scope, or nil if its file is to be edited.
-func (c Client) Command(scope Scope, s Setup) ([]string, error) {
-	if scope != User || c.add == nil {
-		return nil, nil
-	}
-	s.Inputs = false // the command can't add questions
-	entry := c.shape(c, s)
-	if c.Name == "vscode" {
-		entry = append(object{{"name", ServerName}}, entry.(object)...)
-	}
-	text, err := compactJSON(entry)
-	return c.add(text), err
-}
-
-// RemoveCommand returns the client's own command that removes the entry in a scope, or nil if it has none.
-func (c Client) RemoveCommand(scope Scope) []string {
-	if scope != User {
-		return nil
-	}
-	return c.drop
-}
-
-// Installed reports whether the file of the client's own command has an entry of ours, and whether it equals this one. It
-// is false if that file is not known or can't be read.
-func (c Client) Installed(m Machine, s Setup) (found, same bool) {
-	if c.state == nil {
-		return false, false
-	}
-	data, err := os.ReadFile(c.state(m))
-	if err != nil {
-		return false, false
-	}
-	d, err := parseDocument(data)
-	if err != nil {
-		return false, false
-	}
-	have, err := d.get(c.path)
-	if err != nil || have == nil {
-		return false, false
-	}
-	if entry, ok := have.(map[string]any); ok { // Claude Code writes empty ones where an entry has none
-		for _, name := range []string{"args", "env"} {
-			if v := reflect.ValueOf(entry[name]); v.IsValid() && (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0 {
-				delete(entry, name)
-			}
-		}
-	}
-	text, err := compactJSON(c.shape(c, s))
-	if err != nil {
-		return true, false
-	}
-	want, err := hujson.Parse([]byte(text))
-	if err != nil {
-		return true, false
-	}
-	value, err := decode(want)
-	return true, err == nil && equalJSON(have, value)
-}
-
-// claudeState is the file that Claude Code rewrites while it runs.
-func claudeState(m Machine) string {
-	if dir := m.Getenv("CLAUDE_CONFIG_DIR"); dir != "" {
-		return filepath.Join(dir, ".claude.json")
-	}
-	return filepath.Join(m.Home, ".claude.json")
 }
 
 func inHome(path string) func(Machine) []string {
