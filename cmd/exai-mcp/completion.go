@@ -21,6 +21,17 @@ func completing(args []string) bool {
 	return len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
 }
 
+// addCompletionCommand adds cobra's own command, but one that fails for a shell that it does not know.
+func addCompletionCommand(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, sub := range root.Commands() {
+		if sub.Name() == "completion" {
+			sub.Args = noSubcommand
+			sub.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
+}
+
 // addCompletions tells cobra what the commands and flags take, for the scripts of `exai-mcp completion`. It is called only
 // when a shell asks, so that no start of the server pays for it.
 func (a *app) addCompletions(root *cobra.Command) {

@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
@@ -87,6 +88,7 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		return a.serve(ctx)
 	}
 	root := a.rootCommand()
+	addCompletionCommand(root)
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -164,9 +166,7 @@ that is not accepted; 130 cut short by a second signal. "exai-mcp review --help"
 		RunE:          func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
 	}
 	root.PersistentFlags().StringVar(&a.envFile, "env-file", "", "read settings from this file; environment variables override it")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w; \"%s --help\" lists the flags", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		a.serveCommand(), a.askCommand(), a.reviewCommand(), a.callCommand(), a.toolsCommand(), a.doctorCommand(), a.configCommand(), a.demoCommand(),
 		a.installCommand(), a.usageCommand(), a.uiCommand(), a.issuesCommand(), a.conversationsCommand(), a.versionCommand(),
@@ -174,6 +174,22 @@ that is not accepted; 130 cut short by a second signal. "exai-mcp review --help"
 	root.SetVersionTemplate(versionText())
 	versioned(root)
 	return root
+}
+
+// flagError is the error of a command line whose flags can't be parsed. It says what a flag takes, where the parser's own words
+// would be those of a Go function.
+func flagError(cmd *cobra.Command, err error) error {
+	var bad *pflag.InvalidValueError
+	if errors.As(err, &bad) {
+		accepts := map[string]string{
+			"int": "a whole number", "int64": "a whole number", "float64": "a number", "bool": "true or false", "duration": "a duration such as 90s or 5m",
+			"intSlice": "whole numbers, comma-separated",
+		}[bad.GetFlag().Value.Type()]
+		if accepts != "" {
+			err = fmt.Errorf("--%s: expected %s, got %q", bad.GetFlag().Name, accepts, bad.GetValue())
+		}
+	}
+	return fmt.Errorf("%w; \"%s --help\" lists the flags", err, cmd.CommandPath())
 }
 
 // didYouMean proposes the commands below cmd that a misspelt one was meant for, "" for none.

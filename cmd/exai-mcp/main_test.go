@@ -21,6 +21,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/clients"
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
+	"github.com/exai-mcp/exai-mcp/internal/review"
 )
 
 // TestMain lets the test binary stand in for the program, where a test needs it as a process of its own.
@@ -88,6 +89,10 @@ func TestExitCodes(t *testing.T) {
 		{"misspelt command", []string{"revew"}, nil, exitUsage, `unknown command "revew"; did you mean review? "exai-mcp --help"`},
 		{"misspelt subcommand", []string{"issues", "shwo"}, nil, exitUsage, `unknown command "shwo" of "exai-mcp issues"; did you mean show?`},
 		{"unknown flag", []string{"doctor", "--nope"}, nil, exitUsage, `--nope; "exai-mcp doctor --help" lists the flags`},
+		{"a flag's value that is no number", []string{"usage", "--days", "x"}, nil, exitUsage, `exai-mcp: --days: expected a whole number, got "x"; "exai-mcp usage --help" lists the flags`},
+		{"a flag's value that is no duration", []string{"review", "--timeout", "soon"}, nil, review.ExitFailed, `--timeout: expected a duration such as 90s or 5m, got "soon"; "exai-mcp review --help"`},
+		{"unknown shell", []string{"completion", "foo"}, nil, exitUsage, `unknown command "foo" of "exai-mcp completion"; "exai-mcp completion --help"`},
+		{"completion's help", []string{"completion"}, nil, exitOK, ""},
 		{"too few arguments", []string{"call"}, nil, exitUsage, "expected 1 to 2 arguments, got 0; usage: exai-mcp call TOOL [JSON or -]"},
 		{"arguments that are no object", []string{"call", "chat", "[1]"}, nil, exitUsage, "must be a JSON object, such as"},
 		{"no arguments on stdin", []string{"call", "chat", "-"}, nil, exitUsage, "must be a JSON object, such as"},
@@ -104,7 +109,7 @@ func TestExitCodes(t *testing.T) {
 			assert.Equal(t, c.code, code, errs)
 			assert.Contains(t, errs, c.stderr)
 			assert.LessOrEqual(t, strings.Count(errs, "\n"), 1, errs)
-			assert.Equal(t, c.code == exitUsage, out == "", "wrong usage prints nothing on stdout, all else does: %q", out)
+			assert.Equal(t, c.code == exitUsage || c.code == review.ExitFailed, out == "", "wrong usage prints nothing on stdout, all else does: %q", out)
 		})
 	}
 }

@@ -91,7 +91,7 @@ sets up the agents' hooks. It reads no .env of the working directory.`,
 	f.DurationVar(&o.timeout, "timeout", 0, "most time that the review may take (default 5m; agents' hooks 50s, git's 2m)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "send nothing; print what would be sent and what it may cost")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return exitError{review.ExitFailed, fmt.Errorf("%w; \"%s --help\" lists the flags", err, cmd.CommandPath())}
+		return exitError{review.ExitFailed, flagError(cmd, err)}
 	})
 	return cmd
 }
