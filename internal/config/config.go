@@ -54,8 +54,9 @@ type Config struct {
 	// Examples are the keys that count as unset because their place still holds an example's text.
 	Examples []Example
 
-	sources   map[string]string // variable -> where its value comes from; a default's is missing
-	otherKeys map[string]string // endpoint -> the variable that is set although ENDPOINTS does not name it
+	sources      map[string]string // variable -> where its value comes from; a default's is missing
+	otherKeys    map[string]string // endpoint -> the variable that is set although ENDPOINTS does not name it
+	settingsFile string            // what SettingsFile returns
 }
 
 // Example is a key whose value is a placeholder, such as your_glm_api_key_here.
@@ -228,6 +229,8 @@ type Server struct {
 func Default() *Config {
 	const second = time.Second
 	return &Config{
+		settingsFile: "~/.config/exai-mcp/.env",
+
 		GLM:       glmRow.vendor(),
 		Kimi:      kimiRow.vendor(),
 		GLMSearch: GLMSearch{AcceptLanguage: "en-US,en", Engine: "search-prime", Count: 10, Recency: "noLimit"},

@@ -85,7 +85,8 @@ func TestEnvExampleUncommentedIsTheDefault(t *testing.T) {
 	assert.Empty(t, got.Warnings)
 	want, err := Load(Options{Environ: []string{"HOME=" + dir}, Dir: dir})
 	require.NoError(t, err)
-	got.Server.EnvFile, got.sources, got.Timeouts.sources = "", nil, nil
+	assert.Equal(t, "~/all.env", got.SettingsFile())
+	got.Server.EnvFile, got.settingsFile, got.sources, got.Timeouts.sources = "", want.settingsFile, nil, nil
 	want.sources, want.Timeouts.sources = nil, nil
 	assert.Equal(t, want, got)
 	assert.Equal(t, Default().Timeouts, got.Timeouts)

@@ -180,7 +180,7 @@ func (l *loader) openProjectFile() string {
 		return ""
 	}
 	l.sources = append(l.sources, taken)
-	l.fileFrom = "working directory"
+	l.fileFrom = inProject
 	return file
 }
 

@@ -61,6 +61,9 @@ type loader struct {
 	examples []Example
 }
 
+// inProject is where an env file was found that may be somebody else's.
+const inProject = "working directory"
+
 // Load reads the configuration: the environment, then one file (see openEnvFile), over Default. It changes nothing
 // outside. Its errors are what the operator must fix, each in one line without secrets.
 func Load(o Options) (*Config, error) {
@@ -89,7 +92,7 @@ func Load(o Options) (*Config, error) {
 	l.settleEndpoints(c)
 	c.otherKeys = l.unusedKeys()
 	c.Timeouts.others = c.otherLimits()
-	c.Server.EnvFile = file
+	c.Server.EnvFile, c.settingsFile = file, l.settingsFile(file)
 	c.sources = map[string]string{}
 	if l.fileFrom != "" {
 		c.sources["ENV_FILE"] = l.fileFrom
@@ -108,6 +111,22 @@ func Load(o Options) (*Config, error) {
 	c.Warnings, c.Examples = l.warnings, l.examples
 	return c, nil
 }
+
+// settingsFile is the file in which the user sets what the environment lacks, for messages: the one that was read, unless it is
+// the project's, or else the first place where one is looked for. The home folder is written as ~.
+func (l *loader) settingsFile(read string) string {
+	file := l.ownFile()
+	if read != "" && l.fileFrom != inProject {
+		file = read
+	}
+	if rest, ok := strings.CutPrefix(file, l.at.home+string(filepath.Separator)); ok && l.at.home != "" && l.at.goos != "windows" {
+		file = filepath.Join("~", rest)
+	}
+	return file
+}
+
+// SettingsFile returns the file in which the user sets what the environment lacks.
+func (c *Config) SettingsFile() string { return c.settingsFile }
 
 func newLoader(o Options) *loader {
 	l := &loader{defaults: map[string]string{}, found: map[string]setting{}, others: o.Vendors}

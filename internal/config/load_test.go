@@ -668,3 +668,36 @@ func TestBilling(t *testing.T) {
 		assert.Equal(t, c.want, v.Billing(), c.url)
 	}
 }
+
+// The file that messages name is the one that a new setting belongs in.
+func TestSettingsFile(t *testing.T) {
+	assert.Equal(t, "~/.config/exai-mcp/.env", Default().SettingsFile())
+	home := t.TempDir()
+	own := filepath.Join(home, ".config", "exai-mcp", ".env")
+	project := t.TempDir()
+	named := filepath.Join(t.TempDir(), "keys.env")
+	for _, file := range []string{own, named, filepath.Join(project, ".env")} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+		require.NoError(t, os.WriteFile(file, []byte("GLM_API_KEY=some-key\n"), 0o600))
+	}
+	for _, c := range []struct {
+		name    string
+		environ []string
+		flag    string
+		goos    string
+		want    string
+	}{
+		{"none there", []string{"HOME=" + filepath.Join(home, "nobody")}, "", "linux", "~/.config/exai-mcp/.env"},
+		{"the user's", []string{"HOME=" + home}, "", "linux", "~/.config/exai-mcp/.env"},
+		{"another configuration folder", []string{"HOME=" + home, "XDG_CONFIG_HOME=/etc/xdg"}, "", "linux", "/etc/xdg/exai-mcp/.env"},
+		{"named by the flag", []string{"HOME=" + home}, named, "linux", named},
+		{"named by the environment", []string{"HOME=" + home, "ENV_FILE=" + named}, "", "linux", named},
+		{"the project's is not the user's", []string{"HOME=" + filepath.Join(home, "nobody")}, "", "linux", "~/.config/exai-mcp/.env"},
+		{"Windows has no ~", []string{"USERPROFILE=" + home}, "", "windows", own},
+		{"no home", nil, "", "linux", "a file of your own that ENV_FILE names"},
+	} {
+		cfg, err := Load(Options{Environ: append(c.environ, "EXAI_STATE_DIR="+home), Dir: project, EnvFile: c.flag, goos: c.goos})
+		require.NoError(t, err, c.name)
+		assert.Equal(t, c.want, cfg.SettingsFile(), c.name)
+	}
+}

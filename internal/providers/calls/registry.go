@@ -184,7 +184,7 @@ func (r *Registry) ready(name string, keyless bool) *providers.Error {
 		return &providers.Error{
 			Kind: providers.KindNotConfigured, Provider: name,
 			Message: fmt.Sprintf("No API key for %s is set.", v.Row.Title),
-			Hint:    fmt.Sprintf("Set %s in the server's environment and restart it.", v.MissingSettings()),
+			Hint:    fmt.Sprintf("Set %s in the server's environment or in %s, and restart the server.", v.MissingSettings(), r.cfg.SettingsFile()),
 		}
 	}
 	return nil

@@ -255,7 +255,7 @@ func (r *Registry) noCandidateError(q Query) *providers.Error {
 		e := &providers.Error{
 			Kind: providers.KindNotConfigured, Message: "No model vendor is configured, so no model can be asked.",
 			Hint: "Set " + strings.Join(keys, " or ") + ", or name another vendor in ENDPOINTS (such as openai or ollama), in the " +
-				"server's environment and restart it; exai-mcp doctor checks the rest.",
+				"server's environment or in " + r.cfg.SettingsFile() + ", and restart the server; exai-mcp doctor checks the rest.",
 		}
 		if len(keys) == 0 {
 			e.Hint = "ALLOWED_PROVIDERS and DISABLED_PROVIDERS leave no vendor; change them in the server's environment."
