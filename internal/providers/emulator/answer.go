@@ -206,12 +206,20 @@ func (in *inquiry) own(a *answer) {
 			"emulated": true, "model": c.Model, "thinking": in.switchWord(), "you_said": said,
 		})))
 	default:
-		a.content = words(fmt.Sprintf("This answer is emulated: no model was called. The request was for %s (%s), with %d messages and %d tools. "+
-			"The last user message begins: %q.", c.Model, in.switchWord(), len(c.Messages), len(c.Tools), said))
+		a.content = words(fmt.Sprintf("This answer is emulated: no model was called. The request was for %s (%s), with %s and %s. "+
+			"The last user message begins: %q.", c.Model, in.switchWord(), numberOf(len(c.Messages), "message"), numberOf(len(c.Tools), "tool"), said))
 	}
 	if c.Limit > 0 {
 		truncate(a, c.Limit)
 	}
+}
+
+// numberOf is a number with its noun.
+func numberOf(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // switchWord is the thinking switch in words.

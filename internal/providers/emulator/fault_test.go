@@ -245,7 +245,7 @@ func TestFaultsOfAWholeAnswer(t *testing.T) {
 				if tt.fault.Name == "empty_choices" {
 					assert.Equal(t, []any{}, decode(t, texts(got))["choices"])
 				} else {
-					assert.NotContains(t, texts(got), "emulated: no model was called. The request was for kimi-k3 (thinking), with 1 messages and 0 tools. The last user message begins: \\\"hello there")
+					assert.NotContains(t, texts(got), "emulated: no model was called. The request was for kimi-k3 (thinking), with 1 message and 0 tools. The last user message begins: \\\"hello there")
 				}
 			})
 		})
