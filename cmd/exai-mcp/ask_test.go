@@ -107,7 +107,7 @@ func (p *pieces) Write(b []byte) (int, error) {
 func TestAskStreams(t *testing.T) {
 	for name, settings := range map[string][]string{
 		"in time":       nil,
-		"in background": {"GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1", "SIMPLE_TOOL_TIMEOUT_SECS=1"},
+		"in background": limits("GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1", "SIMPLE_TOOL_TIMEOUT_SECS=1"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, append(settings, "LOG_LEVEL=error")...)
@@ -116,7 +116,7 @@ func TestAskStreams(t *testing.T) {
 				words = append(words, "word ")
 			}
 			words = append(words, "end.")
-			s.vendors.Script(emulator.Say(words...).Every(100 * time.Millisecond))
+			s.vendors.Script(emulator.Say(words...).Every(scaled(100 * time.Millisecond)))
 			out := &pieces{want: "word word word", came: make(chan struct{})}
 			done := make(chan int)
 			go func() {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -85,13 +86,13 @@ func TestAnEndpointAloneIsEnough(t *testing.T) {
 
 // The model takes 2 s to load, and the call has one: the answer is made behind it.
 func TestALocalModelLoadsBehindTheCall(t *testing.T) {
-	s := newLabSite(t, "SIMPLE_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")
+	s := newLabSite(t, limits("SIMPLE_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")...)
 	_, out, errs := s.run("", "call", "--limit", "chat", `{"prompt":"hello","model":"lab/lab-local"}`)
 	assert.Contains(t, out, `"status": "partial"`, errs)
 	assert.Contains(t, out, "The model is loading or reading the prompt: lab/lab-local, on this machine")
-	assert.Contains(t, out, "SIMPLE_TOOL_TIMEOUT_SECS=1s")
+	assert.Contains(t, out, "SIMPLE_TOOL_TIMEOUT_SECS="+scaled(time.Second).String())
 
-	s = newLabSite(t, "SIMPLE_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")
+	s = newLabSite(t, limits("SIMPLE_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")...)
 	_, out, errs = s.run("", "call", "chat", `{"prompt":"hello","model":"lab/lab-local"}`)
 	assert.Contains(t, out, "no model was called", errs)
 	assert.NotContains(t, out, "<think>")

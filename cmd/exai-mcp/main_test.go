@@ -45,7 +45,7 @@ type site struct {
 }
 
 func newSite(t *testing.T, settings ...string) *site {
-	vendors, err := emulator.Start()
+	vendors, err := emulator.Start(emulator.LoadTime(scaled(emulator.UsualLoadTime)))
 	require.NoError(t, err)
 	t.Cleanup(vendors.Close)
 	s := &site{t: t, vendors: vendors, dir: t.TempDir()}
@@ -348,9 +348,9 @@ func TestCall(t *testing.T) {
 
 func TestCallWaitsForAnAnswerThatALimitCutShort(t *testing.T) {
 	slow := func() *site {
-		s := newSite(t, "LOG_LEVEL=error", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1", "SIMPLE_TOOL_TIMEOUT_SECS=1")
+		s := newSite(t, limits("LOG_LEVEL=error", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1", "SIMPLE_TOOL_TIMEOUT_SECS=1")...)
 		s.vendors.On(emulator.Match{Vendor: emulator.GLM},
-			emulator.Say("(emulated) ", "a ", "b ", "c ", "d ", "e ", "f ", "g").Every(250*time.Millisecond))
+			emulator.Say("(emulated) ", "a ", "b ", "c ", "d ", "e ", "f ", "g").Every(scaled(250*time.Millisecond)))
 		return s
 	}
 	t.Run("to its end", func(t *testing.T) {

@@ -283,16 +283,16 @@ func TestReviewTimeout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply { return reply })
 			start := time.Now()
-			code, out, errs, _ := g.review("--timeout", "2s")
+			code, out, errs, _ := g.review("--timeout", scaled(2*time.Second).String())
 			assert.Equal(t, 2, code, out+errs)
 			assert.Contains(t, out+errs, "inconclusive")
-			assert.Less(t, time.Since(start), 5*time.Second)
+			assert.Less(t, time.Since(start), scaled(5*time.Second))
 		})
 	}
 	g.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply {
-		return emulator.Say(strings.Split(`{"findings":[]}`, "")...).Every(150 * time.Millisecond)
+		return emulator.Say(strings.Split(`{"findings":[]}`, "")...).Every(scaled(150 * time.Millisecond))
 	})
-	g.environ = append(g.environ, "EXPERT_ANALYSIS_TIMEOUT_SECS=1", "SIMPLE_TOOL_TIMEOUT_SECS=1", "WORKFLOW_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")
+	g.environ = append(g.environ, limits("EXPERT_ANALYSIS_TIMEOUT_SECS=1", "SIMPLE_TOOL_TIMEOUT_SECS=1", "WORKFLOW_TOOL_TIMEOUT_SECS=1", "GLM_TIMEOUT_SECS=1", "KIMI_TIMEOUT_SECS=1")...)
 	code, out, errs, _ := g.review()
 	assert.Equal(t, 0, code, "the limits of calls do not count: "+out+errs)
 }

@@ -42,7 +42,7 @@ func TestProgressComesBeforeTheResultInEveryRevision(t *testing.T) {
 				var l wireLine
 				select {
 				case l = <-c.lines:
-				case <-time.After(20 * time.Second):
+				case <-time.After(scaled(20 * time.Second)):
 					require.Fail(t, "no line", c.errs.String())
 				}
 				if l.Method != "" {

@@ -114,7 +114,7 @@ func (c *session) next() wireLine {
 			if l.Method == "" {
 				return l
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(scaled(20 * time.Second)):
 			require.Fail(c.s.t, "no answer", c.errs.String())
 		}
 	}
@@ -163,7 +163,7 @@ func TestServe(t *testing.T) {
 			assert.Equal(t, version >= "2025-06-18", strings.Contains(got.raw, `"structuredContent":{"status":"continuation_available"`))
 			code, took := c.closeInput()
 			assert.Equal(t, exitOK, code)
-			assert.Less(t, took, time.Second)
+			assert.Less(t, took, scaled(time.Second))
 			assert.Contains(t, c.errs.String(), "GLM_TIMEOUT_SECS=30s", "the time limits are logged at start")
 		})
 	}
@@ -190,7 +190,7 @@ func TestServeKeepsAnsweringBesideSlowCalls(t *testing.T) {
 	for range 150 {
 		assert.Contains(t, c.next().raw, "(emulated)")
 	}
-	assert.Less(t, time.Since(start), 20*time.Second, "side by side, not one after the other")
+	assert.Less(t, time.Since(start), scaled(20*time.Second), "side by side, not one after the other")
 }
 
 func TestServeCancels(t *testing.T) {
@@ -211,7 +211,7 @@ func TestServeCancels(t *testing.T) {
 	c.send(`{"jsonrpc":"2.0","id":"after","method":"ping"}`)
 	assert.Equal(t, `"after"`, string(c.next().ID))
 	_, took := c.closeInput()
-	assert.Less(t, took, time.Second)
+	assert.Less(t, took, scaled(time.Second))
 	assert.Empty(t, c.lines, "no answer after a cancellation")
 }
 
@@ -233,7 +233,7 @@ func TestServeEndsInTime(t *testing.T) {
 		code, took := c.closeInput()
 		assert.Equal(t, exitOK, code)
 		assert.GreaterOrEqual(t, took, 1500*time.Millisecond, "calls may finish for 1.5 s")
-		assert.Less(t, took, 2*time.Second)
+		assert.Less(t, took, scaled(2*time.Second))
 		_, err := s.vendors.WaitGone(t.Context(), 1)
 		assert.NoError(t, err, "the vendor's request is cancelled")
 	})
@@ -242,7 +242,7 @@ func TestServeEndsInTime(t *testing.T) {
 		start := time.Now()
 		c.stop()
 		assert.Equal(t, exitOK, <-c.ended)
-		assert.Less(t, time.Since(start), time.Second)
+		assert.Less(t, time.Since(start), scaled(time.Second))
 		_, err := s.vendors.WaitGone(t.Context(), 1)
 		assert.NoError(t, err)
 	})
@@ -279,11 +279,11 @@ func TestServeStartsWithoutItsDatabase(t *testing.T) {
 	c.send(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
 	start := time.Now()
 	assert.Contains(t, c.next().raw, `"name":"chat"`)
-	assert.Less(t, time.Since(start), 5*time.Second)
+	assert.Less(t, time.Since(start), scaled(5*time.Second))
 	time.Sleep(2 * startsWithin) // so that it is being opened when the end comes
 	code, took := c.closeInput()
 	assert.Equal(t, exitOK, code)
-	assert.Less(t, took, 2*time.Second)
+	assert.Less(t, took, scaled(2*time.Second))
 	assert.NotContains(t, c.errs.String(), "secretpassword")
 }
 
@@ -307,7 +307,7 @@ func TestServeWithAStderrThatNobodyReads(t *testing.T) {
 	}
 	code, took := c.closeInput()
 	assert.Equal(t, exitOK, code)
-	assert.Less(t, took, 2*time.Second)
+	assert.Less(t, took, scaled(2*time.Second))
 }
 
 func TestServeSurvivesNonsense(t *testing.T) {
@@ -339,7 +339,7 @@ func TestSignalsToTheProcess(t *testing.T) {
 		require.NoError(t, err)
 		_, err = s.vendors.WaitUntil(t.Context(), func(r []emulator.Request) bool { return len(r) == 1 && r[0].Sent == 2 })
 		require.NoError(t, err)
-		time.Sleep(100 * time.Millisecond) // for it to arrive: nothing tells when it has
+		time.Sleep(scaled(100 * time.Millisecond)) // for it to arrive: nothing tells when it has
 		return cmd, s
 	}
 	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
@@ -348,7 +348,7 @@ func TestSignalsToTheProcess(t *testing.T) {
 			begin := time.Now()
 			require.NoError(t, cmd.Process.Signal(sig))
 			assert.NoError(t, cmd.Wait(), "a signal is an orderly end")
-			assert.Less(t, time.Since(begin), 2*time.Second)
+			assert.Less(t, time.Since(begin), scaled(2*time.Second))
 			_, err := s.vendors.WaitGone(t.Context(), 1)
 			assert.NoError(t, err)
 		})
@@ -366,6 +366,6 @@ func TestSignalsToTheProcess(t *testing.T) {
 		var exit *exec.ExitError
 		require.ErrorAs(t, cmd.Wait(), &exit)
 		assert.Equal(t, exitStopped, exit.ExitCode())
-		assert.Less(t, time.Since(begin), time.Second)
+		assert.Less(t, time.Since(begin), scaled(time.Second))
 	})
 }

@@ -50,14 +50,14 @@ func (s *site) page(args ...string) (address string, stop func() (code int)) {
 			address = m[1]
 		}
 		return address != ""
-	}, 10*time.Second, 5*time.Millisecond, "no address: %s", &errs)
+	}, scaled(10*time.Second), 5*time.Millisecond, "no address: %s", &errs)
 	return address, func() int {
 		cancel()
 		select {
 		case code := <-done:
 			s.noKeyIn(out.String() + errs.String())
 			return code
-		case <-time.After(10 * time.Second):
+		case <-time.After(scaled(10 * time.Second)):
 			s.t.Fatal("it did not end")
 			return -1
 		}
@@ -100,12 +100,12 @@ func TestPage(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, body := get(root + "/running")
 		return strings.Contains(body, ">chat<") && regexp.MustCompile(`>\d+ s</td>`).MatchString(body)
-	}, 10*time.Second, 20*time.Millisecond, "it shows what runs, with the time that is left")
+	}, scaled(10*time.Second), 20*time.Millisecond, "it shows what runs, with the time that is left")
 	p.await(answer)
 	require.Eventually(t, func() bool {
 		_, body := get(root + "/running")
 		return strings.Contains(body, "Nothing is running.")
-	}, 10*time.Second, 20*time.Millisecond)
+	}, scaled(10*time.Second), 20*time.Millisecond)
 	p.closeInput()
 	_, body = get(root + "/calls")
 	assert.Equal(t, 2, strings.Count(body, ">chat</a>"), "both calls' requests")

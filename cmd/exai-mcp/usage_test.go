@@ -90,7 +90,7 @@ func TestReservationOfAKilledServer(t *testing.T) {
 			require.NoError(t, err)
 			return list
 		}
-		require.Eventually(t, func() bool { return len(held()) == 1 }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return len(held()) == 1 }, scaled(10*time.Second), 10*time.Millisecond)
 		reserved := held()[0].CostUSD
 		assert.Greater(t, reserved, 0.03)
 		p.kill()

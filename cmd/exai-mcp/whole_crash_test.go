@@ -287,7 +287,7 @@ func (s *site) checkStored(db *store.Store, lanes ...*talker) int {
 
 // shortCalls are limits with which an answer that goes on does so in the background before long.
 func shortCalls() []string {
-	return []string{"GLM_TIMEOUT_SECS=0.8", "KIMI_TIMEOUT_SECS=0.8", "SIMPLE_TOOL_TIMEOUT_SECS=0.8"}
+	return limits("GLM_TIMEOUT_SECS=0.8", "KIMI_TIMEOUT_SECS=0.8", "SIMPLE_TOOL_TIMEOUT_SECS=0.8")
 }
 
 // askEndless asks a question whose answer never ends, and returns the reply: a part of it, the rest going on.
@@ -341,7 +341,7 @@ func TestKilledServersLeaveWhatWentOnBehindThem(t *testing.T) {
 		p := s.serveChild()
 		part := s.askEndless(p, "")
 		id, db := part.id(), s.openStore()
-		require.Eventually(t, func() bool { return len(s.lastTurn(db, id).Content) > len(part.str("content")) }, 10*time.Second, 20*time.Millisecond,
+		require.Eventually(t, func() bool { return len(s.lastTurn(db, id).Content) > len(part.str("content")) }, scaled(10*time.Second), 20*time.Millisecond,
 			"what came after the reply is saved")
 		p.kill()
 
@@ -387,13 +387,13 @@ func TestTheEndKeepsWhatGoesOn(t *testing.T) {
 				return slices.ContainsFunc(all, func(r emulator.Request) bool { return r.Vendor == emulator.Kimi && r.Sent == 2 })
 			})
 			require.NoError(t, err)
-			time.Sleep(100 * time.Millisecond) // for what was sent to arrive: nothing tells when it has
+			time.Sleep(scaled(100 * time.Millisecond)) // for what was sent to arrive: nothing tells when it has
 			start := time.Now()
 			end(p)
 			answer := p.await(waiting)
 			<-p.ended
 			assert.NoError(t, p.cmd.Wait())
-			assert.Less(t, time.Since(start), 2*time.Second)
+			assert.Less(t, time.Since(start), scaled(2*time.Second))
 			_, err = s.vendors.WaitGone(t.Context(), 2)
 			assert.NoError(t, err, "both requests are cancelled upstream")
 

@@ -22,12 +22,12 @@ import (
 )
 
 // overrun is how long after its limit a call's answer may still come.
-const overrun = 250 * time.Millisecond
+var overrun = scaled(250 * time.Millisecond)
 
 // The limits of the calls in TestEveryToolAtOnceWhileVendorsFail.
-const (
-	faultSimple = 4 * time.Second
-	faultLong   = 5 * time.Second
+var (
+	faultSimple = scaled(4 * time.Second)
+	faultLong   = scaled(5 * time.Second)
 )
 
 // limitOf is a tool's limit under these settings.
@@ -129,12 +129,12 @@ func (r *toolReply) isGoodAnswer() bool {
 // on beside them; and nothing is left at the end.
 func TestEveryToolAtOnceWhileVendorsFail(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	s := newSite(t,
+	s := newSite(t, limits(
 		"GLM_TIMEOUT_SECS=2", "KIMI_TIMEOUT_SECS=2", "STREAM_IDLE_TIMEOUT_SECS=1", "SIMPLE_TOOL_TIMEOUT_SECS=4", "WORKFLOW_TOOL_TIMEOUT_SECS=4",
 		"EXPERT_ANALYSIS_TIMEOUT_SECS=5", "FILE_TOOL_TIMEOUT_SECS=5", "ANSWER_WITHIN_SECS=5", "GLM_WEBSEARCH_TIMEOUT_SECS=2",
 		"KIMI_FILES_UPLOAD_TIMEOUT_SECS=2", "GLM_FILE_UPLOAD_TIMEOUT_SECS=2", "KIMI_FILES_FETCH_TIMEOUT_SECS=2",
 		"GLM_MAX_INFLIGHT=64", "KIMI_MAX_INFLIGHT=64", "MAX_INFLIGHT=128", "KIMI_FILES_MAX_PARALLEL=32", "MAX_ANSWER_BYTES=65536", "LOG_LEVEL=error",
-	)
+	)...)
 	project := s.project()
 	s.environ = append(s.environ, "TEST_FILES_DIR="+filepath.Join(s.dir, "documents"))
 	m := &faultScript{on: func(round int) bool { return round/5%2 == 0 }, sent: map[string]int{}, met: map[string]int{}}
@@ -186,7 +186,7 @@ func TestEveryToolAtOnceWhileVendorsFail(t *testing.T) {
 		}
 	}
 	tolerable := 0
-	if slow > 50*time.Millisecond {
+	if slow > scaled(50*time.Millisecond) {
 		tolerable = 10 * len(names) / 3 // a machine that is busy with other things
 	}
 	assert.LessOrEqual(t, cut, tolerable, "calls of good rounds that passed a limit")
@@ -194,8 +194,8 @@ func TestEveryToolAtOnceWhileVendorsFail(t *testing.T) {
 	assert.Greater(t, len(m.met), 20, "most faults were met: %v", m.met)
 
 	took := p.closeInput()
-	assert.Less(t, took, 2*time.Second)
-	assert.Eventually(t, func() bool { return s.vendors.Connections() == 0 }, time.Second, time.Millisecond)
+	assert.Less(t, took, scaled(2*time.Second))
+	assert.Eventually(t, func() bool { return s.vendors.Connections() == 0 }, scaled(time.Second), time.Millisecond)
 	s.vendors.Close()
 	goleak.VerifyNone(t, before)
 }

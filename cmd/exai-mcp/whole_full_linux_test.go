@@ -18,7 +18,7 @@ func (s *site) into(t *testing.T, out *os.File, dir string, args ...string) (cod
 	t.Helper()
 	exe, err := os.Executable()
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), scaled(20*time.Second))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, exe, args...)
 	var stderr bytes.Buffer

@@ -28,7 +28,7 @@ func slowAnswer(answer emulator.Reply) func(emulator.Request) emulator.Reply {
 	for i := range 4 {
 		rounds = append(rounds, []emulator.ToolCall{called("read_file", fmt.Sprintf(`{"path":"caller.go","from":%d}`, i+1))})
 	}
-	answer = answer.Every(200 * time.Millisecond)
+	answer = answer.Every(scaled(200 * time.Millisecond))
 	return func(r emulator.Request) emulator.Reply {
 		reply := emulator.Reads(answer, rounds...)(r)
 		if len(reply.ToolCalls) > 0 {
@@ -50,7 +50,7 @@ func TestTheFifthRoundIsFetched(t *testing.T) {
 				p := s.serveHere()
 				args := reported(s.review(dialect{model: model, thinking: "low"}, nil))
 				part := p.call("codereview", args)
-				assert.Less(t, part.took, 3*time.Second+overrun)
+				assert.Less(t, part.took, scaled(3*time.Second)+overrun)
 				require.Equal(t, "partial", part.str("expert_analysis", "status"), part.text)
 				assert.Equal(t, "inconclusive", part.str("verdict"))
 				assert.Len(t, part.list("looked_at"), 4)
@@ -241,7 +241,7 @@ func TestReadsAndSecondTurnsAreSettled(t *testing.T) {
 				require.Eventually(t, func() bool {
 					requests, usd, reserved = p.costs()
 					return requests == want && reserved == 0
-				}, 20*time.Second, 200*time.Millisecond, "%v requests, %v USD, %v reserved", requests, usd, reserved)
+				}, scaled(20*time.Second), 200*time.Millisecond, "%v requests, %v USD, %v reserved", requests, usd, reserved)
 				r = p.call("codereview", args)
 				usage, _ := r.object["metadata"].(object)["usage"].(object)
 				assert.Positive(t, usd)

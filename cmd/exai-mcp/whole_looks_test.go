@@ -295,10 +295,10 @@ func TestEndlessReadersConclude(t *testing.T) {
 }
 
 // hurried are limits with which a call's end comes soon.
-var hurried = []string{
+var hurried = limits(
 	"LOG_LEVEL=error", "GLM_TIMEOUT_SECS=2", "KIMI_TIMEOUT_SECS=2", "LAB_TIMEOUT_SECS=2", "SIMPLE_TOOL_TIMEOUT_SECS=2", "WORKFLOW_TOOL_TIMEOUT_SECS=2",
 	"EXPERT_ANALYSIS_TIMEOUT_SECS=3", "FILE_TOOL_TIMEOUT_SECS=2", "MAX_RETRIES=0",
-}
+)
 
 // At half the call's limit the functions are withdrawn, so that time remains for the answer.
 func TestReadingEndsAtHalfTheLimit(t *testing.T) {
@@ -311,11 +311,11 @@ func TestReadingEndsAtHalfTheLimit(t *testing.T) {
 				}
 				return emulator.ReadsOn(concludes(), func(round int) []emulator.ToolCall {
 					return []emulator.ToolCall{called("read_file", fmt.Sprintf(`{"path":"caller.go","from":%d}`, round+1))}
-				})(r).With(emulator.DelayHeaders(600 * time.Millisecond))
+				})(r).With(emulator.DelayHeaders(scaled(600 * time.Millisecond)))
 			})
 			r := s.serveHere().call("debug", s.review(dialect{model: model, thinking: "low"}, nil))
 			assert.Equal(t, "analysis_complete", r.str("expert_analysis", "status"), r.text)
-			assert.Less(t, r.took, 3*time.Second)
+			assert.Less(t, r.took, scaled(3*time.Second))
 			n := len(r.list("looked_at"))
 			assert.True(t, 0 < n && n < 4, "%d of six rounds; a busy machine makes them fewer: %s", n, r.text)
 			assert.Len(t, s.chats(), n+1)

@@ -316,7 +316,7 @@ func (f *guardedSite) tryAll(doors []pathParam, paths []string) (all []pathAttem
 	underWay.Wait()
 	for _, r := range all {
 		require.NotNil(f.site.t, r.toolReply, "%s %s %q hung", r.tool(), r.param, r.path)
-		assert.Less(f.site.t, r.took, 10*time.Second, "%s %s %q", r.tool(), r.param, r.path)
+		assert.Less(f.site.t, r.took, scaled(10*time.Second), "%s %s %q", r.tool(), r.param, r.path)
 	}
 	return all
 }

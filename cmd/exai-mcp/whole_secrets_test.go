@@ -163,11 +163,11 @@ func newSiteWithSecrets(t *testing.T, settings ...string) *site {
 	vendors, err := emulator.Start(emulator.Keys(glmSecret, kimiSecret))
 	require.NoError(t, err)
 	t.Cleanup(vendors.Close)
-	s := newSite(t, append([]string{
-		"GLM_API_KEY=" + glmSecret, "GLM_API_URL=" + vendors.GLMURL(), "KIMI_API_KEY=" + kimiSecret, "KIMI_API_URL=" + vendors.KimiURL(),
-		"DATABASE_URL=postgres://planted:" + url.PathEscape(dbSecret) + "@127.0.0.1:1/planted", "LOG_LEVEL=debug", "LOG_PROMPTS=true", "ISSUE_TRACKER_TOOL=true", "DIAGNOSTICS=true",
+	s := newSite(t, append(limits(
+		"GLM_API_KEY="+glmSecret, "GLM_API_URL="+vendors.GLMURL(), "KIMI_API_KEY="+kimiSecret, "KIMI_API_URL="+vendors.KimiURL(),
+		"DATABASE_URL=postgres://planted:"+url.PathEscape(dbSecret)+"@127.0.0.1:1/planted", "LOG_LEVEL=debug", "LOG_PROMPTS=true", "ISSUE_TRACKER_TOOL=true", "DIAGNOSTICS=true",
 		"MAX_RETRIES=1", "GLM_TIMEOUT_SECS=2", "KIMI_TIMEOUT_SECS=2", "SIMPLE_TOOL_TIMEOUT_SECS=2", "WORKFLOW_TOOL_TIMEOUT_SECS=2", "EXPERT_ANALYSIS_TIMEOUT_SECS=2", "FILE_TOOL_TIMEOUT_SECS=2",
-	}, settings...)...)
+	), settings...)...)
 	s.vendors = vendors
 	return s
 }

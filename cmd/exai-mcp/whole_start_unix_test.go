@@ -62,7 +62,7 @@ func TestFilesThatAreNone(t *testing.T) {
 				assert.NotZero(t, code, "%s=%s", tc.name, file)
 				assert.Contains(t, stderr.String(), tc.name)
 				assert.Contains(t, stderr.String(), "regular file")
-			case <-time.After(20 * time.Second): // it would hang forever
+			case <-time.After(scaled(20 * time.Second)): // it would hang forever
 				t.Errorf("%s=%s: the server hangs: %s", tc.name, file, stderr)
 			}
 		}
@@ -92,7 +92,7 @@ func TestASignalDuringTheStart(t *testing.T) {
 			require.NoError(t, cmd.Process.Signal(signal))
 			<-exited
 			took := time.Since(sent)
-			assert.Less(t, took, 2*time.Second+5*machine.end(), "%v after %s: %s", signal, after, stderr)
+			assert.Less(t, took, scaled(2*time.Second)+5*machine.end(), "%v after %s: %s", signal, after, stderr)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func TestKilledServersLeaveNoFolders(t *testing.T) {
 
 	p := s.serveChild()
 	p.ask("precommit", object{"step": "Review.", "path": top})
-	require.Eventually(t, func() bool { return len(left()) == 1 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(left()) == 1 }, scaled(10*time.Second), 10*time.Millisecond)
 	p.kill()
 	require.Len(t, left(), 1, "nobody could remove it")
 
@@ -41,5 +41,5 @@ func TestKilledServersLeaveNoFolders(t *testing.T) {
 	old := time.Now().Add(-24 * time.Hour)
 	require.NoError(t, os.Chtimes(left()[0], old, old))
 	s.serveChild()
-	assert.Eventually(t, func() bool { return len(left()) == 0 }, 10*time.Second, 10*time.Millisecond)
+	assert.Eventually(t, func() bool { return len(left()) == 0 }, scaled(10*time.Second), 10*time.Millisecond)
 }

@@ -125,7 +125,7 @@ func (c *modern) task(tool string, arguments object) object {
 // poll asks for a task until it has ended, and returns it.
 func (c *modern) poll(id string) object {
 	c.s.t.Helper()
-	for range 400 {
+	for end := time.Now().Add(scaled(20 * time.Second)); time.Now().Before(end); {
 		if task := c.about("tasks/get", id); task["status"] != "working" {
 			return task
 		}
@@ -155,13 +155,13 @@ func (s *site) slowCall() object {
 		words = append(words, fmt.Sprintf("(emulated) %d ", i))
 	}
 	s.vendors.Always(emulator.Match{Text: "Slowly"}, func(emulator.Request) emulator.Reply {
-		return emulator.Say(words...).Every(100 * time.Millisecond)
+		return emulator.Say(words...).Every(scaled(100 * time.Millisecond))
 	})
 	return object{"prompt": "Slowly, please.", "model": "glm-5.3-flash", "use_websearch": false}
 }
 
 // Calls have a second and a half, so that longer ones become tasks soon.
-func shortAnswers() []string { return []string{"LOG_LEVEL=error", "ANSWER_WITHIN_SECS=1.5"} }
+func shortAnswers() []string { return limits("LOG_LEVEL=error", "ANSWER_WITHIN_SECS=1.5") }
 
 // A call that is longer than its limit is a task that every process of the store knows, and whose result is the whole reply.
 func TestACallIsATaskInEveryProcess(t *testing.T) {
@@ -213,7 +213,9 @@ func TestAWorkflowIsATask(t *testing.T) {
 	for i := range 40 {
 		pieces = append(pieces, string(expert[len(expert)*i/40:len(expert)*(i+1)/40]))
 	}
-	s.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply { return emulator.Say(pieces...).Every(100 * time.Millisecond) })
+	s.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply {
+		return emulator.Say(pieces...).Every(scaled(100 * time.Millisecond))
+	})
 	c := s.modern()
 	args := object{"step": "Why is Add wrong?", "relevant_files": []string{project + "/add.go"}, "model": "glm-5.3"}
 	id, _ := c.task("debug", args)["taskId"].(string)
@@ -244,7 +246,7 @@ func TestAKilledServersTaskIsAnsweredElsewhere(t *testing.T) {
 			id, _ := c.task(tool, args)["taskId"].(string)
 			conversation, _, _ := strings.Cut(id, ".")
 			first := len(s.lastTurn(db, conversation).Content)
-			require.Eventually(t, func() bool { return len(s.lastTurn(db, conversation).Content) > first }, 10*time.Second, 20*time.Millisecond)
+			require.Eventually(t, func() bool { return len(s.lastTurn(db, conversation).Content) > first }, scaled(10*time.Second), 20*time.Millisecond)
 			ids[tool] = id
 		}
 		c.kill()

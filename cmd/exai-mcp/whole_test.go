@@ -251,8 +251,8 @@ func (p *peer) await(answer <-chan *toolReply) *toolReply {
 	select {
 	case r := <-answer:
 		return r
-	case <-time.After(30 * time.Second):
-		p.t.Error("a call was not answered within 30 s")
+	case <-time.After(scaled(30 * time.Second)):
+		p.t.Errorf("a call was not answered within %s", scaled(30*time.Second))
 		return nil
 	}
 }

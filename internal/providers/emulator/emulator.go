@@ -56,6 +56,7 @@ type Emulator struct {
 	membership   Membership // "": Kimi is the platform
 	maxFiles     int
 	maxFileBytes int
+	loadTime     time.Duration
 	ownServer    map[Vendor]*http.Server
 	done         chan struct{}
 	running      sync.WaitGroup // Serve loops
@@ -132,12 +133,18 @@ func MaxFileBytes(n int) Option {
 	return func(e *Emulator) { e.maxFileBytes = n }
 }
 
+// LoadTime sets how long the lab takes to load a model (UsualLoadTime), for tests on slow machines.
+func LoadTime(d time.Duration) Option {
+	return func(e *Emulator) { e.loadTime = d }
+}
+
 // New makes an emulator that listens nowhere yet: use Serve, or Handler in a server of your own.
 func New(opts ...Option) *Emulator {
 	e := &Emulator{
 		models:       table(),
 		keys:         map[Vendor]string{GLM: GLMKey, Kimi: KimiKey, Lab: LabKey},
 		loaded:       map[string]bool{},
+		loadTime:     UsualLoadTime,
 		parallel:     map[Vendor]int{},
 		maxFiles:     1000,
 		maxFileBytes: vendorFileBytes,

@@ -160,8 +160,8 @@ func labLimit(in *inquiry) error {
 	return nil
 }
 
-// loadTime is how long the lab takes to load a model.
-const loadTime = 2 * time.Second
+// UsualLoadTime is how long the lab takes to load a model, unless LoadTime sets another.
+const UsualLoadTime = 2 * time.Second
 
 // load is the wait before a model's first answer since the emulator began: nothing is sent meanwhile, no header either, as
 // Ollama was seen to do.
@@ -172,7 +172,7 @@ func (e *Emulator) load(f facts) frame {
 		return frame{act: actOpen}
 	}
 	e.loaded[f.ID] = true
-	return frame{act: actOpen, wait: loadTime}
+	return frame{act: actOpen, wait: e.loadTime}
 }
 
 // inTags writes reasoning into the text, in tags, as servers do that don't separate it.
