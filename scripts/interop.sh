@@ -72,13 +72,23 @@ export EXAI_MCP=$dir/exai-mcp EXAI_ENV_FILE=$scratch/emulated.env TMPDIR=$scratc
 unset GLM_API_KEY ZHIPUAI_API_KEY ZAI_API_KEY KIMI_API_KEY MOONSHOT_API_KEY EXAI_STATE_DIR ENV_FILE
 node=$dir/node_modules/node/bin/node
 echo "Node $("$node" --version), $("$dir/exai-mcp" version | head -n 1)"
+
+# part NAME: runs one part; it fails if a check of it does.
+part() {
+	case $1 in
+	arm64) scripts/interop/arm64.sh ;;
+	sessions | terminal | gate | plugins) (cd "$dir/agents" && "$node" "$1.mjs") ;;
+	*) (cd "$dir" && "$node" "$1.mjs") ;;
+	esac
+}
 failed=0
 for name in $parts; do
 	echo
-	case $name in
-	arm64) scripts/interop/arm64.sh || failed=1 ;;
-	sessions | terminal | gate | plugins) (cd "$dir/agents" && "$node" "$name.mjs") || failed=1 ;;
-	*) (cd "$dir" && "$node" "$name.mjs") || failed=1 ;;
-	esac
+	SECONDS=0
+	if part "$name"; then outcome=ok; else outcome=FAIL failed=1; fi
+	printf '%-5s %-12s %4d s\n' "$outcome" "$name" "$SECONDS" >>"$scratch/summary"
 done
+echo
+cat "$scratch/summary"
+[ "$failed" = 0 ] && echo "interop: every part passed" || echo "interop: some parts failed"
 exit "$failed"

@@ -2,7 +2,7 @@
 // emulated vendors, with keys in the environment and without. SESSIONS=codex,gemini chooses some agents.
 
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer, request as forward } from "node:http";
 import { join } from "node:path";
 import { check, done } from "../check.mjs";
@@ -57,6 +57,23 @@ async function proxyTo(target, paths) {
   });
   await new Promise((resolve) => http.listen(0, "127.0.0.1", resolve));
   return http;
+}
+
+if (names.includes("claude-code")) {
+  await check("claude-code: its own commands add, replace and remove the entry", async () => {
+    const agent = await prepare("claude-code", { url: "http://127.0.0.1:1", project: await repository() });
+    const entry = async () => JSON.parse(await readFile(join(agent.home, ".claude.json"), "utf8")).mcpServers?.exai;
+    await agent.install({});
+    const first = await entry();
+    assert.equal(first.timeout, 112500);
+    const { stderr } = await agent.install({}, "--patient");
+    assert.match(stderr, /Replaced the old entry/);
+    const second = await entry();
+    assert.ok(second.timeout > first.timeout, JSON.stringify(second));
+    assert.match((await agent.install({}, "--patient")).stderr, /Nothing to change/);
+    await agent.install({}, "--remove");
+    assert.equal(await entry(), undefined);
+  });
 }
 
 if (names.includes("codex")) {
