@@ -726,7 +726,7 @@ func TestLongConversationDropsItsOldestTurns(t *testing.T) {
 	assert.Less(t, len(sent), 100)
 	assert.Equal(t, providers.RoleUser, sent[1].Role)
 	assert.Contains(t, sent[len(sent)-1].Content, "package a")
-	assert.Contains(t, strings.Join(said.Metadata.Notes, " "), "oldest turns of this conversation did not fit the window of glm-4.5")
+	assert.Contains(t, strings.Join(said.Metadata.Notes, " "), "Left out, since the window of glm-4.5 has no room for more: the ")
 }
 
 // An answer that the store does not take stays readable, part by part, as long as this process keeps it.

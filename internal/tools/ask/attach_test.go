@@ -1,6 +1,7 @@
 package ask
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,6 +16,54 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
+
+func TestFilesHaveTwoFifthsOfAWindow(t *testing.T) {
+	for window, want := range map[int]int{-1: 13_107, 0: 13_107, 1: 0, 10: 4, 100_000: 40_000, 499_999: 199_999, 500_000: 200_000, 1_000_000: 200_000} {
+		assert.Equal(t, want, FileTokens(window), window)
+	}
+}
+
+// embedder reads nothing, and keeps how it was asked.
+type embedder struct {
+	sent     []conversation.Attachment
+	manifest workspace.Manifest
+	err      error
+
+	budget  workspace.Budget
+	already map[string]conversation.Attachment
+}
+
+func (e *embedder) Embed(
+	_ context.Context, _ []workspace.Ref, b workspace.Budget, already map[string]conversation.Attachment,
+) ([]conversation.Attachment, workspace.Manifest, error) {
+	e.budget, e.already = b, already
+	return e.sent, e.manifest, e.err
+}
+
+// A file that the conversation has goes along all the same: the turn that sent it may be left out by then.
+func TestAttachAddsWhatIsHeld(t *testing.T) {
+	fresh := conversation.Attachment{Path: "/p/new.go", Data: []byte("new")}
+	held := map[string]conversation.Attachment{"/p/old.go": {Path: "/p/old.go", Data: []byte("old")}}
+	e := &embedder{sent: []conversation.Attachment{fresh}, manifest: workspace.Manifest{
+		Sent: []workspace.Entry{{Path: "/p/new.go"}}, Unchanged: []workspace.Entry{{Path: "/p/old.go"}, {Path: "/p/elsewhere.go"}},
+		LeftOut: []workspace.Entry{{Path: "/p/big.go", Reason: "no room"}},
+	}}
+	problems := []workspace.Problem{{Path: "gone.go", Err: &workspace.Error{Code: workspace.CodeNotFound, Message: "There is no such file."}}}
+	sent, m, err := Attach(t.Context(), e, nil, problems, workspace.Budget{Tokens: 10}, held)
+	require.NoError(t, err)
+	assert.Equal(t, []conversation.Attachment{fresh, held["/p/old.go"]}, sent)
+	want := e.manifest
+	want.LeftOut = []workspace.Entry{{Path: "/p/big.go", Reason: "no room"}, {Path: "gone.go", Code: workspace.CodeNotFound, Reason: "There is no such file."}}
+	assert.Equal(t, want, m)
+	assert.Equal(t, workspace.Budget{Tokens: 10, LineNumbers: true}, e.budget)
+	assert.Equal(t, held, e.already)
+
+	e.err = context.Canceled
+	sent, m, err = Attach(t.Context(), e, nil, problems, workspace.Budget{}, held)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Nil(t, sent)
+	assert.Equal(t, e.manifest, m)
+}
 
 func TestFilesThatAreNotSent(t *testing.T) {
 	some := workspace.Manifest{Sent: []workspace.Entry{{Path: "a.go"}}, LeftOut: []workspace.Entry{{Path: "b.pdf", Reason: "binary: PDF"}}}
@@ -34,6 +83,7 @@ func TestFilesThatAreNotSent(t *testing.T) {
 	require.ErrorAs(t, NothingSent(picture), &e)
 	assert.Equal(t, workspace.CodeInvalid, e.Code)
 	assert.Equal(t, `"a.png" can't be sent: binary: PNG.`, e.Message)
+	assert.Equal(t, "Pictures are given under images.", e.Hint)
 	gone := workspace.Manifest{LeftOut: []workspace.Entry{{Path: "a.pdf", Code: workspace.CodeNotFound, Reason: "there is no such file"}, {Path: "b.txt", Reason: "binary"}}}
 	require.ErrorAs(t, NothingSent(gone), &e)
 	assert.Equal(t, workspace.CodeNotFound, e.Code, "what the first one failed of")
@@ -64,6 +114,8 @@ func TestManyFilesAreNamed(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(note, "(no room)"))
 	_, all := Listed(many(listedFiles))
 	assert.Nil(t, all, "the note names them all")
+
+	assert.Contains(t, NotSentByName(many(listedFiles+1)), "; and 1 more: 1 in /w/d1.")
 
 	m := many(400)
 	m.Sent, m.Cut = []workspace.Entry{{Path: "/w/sent.go"}}, []workspace.Entry{{Path: "/w/cut.go", Reason: "the first 3 lines"}}

@@ -19,6 +19,8 @@ type Background struct {
 	Live *calls.Outcome
 	// Conversation is nil where Live is not.
 	Conversation *conversation.Conversation
+
+	generation *calls.Generation // that writes it in this process, nil elsewhere
 }
 
 // Background finds an answer by its turn's number; 0 is the latest. The error is conversation.ErrNotFound where there is
@@ -26,19 +28,14 @@ type Background struct {
 func (t *Conversations) Background(ctx context.Context, id string, n int) (*Background, error) {
 	if f := t.following(id); f != nil && (n == 0 || n == f.turn.N) {
 		out := f.generation.Snapshot()
-		return &Background{Turn: fill(f.turn, out, f.looked()), Running: true, Live: &out}, nil
+		return &Background{Turn: fill(f.turn, out, f.looked()), Running: true, Live: &out, generation: f.generation}, nil
 	}
 	loaded, err := t.loadTurns(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	turn := latestAnswer(loaded)
-	for i := range loaded.Turns {
-		if n > 0 && loaded.Turns[i].N == n {
-			turn = &loaded.Turns[i]
-		}
-	}
-	if turn == nil || turn.Role != providers.RoleAssistant || n > 0 && turn.N != n {
+	turn := answerOf(loaded, n)
+	if turn == nil {
 		return nil, conversation.ErrNotFound
 	}
 	return &Background{Turn: *turn, Running: turn.EffectiveStatus() == conversation.TurnRunning, Conversation: loaded}, nil
@@ -51,10 +48,8 @@ func (t *Conversations) CancelBackground(ctx context.Context, id string, n int) 
 	if err != nil || !b.Running {
 		return err
 	}
-	if f := t.following(id); b.Live != nil {
-		if f != nil && f.turn.N == b.Turn.N {
-			f.generation.Cancel()
-		}
+	if b.generation != nil {
+		b.generation.Cancel()
 		return nil
 	}
 	b.Turn.Status, b.Turn.FinishReason = conversation.TurnPartial, providers.FinishCancelled
@@ -84,6 +79,19 @@ func (t *Conversations) loadTurns(ctx context.Context, id string) (*conversation
 		return nil, context.Cause(ctx)
 	}
 	return nil, reply.StoreUnavailable(fmt.Errorf("loading a conversation: %w", err))
+}
+
+// answerOf is the conversation's answer of that number, 0 for the latest; nil when there is none.
+func answerOf(c *conversation.Conversation, n int) *conversation.Turn {
+	if n == 0 {
+		return latestAnswer(c)
+	}
+	for i := range c.Turns {
+		if turn := &c.Turns[i]; turn.N == n && turn.Role == providers.RoleAssistant {
+			return turn
+		}
+	}
+	return nil
 }
 
 // latestAnswer is a conversation's last answer, nil when there is none.

@@ -29,6 +29,15 @@ func dripping() asktest.Chat {
 	return asktest.Drips(time.Second, text(words...)...)
 }
 
+// thinkingOn thinks for a minute and a half before it answers.
+func thinkingOn() asktest.Chat {
+	var thoughts []providers.Delta
+	for range 90 {
+		thoughts = append(thoughts, providers.Delta{Reasoning: "hmm, "})
+	}
+	return asktest.Drips(time.Second, append(thoughts, text("yes")...)...)
+}
+
 // pendingAnswer asks a question whose answer takes a minute and a half.
 func pendingAnswer(t *testing.T, b *fixture) *ask.StoredAnswer {
 	t.Helper()
@@ -83,7 +92,9 @@ func TestBackgroundIsFoundInEveryProcess(t *testing.T) {
 			assert.False(t, done.Running)
 			said, err := in.Stored(done.Conversation, done.Turn)
 			require.NoError(t, err)
+			assert.Equal(t, done.Turn.Content, said.Text)
 			assert.False(t, said.Partial)
+			assert.False(t, said.Pending)
 			assert.Nil(t, said.Reply().Pending)
 		}
 		// A later question does not change what an earlier answer was.
@@ -119,6 +130,8 @@ func TestCancelBackground(t *testing.T) {
 				from := process(t, b)
 				require.NoError(t, from.CancelBackground(t.Context(), part.ContinuationID, 2))
 				require.NoError(t, from.CancelBackground(t.Context(), part.ContinuationID, 2), "twice in the same moment")
+				synctest.Wait()
+				assert.Equal(t, from == b, closed.Load(), "here at once")
 				time.Sleep(3 * time.Second)
 				assert.True(t, closed.Load(), "at the latest at the next save")
 				for _, in := range []*fixture{b, from} {
@@ -133,6 +146,63 @@ func TestCancelBackground(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever waits for an answer is told that the store failed, or that the call has ended, and not that there is no answer.
+func TestBackgroundOfAStoreThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		var failing atomic.Value
+		b.store.Before = func(_ context.Context, op string) error {
+			if op == failing.Load() {
+				return errors.New("disk full")
+			}
+			return nil
+		}
+		part := pendingAnswer(t, b)
+		other := otherProcess(t, b)
+		failing.Store("save")
+		err := other.CancelBackground(t.Context(), part.ContinuationID, 0)
+		assert.Equal(t, reply.CodeStoreUnavailable, codeOf(err))
+		require.ErrorContains(t, err, "cancelling an answer: disk full")
+
+		failing.Store("load")
+		got, err := other.Background(t.Context(), part.ContinuationID, 0)
+		assert.Nil(t, got)
+		assert.Equal(t, reply.CodeStoreUnavailable, codeOf(err))
+		require.ErrorContains(t, err, "loading a conversation: disk full")
+		assert.Equal(t, reply.CodeStoreUnavailable, codeOf(other.CancelBackground(t.Context(), part.ContinuationID, 0)))
+
+		ctx, cancel := context.WithCancelCause(t.Context())
+		gone := errors.New("the client is gone")
+		cancel(gone)
+		_, err = other.Background(ctx, part.ContinuationID, 0)
+		assert.Equal(t, gone, err)
+		failing.Store("")
+		time.Sleep(2 * time.Minute)
+	})
+}
+
+// temporaryStore is one that stands in for a database.
+type temporaryStore struct{ *asktest.Store }
+
+func (temporaryStore) Temporary() string { return "the database does not answer." }
+
+// Where a database was asked for and memory serves instead, the reply says so, and promises nothing to who waits for an answer.
+func TestNothingIsPendingInAStandIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		b.Conversations = ask.New(ask.Options{Config: b.cfg, Caller: b.caller, Store: func(context.Context) (conversation.Store, error) {
+			return temporaryStore{b.store}, nil
+		}})
+		part, err := b.Ask(b.call(), "", question("q"))
+		require.NoError(t, err)
+		assert.True(t, part.Pending)
+		assert.Nil(t, part.Reply().Pending)
+		assert.False(t, *part.Metadata.Stored)
+		assert.Contains(t, part.Metadata.Notes, "Kept in memory until this server ends, not in a database: the database does not answer.")
+		time.Sleep(2 * time.Minute)
+	})
 }
 
 // A store that ends with the process promises nothing to who waits for an answer.

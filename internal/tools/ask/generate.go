@@ -32,8 +32,8 @@ func (t *Conversations) Generate(ctx context.Context, q Question) (*Answer, erro
 		q.On = progress.From(ctx).Model()
 	}
 	out, err := t.caller.Call(ctx, t.callOf(q, b))
-	if p := providers.PreviewFrom(ctx); p != nil && errors.Is(err, providers.ErrPreview) {
-		preview(p, q, b)
+	if errors.Is(err, providers.ErrPreview) {
+		preview(providers.PreviewFrom(ctx), q, b)
 		return nil, err
 	}
 	if err != nil {
@@ -44,9 +44,18 @@ func (t *Conversations) Generate(ctx context.Context, q Question) (*Answer, erro
 	a := &Answer{Outcome: *out, Asked: asked, Dropped: dropped, Notes: slices.Concat(q.Notes, out.Notes), question: q}
 	a.describe()
 	if dropped > 0 {
-		a.Notes = append(a.Notes, fmt.Sprintf("The %d oldest turns of this conversation did not fit the window of %s and were left out.", dropped, out.Model.ID))
+		a.Notes = append(a.Notes, leftOut(dropped, "the window of "+out.Model.ID))
 	}
 	return a, nil
+}
+
+// leftOut is the note on turns of the history that a window has no room for.
+func leftOut(turns int, window string) string {
+	which := "oldest turn"
+	if turns > 1 {
+		which = fmt.Sprintf("%d oldest turns", turns)
+	}
+	return fmt.Sprintf("Left out, since %s has no room for more: the %s of this conversation.", window, which)
 }
 
 // preview adds to a preview what a question would send beside its texts.
@@ -61,7 +70,7 @@ func preview(p *providers.Preview, q Question, b *builder) {
 	}
 	p.Note(q.Notes...)
 	if dropped > 0 {
-		p.Note(fmt.Sprintf("The %d oldest turns of this conversation do not fit the model's window and would be left out.", dropped))
+		p.Note(leftOut(dropped, "the model's window"))
 	}
 }
 
@@ -185,7 +194,7 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 	b.mu.Unlock()
 
 	messages := append([]providers.Message{{Role: providers.RoleSystem, Content: b.system(b.q.Reader != nil && m.Functions)}}, conversation.Messages(history, m.Images)...)
-	if n := len(messages) - 1; len(b.q.Exchange) > 0 && messages[n].Role == providers.RoleAssistant {
+	if n := len(messages) - 1; messages[n].Role == providers.RoleAssistant {
 		messages = slices.Insert(messages, n, b.q.Exchange...)
 	}
 	return providers.ChatRequest{
@@ -212,10 +221,7 @@ func (b *builder) last() (conversation.Turn, int) {
 
 // stillThinking is what a client reads of an answer that has not started.
 func stillThinking(out calls.Outcome) string {
-	thought := providers.EstimateTokens(out.Response.Reasoning)
-	if n := out.Response.Usage.ReasoningTokens; n > thought {
-		thought = n
-	}
+	thought := max(providers.EstimateTokens(out.Response.Reasoning), out.Response.Usage.ReasoningTokens)
 	who, secs := nameOf(out.Model.ID), out.Elapsed.Seconds()
 	if out.Live != nil && out.Model.Local && thought == 0 {
 		return fmt.Sprintf("The model is loading or reading the prompt: %s, on this machine, has had the request for %.0f s. It goes on in the background.", who, secs)
@@ -236,19 +242,15 @@ func nameOf(model string) string {
 // whyPartial says what ended a partial answer.
 func whyPartial(out calls.Outcome) string {
 	switch {
-	case out.Live != nil && out.Limit != nil:
+	case out.Live != nil: // which always has the limit that its call exceeded
 		return fmt.Sprintf("The call exceeded its limit (%s); the answer continues in the background.", out.Limit)
 	case out.Limit != nil:
 		return fmt.Sprintf("The answer was cut off by %s.", out.Limit)
-	case out.Response.FinishReason == providers.FinishCancelled:
-		return "The answer was cut off."
-	case out.Cut != nil:
+	case out.Cut != nil && out.Response.FinishReason != providers.FinishCancelled:
 		return "The answer was cut off: " + out.Cut.Message + " This is what had arrived."
-	}
-	switch out.Response.FinishReason {
-	case providers.FinishLength:
+	case out.Response.FinishReason == providers.FinishLength:
 		return "The answer exceeds the model's output limit and was cut off."
-	case providers.FinishContentFilter:
+	case out.Response.FinishReason == providers.FinishContentFilter:
 		return "The vendor's content filter cut the answer off; this is what had arrived."
 	}
 	return "The answer was cut off."
