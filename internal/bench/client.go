@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -132,18 +133,19 @@ func memoryOf(pid int, name string) (int64, error) {
 	return 0, fmt.Errorf("no %s", name)
 }
 
-// files counts the process's open descriptors that lead to something whose name begins with prefix, such as "socket:". Its
-// stdin, stdout and stderr are pipes.
-func (s *server) files(prefix string) (int, error) {
+// files is what the process has open whose name begins with prefix, sorted. A socket's or a pipe's number is left out.
+func (s *server) files(prefix string) ([]string, error) {
 	dir := fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid)
 	entries, err := os.ReadDir(dir)
-	n := 0
+	var open []string
 	for _, e := range entries {
 		if to, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil && strings.HasPrefix(to, prefix) {
-			n++
+			kind, _, _ := strings.Cut(to, ":[")
+			open = append(open, kind)
 		}
 	}
-	return n, err
+	slices.Sort(open)
+	return open, err
 }
 
 // goroutines ends the process with SIGQUIT, upon which Go prints the stack of every goroutine, and counts them.

@@ -121,5 +121,5 @@ func (b *bench) afterwards(name string, settings []string, do func(*emulator.Emu
 		return footprint{}, err
 	}
 	goroutines, err := c.goroutines()
-	return footprint{goroutines, sockets}, err
+	return footprint{goroutines, len(sockets)}, err
 }

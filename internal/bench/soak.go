@@ -93,6 +93,9 @@ func (s *soak) run() ([]figure, error) {
 	}
 	fmt.Fprintf(os.Stderr, "calls: %s\nreplies: %s; %d cut off by SIGKILL\n", &s.kinds, &s.statuses, s.cut.Load())
 	at := fmt.Sprintf("after %d calls; before: after %d", s.calls, few)
+	if len(ended.files) > len(began.files) {
+		fmt.Fprintf(os.Stderr, "open before: %q\nopen after: %q\n", began.files, ended.files)
+	}
 	same := func(what string, before, after, tolerance float64, unit string) figure {
 		return figure{
 			what, fmt.Sprintf("%g%s", after, unit), fmt.Sprintf("%g%s before", before, unit),
@@ -101,7 +104,7 @@ func (s *soak) run() ([]figure, error) {
 	}
 	figures := []figure{
 		same("goroutines", float64(began.goroutines), float64(ended.goroutines), 0, ""),
-		same("descriptors", float64(began.files), float64(ended.files), 0, ""),
+		same("descriptors", float64(len(began.files)), float64(len(ended.files)), 0, ""),
 		same("resident memory", float64(began.memory>>20), float64(ended.memory>>20), 0.5, " MiB"),
 		{
 			what: "replies that are not in the store", value: fmt.Sprint(len(lost)), bound: "0", share: float64(2 * len(lost)),
@@ -117,8 +120,9 @@ func (s *soak) run() ([]figure, error) {
 
 // held is what a server holds.
 type held struct {
-	goroutines, files, connections int
-	memory                         int64
+	goroutines, connections int
+	files                   []string
+	memory                  int64
 }
 
 // session makes calls with fresh servers, waits until nothing goes on, and returns what the one holds that was kept open.
@@ -165,7 +169,7 @@ func (s *soak) session(calls int) (held, error) {
 	return s.settled(keep)
 }
 
-// settled waits for longer than work in the background and idle connections last, and counts what a server holds.
+// settled waits for longer than work in the background and idle connections last, and returns what a server holds.
 func (s *soak) settled(c *server) (h held, err error) {
 	time.Sleep(100 * time.Second)
 	if h.files, err = c.files(""); err != nil {
