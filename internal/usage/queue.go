@@ -18,22 +18,27 @@ type queue struct {
 	lost func() // called for a write that found the queue full
 
 	mu      sync.Mutex
-	waiting []func(context.Context)
-	writing bool
-	idle    chan struct{} // closed when nothing waits any longer; nil when nobody asked
+	waiting []*write
+	last    *write // that was added; nil when nothing is being written
+}
+
+type write struct {
+	do   func(context.Context)
+	done chan struct{} // closed when it is done; nil when nobody asked
 }
 
 // add hands over a write and returns at once.
-func (q *queue) add(write func(context.Context)) {
+func (q *queue) add(do func(context.Context)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) >= maxWaiting {
 		q.lost()
 		return
 	}
-	q.waiting = append(q.waiting, write)
-	if !q.writing {
-		q.writing = true
+	idle := q.last == nil
+	q.last = &write{do: do}
+	q.waiting = append(q.waiting, q.last)
+	if idle {
 		go q.write()
 	}
 }
@@ -42,37 +47,38 @@ func (q *queue) write() {
 	for {
 		q.mu.Lock()
 		if len(q.waiting) == 0 {
-			q.writing = false
-			if q.idle != nil {
-				close(q.idle)
-				q.idle = nil
-			}
+			q.last = nil
 			q.mu.Unlock()
 			return
 		}
-		next := q.waiting[0]
+		w := q.waiting[0]
 		q.waiting = q.waiting[1:]
 		q.mu.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), writeTime)
-		next(ctx)
+		w.do(ctx)
 		cancel()
+		q.mu.Lock()
+		if w.done != nil {
+			close(w.done)
+		}
+		q.mu.Unlock()
 	}
 }
 
-// wait returns when nothing waits to be written, or when ctx ends.
+// wait returns when everything that was added before is written, or when ctx ends.
 func (q *queue) wait(ctx context.Context) error {
 	q.mu.Lock()
-	if !q.writing {
+	w := q.last
+	if w == nil {
 		q.mu.Unlock()
 		return nil
 	}
-	if q.idle == nil {
-		q.idle = make(chan struct{})
+	if w.done == nil {
+		w.done = make(chan struct{})
 	}
-	idle := q.idle
 	q.mu.Unlock()
 	select {
-	case <-idle:
+	case <-w.done:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -189,7 +189,7 @@ type Store interface {
 	// Record stores a request that had no reservation.
 	Record(ctx context.Context, r Request) error
 	// Reserve holds an amount of today's budget until Settle and returns the reservation's id with the day as it is then. It
-	// is an *OverBudgetError, with the day, where the day's Room does not fit it, beside what all processes have spent and
+	// is an *OverBudgetError, with the day, where what remains of the day does not fit it, beside what all processes have spent and
 	// reserved today.
 	Reserve(ctx context.Context, r Reservation) (id string, day Day, err error)
 	// Settle ends a reservation and stores what the request came to, also when the reservation counts as lost meanwhile.

@@ -327,9 +327,6 @@ func TestMeterWithStuckStore(t *testing.T) {
 			m.Record(Request{})
 		}
 		assert.Greater(t, failed.Load(), int64(1), "what does not fit is lost, and said")
-		m.queue.mu.Lock()
-		m.queue.waiting = nil
-		m.queue.mu.Unlock()
 		require.NoError(t, m.Close(t.Context()))
 	})
 }
