@@ -44,13 +44,6 @@ func (h *Lease) Append(ctx context.Context, n conversation.NewTurns, a *Answer) 
 			n.Title = Title(turn.Content)
 		}
 	}
-	for i := range n.Turns {
-		turn := &n.Turns[i]
-		if turn.CreatedAt.IsZero() {
-			turn.CreatedAt = t.now()
-		}
-		turn.SavedAt = t.now()
-	}
 	limited, cancel := t.storing(ctx)
 	defer cancel()
 	var temporary string
@@ -111,7 +104,6 @@ func (h *Lease) Save(ctx context.Context, turn conversation.Turn) error {
 }
 
 func (t *Conversations) save(ctx context.Context, conversationID string, turn conversation.Turn) error {
-	turn.SavedAt = t.now()
 	return bounded.Do(ctx, func(ctx context.Context) error {
 		store, err := t.open(ctx)
 		if err != nil {
@@ -184,13 +176,12 @@ func (t *Conversations) work(id string, turn conversation.Turn) *activity.Work {
 // grow saves the answer every 2 s while it is being written. The save is also the sign that the process lives.
 func (t *Conversations) grow(id string, f *follower, work *activity.Work) {
 	g := f.generation
-	tick := time.NewTicker(saveEvery)
-	defer tick.Stop()
+	tick := time.Tick(saveEvery)
 	for {
 		select {
 		case <-g.Done():
 			return
-		case <-tick.C:
+		case <-tick:
 		}
 		work.Update(providers.Event{Phase: providers.PhaseBackground, Tokens: g.Tokens()})
 		ctx, cancel := context.WithTimeout(context.Background(), saveTime)
@@ -213,9 +204,7 @@ func (t *Conversations) grow(id string, f *follower, work *activity.Work) {
 func (t *Conversations) finish(id string, f *follower, finished func(context.Context, conversation.Turn)) {
 	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
 	defer cancel()
-	out := f.generation.Snapshot()
-	out.Live = nil
-	turn := fill(f.turn, out, f.looked())
+	turn := fill(f.turn, f.generation.Snapshot(), f.looked())
 	for {
 		err := t.save(ctx, id, turn)
 		if err == nil || errors.Is(err, conversation.ErrNotFound) {

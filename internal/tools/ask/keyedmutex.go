@@ -13,7 +13,7 @@ type keyedMutex struct {
 
 // keyedEntry is there as long as somebody holds the key or waits for it.
 type keyedEntry struct {
-	free  chan struct{} // holds one token while nobody has the key
+	held  chan struct{} // holds one token while somebody has the key
 	users int
 }
 
@@ -22,8 +22,7 @@ func (m *keyedMutex) Lock(ctx context.Context, key string) bool {
 	m.mu.Lock()
 	e := m.entries[key]
 	if e == nil {
-		e = &keyedEntry{free: make(chan struct{}, 1)}
-		e.free <- struct{}{}
+		e = &keyedEntry{held: make(chan struct{}, 1)}
 		if m.entries == nil {
 			m.entries = map[string]*keyedEntry{}
 		}
@@ -33,7 +32,7 @@ func (m *keyedMutex) Lock(ctx context.Context, key string) bool {
 	m.mu.Unlock()
 
 	select {
-	case <-e.free:
+	case e.held <- struct{}{}:
 		return true
 	case <-ctx.Done():
 	}
@@ -48,7 +47,7 @@ func (m *keyedMutex) Unlock(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.entries[key]
-	e.free <- struct{}{}
+	<-e.held
 	m.releaseLocked(key, e)
 }
 

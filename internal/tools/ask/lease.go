@@ -119,17 +119,17 @@ func (h *Lease) AwaitIdle(ctx context.Context) error {
 	defer cancel()
 	for h.Running() != nil {
 		progress.From(ctx).Phase("waiting for the last answer")
-		tick := time.NewTimer(pollEvery)
 		var finished <-chan struct{}
+		var poll <-chan time.Time
 		if f := h.t.following(h.ID); f != nil {
-			tick.Stop()
 			finished = f.done
+		} else {
+			poll = time.After(pollEvery)
 		}
 		select {
 		case <-finished:
-		case <-tick.C:
+		case <-poll:
 		case <-wait.Done():
-			tick.Stop()
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}

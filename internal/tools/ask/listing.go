@@ -34,7 +34,7 @@ type listingMeta struct {
 // ListingOf returns the names of all files of a question's turn where its reply did not name them all, else nil.
 func ListingOf(turn conversation.Turn) []workspace.FileGroup {
 	var m listingMeta
-	if len(turn.Meta) == 0 || json.Unmarshal(turn.Meta, &m) != nil {
+	if json.Unmarshal(turn.Meta, &m) != nil {
 		return nil
 	}
 	if m.Listing != nil {

@@ -36,7 +36,6 @@ func (t *Conversations) notFound(ctx context.Context) error {
 	})
 	if err != nil {
 		t.log.Debug("latest conversations not listed", zap.Error(err))
-		return e
 	}
 	if len(latest) == 0 {
 		return e
@@ -58,10 +57,9 @@ func age(d time.Duration) string {
 		name string
 		of   time.Duration
 	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
-		switch n := int(d / unit.of); {
-		case n == 1:
+		if n := int(d / unit.of); n == 1 {
 			return "1 " + unit.name + " ago"
-		case n > 1:
+		} else if n > 0 {
 			return fmt.Sprintf("%d %ss ago", n, unit.name)
 		}
 	}

@@ -206,11 +206,8 @@ func MetadataOf(turn conversation.Turn) reply.Metadata {
 	return m
 }
 
-// from is the text behind the first n code points, and false when it has fewer.
+// from is the text behind the first n code points, and false when it has fewer, or n is negative.
 func from(text string, n int) (string, bool) {
-	if n < 0 {
-		return "", false
-	}
 	for i := range text {
 		if n == 0 {
 			return text[i:], true

@@ -100,6 +100,10 @@ func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversa
 		if stored[i].ID == "" {
 			stored[i].ID = uuid.NewString()
 		}
+		stored[i].SavedAt = time.Now()
+		if stored[i].CreatedAt.IsZero() {
+			stored[i].CreatedAt = stored[i].SavedAt
+		}
 		t.Turns = append(t.Turns, stored[i])
 	}
 	t.UpdatedAt = time.Now()
@@ -122,8 +126,8 @@ func (s *Store) Save(ctx context.Context, conversationID string, turn conversati
 			if turn.Status == conversation.TurnRunning && t.Turns[i].Status != conversation.TurnRunning {
 				return conversation.ErrNotFound
 			}
-			t.Turns[i] = turn
-			t.UpdatedAt = time.Now()
+			turn.SavedAt = time.Now()
+			t.Turns[i], t.UpdatedAt = turn, turn.SavedAt
 			s.saves = append(s.saves, turn)
 			return nil
 		}

@@ -1,0 +1,371 @@
+package ask_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+)
+
+// logged makes the fixture's service again, with a log.
+func (b *fixture) logged() *observer.ObservedLogs {
+	core, logs := observer.New(zap.DebugLevel)
+	b.Conversations = ask.New(ask.Options{Config: b.cfg, Caller: b.caller, Store: b.store.Open, Log: zap.New(core), Host: "box", User: "ann"})
+	return logs
+}
+
+// lines are the log's messages with their errors, each once.
+func lines(logs *observer.ObservedLogs) (all []string) {
+	seen := map[string]bool{}
+	for _, e := range logs.All() {
+		line := e.Message
+		if err, ok := e.ContextMap()["error"]; ok {
+			line += ": " + err.(string)
+		}
+		if !seen[line] {
+			all = append(all, line)
+		}
+		seen[line] = true
+	}
+	return all
+}
+
+// failing makes the store fail in some operations, until works is called.
+func (b *fixture) failing(ops ...string) (works context.CancelFunc) {
+	broken, works := context.WithCancel(context.Background())
+	b.store.Before = func(_ context.Context, op string) error {
+		for _, o := range ops {
+			if o == op && broken.Err() == nil {
+				return errors.New(op + " failed")
+			}
+		}
+		return nil
+	}
+	b.t.Cleanup(works)
+	return works
+}
+
+// answerOf is the stored answer of a conversation's first question.
+func (b *fixture) answerOf(id string) conversation.Turn {
+	b.t.Helper()
+	loaded, err := b.store.Load(context.Background(), id)
+	require.NoError(b.t, err)
+	require.Len(b.t, loaded.Turns, 2)
+	return loaded.Turns[1]
+}
+
+func TestNewConversationIsDescribed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, asktest.Says("never"))
+		b.logged()
+		lease, err := b.Lease(b.call(), "")
+		require.NoError(t, err)
+		defer lease.Release()
+		at := time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
+		turns := []conversation.Turn{
+			{Role: providers.RoleUser, Content: "\n", CreatedAt: at},
+			{Role: providers.RoleUser, Content: "\r\nwhat is asked\nin detail", Tool: "debug"},
+			{Role: providers.RoleAssistant, Content: "an answer", Tool: "chat"},
+		}
+		stored, err := lease.Append(b.call(), conversation.NewTurns{Turns: turns}, nil)
+		require.NoError(t, err)
+		assert.Equal(t, stored, lease.Turns)
+		assert.False(t, lease.New)
+		loaded, err := b.store.Load(t.Context(), lease.ID)
+		require.NoError(t, err)
+		assert.Equal(t, "what is asked", loaded.Title)
+		assert.Equal(t, "debug", loaded.Tool, "the first that has one")
+		assert.Equal(t, at, loaded.Turns[0].CreatedAt, "when it was asked")
+		assert.Equal(t, time.Now(), loaded.Turns[1].CreatedAt.Local())
+		list, err := b.store.List(t.Context(), conversation.Filter{Host: "box", User: "ann"})
+		require.NoError(t, err)
+		assert.Len(t, list, 1)
+
+		// A conversation that is deleted in between stays deleted.
+		require.NoError(t, b.store.Delete(t.Context(), lease.ID))
+		_, err = lease.Append(b.call(), conversation.NewTurns{Turns: turns}, nil)
+		require.ErrorIs(t, err, conversation.ErrNotFound)
+	})
+}
+
+func TestTitle(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "\r\n\n": "", "a\nb": "a", "\n\nfirst\r\nsecond": "first",
+		strings.Repeat("é", 80): strings.Repeat("é", 80),
+		strings.Repeat("é", 81): strings.Repeat("é", 79) + "…",
+	} {
+		assert.Equal(t, want, ask.Title(text))
+	}
+}
+
+func TestAPreviewStoresNothing(t *testing.T) {
+	b := newFixture(t, asktest.Says("never"))
+	lease, err := b.Lease(b.call(), "")
+	require.NoError(t, err)
+	defer lease.Release()
+	ctx, _ := providers.WithPreview(b.call())
+	stored, err := lease.Append(ctx, conversation.NewTurns{Turns: []conversation.Turn{{Role: providers.RoleUser, Content: "q"}}}, nil)
+	require.ErrorIs(t, err, providers.ErrPreview)
+	assert.Nil(t, stored)
+	_, err = b.store.Load(t.Context(), lease.ID)
+	require.ErrorIs(t, err, conversation.ErrNotFound)
+}
+
+// An error of the store reaches whoever stores, whether it can't be opened or refuses.
+func TestStoreErrorsAreTheStoresOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, asktest.Says("an answer"))
+		id := b.ask("", "x").ContinuationID
+		down := errors.New("no database")
+		var broken error
+		b.Conversations = ask.New(ask.Options{Config: b.cfg, Caller: b.caller, Store: func(context.Context) (conversation.Store, error) {
+			return b.store, broken
+		}})
+		lease, err := b.Lease(b.call(), id)
+		require.NoError(t, err)
+		broken = down
+		turn := conversation.Turn{Role: providers.RoleUser, Content: "q"}
+		_, err = lease.Append(b.call(), conversation.NewTurns{Turns: []conversation.Turn{turn}}, nil)
+		require.ErrorIs(t, err, down)
+		require.ErrorIs(t, lease.Save(b.call(), lease.Turns[1]), down)
+		lease.Release()
+		_, err = b.Lease(b.call(), id)
+		require.ErrorIs(t, err, down)
+
+		broken = nil
+		lease, err = b.Lease(b.call(), id)
+		require.NoError(t, err, "a lease that failed is free again")
+		defer lease.Release()
+		require.NoError(t, lease.Save(b.call(), lease.Turns[1]))
+	})
+}
+
+// What a store goes on with when its operation is over ends, at once: it may have been given up, or returned early.
+func TestNothingOfTheStoreOutlivesItsOperation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		var mu sync.Mutex
+		given := map[string][]context.Context{}
+		b.store.Before = func(ctx context.Context, op string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			given[op] = append(given[op], ctx)
+			return nil
+		}
+		var finished context.Context
+		q := question("q")
+		q.Finished = func(ctx context.Context, _ conversation.Turn) { finished = ctx }
+		part, err := b.Ask(b.call(), "", q)
+		require.NoError(t, err)
+		require.True(t, part.Pending)
+		_, err = b.Fetch(b.call(), part.ContinuationID, nil)
+		require.NoError(t, err)
+		_, err = b.Fetch(b.call(), part.ContinuationID, new(int))
+		require.NoError(t, err)
+		time.Sleep(time.Second) // between two saves
+		synctest.Wait()
+		ended := func() {
+			mu.Lock()
+			defer mu.Unlock()
+			for op, all := range given {
+				for i, ctx := range all {
+					assert.Error(t, ctx.Err(), "%s %d", op, i)
+				}
+			}
+		}
+		ended()
+		require.NoError(t, b.Close(t.Context()))
+		ended()
+		assert.Error(t, finished.Err())
+		assert.Len(t, given["append"], 1)
+		assert.NotEmpty(t, given["load"])
+		assert.NotEmpty(t, given["save"])
+	})
+}
+
+// A store that recovers has the whole answer, and whoever waits for it hears of it once it is stored.
+func TestBackgroundAnswerOutlastsAStoreThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		logs := b.logged()
+		heard := make(chan time.Time, 1)
+		q := question("q")
+		q.Finished = func(context.Context, conversation.Turn) { heard <- time.Now() }
+		part, err := b.Ask(b.call(), "", q)
+		require.NoError(t, err)
+		works := b.failing("save")
+		start := time.Now()
+		time.AfterFunc(65*time.Second, works) // the answer ends 61.5 s from here
+		assert.Equal(t, 65*time.Second, (<-heard).Sub(start).Truncate(time.Second))
+		stored := b.answerOf(part.ContinuationID)
+		assert.Equal(t, conversation.TurnComplete, stored.Status)
+		assert.True(t, strings.HasSuffix(stored.Content, " 89 "))
+		assert.Equal(t, []string{"background answer not saved: save failed", "finished answer not saved: save failed"}, lines(logs))
+	})
+}
+
+// A store that does not recover is given up after 10 s.
+func TestBackgroundAnswerIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		logs := b.logged()
+		heard := make(chan conversation.Turn, 1)
+		q := question("q")
+		q.Finished = func(_ context.Context, turn conversation.Turn) { heard <- turn }
+		_, err := b.Ask(b.call(), "", q)
+		require.NoError(t, err)
+		b.failing("save")
+		time.Sleep(5 * time.Second)
+		start := time.Now()
+		require.NoError(t, b.Close(t.Context()))
+		assert.Equal(t, 10*time.Second, time.Since(start))
+		assert.Equal(t, conversation.TurnPartial, (<-heard).Status)
+		assert.Contains(t, lines(logs), "finished answer not saved: save failed")
+	})
+}
+
+func TestWhatWorksIsNotLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		logs := b.logged()
+		q := question("q")
+		for _, q.Finished = range []func(context.Context, conversation.Turn){nil, func(context.Context, conversation.Turn) {}} {
+			part, err := b.Ask(b.call(), "", q)
+			require.NoError(t, err)
+			require.True(t, part.Pending)
+			time.Sleep(2 * time.Minute)
+			assert.Equal(t, conversation.TurnComplete, b.answerOf(part.ContinuationID).Status)
+		}
+		assert.Empty(t, lines(logs))
+	})
+}
+
+// Whoever hears of an answer's end can't keep the server from ending.
+func TestWhoHearsOfTheEndIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		logs := b.logged()
+		free := make(chan struct{})
+		defer close(free)
+		q := question("q")
+		q.Finished = func(context.Context, conversation.Turn) { <-free }
+		_, err := b.Ask(b.call(), "", q)
+		require.NoError(t, err)
+		start := time.Now()
+		require.NoError(t, b.Close(t.Context()))
+		assert.Equal(t, 10*time.Second, time.Since(start))
+		assert.Equal(t, []string{"after a background answer: context deadline exceeded"}, lines(logs))
+	})
+}
+
+func TestWhatIsNotStoredIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		logs := b.logged()
+		works := b.failing("append", "list")
+		b.ask("", "x")
+		assert.Equal(t, []string{"turns not stored: append failed"}, lines(logs))
+		_, err := b.Lease(b.call(), "lost")
+		require.ErrorIs(t, err, conversation.ErrNotFound)
+		assert.Equal(t, "latest conversations not listed: list failed", lines(logs)[1])
+		works()
+
+		part := pendingAnswer(t, b)
+		b.failing("save")
+		_, err = b.Fetch(b.call(), part.ContinuationID, nil)
+		require.NoError(t, err)
+		assert.Contains(t, lines(logs), "part of a background answer not saved: save failed")
+		b.failing()
+	})
+}
+
+func TestCloseDoesNotWaitForAStoreForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		pendingAnswer(t, b)
+		b.failing("save")
+		late := errors.New("too late")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, late)
+		defer cancel()
+		err := b.Close(ctx)
+		require.ErrorIs(t, err, late)
+		require.ErrorContains(t, err, "storing background answers: ")
+		b.failing()
+		require.NoError(t, b.Close(t.Context()))
+	})
+}
+
+// A call that outlasts Close stores its answer itself: as far as it has come, since nobody follows it any more.
+func TestAnswerThatDetachesAfterClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		time.AfterFunc(5*time.Second, func() { assert.NoError(t, b.Close(context.Background())) })
+		var heard conversation.Turn
+		q := question("q")
+		q.Finished = func(_ context.Context, turn conversation.Turn) { heard = turn }
+		part, err := b.Ask(b.call(), "", q)
+		require.NoError(t, err)
+		stored := b.answerOf(part.ContinuationID)
+		assert.Equal(t, conversation.TurnPartial, stored.Status)
+		assert.Equal(t, part.Text, stored.Content)
+		assert.Equal(t, stored.Content, heard.Content)
+		assert.Equal(t, conversation.TurnPartial, heard.Status)
+	})
+}
+
+func TestCloseEndsWorkBehindCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, asktest.Says("never"))
+		ended := false
+		assert.True(t, b.Later(t.Context(), func(ctx context.Context) {
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			ended = true
+		}))
+		require.NoError(t, b.Close(t.Context()))
+		assert.True(t, ended, "Close waits for it")
+		assert.False(t, b.Later(t.Context(), func(context.Context) { assert.Fail(t, "it was started") }))
+	})
+}
+
+// A task keeps its slot for the client that will ask for it. Where the store ends with the process nobody is promised anything.
+func TestTaskOfAStoreThatEndsWithTheProcessGivesItsSlotBack(t *testing.T) {
+	for backend, waits := range map[string]bool{"sqlite": true, "memory": false} {
+		t.Run(backend, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newFixture(t, dripping())
+				b.cfg.GLM.MaxInflight = 1
+				b.cfg.Conversations.Backend = backend
+				_, caller := asktest.Vendors(t, b.cfg, dripping(), nil)
+				b.Conversations = ask.New(ask.Options{Config: b.cfg, Caller: caller, Store: b.store.Open})
+				ctx := b.call()
+				budget, _ := providers.BudgetFrom(ctx)
+				budget.Task = true
+				part, err := b.Ask(providers.WithBudget(ctx, budget), "", question("q"))
+				require.NoError(t, err)
+				require.True(t, part.Pending)
+				_, err = b.Ask(b.call(), "", question("another"))
+				if waits {
+					require.ErrorContains(t, err, "waiting for a free")
+				} else {
+					require.NoError(t, err)
+				}
+				require.NoError(t, b.Close(t.Context()))
+				require.NoError(t, caller.Close(t.Context()))
+			})
+		})
+	}
+}
