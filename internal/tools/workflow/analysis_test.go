@@ -81,6 +81,22 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// What is not a list of findings stays as the expert wrote it.
+func TestReadKeepsFindingsThatAreNoList(t *testing.T) {
+	assert.Equal(t, map[string]any{"status": "x", "findings": "none"}, Read(`{"status": "x", "findings": "none"}`, true).Object)
+	assert.Equal(t, map[string]any{"status": "investigation_paused"}, Read(`{"status": "investigation_paused"}`, true).Object)
+}
+
+// A reply shows an analysis in an order that reads well, and leaves the analysis as it is.
+func TestReadable(t *testing.T) {
+	object := map[string]any{"findings": []any{map[string]any{"title": "t", "severity": "low", "other": 1.0}, "odd"}, "status": "x"}
+	text, err := readable(object).MarshalJSON()
+	require.NoError(t, err)
+	assert.Equal(t, `{"status":"x","findings":[{"severity":"low","title":"t","other":1},"odd"]}`, string(text)) //nolint:testifylint // the order counts
+	assert.Equal(t, map[string]any{"title": "t", "severity": "low", "other": 1.0}, object["findings"].([]any)[0])
+	assert.Equal(t, []string{"status", "summary"}, readable(map[string]any{"summary": "s", "status": "x"}).Keys())
+}
+
 func TestWants(t *testing.T) {
 	for _, c := range []struct {
 		text   string

@@ -39,6 +39,28 @@ func TestBrief(t *testing.T) {
 			`{"coverage":[{"file":"a","how":"whole"}],"file_context":{"manifest":{"sent":[{"path":"a","encoding":"big5"},{"path":"b","masked":1}],
 			"not_checked_for_secrets":["d.png"]}}}`,
 		},
+		"nor what was sent in part": {
+			`{"coverage":[{"file":"a","how":"part"}],"file_context":{"manifest":{"sent":[{"path":"a","reason":"r","tokens":3},"odd"],
+			"already_sent":[{"path":"b","reason":"s"},{"path":"c"}]}}}`,
+			`{"coverage":[{"file":"a","how":"part"}],"file_context":{"manifest":{"sent":[{"path":"a","reason":"r"},"odd"],
+			"already_sent":[{"path":"b","reason":"s"}]}}}`,
+		},
+		"a call without arguments stays": {
+			`{"next_step_required":true,"next_call":{"tool":"x"}}`,
+			`{"next_step_required":true,"next_call":{"tool":"x"}}`,
+		},
+		"the model of a single answer stays": {
+			`{"model_consulted":"m","model_stance":"for","accumulated_responses":[]}`,
+			`{"model_consulted":"m","model_stance":"for","accumulated_responses":[]}`,
+		},
+		"answers name their models": {
+			`{"model_consulted":"m","model_stance":"for","accumulated_responses":[{"model":"m","metadata":{"finish_reason":"stop","usage":{"input_tokens":1}}}]}`,
+			`{"accumulated_responses":[{"model":"m"}]}`,
+		},
+		"what is odd about an answer stays": {
+			`{"accumulated_responses":[{"model":"a"},{"model":"b","metadata":{"finish_reason":"length","attempts":2,"sources":["s"],"notes":["n"],"looked_at":["f"]}}]}`,
+			`{"accumulated_responses":[{"model":"a"},{"model":"b","metadata":{"finish_reason":"length","sources":["s"],"notes":["n"],"looked_at":["f"]}}]}`,
+		},
 		"without coverage the manifest does": {
 			`{"file_context":{"repositories":[{"path":"/r"}],"manifest":{"sent":[{"path":"a","bytes":1}],"cut":[{"path":"b","reason":"long"}]}}}`,
 			`{"file_context":{"repositories":[{"path":"/r"}],"manifest":{"sent":[{"path":"a"}],"cut":[{"path":"b","reason":"long"}]}}}`,

@@ -75,5 +75,6 @@ func (r *run) fillIn(ctx context.Context) error {
 	r.filled = pathsOf(changed)
 	f.RelevantFiles = r.filled
 	r.meta.Note(fmt.Sprintf("No relevant_files were given, so the changed files of the first root were used: %d%s.", len(changed), of))
-	return r.judge()
+	r.decide()
+	return nil
 }

@@ -37,16 +37,22 @@ func (r *run) coverage(ctx context.Context, e Evidence, shown *proof.Shown) []Co
 			continue
 		}
 		c := coverNamed(entry, e.Manifest)
-		if c.How == CoverPart || c.How == CoverNotRead {
-			if n := r.lineCount(ctx, entry.Path, shown); n > 0 && shown.Covers(entry.Path, proof.WorkTree, 1, n) {
-				c.How, c.Why = CoverWhole, ""
-			} else if shown.Has(entry.Path) {
-				c.How = CoverPart
-			}
-		}
+		r.coverRead(ctx, &c, shown, true)
 		list = append(list, c)
 	}
 	return list
+}
+
+// coverRead adds to the coverage of a file what of it the expert has read by itself. Where that is the whole file, it is
+// covered whole, if that is enough.
+func (r *run) coverRead(ctx context.Context, c *Coverage, shown *proof.Shown, wholeSuffices bool) {
+	if c.How != CoverPart && c.How != CoverNotRead || !shown.Has(c.File) {
+		return
+	}
+	c.How = CoverPart
+	if n := r.lineCount(ctx, c.File); wholeSuffices && n > 0 && shown.Covers(c.File, proof.WorkTree, 1, n) {
+		c.How, c.Why = CoverWhole, ""
+	}
 }
 
 // coverChange is what was seen of a changed file.
@@ -121,11 +127,8 @@ func coverNamed(e workspace.Entry, m workspace.Manifest) Coverage {
 	return c
 }
 
-// lineCount is how many lines a file has of which something was shown, 0 where it can't be read whole.
-func (r *run) lineCount(ctx context.Context, path string, shown *proof.Shown) int {
-	if !shown.Has(path) {
-		return 0
-	}
+// lineCount is how many lines a file has, 0 where it can't be read whole.
+func (r *run) lineCount(ctx context.Context, path string) int {
 	refs, _ := r.resolve(ctx, []string{path})
 	if len(refs) != 1 {
 		return 0

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -71,8 +72,8 @@ func Decide(s Spec, past []Facts, in Facts, o Options) Decision {
 		}
 		d.DropFrom = in.StepNumber
 	}
-	if b := in.BacktrackFromStep; b > 0 && (d.DropFrom == 0 || b < d.DropFrom) {
-		d.DropFrom = b
+	if b := in.BacktrackFromStep; b > 0 {
+		d.DropFrom = min(cmp.Or(d.DropFrom, b), b)
 	}
 	d.Steps = place(past, d.DropFrom, d.Step)
 	if note := droppedNote(past, d.DropFrom, in.StepNumber); note != "" {
@@ -103,12 +104,7 @@ func droppedNote(past []Facts, from, step int) string {
 
 // place puts a step among the past ones by its number, without those that are dropped.
 func place(past []Facts, dropFrom int, in Facts) []Facts {
-	steps := make([]Facts, 0, len(past)+1)
-	for _, p := range past {
-		if dropFrom == 0 || p.StepNumber < dropFrom {
-			steps = append(steps, p)
-		}
-	}
+	steps := slices.DeleteFunc(slices.Clone(past), func(p Facts) bool { return dropFrom > 0 && p.StepNumber >= dropFrom })
 	at, _ := slices.BinarySearchFunc(steps, in.StepNumber, func(p Facts, n int) int { return p.StepNumber - n })
 	return slices.Insert(steps, at, in)
 }
@@ -121,7 +117,7 @@ func judge(s Spec, d Decision, o Options) Decision {
 		d.Early = early(s, d.Step)
 		d.Done = d.Early != ""
 	}
-	if d.Done {
+	if d.Done && s.Expert != ExpertNever {
 		d.Expert = chooseExpert(s, c, d.Step, o)
 	}
 	return d
@@ -141,19 +137,21 @@ func early(s Spec, f Facts) string {
 	return ""
 }
 
-func chooseExpert(s Spec, c Consolidated, f Facts, o Options) ExpertChoice {
-	use := o.UseExpert
-	if f.UseAssistantModel != nil {
-		use = *f.UseAssistantModel
+// wantsExpert reports whether the caller, or its silence, lets an expert be asked.
+func wantsExpert(f Facts, o Options) bool {
+	if use := f.UseAssistantModel; use != nil {
+		return *use
 	}
+	return o.UseExpert
+}
+
+func chooseExpert(s Spec, c Consolidated, f Facts, o Options) ExpertChoice {
 	switch {
-	case s.Expert == ExpertNever:
-		return NoExpert
 	case s.Ladder.Final != "" && c.Confidence == s.Ladder.Final:
 		return SkipConfident
 	case !o.ExpertEnabled:
 		return SkipOff
-	case !use:
+	case !wantsExpert(f, o):
 		return SkipRefused
 	case s.Expert == ExpertAlways, len(c.RelevantFiles) > 0, len(c.Findings) >= 2, len(c.Issues) > 0:
 		return AskExpert
@@ -164,11 +162,7 @@ func chooseExpert(s Spec, c Consolidated, f Facts, o Options) ExpertChoice {
 // MayAsk tells, from a step alone, whether it can come to an expert call. It decides which limit the call has, before
 // anything of its run is known.
 func MayAsk(s Spec, f Facts, o Options) bool {
-	use := o.UseExpert
-	if f.UseAssistantModel != nil {
-		use = *f.UseAssistantModel
-	}
 	ends := !f.Continues() || early(s, f) != ""
 	certain := s.Ladder.Final != "" && f.Confidence == s.Ladder.Final
-	return s.Expert != ExpertNever && o.ExpertEnabled && use && ends && !certain
+	return s.Expert != ExpertNever && o.ExpertEnabled && wantsExpert(f, o) && ends && !certain
 }

@@ -53,6 +53,7 @@ func TestDecidePlacesSteps(t *testing.T) {
 		{name: "sent again", in: step(2, 4, true), same: true, again: 1, steps: []int{1, 2}},
 		{name: "sent again with other arguments", in: step(2, 4, true), again: -1, dropFrom: 2, steps: []int{1, 2}},
 		{name: "backtracking", in: step(5, 5, true, backtrack(2)), again: -1, dropFrom: 2, steps: []int{1, 5}},
+		{name: "backtracking to the begin", in: step(5, 5, true, backtrack(1)), again: -1, dropFrom: 1, steps: []int{5}},
 		{name: "backtracking to before a replaced step", in: step(4, 4, true, backtrack(2)), again: -1, dropFrom: 2, steps: []int{1, 4}},
 		{name: "replacing wins over a later backtrack", in: step(2, 4, true, backtrack(4)), again: -1, dropFrom: 2, steps: []int{1, 2}},
 	} {
@@ -108,6 +109,48 @@ func TestDecideRaisesTotalSteps(t *testing.T) {
 	assert.Equal(t, 3, d.Step.TotalSteps)
 	assert.Len(t, d.Notes, 1)
 	assert.Contains(t, d.Notes[0], "from 2 to 3")
+	assert.Len(t, Decide(plain, nil, step(3, 1, true), Options{}).Notes, 1)
+
+	d = Decide(plain, nil, step(3, 0, true), Options{})
+	assert.Equal(t, 3, d.Step.TotalSteps)
+	assert.Empty(t, d.Notes, "no number was given that could have been raised")
+	d = Decide(plain, nil, step(3, 3, true), Options{})
+	assert.Empty(t, d.Notes)
+}
+
+// A step that is sent again is the stored one, with what was filled in for it.
+func TestARepeatedStepIsTheStoredOne(t *testing.T) {
+	past := []Facts{step(1, 3, true, files("filled.go")), step(2, 3, true)}
+	d := Decide(plain, past, step(1, 3, true), Options{Same: func(i int) bool { return i == 0 }})
+	assert.Equal(t, past[0], d.Step)
+	assert.Equal(t, past[:1], d.Steps)
+}
+
+// Which limit a call has depends on whether its step can come to an expert.
+func TestMayAsk(t *testing.T) {
+	never := plain
+	never.Expert = ExpertNever
+	accept := func(f *Facts) { yes := true; f.UseAssistantModel = &yes }
+	substantial := []func(*Facts){confidence("very_high"), files("a"), findings(strings.Repeat("x", 101))}
+	for name, c := range map[string]struct {
+		spec Spec
+		in   Facts
+		o    Options
+		want bool
+	}{
+		"the last step":        {plain, step(2, 2, false), Options{ExpertEnabled: true, UseExpert: true}, true},
+		"another one follows":  {plain, step(1, 2, true), Options{ExpertEnabled: true, UseExpert: true}, false},
+		"the run ends early":   {plain, step(2, 3, true, substantial...), Options{ExpertEnabled: true, UseExpert: true}, true},
+		"certain":              {plain, step(2, 2, false, confidence("certain")), Options{ExpertEnabled: true, UseExpert: true}, false},
+		"switched off":         {plain, step(2, 2, false), Options{UseExpert: true}, false},
+		"off by default":       {plain, step(2, 2, false), Options{ExpertEnabled: true}, false},
+		"asked for":            {plain, step(2, 2, false, accept), Options{ExpertEnabled: true}, true},
+		"refused":              {plain, step(2, 2, false, refuse()), Options{ExpertEnabled: true, UseExpert: true}, false},
+		"a tool without one":   {never, step(2, 2, false), Options{ExpertEnabled: true, UseExpert: true}, false},
+		"asked for in advance": {plain, step(1, 2, true, accept), Options{ExpertEnabled: true}, false},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, MayAsk(c.spec, c.in, c.o)) })
+	}
 }
 
 func TestDecideEndsEarly(t *testing.T) {

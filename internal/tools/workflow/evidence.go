@@ -32,9 +32,6 @@ type Evidence struct {
 
 // fileTokens is how many tokens the files for a question may take.
 func (r *run) fileTokens(q ask.Question) int {
-	if r.Window == nil {
-		return ask.MaxFileTokens
-	}
 	return ask.FileTokens(r.Window(q, len(r.sum.Images) > 0))
 }
 
@@ -55,20 +52,20 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 	all := tokens
 	if r.step.Evidence != nil {
 		if e, err = r.step.Evidence(ctx, r.sum, tokens); err != nil {
-			return e, err
+			return Evidence{}, err
 		}
 		tokens = max(tokens-e.Manifest.Tokens, tokens/4)
 		refs = slices.DeleteFunc(refs, func(ref workspace.Ref) bool { return shownWhole(e.Manifest, ref.Path()) })
 	}
 	if e, err = r.embed(ctx, e, refs, problems, tokens, held); err != nil {
-		return e, err
+		return Evidence{}, err
 	}
 	if e, err = r.embedChanged(ctx, e, all-e.Manifest.Tokens, held); err != nil {
-		return e, err
+		return Evidence{}, err
 	}
 	if r.Config.Expert.IncludeFiles && len(r.filled) == 0 && len(r.step.Facts.RelevantFiles) > 0 {
 		if err := ask.NothingSent(e.Manifest); err != nil {
-			return e, err
+			return Evidence{}, err
 		}
 	}
 	for _, ref := range r.sum.Images {
@@ -78,7 +75,7 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 			e.Attachments = append(e.Attachments, picture)
 			e.Manifest.NotChecked = append(e.Manifest.NotChecked, picture.Path)
 		case ctx.Err() != nil:
-			return e, context.Cause(ctx)
+			return Evidence{}, context.Cause(ctx)
 		default: // it was there when its step was taken
 			e.Notes = append(e.Notes, "Not sent: "+reply.FromError(ctx, err).Message)
 		}

@@ -80,12 +80,9 @@ func TestMissingNamesWhatTheExpertLacks(t *testing.T) {
 
 // A file that its expert has read whole since is covered, but not the lines that a diff of it removes.
 func TestCoverAgain(t *testing.T) {
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	require.NoError(t, err)
+	w, dir := newWorkspace(t)
 	file := filepath.Join(dir, "a.go")
 	require.NoError(t, os.WriteFile(file, []byte("one\ntwo\n"), 0o600))
-	w, err := workspace.New(config.Files{AllowedRoots: []string{dir}}, "", dir, "", nil, nil)
-	require.NoError(t, err)
 	shown := &proof.Shown{}
 	shown.Add(file, proof.WorkTree, 1, "one\ntwo\n")
 	stored := []Coverage{{File: file, How: CoverNotRead, Why: "too long"}, {File: dir + "/b.go", How: CoverSkipped}}

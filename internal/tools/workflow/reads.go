@@ -81,16 +81,7 @@ func (r *run) restoreReads(ctx context.Context, answer conversation.Turn) error 
 func (r *run) coverAgain(ctx context.Context, list []Coverage) []Coverage {
 	list = slices.Clone(list)
 	for i := range list {
-		c := &list[i]
-		if c.How != CoverPart && c.How != CoverNotRead {
-			continue
-		}
-		n := r.lineCount(ctx, c.File, r.shown)
-		if r.step.Evidence == nil && n > 0 && r.shown.Covers(c.File, proof.WorkTree, 1, n) {
-			c.How, c.Why = CoverWhole, ""
-		} else if r.shown.Has(c.File) {
-			c.How = CoverPart
-		}
+		r.coverRead(ctx, &list[i], r.shown, r.step.Evidence == nil)
 	}
 	return list
 }

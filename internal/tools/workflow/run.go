@@ -159,16 +159,21 @@ func (r *run) judge() error {
 	if err := r.fillNumbers(); err != nil {
 		return fmt.Errorf("numbering the step of %s: %w", r.lease.ID, err)
 	}
+	r.decide()
+	if i := r.decision.Repeats; i >= 0 {
+		r.stored = &storedStep{turn: r.past[i], meta: stepMetaOf(r.past[i])}
+	}
+	return nil
+}
+
+// decide judges the new step against the stored ones that judge has read.
+func (r *run) decide() {
 	r.decision = Decide(r.spec, r.facts, r.step.Facts, Options{
 		ExpertEnabled: r.Config.Expert.Enabled, UseExpert: UsesExpert(r.Config, r.spec.Tool),
 		Same: func(i int) bool { return sameJSON(r.past[i].Step.Input, r.step.Args) },
 	})
 	r.sum = Consolidate(r.spec.Ladder, r.decision.Steps)
 	r.meta.Note(r.decision.Notes...)
-	if i := r.decision.Repeats; i >= 0 {
-		r.stored = &storedStep{turn: r.past[i], meta: stepMetaOf(r.past[i])}
-	}
-	return nil
 }
 
 // byNumber puts stored steps in order. Of one that two processes took at once, the later one counts.

@@ -438,10 +438,21 @@ func TestMissingFilesAreNoted(t *testing.T) {
 		r := l.call("debug", l.step("debug", 1, 2, "files_checked", gone))
 		assert.True(t, noteIn(r, "Not found: gone0.go"))
 		assert.True(t, noteIn(r, "and 20 more"))
+		r = l.call("debug", l.step("debug", 1, 2, "files_checked", gone[:10]))
+		assert.True(t, noteIn(r, "gone8.go, gone9.go."))
 		done := l.call("debug", l.step("debug", 2, 2, "continuation_id", r["continuation_id"], "relevant_files", []string{"gone0.go", l.file("a.go", source)}))
 		assert.Equal(t, "partially_embedded", at(done, "file_context", "type"))
 		assert.Contains(t, l.prompt(), "gone0.go: not given")
 	})
+}
+
+// A file that may not be read is noted where it is named, as long as another one can be sent.
+func TestRefusedFilesBesideAnother(t *testing.T) {
+	l := newFixture(t, nil)
+	key := l.file(".env", "KEY=1")
+	r := l.call("debug", l.step("debug", 1, 2, "relevant_files", []string{l.file("a.go", source), key}))
+	assert.True(t, noteIn(r, "Not sent: "), "%v", r)
+	assert.True(t, noteIn(r, key), "%v", r)
 }
 
 // A model is not paid for an answer about nothing: where none of the named files can be sent, the call fails. Where some
@@ -501,6 +512,9 @@ func TestNamedFilesAreResolvedOnce(t *testing.T) {
 		resolved, opened = count("debug", l.step("debug", 1, 1, "files_checked", []string{"window.go"}, "relevant_files", []string{"window.go"}))
 		assert.LessOrEqual(t, resolved, 2, "window.go is cited too, and gone.go is not there")
 		assert.LessOrEqual(t, opened, 2)
+		l.git("init", "-q")
+		resolved, _ = count("codereview", l.step("codereview", 1, 1))
+		assert.Zero(t, resolved, "git has named it")
 	})
 }
 
@@ -571,6 +585,18 @@ func TestChangedFilesAreFilledIn(t *testing.T) {
 			assert.True(t, noteIn(again, "stored reply"), "what is filled in is no new argument")
 		})
 	}
+	t.Run("more than a run can take", func(t *testing.T) {
+		l := newFixture(t, nil)
+		l.git("init", "-q")
+		for i := range 50 {
+			l.file(fmt.Sprintf("a%d.go", i), source)
+		}
+		assert.True(t, noteIn(l.call("analyze", l.step("analyze", 1, 2)), "the changed files of the first root were used: 50."))
+		l.file("b.go", source)
+		r := l.call("analyze", l.step("analyze", 1, 2))
+		assert.True(t, noteIn(r, "the changed files of the first root were used: 50 of 51."))
+		assert.EqualValues(t, 50, at(r, "analysis_status", "relevant_files"))
+	})
 	t.Run("without a repository", func(t *testing.T) {
 		l := newFixture(t, asktest.Says(expertSays()))
 		first := l.call("codereview", l.step("codereview", 1, 2))
