@@ -71,7 +71,6 @@ func decodeFirst(text string) (v any, end int) {
 	if d.Decode(&v) == nil {
 		return v, int(d.InputOffset())
 	}
-	v = nil
 	if json.NewDecoder(strings.NewReader(repaired(text))).Decode(&v) == nil {
 		return v, len(text)
 	}
@@ -140,7 +139,9 @@ func unfenced(text string) string {
 	if !ok {
 		return text
 	}
-	_, inner, _ = strings.Cut(inner, "\n")
+	if _, below, ok := strings.Cut(inner, "\n"); ok {
+		inner = below
+	}
 	return strings.TrimSpace(strings.TrimSuffix(inner, "```"))
 }
 
@@ -173,10 +174,7 @@ func renameFiles(object map[string]any) {
 	}
 	list, _ := object["files"].([]any)
 	for _, v := range list {
-		f, ok := v.(map[string]any)
-		if !ok {
-			continue
-		}
+		f, _ := v.(map[string]any)
 		path, content := Finding(f).Text("path", "file", "file_path", "filename", "name"), ""
 		for _, key := range []string{"content", "code", "text", "body"} {
 			if text, ok := f[key].(string); ok && content == "" {
