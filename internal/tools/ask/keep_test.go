@@ -326,21 +326,6 @@ func TestAnswerThatDetachesAfterClose(t *testing.T) {
 	})
 }
 
-func TestCloseEndsWorkBehindCalls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newFixture(t, asktest.Says("never"))
-		ended := false
-		assert.True(t, b.Later(t.Context(), func(ctx context.Context) {
-			<-ctx.Done()
-			time.Sleep(time.Second)
-			ended = true
-		}))
-		require.NoError(t, b.Close(t.Context()))
-		assert.True(t, ended, "Close waits for it")
-		assert.False(t, b.Later(t.Context(), func(context.Context) { assert.Fail(t, "it was started") }))
-	})
-}
-
 // A task keeps its slot for the client that will ask for it. Where the store ends with the process nobody is promised anything.
 func TestTaskOfAStoreThatEndsWithTheProcessGivesItsSlotBack(t *testing.T) {
 	for backend, waits := range map[string]bool{"sqlite": true, "memory": false} {

@@ -73,6 +73,11 @@ func (t *Conversations) acquire(ctx context.Context, id string) error {
 func (t *Conversations) load(ctx context.Context, id string) (*conversation.Conversation, error) {
 	wait, cancel := working(ctx)
 	defer cancel()
+	return t.loadWithin(ctx, wait, id)
+}
+
+// loadWithin is load as long as wait, which ends with ctx at the latest.
+func (t *Conversations) loadWithin(ctx, wait context.Context, id string) (*conversation.Conversation, error) {
 	loaded, err := t.read(wait, id)
 	switch {
 	case err == nil:
@@ -135,14 +140,15 @@ func (h *Lease) AwaitIdle(ctx context.Context) error {
 			}
 			return reply.ConversationBusy(nil)
 		}
-		loaded, err := h.t.load(wait, h.ID)
-		if err != nil {
-			if wait.Err() != nil && ctx.Err() == nil {
-				return reply.ConversationBusy(err)
-			}
+		loaded, err := h.t.loadWithin(ctx, wait, h.ID)
+		switch {
+		case err == nil:
+			h.Conversation = *loaded
+		case wait.Err() != nil && ctx.Err() == nil:
+			return reply.ConversationBusy(err)
+		default:
 			return err
 		}
-		h.Conversation = *loaded
 	}
 	return nil
 }
