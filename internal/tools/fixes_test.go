@@ -61,6 +61,36 @@ func TestFixes(t *testing.T) {
 	assert.Equal(t, issue.Open, two.Status)
 }
 
+// A step that was replaced, or taken back, no longer says what the run fixed.
+func TestFixesOfAReplacedStep(t *testing.T) {
+	h := newTrackedFixture(t)
+	for n := range 3 {
+		_, err := h.store.Issues().Create(t.Context(), issue.Issue{
+			Title: fmt.Sprint("Issue ", n), Severity: issue.High, Category: issue.Other, Workspace: h.deps.Workspace.FirstRoot(t.Context()),
+		})
+		require.NoError(t, err)
+	}
+	h.answers(`{"summary":"fine","findings":[]}`)
+	step := func(n int, fixes []int, more ...any) map[string]any {
+		args := map[string]any{"step": "It is fixed.", "step_number": n, "total_steps": 3, "next_step_required": n < 3, "fixes": fixes}
+		for i := 0; i < len(more); i += 2 {
+			args[more[i].(string)] = more[i+1]
+		}
+		body, text := h.call("debug", args)
+		require.NotEqual(t, "error", body["status"], text)
+		return body
+	}
+	id := step(1, []int{1})["continuation_id"]
+	step(1, []int{2}, "continuation_id", id)
+	step(2, []int{3}, "continuation_id", id)
+	step(3, nil, "continuation_id", id, "backtrack_from_step", 2, "relevant_files", []string{h.file("a.go", "package a\n")})
+	for n, want := range []issue.Status{issue.Open, issue.Fixed, issue.Open} {
+		one, err := h.store.Issues().Get(t.Context(), n+1)
+		require.NoError(t, err)
+		assert.Equal(t, want, one.Status, n+1)
+	}
+}
+
 // Without a judgement, or a tracker, nothing is closed, and the reply says so.
 func TestFixesWait(t *testing.T) {
 	h := newTrackedFixture(t)

@@ -44,7 +44,7 @@ func working(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // gather collects what the expert is given at first: the tool's own evidence, the run's relevant files and its pictures.
-// held is what the history already shows it.
+// held is what the history already shows it. Where files can't be read, what the tool has collected is returned with the error.
 func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[string]conversation.Attachment) (e Evidence, err error) {
 	ctx, cancel := working(ctx)
 	defer cancel()
@@ -58,10 +58,10 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 		refs = slices.DeleteFunc(refs, func(ref workspace.Ref) bool { return shownWhole(e.Manifest, ref.Path()) })
 	}
 	if e, err = r.embed(ctx, e, refs, problems, tokens, held); err != nil {
-		return Evidence{}, err
+		return e, err
 	}
 	if e, err = r.embedChanged(ctx, e, all-e.Manifest.Tokens, held); err != nil {
-		return Evidence{}, err
+		return e, err
 	}
 	if r.Config.Expert.IncludeFiles && len(r.filled) == 0 && len(r.step.Facts.RelevantFiles) > 0 {
 		if err := ask.NothingSent(e.Manifest); err != nil {
@@ -75,7 +75,7 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 			e.Attachments = append(e.Attachments, picture)
 			e.Manifest.NotChecked = append(e.Manifest.NotChecked, picture.Path)
 		case ctx.Err() != nil:
-			return Evidence{}, context.Cause(ctx)
+			return e, context.Cause(ctx)
 		default: // it was there when its step was taken
 			e.Notes = append(e.Notes, "Not sent: "+reply.FromError(ctx, err).Message)
 		}
@@ -168,10 +168,7 @@ func raw(v any) json.RawMessage {
 	if v == nil {
 		return nil
 	}
-	text, err := reply.Marshal(v)
-	if err != nil {
-		return nil // manifests and repositories are made of types that marshal
-	}
+	text, _ := reply.Marshal(v) // manifests and repositories are made of types that marshal
 	return text
 }
 

@@ -19,7 +19,7 @@ type Fixable struct {
 // when the run has been judged: an expert that failed, or still writes, has not.
 func (r *run) closeFixed(ctx context.Context, o expertOutcome, k *stepMeta) {
 	var numbers []int
-	for _, f := range append(slices.Clone(r.facts), r.decision.Step) {
+	for _, f := range r.decision.Steps {
 		for _, n := range f.Fixes {
 			if !slices.Contains(numbers, n) {
 				numbers = append(numbers, n)
