@@ -34,23 +34,19 @@ func (e *Engine) AddStep(ctx context.Context, id string, n int, out *reply.Resul
 			return err
 		}
 		if !completing || limited.Err() != nil {
-			return addStep(step, b.Turn, out)
+			addStep(step, b.Turn, out)
+			return nil
 		}
-		tick := time.NewTimer(replyPoll)
 		select {
-		case <-tick.C:
+		case <-time.After(replyPoll):
 		case <-limited.Done():
-			tick.Stop()
 		}
 	}
 }
 
 // addStep adds a step's reply to one that fetches its answer.
-func addStep(step *reply.Result, answer conversation.Turn, out *reply.Result) error {
-	analysis, err := reply.Marshal(step.Body.Get("expert_analysis"))
-	if err != nil {
-		return err
-	}
+func addStep(step *reply.Result, answer conversation.Turn, out *reply.Result) {
+	analysis, _ := reply.Marshal(step.Body.Get("expert_analysis")) // it was read from JSON
 	var form struct {
 		Status   string          `json:"status"`
 		Findings json.RawMessage `json:"findings"`
@@ -68,12 +64,11 @@ func addStep(step *reply.Result, answer conversation.Turn, out *reply.Result) er
 	case whole && form.Status == "partial":
 		out.Metadata.Note("The process that asked this expert ended before it completed the step: " +
 			"send the step again with this continuation_id.")
-		return nil
+		return
 	}
 	for _, key := range fetchedKeys {
 		if value := step.Body.Get(key); value != nil {
 			out.Body.Set(key, value)
 		}
 	}
-	return nil
 }
