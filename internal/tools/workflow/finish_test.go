@@ -42,9 +42,16 @@ func TestPauseFailsWithItsEvidence(t *testing.T) {
 	r.step.Evidence = nil
 	_, err = r.pause(t.Context())
 	require.ErrorContains(t, err, `no section "next"`)
-	r.decision = Decision{Done: true, Expert: SkipOff}
-	_, err = r.keepStep(t.Context())
+}
+
+// The issues that a run fixed are closed when it ends, whatever its expert's part is.
+func TestKeepStepClosesWhatIsFixed(t *testing.T) {
+	var told []string
+	r := fixing(&told, nil, step(1, 1, false, fixes(5)))
+	r.decision.Done, r.decision.Expert = true, SkipOff
+	_, err := r.keepStep(t.Context())
 	require.ErrorContains(t, err, `no section "done"`)
+	assert.Equal(t, []string{"c[5] []"}, told)
 }
 
 // Collecting what an expert is given ends with the call that needs it.
