@@ -153,12 +153,8 @@ func (t *Conversations) follow(id string, turn conversation.Turn, a *Answer) {
 			close(f.done)
 		}()
 		t.grow(id, f, work)
-		out := f.generation.Snapshot()
-		t.finish(id, f, a.question.Finished)
-		work.Finish(activity.End{
-			Status: string(fill(turn, out, nil).Status), Provider: out.Model.Provider, Model: out.Model.ID, Attempts: out.Attempts,
-			Usage: out.Response.Usage,
-		})
+		last := t.finish(id, f, a.question.Finished)
+		work.Finish(activity.End{Status: string(last.Status), Provider: last.Provider, Model: last.Model})
 	}()
 }
 
@@ -192,16 +188,14 @@ func (t *Conversations) grow(id string, f *follower, work *activity.Work) {
 		case errors.Is(err, conversation.ErrNotFound):
 			// It was deleted, its step was taken back, or another process ended it: nobody waits for it any more.
 			g.Cancel()
-			<-g.Done()
-			return
 		default:
 			t.log.Warn("background answer not saved", zap.String("continuation_id", id), zap.Error(err))
 		}
 	}
 }
 
-// finish makes the last save, trying for a while, and notifies whoever waits for the answer.
-func (t *Conversations) finish(id string, f *follower, finished func(context.Context, conversation.Turn)) {
+// finish makes the last save, trying for a while, and notifies whoever waits for the answer. It returns what was to be saved.
+func (t *Conversations) finish(id string, f *follower, finished func(context.Context, conversation.Turn)) conversation.Turn {
 	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
 	defer cancel()
 	turn := fill(f.turn, f.generation.Snapshot(), f.looked())
@@ -219,13 +213,14 @@ func (t *Conversations) finish(id string, f *follower, finished func(context.Con
 		break
 	}
 	if finished == nil {
-		return
+		return turn
 	}
 	after, stop := context.WithTimeout(context.Background(), finishTime)
 	defer stop()
 	if err := bounded.Do(after, func(ctx context.Context) error { finished(ctx, turn); return nil }); err != nil {
 		t.log.Warn("after a background answer", zap.String("continuation_id", id), zap.Error(err))
 	}
+	return turn
 }
 
 // Close ends every answer that goes on in the background, keeps what has arrived as a partial turn, and waits until that

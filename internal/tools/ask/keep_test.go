@@ -2,7 +2,9 @@ package ask_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
@@ -70,7 +73,7 @@ func (b *fixture) answerOf(id string) conversation.Turn {
 func TestNewConversationIsDescribed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t, asktest.Says("never"))
-		b.logged()
+		_ = b.logged()
 		lease, err := b.Lease(b.call(), "")
 		require.NoError(t, err)
 		defer lease.Release()
@@ -323,6 +326,39 @@ func TestAnswerThatDetachesAfterClose(t *testing.T) {
 		assert.Equal(t, part.Text, stored.Content)
 		assert.Equal(t, stored.Content, heard.Content)
 		assert.Equal(t, conversation.TurnPartial, heard.Status)
+	})
+}
+
+// The activity log has an answer that goes on behind its call from its call's end to its own, under the model that wrote it.
+func TestBackgroundAnswerIsInTheActivityLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, dripping())
+		b.cfg.Logs.Activity, b.cfg.Logs.ActivityPath = true, filepath.Join(t.TempDir(), "activity.log")
+		log := activity.Open(b.cfg, nil)
+		b.Conversations = ask.New(ask.Options{Config: b.cfg, Caller: b.caller, Store: b.store.Open, Activity: log})
+		id := pendingAnswer(t, b).ContinuationID
+		time.Sleep(10 * time.Second)
+		running := log.Running()
+		require.Len(t, running, 1)
+		assert.Equal(t, string(providers.PhaseBackground), running[0].Phase)
+		time.Sleep(2 * time.Minute)
+		require.NoError(t, log.Close())
+		written, err := log.TailActivity(t.Context(), activity.Query{Lines: 10})
+		require.NoError(t, err)
+		var records []activity.Record
+		for _, line := range written {
+			var r activity.Record
+			require.NoError(t, json.Unmarshal([]byte(line), &r))
+			assert.True(t, strings.HasPrefix(r.CallID, "background "))
+			r.TS, r.CallID = activity.Stamp{}, ""
+			records = append(records, r)
+		}
+		both := activity.Record{Level: "INFO", Tool: "chat", ContinuationID: id, Provider: "glm", Model: "glm-5.3-flash"}
+		started, finished := both, both
+		started.Kind, started.Message = activity.BackgroundStarted, "BACKGROUND_STARTED: chat model=glm-5.3-flash"
+		started.LimitSecs = b.cfg.Timeouts.BackgroundLimit().Value.Seconds()
+		finished.Kind, finished.Message = activity.BackgroundFinished, "BACKGROUND_FINISHED: chat status=complete model=glm-5.3-flash duration_secs=61.500"
+		assert.Equal(t, []activity.Record{started, finished}, records)
 	})
 }
 
