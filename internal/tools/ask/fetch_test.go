@@ -274,3 +274,30 @@ func TestLeaseIsCancelledWhileItLoads(t *testing.T) {
 		assert.NotContains(t, strings.ToLower(err.Error()), "store")
 	})
 }
+
+// What can't be listed is left out of conversation_not_found, and logged.
+func TestConversationNotFoundWithoutAList(t *testing.T) {
+	b := newFixture(t, asktest.Says("x"))
+	logs := b.logged(b.store.Open)
+	b.ask("", "a conversation of this user")
+	notFound := func() string {
+		_, err := b.Lease(b.call(), "lost")
+		require.ErrorIs(t, err, conversation.ErrNotFound)
+		return reply.FromError(t.Context(), err).Message
+	}
+	assert.Contains(t, notFound(), "Your latest here: ")
+	assert.Empty(t, lines(logs))
+	b.failing("list")
+	assert.NotContains(t, notFound(), "Your latest")
+	assert.Equal(t, []string{"latest conversations not listed: list failed"}, lines(logs))
+
+	opened := 0
+	logs = b.logged(func(context.Context) (conversation.Store, error) {
+		if opened++; opened > 1 {
+			return nil, errors.New("no database")
+		}
+		return b.store, nil
+	})
+	assert.NotContains(t, notFound(), "Your latest")
+	assert.Equal(t, []string{"latest conversations not listed: no database"}, lines(logs))
+}

@@ -57,10 +57,12 @@ func age(d time.Duration) string {
 		name string
 		of   time.Duration
 	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
-		if n := int(d / unit.of); n == 1 {
-			return "1 " + unit.name + " ago"
-		} else if n > 0 {
-			return fmt.Sprintf("%d %ss ago", n, unit.name)
+		if n := int(d / unit.of); n > 0 {
+			plural := "s"
+			if n == 1 {
+				plural = ""
+			}
+			return fmt.Sprintf("%d %s%s ago", n, unit.name, plural)
 		}
 	}
 	return "just now"
