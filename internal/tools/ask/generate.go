@@ -171,7 +171,7 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 	asked, first := b.question, 0
 	var held []string
 	// What the model has of the attachments depends on the turns that it sees, and these on what it must be sent again.
-	for before, left := -1, math.MinInt; before != first; {
+	for before, left := math.MinInt, math.MinInt; before != first; {
 		before = first
 		asked.Attachments, held = conversation.Unsent(b.q.History[first:], b.q.Attachments)
 		if more := room - asked.Tokens(); more != left { // going over a long history takes its time
