@@ -57,7 +57,7 @@ func (r *run) storedAnswer() answerState {
 		return answerRunning
 	}
 	if answer.EffectiveStatus() != conversation.TurnComplete {
-		return answerCut
+		return answerNone
 	}
 	if status, _ := Read(answer.Content, r.spec.Findings).Wants(); status != "" {
 		return answerRequests

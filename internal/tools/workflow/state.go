@@ -39,11 +39,10 @@ type answerState int
 
 // The states of a stored answer.
 const (
-	answerNone     answerState = iota
-	answerRunning              // it is still being written, here or in another process
-	answerCut                  // it ended before it was complete
-	answerFinished             // it is whole
-	answerRequests             // it is whole, and asks for files that the expert has not been given
+	answerNone     answerState = iota // there is none, or it ended before it was complete
+	answerRunning                     // it is still being written, here or in another process
+	answerFinished                    // it is whole
+	answerRequests                    // it is whole, and asks for files that the expert has not been given
 )
 
 // situation is all that the next phase depends on.
