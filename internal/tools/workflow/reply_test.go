@@ -7,7 +7,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 var debugLike = Spec{
@@ -112,4 +114,60 @@ func TestLaterSettingsWin(t *testing.T) {
 	}
 	c := Consolidate(plain.Ladder, []Facts{step(1, 2, true, set("focus", "speed"), set("type", "full")), step(2, 2, false, set("focus", "safety"), set("type", ""))})
 	assert.Equal(t, []Setting{{"focus", "safety"}, {"type", "full"}}, c.Settings)
+}
+
+// What a pause holds beside its words: what the expert asked for and looked at, and its files without their listing.
+func TestPauseOfAnExpertThatAsksForMore(t *testing.T) {
+	d := Decide(debugLike, nil, step(1, 3, true), Options{})
+	o := PauseReply(debugLike, Pause{
+		Step: d.Step, Run: Consolidate(debugLike.Ladder, d.Steps), Files: FileContext{Type: "fully_embedded", Listing: []workspace.FileGroup{{}}},
+		Content: "a.go, please", Status: "files_required_to_continue", Looked: []looks.Look{{Tool: "read_file", Path: "/w/a.go"}},
+	})
+	assert.Equal(t, []string{
+		"status", "step_number", "total_steps", "next_step_required", "investigation_status", "content", "looked_at", "file_context", "next_call",
+		"investigation_required", "required_actions", "next_steps", "continuation_required", "continuation_available", "next_step_number",
+	}, o.Keys())
+	text, err := o.MarshalJSON()
+	require.NoError(t, err)
+	assert.Contains(t, string(text), `"status":"files_required_to_continue"`)
+	assert.Contains(t, string(text), `"content":"a.go, please","looked_at":[{"tool":"read_file","path":"/w/a.go","lines":0,"bytes":0}],"file_context":{"type":"fully_embedded","files_embedded":0},"next_call"`)
+	assert.Contains(t, string(text), `"continuation_required":true,"continuation_available":false,"next_step_number":2}`)
+}
+
+// Each part of the last reply stands where there is something to say, and only there.
+func TestPartsOfTheFinalReply(t *testing.T) {
+	d := Decide(debugLike, nil, step(1, 1, false), Options{})
+	always := []string{"status", "step_number", "total_steps", "next_step_required", "investigation_status", "investigation_complete"}
+	rest := []string{"complete_investigation", "file_context", "next_steps"}
+	entries := func(n int) []Coverage { return make([]Coverage, n) }
+	for name, c := range map[string]struct {
+		final Final
+		keys  []string // behind "investigation_complete"
+	}{
+		"nothing":              {Final{}, rest},
+		"one look":             {Final{Looked: []looks.Look{{}}}, append([]string{"looked_at"}, rest...)},
+		"one file covered":     {Final{Coverage: entries(1)}, append([]string{"coverage"}, rest...)},
+		"a hundred files":      {Final{Coverage: entries(100)}, append([]string{"coverage"}, rest...)},
+		"one more":             {Final{Coverage: entries(101)}, append([]string{"coverage", "coverage_more"}, rest...)},
+		"a verdict":            {Final{Verdict: VerdictPass}, append([]string{"verdict"}, rest...)},
+		"and why":              {Final{Verdict: VerdictPass, VerdictReason: "r"}, append([]string{"verdict", "verdict_reason"}, rest...)},
+		"a reason for none":    {Final{VerdictReason: "r"}, rest},
+		"one tracked issue":    {Final{Tracked: []Tracked{{}}}, append(rest[:3:3], "tracked_issues", "close_tracked_issues")},
+		"what to bear in mind": {Final{Words: Words{Considered: "c"}}, append(rest[:3:3], "important_considerations")},
+		"an analysis":          {Final{Expert: Expert{Analysis: "a"}}, []string{rest[0], "expert_analysis", rest[1], rest[2]}},
+		"nothing to review":    {Final{Expert: Expert{Analysis: "a"}, Nothing: true}, rest},
+		"the agent's findings": {Final{Agent: "a"}, []string{rest[0], "agent_findings", rest[1], rest[2]}},
+	} {
+		c.final.Decision, c.final.Run, c.final.Files.Listing = d, Consolidate(debugLike.Ladder, d.Steps), []workspace.FileGroup{{}}
+		o := FinalReply(debugLike, c.final)
+		assert.Equal(t, append(always[:6:6], c.keys...), o.Keys(), name)
+		text, err := o.MarshalJSON()
+		require.NoError(t, err)
+		assert.NotContains(t, string(text), "listing")
+		if name == "one more" {
+			assert.EqualValues(t, 1, o.Get("coverage_more"))
+			assert.Len(t, o.Get("coverage"), 100)
+		}
+	}
+	assert.Equal(t, "nothing_to_review", FinalReply(debugLike, Final{Nothing: true}).Get("status"))
 }
