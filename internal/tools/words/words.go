@@ -90,14 +90,6 @@ func (w Words) Render(section string, data any) (string, error) {
 	return strings.TrimSpace(b.String()), nil
 }
 
-// RenderIf is Render, and "" where there is no such section.
-func (w Words) RenderIf(section string, data any) (string, error) {
-	if !w.Has(section) {
-		return "", nil
-	}
-	return w.Render(section, data)
-}
-
 // Lines is a section's list: what follows "- " or "1. " on each line that begins so, filled with data.
 func (w Words) Lines(section string, data any) ([]string, error) {
 	text, err := w.Render(section, data)
@@ -133,21 +125,26 @@ func Rules(f Facts) string {
 	if f.JSON {
 		name = "rules_json"
 	}
-	text, err := must(name).Render("rules", f)
-	if err != nil {
-		panic(err)
+	return must(name).mustRender("rules", f)
+}
+
+// Expert is a section of what experts are told, and their callers of them. Like Rules, it cannot fail at run time where the
+// tests pass.
+func Expert(section string, data any) string { return must("expert").mustRender(section, data) }
+
+// Text is a section filled with data, "" where there is no such section. Like Rules, it cannot fail at run time where the
+// tests pass.
+func (w Words) Text(section string, data any) string {
+	if !w.Has(section) {
+		return ""
 	}
-	return text
+	return w.mustRender(section, data)
 }
 
 // Instructions is what the server tells a client in the handshake: when to use which of the tools that are shown, and where
 // files go.
 func Instructions(shown []string) string {
-	text, err := must("instructions").Render("instructions", names(shown))
-	if err != nil {
-		panic(err)
-	}
-	return text
+	return must("instructions").mustRender("instructions", names(shown))
 }
 
 // Describe fills a tool's description in: it names other tools only where they are shown. Like Rules, it cannot fail at run
@@ -156,11 +153,7 @@ func Describe(tool, description string, shown []string) string {
 	if !strings.Contains(description, "{{") {
 		return description
 	}
-	text, err := Words{Name: tool, sections: map[string]string{"description": description}}.Render("description", names(shown))
-	if err != nil {
-		panic(err)
-	}
-	return text
+	return Words{Name: tool, sections: map[string]string{"description": description}}.mustRender("description", names(shown))
 }
 
 // names says of each tool that it is shown; of the others a template reads false.
@@ -182,4 +175,12 @@ func must(name string) Words {
 		panic(err)
 	}
 	return w
+}
+
+func (w Words) mustRender(section string, data any) string {
+	text, err := w.Render(section, data)
+	if err != nil {
+		panic(err)
+	}
+	return text
 }

@@ -65,10 +65,7 @@ func (r *run) consult(ctx context.Context) error {
 // outcome.
 func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, error) {
 	progress.From(ctx).Phase("reading files")
-	q, err := r.question(ctx)
-	if err != nil {
-		return expertOutcome{}, err
-	}
+	q := r.question(ctx)
 	held := conversation.LatestAttachments(q.History)
 	given, err := r.gather(ctx, union(slices.Clone(r.sum.RelevantFiles), more), r.fileTokens(q), held)
 	if err != nil {
@@ -94,7 +91,7 @@ func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, err
 	r.offerReads(ctx, &q, from)
 	r.offered = q
 	prompt := q.Prompt
-	q.Prompt = paragraphs(prompt, given.Note, r.missing(ctx, given), r.expertText("closing"))
+	q.Prompt = paragraphs(prompt, given.Note, r.missing(ctx, given), r.closing())
 	a, err := r.Conversations.Generate(ctx, q)
 	if errors.Is(err, providers.ErrPreview) {
 		return expertOutcome{}, r.previewSecond(ctx, q)
@@ -136,7 +133,7 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o exper
 		}
 	}
 	show(r.shown, all.Attachments)
-	q.Prompt = paragraphs(q.Prompt, given.Note, r.missing(ctx, given), r.expertText("served"), r.expertText("closing"))
+	q.Prompt = paragraphs(q.Prompt, given.Note, r.missing(ctx, given), words.Expert("served", nil), r.closing())
 	b, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
 		return refused("asking it again with them failed: " + reply.FromError(ctx, err).Message)
@@ -153,20 +150,12 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o exper
 	return again
 }
 
-// expertText is a sentence for the expert; the one about its answer's form is for those that are asked for an object.
-func (r *run) expertText(section string) string {
-	if section == "closing" && !r.spec.Findings {
+// closing is what an expert is told last, of its answer's form; "" for one that is not asked for an object.
+func (r *run) closing() string {
+	if !r.spec.Findings {
 		return ""
 	}
-	expert, err := words.For("expert")
-	if err != nil {
-		return ""
-	}
-	text, err := expert.Render(section, nil)
-	if err != nil {
-		return "" // the tests render every section
-	}
-	return text
+	return words.Expert("closing", nil)
 }
 
 func paragraphs(parts ...string) string {
@@ -174,11 +163,9 @@ func paragraphs(parts ...string) string {
 }
 
 // question is what the expert is asked, without its files.
-func (r *run) question(ctx context.Context) (ask.Question, error) {
+func (r *run) question(ctx context.Context) ask.Question {
 	q := r.step.Ask
-	if err := r.instruct(&q); err != nil {
-		return q, err
-	}
+	r.instruct(&q)
 	q.Tool, q.Key, q.Background = r.spec.Tool, r.lease.ID, true
 	q.Category = providers.CategoryReasoning
 	sum := r.sum
@@ -192,7 +179,7 @@ func (r *run) question(ctx context.Context) (ask.Question, error) {
 	q.Prefer = r.lease.Model()
 	q.Search = q.Search && (!r.step.SearchAlone || len(r.sum.RelevantFiles)+len(r.sum.Images) == 0)
 	q.Finished = r.finished
-	return q, nil
+	return q
 }
 
 // history is what the expert sees of the conversation: what was said there by whatever tool, and this run's earlier
@@ -220,34 +207,14 @@ func (r *run) history() (turns []conversation.Turn) {
 
 // instruct puts the tool's instructions into a question, with what every expert is told. Whoever asks adds the rules for every
 // model.
-func (r *run) instruct(q *ask.Question) error {
-	expert, err := words.For("expert")
-	if err != nil {
-		return err
-	}
-	own := map[string]string{}
-	for _, section := range []string{"system", "reads", "output", "answer", "example", "bad"} {
-		if own[section], err = r.step.Words.RenderIf(section, nil); err != nil {
-			return err
-		}
-	}
-	position, err := expert.Render("rules", map[string]bool{"Blind": r.spec.Blind})
-	if err != nil {
-		return err
-	}
-	files, err := expert.Render("files", nil)
-	if err != nil {
-		return err
-	}
-	form := own["output"]
+func (r *run) instruct(q *ask.Question) {
+	own := r.step.Words
+	form := own.Text("output", nil)
 	if r.spec.Findings {
-		form, err = expert.Render("findings", map[string]string{"Answer": own["answer"], "Example": own["example"], "Bad": own["bad"]})
-		if err != nil {
-			return err
-		}
+		form = words.Expert("findings", map[string]string{"Answer": own.Text("answer", nil), "Example": own.Text("example", nil), "Bad": own.Text("bad", nil)})
 	}
-	q.System, q.Reads, q.Form = paragraphs(own["system"], position), own["reads"], paragraphs(files, form)
-	return nil
+	q.System = paragraphs(own.Text("system", nil), words.Expert("rules", map[string]bool{"Blind": r.spec.Blind}))
+	q.Reads, q.Form = own.Text("reads", nil), paragraphs(words.Expert("files", nil), form)
 }
 
 // outcome reads an answer.

@@ -14,10 +14,10 @@ import (
 func (r *run) words(section, actions string, more ...string) (Words, error) {
 	data := map[string]any{
 		"Tool": r.spec.Tool, "Next": r.decision.Step.StepNumber + 1, "Total": r.decision.Step.TotalSteps,
-		"Remaining": max(r.decision.Step.TotalSteps-r.decision.Step.StepNumber, 0),
+		"Remaining": r.decision.Step.TotalSteps - r.decision.Step.StepNumber,
 	}
-	for i := 0; i+1 < len(more); i += 2 {
-		data[more[i]] = more[i+1]
+	for pair := range slices.Chunk(more, 2) {
+		data[pair[0]] = pair[1]
 	}
 	w := Words{}
 	var err error

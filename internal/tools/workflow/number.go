@@ -2,7 +2,7 @@ package workflow
 
 import (
 	"encoding/json"
-	"slices"
+	"strconv"
 )
 
 // A tool that only collects the caller's steps begins with a run of that many.
@@ -41,7 +41,7 @@ func numbered(s Spec, past []Facts, in StepInput, repeats bool) StepInput {
 }
 
 // fillNumbers gives the step the numbers that it omits, in its facts and in the arguments that are stored and compared.
-func (r *run) fillNumbers() error {
+func (r *run) fillNumbers() {
 	sent := r.sent
 	repeats := false
 	if n := len(r.past); n > 0 && sent.Facts.StepNumber == 0 {
@@ -49,29 +49,18 @@ func (r *run) fillNumbers() error {
 	}
 	in := numbered(r.spec, r.facts, sent.Facts.StepInput, repeats)
 	r.step.Facts.StepInput = in
-	var args map[string]json.RawMessage
-	if err := json.Unmarshal(sent.Args, &args); err != nil {
-		return err
-	}
-	for name, value := range map[string]any{
-		"step_number": in.StepNumber, "total_steps": in.TotalSteps, "next_step_required": in.Continues(),
-	} {
-		text, err := json.Marshal(value)
-		if err != nil {
-			return err
-		}
-		args[name] = text
-	}
-	text, err := json.Marshal(args)
-	r.step.Args = text
-	return err
+	args := map[string]json.RawMessage{}
+	_ = json.Unmarshal(sent.Args, &args) // they were made of an object
+	args["step_number"], args["total_steps"] = integer(in.StepNumber), integer(in.TotalSteps)
+	args["next_step_required"] = json.RawMessage(strconv.FormatBool(in.Continues()))
+	r.step.Args, _ = json.Marshal(args) // made of JSON
 }
 
+func integer(n int) json.RawMessage { return json.RawMessage(strconv.Itoa(n)) }
+
+// omittedNumbers are the numbers that a step without step_number omits, by the arguments' names.
 func omittedNumbers(in StepInput) []string {
-	var names []string
-	if in.StepNumber == 0 {
-		names = append(names, "step_number")
-	}
+	names := []string{"step_number"}
 	if in.TotalSteps == 0 {
 		names = append(names, "total_steps")
 	}
@@ -88,14 +77,12 @@ func sameApart(a, b json.RawMessage, names []string) bool {
 		if json.Unmarshal(args, &fields) != nil {
 			return nil
 		}
-		for name := range fields {
-			if slices.Contains(names, name) {
-				delete(fields, name)
-			}
+		for _, name := range names {
+			delete(fields, name)
 		}
 		text, _ := json.Marshal(fields) // it was read from JSON
 		return text
 	}
-	x, y := without(a), without(b)
-	return x != nil && y != nil && sameJSON(x, y)
+	x := without(a)
+	return x != nil && sameJSON(x, without(b))
 }

@@ -122,9 +122,7 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, panelFor func(
 	if err := allFailed(ctx, p.Answers); err != nil {
 		return nil, err
 	}
-	if p.WhenAll, err = panelNextSteps(step.Words, p.Answers); err != nil {
-		return nil, err
-	}
+	p.WhenAll = panelNextSteps(step.Words, p.Answers)
 	r.addTotals(p.Answers)
 	return r.keepPanel(ctx, p, given.Attachments), nil
 }
@@ -135,8 +133,8 @@ func anyIncomplete(answers []PanelAnswer) bool {
 }
 
 // panelNextSteps is what to do with the answers.
-func panelNextSteps(w words.Words, answers []PanelAnswer) (string, error) {
-	return w.Render("done", map[string]any{"Missing": anyIncomplete(answers)})
+func panelNextSteps(w words.Words, answers []PanelAnswer) string {
+	return w.Text("done", map[string]any{"Missing": anyIncomplete(answers)})
 }
 
 // panelFileTokens is the room for files that every panelist has.
@@ -345,12 +343,8 @@ func (e *Engine) NextAnswer(ctx context.Context, s Spec, step Step) (*reply.Resu
 			return nil, fmt.Errorf("the stored consensus of %s can't be read", hold.ID)
 		}
 		p := Panel{Step: step.Facts, Question: asked.Step, Answers: k.Answers, Files: k.Files}
-		if p.WhenAll, err = panelNextSteps(step.Words, p.Answers); err != nil {
-			return nil, err
-		}
-		if p.ForMore, err = step.Words.Render("more", map[string]any{"Next": step.Facts.StepNumber + 1, "Total": len(p.Answers)}); err != nil {
-			return nil, err
-		}
+		p.WhenAll = panelNextSteps(step.Words, p.Answers)
+		p.ForMore = step.Words.Text("more", map[string]any{"Next": step.Facts.StepNumber + 1, "Total": len(p.Answers)})
 		object, err := singleReply(p, hold.ID)
 		if err != nil {
 			return nil, err

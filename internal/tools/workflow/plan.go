@@ -44,7 +44,7 @@ func PlanOf(lines []Line) (Plan, error) {
 	for _, line := range lines {
 		var in planMove
 		if err := json.Unmarshal(line.Args, &in); err != nil {
-			return p, fmt.Errorf("a stored step of a plan: %w", err)
+			return Plan{}, fmt.Errorf("a stored step of a plan: %w", err)
 		}
 		branch, known := p.Branches[line.Branch]
 		steps := p.Steps
@@ -73,12 +73,10 @@ func PlanOf(lines []Line) (Plan, error) {
 
 // revise puts a step at its place, or in the place of the one that it revises; found is false when there is none.
 func revise(steps []PlanStep, in planMove) (_ []PlanStep, found bool) {
-	if in.RevisesStepNumber > 0 {
-		for i := range steps {
-			if steps[i].Number == in.RevisesStepNumber {
-				steps[i].Content, steps[i].RevisedBy = in.Step, in.StepNumber
-				return steps, true
-			}
+	for i := range steps {
+		if steps[i].Number == in.RevisesStepNumber {
+			steps[i].Content, steps[i].RevisedBy = in.Step, in.StepNumber
+			return steps, true
 		}
 	}
 	return append(steps, PlanStep{Number: in.StepNumber, Content: in.Step}), in.RevisesStepNumber == 0

@@ -52,18 +52,15 @@ func (r *run) offerReads(ctx context.Context, q *ask.Question, from Readable) {
 }
 
 // restoreReads makes up what the expert of a stored answer was shown, and what it is offered again, where another call asked it.
-func (r *run) restoreReads(ctx context.Context, answer conversation.Turn) error {
+func (r *run) restoreReads(ctx context.Context, answer conversation.Turn) {
 	if r.shown != nil {
-		return nil
+		return
 	}
 	r.shown, r.called = r.shownFor(answer.ID), ask.ExchangeIn(answer)
 	if len(r.called) == 0 {
-		return nil
+		return
 	}
-	q, err := r.question(ctx)
-	if err != nil {
-		return err
-	}
+	q := r.question(ctx)
 	var covered []string
 	for _, c := range r.stored.meta.Coverage {
 		covered = append(covered, c.File)
@@ -73,7 +70,6 @@ func (r *run) restoreReads(ctx context.Context, answer conversation.Turn) error 
 	r.offerReads(ctx, &q, from)
 	q.Reader.Remember(ctx, r.called)
 	r.offered = q
-	return nil
 }
 
 // coverAgain is what a stored step says of its coverage, with what its expert has read since. Where the tool brings diffs, to

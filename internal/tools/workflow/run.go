@@ -156,9 +156,7 @@ func (r *run) judge() error {
 		f.RelevantFiles = union(f.RelevantFiles, stepMetaOf(turn).Filled)
 		r.facts = append(r.facts, f)
 	}
-	if err := r.fillNumbers(); err != nil {
-		return fmt.Errorf("numbering the step of %s: %w", r.lease.ID, err)
-	}
+	r.fillNumbers()
 	r.decide()
 	if i := r.decision.Repeats; i >= 0 {
 		r.stored = &storedStep{turn: r.past[i], meta: stepMetaOf(r.past[i])}

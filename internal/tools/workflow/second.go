@@ -12,6 +12,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
 )
 
 // The second turn of a blind expert, in which it judges what the caller reports.
@@ -76,15 +77,7 @@ func (r *run) judgeBehind(ctx context.Context, o *expertOutcome, answer conversa
 // beginSecond asks for the second turn.
 func (r *run) beginSecond(ctx context.Context, claims []claim, asked, answer conversation.Turn) *secondTurn {
 	s := &secondTurn{done: make(chan struct{}), cancel: func() {}}
-	fail := func(reason string) *secondTurn {
-		s.agent = AgentFindings{State: agentNotJudged, Reason: reason}
-		close(s.done)
-		return s
-	}
-	q, err := r.secondQuestion(ctx, claims, asked, answer)
-	if err != nil {
-		return fail(reply.FromError(ctx, err).Message)
-	}
+	q := r.secondQuestion(ctx, claims, asked, answer)
 	b := providers.Budget{Limit: r.Config.Timeouts.BackgroundLimit(), Start: time.Now(), Tool: r.spec.Tool, ContinuationID: r.lease.ID}
 	ctx = providers.WithBudget(context.WithoutCancel(ctx), b)
 	ctx, s.cancel = context.WithCancel(ctx)
@@ -105,7 +98,8 @@ func (r *run) beginSecond(ctx context.Context, claims []claim, asked, answer con
 		s.agent = readJudgements(a.Text, claims)
 	})
 	if !begun {
-		return fail("The server is stopping.")
+		s.agent = AgentFindings{State: agentNotJudged, Reason: "The server is stopping."}
+		close(s.done)
 	}
 	return s
 }
@@ -127,19 +121,16 @@ func (r *run) appendSecond(ctx context.Context, turns []conversation.Turn) {
 }
 
 // secondQuestion is the second turn: the first one's messages and its answer, then what the caller reports. No function runs.
-func (r *run) secondQuestion(ctx context.Context, claims []claim, asked, answer conversation.Turn) (ask.Question, error) {
-	q, err := r.question(ctx)
-	if err != nil {
-		return q, err
-	}
+func (r *run) secondQuestion(ctx context.Context, claims []claim, asked, answer conversation.Turn) ask.Question {
+	q := r.question(ctx)
 	q.History = append(slices.Clone(q.History), asked, answer)
-	q.Prompt = paragraphs(reported(claims, r.sum.RelevantContext), r.expertText("second"))
+	q.Prompt = paragraphs(reported(claims, r.sum.RelevantContext), words.Expert("second", nil))
 	q.Thinking, q.MaxOutput, q.JSONObject = providers.ThinkLow, secondOutput, true
 	q.Prefer = answer.Model
 	q.Reader, q.Search = r.offered.Reader, r.offered.Search // as in the first turn, whose prefix the vendor has
 	q.NoCalls, q.Exchange, q.Background, q.Finished, q.Aside = true, r.exchange(), false, nil, true
 	q.On = func(providers.Event) {}
-	return q, nil
+	return q
 }
 
 // previewSecond adds the second turn to a preview, where the expert would be asked for one: without the first answer, which is
@@ -150,12 +141,9 @@ func (r *run) previewSecond(ctx context.Context, first ask.Question) error {
 		return providers.ErrPreview
 	}
 	asked := conversation.Turn{Role: providers.RoleUser, Content: first.Prompt, Attachments: first.Attachments}
-	q, err := r.secondQuestion(ctx, claims, asked, conversation.Turn{Role: providers.RoleAssistant, Content: "{}"})
-	if err != nil {
-		return err
-	}
+	q := r.secondQuestion(ctx, claims, asked, conversation.Turn{Role: providers.RoleAssistant, Content: "{}"})
 	providers.PreviewFrom(ctx).Note("The second request also carries the first one's answer, whose length is not known.")
-	_, err = r.Conversations.Generate(ctx, q)
+	_, err := r.Conversations.Generate(ctx, q)
 	return err
 }
 
