@@ -41,9 +41,10 @@ type expertOutcome struct {
 func (r *run) consult(ctx context.Context) error {
 	var more []string
 	if r.stored != nil {
-		answer := r.answerOf(r.stored.meta)
-		if answer != nil && (r.stored.meta.Expert == expertWants || r.storedAnswer() == answerRequests) {
-			_, more = Read(answer.Content, r.spec.Findings).Wants()
+		if r.storedAnswer() == answerRequests {
+			_, more = Read(r.answerOf(r.stored.meta).Content, r.spec.Findings).Wants()
+		}
+		if len(more) > 0 {
 			r.meta.Note("This step was sent before with the same arguments: its expert was asked again, with the files that it had asked for.")
 		} else {
 			r.meta.Note("This step was sent before with the same arguments, and its expert had not finished: only the expert was asked again.")

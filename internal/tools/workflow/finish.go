@@ -27,7 +27,7 @@ func (r *run) pause(ctx context.Context) (*reply.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.keep(ctx, r.stepTurn(), stepMeta{Files: &files}, nil, nil, func(id string, _ bool) *reply.Object {
+	return r.keep(ctx, r.stepTurn(), stepMeta{Files: files}, nil, nil, func(id string, _ bool) *reply.Object {
 		return PauseReply(r.spec, Pause{Step: r.decision.Step, Run: r.sum, ID: id, Files: files, Next: r.next(id), Words: w})
 	}), nil
 }
@@ -45,7 +45,7 @@ func (r *run) keepStep(ctx context.Context) (*reply.Result, error) {
 	if o.answer != nil {
 		turn = o.answer.Asked
 	}
-	m := stepMeta{Expert: o.state, Served: o.served, Files: &o.files, Sent: o.sent, Coverage: o.coverage, Looked: o.looked, Agent: o.agent, Blind: r.spec.Blind && o.answer != nil}
+	m := stepMeta{Expert: o.state, Served: o.served, Files: o.files, Sent: o.sent, Coverage: o.coverage, Looked: o.looked, Agent: o.agent, Blind: r.spec.Blind && o.answer != nil}
 	r.record(ctx, o, &m)
 	r.closeFixed(ctx, o, &m)
 	body, err := r.render(ctx, o, m.Tracked)

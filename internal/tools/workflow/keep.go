@@ -20,11 +20,11 @@ import (
 // stepMeta is what a step's turn keeps besides its arguments and its reply: enough to make the reply again when the expert's
 // answer is finished later.
 type stepMeta struct {
-	Expert string       `json:"expert,omitempty"` // "", answered, wants, skipped, partial or failed
-	Answer string       `json:"answer,omitempty"` // the id of the expert's turn
-	Served bool         `json:"served,omitempty"` // the expert was given the files that it asked for
-	Files  *FileContext `json:"files,omitempty"`
-	Sent   []string     `json:"sent,omitempty"` // paths that the expert was given
+	Expert string      `json:"expert,omitempty"` // "", answered, wants, skipped, partial or failed
+	Answer string      `json:"answer,omitempty"` // the id of the expert's turn
+	Served bool        `json:"served,omitempty"` // the expert was given the files that it asked for
+	Files  FileContext `json:"files,omitzero"`
+	Sent   []string    `json:"sent,omitempty"` // paths that the expert was given
 	// Coverage is what the expert saw of the files that were named or are changed.
 	Coverage []Coverage      `json:"coverage,omitempty"`
 	Looked   []looks.Look    `json:"looked_at,omitempty"` // what it looked at by itself
@@ -130,14 +130,6 @@ func (r *run) withoutOfferIfLost(out *reply.Result) *reply.Result {
 	return out
 }
 
-// fileContext is what the expert was given, as far as it is known.
-func (k stepMeta) fileContext() FileContext {
-	if k.Files == nil {
-		return FileContext{Type: "reference_only"}
-	}
-	return *k.Files
-}
-
 // answerTurn is an expert's answer as a turn to keep.
 func answerTurn(a *ask.Answer, k *stepMeta) conversation.Turn {
 	turn := a.Turn()
@@ -148,17 +140,11 @@ func answerTurn(a *ask.Answer, k *stepMeta) conversation.Turn {
 
 // fillStep puts the step and its reply into its turn.
 func (r *run) fillStep(turn *conversation.Turn, object *reply.Object, k stepMeta) {
-	if own, err := r.meta.Own.MarshalJSON(); err == nil && len(r.meta.Own.Keys()) > 0 {
-		k.Own = own
+	if len(r.meta.Own.Keys()) > 0 {
+		k.Own = raw(&r.meta.Own)
 	}
-	step := conversation.Step{Tool: r.key(), Number: r.decision.Step.StepNumber, Input: r.step.Args}
-	if rendered, err := object.MarshalJSON(); err == nil { // a reply is made of types that marshal
-		step.Reply = rendered
-	}
-	turn.Step = &step
-	if meta, err := json.Marshal(k); err == nil {
-		turn.Meta = meta
-	}
+	turn.Step = &conversation.Step{Tool: r.key(), Number: r.decision.Step.StepNumber, Input: r.step.Args, Reply: raw(object)}
+	turn.Meta = raw(k)
 }
 
 // save writes a stored step again, here and in the store. A failure costs only that whoever asks next finds the old state.

@@ -70,9 +70,7 @@ func plainText(v any) string {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if enc.Encode(v) != nil { // it came from JSON
-		return fmt.Sprint(v)
-	}
+	_ = enc.Encode(v) // it came from JSON
 	return strings.TrimSpace(b.String())
 }
 

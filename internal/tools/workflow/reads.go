@@ -53,13 +53,7 @@ func (r *run) offerReads(ctx context.Context, q *ask.Question, from Readable) {
 
 // restoreReads makes up what the expert of a stored answer was shown, and what it is offered again, where another call asked it.
 func (r *run) restoreReads(ctx context.Context, answer conversation.Turn) {
-	if r.shown != nil {
-		return
-	}
 	r.shown, r.called = r.shownFor(answer.ID), ask.ExchangeIn(answer)
-	if len(r.called) == 0 {
-		return
-	}
 	q := r.question(ctx)
 	var covered []string
 	for _, c := range r.stored.meta.Coverage {

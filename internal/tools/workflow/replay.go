@@ -119,7 +119,7 @@ func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result
 // renderStored puts an outcome into the stored step and returns its new reply.
 func (r *run) renderStored(ctx context.Context, o expertOutcome) (*reply.Object, error) {
 	m := &r.stored.meta
-	m.Expert, m.Served, m.Files, m.Sent, m.Coverage, m.Looked = o.state, o.served, &o.files, o.sent, o.coverage, o.looked
+	m.Expert, m.Served, m.Files, m.Sent, m.Coverage, m.Looked = o.state, o.served, o.files, o.sent, o.coverage, o.looked
 	m.Agent = o.agent
 	r.record(ctx, o, m)
 	r.closeFixed(ctx, o, m)
@@ -134,7 +134,7 @@ func (r *run) renderStored(ctx context.Context, o expertOutcome) (*reply.Object,
 
 // outcome is what the step's expert was given, before anything of its answer is known.
 func (s *storedStep) outcome() expertOutcome {
-	return expertOutcome{files: s.meta.fileContext(), sent: s.meta.Sent, served: s.meta.Served, coverage: s.meta.Coverage, agent: s.meta.Agent, looked: s.meta.Looked}
+	return expertOutcome{files: s.meta.Files, sent: s.meta.Sent, served: s.meta.Served, coverage: s.meta.Coverage, agent: s.meta.Agent, looked: s.meta.Looked}
 }
 
 // finished completes the stored reply when an expert that went on in the background has ended, so that whoever reads the

@@ -101,11 +101,8 @@ func (r *run) showHistory(history []conversation.Turn, changed []workspace.Chang
 	}
 }
 
-// shownFor is what the expert of an answer was shown: as recorded in this call, else as far as the conversation has it.
+// shownFor is what the expert of an answer was shown, as far as the conversation has it.
 func (r *run) shownFor(answerID string) *proof.Shown {
-	if r.shown != nil {
-		return r.shown
-	}
 	s := &proof.Shown{}
 	if r.stored != nil {
 		for _, c := range r.stored.meta.Coverage {

@@ -134,7 +134,6 @@ func TestShownFor(t *testing.T) {
 	assert.Equal(t, proof.Verified, cited(s, `/as\nked.go`, 1, "line of /as").Citation)
 
 	r.showHistory(r.lease.Turns[:1], []workspace.ChangedFile{{Path: "/to\n.go", From: "/from\n.go"}})
-	assert.Equal(t, []string{"/asked.go"}, has("2"), "the record of the call counts")
 	show(r.shown, append(text("/to\n.go"), text("/from\n.go")...))
 	assert.Equal(t, "/to\n.go", cited(r.shown, `/to\n.go`, 1, "line of /to").File)
 	assert.Equal(t, "/from\n.go", cited(r.shown, `/from\n.go`, 1, "line of /from").File)
