@@ -144,6 +144,25 @@ func merge(a, b workspace.Manifest) workspace.Manifest {
 	}
 }
 
+// served joins two manifests of which the second is what an expert was given that had asked for files: each file is listed
+// once, as the expert has it now.
+func served(had, more workspace.Manifest) workspace.Manifest {
+	in := func(lists ...[]workspace.Entry) func(e workspace.Entry) bool {
+		all := slices.Concat(lists...)
+		return func(e workspace.Entry) bool {
+			return e.Part == "" && slices.ContainsFunc(all, func(x workspace.Entry) bool { return x.Part == "" && x.Path == e.Path })
+		}
+	}
+	without := func(list []workspace.Entry, drop func(workspace.Entry) bool) []workspace.Entry {
+		return slices.DeleteFunc(slices.Clone(list), drop)
+	}
+	given := in(more.Sent, more.Cut)
+	had.Sent, had.Cut, had.LeftOut = without(had.Sent, given), without(had.Cut, given), without(had.LeftOut, given)
+	known := in(had.Sent, had.Cut, had.Unchanged, had.LeftOut)
+	more.Unchanged, more.LeftOut = without(more.Unchanged, known), without(more.LeftOut, known)
+	return merge(had, more)
+}
+
 // fileContext says what the expert was given.
 func (r *run) fileContext(e Evidence) FileContext {
 	m := e.Manifest

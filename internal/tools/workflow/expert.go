@@ -121,19 +121,21 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o exper
 	}
 	limited, cancel := working(ctx)
 	defer cancel()
-	had := len(given.Manifest.Sent) + len(given.Manifest.Cut)
 	refs, problems := r.resolve(limited, o.wants)
-	all, err := r.embed(limited, Evidence{Manifest: given.Manifest}, refs, problems, r.fileTokens(q)/2, held)
-	if err != nil || len(all.Manifest.Sent)+len(all.Manifest.Cut) == had {
+	more, err := r.embed(limited, Evidence{}, refs, problems, r.fileTokens(q)/2, held)
+	if err != nil || len(more.Manifest.Sent)+len(more.Manifest.Cut) == 0 {
 		return refused("there is none among them that could be given and that it did not have.")
 	}
-	given.Manifest = all.Manifest
-	for _, a := range all.Attachments {
-		if i := slices.IndexFunc(q.Attachments, func(have conversation.Attachment) bool { return have.Path == a.Path }); i < 0 {
+	given.Manifest = served(given.Manifest, more.Manifest)
+	q.Attachments = slices.Clone(q.Attachments)
+	for _, a := range more.Attachments {
+		if i := slices.IndexFunc(q.Attachments, func(have conversation.Attachment) bool { return have.Path == a.Path }); i >= 0 {
+			q.Attachments[i] = a // of which it had a part
+		} else {
 			q.Attachments = append(q.Attachments, a)
 		}
 	}
-	show(r.shown, all.Attachments)
+	show(r.shown, more.Attachments)
 	q.Prompt = paragraphs(q.Prompt, given.Note, r.missing(ctx, given), words.Expert("served", nil), r.closing())
 	b, err := r.Conversations.Generate(ctx, q)
 	if err != nil {
@@ -193,11 +195,10 @@ func (r *run) history() (turns []conversation.Turn) {
 			answers[k.Answer] = true
 		}
 	}
-	shown := true
+	var shown bool
 	for i, t := range r.lease.Turns {
 		if t.Role != providers.RoleAssistant {
-			ours := t.Step != nil && t.Step.Tool == r.key() || t.Tool == r.spec.Tool && stepMetaOf(t).Of > 0
-			shown = !ours || i+1 < len(r.lease.Turns) && answers[r.lease.Turns[i+1].ID]
+			shown = t.Tool != r.spec.Tool || i+1 < len(r.lease.Turns) && answers[r.lease.Turns[i+1].ID]
 		}
 		if shown {
 			turns = append(turns, t)

@@ -107,7 +107,7 @@ func (r *run) keep(ctx context.Context, turn conversation.Turn, k stepMeta, a *a
 // notStored is the reply to a step that could not be stored, with the text that came with it, "" for none.
 func (r *run) notStored(consequence, text string, body func(id string, stored bool) *reply.Object) *reply.Result {
 	id := r.noteNotStored(consequence)
-	return r.withoutOfferIfLost(r.result(body(id, false), conversation.Turn{Role: providers.RoleAssistant, Content: text}))
+	return r.result(body(id, false), conversation.Turn{Role: providers.RoleAssistant, Content: text})
 }
 
 // noteNotStored says in the metadata that the store did not take the step, and returns the continuation id that is still
@@ -120,14 +120,6 @@ func (r *run) noteNotStored(consequence string) (id string) {
 		return ""
 	}
 	return r.lease.ID
-}
-
-// withoutOfferIfLost takes the offer to read on out of a reply whose answer nothing keeps.
-func (r *run) withoutOfferIfLost(out *reply.Result) *reply.Result {
-	if out.Answer != nil && !r.lease.InProcess() {
-		out.Answer.ContinuationID = ""
-	}
-	return out
 }
 
 // answerTurn is an expert's answer as a turn to keep.

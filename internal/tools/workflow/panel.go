@@ -288,8 +288,9 @@ func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attac
 	stored, err := r.lease.Append(ctx, n, nil)
 	if err != nil {
 		id := r.noteNotStored("these answers are not kept.")
-		return r.withoutOfferIfLost(r.panelResult(combinedReply(p, id), p.Answers, answer))
+		return r.panelResult(combinedReply(p, id), p.Answers, answer)
 	}
+	r.meta.InMemory(r.lease.Temporary)
 	r.meta.Note(ask.ListingNote(r.lease.ID, stored[0]))
 	return r.panelResult(object, p.Answers, stored[1])
 }
