@@ -21,8 +21,12 @@ func TestClaims(t *testing.T) {
 	}
 	claims := claimsOf(c, []Facts{{Findings: " The pool is shared.\n"}, {Findings: "none"}, {Findings: "a race"}})
 	assert.Equal(t, []claim{
-		{"It leaks.", "HIGH, a.go:7", true}, {"No test", "MEDIUM, b.go", true}, {`{"note":"odd","severity":"low"}`, "LOW", true},
-		{"The pool is shared.", "its findings", false}, {"a race", "its findings", false}, {"a lock", "its hypothesis, confidence high", false},
+		{"It leaks.", "HIGH, a.go:7", true},
+		{"No test", "MEDIUM, b.go", true},
+		{`{"note":"odd","severity":"low"}`, "LOW", true},
+		{"The pool is shared.", "its findings", false},
+		{"a race", "its findings", false},
+		{"a lock", "its hypothesis, confidence high", false},
 	}, claims)
 	assert.Equal(t, "## What the agent reports\n1. [HIGH, a.go:7] It leaks.\n2. [MEDIUM, b.go] No test", reported(claims[:2], nil))
 	assert.Equal(t, "## What the agent reports\n1. [its findings] a race\n\n## Context that the agent calls relevant\n- Pool.Get\n- Pool.Put",

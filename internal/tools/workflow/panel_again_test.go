@@ -1,0 +1,164 @@
+package workflow_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+)
+
+// Of a model that is asked again, the longer part stays, and a whole answer always counts.
+func TestPartsOfPanelists(t *testing.T) {
+	drips := func(seconds int) asktest.Chat { return slowly(90, strings.Repeat(fmt.Sprint(seconds), 90*seconds)) }
+	for name, c := range map[string]struct {
+		again asktest.Chat
+		want  string // of the model that was cut: its status, and how its answer begins
+	}{
+		"a longer part":      {drips(2), "partial 2"},
+		"a shorter part":     {slowly(180, strings.Repeat("3", 180/4)), "partial 1"},
+		"a short answer":     {asktest.Says("4"), "success 4"},
+		"nothing, in thirty": {silent, "partial 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := both(asktest.Says("cookies"), drips(1))(t)
+				r := l.call("consensus", consensusArgs())
+				require.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against partial"}, panelOpinions(r))
+				l.kimi = c.again
+				again := l.call("consensus", consensusArgs("continuation_id", r["continuation_id"]))
+				status, begin, _ := strings.Cut(c.want, " ")
+				assert.Equal(t, status, at(again, "accumulated_responses", 1, "status"))
+				assert.True(t, strings.HasPrefix(at(again, "accumulated_responses", 1, "verdict").(string), begin), "%v", again["accumulated_responses"])
+				assert.Equal(t, "cookies", at(again, "accumulated_responses", 0, "verdict"), "the other stands")
+			})
+		})
+	}
+}
+
+// A stored consensus is given at once, while another answer of its conversation is being written; a new one waits for it as long
+// as the call can.
+func TestConsensusBesideARunningAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := both(asktest.Says("cookies"), asktest.Says("the database"))(t)
+		args := consensusArgs()
+		args["continuation_id"] = l.call("consensus", args)["continuation_id"]
+		l.glm = slowly(200, strings.Repeat("x", 400))
+		l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{l.file("window.go", source)}, "continuation_id", args["continuation_id"], "model", "glm-5.3"))
+		start := time.Now()
+		assert.True(t, noteIn(l.call("consensus", args), "no model was asked"))
+		assert.Zero(t, time.Since(start))
+		before := l.asked()
+		assert.Equal(t, "conversation_busy", l.errorCode("consensus", with(args, "step", "And now?", "step_number", 2, "total_steps", 2, "continuation_id", args["continuation_id"], "step_number", 1)))
+		assert.Equal(t, before, l.asked(), "nobody was asked")
+		time.Sleep(3 * time.Minute)
+	})
+}
+
+// Another question as step 1 takes the place of the consensus that there was.
+func TestAnotherConsensusReplacesTheFirst(t *testing.T) {
+	l := newFixture(t, asktest.Says("cookies"))
+	args := consensusArgs("models", []dict{{"model": "glm-5.3"}})
+	args["continuation_id"] = l.call("consensus", args)["continuation_id"]
+	other := l.call("consensus", with(args, "step", "And now?"))
+	assert.True(t, noteIn(other, "Step 1 was sent before with other arguments; this one replaces it."))
+	assert.Equal(t, "And now?", at(other, "complete_consensus", "initial_prompt"))
+	turns := l.turnsOf(args["continuation_id"])
+	require.Len(t, turns, 2)
+	assert.Contains(t, turns[0].Content, "And now?")
+	assert.Contains(t, turns[0].Content, "\n\nFindings: I lean to cookies.")
+	assert.Equal(t, "## glm-5.3 (neutral)\ncookies", turns[1].Content)
+}
+
+// A consensus that was stored by something else is an error that says so.
+func TestConsensusThatCannotBeRead(t *testing.T) {
+	l := newFixture(t, asktest.Says("cookies"))
+	args := consensusArgs("models", []dict{{"model": "glm-5.3"}})
+	id := l.call("consensus", args)["continuation_id"]
+	args["continuation_id"] = id
+	next := dict{"step": "go on", "step_number": 2, "total_steps": 2, "next_step_required": false, "continuation_id": id}
+	whole := l.turnsOf(id)[0]
+	for name, meta := range map[string]string{"no object": `[]`, "no answers": `{}`} {
+		broken := whole
+		broken.Meta = json.RawMessage(meta)
+		require.NoError(t, l.store.Save(t.Context(), id.(string), broken))
+		assert.Equal(t, "internal", l.errorCode("consensus", next), name)
+		if name == "no object" {
+			assert.Equal(t, "internal", l.errorCode("consensus", args), name)
+		}
+	}
+	broken, step := whole, *whole.Step
+	step.Reply, broken.Step = json.RawMessage(`[]`), &step
+	require.NoError(t, l.store.Save(t.Context(), id.(string), broken))
+	assert.Equal(t, "internal", l.errorCode("consensus", args), "its reply")
+	step.Input = json.RawMessage(`[]`)
+	require.NoError(t, l.store.Save(t.Context(), id.(string), broken))
+	assert.Equal(t, "internal", l.errorCode("consensus", next), "its question")
+	assert.Equal(t, 1, l.asked())
+}
+
+// A consensus with more files than its reply lists says where all of them are named, now and when it is sent again.
+func TestConsensusOfManyFiles(t *testing.T) {
+	l := newFixture(t, asktest.Says("cookies"))
+	var files []string
+	for i := range 101 {
+		files = append(files, l.file(fmt.Sprintf("f%03d.go", i), "package f\n"))
+	}
+	args := consensusArgs("models", []dict{{"model": "glm-5.3"}}, "relevant_files", files)
+	r := l.call("consensus", args)
+	args["continuation_id"] = r["continuation_id"]
+	note := fmt.Sprintf("The names of all files of this call, sent or not, are in the resource exai://conversations/%s/turns/1.", r["continuation_id"])
+	assert.True(t, noteIn(r, note))
+	again := l.call("consensus", args)
+	assert.True(t, noteIn(again, note))
+	assert.Equal(t, at(r, "metadata", "usage"), at(again, "metadata", "usage"))
+	assert.Equal(t, at(r, "metadata", "model_used"), at(again, "metadata", "model_used"))
+	assert.NotContains(t, r["file_context"], "listing")
+}
+
+// A stored consensus that is too long for the client is cut as it was at first.
+func TestStoredLongConsensusIsReadOn(t *testing.T) {
+	l := newFixture(t, asktest.Says(strings.Repeat("A paragraph of an answer.\n\n", 800)), func(l *fixture) { l.cfg.Files.MaxOutputTokens = 5000 })
+	args := consensusArgs("models", []dict{{"model": "glm-5.3"}})
+	r := l.call("consensus", args)
+	require.NotNil(t, at(r, "more", "uri"))
+	again := l.call("consensus", with(args, "continuation_id", r["continuation_id"]))
+	assert.Equal(t, at(r, "more", "uri"), at(again, "more", "uri"))
+	assert.NotContains(t, at(again, "accumulated_responses", 0), "verdict")
+	assert.NotEmpty(t, again["content"])
+}
+
+// Panelists search the web only where they are given no file; where they read by themselves, none does.
+func TestSearchesOfPanelists(t *testing.T) {
+	l := newFixture(t, asktest.Says("cookies"))
+	file := l.file("session.go", "package session\n")
+	offered := func(more ...any) []string {
+		l.call("consensus", consensusArgs(append(more, "models", []dict{{"model": "glm-5.3"}})...))
+		return functionsOf(l.requests[len(l.requests)-1])
+	}
+	assert.Equal(t, []string{"web_search"}, offered())
+	l.cfg.Expert.Reads = config.ReadsOff
+	assert.Equal(t, []string{"web_search"}, offered())
+	assert.Empty(t, offered("relevant_files", []string{file}))
+}
+
+// What a panelist that failed took counts, as far as it is known.
+func TestFailedPanelistCosts(t *testing.T) {
+	l := newFixture(t, fails(providers.Error{Kind: providers.KindOverloaded, Message: "busy", HTTPStatus: 503}))
+	l.kimi = asktest.Says("the database")
+	l.restart()
+	r := l.call("consensus", consensusArgs())
+	assert.Equal(t, []string{"glm-5.3:for error", "kimi-k3:against success"}, panelOpinions(r))
+	attempts := at(r, "accumulated_responses", 0, "metadata", "attempts").(float64)
+	assert.EqualValues(t, attempts+1, at(r, "metadata", "attempts"))
+	assert.Equal(t, dict{"provider": "glm", "model_name": "glm-5.3", "attempts": attempts, "thinking": "reasoning_effort=high"},
+		at(r, "accumulated_responses", 0, "metadata"))
+}
