@@ -49,7 +49,7 @@ func (r *run) lines() []Line {
 	var lines []Line
 	for _, turn := range r.lease.Turns {
 		line, ok := r.lineOf(turn)
-		if dropped := ok && turn.Step.Tool == r.key() && r.decision.DropFrom > 0 && line.Number >= r.decision.DropFrom; ok && !dropped {
+		if ok && (r.decision.DropFrom == 0 || line.Number < r.decision.DropFrom || turn.Step.Tool != r.key()) {
 			lines = append(lines, line)
 		}
 	}

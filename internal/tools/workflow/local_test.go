@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 )
 
 var emptyFilter conversation.Filter
@@ -25,6 +26,7 @@ func TestPlanner(t *testing.T) {
 			"planner_required", "required_actions", "next_steps", "continuation_required", "continuation_available", "next_step_number", "metadata",
 		}, keysOf(first))
 		assert.Equal(t, "pause_for_planning", first["status"])
+		assert.Equal(t, true, first["planner_required"])
 		assert.Equal(t, "Part 1.", first["step_content"])
 		assert.EqualValues(t, 1, at(first, "planner_status", "step_history_length"))
 		assert.ElementsMatch(t, []string{
@@ -60,6 +62,16 @@ func TestPlanner(t *testing.T) {
 		assert.Equal(t, at(second, "metadata", "branches"), at(again, "metadata", "branches"))
 		assert.True(t, noteIn(again, "stored reply"))
 	})
+}
+
+// A plan in a conversation that has other turns consists of its own steps.
+func TestPlanAmongOtherTurns(t *testing.T) {
+	l := newFixture(t, asktest.Says("fine"))
+	id := idOf(l.call("chat", dict{"prompt": "What of it?"}))
+	l.call("debug", l.step("debug", 1, 3, "continuation_id", id))
+	assert.EqualValues(t, 1, at(l.call("planner", plan(1, 3, "continuation_id", id)), "planner_status", "step_history_length"))
+	assert.EqualValues(t, 2, at(l.call("planner", plan(2, 3, "continuation_id", id)), "planner_status", "step_history_length"))
+	assert.EqualValues(t, 2, at(l.call("planner", plan(2, 3, "continuation_id", id, "step", "Other.")), "planner_status", "step_history_length"))
 }
 
 // A long plan begins with thinking about the whole.

@@ -22,7 +22,7 @@ func (r *run) words(section, actions string, more ...string) (Words, error) {
 	w := Words{}
 	var err error
 	if w.NextSteps, err = r.step.Words.Render(section, data); err != nil {
-		return w, err
+		return Words{}, err
 	}
 	if actions != "" {
 		w.Actions, err = r.step.Words.Lines(actions, data)

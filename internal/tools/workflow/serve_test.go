@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -52,6 +54,7 @@ func TestServedFileTakesThePlaceOfItsPart(t *testing.T) {
 	} {
 		assert.Equal(t, want, [2]int{strings.Count(first, text), strings.Count(second, text)}, text)
 	}
+	assert.Equal(t, strings.Count(first, "f0.go ==="), strings.Count(second, "f0.go ==="), "it stands there once")
 	assert.EqualValues(t, 4, at(done, "file_context", "files_embedded"), "each counts once")
 	assert.Len(t, at(done, "file_context", "manifest", "cut"), 3)
 }
@@ -88,18 +91,54 @@ func TestExpertAsksForWhatItHas(t *testing.T) {
 	assert.Equal(t, 1, l.asked())
 }
 
-// Where the second request fails, the expert's request for files stands, with why.
+// Where the second request fails, the expert's request for files stands, with why, and its turn keeps what it was given.
 func TestServingFails(t *testing.T) {
-	l := newFixture(t, inOrder(wantsFiles("extra.go"), fails(providers.Error{Kind: providers.KindBalance, Message: "The account is empty."}), asktest.Says(expertSays())))
-	l.file("extra.go", "package window\n")
-	args := l.step("debug", 1, 1, "relevant_files", []string{l.file("window.go", source)})
+	l := newFixture(t, inOrder(wantsFiles("f0.go"), fails(providers.Error{Kind: providers.KindBalance, Message: "The account is empty."}), asktest.Says(expertSays())))
+	var files []string
+	for i := range 4 {
+		files = append(files, l.file(fmt.Sprintf("f%d.go", i), strings.Repeat("// some line of a file\n", 1_300)+"// its end\n"))
+	}
+	args := l.step("debug", 1, 1, "relevant_files", files, "model", "glm-4.5v")
 	paused := l.call("debug", args)
 	assert.Equal(t, "files_required_to_continue", paused["status"])
-	assert.True(t, noteIn(paused, "The expert asked for files (extra.go), but asking it again with them failed: The account is empty."))
-	assert.EqualValues(t, 1, at(paused, "file_context", "files_embedded"), "extra.go was read by nobody")
+	assert.True(t, noteIn(paused, "The expert asked for files (f0.go), but asking it again with them failed: The account is empty."))
+	assert.Len(t, at(paused, "file_context", "manifest", "cut"), 4, "nobody read the whole one")
+	assert.True(t, strings.Contains(fmt.Sprint(l.requests[1].Messages), "its end"))
+	for _, a := range l.turnsOf(paused["continuation_id"])[0].Attachments {
+		assert.False(t, strings.Contains(string(a.Data), "its end"), a.Path)
+	}
 	again := l.call("debug", with(args, "continuation_id", paused["continuation_id"]))
 	assert.Equal(t, "files_required_to_continue", again["status"])
 	assert.Equal(t, 2, l.asked())
+}
+
+// Of several files that it asks for an expert gets a part of those that are too long.
+func TestServedFilesShareTheRoom(t *testing.T) {
+	l := newFixture(t, inOrder(wantsFiles("short.go", "long.go"), asktest.Says(expertSays())))
+	l.file("short.go", "package short\n")
+	l.file("long.go", strings.Repeat("// some line of a file\n", 5_000))
+	done := l.call("debug", l.step("debug", 1, 1, "relevant_files", []string{l.file("window.go", source)}, "model", "glm-4.5v"))
+	assert.Equal(t, 2, l.asked())
+	assert.Len(t, at(done, "file_context", "manifest", "sent"), 2)
+	assert.Len(t, at(done, "file_context", "manifest", "cut"), 1)
+}
+
+// An expert whose late answer asked for a file gets it when its step is sent again; what it asks for then goes to the caller.
+func TestLateExpertIsServedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFixture(t, slowly(80, `{"status": "files_required_to_continue", "files_needed": ["extra.go"]}`+strings.Repeat(" ", 80)))
+		l.file("extra.go", "package window // the other half\n")
+		l.file("third.go", "package window // the third\n")
+		args := l.step("debug", 1, 1, "relevant_files", []string{l.file("window.go", source)})
+		args["continuation_id"] = l.call("debug", args)["continuation_id"]
+		time.Sleep(time.Minute)
+		l.glm = inOrder(wantsFiles("third.go"), asktest.Says(expertSays()))
+		paused := l.call("debug", args)
+		assert.Equal(t, "files_required_to_continue", paused["status"])
+		assert.Equal(t, []any{l.dir + "/window.go", l.dir + "/third.go"}, l.nextCall(paused)["relevant_files"])
+		assert.Equal(t, 2, l.asked())
+		assert.True(t, strings.Contains(l.prompt(), "the other half"))
+	})
 }
 
 // An expert that asks for files and names none is asked again when the step is sent again, and then gets what it names; never
