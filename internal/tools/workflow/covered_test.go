@@ -114,17 +114,18 @@ func TestWhyAChangedFileIsNotCovered(t *testing.T) {
 // A reply lists as many files as it can hold, those that were not covered first.
 func TestShortCoverage(t *testing.T) {
 	var list []Coverage
-	for i := range 100 {
+	for i := range 99 {
 		list = append(list, Coverage{File: fmt.Sprint(i), How: CoverWhole})
 	}
+	list = append(list, Coverage{File: "part", How: CoverPart})
 	short, more := shortCoverage(list)
 	assert.Equal(t, list, short)
 	assert.Zero(t, more)
 
-	long := append(slices.Clone(list), Coverage{File: "part", How: CoverPart}, Coverage{File: "unread", How: CoverNotRead})
+	long := append(slices.Clone(list), Coverage{File: "skipped", How: CoverSkipped}, Coverage{File: "unread", How: CoverNotRead})
 	sent := slices.Clone(long)
 	short, more = shortCoverage(long)
-	assert.Equal(t, slices.Concat(long[100:], list[:98]), short)
+	assert.Equal(t, slices.Concat(long[99:100], long[101:], list[:98]), short)
 	assert.Equal(t, 2, more)
 	assert.Equal(t, sent, long, "the whole list stays as it was")
 }
