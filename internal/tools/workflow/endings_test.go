@@ -36,11 +36,11 @@ func TestAReviewWithoutAFileIsInconclusive(t *testing.T) {
 // An expert that wants what is not there leaves the files to the caller, also where the step named none.
 func TestNextCallWithoutFiles(t *testing.T) {
 	l := newFixture(t, asktest.Says(`{"status": "files_required_to_continue", "files_needed": ["nowhere.go"]}`))
-	paused := l.call("thinkdeep", l.step("thinkdeep", 1, 1))
+	paused := l.call("thinkdeep", l.step("thinkdeep", 1, 5, "next_step_required", false))
 	assert.Equal(t, "files_required_to_continue", paused["status"])
 	next := l.nextCall(paused)
 	assert.NotContains(t, next, "relevant_files")
-	assert.Equal(t, false, next["next_step_required"])
+	assert.Equal(t, false, next["next_step_required"], "the expert is asked again, however many steps were announced")
 	assert.Len(t, paused["required_actions"], 2)
 	assert.Contains(t, paused["next_steps"], "the expert asks for files")
 }

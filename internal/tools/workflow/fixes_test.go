@@ -80,8 +80,14 @@ func TestFixesThatCannotBeClosed(t *testing.T) {
 		r := fixing(&told, broken, step(1, 1, false, fixes(1)))
 		core, logs := observer.New(zap.WarnLevel)
 		r.Log = zap.New(core)
+		fix, used := r.Fix, context.Context(nil)
+		r.Fix = func(ctx context.Context, id string, numbers, again []int) ([]string, error) {
+			used = ctx
+			return fix(ctx, id, numbers, again)
+		}
 		r.closeFixed(t.Context(), expertOutcome{state: expertAnswered}, &stepMeta{})
 		assert.Equal(t, []string{"Issue 1 was set to fixed.", note}, r.meta.Notes)
+		require.ErrorIs(t, used.Err(), context.Canceled, "nothing of it goes on")
 		require.Len(t, logs.All(), 1)
 		assert.Equal(t, map[string]any{"continuation_id": "c", "error": "no database"}, logs.All()[0].ContextMap())
 	})
