@@ -96,7 +96,11 @@ func (w Words) Lines(section string, data any) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var items []string
+	return Items(text), nil
+}
+
+// Items is the list in a text: what follows "- " or "1. " on each line that begins so.
+func Items(text string) (items []string) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		mark, item, ok := strings.Cut(line, " ")
@@ -106,7 +110,7 @@ func (w Words) Lines(section string, data any) ([]string, error) {
 			items[len(items)-1] += " " + line
 		}
 	}
-	return items, nil
+	return items
 }
 
 // Facts are what the rules for every model call depend on.

@@ -82,25 +82,19 @@ func (r *run) skipped() expertOutcome {
 // render prepares the reply to a step that ends its run, or whose expert asks for more. The function that it returns makes
 // the reply for a continuation id; stored is false when the step could not be stored, so that nothing goes on.
 func (r *run) render(ctx context.Context, o expertOutcome, tracked []Tracked) (func(id string, stored bool) *reply.Object, error) {
-	expert, err := words.For("expert")
-	if err != nil {
-		return nil, err
-	}
 	if o.reply.Wants != "" {
-		return r.renderWants(ctx, o, expert)
+		return r.renderWants(ctx, o), nil
 	}
 	w, err := r.words("done", "")
 	if err != nil {
 		return nil, err
 	}
-	if (o.state == expertAnswered || o.state == expertPartial) && r.step.Words.Has("considered") {
-		if w.Considered, err = r.step.Words.Render("considered", nil); err != nil {
-			return nil, err
-		}
+	if o.state == expertAnswered || o.state == expertPartial {
+		w.Considered = r.step.Words.Text("considered", nil)
 	}
 	f := Final{
 		Decision: r.decision, Run: r.sum, Shown: r.sum.Issues, Files: o.files, Expert: o.reply, Coverage: o.coverage, Looked: o.looked, Words: w, Tracked: tracked,
-		Nothing: r.spec.Verdict && o.nothing != "",
+		Nothing: o.nothing != "",
 	}
 	if r.spec.Verdict {
 		f.Verdict, f.VerdictReason = verdictOf(judgement{
@@ -110,25 +104,20 @@ func (r *run) render(ctx context.Context, o expertOutcome, tracked []Tracked) (f
 		})
 	}
 	r.filterSeverity(&f, o)
-	notes := map[string]string{}
-	for _, section := range []string{"pending", "ended", "again", "tracked", "judging"} {
-		if notes[section], err = expert.Render(section, map[string]any{"IssuesTool": r.Config.Tools.IssueTracker}); err != nil {
-			return nil, err
-		}
-	}
+	f.Closing = words.Expert("tracked", map[string]any{"IssuesTool": r.Config.Tools.IssueTracker})
 	return func(id string, stored bool) *reply.Object {
-		f.ID, f.Closing, f.Agent = id, notes["tracked"], agentReply(o.agent, stored, notes["judging"])
+		f.ID, f.Agent = id, agentReply(o.agent, stored, words.Expert("judging", nil))
 		if part, ok := o.reply.Analysis.(*reply.Object); ok && (o.state == expertPartial || o.state == expertFailed) {
 			part.Delete("note") // it may be that of a reply that could not be stored
 			switch {
 			case o.state == expertPartial && o.pending && stored:
-				part.Set("note", notes["pending"])
+				part.Set("note", words.Expert("pending", nil))
 			case o.state == expertPartial && stored:
-				part.Set("note", notes["ended"])
+				part.Set("note", words.Expert("ended", nil))
 			case o.state == expertPartial && o.answer != nil: // it was ended when it could not be stored
 				part.Set("content", o.answer.Text)
 			case o.state == expertFailed && stored:
-				part.Set("note", notes["again"])
+				part.Set("note", words.Expert("again", nil))
 			}
 		}
 		return FinalReply(r.spec, f)
@@ -152,15 +141,8 @@ func agentReply(a *AgentFindings, stored bool, judging string) any {
 }
 
 // renderWants is render where the expert asks for more: the run is not over, and the call to go on with asks it again.
-func (r *run) renderWants(ctx context.Context, o expertOutcome, expert words.Words) (func(id string, stored bool) *reply.Object, error) {
-	w := Words{}
-	var err error
-	if w.NextSteps, err = expert.Render("wants", map[string]any{"Next": r.decision.Step.StepNumber + 1}); err != nil {
-		return nil, err
-	}
-	if w.Actions, err = expert.Lines("supply", nil); err != nil {
-		return nil, err
-	}
+func (r *run) renderWants(ctx context.Context, o expertOutcome) func(id string, stored bool) *reply.Object {
+	w := Words{NextSteps: words.Expert("wants", nil), Actions: words.Items(words.Expert("supply", nil))}
 	wanted, _ := r.resolve(ctx, o.wants)
 	files := union(append([]string(nil), r.decision.Step.RelevantFiles...), pathsOf(wanted))
 	return func(id string, _ bool) *reply.Object {
@@ -172,7 +154,7 @@ func (r *run) renderWants(ctx context.Context, o expertOutcome, expert words.Wor
 		return PauseReply(r.spec, Pause{
 			Status: o.reply.Wants, Content: o.reply.Content, Step: r.decision.Step, Run: r.sum, ID: id, Files: o.files, Looked: o.looked, Next: next, Words: w,
 		})
-	}, nil
+	}
 }
 
 // filterSeverity applies the severity filter to what is shown; what is counted, judged and recorded stays whole.

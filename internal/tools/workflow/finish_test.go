@@ -101,13 +101,7 @@ func TestAgentReply(t *testing.T) {
 func TestRenderedPartsSayHowToGoOn(t *testing.T) {
 	own, err := words.For("debug")
 	require.NoError(t, err)
-	expert, err := words.For("expert")
-	require.NoError(t, err)
-	note := func(section string) string {
-		text, err := expert.Render(section, nil)
-		require.NoError(t, err)
-		return text
-	}
+	note := func(section string) string { return words.Expert(section, nil) }
 	part := func() Expert {
 		return Expert{Analysis: (&reply.Object{}).Set("status", "partial").Set("content", "head").Set("note", "old")}
 	}
