@@ -88,7 +88,8 @@ func TestAgentReply(t *testing.T) {
 		"nothing reported":   {AgentFindings{State: agentJudged}, true, `[]`},
 		"going on":           {AgentFindings{State: agentPending, Reason: "r"}, true, `{"status":"partial","note":"j"}`},
 		"going on, not stored": {
-			AgentFindings{State: agentPending, Reason: "r"}, false,
+			AgentFindings{State: agentPending, Reason: "r"},
+			false,
 			`{"status":"not_judged","reason":"The step could not be stored, so its judgement could not be fetched."}`,
 		},
 		"failed": {AgentFindings{State: agentNotJudged, Reason: "r"}, true, `{"status":"not_judged","reason":"r"}`},
