@@ -94,16 +94,17 @@ func TestFixesThatCannotBeClosed(t *testing.T) {
 	t.Run("it hangs", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := fixing(nil, nil, step(1, 1, false, fixes(1)))
-			var end time.Time
+			ends := make(chan time.Time, 1)
 			r.Fix = func(ctx context.Context, _ string, _, _ []int) ([]string, error) {
-				end, _ = ctx.Deadline()
+				end, _ := ctx.Deadline()
+				ends <- end
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}
 			start := time.Now()
 			r.closeFixed(t.Context(), expertOutcome{state: expertAnswered}, &stepMeta{})
 			assert.Equal(t, captureTime, time.Since(start))
-			assert.Equal(t, start.Add(captureTime), end)
+			assert.Equal(t, start.Add(captureTime), <-ends)
 			assert.Equal(t, []string{note}, r.meta.Notes)
 		})
 	})
