@@ -68,7 +68,7 @@ func TestFetchGivesTheWholeAnswer(t *testing.T) {
 	}
 	assert.Equal(t, 1, *said.Remaining)
 
-	b.failing("append")
+	b.faults()("append")
 	said = b.ask("", "y")
 	for _, offset := range []*int{nil, new(int)} {
 		got, err := b.Fetch(b.call(), " "+said.ContinuationID+"\n", offset)
@@ -80,7 +80,8 @@ func TestFetchGivesTheWholeAnswer(t *testing.T) {
 
 func TestInProcess(t *testing.T) {
 	b := newFixture(t, asktest.Says("never"))
-	works := b.failing("append")
+	fail := b.faults()
+	fail("append")
 	lease, err := b.Lease(b.call(), "")
 	require.NoError(t, err)
 	defer lease.Release()
@@ -89,7 +90,7 @@ func TestInProcess(t *testing.T) {
 	_, err = lease.Append(b.call(), turns, nil)
 	require.Error(t, err)
 	assert.True(t, lease.InProcess())
-	works()
+	fail()
 	_, err = lease.Append(b.call(), turns, nil)
 	require.NoError(t, err)
 	assert.False(t, lease.InProcess(), "the store has the conversation's latest answer again")
@@ -287,7 +288,7 @@ func TestConversationNotFoundWithoutAList(t *testing.T) {
 	}
 	assert.Contains(t, notFound(), "Your latest here: ")
 	assert.Empty(t, lines(logs))
-	b.failing("list")
+	b.faults()("list")
 	assert.NotContains(t, notFound(), "Your latest")
 	assert.Equal(t, []string{"latest conversations not listed: list failed"}, lines(logs))
 

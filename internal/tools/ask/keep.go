@@ -212,13 +212,12 @@ func (t *Conversations) finish(id string, f *follower, finished func(context.Con
 		}
 		break
 	}
-	if finished == nil {
-		return turn
-	}
-	after, stop := context.WithTimeout(context.Background(), finishTime)
-	defer stop()
-	if err := bounded.Do(after, func(ctx context.Context) error { finished(ctx, turn); return nil }); err != nil {
-		t.log.Warn("after a background answer", zap.String("continuation_id", id), zap.Error(err))
+	if finished != nil {
+		after, stop := context.WithTimeout(context.Background(), finishTime)
+		defer stop()
+		if err := bounded.Do(after, func(ctx context.Context) error { finished(ctx, turn); return nil }); err != nil {
+			t.log.Warn("after a background answer", zap.String("continuation_id", id), zap.Error(err))
+		}
 	}
 	return turn
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,19 +48,19 @@ func lines(logs *observer.ObservedLogs) (all []string) {
 	return all
 }
 
-// failing makes the store fail in some operations, until works is called.
-func (b *fixture) failing(ops ...string) (works context.CancelFunc) {
-	broken, works := context.WithCancel(context.Background())
+// faults returns a function that names the operations in which the store fails from then on. Call faults before anything
+// goes on in the background.
+func (b *fixture) faults() (fail func(ops ...string)) {
+	var failing atomic.Pointer[[]string]
 	b.store.Before = func(_ context.Context, op string) error {
-		for _, o := range ops {
-			if o == op && broken.Err() == nil {
-				return errors.New(op + " failed")
-			}
+		if ops := failing.Load(); ops != nil && slices.Contains(*ops, op) {
+			return errors.New(op + " failed")
 		}
 		return nil
 	}
-	b.t.Cleanup(works)
-	return works
+	fail = func(ops ...string) { failing.Store(&ops) }
+	b.t.Cleanup(func() { fail() })
+	return fail
 }
 
 // answerOf is the stored answer of a conversation's first question.
@@ -168,18 +170,6 @@ func TestNothingOfTheStoreOutlivesItsOperation(t *testing.T) {
 			given[op] = append(given[op], ctx)
 			return nil
 		}
-		var finished context.Context
-		q := question("q")
-		q.Finished = func(ctx context.Context, _ conversation.Turn) { finished = ctx }
-		part, err := b.Ask(b.call(), "", q)
-		require.NoError(t, err)
-		require.True(t, part.Pending)
-		_, err = b.Fetch(b.call(), part.ContinuationID, nil)
-		require.NoError(t, err)
-		_, err = b.Fetch(b.call(), part.ContinuationID, new(int))
-		require.NoError(t, err)
-		time.Sleep(time.Second) // between two saves
-		synctest.Wait()
 		ended := func() {
 			mu.Lock()
 			defer mu.Unlock()
@@ -189,6 +179,21 @@ func TestNothingOfTheStoreOutlivesItsOperation(t *testing.T) {
 				}
 			}
 		}
+		var finished context.Context
+		q := question("q")
+		q.Finished = func(ctx context.Context, _ conversation.Turn) { finished = ctx }
+		part, err := b.Ask(b.call(), "", q)
+		require.NoError(t, err)
+		require.True(t, part.Pending)
+		ended()
+		_, err = b.Fetch(b.call(), part.ContinuationID, nil)
+		require.NoError(t, err)
+		ended()
+		_, err = b.Fetch(b.call(), part.ContinuationID, new(int))
+		require.NoError(t, err)
+		ended()
+		time.Sleep(time.Second) // between two saves
+		synctest.Wait()
 		ended()
 		require.NoError(t, b.Close(t.Context()))
 		ended()
@@ -203,15 +208,16 @@ func TestNothingOfTheStoreOutlivesItsOperation(t *testing.T) {
 func TestBackgroundAnswerOutlastsAStoreThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t, dripping())
+		fail := b.faults()
 		logs := b.logged(b.store.Open)
 		heard := make(chan time.Time, 1)
 		q := question("q")
 		q.Finished = func(context.Context, conversation.Turn) { heard <- time.Now() }
 		part, err := b.Ask(b.call(), "", q)
 		require.NoError(t, err)
-		works := b.failing("save")
+		fail("save")
 		start := time.Now()
-		time.AfterFunc(65*time.Second, works) // the answer ends 61.5 s from here
+		time.AfterFunc(65*time.Second, func() { fail() }) // the answer ends 61.5 s from here
 		assert.Equal(t, 65*time.Second, (<-heard).Sub(start).Truncate(time.Second))
 		stored := b.answerOf(part.ContinuationID)
 		assert.Equal(t, conversation.TurnComplete, stored.Status)
@@ -224,13 +230,14 @@ func TestBackgroundAnswerOutlastsAStoreThatFails(t *testing.T) {
 func TestBackgroundAnswerIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t, dripping())
+		fail := b.faults()
 		logs := b.logged(b.store.Open)
 		heard := make(chan conversation.Turn, 1)
 		q := question("q")
 		q.Finished = func(_ context.Context, turn conversation.Turn) { heard <- turn }
 		_, err := b.Ask(b.call(), "", q)
 		require.NoError(t, err)
-		b.failing("save")
+		fail("save")
 		time.Sleep(5 * time.Second)
 		start := time.Now()
 		require.NoError(t, b.Close(t.Context()))
@@ -278,32 +285,34 @@ func TestWhatIsNotStoredIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t, dripping())
 		logs := b.logged(b.store.Open)
-		works := b.failing("append")
+		fail := b.faults()
+		fail("append")
 		b.ask("", "x")
 		assert.Equal(t, []string{"turns not stored: append failed"}, lines(logs))
-		works()
+		fail()
 
 		part := pendingAnswer(t, b)
-		b.failing("save")
+		fail("save")
 		_, err := b.Fetch(b.call(), part.ContinuationID, nil)
 		require.NoError(t, err)
 		assert.Contains(t, lines(logs), "part of a background answer not saved: save failed")
-		b.failing()
+		fail()
 	})
 }
 
 func TestCloseDoesNotWaitForAStoreForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t, dripping())
+		fail := b.faults()
 		pendingAnswer(t, b)
-		b.failing("save")
+		fail("save")
 		late := errors.New("too late")
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, late)
 		defer cancel()
 		err := b.Close(ctx)
 		require.ErrorIs(t, err, late)
 		require.ErrorContains(t, err, "storing background answers: ")
-		b.failing()
+		fail()
 		require.NoError(t, b.Close(t.Context()))
 	})
 }
