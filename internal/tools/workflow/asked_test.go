@@ -3,6 +3,7 @@ package workflow_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,4 +148,22 @@ func TestSearchesOfExpertsThatReadNothing(t *testing.T) {
 	assert.Empty(t, offered("images", []string{onePixel}))
 	assert.Empty(t, offered("images", []string{onePixel}, "relevant_files", []string{window}))
 	assert.Equal(t, []string{"web_search"}, offered("relevant_files", []string{window}, "use_websearch", true))
+}
+
+// The second turn of an expert that went on in the background goes on from what that has read.
+func TestLateSecondTurnHasWhatWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFixture(t, inTurns(readingModel(70, expertSays(), []string{`read_file {"path":"caller.go"}`}), secondTurnAnswer("ISSUE-7 ends too soon", "wrong")))
+		l.secondTurns = true
+		l.file("caller.go", "package a // CALLER-7\n")
+		l.file("window.go", source)
+		l.commitAll()
+		part := l.call("codereview", l.step("codereview", 1, 1, append([]any{"relevant_files", []string{"window.go"}}, told...)...))
+		assert.Equal(t, "partial", at(part, "expert_analysis", "status"))
+		time.Sleep(2 * time.Minute)
+		last := l.requests[len(l.requests)-1]
+		require.True(t, isSecondTurn(last))
+		assert.Equal(t, 1, rounds(last))
+		assert.True(t, strings.Contains(fmt.Sprint(last.Messages), "CALLER-7"))
+	})
 }

@@ -85,9 +85,8 @@ func (r *run) keep(ctx context.Context, turn conversation.Turn, k stepMeta, a *a
 	k.Filled = r.filled
 	object := body(r.lease.ID, true)
 	r.fillStep(&turns[0], object, k)
-	n := conversation.NewTurns{Tool: r.spec.Tool, Title: ask.Title(r.sum.Initial), Turns: turns}
-	if r.decision.DropFrom > 0 {
-		n.DropStepsTool, n.DropStepsFrom = r.key(), r.decision.DropFrom
+	n := conversation.NewTurns{
+		Tool: r.spec.Tool, Title: ask.Title(r.sum.Initial), Turns: turns, DropStepsTool: r.key(), DropStepsFrom: r.decision.DropFrom,
 	}
 	stored, err := r.lease.Append(ctx, n, a)
 	if a != nil {

@@ -51,6 +51,8 @@ func TestCollectorsNumberTheirSteps(t *testing.T) {
 	assert.EqualValues(t, 3, first["total_steps"])
 	assert.Equal(t, true, first["next_step_required"])
 	id := first["continuation_id"]
+	args := string(l.turnsOf(id)[0].Step.Input)
+	assert.Contains(t, args, `"next_step_required":true,"step":"First.","step_number":1,"total_steps":3`, "as it is stored")
 	assert.EqualValues(t, 1, l.call("planner", dict{"step": "First.", "continuation_id": id})["step_number"], "sent again")
 	second := l.call("planner", dict{"step": "Second.", "continuation_id": id})
 	assert.EqualValues(t, 2, second["step_number"])

@@ -278,12 +278,12 @@ func (r *run) keepPanel(ctx context.Context, p Panel, files []conversation.Attac
 		Role: providers.RoleAssistant, Tool: r.spec.Tool, Status: conversation.TurnComplete, Content: digest(p.Answers),
 		FinishReason: providers.FinishStop, Usage: *r.meta.Usage,
 	}
-	n := conversation.NewTurns{Tool: r.spec.Tool, Title: ask.Title(p.Question), Turns: []conversation.Turn{asked, answer}}
-	if n.DropStepsFrom = r.decision.DropFrom; r.stored != nil {
-		n.DropStepsFrom = r.decision.Step.StepNumber
+	n := conversation.NewTurns{
+		Tool: r.spec.Tool, Title: ask.Title(p.Question), Turns: []conversation.Turn{asked, answer},
+		DropStepsTool: r.key(), DropStepsFrom: r.decision.DropFrom,
 	}
-	if n.DropStepsFrom > 0 {
-		n.DropStepsTool = r.key()
+	if r.stored != nil {
+		n.DropStepsFrom = r.decision.Step.StepNumber
 	}
 	stored, err := r.lease.Append(ctx, n, nil)
 	if err != nil {

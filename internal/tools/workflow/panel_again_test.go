@@ -1,6 +1,7 @@
 package workflow_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -10,11 +11,36 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+	"github.com/exai-mcp/exai-mcp/internal/tools/words"
+	"github.com/exai-mcp/exai-mcp/internal/tools/workflow"
 )
+
+// engineFor is the engine over the fixture's parts, and a step of a tool, for what no client can cause.
+func (l *fixture) engineFor(tool string) (*workflow.Engine, workflow.Step) {
+	l.t.Helper()
+	w, err := words.For(tool)
+	require.NoError(l.t, err)
+	e := &workflow.Engine{
+		Config: l.cfg, Conversations: l.deps.Conversations, Files: l.deps.Workspace, Log: zap.NewNop(),
+		Window: func(ask.Question, bool) int { return 100_000 },
+	}
+	no := false
+	return e, workflow.Step{
+		Facts: workflow.Facts{StepInput: workflow.StepInput{Step: "x", StepNumber: 1, TotalSteps: 1, NextStepRequired: &no}},
+		Args:  json.RawMessage(`{"step":"x"}`), Words: w,
+		Read: func(args json.RawMessage) (f workflow.Facts, err error) {
+			err = json.Unmarshal(args, &f.StepInput)
+			return f, err
+		},
+	}
+}
 
 // Of a model that is asked again, the longer part stays, and a whole answer always counts.
 func TestPartsOfPanelists(t *testing.T) {
@@ -30,15 +56,18 @@ func TestPartsOfPanelists(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := both(asktest.Says("cookies"), drips(1))(t)
-				r := l.call("consensus", consensusArgs())
-				require.Equal(t, []string{"glm-5.3:for success", "kimi-k3:against partial"}, panelOpinions(r))
-				l.kimi = c.again
-				again := l.call("consensus", consensusArgs("continuation_id", r["continuation_id"]))
+				l := both(drips(1), drips(1))(t)
+				models := []dict{{"model": "glm-5.3"}, {"model": "kimi-k3"}, {"model": "glm-5.3-flash"}}
+				r := l.call("consensus", consensusArgs("models", models))
+				require.Equal(t, []string{"glm-5.3:neutral partial", "kimi-k3:neutral partial", "glm-5.3-flash:neutral partial"}, panelOpinions(r))
+				l.glm, l.kimi = c.again, asktest.Says("cookies")
+				again := l.call("consensus", consensusArgs("models", models, "continuation_id", r["continuation_id"]))
 				status, begin, _ := strings.Cut(c.want, " ")
-				assert.Equal(t, status, at(again, "accumulated_responses", 1, "status"))
-				assert.True(t, strings.HasPrefix(at(again, "accumulated_responses", 1, "verdict").(string), begin), "%v", again["accumulated_responses"])
-				assert.Equal(t, "cookies", at(again, "accumulated_responses", 0, "verdict"), "the other stands")
+				for _, i := range []int{0, 2} {
+					assert.Equal(t, status, at(again, "accumulated_responses", i, "status"))
+					assert.True(t, strings.HasPrefix(at(again, "accumulated_responses", i, "verdict").(string), begin), "%v", again["accumulated_responses"])
+				}
+				assert.Equal(t, "cookies", at(again, "accumulated_responses", 1, "verdict"))
 			})
 		})
 	}
@@ -82,27 +111,62 @@ func TestAnotherConsensusReplacesTheFirst(t *testing.T) {
 func TestConsensusThatCannotBeRead(t *testing.T) {
 	l := newFixture(t, asktest.Says("cookies"))
 	args := consensusArgs("models", []dict{{"model": "glm-5.3"}})
-	id := l.call("consensus", args)["continuation_id"]
-	args["continuation_id"] = id
-	next := dict{"step": "go on", "step_number": 2, "total_steps": 2, "next_step_required": false, "continuation_id": id}
+	id := l.call("consensus", args)["continuation_id"].(string)
 	whole := l.turnsOf(id)[0]
-	for name, meta := range map[string]string{"no object": `[]`, "no answers": `{}`} {
-		broken := whole
-		broken.Meta = json.RawMessage(meta)
-		require.NoError(t, l.store.Save(t.Context(), id.(string), broken))
-		assert.Equal(t, "internal", l.errorCode("consensus", next), name)
-		if name == "no object" {
-			assert.Equal(t, "internal", l.errorCode("consensus", args), name)
-		}
+	e, step := l.engineFor("consensus")
+	spec := workflow.Spec{Tool: "consensus"}
+	first := func(turn conversation.Turn) error {
+		require.NoError(t, l.store.Save(t.Context(), id, turn))
+		sent, err := step.Read(turn.Step.Input)
+		require.NoError(t, err)
+		sent.ContinuationID = id
+		step.Facts, step.Args = sent, turn.Step.Input
+		_, err = e.RunPanel(t.Context(), spec, step, nil)
+		return err
 	}
-	broken, step := whole, *whole.Step
-	step.Reply, broken.Step = json.RawMessage(`[]`), &step
-	require.NoError(t, l.store.Save(t.Context(), id.(string), broken))
-	assert.Equal(t, "internal", l.errorCode("consensus", args), "its reply")
-	step.Input = json.RawMessage(`[]`)
-	require.NoError(t, l.store.Save(t.Context(), id.(string), broken))
-	assert.Equal(t, "internal", l.errorCode("consensus", next), "its question")
+	next := func(turn conversation.Turn) error {
+		require.NoError(t, l.store.Save(t.Context(), id, turn))
+		step.Facts.ContinuationID, step.Facts.StepNumber = id, 2
+		_, err := e.NextAnswer(t.Context(), spec, step)
+		return err
+	}
+	for name, change := range map[string]func(turn *conversation.Turn){
+		"no object":  func(turn *conversation.Turn) { turn.Meta = json.RawMessage(`[]`) },
+		"no answers": func(turn *conversation.Turn) { turn.Meta = json.RawMessage(`{}`) },
+		"no question": func(turn *conversation.Turn) {
+			turn.Step = &conversation.Step{Tool: "consensus", Number: 1, Input: json.RawMessage(`[]`)}
+		},
+	} {
+		broken := whole
+		change(&broken)
+		assert.EqualError(t, next(broken), "the stored consensus of "+id+" can't be read", name)
+	}
+	broken := whole
+	broken.Meta = json.RawMessage(`[]`)
+	assert.ErrorContains(t, first(broken), "reading the consensus of "+id+": ")
+	broken = whole
+	broken.Step = &conversation.Step{Tool: "consensus", Number: 1, Input: whole.Step.Input, Reply: json.RawMessage(`[]`)}
+	assert.ErrorContains(t, first(broken), "the stored reply of "+id+": ")
 	assert.Equal(t, 1, l.asked())
+}
+
+// Of models that the caller did not name, another one of the same vendor may answer; of those that it named, none.
+func TestStandInsOfPanelists(t *testing.T) {
+	refused := fails(providers.Error{Kind: providers.KindModelNotFound, HTTPStatus: 404, Message: "No such model."})
+	l := newFixture(t, func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+		if req.Model.ID == "glm-5.3" {
+			return refused(ctx, req, on)
+		}
+		return asktest.Says("cookies")(ctx, req, on)
+	})
+	l.kimi = asktest.Says("the database")
+	l.restart()
+	r := l.call("consensus", consensusArgs("models", nil))
+	assert.Equal(t, []string{"glm-5.3:neutral success", "kimi-k3.1-pro:neutral success"}, panelOpinions(r))
+	assert.NotEqual(t, "glm-5.3", at(r, "accumulated_responses", 0, "metadata", "model_name"))
+	assert.Equal(t, "glm", at(r, "accumulated_responses", 0, "metadata", "provider"))
+	r = l.call("consensus", consensusArgs("models", []dict{{"model": "glm-5.3"}, {"model": "kimi-k3"}}))
+	assert.Equal(t, []string{"glm-5.3:neutral error", "kimi-k3:neutral success"}, panelOpinions(r))
 }
 
 // A consensus with more files than its reply lists says where all of them are named, now and when it is sent again.

@@ -109,6 +109,7 @@ func TestConsensusOneByOne(t *testing.T) {
 		next := dict{"step": "go on", "step_number": 2, "total_steps": 3, "next_step_required": true, "continuation_id": r["continuation_id"]}
 		second := l.call("consensus", next)
 		assert.Equal(t, "model_consulted", second["status"])
+		assert.Equal(t, "The next call returns answer 3 of 3.", second["next_steps"])
 		assert.Equal(t, true, second["next_step_required"])
 		assert.Len(t, second["accumulated_responses"], 2)
 		third := l.call("consensus", l.nextCall(second))
