@@ -131,9 +131,7 @@ func answerTurn(a *ask.Answer, k *stepMeta) conversation.Turn {
 
 // fillStep puts the step and its reply into its turn.
 func (r *run) fillStep(turn *conversation.Turn, object *reply.Object, k stepMeta) {
-	if len(r.meta.Own.Keys()) > 0 {
-		k.Own = raw(&r.meta.Own)
-	}
+	k.Own = raw(&r.meta.Own)
 	turn.Step = &conversation.Step{Tool: r.key(), Number: r.decision.Step.StepNumber, Input: r.step.Args, Reply: raw(object)}
 	turn.Meta = raw(k)
 }
@@ -154,7 +152,7 @@ func (r *run) save(ctx context.Context, turn conversation.Turn) error {
 // noteListing says where all files of a step are listed, given the step's turn or its expert's answer.
 func (r *run) noteListing(last conversation.Turn) {
 	for _, t := range r.lease.Turns {
-		if last.ID != "" && t.Step != nil && (t.ID == last.ID || stepMetaOf(t).Answer == last.ID) {
+		if last.ID != "" && (t.ID == last.ID || stepMetaOf(t).Answer == last.ID) {
 			r.meta.Note(ask.ListingNote(r.lease.ID, t))
 		}
 	}

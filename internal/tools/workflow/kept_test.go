@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -108,10 +110,18 @@ func TestNotStored(t *testing.T) {
 	args := l.step("debug", 1, 1, "relevant_files", []string{window})
 	args["continuation_id"] = l.call("debug", args)["continuation_id"]
 	l.glm, broken = asktest.Says(expertSays()), "save"
+	core, logs := observer.New(zap.InfoLevel)
+	l.deps.Log = zap.New(core)
 	again := l.call("debug", args)
+	require.Equal(t, 1, logs.FilterMessage("step not saved").Len(), "%v", logs.All())
+	assert.Equal(t, args["continuation_id"], logs.All()[0].ContextMap()["continuation_id"])
 	assert.True(t, noteIn(again, begin+"this answer is not kept."))
 	assert.Equal(t, args["continuation_id"], again["continuation_id"], "the run is there")
 	assert.Equal(t, "analysis_complete", at(again, "expert_analysis", "status"))
+	l.glm, broken = fails(providers.Error{Kind: providers.KindBalance, Message: "empty"}), ""
+	l.call("debug", with(args, "continuation_id", nil))
+	assert.Equal(t, 1, logs.FilterMessage("expert failed").Len(), "and why an expert failed")
+	assert.Equal(t, 1, logs.FilterMessage("step not saved").Len(), "what is saved is not reported")
 }
 
 // The turns of a run: its steps in words, with what the caller found, and its expert's answer behind its question.
