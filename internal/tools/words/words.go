@@ -9,8 +9,11 @@ package words
 import (
 	"embed"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 )
 
@@ -22,7 +25,7 @@ type Words struct {
 	Name        string
 	Title       string
 	Description string
-	sections    map[string]string
+	sections    func() map[string]string // read on first use: the start needs titles and descriptions alone
 }
 
 // For reads a tool's file. An error means that it is missing or has no title or description.
@@ -39,34 +42,48 @@ func For(name string) (Words, error) {
 }
 
 func parse(name, text string) Words {
-	w := Words{Name: name, sections: map[string]string{}}
-	head, rest, more := strings.Cut("\n"+strings.ReplaceAll(text, "\r\n", "\n"), "\n## ")
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	w := Words{Name: name, sections: sync.OnceValue(func() map[string]string { return maps.Collect(sectionsOf(text)) })}
+	head, _, _ := strings.Cut(text, "\n## ")
 	for line := range strings.Lines(head) {
 		if title, ok := strings.CutPrefix(line, "# "); ok {
 			w.Title = strings.TrimSpace(title)
 		}
 	}
-	for more {
-		var section string
-		section, rest, more = strings.Cut(rest, "\n## ")
-		name, body, _ := strings.Cut(section, "\n")
-		w.sections[strings.ToLower(strings.TrimSpace(name))] = strings.TrimSpace(body)
+	for section, body := range sectionsOf(text) {
+		if section == "description" {
+			w.Description = strings.Join(strings.Fields(body), " ") // a client shows it as one paragraph
+			break
+		}
 	}
-	// A client shows a description as one paragraph.
-	w.Description = strings.Join(strings.Fields(w.sections["description"]), " ")
 	return w
+}
+
+// sectionsOf yields the names and texts of a file's sections.
+func sectionsOf(text string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		_, rest, more := strings.Cut(text, "\n## ")
+		for more {
+			var section string
+			section, rest, more = strings.Cut(rest, "\n## ")
+			name, body, _ := strings.Cut(section, "\n")
+			if !yield(strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(body)) {
+				return
+			}
+		}
+	}
 }
 
 // Has reports whether there is a section of that name.
 func (w Words) Has(section string) bool {
-	_, ok := w.sections[section]
+	_, ok := w.sections()[section]
 	return ok
 }
 
 // Sections lists the names of the sections, sorted.
 func (w Words) Sections() []string {
 	var names []string
-	for name := range w.sections {
+	for name := range w.sections() {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -75,7 +92,7 @@ func (w Words) Sections() []string {
 
 // Render fills a section with data. A missing section, or one that needs what data lacks, is an error.
 func (w Words) Render(section string, data any) (string, error) {
-	text, ok := w.sections[section]
+	text, ok := w.sections()[section]
 	if !ok {
 		return "", fmt.Errorf("words/%s.md has no section %q", w.Name, section)
 	}
@@ -157,7 +174,8 @@ func Describe(tool, description string, shown []string) string {
 	if !strings.Contains(description, "{{") {
 		return description
 	}
-	return Words{Name: tool, sections: map[string]string{"description": description}}.mustRender("description", names(shown))
+	sections := map[string]string{"description": description}
+	return Words{Name: tool, sections: func() map[string]string { return sections }}.mustRender("description", names(shown))
 }
 
 // names says of each tool that it is shown; of the others a template reads false.

@@ -14,7 +14,7 @@ func TestParse(t *testing.T) {
 	w := parse("x", "# The title\r\n\r\n## Description\r\n\r\nOne\r\ntwo.\r\n\r\n## steps\n\n1. First {{.A}}\n2. Second\n   and on\n- Third\n\n## empty\n")
 	assert.Equal(t, "The title", w.Title)
 	assert.Equal(t, "One two.", w.Description, "one paragraph")
-	assert.Equal(t, "One\ntwo.", w.sections["description"], "however the file was checked out")
+	assert.Equal(t, "One\ntwo.", w.sections()["description"], "however the file was checked out")
 	assert.Equal(t, []string{"description", "empty", "steps"}, w.Sections())
 	assert.True(t, w.Has("steps"))
 	assert.False(t, w.Has("system"))
@@ -42,7 +42,7 @@ func TestEveryFile(t *testing.T) {
 	for _, name := range names {
 		w, err := For(strings.TrimSuffix(name, ".md"))
 		require.NoError(t, err)
-		for section, text := range w.sections {
+		for section, text := range w.sections() {
 			_, err := template.New(section).Parse(text)
 			assert.NoError(t, err, "%s, %s", name, section)
 			assert.NotContains(t, text, "TODO")
