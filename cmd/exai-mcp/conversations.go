@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"path/filepath"
 	"strconv"
@@ -89,18 +90,26 @@ func (a *app) conversationsSearchCommand() *cobra.Command {
 func (a *app) listConversations(ctx context.Context, f conversation.Filter, path string, asJSON bool) error {
 	return a.withStore(ctx, func(_ *config.Config, s *store.Store) error {
 		f.Path = path
-		list, err := conversationList(ctx, s, f)
-		if err == nil && len(list) == 0 && path != "" && !filepath.IsAbs(path) {
-			if f.Path, err = filepath.Abs(path); err == nil {
-				list, err = conversationList(ctx, s, f)
+		if path != "" && !filepath.IsAbs(path) {
+			n, err := s.Count(ctx, f)
+			if err == nil && n == 0 {
+				f.Path, err = filepath.Abs(path)
+			}
+			if err != nil {
+				return err
 			}
 		}
-		switch {
-		case err != nil:
-			return err
-		case asJSON:
-			return a.printJSON(summariesJSON(list))
-		case len(list) == 0:
+		if asJSON {
+			return a.printSummaries(eachConversation(ctx, s, f))
+		}
+		var list []conversation.Summary
+		for t, err := range eachConversation(ctx, s, f) {
+			if err != nil {
+				return err
+			}
+			list = append(list, t)
+		}
+		if len(list) == 0 {
 			return a.print("No conversations.\n")
 		}
 		rows := [][]string{{"ID", "TOOL", "MODEL", "TURNS", "UPDATED", "STATE", "TITLE"}}
@@ -125,19 +134,22 @@ func (a *app) listConversations(ctx context.Context, f conversation.Filter, path
 	})
 }
 
-// conversationList lists conversations, all of them with a limit of 0.
-func conversationList(ctx context.Context, s *store.Store, f conversation.Filter) ([]conversation.Summary, error) {
-	if f.Limit > 0 {
-		return s.List(ctx, f)
+// eachConversation yields conversations, all of them with a limit of 0. An error is the last thing that it yields.
+func eachConversation(ctx context.Context, s *store.Store, f conversation.Filter) iter.Seq2[conversation.Summary, error] {
+	if f.Limit == 0 {
+		return s.Each(ctx, f)
 	}
-	var out []conversation.Summary
-	for t, err := range s.Each(ctx, f) {
-		if err != nil {
-			return nil, err
+	return func(yield func(conversation.Summary, error) bool) {
+		list, err := s.List(ctx, f)
+		for _, t := range list {
+			if !yield(t, nil) {
+				return
+			}
 		}
-		out = append(out, t)
+		if err != nil {
+			yield(conversation.Summary{}, err)
+		}
 	}
-	return out, nil
 }
 
 func truncate(text string, limit int) string {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -139,12 +141,31 @@ type summaryRecord struct {
 	Excerpt   string    `json:"excerpt,omitempty"`
 }
 
-func summariesJSON(list []conversation.Summary) ([]byte, error) {
-	out := make([]summaryRecord, len(list))
-	for i, t := range list {
-		out[i] = summaryRecord(t)
+// printSummaries prints a list as an indented JSON array, one by one as they are read.
+func (a *app) printSummaries(list iter.Seq2[conversation.Summary, error]) error {
+	out := bufio.NewWriterSize(writerFunc(func(text []byte) error { return a.write(string(text)) }), 64<<10)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("  ", "  ")
+	before, last := "[\n  ", "[]\n"
+	for t, err := range list {
+		if err != nil {
+			return err
+		}
+		b.Reset()
+		if err := enc.Encode(summaryRecord(t)); err != nil {
+			return failure{err}
+		}
+		if _, err := out.WriteString(before + plainJSON(bytes.TrimSuffix(b.Bytes(), []byte("\n")))); err != nil {
+			return err
+		}
+		before, last = ",\n  ", "\n]\n"
 	}
-	return review.IndentedJSON(out)
+	if _, err := out.WriteString(last); err != nil {
+		return err
+	}
+	return out.Flush()
 }
 
 type conversationRecord struct {

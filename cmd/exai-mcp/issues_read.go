@@ -148,6 +148,9 @@ func (f *format) flags(cmd *cobra.Command) {
 }
 
 func (a *app) listIssues(ctx context.Context, f issue.Filter, form format, none string) error {
+	if form.json {
+		return a.exportIssues(ctx, f, "json", false)
+	}
 	return a.withStore(ctx, func(cfg *config.Config, s *store.Store) error {
 		f, err := a.inWorkspace(ctx, cfg, f)
 		if err != nil {
@@ -157,8 +160,6 @@ func (a *app) listIssues(ctx context.Context, f issue.Filter, form format, none 
 		switch {
 		case err != nil:
 			return err
-		case form.json:
-			return a.printJSON(issue.JSON(list))
 		case form.markdown:
 			return a.print(issue.Markdown(list))
 		case len(list) == 0:
@@ -265,7 +266,7 @@ cell that a spreadsheet would take for a formula begins with an apostrophe.`,
 			if err != nil {
 				return err
 			}
-			return a.exportIssues(cmd.Context(), filter, args[0])
+			return a.exportIssues(cmd.Context(), filter, args[0], true)
 		},
 	}
 	f.flags(cmd)
@@ -273,7 +274,8 @@ cell that a spreadsheet would take for a formula begins with an apostrophe.`,
 	return cmd
 }
 
-func (a *app) exportIssues(ctx context.Context, f issue.Filter, form string) error {
+// exportIssues prints issues as they are read, so that it holds few at a time. Whole ones have their checklist and history.
+func (a *app) exportIssues(ctx context.Context, f issue.Filter, form string, whole bool) error {
 	return a.withStore(ctx, func(cfg *config.Config, s *store.Store) error {
 		f, err := a.inWorkspace(ctx, cfg, f)
 		if err != nil {
@@ -285,7 +287,7 @@ func (a *app) exportIssues(ctx context.Context, f issue.Filter, form string) err
 		}
 		out := bufio.NewWriterSize(writerFunc(func(text []byte) error { return a.write(string(text)) }), 64<<10)
 		escaped := writerFunc(func(text []byte) error { _, err := out.WriteString(safe(string(text))); return err })
-		err = issue.ExportTo(escaped, s.Issues().Each(ctx, f, true), form, func(i issue.Issue) ([]issue.Issue, error) {
+		err = issue.ExportTo(escaped, s.Issues().Each(ctx, f, whole), form, func(i issue.Issue) ([]issue.Issue, error) {
 			return issue.Linked(ctx, s.Issues(), i)
 		})
 		if err != nil {

@@ -24,9 +24,22 @@ func unsafeRune(r rune) bool {
 	return !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r)
 }
 
+// harmless reports whether a text is of ASCII's visible characters, blanks, line breaks and tabs alone, as most are.
+func harmless[T ~string | ~[]byte](text T) bool {
+	for i := range len(text) {
+		if c := text[i]; c >= 0x7f || c < ' ' && c != '\n' && c != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
 // plain makes stored text safe to show: whatever could move a terminal's cursor, set its title or hide text is written
 // as an escape. Line breaks and tabs stay.
 func plain(text string) string {
+	if harmless(text) {
+		return text
+	}
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	var b strings.Builder
 	for i := 0; i < len(text); {
@@ -48,6 +61,9 @@ func plain(text string) string {
 
 // plainJSON does the same to JSON, without changing what it says.
 func plainJSON(text []byte) string {
+	if harmless(text) {
+		return string(text)
+	}
 	var b strings.Builder
 	for _, r := range string(text) {
 		switch {

@@ -12,23 +12,6 @@ import (
 	"strings"
 )
 
-// JSON is issues as a JSON array, indented.
-func JSON(list []Issue) ([]byte, error) {
-	if list == nil {
-		list = []Issue{}
-	}
-	compact, err := marshal(list)
-	if err != nil {
-		return nil, fmt.Errorf("issues as JSON: %w", err)
-	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, compact, "", "  "); err != nil {
-		return nil, fmt.Errorf("issues as JSON: %w", err)
-	}
-	b.WriteByte('\n')
-	return b.Bytes(), nil
-}
-
 // Formats are the forms of Export.
 func Formats() []string { return []string{"json", "markdown", "csv"} }
 

@@ -159,9 +159,9 @@ func filesOf(ctx context.Context, tx querier, w where) (map[string]string, error
 
 // sweepFiles deletes those of some files that no conversation is linked to any more, and their contents where no other file
 // has them. The caller holds the lock on contents, so that nobody is about to use one of them.
-func sweepFiles(ctx context.Context, tx querier, files map[string]string) error {
+func sweepFiles(ctx context.Context, tx querier, d dialect, files map[string]string) error {
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(files)), eachChunk) {
-		w := among("id", ids)
+		w := among(d, "id", ids)
 		w.and(`NOT EXISTS (SELECT 1 FROM conversation_files cf WHERE cf.file_id = files.id)`)
 		if _, err := tx.ExecContext(ctx, `DELETE FROM files`+w.clause(), w.args...); err != nil {
 			return fmt.Errorf("delete files: %w", err)
@@ -169,7 +169,7 @@ func sweepFiles(ctx context.Context, tx querier, files map[string]string) error 
 	}
 	sums := slices.Compact(slices.Sorted(maps.Values(files)))
 	for some := range slices.Chunk(sums, eachChunk) {
-		w := among("sha256", some)
+		w := among(d, "sha256", some)
 		w.and(`NOT EXISTS (SELECT 1 FROM files WHERE metadata ->> 'sha256' = exai_blobs.sha256 AND ` + ownFiles + `)`)
 		if _, err := tx.ExecContext(ctx, `DELETE FROM exai_blobs`+w.clause(), w.args...); err != nil {
 			return fmt.Errorf("delete the contents of files: %w", err)
@@ -179,12 +179,12 @@ func sweepFiles(ctx context.Context, tx querier, files map[string]string) error 
 }
 
 // among is the condition that a column has one of some values.
-func among[T any](column string, values []T) *where {
-	args := make([]any, len(values))
+func among[T any](d dialect, column string, values []T) *where {
+	list := make([]string, len(values))
 	for i, v := range values {
-		args[i] = v
+		list[i] = fmt.Sprint(v)
 	}
 	w := &where{}
-	w.and(column+` IN (`+placeholders(len(args))+`)`, args...)
+	w.and(column+d.in, d.array(list))
 	return w
 }

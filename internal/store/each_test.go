@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,9 +138,56 @@ func TestEachIssue(t *testing.T) {
 			require.NoError(t, err)
 			break
 		}
-		plan := explain(t, s, `SELECT issue_id FROM exai_issue_updates`+among("issue_id", []string{list[0].ID, list[1].ID}).clause(), list[0].ID, list[1].ID)
+		w := among(s.d, "issue_id", []string{list[0].ID, list[1].ID})
+		plan := explain(t, s, `SELECT issue_id FROM exai_issue_updates`+w.clause(), w.args...)
 		assert.Contains(t, plan, "exai_issue_updates_issue")
 	})
+}
+
+// Portions come in order, one is read ahead, an error is the last thing that comes, and nothing is read any more at the end.
+func TestInPortions(t *testing.T) {
+	var keys []int
+	for k := range 3*eachChunk + 1 {
+		keys = append(keys, k)
+	}
+	broken := errors.New("broken")
+	var reads, reading atomic.Int32
+	run := func(ctx context.Context, stopAfter int, failing int) (got []int, err error) {
+		reads.Store(0)
+		inPortions(ctx, keys, func(ctx context.Context, some []int) ([]int, error) {
+			reading.Add(1)
+			defer reading.Add(-1)
+			if reads.Add(1); some[0] == failing*eachChunk {
+				return nil, broken
+			}
+			return some, context.Cause(ctx)
+		}, func(k int, failed error) bool {
+			require.NoError(t, err, "an error is the last")
+			if err = failed; err == nil {
+				got = append(got, k)
+			}
+			return len(got) != stopAfter
+		})
+		assert.Zero(t, reading.Load())
+		return got, err
+	}
+	got, err := run(t.Context(), 0, -1)
+	require.NoError(t, err)
+	assert.Equal(t, keys, got)
+
+	got, err = run(t.Context(), 0, 2)
+	require.ErrorIs(t, err, broken)
+	assert.Equal(t, keys[:2*eachChunk], got)
+
+	got, err = run(t.Context(), 3, -1)
+	require.NoError(t, err)
+	assert.Equal(t, keys[:3], got)
+	assert.LessOrEqual(t, reads.Load(), int32(2))
+
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(broken)
+	_, err = run(ctx, 0, -1)
+	require.ErrorIs(t, err, broken, "no list that only looks complete")
 }
 
 // Prune deletes in portions, so that others write in between, and what is deleted stays so.

@@ -63,7 +63,7 @@ func (l intoList) Scan(v any) error {
 		return fmt.Errorf("an array in the database is a %T", v)
 	}
 	*l.p = nil
-	if len(src) == 0 {
+	if len(src) == 0 || string(src) == "[]" || string(src) == "{}" { // as most are
 		return nil
 	}
 	var items []*string // an element may be NULL
@@ -152,7 +152,7 @@ func (s *Issues) get(ctx context.Context, q querier, number int) (*issue.Issue, 
 	if err := nameLinks(ctx, q, rows); err != nil {
 		return nil, err
 	}
-	if err := completeIssues(ctx, q, rows); err != nil {
+	if err := s.complete(ctx, q, rows); err != nil {
 		return nil, err
 	}
 	return &rows[0].Issue, nil
@@ -227,19 +227,10 @@ func (s *Issues) Each(ctx context.Context, f issue.Filter, whole bool) iter.Seq2
 			yield(issue.Issue{}, err)
 			return
 		}
-		for chunk := range slices.Chunk(numbers, eachChunk) {
-			w := among("issue_number", chunk)
-			list, err := s.readIssues(ctx, whole, w.clause()+worstFirst, w.args...)
-			if err != nil {
-				yield(issue.Issue{}, err)
-				return
-			}
-			for _, i := range list {
-				if !yield(i, nil) {
-					return
-				}
-			}
-		}
+		inPortions(ctx, numbers, func(ctx context.Context, some []int) ([]issue.Issue, error) {
+			w := among(s.store.d, "issue_number", some)
+			return s.readIssues(ctx, whole, w.clause()+worstFirst, w.args...)
+		}, yield)
 	}
 }
 
@@ -255,7 +246,7 @@ func (s *Issues) readIssues(ctx context.Context, whole bool, query string, args 
 			return err
 		}
 		if whole {
-			if err := completeIssues(ctx, q, rows); err != nil {
+			if err := s.complete(ctx, q, rows); err != nil {
 				return err
 			}
 		}
@@ -268,8 +259,8 @@ func (s *Issues) readIssues(ctx context.Context, whole bool, query string, args 
 	return out, err
 }
 
-// completeIssues reads the checklists and updates of issues.
-func completeIssues(ctx context.Context, q querier, rows []issueRow) error {
+// complete reads the checklists and updates of issues.
+func (s *Issues) complete(ctx context.Context, q querier, rows []issueRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -279,7 +270,7 @@ func completeIssues(ctx context.Context, q querier, rows []issueRow) error {
 		byID[rows[i].ID] = &rows[i].Issue
 		ids = append(ids, rows[i].ID)
 	}
-	w := among("issue_id", ids)
+	w := among(s.store.d, "issue_id", ids)
 	_, err := queryAll(ctx, q, func(r *sql.Rows) (id string, err error) {
 		var s issue.ChecklistStep
 		err = r.Scan(&id, &s.Number, into(&s.Description), into(&s.Status), into(&s.ConversationID), intoTime{&s.CompletedAt})

@@ -27,38 +27,64 @@ func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation
 func (s *Store) Each(ctx context.Context, f conversation.Filter) iter.Seq2[conversation.Summary, error] {
 	return func(yield func(conversation.Summary, error) bool) {
 		w := conversationConditions(f)
-		var keys []any
+		var ids []string
 		err := s.withRetry(ctx, "list conversations", func() (err error) {
-			keys, err = queryAll(ctx, s.read, func(r *sql.Rows) (any, error) {
-				var id string
-				err := r.Scan(&id)
-				return id, err
-			}, `SELECT id FROM conversations`+w.clause()+` ORDER BY updated_at DESC NULLS LAST, id`, w.args...)
+			ids, err = queryAll(ctx, s.read, func(r *sql.Rows) (id string, err error) { err = r.Scan(&id); return id, err }, `SELECT id FROM conversations`+w.clause()+` ORDER BY updated_at DESC NULLS LAST, id`, w.args...)
 			return err
 		})
 		if err != nil {
 			yield(conversation.Summary{}, err)
 			return
 		}
-		for chunk := range slices.Chunk(keys, eachChunk) {
-			w := &where{}
-			w.and(`id IN (`+placeholders(len(chunk))+`)`, chunk...)
-			list, err := s.summaries(ctx, w, `SELECT * FROM conversations`+w.clause(), f.Text)
-			if err != nil {
-				yield(conversation.Summary{}, err)
-				return
-			}
-			for _, t := range list {
-				if !yield(t, nil) {
-					return
-				}
-			}
-		}
+		inPortions(ctx, ids, func(ctx context.Context, some []string) ([]conversation.Summary, error) {
+			w := among(s.d, "id", some)
+			return s.summaries(ctx, w, `SELECT * FROM conversations`+w.clause(), f.Text)
+		}, yield)
 	}
 }
 
 // eachChunk is how many rows one query of a long list reads.
 const eachChunk = 500
+
+// inPortions reads what belongs to some keys in portions and yields it one by one, until yield wants no more. The next portion
+// is read meanwhile. An error is the last thing that it yields.
+func inPortions[K, T any](ctx context.Context, keys []K, read func(context.Context, []K) ([]T, error), yield func(T, error) bool) {
+	type portion struct {
+		list []T
+		err  error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	portions, enough := make(chan portion), make(chan struct{})
+	go func() {
+		defer close(portions)
+		for some := range slices.Chunk(keys, eachChunk) {
+			list, err := read(ctx, some)
+			select {
+			case portions <- portion{list, err}:
+			case <-enough:
+				return
+			}
+		}
+	}()
+	defer func() {
+		close(enough)
+		cancel()
+		for range portions { // until nothing is read any more
+		}
+	}()
+	for p := range portions {
+		for _, item := range p.list {
+			if !yield(item, nil) {
+				return
+			}
+		}
+		if p.err != nil {
+			var none T
+			yield(none, p.err)
+			return
+		}
+	}
+}
 
 // summaries reads the conversations that a query of conversations' rows selects. text is what was searched for.
 func (s *Store) summaries(ctx context.Context, w *where, page, text string) ([]conversation.Summary, error) {
@@ -231,7 +257,7 @@ func (s *Store) remove(ctx context.Context, op string, w where) (n int, err erro
 			return err
 		}
 		n = int(deleted)
-		return sweepFiles(ctx, tx, files)
+		return sweepFiles(ctx, tx, s.d, files)
 	})
 	if err != nil {
 		n = 0

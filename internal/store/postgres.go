@@ -39,7 +39,7 @@ func openPostgres(ctx context.Context, dsn config.Secret) (*Store, error) {
 	s := newStore(db, db, dialect{
 		name: "postgres", where: fmt.Sprintf("%s:%d/%s", c.Host, c.Port, c.Database), migrations: "postgres",
 		lock: `SELECT pg_advisory_xact_lock($1)`, share: `SELECT pg_advisory_xact_lock_shared($1)`,
-		tables: postgresTables, array: postgresArray, day: postgresDay,
+		tables: postgresTables, array: postgresArray, in: ` = ANY(?)`, day: postgresDay,
 	})
 	if len(dropped) > 0 {
 		s.warn("DATABASE_URL has settings of other programs, which were left out: %s", strings.Join(dropped, ", "))

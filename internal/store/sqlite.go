@@ -45,7 +45,7 @@ func openSQLite(ctx context.Context, dir string) (*Store, error) {
 	read.SetMaxIdleConns(2)
 	read.SetConnMaxIdleTime(time.Minute)
 	s := newStore(write, read, dialect{
-		name: "sqlite", where: file.path, migrations: "sqlite", tables: sqliteTables, array: jsonArray, day: sqliteDay,
+		name: "sqlite", where: file.path, migrations: "sqlite", tables: sqliteTables, array: jsonArray, in: inJSON, day: sqliteDay,
 	})
 	s.file = file
 	if err := file.open(ctx, s); err != nil {
@@ -66,7 +66,7 @@ func openMemory(ctx context.Context) (*Store, error) {
 	db := sql.OpenDB(at)
 	db.SetMaxOpenConns(1)
 	s := newStore(db, db, dialect{
-		name: "memory", where: "this process", migrations: "sqlite", tables: sqliteTables, array: jsonArray, day: sqliteDay,
+		name: "memory", where: "this process", migrations: "sqlite", tables: sqliteTables, array: jsonArray, in: inJSON, day: sqliteDay,
 	})
 	s.close = append([]func() error{anchor.Close}, s.close...)
 	if err := s.migrate(ctx); err != nil {
@@ -207,6 +207,9 @@ func explainSQLite(path string, err error) error {
 	}
 	return err
 }
+
+// inJSON has one parameter for all values. With one for each, the driver would look for the name of each among those of all.
+const inJSON = ` IN (SELECT value FROM json_each(?))`
 
 // sqliteTables reads the shape of the tables that are there.
 func sqliteTables(ctx context.Context, q querier) ([]column, error) {

@@ -80,6 +80,7 @@ type dialect struct {
 	lock, share string
 	tables      func(ctx context.Context, q querier) ([]column, error)
 	array       func([]string) string      // a list as the text of an array value
+	in          string                     // what follows a column that has one of the values of an array
 	day         func(column string) string // the UTC day of a time, as an expression of SQL
 }
 
