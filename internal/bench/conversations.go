@@ -53,15 +53,15 @@ func budgeted(ctx context.Context, s *store.Store, id string, turns int) (time.D
 	var took []time.Duration
 	for range 60 {
 		begin := time.Now()
-		t, err := s.Load(ctx, id)
+		t, err := s.LoadLatest(ctx, id, conversation.BytesPerToken*262_144) // as before the model is known
 		if err != nil {
 			return 0, err
 		}
 		first := conversation.Window(t.Turns, 200_000)
 		messages := conversation.Messages(t.Turns[first:], true)
 		took = append(took, time.Since(begin))
-		if len(t.Turns) != turns || len(messages) == 0 {
-			return 0, fmt.Errorf("%d turns, %d messages", len(t.Turns), len(messages))
+		if t.Earlier+len(t.Turns) != turns || first+t.Earlier == 0 && turns > 2000 || len(messages) == 0 {
+			return 0, fmt.Errorf("%d and %d turns, %d messages", t.Earlier, len(t.Turns), len(messages))
 		}
 	}
 	return median(took), nil

@@ -28,6 +28,7 @@ type Conversation struct {
 	UpdatedAt time.Time
 	ReadAt    time.Time // when Load read it, by the Store's clock
 	Turns     []Turn    // oldest first, dropped ones left out
+	Earlier   int       // how many turns there are before Turns, which LoadLatest did not read
 }
 
 // TurnStatus says whether a turn is whole.
@@ -173,6 +174,10 @@ func TemporaryReason(s Store) string {
 type Store interface {
 	// Load returns a conversation with its turns and attachments, or ErrNotFound.
 	Load(ctx context.Context, id string) (*Conversation, error)
+	// LoadLatest is Load with the latest turns alone: all if their texts and attachments have fewer than so many bytes, else
+	// at least so many that they have as much, and at least those from the latest answer of a known model on. Earlier counts
+	// the others.
+	LoadLatest(ctx context.Context, id string, bytes int) (*Conversation, error)
 	// Append stores turns at a conversation's end and returns them with N, ID and times filled in; a CreatedAt that is set is
 	// kept, SavedAt is the Store's clock. Roles are user, assistant and system: a tool loop's messages go into Meta.
 	Append(ctx context.Context, n NewTurns) ([]Turn, error)

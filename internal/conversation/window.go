@@ -3,10 +3,15 @@ package conversation
 import (
 	"cmp"
 	"fmt"
+	"math/bits"
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
+
+// BytesPerToken is how many bytes of history are read for a token of a model's window: some more than text has for a token
+// that is planned, so that reading more is seldom needed.
+const BytesPerToken = 4
 
 // FileTokens is what the lines around an attached file take.
 const FileTokens = 60
@@ -27,25 +32,41 @@ func (t Turn) Tokens() int {
 // Image reports whether the attachment is a picture.
 func (a Attachment) Image() bool { return strings.HasPrefix(a.MIME, "image/") }
 
-// Window gives the index of the first turn that goes to a model with room for that many tokens of history: the oldest
-// turns are left out first. Turns go in blocks of a quarter of the room, so that the beginning of what a model is sent,
-// by which vendors find it in their caches, moves only now and then; and never so that an answer comes first.
-func Window(turns []Turn, tokens int) (first int) {
-	total, weights := 0, make([]int, len(turns))
-	for i, t := range turns {
-		weights[i] = t.Tokens()
-		total += weights[i]
+// Bytes is how long the turn's text and attachments are.
+func (t Turn) Bytes() int {
+	n := len(t.Content)
+	for _, a := range t.Attachments {
+		n += len(a.Data)
 	}
-	if total <= tokens {
+	return n
+}
+
+// Window gives the index of the first turn that goes to a model with room for that many tokens of history: the oldest
+// turns are left out first, and never so that an answer comes first. The beginning of what a model is sent, by which vendors
+// find it in their caches, moves only now and then: of the turns from the first that fits up to where a quarter of the room
+// is left, it is the one whose number can be halved the most often, and stays it until it fits no longer.
+//
+// The turns before the first that fits don't matter, so it is the same whether they are there or not.
+func Window(turns []Turn, tokens int) (first int) {
+	fits, spare := len(turns), len(turns)
+	for total := 0; fits > 0; fits-- {
+		if total += turns[fits-1].Tokens(); total > tokens {
+			break
+		}
+		if total <= tokens-tokens/4 {
+			spare = fits - 1
+		}
+	}
+	if fits == 0 {
 		return 0
 	}
-	if tokens <= 0 {
-		return len(turns)
-	}
-	block := max(tokens/4, 1)
-	leave := (total - tokens + block - 1) / block * block
-	for left := 0; first < len(turns) && (left < leave || turns[first].Role == providers.RoleAssistant); first++ {
-		left += weights[first]
+	first = len(turns)
+	most := -1
+	for i := fits; i < len(turns) && (i <= spare || most < 0); i++ {
+		// Questions have every other number.
+		if halved := bits.TrailingZeros(uint(turns[i].N / 2)); turns[i].Role != providers.RoleAssistant && halved > most {
+			first, most = i, halved
+		}
 	}
 	return first
 }

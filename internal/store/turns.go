@@ -6,17 +6,34 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
 // Load returns a conversation with its turns and attachments, or conversation.ErrNotFound.
 //
 // Rows that have the original's columns alone are complete turns, in the order of their creation, after the numbered ones.
 func (s *Store) Load(ctx context.Context, id string) (*conversation.Conversation, error) {
+	return s.load(ctx, id, s.allTurns)
+}
+
+// LoadLatest is Load with the latest turns alone, those that have so many bytes at least. A conversation with rows that have
+// no number is read whole: the next Append numbers them.
+func (s *Store) LoadLatest(ctx context.Context, id string, bytes int) (*conversation.Conversation, error) {
+	return s.load(ctx, id, func(ctx context.Context, row string) ([]conversation.Turn, int, error) {
+		return s.latestTurns(ctx, row, bytes)
+	})
+}
+
+// load reads a conversation; turns reads the turns of its row, and counts those before them that it leaves out.
+func (s *Store) load(ctx context.Context, id string,
+	turns func(ctx context.Context, row string) ([]conversation.Turn, int, error),
+) (*conversation.Conversation, error) {
 	th := &conversation.Conversation{ID: text(id)}
 	err := s.withRetry(ctx, "load a conversation", func() error {
 		var row, meta string
@@ -33,7 +50,7 @@ func (s *Store) Load(ctx context.Context, id string) (*conversation.Conversation
 		if th.Tool == "" {
 			th.Tool = readMetadata(meta).ToolName
 		}
-		th.Turns, err = s.turns(ctx, row)
+		th.Turns, th.Earlier, err = turns(ctx, row)
 		return err
 	})
 	if err != nil {
@@ -42,10 +59,67 @@ func (s *Store) Load(ctx context.Context, id string) (*conversation.Conversation
 	return th, nil
 }
 
-// turns reads the turns of the conversation with this row id, dropped ones left out.
-func (s *Store) turns(ctx context.Context, row string) ([]conversation.Turn, error) {
+// allTurns reads the turns of the conversation with this row id, dropped ones left out.
+func (s *Store) allTurns(ctx context.Context, row string) ([]conversation.Turn, int, error) {
+	r := turnReader{store: s, row: row}
+	turns, err := r.read(ctx, `ORDER BY turn_number`)
+	numberRest(turns)
+	return turns, 0, err
+}
+
+// countEarlier counts the turns before one in an index that has all it needs; the plus keeps it from the one by turn numbers.
+const countEarlier = `SELECT count(*) FROM messages WHERE conversation_id = $1 AND dropped_at IS NULL AND +turn_number < $2`
+
+// latestChunk is how many turns latestTurns reads at least with one query, a tenth of what it reads at most.
+const latestChunk = 250
+
+// latestTurns reads the latest turns of a conversation from the end, until they have enough bytes and the latest answer is
+// among them.
+func (s *Store) latestTurns(ctx context.Context, row string, enough int) (turns []conversation.Turn, earlier int, err error) {
+	var unnumbered bool
+	if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM messages WHERE conversation_id = $1 AND turn_number IS NULL)`,
+		row).Scan(&unnumbered); err != nil {
+		return nil, 0, err
+	}
+	if unnumbered {
+		return s.allTurns(ctx, row)
+	}
+	r := turnReader{store: s, row: row}
+	answered := false
+	for bytes, before, limit := 0, math.MaxInt32, latestChunk; bytes < enough || !answered; before = turns[len(turns)-1].N {
+		if bytes > 0 { // as many as are missing, if they are as long, and some more
+			limit = min(max(latestChunk, (enough-bytes)*len(turns)/bytes*11/10), 10*latestChunk)
+		}
+		some, err := r.read(ctx, `AND turn_number < $2 ORDER BY turn_number DESC LIMIT $3`, before, limit)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, t := range some {
+			bytes += t.Bytes()
+			answered = answered || t.Role == providers.RoleAssistant && t.Model != ""
+		}
+		turns = append(turns, some...)
+		if len(some) < limit {
+			slices.Reverse(turns)
+			return turns, 0, nil
+		}
+	}
+	slices.Reverse(turns)
+	err = s.read.QueryRowContext(ctx, countEarlier, row, turns[0].N).Scan(&earlier)
+	return turns, earlier, err
+}
+
+// turnReader reads turns of one conversation, and its attachments once, when a turn has some.
+type turnReader struct {
+	store *Store
+	row   string
+	kept  map[string]conversation.Attachment // by id; nil before they are read
+}
+
+// read reads the turns that the end of a query selects, dropped ones left out.
+func (t *turnReader) read(ctx context.Context, end string, args ...any) ([]conversation.Turn, error) {
 	var files [][]string // ids, for each turn
-	turns, err := queryAll(ctx, s.read, func(r *sql.Rows) (conversation.Turn, error) {
+	turns, err := queryAll(ctx, t.store.read, func(r *sql.Rows) (conversation.Turn, error) {
 		t, ids, err := scanTurn(r)
 		files = append(files, ids)
 		return t, err
@@ -53,24 +127,22 @@ func (s *Store) turns(ctx context.Context, row string) ([]conversation.Turn, err
 			finish_reason, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost_usd, reasoning, step_tool,
 			step_number, step_input, step_reply, turn_meta, saved_at,
 			CASE turn_status WHEN 'running' THEN clock_timestamp() END
-		FROM messages WHERE conversation_id = $1 AND dropped_at IS NULL ORDER BY turn_number`, row)
+		FROM messages WHERE conversation_id = $1 AND dropped_at IS NULL `+end, append([]any{t.row}, args...)...)
 	if err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(files, func(ids []string) bool { return len(ids) > 0 }) {
-		kept, err := s.attachments(ctx, row)
-		if err != nil {
+	if t.kept == nil && slices.ContainsFunc(files, func(ids []string) bool { return len(ids) > 0 }) {
+		if t.kept, err = t.store.attachments(ctx, t.row); err != nil {
 			return nil, err
 		}
-		for i, ids := range files {
-			for _, id := range ids {
-				if a, ok := kept[id]; ok {
-					turns[i].Attachments = append(turns[i].Attachments, a)
-				}
+	}
+	for i, ids := range files {
+		for _, id := range ids {
+			if a, ok := t.kept[id]; ok {
+				turns[i].Attachments = append(turns[i].Attachments, a)
 			}
 		}
 	}
-	numberRest(turns)
 	return turns, nil
 }
 

@@ -1,12 +1,18 @@
 package store
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
 // Turns without a number come after the others, by creation and then by id, and get the numbers after the last one.
@@ -37,4 +43,58 @@ func TestNumberRest(t *testing.T) {
 		assert.Equal(t, c.ids, ids, c.name)
 		assert.Equal(t, c.n, n, c.name)
 	}
+}
+
+// The latest turns are those that Load has at its end: as many as were asked for, and back to the latest answer.
+func TestLoadLatest(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		_, err := s.LoadLatest(t.Context(), "long", 1)
+		require.ErrorIs(t, err, conversation.ErrNotFound)
+		turns := []conversation.Turn{attach(user("0"), file("/p/a.go", "first"))}
+		for k := range latestChunk {
+			turns = append(turns, assistant(fmt.Sprint("answer ", k)), user(strings.Repeat("question ", k%7)))
+		}
+		turns[2*latestChunk-9].Attachments = []conversation.Attachment{file("/p/a.go", "first"), file("/p/b.go", strings.Repeat("b", 5000))}
+		say(t, s, "long", turns...)
+		say(t, s, "long", step("debug", 1), assistant("expert"), step("debug", 2), step("debug", 3))
+		_, err = s.Append(t.Context(), conversation.NewTurns{ConversationID: "long", DropStepsTool: "debug", DropStepsFrom: 3, Turns: []conversation.Turn{user("instead")}})
+		require.NoError(t, err)
+		all := load(t, s, "long").Turns
+		require.Len(t, all, 2*latestChunk+5)
+		check := func(bytes int) (earlier int) {
+			c, err := s.LoadLatest(t.Context(), "long", bytes)
+			require.NoError(t, err)
+			require.Equal(t, len(all), c.Earlier+len(c.Turns))
+			require.Empty(t, cmp.Diff(all[c.Earlier:], c.Turns))
+			have := 0
+			for _, turn := range c.Turns {
+				have += turn.Bytes()
+			}
+			assert.True(t, have >= bytes || c.Earlier == 0)
+			return c.Earlier
+		}
+		assert.Equal(t, latestChunk+5, check(0))
+		assert.Equal(t, latestChunk+5, check(5000), "files count")
+		assert.Equal(t, 5, check(12_000))
+		assert.Zero(t, check(1<<30))
+
+		var more []conversation.Turn
+		for range latestChunk + 10 {
+			more = append(more, user("unanswered"), conversation.Turn{Role: providers.RoleAssistant, Content: "by nobody knows whom"})
+		}
+		say(t, s, "long", more...)
+		all = load(t, s, "long").Turns
+		earlier := check(0)
+		assert.Equal(t, "glm-5.3", all[slices.IndexFunc(all, func(t conversation.Turn) bool { return t.Content == "expert" })].Model)
+		assert.Less(t, earlier, slices.IndexFunc(all, func(t conversation.Turn) bool { return t.Content == "expert" }))
+		assert.Positive(t, earlier)
+
+		if s.d.name != "postgres" { // which reads a table of this size whole
+			assert.Contains(t, explain(t, s, countEarlier, "x", 500), "exai_messages_summary")
+		}
+
+		raw(t, s, `UPDATE messages SET turn_number = NULL WHERE content = '0'`)
+		all = load(t, s, "long").Turns
+		assert.Zero(t, check(0), "rows that have no number are the latest")
+	})
 }

@@ -20,6 +20,9 @@ func (d *Deps) attach(ctx context.Context, h *ask.Lease, q *ask.Question, files,
 		return nil
 	}
 	progress.From(ctx).Phase("reading files")
+	if err := h.ReadWhole(ctx); err != nil { // the conversation's files may be in any turn
+		return err
+	}
 	refs, problems := d.Workspace.Resolve(ctx, files)
 	question := *q
 	question.Prefer = h.Model()

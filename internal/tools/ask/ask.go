@@ -104,6 +104,9 @@ type Question struct {
 	// History are earlier turns that the model is to see, oldest first. Those that don't fit its window are left out.
 	History []conversation.Turn
 
+	earlier int                                                 // how many turns there are before History
+	more    func(bytes int) (*conversation.Conversation, error) // reads more of them
+
 	// Listing are all files that were named for the question, where its notes don't name them all; nil where they do.
 	Listing []workspace.FileGroup
 

@@ -71,7 +71,7 @@ func (t *Conversations) Reading(c *conversation.Conversation) *Lease {
 
 // loadTurns loads a conversation for one who does not work on it.
 func (t *Conversations) loadTurns(ctx context.Context, id string) (*conversation.Conversation, error) {
-	loaded, err := t.read(ctx, id)
+	loaded, err := t.read(ctx, id, whole)
 	switch {
 	case err == nil, errors.Is(err, conversation.ErrNotFound):
 		return loaded, err

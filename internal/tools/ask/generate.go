@@ -168,15 +168,17 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 		window = unknownWindow
 	}
 	room := window - min(answerRoom, window/4) - b.fixed
-	asked, first := b.question, 0
-	var held []string
-	// What the model has of the attachments depends on the turns that it sees, and these on what it must be sent again.
-	for before, left := math.MinInt, math.MinInt; before != first; {
-		before = first
-		asked.Attachments, held = conversation.Unsent(b.q.History[first:], b.q.Attachments)
-		if more := room - asked.Tokens(); more != left { // going over a long history takes its time
-			first, left = max(first, conversation.Window(b.q.History, more)), more
+	history, earlier := b.history()
+	asked, held, first := b.fit(history, room)
+	// While all of the turns fit, there may be room for those that were not read.
+	for bytes := conversation.BytesPerToken * max(room, 2*usualWindow); first == 0 && earlier > 0; bytes *= 2 {
+		more, err := b.q.more(bytes)
+		if err != nil {
+			return providers.ChatRequest{}, err
 		}
+		history, earlier = more.Turns, more.Earlier
+		b.keep(history, earlier)
+		asked, held, first = b.fit(history, room)
 	}
 	if need := asked.Tokens() + b.fixed; m.ContextWindow > 0 && need > window {
 		return providers.ChatRequest{}, &providers.Error{
@@ -185,12 +187,12 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 			Hint:    "Send fewer or smaller files, a shorter prompt, or name a model with a larger window (listmodels).",
 		}
 	}
-	history := b.q.History[first:]
+	history = history[first:]
 	if len(held) > 0 {
 		asked.Content += "\n\n[Unchanged since they were sent earlier in this conversation: " + strings.Join(held, ", ") + "]"
 	}
 	b.mu.Lock()
-	b.asked, b.dropped = asked, first
+	b.asked, b.dropped = asked, earlier+first
 	b.mu.Unlock()
 
 	messages := append([]providers.Message{{Role: providers.RoleSystem, Content: b.system(b.q.Reader != nil && m.Functions)}}, conversation.Messages(history, m.Images)...)
@@ -201,6 +203,34 @@ func (b *builder) build(m providers.Model) (providers.ChatRequest, error) {
 		Messages: append(messages, asked.Messages(m.Images)...), Temperature: b.q.Temperature, MaxOutputTokens: b.q.MaxOutput,
 		JSONObject: b.q.JSONObject && m.JSONObject, CacheKey: b.q.Key,
 	}, nil
+}
+
+// fit is the question with the attachments that the model must be sent, the names of those that it has, and the index of the
+// first turn of the history that goes with it.
+func (b *builder) fit(history []conversation.Turn, room int) (asked conversation.Turn, held []string, first int) {
+	asked = b.question
+	// What the model has of the attachments depends on the turns that it sees, and these on what it must be sent again.
+	for before, left := math.MinInt, math.MinInt; before != first; {
+		before = first
+		asked.Attachments, held = conversation.Unsent(history[first:], b.q.Attachments)
+		if more := room - asked.Tokens(); more != left { // going over a long history takes its time
+			first, left = max(first, conversation.Window(history, more)), more
+		}
+	}
+	return asked, held, first
+}
+
+// history is as much of the history as was read so far, and how many turns there are before it.
+func (b *builder) history() ([]conversation.Turn, int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.q.History, b.q.earlier
+}
+
+func (b *builder) keep(history []conversation.Turn, earlier int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.q.History, b.q.earlier = history, earlier
 }
 
 // system is the system prompt. A model that reads by itself is told how.

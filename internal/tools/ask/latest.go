@@ -8,7 +8,7 @@ import (
 
 // Reload reads the conversation again.
 func (h *Lease) Reload(ctx context.Context) error {
-	loaded, err := h.t.load(ctx, h.ID)
+	loaded, err := h.t.load(ctx, h.ID, h.read)
 	if err != nil {
 		return err
 	}

@@ -25,15 +25,34 @@ type Lease struct {
 	New                       bool   // the conversation does not exist yet
 	Temporary                 string // after Append: why the conversation ends with this process, "" where that is not so
 
-	t *Conversations
+	t    *Conversations
+	read reader
+}
+
+// reader reads a conversation from a store, whole or in part.
+type reader func(ctx context.Context, store conversation.Store, id string) (*conversation.Conversation, error)
+
+func whole(ctx context.Context, store conversation.Store, id string) (*conversation.Conversation, error) {
+	return store.Load(ctx, id)
+}
+
+// latest reads the latest turns, those that have so many bytes at least.
+func latest(bytes int) reader {
+	return func(ctx context.Context, store conversation.Store, id string) (*conversation.Conversation, error) {
+		return store.LoadLatest(ctx, id, bytes)
+	}
 }
 
 // Lease takes a conversation for one call and loads it, waiting for other calls of this process that have it. An empty id
 // begins a new conversation, under the id that the call's first progress message has named. Errors:
 // conversation_not_found, conversation_busy, store_unavailable.
 func (t *Conversations) Lease(ctx context.Context, id string) (*Lease, error) {
+	return t.lease(ctx, id, whole)
+}
+
+func (t *Conversations) lease(ctx context.Context, id string, read reader) (*Lease, error) {
 	id = strings.TrimSpace(id)
-	h := &Lease{t: t, New: id == ""}
+	h := &Lease{t: t, New: id == "", read: read}
 	if h.ID = id; h.New {
 		if h.ID = progress.From(ctx).ContinuationID(); h.ID == "" {
 			h.ID = uuid.NewString()
@@ -45,13 +64,19 @@ func (t *Conversations) Lease(ctx context.Context, id string) (*Lease, error) {
 	if h.New {
 		return h, nil
 	}
-	loaded, err := t.load(ctx, id)
-	if err != nil {
+	if err := h.Reload(ctx); err != nil {
 		h.Release()
 		return nil, err
 	}
-	h.Conversation = *loaded
 	return h, nil
+}
+
+// ReadWhole reads the turns that Ask did not read, for what depends on every turn of the conversation.
+func (h *Lease) ReadWhole(ctx context.Context) error {
+	if h.read = whole; h.Earlier == 0 {
+		return nil
+	}
+	return h.Reload(ctx)
 }
 
 // Release lets the next call have the conversation.
@@ -70,15 +95,15 @@ func (t *Conversations) acquire(ctx context.Context, id string) error {
 	return reply.ConversationBusy(errors.New("another call has this conversation"))
 }
 
-func (t *Conversations) load(ctx context.Context, id string) (*conversation.Conversation, error) {
+func (t *Conversations) load(ctx context.Context, id string, read reader) (*conversation.Conversation, error) {
 	wait, cancel := working(ctx)
 	defer cancel()
-	return t.loadWithin(ctx, wait, id)
+	return t.loadWithin(ctx, wait, id, read)
 }
 
 // loadWithin is load as long as wait, which ends with ctx at the latest.
-func (t *Conversations) loadWithin(ctx, wait context.Context, id string) (*conversation.Conversation, error) {
-	loaded, err := t.read(wait, id)
+func (t *Conversations) loadWithin(ctx, wait context.Context, id string, read reader) (*conversation.Conversation, error) {
+	loaded, err := t.read(wait, id, read)
 	switch {
 	case err == nil:
 		return loaded, nil
@@ -91,14 +116,14 @@ func (t *Conversations) loadWithin(ctx, wait context.Context, id string) (*conve
 }
 
 // read reads a conversation from the store, and gives up with ctx. Its error is the store's own.
-func (t *Conversations) read(ctx context.Context, id string) (*conversation.Conversation, error) {
+func (t *Conversations) read(ctx context.Context, id string, read reader) (*conversation.Conversation, error) {
 	return bounded.Run(ctx, func(ctx context.Context) (*conversation.Conversation, error) {
 		store, err := t.open(ctx)
 		if err != nil {
 			return nil, err
 		}
 		t.noteStore(store)
-		return store.Load(ctx, id)
+		return read(ctx, store, id)
 	})
 }
 
@@ -140,7 +165,7 @@ func (h *Lease) AwaitIdle(ctx context.Context) error {
 			}
 			return reply.ConversationBusy(nil)
 		}
-		loaded, err := h.t.loadWithin(ctx, wait, h.ID)
+		loaded, err := h.t.loadWithin(ctx, wait, h.ID, h.read)
 		switch {
 		case err == nil:
 			h.Conversation = *loaded
@@ -160,10 +185,10 @@ func (h *Lease) CheckCapacity() error {
 	if h.New {
 		return nil
 	}
-	if c.MaxTurns > 0 && len(h.Turns) >= c.MaxTurns {
+	if n := h.Earlier + len(h.Turns); c.MaxTurns > 0 && n >= c.MaxTurns {
 		return &reply.Error{
 			Code:    reply.CodeConversationFull,
-			Message: fmt.Sprintf("This conversation has %d turns, the limit set by MAX_CONVERSATION_TURNS=%d.", len(h.Turns), c.MaxTurns),
+			Message: fmt.Sprintf("This conversation has %d turns, the limit set by MAX_CONVERSATION_TURNS=%d.", n, c.MaxTurns),
 			Hint:    "Omit continuation_id to begin a new one, and repeat in the prompt what the model needs from this one.",
 		}
 	}
@@ -199,7 +224,7 @@ func (h *Lease) Remaining(added int) *int {
 	if most <= 0 {
 		return nil
 	}
-	left := max(most-len(h.Turns)-added, 0)
+	left := max(most-h.Earlier-len(h.Turns)-added, 0)
 	return &left
 }
 

@@ -3,6 +3,7 @@ package ask
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -33,8 +34,10 @@ type StoredAnswer struct {
 // Ask puts a question in a conversation and keeps what was said. An empty id begins a conversation; in an old one the model is the
 // one that answered before unless the question names one, and an answer that is still being written is waited for. It
 // is conversation_busy, with nothing sent, when that takes longer than the call may.
+//
+// Of a long conversation it reads the latest turns alone, and more where the model's window has room for them.
 func (t *Conversations) Ask(ctx context.Context, id string, q Question) (*StoredAnswer, error) {
-	h, err := t.Lease(ctx, id)
+	h, err := t.lease(ctx, id, latest(conversation.BytesPerToken*usualWindow))
 	if err != nil {
 		return nil, err
 	}
@@ -45,17 +48,34 @@ func (t *Conversations) Ask(ctx context.Context, id string, q Question) (*Stored
 	if err := h.CheckCapacity(); err != nil {
 		return nil, err
 	}
-	q.Key, q.Prefer, q.History = h.ID, h.Model(), h.Turns
+	q.Key, q.Prefer = h.ID, h.Model()
 	if q.Attach != nil {
 		if err := q.Attach(ctx, h, &q); err != nil {
 			return nil, err
 		}
 	}
+	q.History, q.earlier, q.more = h.Turns, h.Earlier, h.readMore(ctx)
 	a, err := t.Generate(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	return h.storeAnswer(ctx, a), nil
+}
+
+// usualWindow is for how large a window the turns are read before the model is known, in tokens.
+const usualWindow = 262_144
+
+// readMore reads more turns than Ask did. It is called while the request is made, which may be behind the call.
+func (h *Lease) readMore(ctx context.Context) func(bytes int) (*conversation.Conversation, error) {
+	return func(bytes int) (*conversation.Conversation, error) {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+		defer cancel()
+		loaded, err := h.t.read(limited, h.ID, latest(bytes))
+		if err != nil {
+			return nil, reply.StoreUnavailable(fmt.Errorf("loading more of a conversation: %w", err))
+		}
+		return loaded, nil
+	}
 }
 
 // storeAnswer keeps an answer with its question and describes it.
@@ -97,7 +117,7 @@ func (t *Conversations) Fetch(ctx context.Context, id string, offset *int) (*Sto
 		return t.fetchUnstored(id, turn, offset)
 	}
 	if offset != nil {
-		loaded, err := t.load(ctx, id)
+		loaded, err := t.load(ctx, id, whole)
 		if err != nil {
 			return nil, err
 		}

@@ -59,6 +59,22 @@ func (s *Store) Load(ctx context.Context, id string) (*conversation.Conversation
 	return &out, nil
 }
 
+// LoadLatest implements conversation.Store: it gives no turn more than it must.
+func (s *Store) LoadLatest(ctx context.Context, id string, bytes int) (*conversation.Conversation, error) {
+	c, err := s.Load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	first, answered := len(c.Turns), false
+	for have := 0; first > 0 && (have < bytes || !answered); first-- {
+		t := c.Turns[first-1]
+		have += t.Bytes()
+		answered = answered || t.Role == providers.RoleAssistant && t.Model != ""
+	}
+	c.Turns, c.Earlier = c.Turns[first:], first
+	return c, nil
+}
+
 // Append implements conversation.Store.
 func (s *Store) Append(ctx context.Context, n conversation.NewTurns) ([]conversation.Turn, error) {
 	if err := s.before(ctx, "append"); err != nil {
