@@ -112,6 +112,9 @@ func maskDSN(s string) string {
 
 // passwords are the secrets inside a connection string, as written and decoded.
 func passwords(s string) []string {
+	if !strings.ContainsAny(s, "@=") {
+		return nil // as most addresses, for which the start need not compile expressions
+	}
 	var out []string
 	if p, ok := cutURL(s); ok && p.at {
 		if out = append(out, p.password); p.password == "" {
