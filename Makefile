@@ -80,7 +80,7 @@ page: ## drive the local page in Chromium (installs it if missing); PICTURES=1 r
 interop: ## drive the server with third-party clients (installs Node 22 from npm)
 	scripts/interop.sh
 
-validate: ## check action.yml, hooks, templates and SARIF with others' validators (from PyPI)
+validate: ## check action.yml, hooks, templates, SARIF and the release with others' validators
 	scripts/validate.sh
 
 cross: ## compile for every released platform
