@@ -300,7 +300,7 @@ func TestWhoHasNoTasks(t *testing.T) {
 	s := newSite(t, shortAnswers()...)
 	c := s.modern()
 	reply := replyIn(t, c.call("chat", s.slowCall(), object{}))
-	assert.Equal(t, "partial", reply["status"], "%v", reply)
+	require.Equal(t, "partial", reply["status"], "%v", reply)
 	id := reply["continuation_offer"].(object)["continuation_id"].(string)
 	_, failure := c.request("tasks/get", object{"taskId": id}, object{})
 	assert.EqualValues(t, -32021, failure["code"])

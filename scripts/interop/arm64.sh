@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Compiles the whole-program tests for linux/arm64 and runs them under Debian's qemu-user-static, in which the programs that
 # they start run too. That takes the kernel's binfmt_misc: the package registers qemu there; without it root is needed, for
-# as long as the tests run. A quarter of an hour on two cores.
+# as long as the tests run. A quarter of an hour on two cores that do nothing else.
+#
+#   scripts/interop/arm64.sh [REGEXP]    only the tests whose names match
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 dir=$PWD/bin/interop/arm64
@@ -34,7 +36,7 @@ cd cmd/exai-mcp
 export EXAI_TEST_SLOWDOWN=${EXAI_TEST_SLOWDOWN:-8}
 
 log=$dir/log
-"$dir/cmd.test" -test.timeout 60m -test.v >"$log" 2>&1 || true
+"$dir/cmd.test" -test.timeout 60m -test.v -test.run "${1:-.}" >"$log" 2>&1 || true
 if ! grep -q '^PASS$' "$log"; then
 	grep -B 30 -- '--- FAIL' "$log" | tail -n 200 >&2 || true
 	echo "FAIL  linux/arm64: see $log" >&2
