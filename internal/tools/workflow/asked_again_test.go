@@ -76,7 +76,7 @@ func TestAskedAgainAndJudgedBehind(t *testing.T) {
 	})
 }
 
-// A long answer of an expert that was asked again is cut to what the client takes, and can be read on, stored or not.
+// A long answer of an expert that was asked again is cut to what the client takes, and the rest can be fetched, stored or not.
 func TestLongAnswerOfAnExpertThatIsAskedAgain(t *testing.T) {
 	for _, broken := range []string{"", "save", "append"} {
 		t.Run(broken, func(t *testing.T) {
