@@ -52,11 +52,6 @@ func (a *app) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	go func() { // beside the handshake; the list of tools waits for what is missing then
-		for _, t := range p.tools {
-			t.Schema()
-		}
-	}()
 	if isTerminal(a.in) {
 		fmt.Fprintln(a.errw, `exai-mcp: serving MCP on this terminal, which is meant for MCP clients. Try "exai-mcp demo", or Ctrl-D to leave.`)
 	}

@@ -59,6 +59,22 @@ func everyTool() []tool.Tool {
 	return all
 }
 
+// What is listed is what the structs say, for every tool that there is.
+func TestListedSchemas(t *testing.T) {
+	var made bytes.Buffer
+	for _, tool := range everyTool() {
+		made.WriteString(tool.Name + " " + string(tool.Schema()) + "\n")
+	}
+	golden(t, "../schemas.txt", made.Bytes())
+	cfg := config.Default()
+	cfg.Tools.Diagnostics, cfg.Tools.IssueTracker = true, true
+	shown, _ := Shown(&Deps{Config: cfg})
+	assert.Len(t, shown, len(everyTool()))
+	for _, tool := range shown {
+		assert.NotEmpty(t, tool.Listed, tool.Name)
+	}
+}
+
 func TestSchemas(t *testing.T) {
 	for _, tool := range everyTool() {
 		t.Run(tool.Name, func(t *testing.T) {

@@ -1,6 +1,8 @@
 package tools
 
 import (
+	_ "embed"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,10 +40,27 @@ func Shown(d *Deps) (shown []tool.Tool, warnings []string) {
 			shown, names = append(shown, t), append(names, t.Name)
 		}
 	}
+	schemas := readSchemas()
 	for i := range shown {
+		shown[i].Listed = schemas[shown[i].Name]
 		shown[i].Description = words.Describe(shown[i].Name, shown[i].Description, names)
 	}
 	return shown, warnings
+}
+
+// schemas has the schema of each tool on a line behind its name: making them all of their structs takes a good part of the
+// start. A test compares the two, and make golden writes it.
+//
+//go:embed schemas.txt
+var schemas string
+
+func readSchemas() map[string]json.RawMessage {
+	out := map[string]json.RawMessage{}
+	for line := range strings.Lines(schemas) {
+		name, schema, _ := strings.Cut(strings.TrimSpace(line), " ")
+		out[name] = json.RawMessage(schema)
+	}
+	return out
 }
 
 func lowerAll(names []string) []string {

@@ -22,6 +22,7 @@ type Tool struct {
 	Title       string
 	Description string
 	Annotations Annotations
+	Listed      json.RawMessage // its schema, where that is known already; nil: it is made of the input type
 
 	shape          func() *shape // computed once, on first use
 	inConversation bool
@@ -140,8 +141,13 @@ func New[In any](name string, h func(context.Context, In) (*reply.Result, error)
 	}
 }
 
-// Schema returns the JSON Schema of the arguments, an object. It is computed on first use, from the input type alone.
-func (t Tool) Schema() json.RawMessage { return t.shape().schema }
+// Schema returns the JSON Schema of the arguments, an object. It depends on the input type alone.
+func (t Tool) Schema() json.RawMessage {
+	if t.Listed != nil {
+		return t.Listed
+	}
+	return t.shape().schema
+}
 
 // Check decodes arguments as a call would, and returns the limit that such a call would have. Its error is the one that the
 // call would answer with.
