@@ -54,8 +54,9 @@ func inPortions[K, T any](ctx context.Context, keys []K, read func(context.Conte
 		err  error
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	portions, enough := make(chan portion), make(chan struct{})
+	portions, enough, ended := make(chan portion), make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(ended)
 		defer close(portions)
 		for some := range slices.Chunk(keys, eachChunk) {
 			list, err := read(ctx, some)
@@ -69,8 +70,7 @@ func inPortions[K, T any](ctx context.Context, keys []K, read func(context.Conte
 	defer func() {
 		close(enough)
 		cancel()
-		for range portions { // until nothing is read any more
-		}
+		<-ended
 	}()
 	for p := range portions {
 		for _, item := range p.list {
