@@ -103,8 +103,8 @@ func (c *modern) call(tool string, arguments, capabilities object) object {
 	return result
 }
 
-// task makes a call that becomes a task, and returns it. On a machine that is busy enough the store may not confirm in time;
-// the call is then answered in part, and made again.
+// task makes a call that becomes a task, and returns it. On a machine that is busy enough the store may not confirm in time, or
+// nothing arrives before the limit; the call is then answered in part, or with that limit, and made again.
 func (c *modern) task(tool string, arguments object) object {
 	c.s.t.Helper()
 	for range 20 {
@@ -116,7 +116,10 @@ func (c *modern) task(tool string, arguments object) object {
 			assert.NotContains(c.s.t, result, "content")
 			return result
 		}
-		assert.Equal(c.s.t, "partial", replyIn(c.s.t, result)["status"], "%v", result)
+		reply := replyIn(c.s.t, result)
+		failure, _ := reply["error"].(object)
+		inPart := reply["status"] == "partial" || reply["status"] == "investigation_complete" // a step whose expert was late
+		assert.True(c.s.t, inPart || failure["code"] == "timeout", "%v", result)
 	}
 	require.Fail(c.s.t, "no call became a task")
 	return nil
