@@ -161,6 +161,7 @@ func TestLateSecondTurnHasWhatWasRead(t *testing.T) {
 		part := l.call("codereview", l.step("codereview", 1, 1, append([]any{"relevant_files", []string{"window.go"}}, told...)...))
 		assert.Equal(t, "partial", at(part, "expert_analysis", "status"))
 		time.Sleep(2 * time.Minute)
+		require.Equal(t, 3, l.asked())
 		last := l.requests[len(l.requests)-1]
 		require.True(t, isSecondTurn(last))
 		assert.Equal(t, 1, rounds(last))

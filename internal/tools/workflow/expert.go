@@ -127,7 +127,6 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o exper
 		return refused("there is none among them that could be given and that it did not have.")
 	}
 	given.Manifest = served(given.Manifest, more.Manifest)
-	q.Attachments = slices.Clone(q.Attachments)
 	for _, a := range more.Attachments {
 		if i := slices.IndexFunc(q.Attachments, func(have conversation.Attachment) bool { return have.Path == a.Path }); i >= 0 {
 			q.Attachments[i] = a // of which it had a part

@@ -100,13 +100,13 @@ func (r *run) keep(ctx context.Context, turn conversation.Turn, k stepMeta, a *a
 		return r.notStored("this step is not kept: repeat its findings in the next one.", answer, body)
 	}
 	r.meta.InMemory(r.lease.Temporary)
-	return r.result(object, stored[last])
+	return r.result(object, stored[0], stored[last])
 }
 
 // notStored is the reply to a step that could not be stored, with the text that came with it, "" for none.
 func (r *run) notStored(consequence, text string, body func(id string, stored bool) *reply.Object) *reply.Result {
 	id := r.noteNotStored(consequence)
-	return r.result(body(id, false), conversation.Turn{Role: providers.RoleAssistant, Content: text})
+	return r.result(body(id, false), conversation.Turn{}, conversation.Turn{Role: providers.RoleAssistant, Content: text})
 }
 
 // noteNotStored says in the metadata that the store did not take the step, and returns the continuation id that is still
@@ -149,18 +149,10 @@ func (r *run) save(ctx context.Context, turn conversation.Turn) error {
 	return err
 }
 
-// noteListing says where all files of a step are listed, given the step's turn or its expert's answer.
-func (r *run) noteListing(last conversation.Turn) {
-	for _, t := range r.lease.Turns {
-		if last.ID != "" && (t.ID == last.ID || stepMetaOf(t).Answer == last.ID) {
-			r.meta.Note(ask.ListingNote(r.lease.ID, t))
-		}
-	}
-}
-
-// result is a reply whose expert's answer, if last is one, is cut to what the client takes; the rest is then read by chat.
-func (r *run) result(object *reply.Object, last conversation.Turn) *reply.Result {
-	r.noteListing(last)
+// result is the reply to a step, given as its turn is stored, whose expert's answer, if last is one, is cut to what the client
+// takes; the rest is then read by chat. It does not read the lease's turns, which what goes on behind the call may be changing.
+func (r *run) result(object *reply.Object, step, last conversation.Turn) *reply.Result {
+	r.meta.Note(ask.ListingNote(r.lease.ID, step))
 	out := &reply.Result{Body: *object, Metadata: r.meta, Pending: r.lease.Pending(last), Brief: brief}
 	if last.Role != providers.RoleAssistant || last.Content == "" {
 		return out

@@ -49,6 +49,8 @@ func TestStepsOfManyFiles(t *testing.T) {
 			assert.Equal(t, "analysis_complete", at(done, "expert_analysis", "status"))
 			assert.True(t, noteIn(done, listedIn(done, 1)), name)
 		}
+		next := l.call("debug", l.step("debug", 2, 3, "continuation_id", args["continuation_id"]))
+		assert.False(t, noteIn(next, "The names of all files"), "those of another step")
 	})
 	t.Run("nothing to review", func(t *testing.T) {
 		l := newFixture(t, nil)

@@ -32,9 +32,9 @@ func (r *run) replay(ctx context.Context) (*reply.Result, error) {
 	r.meta.Note("This step was sent before with the same arguments: this is its stored reply, and no model was asked.")
 	if answer := r.answerOf(m); answer != nil {
 		r.mergeMetadata(ask.MetadataOf(*answer))
-		return r.result(body, *answer), nil
+		return r.result(body, turn, *answer), nil
 	}
-	return r.result(body, turn), nil
+	return r.result(body, turn, turn), nil
 }
 
 // reportProgress replies with what the stored step's expert has written so far.
@@ -49,7 +49,7 @@ func (r *run) reportProgress(ctx context.Context) (*reply.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.result(body(r.lease.ID, true), soFar), nil
+	return r.result(body(r.lease.ID, true), r.stored.turn, soFar), nil
 }
 
 // completeStep gives the stored step a new reply: with the answer that its expert got in this call, or with the one that
@@ -77,7 +77,7 @@ func (r *run) completeStep(ctx context.Context) (*reply.Result, error) {
 		r.appendSecond(ctx, o.second)
 	}
 	r.followSecond(ctx, o)
-	return r.result(object, answer), nil
+	return r.result(object, r.stored.turn, answer), nil
 }
 
 // completeAsked stores the outcome of an expert that was asked again. The step is saved first, without the answer's id:
@@ -113,7 +113,7 @@ func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result
 		return r.notStored("this answer is not kept.", text, func(string, bool) *reply.Object { return object }), nil
 	}
 	r.followSecond(ctx, o)
-	return r.result(object, last), nil
+	return r.result(object, r.stored.turn, last), nil
 }
 
 // renderStored puts an outcome into the stored step and returns its new reply.

@@ -29,7 +29,7 @@ func (e *Engine) StoredReply(c *conversation.Conversation, answer conversation.T
 	}
 	if m.Expert != expertPartial {
 		r.mergeMetadata(ask.MetadataOf(answer))
-		return r.result(body, answer), m.Agent.pending() && conversation.Alive(turn.SavedAt, c.ReadAt), nil
+		return r.result(body, turn, answer), m.Agent.pending() && conversation.Alive(turn.SavedAt, c.ReadAt), nil
 	}
 	said, err := e.Conversations.Stored(c, answer)
 	if err != nil {
@@ -38,5 +38,5 @@ func (e *Engine) StoredReply(c *conversation.Conversation, answer conversation.T
 	r.mergeMetadata(said.Metadata)
 	body.Set("expert_analysis", (&reply.Object{}).Set("status", "partial").Set("content", said.Text))
 	completing = !said.Partial && conversation.Alive(answer.SavedAt, c.ReadAt)
-	return r.result(body, answer), completing, nil
+	return r.result(body, turn, answer), completing, nil
 }
