@@ -74,16 +74,24 @@ func sectionsOf(text string) iter.Seq2[string, string] {
 	}
 }
 
+// all are the sections; the zero Words have none.
+func (w Words) all() map[string]string {
+	if w.sections == nil {
+		return nil
+	}
+	return w.sections()
+}
+
 // Has reports whether there is a section of that name.
 func (w Words) Has(section string) bool {
-	_, ok := w.sections()[section]
+	_, ok := w.all()[section]
 	return ok
 }
 
 // Sections lists the names of the sections, sorted.
 func (w Words) Sections() []string {
 	var names []string
-	for name := range w.sections() {
+	for name := range w.all() {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -92,7 +100,7 @@ func (w Words) Sections() []string {
 
 // Render fills a section with data. A missing section, or one that needs what data lacks, is an error.
 func (w Words) Render(section string, data any) (string, error) {
-	text, ok := w.sections()[section]
+	text, ok := w.all()[section]
 	if !ok {
 		return "", fmt.Errorf("words/%s.md has no section %q", w.Name, section)
 	}
