@@ -8,12 +8,19 @@ import (
 
 // Reload reads the conversation again.
 func (h *Lease) Reload(ctx context.Context) error {
-	loaded, err := h.t.load(ctx, h.ID, h.read)
-	if err != nil {
-		return err
+	return h.renew(h.t.load(ctx, h.ID, h.read))
+}
+
+// ReloadWithin is Reload for one whose ctx ends with the time that the call has.
+func (h *Lease) ReloadWithin(ctx context.Context) error {
+	return h.renew(h.t.loadWithin(ctx, ctx, h.ID, h.read))
+}
+
+func (h *Lease) renew(loaded *conversation.Conversation, err error) error {
+	if err == nil {
+		h.Conversation = *loaded
 	}
-	h.Conversation = *loaded
-	return nil
+	return err
 }
 
 // SoFar is an answer of the conversation with what has arrived of it where it goes on in this process, and the text to show:

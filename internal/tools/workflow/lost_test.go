@@ -125,3 +125,46 @@ func TestAskedAgainInVain(t *testing.T) {
 		assert.NotContains(t, again["metadata"], "model_used")
 	})
 }
+
+// A process that was killed before it completed a step counts as alive for ten seconds, as long as its heartbeat is not lost.
+func TestKilledProcessIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFixture(t, slowly(70, expertSays()), withMortalStore)
+		args := l.step("debug", 1, 1, "relevant_files", []string{l.file("window.go", source)})
+		args["continuation_id"] = l.call("debug", args)["continuation_id"]
+		time.Sleep(18 * time.Second)
+		l.openStore = l.store.Open
+		other := l.otherProcess()
+		start := time.Now()
+		assert.Equal(t, "analysis_complete", at(other.call("debug", args), "expert_analysis", "status"))
+		assert.Equal(t, 9250*time.Millisecond, time.Since(start), "looked at every 250 ms")
+	})
+}
+
+// A step that has waited for another answer counts each step of its run once, those that two processes took at once too.
+func TestRunIsReadAgainAfterWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFixture(t, slowly(80, expertSays()))
+		args := l.step("debug", 1, 1, "relevant_files", []string{l.file("window.go", source)}, "relevant_context", []string{"Sum"})
+		id := l.call("debug", args)["continuation_id"]
+		twin := l.turnsOf(id)[0]
+		twin.ID, twin.Meta = "twin", nil
+		twin.Step = &conversation.Step{Tool: "debug", Number: 1, Input: twin.Step.Input}
+		_, err := l.store.Append(t.Context(), conversation.NewTurns{ConversationID: id.(string), Existing: true, Turns: []conversation.Turn{twin}})
+		require.NoError(t, err)
+		done := l.call("debug", l.step("debug", 2, 2, "continuation_id", id, "relevant_context", []string{"Total"}))
+		assert.EqualValues(t, 2, at(done, "complete_investigation", "steps_taken"))
+		assert.Equal(t, []any{"Sum", "Total"}, at(done, "complete_investigation", "relevant_context"))
+		assert.Equal(t, "2 steps, 0 files examined, 1 relevant, 0 issues, confidence low.\nStep 1: Finding of step 1.\nStep 2: Finding of step 2.",
+			at(done, "complete_investigation", "work_summary"))
+	})
+}
+
+// What a step replaces is told to the caller, in the reply of the call that replaced it.
+func TestReplacedStepsAreNoted(t *testing.T) {
+	l := newFixture(t, asktest.Says(expertSays()))
+	id := l.call("debug", l.step("debug", 1, 4))["continuation_id"]
+	l.call("debug", l.step("debug", 2, 4, "continuation_id", id))
+	again := l.call("debug", l.step("debug", 1, 4, "continuation_id", id, "findings", "another one"))
+	assert.True(t, noteIn(again, "this one replaces it. Dropped from this run: step 2."), "%v", again["metadata"])
+}

@@ -80,8 +80,8 @@ func (r *run) completeStep(ctx context.Context) (*reply.Result, error) {
 	return r.result(object, r.stored.turn, answer), nil
 }
 
-// completeAsked stores the outcome of an expert that was asked again. The step is saved first, without the answer's id:
-// should the answer then not be stored, the step's next caller has it asked again.
+// completeAsked stores the outcome of an expert that was asked again. The step is saved first: should the answer then not be
+// stored, the step has what there is of it, and its next caller has one that was not whole asked again.
 func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result, error) {
 	r.stored.meta.Answer = ""
 	var turns []conversation.Turn

@@ -117,7 +117,7 @@ func (r *run) awaitStoredReply(ctx context.Context) error {
 	defer cancel()
 	for {
 		turn := r.stored.turn
-		if i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID && t.Step != nil }); i >= 0 {
+		if i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.ID == turn.ID }); i >= 0 {
 			turn = r.lease.Turns[i]
 		}
 		m := stepMetaOf(turn)
@@ -126,17 +126,25 @@ func (r *run) awaitStoredReply(ctx context.Context) error {
 			r.lease.ReadAt.Sub(answer.SavedAt) > conversation.HeartbeatLost {
 			return nil
 		}
-		tick := time.NewTimer(replyPoll)
-		select {
-		case <-tick.C:
-		case <-limited.Done():
-			tick.Stop()
-			return nil
-		}
-		if err := r.lease.Reload(ctx); err != nil {
+		if over, err := r.reloadSoon(limited); over || err != nil {
 			return err
 		}
 	}
+}
+
+// reloadSoon reads the conversation again after a moment. over says that limited, the call's time, has ended before.
+func (r *run) reloadSoon(limited context.Context) (over bool, err error) {
+	tick := time.NewTimer(replyPoll)
+	defer tick.Stop()
+	select {
+	case <-tick.C:
+	case <-limited.Done():
+		return true, nil
+	}
+	if err = r.lease.ReloadWithin(limited); err != nil && limited.Err() != nil {
+		return true, nil
+	}
+	return false, err
 }
 
 // judge reads the run's stored steps and judges the new one against them.
@@ -212,10 +220,7 @@ func sameJSON(a, b json.RawMessage) bool {
 		if dec.Decode(&v) != nil {
 			return raw
 		}
-		out, err := json.Marshal(v)
-		if err != nil {
-			return raw
-		}
+		out, _ := json.Marshal(v) // it was read from JSON
 		return out
 	}
 	return bytes.Equal(norm(a), norm(b))

@@ -162,7 +162,8 @@ func (r *run) followSecond(ctx context.Context, o expertOutcome) {
 		return
 	}
 	late := r.later(r.lease.Turns[i])
-	begun := r.Conversations.Later(providers.WithoutBudget(context.WithoutCancel(ctx)), func(ctx context.Context) {
+	// A server that stops has ended the turn already.
+	_ = r.Conversations.Later(providers.WithoutBudget(context.WithoutCancel(ctx)), func(ctx context.Context) {
 		late.awaitSecond(ctx, s)
 		if s.ended {
 			return // whoever sends the step again has the expert asked again
@@ -179,22 +180,15 @@ func (r *run) followSecond(ctx context.Context, o expertOutcome) {
 			late.appendSecond(saving, s.turns)
 		}
 	})
-	if !begun {
-		s.cancel()
-	}
 }
 
-// awaitSecond waits for a second turn, saving the step meanwhile.
+// awaitSecond waits for a second turn, which a server that stops ends, saving the step meanwhile.
 func (r *run) awaitSecond(ctx context.Context, s *secondTurn) {
 	beat := time.NewTicker(secondBeat)
 	defer beat.Stop()
 	for {
 		select {
 		case <-s.done:
-			return
-		case <-ctx.Done():
-			s.cancel()
-			<-s.done
 			return
 		case <-beat.C:
 			saving, cancel := context.WithTimeout(ctx, secondSave)
@@ -227,20 +221,13 @@ func (r *run) awaitJudged(ctx context.Context) (lost bool, err error) {
 	limited, cancel := working(ctx)
 	defer cancel()
 	for r.stored.meta.Agent.pending() {
-		if !conversation.Alive(r.stored.turn.SavedAt, r.lease.ReadAt) && !r.lease.ReadAt.IsZero() {
+		if !conversation.Alive(r.stored.turn.SavedAt, r.lease.ReadAt) {
 			return true, nil
 		}
-		tick := time.NewTimer(replyPoll)
-		select {
-		case <-tick.C:
-		case <-limited.Done():
-			tick.Stop()
-			return false, nil
-		}
-		if err := r.lease.Reload(ctx); err != nil {
+		if over, err := r.reloadSoon(limited); over || err != nil {
 			return false, err
 		}
-		i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.ID == r.stored.turn.ID && t.Step != nil })
+		i := slices.IndexFunc(r.lease.Turns, func(t conversation.Turn) bool { return t.ID == r.stored.turn.ID })
 		if i < 0 {
 			return false, nil // it was taken back meanwhile
 		}

@@ -24,9 +24,6 @@ func (e *Engine) StoredReply(c *conversation.Conversation, answer conversation.T
 		return nil, false, fmt.Errorf("the stored reply of step %d: %w", turn.Step.Number, err)
 	}
 	r := &run{Engine: e, lease: e.Conversations.Reading(c)}
-	if own, err := reply.ParseObject(m.Own); err == nil {
-		r.meta.Own = *own
-	}
 	if m.Expert != expertPartial {
 		r.mergeMetadata(ask.MetadataOf(answer))
 		return r.result(body, turn, answer), m.Agent.pending() && conversation.Alive(turn.SavedAt, c.ReadAt), nil
