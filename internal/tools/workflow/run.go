@@ -32,7 +32,7 @@ type run struct {
 	offered ask.Question        // the expert's first turn, with the functions that it was offered
 	said    *ask.Answer         // its answer; nil before
 	called  []providers.Message // what it called and was given, where another call asked it
-	// second is the expert's second turn, where that goes on behind the call.
+	// second is the expert's second turn; nil before.
 	second *secondTurn
 }
 

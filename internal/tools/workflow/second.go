@@ -50,7 +50,6 @@ func (r *run) judgeReported(ctx context.Context, o *expertOutcome, asked, answer
 	}
 	select {
 	case <-s.done:
-		r.second = nil
 		o.agent, o.second = &s.agent, s.turns
 		if o.answer == nil {
 			r.addUsage(ctx, s.usage)

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -57,4 +58,14 @@ func TestVerdict(t *testing.T) {
 			assert.Contains(t, reason, c.reason)
 		})
 	}
+}
+
+// A long list of names has the first ten, and says how many more there are.
+func TestSomeOf(t *testing.T) {
+	names := strings.Split("a b c d e f g h i j k l", " ")
+	assert.Equal(t, "a, b", someOf(names[:2]))
+	assert.Equal(t, "a, b, c, d, e, f, g, h, i, j", someOf(names[:10]))
+	assert.Equal(t, "a, b, c, d, e, f, g, h, i, j, and 1 more", someOf(names[:11]))
+	assert.Equal(t, "a, b, c, d, e, f, g, h, i, j, and 2 more", someOf(names))
+	assert.Equal(t, "k", names[10], "the list stays as it is")
 }
