@@ -76,8 +76,9 @@ func (r *run) completeStep(ctx context.Context) (*reply.Result, error) {
 	} else {
 		r.appendSecond(ctx, o.second)
 	}
-	r.followSecond(ctx, o)
-	return r.result(object, r.stored.turn, answer), nil
+	out := r.result(object, r.stored.turn, answer)
+	r.followSecond(ctx, o) // works on the conversation from here on
+	return out, nil
 }
 
 // completeAsked stores the outcome of an expert that was asked again. The step is saved first: should the answer then not be
@@ -108,12 +109,14 @@ func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result
 		r.mergeMetadata(o.answer.Metadata())
 		text = o.answer.Outcome.Response.Content
 	}
-	if err != nil {
-		//nolint:nilerr // logged where it happened; the reply says that the answer is not stored
-		return r.notStored("this answer is not kept.", text, func(string, bool) *reply.Object { return object }), nil
+	var out *reply.Result
+	if err != nil { // logged where it happened; the reply says that the answer is not stored
+		out = r.notStored("this answer is not kept.", text, func(string, bool) *reply.Object { return object })
+	} else {
+		out = r.result(object, r.stored.turn, last)
 	}
-	r.followSecond(ctx, o)
-	return r.result(object, r.stored.turn, last), nil
+	r.followSecond(ctx, o) // works on the conversation from here on
+	return out, nil
 }
 
 // renderStored puts an outcome into the stored step and returns its new reply.

@@ -59,16 +59,32 @@ func TestCancelledSecondTurn(t *testing.T) {
 	})
 }
 
-// A second turn whose result nobody could fetch is ended.
+// A second turn whose result nobody could fetch is ended, whether the step was new or its expert was asked again.
 func TestSecondTurnOfAStepThatIsNotStored(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var ended atomic.Bool
-		l, args := reviewed(t, inTurns(slowly(41, expertSays()), untilEnded(&ended)))
-		l.store.Before = func(context.Context, string) error { return assert.AnError }
-		assert.Equal(t, "not_judged", at(l.call("codereview", args), "agent_findings", "status"))
-		time.Sleep(time.Second)
-		assert.True(t, ended.Load())
-	})
+	for _, again := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var ended atomic.Bool
+			l, args := reviewed(t, emptyAccount)
+			if again {
+				args["continuation_id"] = l.call("codereview", args)["continuation_id"]
+			}
+			l.glm = inTurns(slowly(41, expertSays()), untilEnded(&ended))
+			l.store.Before = func(_ context.Context, op string) error {
+				if op != "load" {
+					return assert.AnError
+				}
+				return nil
+			}
+			done := l.call("codereview", args)
+			assert.Equal(t, "analysis_complete", at(done, "expert_analysis", "status"))
+			assert.Equal(t, false, at(done, "metadata", "stored"))
+			if !again {
+				assert.Equal(t, "not_judged", at(done, "agent_findings", "status"))
+			}
+			time.Sleep(time.Second)
+			assert.True(t, ended.Load())
+		})
+	}
 }
 
 // A server that stops begins no second turn, and says so.
