@@ -134,14 +134,26 @@ func TestSecondTurnThatIsCutOff(t *testing.T) {
 	})
 }
 
-// The second turn goes to the model that answered, which knows its own messages, though another was asked first.
+// The second turn goes to the model that answered, which knows its own messages, though another was asked first; in another
+// process, too, which has not seen that one fail.
 func TestSecondTurnGoesToTheModelThatAnswered(t *testing.T) {
-	l, args := reviewed(t, fails(providers.Error{Kind: providers.KindOverloaded, Message: "busy"}), func(l *fixture) {
-		l.cfg.Calls.FallbackOnFailure = true
-		l.kimi = inTurns(asktest.Says(expertSays()), secondTurnAnswer("ISSUE-7 ends too soon", "wrong"))
+	synctest.Test(t, func(t *testing.T) {
+		wrong := secondTurnAnswer("ISSUE-7 ends too soon", "wrong")
+		l, args := reviewed(t, fails(providers.Error{Kind: providers.KindOverloaded, Message: "busy"}), func(l *fixture) {
+			l.cfg.Calls.FallbackOnFailure = true
+			l.kimi = inTurns(asktest.Says(expertSays()), wrong)
+		}, withMortalStore)
+		assert.Equal(t, "wrong", at(l.call("codereview", args), "agent_findings", 0, "judgement"))
+		assert.Equal(t, []string{"glm", "kimi", "kimi"}, l.vendors)
+
+		l.kimi = inTurns(slowly(70, expertSays()), silent)
+		args["continuation_id"] = l.call("codereview", with(args, "model", "auto"))["continuation_id"]
+		time.Sleep(time.Minute)
+		l.openStore, l.glm, l.kimi = l.store.Open, wrong, wrong
+		other := l.otherProcess()
+		assert.Equal(t, "wrong", at(other.call("codereview", with(args, "model", "auto")), "agent_findings", 0, "judgement"))
+		assert.Equal(t, []string{"kimi"}, other.vendors)
 	})
-	assert.Equal(t, "wrong", at(l.call("codereview", args), "agent_findings", 0, "judgement"))
-	assert.Equal(t, []string{"glm", "kimi", "kimi"}, l.vendors)
 }
 
 // A preview shows the second turn beside the first, where there would be one.
