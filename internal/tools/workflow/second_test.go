@@ -59,6 +59,26 @@ func TestCancelledSecondTurn(t *testing.T) {
 	})
 }
 
+// Each step gets the judgement of its own second turn, though that of an earlier one never came.
+func TestSecondTurnBesideOneThatWasCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, args := reviewed(t, inTurns(asktest.Says(expertSays()), silent))
+		id := l.call("secaudit", l.step("secaudit", 1, 2, "findings", ""))["continuation_id"]
+		for _, tool := range []string{"codereview", "secaudit"} {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(5*time.Second, cancel)
+			l.try(ctx, tool, l.step(tool, 2, 2, append([]any{"continuation_id", id, "relevant_files", []string{"window.go"}}, told...)...))
+		}
+		l.glm = inTurns(slowly(48, expertSays()), slowlyJudged(12))
+		args["continuation_id"], args["step_number"], args["total_steps"] = id, 3, 3
+		require.Equal(t, "partial", at(l.call("codereview", args), "agent_findings", "status"))
+		time.Sleep(30 * time.Second)
+		before := l.asked()
+		assert.Equal(t, "wrong", at(l.call("codereview", args), "agent_findings", 0, "judgement"))
+		assert.Equal(t, before, l.asked())
+	})
+}
+
 // A second turn whose result nobody could fetch is ended, whether the step was new or its expert was asked again.
 func TestSecondTurnOfAStepThatIsNotStored(t *testing.T) {
 	for _, again := range []bool{false, true} {
@@ -130,6 +150,7 @@ func TestSecondTurnThatIsCutOff(t *testing.T) {
 		l, args := reviewed(t, inTurns(asktest.Says(expertSays()), slowlyJudged(40)))
 		done := l.call("codereview", args)
 		assert.Equal(t, dict{"status": "not_judged", "reason": "The expert's judgement was cut off."}, done["agent_findings"])
+		assert.Empty(t, l.deps.Caller.Background(), "it does not go on behind the call")
 		assert.Equal(t, "changes_required", done["verdict"])
 	})
 }
