@@ -209,6 +209,7 @@ func TestSecondTurnOutlastsTheNextCall(t *testing.T) {
 		assert.Equal(t, 53*time.Second, time.Since(start))
 		assert.Equal(t, "analysis_complete", at(waited, "expert_analysis", "status"))
 		assert.Equal(t, "partial", at(waited, "agent_findings", "status"))
+		assert.True(t, noteIn(waited, "stored reply"), "it is not judged twice")
 		assert.Equal(t, "wrong", at(l.call("codereview", args), "agent_findings", 0, "judgement"))
 	})
 }
@@ -226,6 +227,7 @@ func TestStepIsTakenBackWhileItIsJudged(t *testing.T) {
 		done := l.call("codereview", args)
 		assert.Less(t, time.Since(start), 5*time.Second)
 		assert.Equal(t, "partial", at(done, "agent_findings", "status"))
+		assert.True(t, noteIn(done, "stored reply"), "it is not judged twice")
 		time.Sleep(time.Minute)
 		assert.Equal(t, "user", l.rolesOf(args["continuation_id"]), "the new step alone")
 	})
