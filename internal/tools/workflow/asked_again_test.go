@@ -140,16 +140,6 @@ func TestWordsThatLackASection(t *testing.T) {
 	}
 }
 
-// Arguments that are no object are an error that names the run.
-func TestArgumentsThatAreNoObject(t *testing.T) {
-	l := newFixture(t, asktest.Says("never"))
-	step := bareStep("window.go")
-	step.Args = json.RawMessage(`[]`)
-	_, err := l.runBare(step)
-	require.ErrorContains(t, err, "numbering the step of ")
-	assert.Zero(t, l.asked())
-}
-
 // bareSpec is a workflow that asks an expert at every end.
 var bareSpec = workflow.Spec{
 	Tool: "debug", Expert: workflow.ExpertAlways, Statuses: workflow.Statuses{Complete: "complete"}, Keys: workflow.Keys{Status: "counts", Completion: "run"},

@@ -67,11 +67,13 @@ func TestGoldenCompletedByAnotherProcess(t *testing.T) {
 				l, args := lateReview(t, silent, withMortalStore)
 				l.call("codereview", args)
 				time.Sleep(c.wait)
-				l.store.Before = func(_ context.Context, op string) error {
-					if scene == "completed-unsaved" && op != "load" {
-						return errors.New("disk full")
+				if scene == "completed-unsaved" {
+					l.store.Before = func(_ context.Context, op string) error {
+						if op != "load" {
+							return errors.New("disk full")
+						}
+						return nil
 					}
-					return nil
 				}
 				l.openStore = l.store.Open
 				other := l.otherProcess()

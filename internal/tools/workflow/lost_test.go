@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,7 +44,7 @@ func TestSentAgainWhileTheStoreFails(t *testing.T) {
 		first, second asktest.Chat
 		mortal        bool
 		wait          time.Duration // before the step is sent again
-		loads         int           // that succeed then
+		loads         int64         // that succeed then
 	}{
 		"while it loads":             {asktest.Says(expertSays()), asktest.Says(`{"judgements": []}`), false, 0, 0},
 		"while the answer goes on":   {slowly(80, expertSays()), asktest.Says(`{"judgements": []}`), false, 0, 1},
@@ -56,26 +57,22 @@ func TestSentAgainWhileTheStoreFails(t *testing.T) {
 				if c.mortal {
 					set = append(set, withMortalStore)
 				}
-				l := newFixture(t, inTurns(c.first, c.second), set...)
-				l.secondTurns = true
-				l.file("window.go", source)
-				args := l.step("codereview", 1, 1, append([]any{"relevant_files", []string{"window.go"}}, told...)...)
-				args["continuation_id"] = l.call("codereview", args)["continuation_id"]
-				time.Sleep(c.wait)
-				loads := 0
-				l.openStore = l.store.Open
-				other := l.otherProcess()
+				var loads atomic.Int64 // that succeed
+				loads.Store(1000)
+				l, args := reviewed(t, inTurns(c.first, c.second), set...)
 				l.store.Before = func(_ context.Context, op string) error {
-					if op != "load" {
-						return nil
-					}
-					if loads++; loads > c.loads {
+					if op == "load" && loads.Add(-1) < 0 {
 						return errors.New("disk gone")
 					}
 					return nil
 				}
+				args["continuation_id"] = l.call("codereview", args)["continuation_id"]
+				time.Sleep(c.wait)
+				l.openStore = l.store.Open
+				other := l.otherProcess()
+				loads.Store(c.loads)
 				assert.Equal(t, "store_unavailable", other.errorCode("codereview", args))
-				l.store.Before = nil
+				loads.Store(1000)
 				done := other.call("codereview", args)
 				assert.Equal(t, "analysis_complete", at(done, "expert_analysis", "status"))
 				assert.IsType(t, []any{}, done["agent_findings"])

@@ -77,7 +77,7 @@ func (r *run) completeStep(ctx context.Context) (*reply.Result, error) {
 		r.appendSecond(ctx, o.second)
 	}
 	out := r.result(object, r.stored.turn, answer)
-	r.followSecond(ctx, o) // works on the conversation from here on
+	r.followSecond(ctx, o)
 	return out, nil
 }
 
@@ -115,7 +115,7 @@ func (r *run) completeAsked(ctx context.Context, o expertOutcome) (*reply.Result
 	} else {
 		out = r.result(object, r.stored.turn, last)
 	}
-	r.followSecond(ctx, o) // works on the conversation from here on
+	r.followSecond(ctx, o)
 	return out, nil
 }
 
@@ -148,7 +148,7 @@ func (r *run) finished(ctx context.Context, answer conversation.Turn) {
 		return // its step could not be stored
 	}
 	late := r.later(r.lease.Turns[i])
-	if stored := r.answerOf(late.stored.meta); stored != nil {
+	if stored := late.answerOf(late.stored.meta); stored != nil {
 		*stored = answer // of which the lease has the beginning
 	}
 	o := late.stored.outcome()

@@ -205,10 +205,12 @@ func (r *run) addUsage(ctx context.Context, usage providers.Usage) {
 	}
 }
 
-// later is the run as what goes on behind the call works on it, with a stored step.
+// later is the run as what goes on behind the call works on it, with a stored step, and with turns of its own.
 func (r *run) later(step conversation.Turn) *run {
+	lease := *r.lease
+	lease.Turns = slices.Clone(lease.Turns)
 	late := &run{
-		Engine: r.Engine, spec: r.spec, sent: r.sent, step: r.step, lease: r.lease, state: r.state, shown: r.shown, given: r.given, offered: r.offered, said: r.said,
+		Engine: r.Engine, spec: r.spec, sent: r.sent, step: r.step, lease: &lease, state: r.state, shown: r.shown, given: r.given, offered: r.offered, said: r.said,
 	}
 	late.stored = &storedStep{turn: step, meta: stepMetaOf(step)}
 	return late
