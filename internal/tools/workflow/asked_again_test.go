@@ -132,9 +132,10 @@ func TestWordsThatLackASection(t *testing.T) {
 				if c.set != nil {
 					other = l.otherProcess()
 				}
-				step.Words = words.Words{Name: "none"}
+				step.Words, err = words.For("chat") // which is no workflow
+				require.NoError(t, err)
 				_, err = other.runBare(step)
-				require.ErrorContains(t, err, `words/none.md has no section "done"`)
+				require.ErrorContains(t, err, `words/chat.md has no section "done"`)
 			})
 		})
 	}

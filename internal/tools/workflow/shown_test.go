@@ -41,6 +41,7 @@ func TestShow(t *testing.T) {
 		{`who\nle.go`, 1, "the whole", proof.Result{Citation: proof.Verified, File: "/w/whole.go", Line: 1}},
 		{"/w/whole.go", 1, "1| the whole", proof.Result{Citation: proof.Verified, File: "/w/whole.go", Line: 1}},
 		{"/w/plain.go", 2, "second line", proof.Result{Citation: proof.Verified, File: "/w/plain.go", Line: 2}},
+		{"/w/plain.go", 0, "second line", proof.Result{Citation: proof.Moved, File: "/w/plain.go", Line: 2}},
 		{"/w/picture.png", 1, "line of a picture", proof.Result{Citation: proof.NotFound, Line: 1}},
 		{"/w/paper.pdf", 1, "line of a document", proof.Result{Citation: proof.NotFound, Line: 1}},
 		{"d.go", 3, "the old line", proof.Result{Citation: proof.Verified, File: "/w/d.go", Line: 3}},
@@ -137,6 +138,25 @@ func TestShownFor(t *testing.T) {
 	show(r.shown, append(text("/to\n.go"), text("/from\n.go")...))
 	assert.Equal(t, "/to\n.go", cited(r.shown, `/to\n.go`, 1, "line of /to").File)
 	assert.Equal(t, "/from\n.go", cited(r.shown, `/from\n.go`, 1, "line of /from").File)
+}
+
+// A finding's lines are numbers, and those that it names move with its quote only where that lies outside of them.
+func TestProveAtTheEdges(t *testing.T) {
+	shown := &proof.Shown{}
+	shown.Add("/w/a.go", proof.WorkTree, 1, "package a\n\n\n\n\n\n\n\nfunc last() {}\n")
+	for _, c := range []struct{ finding, want Finding }{
+		{
+			Finding{"file": "/w/a.go", "line": "1", "quote": "package a"},
+			Finding{"file": "/w/a.go", "line": 1.0, "quote": "package a", "citation": "verified"},
+		},
+		{
+			Finding{"file": "/w/a.go", "line": 2.0, "line_end": 9.0, "quote": "func last() {}"},
+			Finding{"file": "/w/a.go", "line": 9.0, "line_end": 9.0, "cited_line": 2.0, "quote": "func last() {}", "citation": "moved"},
+		},
+	} {
+		c.finding.prove(shown, func(string) (string, bool) { return "", false })
+		assert.Equal(t, c.want, c.finding)
+	}
 }
 
 // leaseOf is a conversation of these turns.
