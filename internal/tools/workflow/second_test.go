@@ -69,6 +69,7 @@ func TestSecondTurnBesideOneThatWasCancelled(t *testing.T) {
 			time.AfterFunc(5*time.Second, cancel)
 			l.try(ctx, tool, l.step(tool, 2, 2, append([]any{"continuation_id", id, "relevant_files", []string{"window.go"}}, told...)...))
 		}
+		synctest.Wait()
 		l.glm = inTurns(slowly(48, expertSays()), slowlyJudged(12))
 		args["continuation_id"], args["step_number"], args["total_steps"] = id, 3, 3
 		require.Equal(t, "partial", at(l.call("codereview", args), "agent_findings", "status"))
