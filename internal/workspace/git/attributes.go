@@ -6,15 +6,10 @@ import "context"
 func (r *Repository) Generated(ctx context.Context, names []string) (map[string]bool, error) {
 	generated := map[string]bool{}
 	for len(names) > 0 {
-		args := []string{"check-attr", "-z", "linguist-generated", "--"}
-		length, n := 0, 0
-		for n < len(names) && n < diffNames && (n == 0 || length+len(names[n]) < diffArgs) {
-			length += len(names[n]) + 1
-			args = append(args, names[n])
-			n++
-		}
+		n := inOneCommand(len(names), func(i int) int { return len(names[i]) })
+		args := append([]string{"check-attr", "-z", "linguist-generated", "--"}, names[:n]...)
 		names = names[n:]
-		out, _, err := r.guest.output(ctx, maxOutput, args...)
+		out, _, err := r.guest.output(ctx, args...)
 		if err != nil {
 			return nil, err
 		}

@@ -11,10 +11,11 @@ import (
 
 // The bounds of one repository's diffs.
 const (
-	diffArgs   = 20_000   // characters of names in one command; Windows takes 32,767
-	diffNames  = 400      // names in one command
-	diffTotal  = 48 << 20 // bytes read
-	diffRounds = 64       // commands
+	diffArgs   = 20_000 // bytes of names in one command, each with a blank; Windows takes 32,767
+	diffNames  = 400    // names in one command
+	diffRounds = 64     // commands
+	// diffOutputs is how much of their output is read, in times of what is read of one command's.
+	diffOutputs = 3
 
 	// MaxPartBytes is how much is kept of one file's part of a diff, in bytes.
 	MaxPartBytes = 1 << 20
@@ -42,7 +43,7 @@ type Diff struct {
 // Names lists the files of a diff, below a folder of the work tree. Whole is false when there are more than were read.
 func (r *Repository) Names(ctx context.Context, d Diff, below string) (names []Part, whole bool, err error) {
 	args := append([]string{"diff", "--raw", "-z", "--no-ext-diff", "--no-textconv", "-M", "--ignore-submodules=dirty"}, d.Args...)
-	out, cut, err := r.guest.output(ctx, maxOutput, append(args, "--", below)...)
+	out, cut, err := r.guest.output(ctx, append(args, "--", below)...)
 	if err != nil {
 		return nil, false, err
 	}
@@ -67,7 +68,7 @@ func (r *Repository) Names(ctx context.Context, d Diff, below string) (names []P
 // Fingerprint names what a diff of recorded objects says, the index included but not the work tree's files.
 func (r *Repository) Fingerprint(ctx context.Context, d Diff) (string, error) {
 	args := append([]string{"diff", "--raw", "-z", "--no-abbrev", "--no-ext-diff", "--no-textconv", "-M", "--ignore-submodules=dirty"}, d.Args...)
-	out, _, err := r.guest.output(ctx, maxOutput, append(args, "--", ".")...)
+	out, _, err := r.guest.output(ctx, append(args, "--", ".")...)
 	if err != nil {
 		return "", err
 	}
@@ -78,27 +79,25 @@ func (r *Repository) Fingerprint(ctx context.Context, d Diff) (string, error) {
 // Diff reads the parts of a diff that belong to the given names, in bounded pieces. A name whose part did not come stays
 // out of the result.
 func (r *Repository) Diff(ctx context.Context, d Diff, names []Part) (parts []Part, err error) {
-	read := 0
-	for rounds := 0; len(names) > 0 && read < diffTotal && rounds < diffRounds; rounds++ {
+	left := diffOutputs * r.guest.most // bytes
+	for rounds := 0; len(names) > 0 && left > 0 && rounds < diffRounds; rounds++ {
 		args := append([]string{
 			"diff", "--patch", "--no-color", "--no-ext-diff", "--no-textconv", "-M",
 			"--ignore-submodules=dirty", "--submodule=short", "--src-prefix=a/", "--dst-prefix=b/",
 		}, d.Args...)
 		args = append(args, "--")
-		length, n := 0, 0
-		for n < len(names) && n < diffNames && (n == 0 || length+len(names[n].Name)+len(names[n].From) < diffArgs) {
-			length += len(names[n].Name) + len(names[n].From) + 2
-			args = append(args, names[n].Name)
-			if names[n].From != "" {
-				args = append(args, names[n].From)
+		n := inOneCommand(len(names), func(i int) int { return len(names[i].Name) + len(names[i].From) })
+		for _, p := range names[:n] {
+			args = append(args, p.Name)
+			if p.From != "" {
+				args = append(args, p.From)
 			}
-			n++
 		}
-		out, cut, err := r.guest.output(ctx, int64(min(maxOutput, diffTotal-read)), args...)
+		out, cut, err := r.guest.upTo(min(r.guest.most, left)).output(ctx, args...)
 		if err != nil {
 			return parts, err
 		}
-		read += len(out)
+		left -= int64(len(out))
 		got, ends := splitDiff(out)
 		parts = append(parts, got...)
 		if !cut {
@@ -115,6 +114,17 @@ func (r *Repository) Diff(ctx context.Context, d Diff, names []Part) (parts []Pa
 		names = after(names, got[len(got)-1].Name)
 	}
 	return parts, nil
+}
+
+// inOneCommand is how many of some names, at least one, go into one command.
+func inOneCommand(names int, length func(i int) int) int {
+	total := 0
+	for i := range min(names, diffNames) {
+		if total += length(i) + 1; total > diffArgs && i > 0 {
+			return i
+		}
+	}
+	return min(names, diffNames)
 }
 
 // after is what follows a name in a list, nothing when it is not there.

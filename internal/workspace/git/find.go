@@ -12,7 +12,12 @@ func Find(home string) string {
 	if found, err := exec.LookPath("git"); err == nil && !isDeveloperStub(runtime.GOOS, found) {
 		return found
 	}
-	for _, name := range places(runtime.GOOS, home) {
+	return firstFile(places(runtime.GOOS, home))
+}
+
+// firstFile is the first of some names that is a file, "" when none is.
+func firstFile(names []string) string {
+	for _, name := range names {
 		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
 			return name
 		}

@@ -24,7 +24,7 @@ func (f File) Submodule() bool { return f.Mode == modeSubmodule }
 
 // Tracked lists the files that git tracks in the work tree, each once. Whole is false when there are more than were read.
 func (r *Repository) Tracked(ctx context.Context) (files []File, whole bool, err error) {
-	out, cut, err := r.guest.output(ctx, maxOutput, "ls-files", "--cached", "--stage", "-z")
+	out, cut, err := r.guest.output(ctx, "ls-files", "--cached", "--stage", "-z")
 	if err != nil {
 		return nil, false, err
 	}
@@ -73,7 +73,7 @@ const commitFormat = "%H%x00%cd%x00%an%x00%s%x00"
 
 // Log lists the latest commits, up to most, that changed a file, the newest first, from a commit on.
 func (r *Repository) Log(ctx context.Context, from, name string, most int) ([]Commit, error) {
-	out, _, err := r.guest.output(ctx, maxOutput, "log", "--no-show-signature", "--no-notes", "--no-decorate", "--no-color", "--no-patch",
+	out, _, err := r.guest.output(ctx, "log", "--no-show-signature", "--no-notes", "--no-decorate", "--no-color", "--no-patch",
 		"--date=short", "--encoding=UTF-8", "--format="+commitFormat, "--max-count="+strconv.Itoa(most), from, "--", name)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ var ErrNoFile = errors.New("no such file in that commit")
 
 // FileAt finds a file in a commit, ErrNoFile if it is not there or is a folder.
 func (r *Repository) FileAt(ctx context.Context, commit, name string) (File, error) {
-	out, _, err := r.guest.output(ctx, maxOutput, "ls-tree", "-z", "--full-tree", commit, "--", name)
+	out, _, err := r.guest.output(ctx, "ls-tree", "-z", "--full-tree", commit, "--", name)
 	if err != nil {
 		return File{}, err
 	}
@@ -109,5 +109,5 @@ func (r *Repository) Content(ctx context.Context, f File, limit int64) (data []b
 	if f.Submodule() {
 		return nil, false, fmt.Errorf("%s is a submodule", f.Name)
 	}
-	return r.guest.output(ctx, limit, "cat-file", "blob", f.id)
+	return r.guest.upTo(limit).output(ctx, "cat-file", "blob", f.id)
 }

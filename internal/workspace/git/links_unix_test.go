@@ -3,6 +3,8 @@
 package git
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +49,36 @@ func TestRepositoryThatLeadsOut(t *testing.T) {
 		"alternates without an end": {func(t *testing.T, root, private string) {
 			write(t, root+"/.git/objects/info/alternates", root+"/.git/objects\n")
 		}, ".git/objects/info/alternates"},
+		"alternates that are a folder": {func(t *testing.T, root, private string) {
+			write(t, root+"/.git/objects/info/alternates/x", "")
+		}, ".git/objects/info/alternates"},
+		"alternates that are missing": {func(t *testing.T, root, private string) {
+			write(t, root+"/.git/objects/info/alternates", root+"/missing\n")
+		}, ""},
+		"a link in an alternate": {func(t *testing.T, root, private string) {
+			write(t, root+"/.git/objects/info/alternates", root+"/a\n")
+			replaceWithLink(t, root+"/a/pack/p.pack", private+"/p")
+		}, "a/pack/p.pack"},
+		"a link to nothing": {func(t *testing.T, root, private string) {
+			replaceWithLink(t, root+"/.git/packed-refs", root+"/missing")
+		}, ""},
+		"a link to a file": {func(t *testing.T, root, private string) {
+			write(t, root+"/packed", "")
+			replaceWithLink(t, root+"/.git/packed-refs", root+"/packed")
+		}, ""},
+		"a link to a FIFO in a folder": {func(t *testing.T, root, private string) {
+			require.NoError(t, syscall.Mkfifo(root+"/pipe", 0o600))
+			replaceWithLink(t, root+"/.git/refs/heads/p", root+"/pipe")
+		}, ".git/refs/heads/p"},
+		"a linked ref among many": {func(t *testing.T, root, private string) {
+			for n := range 1200 {
+				write(t, fmt.Sprintf("%s/.git/logs/%d", root, n), "")
+			}
+			replaceWithLink(t, root+"/.git/logs/x", private)
+		}, ".git/logs/x"},
+		"an index of elsewhere": {func(t *testing.T, root, private string) {
+			replaceWithLink(t, root+"/.git/index", private+"/.git/index")
+		}, ".git/index"},
 		"alternates inside": {func(t *testing.T, root, private string) {
 			write(t, root+"/.git/objects/info/alternates", root+"/a\n")
 			write(t, root+"/a/pack/none", "")
@@ -143,6 +175,115 @@ func TestWorkTreesOfARepositoryElsewhere(t *testing.T) {
 	assert.ErrorIs(t, g.Check(t.Context(), dir, onlyBelow(dir)), ErrNoRepository)
 	_, err := (&Git{}).Open(t.Context(), dir+"/lib", onlyBelow(dir))
 	assert.ErrorIs(t, err, ErrNoProgram)
+}
+
+// The git folder of a work tree may lie elsewhere where it names this work tree; what it shares with others must be the
+// folder that it lies in.
+func TestGitFolderElsewhere(t *testing.T) {
+	for name, c := range map[string]struct {
+		lay  func(t *testing.T, dir string)
+		link string // "" where the repository may be used
+	}{
+		"its own":             {func(t *testing.T, dir string) {}, ""},
+		"of another one":      {func(t *testing.T, dir string) { write(t, dir+"/main/.git/worktrees/w/gitdir", dir+"/other/.git\n") }, "root/.git"},
+		"of nobody":           {func(t *testing.T, dir string) { require.NoError(t, os.Remove(dir+"/main/.git/worktrees/w/gitdir")) }, "root/.git"},
+		"shared with another": {func(t *testing.T, dir string) { write(t, dir+"/main/.git/worktrees/w/commondir", dir+"/private\n") }, "main/.git/worktrees/w/commondir"},
+		"a link in what is shared": {func(t *testing.T, dir string) {
+			replaceWithLink(t, dir+"/main/.git/refs/heads/p", dir+"/private/p")
+		}, "main/.git/refs/heads/p"},
+		"a shared index in what is shared": {func(t *testing.T, dir string) {
+			replaceWithLink(t, dir+"/main/.git/sharedindex.1", dir+"/private/p")
+		}, "main/.git/sharedindex.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := tempDir(t)
+			write(t, dir+"/root/.git", "gitdir: ../main/.git/worktrees/w\n")
+			write(t, dir+"/main/.git/worktrees/w/gitdir", dir+"/root/.git\n")
+			write(t, dir+"/main/.git/worktrees/w/commondir", "../..\n")
+			write(t, dir+"/main/.git/refs/heads/main", "")
+			write(t, dir+"/private/p", "")
+			c.lay(t, dir)
+			err := (&Git{}).Check(t.Context(), dir+"/root", onlyBelow(dir+"/root"))
+			if c.link == "" {
+				require.NoError(t, err)
+				return
+			}
+			var outside *OutsideError
+			require.ErrorAs(t, err, &outside)
+			assert.Equal(t, dir+"/"+c.link, outside.Link)
+		})
+	}
+}
+
+// A work tree is found by a .git that is a git folder or names one.
+func TestWorkTree(t *testing.T) {
+	dir := tempDir(t)
+	write(t, dir+"/r/.git/HEAD", "")
+	write(t, dir+"/r/sub/.git/config", "") // no HEAD
+	write(t, dir+"/r/other/.git", "something else")
+	write(t, dir+"/linked/.git", "gitdir: elsewhere\n")
+	write(t, dir+"/huge/.git", "gitdir: elsewhere"+strings.Repeat(" ", maxSmallFile))
+	for name, want := range map[string]string{"r": "r", "r/sub": "r", "r/other": "r", "r/a/b": "r", "linked": "linked", "linked/a": "linked", "huge": "", "": ""} {
+		top, ok := WorkTree(filepath.Join(dir, name))
+		assert.Equal(t, want != "", ok, name)
+		if want != "" {
+			want = dir + "/" + want
+		}
+		assert.Equal(t, want, top, name)
+	}
+	assert.Equal(t, "/a/b", absolute("/x", "/a/./b"))
+	assert.Equal(t, "/x/b", absolute("/x/y", "../b"))
+}
+
+// The search for links ends at its bounds, and with the call.
+func TestLinkSearchIsBounded(t *testing.T) {
+	dir := tempDir(t)
+	chain := func(length int) string {
+		top := fmt.Sprintf("%s/%d-", dir, length)
+		for n := range length {
+			write(t, fmt.Sprintf("%s%d/info/alternates", top, n), fmt.Sprintf("%s%d\n", top, n+1))
+		}
+		write(t, fmt.Sprintf("%s%d/info/alternates", top, length), "# none\n")
+		return top + "0"
+	}
+	search := func(ctx context.Context, seen int) *linkSearch {
+		return &linkSearch{ctx: ctx, allowed: onlyBelow(dir), seen: map[string]bool{}, entries: seen}
+	}
+	found, err := search(t.Context(), 0).alternates(chain(maxAlternates))
+	require.NoError(t, err)
+	assert.Empty(t, found)
+	found, err = search(t.Context(), 0).alternates(chain(maxAlternates + 1))
+	require.NoError(t, err)
+	assert.Equal(t, fmt.Sprintf("%s/%d-%d/info/alternates", dir, maxAlternates+1, maxAlternates), found)
+
+	write(t, dir+"/one/file", "")
+	found, err = search(t.Context(), maxRepoEntries-1).check(dir + "/one")
+	require.NoError(t, err)
+	assert.Empty(t, found)
+	found, err = search(t.Context(), maxRepoEntries).check(dir + "/one")
+	require.ErrorIs(t, err, ErrTooLarge)
+	assert.Empty(t, found)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(assert.AnError)
+	for _, look := range []func() (string, error){
+		func() (string, error) { return search(ctx, 0).check(dir + "/one") },
+		func() (string, error) { return search(ctx, 0).alternates(chain(1)) },
+		func() (string, error) {
+			return foreignLink(ctx, location{top: dir, gitDir: dir, common: dir}, onlyBelow(dir))
+		},
+	} {
+		_, err := look()
+		require.ErrorIs(t, err, assert.AnError)
+	}
+
+	sparse := func(size int64) error {
+		write(t, dir+"/top/.gitignore", "")
+		require.NoError(t, os.Truncate(dir+"/top/.gitignore", size))
+		_, err := foreignLink(t.Context(), location{top: dir + "/top", gitDir: dir + "/none", common: dir + "/none"}, onlyBelow(dir))
+		return err
+	}
+	require.NoError(t, sparse(maxPatterns))
+	require.ErrorIs(t, sparse(maxPatterns+1), ErrTooLarge)
 }
 
 // Files are listed as git knows them, a repository without a commit has no head, and a broken one is an error.

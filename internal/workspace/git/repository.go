@@ -21,21 +21,25 @@ const maxSmallFile = 256 << 10
 
 // WorkTree finds the work tree that a resolved folder lies in, by its .git.
 func WorkTree(dir string) (top string, ok bool) {
+	top, _, ok = workTree(dir)
+	return top, ok
+}
+
+// workTree is WorkTree, with the git folder that the work tree names.
+func workTree(dir string) (top, gitDir string, ok bool) {
 	for {
 		dotGit := filepath.Join(dir, ".git")
-		if info, err := os.Stat(dotGit); err == nil {
-			if info.IsDir() && exists(filepath.Join(dotGit, "HEAD")) {
-				return dir, true
-			}
-			if info.Mode().IsRegular() {
-				if text, err := realpath.ReadSmall(dotGit, maxSmallFile); err == nil && strings.HasPrefix(text, "gitdir:") {
-					return dir, true
-				}
+		if exists(filepath.Join(dotGit, "HEAD")) {
+			return dir, dotGit, true
+		}
+		if text, err := realpath.ReadSmall(dotGit, maxSmallFile); err == nil {
+			if named, ok := strings.CutPrefix(text, "gitdir:"); ok {
+				return dir, absolute(dir, strings.TrimSpace(named)), true
 			}
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", false
+			return "", "", false
 		}
 		dir = parent
 	}
@@ -54,19 +58,11 @@ func (g *Git) Check(ctx context.Context, dir string, allowed Allowed) error {
 
 // locate finds the repository that a resolved folder lies in, and checks it.
 func (g *Git) locate(ctx context.Context, dir string, allowed Allowed) (location, error) {
-	top, ok := WorkTree(dir)
+	top, gitDir, ok := workTree(dir)
 	if !ok {
 		return location{}, ErrNoRepository
 	}
 	dotGit := filepath.Join(top, ".git")
-	gitDir := dotGit
-	if info, err := os.Stat(dotGit); err == nil && !info.IsDir() {
-		text, err := realpath.ReadSmall(dotGit, maxSmallFile)
-		if err != nil {
-			return location{}, err
-		}
-		gitDir = absolute(top, strings.TrimSpace(strings.TrimPrefix(text, "gitdir:")))
-	}
 	l := location{top: top, gitDir: realpath.Resolve(gitDir)}
 	l.common = l.gitDir
 	if text, err := realpath.ReadSmall(filepath.Join(l.gitDir, "commondir"), maxSmallFile); err == nil {
@@ -110,7 +106,7 @@ func (g *Git) namesWorkTree(ctx context.Context, l location, dotGit string) bool
 	}
 	c := command{program: g.Program, dir: l.gitDir, env: commonEnv(g.Program)}
 	worktree, err := c.line(ctx, "config", "--file", filepath.Join(l.gitDir, "config"), "--get", "core.worktree")
-	return err == nil && worktree != "" && realpath.Resolve(absolute(l.gitDir, worktree)) == l.top
+	return err == nil && realpath.Resolve(absolute(l.gitDir, worktree)) == l.top
 }
 
 // absolute makes a path that git wrote absolute.

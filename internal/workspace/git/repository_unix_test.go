@@ -181,7 +181,7 @@ func TestChildrenEndWithTheCall(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}()
-	_, _, err := command{program: dir + "/git", dir: dir, env: []string{"PATH=/usr/bin:/bin"}}.output(ctx, 100, "status")
+	_, _, err := command{program: dir + "/git", dir: dir, env: []string{"PATH=/usr/bin:/bin"}, most: 100}.output(ctx, "status")
 	assert.ErrorIs(t, err, assert.AnError)
 	text, err := os.ReadFile(dir + "/child")
 	require.NoError(t, err)

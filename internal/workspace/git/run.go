@@ -2,6 +2,7 @@ package git
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,6 +19,13 @@ type command struct {
 	program string
 	dir     string
 	env     []string
+	most    int64 // bytes that are read of its output
+}
+
+// upTo is the command with another limit of its output.
+func (c command) upTo(most int64) command {
+	c.most = most
+	return c
 }
 
 // commonEnv holds for every git command: no prompt, no pager, no editor, no network, no lock that is not needed.
@@ -46,9 +54,9 @@ func systemPath() string {
 	return "/usr/bin" + string(os.PathListSeparator) + "/bin"
 }
 
-// output runs git and returns what it writes, up to a maximum of bytes; cut reports that there was more, and that git was
+// output runs git and returns what it writes, up to c.most bytes; cut reports that there was more, and that git was
 // stopped.
-func (c command) output(ctx context.Context, most int64, args ...string) (out []byte, cut bool, err error) {
+func (c command) output(ctx context.Context, args ...string) (out []byte, cut bool, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	// Names are not escaped beyond what their line needs: models and people read them.
@@ -57,18 +65,18 @@ func (c command) output(ctx context.Context, most int64, args ...string) (out []
 	ownGroup(cmd)
 	cmd.Dir, cmd.Env = c.dir, c.env
 	cmd.WaitDelay = 500 * time.Millisecond
-	var stderr limitedBuffer
+	var stderr message
 	cmd.Stderr = &stderr
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, false, fmt.Errorf("run git: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, false, fmt.Errorf("run git: %w", err)
+		return nil, false, cmp.Or(context.Cause(ctx), fmt.Errorf("run git: %w", err))
 	}
-	out, readErr := io.ReadAll(io.LimitReader(pipe, most+1))
-	if int64(len(out)) > most {
-		out, cut = out[:most], true
+	out, readErr := io.ReadAll(io.LimitReader(pipe, c.most+1))
+	if int64(len(out)) > c.most {
+		out, cut = out[:c.most], true
 		stop()
 	}
 	err = cmd.Wait()
@@ -78,7 +86,7 @@ func (c command) output(ctx context.Context, most int64, args ...string) (out []
 	case context.Cause(ctx) != nil:
 		return nil, false, context.Cause(ctx)
 	case err != nil:
-		return out, false, fmt.Errorf("git %s: %w: %s", args[0], err, bytes.TrimSpace(stderr.Bytes()))
+		return out, false, fmt.Errorf("git %s: %w: %s", args[0], err, bytes.TrimSpace(stderr.kept))
 	case readErr != nil:
 		return nil, false, fmt.Errorf("read from git: %w", readErr)
 	}
@@ -87,15 +95,17 @@ func (c command) output(ctx context.Context, most int64, args ...string) (out []
 
 // line runs git and returns its output without the line's end.
 func (c command) line(ctx context.Context, args ...string) (string, error) {
-	out, _, err := c.output(ctx, 64<<10, args...)
+	out, _, err := c.upTo(64<<10).output(ctx, args...)
 	return string(bytes.TrimRight(out, "\r\n")), err
 }
 
-// limitedBuffer keeps the first few kilobytes and drops the rest.
-type limitedBuffer struct{ bytes.Buffer }
+// maxMessage is how much is kept of what git says about a failure, in bytes.
+const maxMessage = 4 << 10
 
-func (b *limitedBuffer) Write(p []byte) (int, error) {
-	const most = 4 << 10
-	b.Buffer.Write(p[:min(len(p), max(most-b.Len(), 0))])
+// message keeps the first maxMessage bytes and drops the rest. It has no ReadFrom, which would be used instead of Write.
+type message struct{ kept []byte }
+
+func (m *message) Write(p []byte) (int, error) {
+	m.kept = append(m.kept, p[:min(len(p), maxMessage-len(m.kept))]...)
 	return len(p), nil
 }

@@ -50,8 +50,8 @@ func (g *Git) Open(ctx context.Context, dir string, allowed Allowed) (*Repositor
 	own := append(commonEnv(g.Program), "GIT_WORK_TREE="+l.top, "HOME="+folder, "XDG_CONFIG_HOME="+folder,
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull)
 	r := &Repository{Top: l.top, location: l, index: g.indexOf(l), folder: folder, reserved: func() {}}
-	r.plain = command{program: g.Program, dir: l.top, env: append(own[:len(own):len(own)], "GIT_DIR="+l.gitDir, "GIT_COMMON_DIR="+l.common)}
-	r.guest = command{program: g.Program, dir: l.top, env: append(own[:len(own):len(own)], "GIT_DIR="+folder,
+	r.plain = command{program: g.Program, dir: l.top, most: maxOutput, env: append(own[:len(own):len(own)], "GIT_DIR="+l.gitDir, "GIT_COMMON_DIR="+l.common)}
+	r.guest = command{program: g.Program, dir: l.top, most: maxOutput, env: append(own[:len(own):len(own)], "GIT_DIR="+folder,
 		"GIT_OBJECT_DIRECTORY="+filepath.Join(l.common, "objects"))}
 	if err := r.prepare(ctx, g); err != nil {
 		r.Close()
@@ -60,10 +60,11 @@ func (g *Git) Open(ctx context.Context, dir string, allowed Allowed) (*Repositor
 	return r, nil
 }
 
-// Close removes the stand-in.
+// Close removes the stand-in. Once is enough; more does no harm.
 func (r *Repository) Close() {
 	_ = os.RemoveAll(r.folder)
 	r.reserved()
+	r.reserved = func() {}
 }
 
 // prepare fills the stand-in.
@@ -81,8 +82,6 @@ func (r *Repository) prepare(ctx context.Context, g *Git) error {
 	switch {
 	case err == nil:
 		r.Head, head = commit, commit
-	case context.Cause(ctx) != nil:
-		return context.Cause(ctx)
 	case !errors.As(err, &exit) || exit.ExitCode() != 1: // 1 is a branch without a commit, all else a broken repository
 		return err
 	}
@@ -143,11 +142,11 @@ const (
 
 // settings reads the user's and the repository's effective settings. Without them git's own defaults hold.
 func (r *Repository) settings(ctx context.Context, g *Git) map[string]string {
-	c := command{program: g.Program, dir: r.top, env: append(commonEnv(g.Program),
+	c := command{program: g.Program, dir: r.top, most: maxSettings, env: append(commonEnv(g.Program),
 		"GIT_DIR="+r.gitDir, "GIT_COMMON_DIR="+r.common, "GIT_WORK_TREE="+r.top, "HOME="+g.Home)}
-	out, _, err := c.output(ctx, maxSettings, "config", "--list", "-z")
+	out, _, err := c.output(ctx, "config", "--list", "-z")
 	if err != nil {
-		out, _, _ = r.plain.output(ctx, maxSettings, "config", "--list", "-z") // the user's own configuration may be broken
+		out, _, _ = r.plain.upTo(maxSettings).output(ctx, "config", "--list", "-z") // the user's own configuration may be broken
 	}
 	found := map[string]string{}
 	for entry := range strings.SplitSeq(string(out), "\x00") {

@@ -18,7 +18,7 @@ type Change struct {
 // Status lists what is changed below a folder of the work tree, untracked files included. Whole is false when there is
 // more than was read.
 func (r *Repository) Status(ctx context.Context, below string) (changes []Change, whole bool, err error) {
-	out, cut, err := r.guest.output(ctx, maxOutput, "status", "--porcelain=v1", "-z", "--untracked-files=all",
+	out, cut, err := r.guest.output(ctx, "status", "--porcelain=v1", "-z", "--untracked-files=all",
 		"--ignore-submodules=dirty", "--", below)
 	if err != nil {
 		return nil, false, err
@@ -43,7 +43,7 @@ func (r *Repository) Status(ctx context.Context, below string) (changes []Change
 func (r *Repository) Files(ctx context.Context, dir string) (names []string, whole bool, err error) {
 	c := r.guest
 	c.dir = dir
-	out, cut, err := c.output(ctx, maxOutput, "ls-files", "-co", "--exclude-standard", "-z")
+	out, cut, err := c.output(ctx, "ls-files", "-co", "--exclude-standard", "-z")
 	if err != nil {
 		return nil, false, err
 	}
