@@ -78,19 +78,45 @@ func TestImagesRefused(t *testing.T) {
 		"data:image/png;base64,aGVsbG8=":                                CodeInvalid,
 		"data:image/png;base64," + strings.Repeat("A", 30<<20):          CodeTooLarge,
 	} {
-		_, err := w.Image(t.Context(), in)
+		got, err := w.Image(t.Context(), in)
 		e := requireCode(t, code, err)
+		assert.Zero(t, got)
 		assert.Less(t, len(e.Message), 500)
 	}
-	huge := bytes.Clone(data)
-	// The header claims 60,000 x 60,000 pixels.
-	binary.BigEndian.PutUint32(huge[16:], 60_000)
-	binary.BigEndian.PutUint32(huge[20:], 60_000)
-	binary.BigEndian.PutUint32(huge[29:], crc32.ChecksumIEEE(huge[12:29]))
-	_, err := w.Image(t.Context(), write(t, string(huge), dir, "bomb.png"))
+	claiming := func(width, height uint32) []byte {
+		huge := bytes.Clone(data)
+		binary.BigEndian.PutUint32(huge[16:], width)
+		binary.BigEndian.PutUint32(huge[20:], height)
+		binary.BigEndian.PutUint32(huge[29:], crc32.ChecksumIEEE(huge[12:29]))
+		return huge
+	}
+	_, err := w.Image(t.Context(), write(t, string(claiming(60_000, 60_000)), dir, "bomb.png"))
+	e := requireCode(t, CodeTooLarge, err)
+	assert.Contains(t, e.Message, `bomb.png" is too large an image: it has 60000 x 60000 pixels.`)
+	_, err = w.Image(t.Context(), write(t, string(claiming(50_000, 1_000)), dir, "most.png"))
+	require.NoError(t, err, "as many pixels as are allowed")
+	_, err = asImage("", claiming(50_000, 1_001))
+	e = requireCode(t, CodeTooLarge, err)
+	assert.Equal(t, "the image given inline", e.Path)
+	const longest = maxImageBytes/3*4 + maxImageBytes/32
+	_, err = fromDataURL(";base64," + strings.Repeat(" ", longest))
+	require.NoError(t, err)
+	_, err = fromDataURL(";base64," + strings.Repeat(" ", longest+1))
 	requireCode(t, CodeTooLarge, err)
+	_, err = fromDataURL(strings.Repeat("x", 100) + ",")
+	assert.Equal(t, "data:"+strings.Repeat("x", 80)+"...", requireCode(t, CodeInvalid, err).Path)
+	for suffix, want := range map[string]string{";base64": "x", ";BASE64": "x", "x;base64": ""} {
+		rest, ok := cutSuffixFold("x;base64", suffix)
+		assert.True(t, ok)
+		assert.Equal(t, want, rest)
+	}
+	_, ok := cutSuffixFold("base64", ";base64")
+	assert.False(t, ok)
 	big := append(bytes.Clone(data), make([]byte, maxImageBytes+1-len(data))...)
 	_, err = w.Image(t.Context(), write(t, string(big), dir, "big.png"))
+	e = requireCode(t, CodeTooLarge, err)
+	assert.Contains(t, e.Message, "it has 20971521 bytes.")
+	_, err = asImage("", big)
 	requireCode(t, CodeTooLarge, err)
 	_, err = w.Image(t.Context(), write(t, string(big[:maxImageBytes]), dir, "just.png"))
 	assert.NoError(t, err)

@@ -10,6 +10,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest"
 )
 
 func utf16Bytes(order binary.AppendByteOrder, text string) string {
@@ -98,40 +101,58 @@ func TestDecodePart(t *testing.T) {
 	}
 }
 
-// A file that grows while it is read is read again, and said to be changing when it grows once more.
+// A file that changes while it is read is read again, and said to be changing when it does so once more.
 func TestFileThatChanges(t *testing.T) {
-	dir := tempDir(t)
-	name := write(t, "a\n", dir, "log")
-	w := newWorkspace(t, dir)
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
+	when := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+	grow := func(t *testing.T, name string) {
 		f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
-		if err != nil {
-			return
-		}
-		defer f.Close()
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				_, _ = f.WriteString("more\n")
-			}
-		}
-	}()
-	for range 50 {
-		got, err := w.readPath(t.Context(), name, 0)
 		require.NoError(t, err)
-		assert.True(t, strings.HasPrefix(got.Content, "a\n"))
-		assert.GreaterOrEqual(t, got.Size, int64(len(got.Content)))
+		defer f.Close()
+		_, err = f.WriteString("more\n")
+		require.NoError(t, err)
 	}
-	close(stop)
-	<-stopped
-	require.NoError(t, os.Chtimes(name, time.Now(), time.Now()))
-	got, err := w.readPath(t.Context(), name, 0)
-	require.NoError(t, err)
-	assert.False(t, got.Changed)
+	for name, c := range map[string]struct {
+		times   int
+		change  func(t *testing.T, name string)
+		more    string
+		changed bool
+	}{
+		"never":      {0, grow, "", false},
+		"once":       {1, grow, "more\n", false},
+		"twice":      {2, grow, "more\nmore\n", true},
+		"time alone": {2, func(t *testing.T, name string) { require.NoError(t, os.Chtimes(name, when, time.Now())) }, "", true},
+		"time set back": {2, func(t *testing.T, name string) {
+			grow(t, name)
+			require.NoError(t, os.Chtimes(name, when, when))
+		}, "more\nmore\n", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := tempDir(t)
+			text := strings.Repeat("ä\n", sniffBytes)
+			name := write(t, text, dir, "log")
+			require.NoError(t, os.Chtimes(name, when, when))
+			write(t, "", dir, ".gitattributes")
+			w := newWorkspace(t, dir)
+			opened, changes := 0, 0
+			// Opened in turn: the file; while it is being read, what declares its encoding; and this once more afterwards.
+			w.log = zaptest.NewLogger(t, zaptest.WrapOptions(zap.Hooks(func(e zapcore.Entry) error {
+				if e.Message != "file opened" {
+					return nil
+				}
+				if opened++; opened%3 == 2 && changes < c.times {
+					changes++
+					c.change(t, name)
+				}
+				return nil
+			})))
+			got, err := w.readPath(t.Context(), name, 0)
+			require.NoError(t, err)
+			assert.Equal(t, text+c.more, got.Content)
+			assert.Equal(t, int64(len(text+c.more)), got.Size)
+			assert.Equal(t, c.changed, got.Changed)
+			assert.Equal(t, c.times, changes)
+		})
+	}
 }
 
 func TestNumberedAndCountLines(t *testing.T) {

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -234,6 +235,40 @@ func TestReadScopeReadsHistory(t *testing.T) {
 	require.NoError(t, err)
 	_, err = outside.History(t.Context(), named, 10)
 	requireCode(t, CodeInvalid, err)
+}
+
+// What a commit holds beside text files is not read; a failure of git is one of the repository.
+func TestReadScopeReadsTextOfCommitsAlone(t *testing.T) {
+	dir := tempDir(t)
+	gittest.Init(t, dir, map[string]string{"a.go": "a\x00b", "b.go": "1\n2\n"})
+	w := newWorkspace(t, dir)
+	s := scopeOf(t, w, true, "a.go")
+	file, err := s.Find(t.Context(), "a.go")
+	require.NoError(t, err)
+	_, _, err = s.At(t.Context(), "HEAD", file)
+	e := requireCode(t, CodeInvalid, err)
+	assert.Contains(t, e.Message, "is not a text file in that commit but application/octet-stream.")
+	other, err := s.Find(t.Context(), "b.go")
+	require.NoError(t, err)
+	text, id, err := s.At(t.Context(), "HEAD", other)
+	require.NoError(t, err)
+	assert.Equal(t, gittest.Run(t, dir, "rev-parse", "HEAD"), id)
+	assert.Equal(t, &Text{Path: dir + "/b.go", Content: "1\n2\n", SHA256: hashOf("1\n2\n"), Encoding: "utf-8", Size: 4, Lines: 2}, text)
+
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(assert.AnError)
+	_, err = s.History(ctx, other, 3)
+	require.ErrorIs(t, err, assert.AnError)
+	_, _, err = s.At(ctx, "HEAD", other)
+	require.ErrorIs(t, err, assert.AnError)
+	gittest.Run(t, dir, "checkout", "-q", "--orphan", "fresh")
+	commits, err := s.History(t.Context(), other, 3)
+	require.NoError(t, err)
+	assert.Empty(t, commits, "before the first commit")
+	require.NoError(t, os.RemoveAll(dir+"/.git"))
+	_, err = s.History(t.Context(), other, 3)
+	e = requireCode(t, CodeInvalid, err)
+	assert.Equal(t, quoted(dir)+" is not in a git work tree.", e.Message)
 }
 
 // TestReadScopeRunsNothingOfAHistory: a repository's settings can name programs that git log would run.

@@ -63,7 +63,7 @@ func (w *Workspace) lookUp(roots []root, asked, raw string) (place, error) {
 		for _, spelling := range spellings {
 			p, err := parsePath(filepath.Join(r.real, spelling), w.system)
 			if err != nil {
-				return place{}, &Error{Code: CodeInvalid, Path: asked, Message: "The path " + quoted(asked) + " can't be read.", Err: err}
+				return place{}, &Error{Code: CodeInvalid, Path: asked, Message: "The path " + quoted(asked) + " can't be read.", Hint: "Give a shorter path.", Err: err}
 			}
 			at, err := w.locate(roots, asked, p)
 			if err != nil {
@@ -106,7 +106,7 @@ func (w *Workspace) locate(roots []root, asked string, p path) (place, error) {
 	}
 	real, err := parsePath(realpath.Resolve(p.String()), w.system)
 	if err != nil {
-		return place{}, &Error{Code: CodeInvalid, Path: asked, Message: "The path " + quoted(asked) + " can't be read.", Err: err}
+		return place{}, &Error{Code: CodeInvalid, Path: asked, Message: "The path " + quoted(asked) + " can't be read.", Hint: "Give a shorter path.", Err: err}
 	}
 	r, names, ok := w.containing(roots, real)
 	if !ok {
