@@ -55,7 +55,7 @@ func TestNames(t *testing.T) {
 	const plain = ":100644 100644 1111111 2222222 "
 	r, git := answering(t, nul(plain+"M", "m.go", "junk", "", plain+"R086", "old.go", "new.go", plain+"C100", "from.go", "copy.go",
 		":000000 100644 0000000 2222222 A", "added.go", ":160000 160000 1111111 2222222 M", "sub", ":160000 000000 1111111 0000000 D", "gone",
-		plain+"U", "unmerged.go", plain+"R100", "half.go")+plain+"M", nul(plain+"M"), tooMuch)
+		plain+"U", "unmerged.go", plain+"R100", "half.go")+plain+"M", nul(plain+"M"), nul(":", "a", ":1 2", "b", plain+"R100", "old.go", "new.go"), tooMuch)
 	parts, whole, err := r.Names(t.Context(), Diff{Args: []string{"--cached", oneID}}, "below")
 	require.NoError(t, err)
 	assert.True(t, whole)
@@ -71,6 +71,9 @@ func TestNames(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, whole)
 	assert.Empty(t, parts, "without its name an entry is none")
+	parts, _, err = r.Names(t.Context(), Diff{}, ".")
+	require.NoError(t, err)
+	assert.Equal(t, []Part{{Name: "b", State: '2'}, {Name: "new.go", From: "old.go", State: 'R'}}, parts)
 	_, whole, err = r.Names(t.Context(), Diff{}, ".")
 	require.NoError(t, err)
 	assert.False(t, whole)
@@ -286,6 +289,12 @@ func TestDiffGoesOnAfterACut(t *testing.T) {
 	assert.Equal(t, []string{partOf("a", 1), partOf("b", 1), partOf("c", 1)}, texts(parts))
 	assert.False(t, parts[0].Cut)
 	assert.Len(t, git.asked(t), 2)
+
+	// What was read before is kept where nothing more can be.
+	r, _ = answering(t, huge, tooMuch)
+	parts, err = r.Diff(t.Context(), Diff{}, names[1:])
+	require.NoError(t, err)
+	assert.Len(t, parts, 1)
 
 	// Nothing can be read at all, or something that was not asked for: that ends it.
 	for _, text := range []string{tooMuch, partOf("stranger", answerLimit)} {

@@ -47,15 +47,14 @@ func (r *Repository) Names(ctx context.Context, d Diff, below string) (names []P
 	if err != nil {
 		return nil, false, err
 	}
-	fields := strings.Split(string(out), "\x00")
-	fields = fields[:len(fields)-1]
+	fields := fieldsOf(out)
 	for i := 0; i+1 < len(fields); i++ {
 		info := strings.Fields(fields[i])
-		if len(info) == 0 || !strings.HasPrefix(fields[i], ":") {
+		if len(info) < 2 || !strings.HasPrefix(fields[i], ":") {
 			continue
 		}
 		i++
-		p := Part{Name: fields[i], Submodule: len(info) > 1 && info[1] == modeSubmodule, State: info[len(info)-1][0]}
+		p := Part{Name: fields[i], Submodule: info[1] == modeSubmodule, State: info[len(info)-1][0]}
 		if (p.State == 'R' || p.State == 'C') && i+1 < len(fields) {
 			i++
 			p.From, p.Name = p.Name, fields[i]
@@ -142,9 +141,6 @@ func after(names []Part, name string) []Part {
 func splitDiff(out []byte) (parts []Part, last bool) {
 	var block []byte
 	flush := func() {
-		if len(block) == 0 {
-			return
-		}
 		var p Part
 		if p, last = parsePart(block); last {
 			parts = append(parts, p)
