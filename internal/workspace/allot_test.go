@@ -32,7 +32,10 @@ func TestAllot(t *testing.T) {
 	}
 	assert.Equal(t, []int{40, 60}, allotTiers([]int{80, 60}, []bool{false, true}, 100, 10), "what was named goes first")
 	assert.Equal(t, []int{leftOut, leftOut}, allotTiers([]int{10, 500}, []bool{false, true}, 9, 10), "what gets nothing leaves no more for the others")
+	assert.Equal(t, []int{9, leftOut}, allotTiers([]int{9, 500}, []bool{false, true}, 9, 10), "nor less")
+	assert.Equal(t, []int{0, 10}, allotTiers([]int{0, 10}, []bool{true, false}, 10, 10))
 	assert.Equal(t, []int{0}, allotTiers([]int{0}, []bool{true}, -3, 10))
+	assert.Equal(t, []int{leftOut}, allotTiers([]int{1}, []bool{true}, 0, 10))
 	assert.Equal(t, []int{leftOut, 100}, allotTiers([]int{80, 600}, []bool{false, true}, 100, 10))
 }
 
