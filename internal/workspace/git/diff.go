@@ -201,7 +201,7 @@ func headerName(line string) string {
 		}
 	}
 	rest, ok := strings.CutPrefix(line, "diff --git ")
-	if !ok || len(rest) < 5 || len(rest)%2 == 0 {
+	if !ok || len(rest)%2 == 0 {
 		return ""
 	}
 	half := len(rest) / 2
