@@ -41,8 +41,17 @@ func TestValidUTF8(t *testing.T) {
 		whole bool
 		want  string
 	}{
-		{"ä\xf0\x9f\x98", false, "ä"}, {"ä\xf0\x9f\x98", true, "ä\uFFFD"}, {"\xf0\x9f\x98", false, ""}, {"\xc3", false, ""}, {"", false, ""}, {"a", false, "a"},
-		{"aä", false, "aä"}, {"a😀", false, "a😀"}, {"a\xc3z", false, "a\uFFFDz"}, {"\x80\x80\x80\x80", false, "\uFFFD"}, {"a\xf0\x9f", false, "a"},
+		{"ä\xf0\x9f\x98", false, "ä"},
+		{"ä\xf0\x9f\x98", true, "ä\uFFFD"},
+		{"\xf0\x9f\x98", false, ""},
+		{"\xc3", false, ""},
+		{"", false, ""},
+		{"a", false, "a"},
+		{"aä", false, "aä"},
+		{"a😀", false, "a😀"},
+		{"a\xc3z", false, "a\uFFFDz"},
+		{"\x80\x80\x80\x80", false, "\uFFFD"},
+		{"a\xf0\x9f", false, "a"},
 	} {
 		assert.Equal(t, c.want, validUTF8([]byte(c.data), c.whole), "%q", c.data)
 	}
@@ -60,9 +69,16 @@ func TestFromUTF16(t *testing.T) {
 		whole bool
 		want  string
 	}{
-		{little("a😀"), true, "a😀"}, {little("a", 0xd83d), false, "a"}, {little("a", 0xd83d), true, "a\uFFFD"}, {little("a", 0xd800), false, "a"},
-		{little("a", 0xdbff), false, "a"}, {little("a", 0xdc00), false, "a\uFFFD"}, {little("a", 0xd7ff), false, "a\ud7ff"}, {append(little("a"), 'x'), true, "a"},
-		{nil, false, ""}, {little(""), false, ""},
+		{little("a😀"), true, "a😀"},
+		{little("a", 0xd83d), false, "a"},
+		{little("a", 0xd83d), true, "a\uFFFD"},
+		{little("a", 0xd800), false, "a"},
+		{little("a", 0xdbff), false, "a"},
+		{little("a", 0xdc00), false, "a\uFFFD"},
+		{little("a", 0xd7ff), false, "a\ud7ff"},
+		{append(little("a"), 'x'), true, "a"},
+		{nil, false, ""},
+		{little(""), false, ""},
 	} {
 		text, encoding := fromUTF16(c.data, c.whole, false)
 		assert.Equal(t, c.want, text, "%x", c.data)
@@ -81,10 +97,17 @@ func TestDecode(t *testing.T) {
 		declared       string
 		text, encoding string
 	}{
-		{"a\r", false, "", "a", "utf-8"}, {"a\r", true, "", "a\r", "utf-8"}, {"a\x00b\r\n", true, "", "a\uFFFDb\n", "utf-8"},
-		{"a\x00", true, "utf-16le", "a", "utf-16le"}, {"\x00a", true, "utf-16be", "a", "utf-16be"}, {"\xfe\xff\x00a", true, "utf-16le", "a", "utf-16be"},
-		{"\xef\xbb\xbfa", true, "windows-1251", "a", "utf-8-bom"}, {"ä", true, "utf-8", "ä", "utf-8"}, {"a", true, "windows-1251", "a", "utf-8"},
-		{"ä", true, "windows-1251", "Г¤", "windows-1251"}, {"\xe4", true, "unknown", "ä", "windows-1252"},
+		{"a\r", false, "", "a", "utf-8"},
+		{"a\r", true, "", "a\r", "utf-8"},
+		{"a\x00b\r\n", true, "", "a\uFFFDb\n", "utf-8"},
+		{"a\x00", true, "utf-16le", "a", "utf-16le"},
+		{"\x00a", true, "utf-16be", "a", "utf-16be"},
+		{"\xfe\xff\x00a", true, "utf-16le", "a", "utf-16be"},
+		{"\xef\xbb\xbfa", true, "windows-1251", "a", "utf-8-bom"},
+		{"ä", true, "utf-8", "ä", "utf-8"},
+		{"a", true, "windows-1251", "a", "utf-8"},
+		{"ä", true, "windows-1251", "Г¤", "windows-1251"},
+		{"\xe4", true, "unknown", "ä", "windows-1252"},
 	} {
 		text, encoding := decode([]byte(c.data), c.whole, c.declared)
 		assert.Equal(t, c.text, text, "%q", c.data)

@@ -16,8 +16,11 @@ func TestManifestGroups(t *testing.T) {
 		LeftOut: []Entry{{Path: "y", Reason: "binary."}, {Path: "x", Reason: "too large"}, {Path: "b", Reason: "binary"}},
 	}
 	assert.Equal(t, []FileGroup{
-		{"Not sent: binary", []string{"b", "y"}}, {"Not sent: too large", []string{"x"}}, {"Sent in part: the first 3 lines", []string{"c"}},
-		{"Sent", []string{"a", "z"}}, {"Sent before", []string{"u"}},
+		{"Not sent: binary", []string{"b", "y"}},
+		{"Not sent: too large", []string{"x"}},
+		{"Sent in part: the first 3 lines", []string{"c"}},
+		{"Sent", []string{"a", "z"}},
+		{"Sent before", []string{"u"}},
 	}, m.Groups())
 	assert.Empty(t, Manifest{}.Groups())
 	assert.Equal(t, 7, Manifest{

@@ -34,8 +34,14 @@ func TestRootsHint(t *testing.T) {
 
 func TestExpandHome(t *testing.T) {
 	for _, c := range []struct{ home, name, want string }{
-		{"/home/me", "~", "/home/me"}, {"/home/me", "~/a", "/home/me/a"}, {"/home/me", `~\a`, `/home/me/\a`}, {"/home/me", "~you/a", "~you/a"},
-		{"/home/me", "a~", "a~"}, {"/home/me", "", ""}, {"", "~/a", "~/a"}, {"", "~", "~"},
+		{"/home/me", "~", "/home/me"},
+		{"/home/me", "~/a", "/home/me/a"},
+		{"/home/me", `~\a`, `/home/me/\a`},
+		{"/home/me", "~you/a", "~you/a"},
+		{"/home/me", "a~", "a~"},
+		{"/home/me", "", ""},
+		{"", "~/a", "~/a"},
+		{"", "~", "~"},
 	} {
 		assert.Equal(t, c.want, (&Workspace{home: c.home}).expandHome(c.name), c.name)
 	}

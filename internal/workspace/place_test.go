@@ -26,7 +26,8 @@ func TestRequireKind(t *testing.T) {
 		code    Code
 		message string
 	}{
-		{0, false, "", ""}, {fs.ModeDir, true, "", ""},
+		{0, false, "", ""},
+		{fs.ModeDir, true, "", ""},
 		{fs.ModeDir, false, CodeInvalid, `"a" is a folder; a file is needed here.`},
 		{0, true, CodeInvalid, `"a" is a file; a folder is needed here.`},
 		{fs.ModeSymlink, false, CodeNotFound, `"a" does not exist.`},
@@ -171,8 +172,13 @@ func TestHash(t *testing.T) {
 		want string
 		read int64
 	}{
-		{"a.go", hashOf("text"), 4}, {"run.sh", hashOf("text") + " x", 4}, {"folder", stateOther, 0}, {"missing", stateDeleted, 0},
-		{"link", hashOf("link\x00a.go"), 0}, {"out/x", stateOther, 0}, {"out/missing", stateDeleted, 0},
+		{"a.go", hashOf("text"), 4},
+		{"run.sh", hashOf("text") + " x", 4},
+		{"folder", stateOther, 0},
+		{"missing", stateDeleted, 0},
+		{"link", hashOf("link\x00a.go"), 0},
+		{"out/x", stateOther, 0},
+		{"out/missing", stateDeleted, 0},
 	} {
 		got, n, err := w.hash(roots, repo, c.name, 4)
 		require.NoError(t, err, c.name)

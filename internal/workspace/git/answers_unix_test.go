@@ -60,9 +60,14 @@ func TestNames(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, whole)
 	assert.Equal(t, []Part{
-		{Name: "m.go", State: 'M'}, {Name: "new.go", From: "old.go", State: 'R'}, {Name: "copy.go", From: "from.go", State: 'C'},
-		{Name: "added.go", State: 'A'}, {Name: "sub", Submodule: true, State: 'M'}, {Name: "gone", State: 'D'},
-		{Name: "unmerged.go", State: 'U'}, {Name: "half.go", State: 'R'},
+		{Name: "m.go", State: 'M'},
+		{Name: "new.go", From: "old.go", State: 'R'},
+		{Name: "copy.go", From: "from.go", State: 'C'},
+		{Name: "added.go", State: 'A'},
+		{Name: "sub", Submodule: true, State: 'M'},
+		{Name: "gone", State: 'D'},
+		{Name: "unmerged.go", State: 'U'},
+		{Name: "half.go", State: 'R'},
 	}, parts)
 	assert.Equal(t, [][]string{{
 		"diff", "--raw", "-z", "--no-ext-diff", "--no-textconv", "-M", "--ignore-submodules=dirty", "--cached", oneID, "--", "below",
@@ -104,8 +109,12 @@ func TestStatus(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, whole)
 	assert.Equal(t, []Change{
-		{State: " M", Name: "m.go"}, {State: "??", Name: "f"}, {State: "R ", Name: "new.go", From: "old.go"}, {State: " C", Name: "copy.go", From: "from.go"},
-		{State: "UU", Name: "both.go"}, {State: "R ", Name: "half.go"},
+		{State: " M", Name: "m.go"},
+		{State: "??", Name: "f"},
+		{State: "R ", Name: "new.go", From: "old.go"},
+		{State: " C", Name: "copy.go", From: "from.go"},
+		{State: "UU", Name: "both.go"},
+		{State: "R ", Name: "half.go"},
 	}, changes)
 	_, whole, err = r.Status(t.Context(), ".")
 	require.NoError(t, err)
@@ -130,8 +139,11 @@ func TestFilesAndTracked(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, whole)
 	assert.Equal(t, []File{
-		{Name: "a.go", Mode: "100644", id: oneID}, {Name: "both.go", Mode: "100755", id: oneID}, {Name: "link", Mode: "120000", id: otherID},
-		{Name: "sub", Mode: "160000", id: oneID}, {Name: "b.go", Mode: "100644", id: oneID},
+		{Name: "a.go", Mode: "100644", id: oneID},
+		{Name: "both.go", Mode: "100755", id: oneID},
+		{Name: "link", Mode: "120000", id: otherID},
+		{Name: "sub", Mode: "160000", id: oneID},
+		{Name: "b.go", Mode: "100644", id: oneID},
 	}, files)
 	assert.Equal(t, []bool{false, false, true, false, false}, []bool{files[0].Link(), files[1].Link(), files[2].Link(), files[3].Link(), files[4].Link()})
 	assert.True(t, files[3].Submodule())
