@@ -62,7 +62,7 @@ func TestPartNames(t *testing.T) {
 	for _, plain := range []string{"", `"`, "a", `a"`, `"a`} {
 		assert.Equal(t, plain, unquoteName(plain))
 	}
-	assert.Equal(t, "\x01\xff", unquoteName(`"\001\377"`))
+	assert.Equal(t, "\x01\xff\a", unquoteName(`"\001\377\a"`))
 	for _, header := range []string{"diff --git a/b/", "a/x b/x", "diff --git x", "diff --git a b", "diff --git a/xyb/x", "diff --git c/x b/x", "diff --git a/x c/x", "diff --git a/ b/"} {
 		assert.Empty(t, headerName(header), header)
 	}

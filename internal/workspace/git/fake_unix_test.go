@@ -5,6 +5,7 @@ package git
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -131,4 +132,14 @@ func TestMessage(t *testing.T) {
 		assert.Equal(t, n, written)
 	}
 	assert.Len(t, m.kept, maxMessage)
+}
+
+// The git in PATH comes first, then the one in its usual place.
+func TestFind(t *testing.T) {
+	_, git := answering(t)
+	usual := firstFile(places(runtime.GOOS, ""))
+	t.Setenv("PATH", git.dir)
+	assert.Equal(t, git.dir+"/git", Find(""))
+	t.Setenv("PATH", git.dir+"/missing")
+	assert.Equal(t, usual, Find(""))
 }
