@@ -284,9 +284,10 @@ func (s *Store) Save(ctx context.Context, conversationID string, t conversation.
 		if err != nil {
 			return err
 		}
-		if n, err := done.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, conversation.ErrNotFound)
+		n, err := done.RowsAffected()
+		if err == nil && n == 0 {
+			err = conversation.ErrNotFound
 		}
-		return nil
+		return err
 	})
 }
