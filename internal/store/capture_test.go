@@ -215,3 +215,68 @@ func BenchmarkCapture(b *testing.B) {
 		})
 	}
 }
+
+// What is said about a finding that is known is what is new about it.
+func TestCaptureAgainSays(t *testing.T) {
+	s := open(t, backends[0].fresh(t))
+	base := issue.Finding{Workspace: "/w", File: "/w/a.go", Title: "Leaks a goroutine", Description: "It leaks.", Severity: issue.High}
+	_, err := s.Issues().Capture(t.Context(), []issue.Finding{base})
+	require.NoError(t, err)
+	for _, c := range []struct {
+		change func(f *issue.Finding)
+		want   string
+	}{
+		{func(*issue.Finding) {}, "found again, high"},
+		{func(f *issue.Finding) { f.Line = 1 }, "found again, high, at line 1"},
+		{func(f *issue.Finding) { f.Severity = issue.Low }, "found again, low"},
+		{func(f *issue.Finding) { f.Title = "leaks a GOROUTINE!" }, "found again, high"},
+		{func(f *issue.Finding) { f.Description = " It leaks. " }, "found again, high"},
+		{func(f *issue.Finding) { f.Description = " " }, "found again, high"},
+		{func(f *issue.Finding) { f.Description = " It leaks twice. " }, "found again, high: It leaks twice."},
+		{func(f *issue.Finding) { f.Tool, f.Line, f.Description = "debug", 9, "More" }, "found by debug again, high, at line 9: More"},
+	} {
+		f := base
+		c.change(&f)
+		got, err := s.Issues().Capture(t.Context(), []issue.Finding{f})
+		require.NoError(t, err)
+		assert.Equal(t, []issue.Captured{{Number: 1, Title: base.Title, Severity: issue.High, Status: issue.Open}}, got)
+		i, err := s.Issues().Get(t.Context(), 1)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, i.Updates[len(i.Updates)-1].Content)
+	}
+}
+
+// A finding is the first active issue that is like it, or else the latest one.
+func TestKnownIssues(t *testing.T) {
+	like := func(n int, status issue.Status) issue.Issue {
+		return issue.Issue{Number: n, Workspace: "/w", File: "/w/a.go", Title: "Leak", Quote: "f, err := os.Open(name)", Status: status}
+	}
+	with := func(i issue.Issue, change func(i *issue.Issue)) issue.Issue { change(&i); return i }
+	reworded := func(i *issue.Issue) { i.Title = "Never closed" }
+	for _, c := range []struct {
+		name string
+		list []issue.Issue
+		want int
+	}{
+		{"none", nil, 0},
+		{"by its title and quote", []issue.Issue{like(1, issue.Open)}, 1},
+		{"by its quote", []issue.Issue{with(like(1, issue.Open), reworded)}, 1},
+		{"by its title", []issue.Issue{with(like(1, issue.Open), func(i *issue.Issue) { i.Quote = "" })}, 1},
+		{"neither", []issue.Issue{with(like(1, issue.Open), func(i *issue.Issue) { i.Title, i.Quote = "x", "y := compute(1000)" })}, 0},
+		{"another file", []issue.Issue{with(like(1, issue.Open), func(i *issue.Issue) { i.File = "/w/b.go" })}, 0},
+		{"another workspace", []issue.Issue{with(like(1, issue.Open), func(i *issue.Issue) { i.Workspace = "/v" })}, 0},
+		{"the first active one", []issue.Issue{like(1, issue.Fixed), like(2, issue.InProgress), like(3, issue.Open), like(4, issue.Fixed)}, 2},
+		{"else the latest", []issue.Issue{like(1, issue.Fixed), like(2, issue.WontFix), like(3, issue.Closed)}, 3},
+	} {
+		known := &knownIssues{list: c.list}
+		got := 0
+		if i := known.find(like(0, "")); i != nil {
+			got = i.Number
+		}
+		assert.Equal(t, c.want, got, c.name)
+	}
+	short := func(title string) issue.Issue {
+		return issue.Issue{Number: 1, File: "/w/a.go", Title: title, Quote: "}"}
+	}
+	assert.Nil(t, (&knownIssues{list: []issue.Issue{short("x")}}).find(short("y")), "a quote that says nothing identifies nothing")
+}

@@ -157,7 +157,8 @@ func TestAppendRefuses(t *testing.T) {
 	hash.Attachments = []conversation.Attachment{{Path: "a", SHA256: "00", Data: []byte("x")}}
 	eachStore(t, func(t *testing.T, s *Store) {
 		for want, turn := range map[string]conversation.Turn{
-			"role": tool, "uuid": id, "meta": meta, "reply": reply, "hash": hash,
+			"a turn's role is user, assistant or system, not \"tool\"": tool, "is not a UUID": id, "a turn's meta is not valid JSON": meta,
+			"a step's reply is not valid JSON": reply, "attachment a: its data has the hash": hash,
 		} {
 			_, err := s.Append(t.Context(), conversation.NewTurns{ConversationID: "t", Turns: []conversation.Turn{user("before"), turn}})
 			require.ErrorContains(t, err, want)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -146,4 +147,25 @@ func damaged(t *testing.T) string {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "exai.db"), []byte(strings.Repeat("no database ", 100)), 0o600))
 	return dir
+}
+
+// A file that is no longer there is forgotten, but not the one that was made in its place meanwhile.
+func TestReplacedFileIsForgotten(t *testing.T) {
+	stat := func(name string) os.FileInfo {
+		path := filepath.Join(t.TempDir(), name)
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		return info
+	}
+	before, now := stat("before"), stat("now")
+	f := &databaseFile{path: filepath.Join(t.TempDir(), "exai.db"), known: now}
+	require.ErrorIs(t, f.check(before), errReplaced)
+	assert.Equal(t, now, f.known)
+	require.ErrorIs(t, f.check(now), errReplaced)
+	assert.Nil(t, f.known)
+	known, err := f.prepared()
+	require.ErrorIs(t, err, errReplaced)
+	assert.Nil(t, known)
+	assert.Equal(t, "x", errors.Unwrap(folderError{errors.New("x")}).Error())
 }

@@ -55,3 +55,26 @@ func TestReviews(t *testing.T) {
 		assert.EqualValues(t, 2, one[int64](t, s, `SELECT count(*) FROM exai_reviews`), "b was used, a was not")
 	})
 }
+
+func TestReviewsThatCannotBeKeptOrRead(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		r, ctx := s.Reviews(), t.Context()
+		err := r.Change(ctx, "a", func(v *Review) bool { v.Findings = json.RawMessage(`{`); return true })
+		require.ErrorContains(t, err, "the list of findings is not valid JSON")
+		require.NoError(t, r.Change(ctx, "a", func(v *Review) bool {
+			assert.Equal(t, Review{}, *v, "nothing was stored")
+			v.Verdict = "pass"
+			return true
+		}))
+		got, err := r.Load(ctx, "a")
+		require.NoError(t, err)
+		assert.Equal(t, Review{Verdict: "pass"}, got, "no list of files is none")
+
+		raw(t, s, `UPDATE exai_reviews SET baseline = '["a.go"]'`)
+		got, err = r.Load(ctx, "a")
+		require.ErrorContains(t, err, "the files of review a: ")
+		assert.Equal(t, Review{}, got)
+		err = r.Change(ctx, "a", func(*Review) bool { t.Error("it cannot be read"); return true })
+		require.ErrorContains(t, err, "the files of review a: ")
+	})
+}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -106,4 +107,75 @@ func TestFewStatementsAreKept(t *testing.T) {
 	}
 	assert.Len(t, kept().idle, maxIdleStatements)
 	assert.Contains(t, kept().idle, fmt.Sprintf(`SELECT %d`, 3*maxIdleStatements-1), "the latest is kept")
+}
+
+// countedConn counts the statements of a connection that are open.
+type countedConn struct {
+	sqliteConn
+	open *int
+}
+
+func (c countedConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	s, err := c.sqliteConn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	*c.open++
+	return countedStmt{s.(sqliteStmt), c.open}, nil
+}
+
+type countedStmt struct {
+	sqliteStmt
+	open *int
+}
+
+func (s countedStmt) Close() error {
+	*s.open--
+	return s.sqliteStmt.Close()
+}
+
+// Statements that are not kept are closed, and those that are, with their connection.
+func TestStatementsAreClosed(t *testing.T) {
+	real, err := sqliteAt("file::memory:", nil).d.Open("file::memory:")
+	require.NoError(t, err)
+	open := 0
+	conn, err := cacheStatements(countedConn{real.(sqliteConn), &open}, nil, nil)
+	require.NoError(t, err)
+	kept := conn.(*cachingConn)
+	prepare := func(query string) driver.Stmt {
+		s, err := kept.PrepareContext(t.Context(), query)
+		require.NoError(t, err)
+		return s
+	}
+	for i := range 2 * maxIdleStatements {
+		require.NoError(t, prepare(fmt.Sprint("SELECT ", i)).Close())
+	}
+	assert.Equal(t, maxIdleStatements, open)
+	first, second := prepare("SELECT 'twice'"), prepare("SELECT 'twice'")
+	assert.Equal(t, maxIdleStatements+2, open)
+	require.NoError(t, first.Close())
+	require.NoError(t, second.Close())
+	assert.Equal(t, maxIdleStatements, open, "one of two with the same text is kept")
+	require.NoError(t, kept.Close())
+	assert.Zero(t, open)
+}
+
+// plainConn and plainStmt lack most of what database/sql uses.
+type plainConn struct{ driver.Conn }
+
+type plainStmt struct{ driver.Stmt }
+
+type connOfPlainStatements struct{ sqliteConn }
+
+func (connOfPlainStatements) PrepareContext(context.Context, string) (driver.Stmt, error) {
+	return plainStmt{}, nil
+}
+
+func TestDriverThatLacksSomething(t *testing.T) {
+	_, err := cacheStatements(plainConn{}, nil, nil)
+	require.EqualError(t, err, "the SQLite driver's store.plainConn lacks what database/sql offers")
+	conn, err := cacheStatements(connOfPlainStatements{}, nil, nil)
+	require.NoError(t, err)
+	_, err = conn.(*cachingConn).PrepareContext(t.Context(), "SELECT 1")
+	require.EqualError(t, err, "the SQLite driver's store.plainStmt lacks what database/sql offers")
 }

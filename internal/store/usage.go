@@ -20,7 +20,7 @@ import (
 // Usage is what requests to vendors cost, a usage.Store.
 type Usage struct {
 	store  *Store
-	folded atomic.Int64 // the Unix day on which this process last folded old rows
+	folded atomic.Int64 // the day, as Unix time, on which this process last folded old rows
 }
 
 // Record stores a request, and once a day folds what is old.
@@ -33,8 +33,8 @@ func (u *Usage) Record(ctx context.Context, r usage.Request) error {
 		at, err = insertRequest(ctx, tx, r)
 		return err
 	})
-	if day := at.Unix() / 86400; err == nil && u.folded.Swap(day) != day {
-		err = u.Fold(ctx, usage.StartOfDay(at).AddDate(0, 0, -usage.KeepDays))
+	if day := usage.StartOfDay(at); err == nil && u.folded.Swap(day.Unix()) != day.Unix() {
+		err = u.Fold(ctx, day.AddDate(0, 0, -usage.KeepDays))
 	}
 	return err
 }

@@ -358,3 +358,68 @@ func BenchmarkReserve(b *testing.B) {
 		})
 	}
 }
+
+func TestReservationAlive(t *testing.T) {
+	at := time.Now()
+	for age, want := range map[time.Duration]bool{0: true, usage.HeartbeatLost: true, usage.HeartbeatLost + 1: false, -1: false} {
+		assert.Equal(t, want, reservation{heartbeat: at, now: at.Add(age)}.alive(), "%s", age)
+	}
+}
+
+// Requests are folded once a day by each process, those of more than KeepDays ago, and each day by itself.
+func TestWhatIsFolded(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		record := func(u *Usage, models ...string) {
+			for _, m := range models {
+				require.NoError(t, u.Record(t.Context(), asked(m, 1)))
+			}
+		}
+		u := &Usage{store: s}
+		record(u, "kept", "a", "b")
+		backdate(t, s, "kept", usage.KeepDays)
+		backdate(t, s, "a", usage.KeepDays+1)
+		backdate(t, s, "b", usage.KeepDays+5)
+		raw(t, s, `UPDATE exai_usage SET model = 'old' WHERE model IN ('a', 'b')`)
+		record(u, "today")
+		assert.EqualValues(t, 4, one[int64](t, s, `SELECT count(*) FROM exai_usage`), "this process has folded today")
+		record(&Usage{store: s}, "today")
+		assert.EqualValues(t, 3, one[int64](t, s, `SELECT count(*) FROM exai_usage`))
+		assert.EqualValues(t, 1, one[int64](t, s, `SELECT count(*) FROM exai_usage WHERE model = 'kept'`))
+		days, err := s.Usage().Totals(t.Context(), 1000, usage.ByDay)
+		require.NoError(t, err)
+		var names []string
+		for _, d := range days {
+			names = append(names, d.Name)
+		}
+		date := func(ago int) string { return clock(t, s).AddDate(0, 0, -ago).Format(time.DateOnly) }
+		assert.Equal(t, []string{date(usage.KeepDays + 5), date(usage.KeepDays + 1), date(usage.KeepDays), date(0)}, names)
+
+		// Of a day that is not over, what was before the time.
+		noon := usage.StartOfDay(clock(t, s)).AddDate(0, 0, -usage.KeepDays).Add(12 * time.Hour)
+		record(s.Usage(), "morning", "noon")
+		raw(t, s, `UPDATE exai_usage SET created_at = $1 WHERE model IN ('morning', 'kept')`, stamp(noon.Add(-time.Microsecond)))
+		raw(t, s, `UPDATE exai_usage SET created_at = $1 WHERE model = 'noon'`, stamp(noon))
+		require.NoError(t, s.Usage().Fold(t.Context(), noon))
+		assert.EqualValues(t, 2, one[int64](t, s, `SELECT count(*) FROM exai_usage_days WHERE model IN ('morning', 'kept')`))
+		assert.EqualValues(t, 1, one[int64](t, s, `SELECT count(*) FROM exai_usage WHERE model = 'noon'`))
+	})
+}
+
+func TestExceededLimitsOfDays(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		for ago, limit := range []string{"TODAY", "TODAY", "YESTERDAY", "BEFORE"} {
+			r := asked(fmt.Sprint(ago), 0)
+			r.ExceededLimit = limit
+			require.NoError(t, s.Usage().Record(t.Context(), r))
+			backdate(t, s, r.Model, max(0, ago-1))
+		}
+		for days, want := range [][]usage.Count{nil, {{Name: "TODAY", N: 2}}, {{Name: "TODAY", N: 2}, {Name: "YESTERDAY", N: 1}}} {
+			got, err := s.Usage().Exceeded(t.Context(), days)
+			require.NoError(t, err)
+			assert.Equal(t, want, got, "%d days", days)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.NoError(t, s.Usage().Beat(ctx, nil), "without reservations there is nothing to do")
+	})
+}
