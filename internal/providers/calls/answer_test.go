@@ -236,7 +236,7 @@ func TestARefusedParameterIsLeftOutFromThenOn(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, 3, out.Attempts, "for that model alone")
 
-		for _, vital := range []string{"model", "messages", "messages[3].content", "stream", "tools[0].function.name", ""} {
+		for _, vital := range []string{"model", "messages", "messages[3].content", "stream", "tools[0].function.name", "[0].name", ""} {
 			b.kimi.ChatFunc = fails(answers("yes"), &providers.Error{Kind: providers.KindInvalidRequest, Param: vital, HTTPStatus: 400})
 			_, err = b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("kimi-k3"))
 			assert.Equal(t, providers.KindInvalidRequest, failure(t, err).Kind, vital)

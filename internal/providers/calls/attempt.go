@@ -25,14 +25,14 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 	}
 	defer ch.abandon()
 	req.MaxOutputTokens = ch.capped
-	reading := false
+	var reading bool
 	g.update(func(s *state) {
 		s.addNotes(ch.notes)
 		s.release = release
 		s.out.Attempts++
 		s.request.attempts++
 		reading, s.reading = s.reading && s.request.attempts == 1, false
-		s.request.id, s.request.sentDelta, s.request.sentText = "", false, false
+		s.request.id = ""
 	})
 	if !reading { // else what was read stays what the call says that it does, until the model answers
 		g.emit(providers.PhaseAsking, 0)
@@ -44,7 +44,7 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 	})
 	resp, err := p.Chat(ctx, req, func(d providers.Delta) { g.onDelta(d, &a) })
 
-	final := false // what was delivered cannot be taken back, so nothing is sent again
+	var final bool // what was delivered cannot be taken back, so nothing is sent again
 	g.update(func(s *state) {
 		a.RequestID = s.request.id
 		if resp != nil {
@@ -59,7 +59,6 @@ func (g *Generation) attempt(p providers.Provider, req providers.ChatRequest) (*
 		s.control, _ = s.next(requestEnded)
 		s.attemptSentText = s.request.sentText
 		s.request.sentDelta, s.request.sentText = false, false
-		s.release = nil
 	})
 
 	if err == nil && resp == nil {
@@ -77,9 +76,7 @@ func (g *Generation) attemptError(err error, a providers.Attempt, final bool) *p
 	if e == nil {
 		return nil
 	}
-	if e.RequestID == "" {
-		e.RequestID = a.RequestID
-	}
+	e.RequestID = cmp.Or(e.RequestID, a.RequestID)
 	if final {
 		e.Retry, e.Param = false, ""
 	}
@@ -115,8 +112,8 @@ func (s *state) addNotes(notes []string) {
 // acquireSlot waits for a slot of the vendor. One that comes when the request's time is almost over is not used: what
 // would be sent could only be cut off.
 func (g *Generation) acquireSlot(vendor string) (release func(), failure *providers.Error) {
-	if wait := g.c.slots.delay(vendor); wait > 0 && wait > g.timeLeft() && g.view().phase != detached {
-		return nil, g.c.delayedError(vendor, wait)
+	if failure = g.c.delayed(vendor, g.timeLeft()); failure != nil && g.view().phase != detached {
+		return nil, failure
 	}
 	release, err := g.c.slots.acquire(g.ctx, vendor, g.slotless, func() {
 		g.update(func(s *state) { s.control, _ = s.next(noSlotFree) })
@@ -125,17 +122,15 @@ func (g *Generation) acquireSlot(vendor string) (release func(), failure *provid
 	if err != nil {
 		return nil, g.contextError()
 	}
-	waited, r := false, request{}
-	g.update(func(s *state) {
-		waited, r = s.phase == queued, s.request
-		s.control, _ = s.next(requestSent)
-	})
+	g.mu.Lock()
+	waited, r := g.state.phase == queued, g.state.request
+	g.mu.Unlock()
 	if waited && g.timeLeft() < min(minAttempt, r.limit.Value/10) {
 		release()
-		g.update(func(s *state) { s.control, _ = s.next(requestEnded) }) // it was never sent
 		limit, _ := g.deadline.firstLimit(r.limit, r.since)
 		return nil, g.c.noSlotError(vendor, limit)
 	}
+	g.update(func(s *state) { s.control, _ = s.next(requestSent) })
 	return release, nil
 }
 
@@ -145,9 +140,9 @@ func (g *Generation) onDelta(d providers.Delta, a *providers.Attempt) {
 		g.onReading(d)
 		return
 	}
-	tooLong, over := false, false
+	var tooLong bool
 	g.update(func(s *state) {
-		if over = s.phase == ended; over {
+		if s.phase == ended { // its call has returned without it
 			return
 		}
 		now := time.Now()
@@ -182,7 +177,7 @@ func (g *Generation) onDelta(d providers.Delta, a *providers.Attempt) {
 		s.received.Add(d.Reasoning)
 		s.received.Add(d.Content)
 	})
-	if over || d.Empty() && !tooLong {
+	if d.Empty() && !tooLong {
 		return
 	}
 	if tooLong {
@@ -198,21 +193,20 @@ func (g *Generation) onDelta(d providers.Delta, a *providers.Attempt) {
 // onReading takes what a server says while it reads the prompt: it is alive, so that the wait for its first event begins
 // again.
 func (g *Generation) onReading(d providers.Delta) {
-	over := false
+	var begun bool
 	g.update(func(s *state) {
-		if over = s.phase == ended || s.hasFirstEvent; !over {
+		if begun = s.hasFirstEvent; !begun {
 			s.request.since = time.Now()
 		}
 	})
-	if !over {
+	if !begun {
 		g.emitAbout(providers.PhasePrompt, fmt.Sprintf("%d %%", 100*min(d.Read, d.Prompt)/d.Prompt))
 	}
 }
 
 // addUsage adds what a request took to the answer's usage. Where the vendor did not say, since the answer was cut short,
 // it is an estimate of what it will charge.
-func (s *state) addUsage(m providers.Model, resp *providers.ChatResponse) providers.Usage {
-	var u providers.Usage
+func (s *state) addUsage(m providers.Model, resp *providers.ChatResponse) (u providers.Usage) {
 	switch {
 	case resp != nil && resp.UsageKnown:
 		u = resp.Usage
@@ -222,7 +216,7 @@ func (s *state) addUsage(m providers.Model, resp *providers.ChatResponse) provid
 			u.CostUSD = resp.Usage.CostUSD
 		}
 	default:
-		return u
+		return
 	}
 	if resp == nil || !resp.CostKnown {
 		u.CostUSD = providers.RoundUSD(u.CostUSD + m.Price.Cost(u))

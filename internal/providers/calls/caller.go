@@ -4,6 +4,7 @@
 package calls
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -194,12 +195,11 @@ func (c *Caller) Close(ctx context.Context) error {
 func (c *Caller) register(g *Generation) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return false
+	if !c.closed {
+		c.running[g] = struct{}{}
+		c.finished.Add(1)
 	}
-	c.running[g] = struct{}{}
-	c.finished.Add(1)
-	return true
+	return !c.closed
 }
 
 // unregister removes an answer that has ended.
@@ -241,8 +241,8 @@ func (c *Caller) evict(provider string) {
 func (c *Caller) reportAttempt(a providers.Attempt) {
 	if c.obs != nil {
 		a.Duration = time.Since(a.Start)
-		if a.Err != nil && a.RequestID == "" {
-			a.RequestID = a.Err.RequestID
+		if a.Err != nil {
+			a.RequestID = cmp.Or(a.RequestID, a.Err.RequestID)
 		}
 		c.obs.Attempt(a)
 	}

@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -52,33 +53,16 @@ func newCatalog(file string, vendors []config.VendorRow, more []providers.Model)
 	if len(vendors) == 0 {
 		vendors = config.BuiltInVendors()
 	}
+	models := slices.Concat(builtin(), more)
 	if file == "" {
-		models, err := builtin()
-		if err != nil {
-			return nil, fmt.Errorf("embedded models: %w", err)
-		}
-		return catalogOf(vendors, slices.Concat(models, more))
+		return catalogOf(vendors, models)
 	}
 	over, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("MODELS_FILE: %w", err)
 	}
-	base := builtinModels
-	if len(more) > 0 {
-		models, err := builtin()
-		if err != nil {
-			return nil, fmt.Errorf("embedded models: %w", err)
-		}
-		if base, err = json.Marshal(slices.Concat(models, more)); err != nil {
-			return nil, fmt.Errorf("models of endpoints: %w", err)
-		}
-	}
-	merged, err := overlay(base, over)
-	if err != nil {
-		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
-	}
-	models, err := readModels(merged, vendors)
-	if err != nil {
+	base, _ := json.Marshal(models) // they are nothing but texts and numbers
+	if models, err = readModels(vendors, base, over); err != nil {
 		return nil, fmt.Errorf("MODELS_FILE %s: %w", file, err)
 	}
 	c, err := catalogOf(vendors, models)
@@ -88,25 +72,16 @@ func newCatalog(file string, vendors []config.VendorRow, more []providers.Model)
 	return c, nil
 }
 
-var builtin = sync.OnceValues(func() ([]providers.Model, error) { return readModels(builtinModels, config.BuiltInVendors()) })
+// builtin are the embedded models. A test holds the file to be readable.
+var builtin = sync.OnceValue(func() (models []providers.Model) {
+	if err := decodeStrictly(builtinModels, &models); err != nil {
+		panic(fmt.Errorf("embedded models: %w", err))
+	}
+	return models
+})
 
 // Prepare reads the embedded models ahead of NewCatalog, so that a starting program can do other things meanwhile.
-func Prepare() {
-	_, _ = builtin() // NewCatalog returns the error
-}
-
-// readModels reads a JSON array of models.
-func readModels(text []byte, vendors []config.VendorRow) (models []providers.Model, err error) {
-	if err := decodeStrictly(text, &models); err != nil {
-		return nil, err
-	}
-	for i := range models {
-		if err := complete(&models[i], vendors); err != nil {
-			return nil, fmt.Errorf("model %q: %w", models[i].ID, err)
-		}
-	}
-	return models, nil
-}
+func Prepare() { builtin() }
 
 // catalogOf makes a catalogue of models.
 func catalogOf(vendors []config.VendorRow, models []providers.Model) (*Catalog, error) {
@@ -138,8 +113,11 @@ func (c *Catalog) Models(provider string) []providers.Model {
 	if provider == "" {
 		return slices.Clone(c.models)
 	}
-	var of []providers.Model
-	for _, m := range c.models {
+	return modelsOf(c.models, provider)
+}
+
+func modelsOf(all []providers.Model, provider string) (of []providers.Model) {
+	for _, m := range all {
 		if m.Provider == provider {
 			of = append(of, m)
 		}
@@ -150,7 +128,7 @@ func (c *Catalog) Models(provider string) []providers.Model {
 // Lookup finds a model by id or alias, in any case. A name with a vendor's prefix that is not in the catalogue is an Unlisted
 // model of that vendor; any other unknown name is not found. The suffix by which clients of Z.ai's coding plan ask for
 // the long window is not part of a name: the API refuses it.
-func (c *Catalog) Lookup(name string) (providers.Model, bool) {
+func (c *Catalog) Lookup(name string) (m providers.Model, known bool) {
 	name = strings.TrimSuffix(strings.TrimSpace(name), "[1m]")
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -163,20 +141,20 @@ func (c *Catalog) Lookup(name string) (providers.Model, bool) {
 	if owners := c.ownersLocked(name); len(owners) > 0 {
 		return owners[0], true
 	}
-	if vendor, ok := vendorOfModel(c.vendors, name); ok {
+	if vendor := vendorOfModel(c.vendors, name); vendor != "" {
 		return unlisted(vendor, name), true
 	}
-	return providers.Model{}, false
+	return
 }
 
-// vendorOfModel finds the vendor whose prefix a model's name carries.
-func vendorOfModel(vendors []config.VendorRow, name string) (vendor string, ok bool) {
+// vendorOfModel is the vendor whose prefix a model's name carries, "" for none.
+func vendorOfModel(vendors []config.VendorRow, name string) (vendor string) {
 	for _, v := range vendors {
 		if v.OwnsModel(name) {
-			return v.Name, true
+			return v.Name
 		}
 	}
-	return "", false
+	return
 }
 
 func unlisted(provider, id string) providers.Model {
@@ -212,13 +190,8 @@ func (c *Catalog) Learn(provider string, listed []providers.Model) {
 			m.Local, m.Loaded = l.Local, l.Loaded
 			c.learned[m.ID] = true
 		}
-		if l.ContextWindow > 0 {
-			m.ContextWindow = l.ContextWindow
-		}
-		if l.MaxOutput > 0 {
-			m.MaxOutput = l.MaxOutput
-		}
-		m.Images, m.Functions, m.Thinking = l.Images, l.Functions, l.Thinking
+		m.ContextWindow, m.MaxOutput = cmp.Or(l.ContextWindow, unlistedWindow), l.MaxOutput
+		m.Images, m.Functions, m.Thinking = l.Images, l.Functions && !c.noFunctions[l.ID], l.Thinking
 		seen[len(c.models)] = true
 		_ = c.add(m) // the name is free: it was looked up under this lock
 	}
@@ -267,12 +240,9 @@ func (c *Catalog) past(day string) bool {
 // soon gets a note too. A retired model without a replacement stays what it is.
 func (c *Catalog) Current(m providers.Model) (providers.Model, []string) {
 	var notes []string
-	for range len(c.vendors) * 8 { // a chain in a MODELS_FILE may be a ring
-		if !c.Retired(m) || m.Replacement == "" {
-			break
-		}
+	for seen := []string{m.ID}; c.Retired(m) && m.Replacement != ""; seen = append(seen, m.ID) {
 		next, ok := c.Lookup(m.Replacement)
-		if !ok || next.ID == m.ID {
+		if !ok || slices.Contains(seen, next.ID) { // a chain in a MODELS_FILE may be a ring
 			break
 		}
 		notes = append(notes, retiredNote(m, next))
@@ -285,10 +255,7 @@ func (c *Catalog) Current(m providers.Model) (providers.Model, []string) {
 }
 
 func retiredNote(from, to providers.Model) string {
-	day := from.RetiredOn
-	if day == "" {
-		day = from.RetiresOn
-	}
+	day := cmp.Or(from.RetiredOn, from.RetiresOn)
 	if day == "" {
 		return fmt.Sprintf("%s is retired; %s answers in its place.", from.ID, to.ID)
 	}
@@ -320,10 +287,4 @@ func (c *Catalog) Retiring() []providers.Model {
 }
 
 // BuiltinModels lists the embedded rows of one vendor, for its provider's Models.
-func BuiltinModels(provider string) []providers.Model {
-	c, err := NewCatalog("")
-	if err != nil {
-		return nil // a test holds the embedded file to be readable
-	}
-	return c.Models(provider)
-}
+func BuiltinModels(provider string) []providers.Model { return modelsOf(builtin(), provider) }

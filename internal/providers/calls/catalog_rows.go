@@ -16,30 +16,29 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
-// overlay merges rows on top of others and returns all of them as a JSON array.
-func overlay(base, over []byte) ([]byte, error) {
-	rows, order, err := readRows(base)
-	if err != nil {
-		return nil, err
-	}
-	changes, ids, err := readRows(over)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range ids {
-		if rows[id] == nil {
-			rows[id], order = row{}, append(order, id)
+// readModels reads files of rows, each merged on top of those before it.
+func readModels(vendors []config.VendorRow, files ...[]byte) (models []providers.Model, err error) {
+	rows, order := map[string]row{}, []string(nil)
+	for _, text := range files {
+		over, ids, err := readRows(text)
+		if err != nil {
+			return nil, err
 		}
-		maps.Copy(rows[id], changes[id])
-		if err := rows[id].check(); err != nil {
+		for _, id := range ids {
+			if rows[id] == nil {
+				rows[id], order = row{}, append(order, id)
+			}
+			maps.Copy(rows[id], over[id])
+		}
+	}
+	for _, id := range order {
+		m, err := rows[id].model(vendors)
+		if err != nil {
 			return nil, fmt.Errorf("model %q: %w", id, err)
 		}
+		models = append(models, m)
 	}
-	merged := make([]row, len(order))
-	for i, id := range order {
-		merged[i] = rows[id]
-	}
-	return json.Marshal(merged)
+	return models, nil
 }
 
 // row is one model as the file has it, so that a row merged on top of another changes only the fields that it names.
@@ -73,13 +72,16 @@ func readRows(text []byte) (map[string]row, []string, error) {
 	return rows, order, nil
 }
 
-// check returns an error if the row can't be read, so that the message can name it.
-func (r row) check() error {
+// model is the model that the row describes.
+func (r row) model(vendors []config.VendorRow) (m providers.Model, err error) {
 	text, err := json.Marshal(r)
-	if err != nil {
-		return err
+	if err == nil {
+		err = decodeStrictly(text, &m)
 	}
-	return decodeStrictly(text, &providers.Model{})
+	if err == nil {
+		err = complete(&m, vendors)
+	}
+	return m, err
 }
 
 func decodeStrictly(text []byte, into any) error {
@@ -91,7 +93,7 @@ func decodeStrictly(text []byte, into any) error {
 // complete fills in what a row may leave out, and refuses what no row may say.
 func complete(m *providers.Model, vendors []config.VendorRow) error {
 	if m.Provider == "" {
-		m.Provider, _ = vendorOfModel(vendors, m.ID)
+		m.Provider = vendorOfModel(vendors, m.ID)
 	}
 	if !slices.ContainsFunc(vendors, func(v config.VendorRow) bool { return v.Name == m.Provider }) {
 		var names []string

@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,8 +31,8 @@ func TestBuiltinModels(t *testing.T) {
 	assert.Equal(t, len(catalog.models), len(BuiltinModels("glm"))+len(BuiltinModels("kimi")))
 	scale := []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
 	for _, m := range catalog.Models("") {
-		v, ok := vendorOfModel(config.BuiltInVendors(), m.ID)
-		assert.True(t, !ok || v == m.Provider, "%s belongs to %s", m.ID, m.Provider)
+		v := vendorOfModel(config.BuiltInVendors(), m.ID)
+		assert.True(t, v == "" || v == m.Provider, "%s belongs to %s", m.ID, m.Provider)
 		assert.Contains(t, []providers.Status{providers.StatusActive, providers.StatusRetiring, providers.StatusRetired, providers.StatusUnverified}, m.Status, m.ID)
 		if m.Status == providers.StatusActive && m.Functions {
 			assert.Positive(t, m.ContextWindow, m.ID)
@@ -41,6 +42,10 @@ func TestBuiltinModels(t *testing.T) {
 		if m.Status == providers.StatusRetired {
 			assert.NotEmpty(t, m.RetiredOn, m.ID)
 			assert.NotEmpty(t, m.Replacement, m.ID)
+		}
+		for _, day := range []string{m.RetiresOn, m.RetiredOn} {
+			_, err := time.Parse(time.DateOnly, day)
+			assert.True(t, day == "" || err == nil, "%s: %s is no date", m.ID, day)
 		}
 		if m.NativeSearch {
 			assert.Equal(t, "glm", m.Provider, m.ID)
@@ -129,6 +134,40 @@ func TestCurrentFollowsAChainOfRetirements(t *testing.T) {
 	}, notes)
 }
 
+// Rows of a MODELS_FILE may retire a model in any way, and name each other in a ring.
+func TestCurrentOfAnOperatorsRows(t *testing.T) {
+	catalog, err := NewCatalog(write(t, `[
+		{"id":"glm-6-status","status":"retired","replacement":"glm-5.3"},
+		{"id":"glm-6-retired","retired_on":"2026-11-01","replacement":"glm-5.3"},
+		{"id":"glm-6-lost","status":"retired","replacement":"nothing-known"},
+		{"id":"glm-6-self","status":"retired","replacement":"glm-6-self"},
+		{"id":"glm-6-a","status":"retired","replacement":"glm-6-b"},
+		{"id":"glm-6-b","status":"retired","replacement":"glm-6-c"},
+		{"id":"glm-6-c","status":"retired","replacement":"glm-6-b"}
+	]`))
+	require.NoError(t, err)
+	catalog.SetNow(at("2026-11-23"))
+	for name, c := range map[string]struct {
+		current string
+		notes   []string
+	}{
+		"glm-6-status":  {"glm-5.3", []string{"glm-6-status is retired; glm-5.3 answers in its place."}},
+		"glm-6-retired": {"glm-5.3", []string{"glm-6-retired was retired on 2026-11-01; glm-5.3 answers in its place."}},
+		"glm-6-lost":    {"glm-6-lost", nil},
+		"glm-6-self":    {"glm-6-self", nil},
+		"glm-6-a": {"glm-6-c", []string{
+			"glm-6-a is retired; glm-6-b answers in its place.", "glm-6-b is retired; glm-6-c answers in its place.",
+		}},
+	} {
+		m, ok := catalog.Lookup(name)
+		require.True(t, ok)
+		assert.True(t, catalog.Retired(m), name)
+		current, notes := catalog.Current(m)
+		assert.Equal(t, c.current, current.ID, name)
+		assert.Equal(t, c.notes, notes, name)
+	}
+}
+
 func TestRetiring(t *testing.T) {
 	catalog, err := NewCatalog("")
 	require.NoError(t, err)
@@ -176,9 +215,12 @@ func TestModelsFileIsMerged(t *testing.T) {
 func TestModelsFileErrorsSayWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
 		"no JSON":        {`nothing`, "invalid character"},
+		"no list":        {`{"models":5}`, "cannot unmarshal number"},
 		"no id":          {`[{"provider":"glm"}]`, "row 1 has no id"},
+		"a blank id":     {`[{"id":"glm-6"},{"id":" "}]`, "row 2 has no id"},
+		"a number as id": {`[{"id":5}]`, "row 1 has no id"},
 		"no such field":  {`[{"id":"glm-6","contextwindow":5}]`, `model "glm-6": json: unknown field "contextwindow"`},
-		"no such vendor": {`[{"id":"gpt-4"}]`, `model "gpt-4": provider must be`},
+		"no such vendor": {`[{"id":"gpt-4"}]`, `model "gpt-4": provider must be "glm" or "kimi"`},
 		"no date":        {`[{"id":"glm-6","retires_on":"soon"}]`, `"soon" is not a date`},
 		"a taken name":   {`{"models":[{"id":"glm-6","aliases":["GLM-5"]}]}`, `the name "GLM-5" belongs to glm-5 already`},
 	} {
@@ -187,7 +229,8 @@ func TestModelsFileErrorsSayWhatIsWrong(t *testing.T) {
 		assert.ErrorContains(t, err, "MODELS_FILE", name)
 	}
 	_, err := NewCatalog(filepath.Join(t.TempDir(), "absent.json"))
-	assert.ErrorContains(t, err, "MODELS_FILE")
+	require.ErrorContains(t, err, "MODELS_FILE")
+	assert.ErrorIs(t, err, fs.ErrNotExist)
 }
 
 func TestLearnAddsWhatIsUnknown(t *testing.T) {
@@ -195,7 +238,7 @@ func TestLearnAddsWhatIsUnknown(t *testing.T) {
 	require.NoError(t, err)
 	catalog.Learn("kimi", []providers.Model{
 		{ID: "kimi-k3", ContextWindow: 1},
-		{ID: "kimi-k4", ContextWindow: 4_000_000, Images: true, Functions: true, Thinking: providers.Thinking{Always: true}},
+		{ID: "kimi-k4", ContextWindow: 4_000_000, MaxOutput: 9_000, Images: true, Functions: true, Thinking: providers.Thinking{Always: true}},
 		{ID: "oddly-named"},
 		{},
 	})
@@ -203,11 +246,14 @@ func TestLearnAddsWhatIsUnknown(t *testing.T) {
 	assert.Equal(t, 1_048_576, m.ContextWindow, "a known row stays")
 	m, _ = catalog.Lookup("KIMI-K4")
 	assert.Equal(t, providers.Model{
-		ID: "kimi-k4", Provider: "kimi", Status: providers.StatusUnverified, Unlisted: true, ContextWindow: 4_000_000, Images: true,
+		ID: "kimi-k4", Provider: "kimi", Status: providers.StatusUnverified, Unlisted: true, ContextWindow: 4_000_000, MaxOutput: 9_000, Images: true,
 		Functions: true, Thinking: providers.Thinking{Always: true},
 	}, m)
 	m, ok := catalog.Lookup("oddly-named")
 	assert.True(t, ok && m.Unlisted && m.Provider == "kimi")
+	assert.Equal(t, unlistedWindow, m.ContextWindow)
+	_, ok = catalog.Lookup("")
+	assert.False(t, ok, "what has no name is no model")
 }
 
 func TestAListMarksWhatItLacks(t *testing.T) {

@@ -27,15 +27,16 @@ func (c *Caller) billed(m providers.Model) providers.Model {
 
 // billing is who pays for a vendor's requests, as rows are marked.
 func (c *Caller) billing(vendor string) usage.Billing {
+	by := usage.ByTokens
 	if v := c.cfg.Vendor(vendor); v != nil {
 		switch v.Billing() {
 		case config.BillingPlan:
-			return usage.ByPlan
+			by = usage.ByPlan
 		case config.BillingMaybePlan:
-			return usage.ByMaybePlan
+			by = usage.ByMaybePlan
 		}
 	}
-	return usage.ByTokens
+	return by
 }
 
 // countedPrice is the price that counts against the limits: the model's; where it is unknown, nothing for a local endpoint,
@@ -45,20 +46,25 @@ func (c *Caller) countedPrice(m providers.Model) (p usage.Price, known bool) {
 		return usage.Price{Input: m.Price.Input, Output: m.Price.Output}, true
 	}
 	if v := c.cfg.Vendor(m.Provider); v != nil && v.Billing() == config.BillingLocal {
-		return p, true
+		known = true
+		return
 	}
-	for _, vendor := range []string{m.Provider, ""} {
-		var prices []usage.Price
-		for _, other := range c.reg.catalog.Models(vendor) {
-			if other.Price != nil {
-				prices = append(prices, usage.Price{Input: other.Price.Input, Output: other.Price.Output})
-			}
-		}
-		if len(prices) > 0 {
-			return usage.MostExpensive(prices), false
+	prices := c.prices(m.Provider)
+	if prices == nil {
+		prices = c.prices("")
+	}
+	p = usage.MostExpensive(prices)
+	return
+}
+
+// prices are the known prices of a vendor's models, or of all models; nil for none.
+func (c *Caller) prices(vendor string) (known []usage.Price) {
+	for _, m := range c.reg.catalog.Models(vendor) {
+		if m.Price != nil {
+			known = append(known, usage.Price{Input: m.Price.Input, Output: m.Price.Output})
 		}
 	}
-	return p, false
+	return known
 }
 
 // plan is what is known of a chat request before it is sent.
@@ -130,7 +136,7 @@ func (ch *charge) settle(a providers.Attempt, exceeded string) {
 	r.InputTokens, r.CachedTokens = a.Usage.InputTokens, a.Usage.CachedTokens
 	r.OutputTokens, r.ReasoningTokens = a.Usage.OutputTokens, a.Usage.ReasoningTokens
 	r.CostUSD = a.Usage.CostUSD
-	if ch.model.ID != "" && ch.model.Price == nil && r.CostUSD == 0 {
+	if ch.model.Price == nil && r.CostUSD == 0 {
 		p, _ := ch.c.countedPrice(ch.model)
 		r.CostUSD = (&providers.Price{Input: p.Input, Output: p.Output}).Cost(a.Usage)
 	}
@@ -188,7 +194,7 @@ func (c *Caller) budgetHint(setting string, m providers.Model, plan usage.Plan) 
 	cheapest, best := "", plan.ReserveUSD()
 	for _, other := range c.reg.Models() {
 		price, known := c.countedPrice(c.billed(other))
-		if !known || other.ID == m.ID || other.Unavailable || m.ID == "" || !other.Functions {
+		if !known || other.Unavailable || !other.Functions {
 			continue
 		}
 		try := plan
@@ -216,22 +222,18 @@ func (r *toolRounds) affordable(requests int, replies ...providers.Message) int 
 	req := r.j.req
 	req.Messages = slices.Concat(req.Messages, replies)
 	plan := r.g.c.plan(req)
-	left := budget.LeftUSD() - float64(requests)*plan.ReserveUSD()
-	switch {
-	case left < 0:
-		return 0
-	case plan.Price.Input == 0:
+	if plan.Price.Input == 0 {
 		return math.MaxInt
 	}
+	left := max(0, budget.LeftUSD()-float64(requests)*plan.ReserveUSD())
 	return int(min(2*left*1e6/plan.Price.Input, 1<<40)) // at two bytes a token, as in room
 }
 
-// runsTools reports whether one of the functions is run here.
-func (j *job) runsTools() bool {
+// runsTools reports whether one of the functions is run here. The request then belongs to an exchange of function calls, also
+// where it carries only what they returned.
+func (j *job) runsTools() (runs bool) {
 	for _, t := range j.tools {
-		if t.Run != nil {
-			return true
-		}
+		runs = runs || t.Run != nil
 	}
-	return false
+	return runs
 }

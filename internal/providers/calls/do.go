@@ -18,17 +18,17 @@ const opSearch = "search"
 // vendor's queue, retries, the observer, and the limit, which bounds the whole of it, queueing and retries included,
 // within the call's budget where ctx carries one. send is called once per attempt and must start afresh each time
 // (reopen what it reads). op names the request in logs. The error is an *Error.
-func Do[T any](ctx context.Context, c *Caller, provider, op string, limit config.Limit, send func(context.Context) (T, error)) (T, error) {
-	var result T
+func Do[T any](ctx context.Context, c *Caller, provider, op string, limit config.Limit, send func(context.Context) (T, error)) (result T, err error) {
 	if p := providers.PreviewFrom(ctx); p != nil {
 		planned := providers.PlannedRequest{Op: op, Provider: provider}
 		if op == opSearch {
 			planned.ExpectedUSD, planned.MaximumUSD = searchUSD, searchUSD
 		}
 		p.Request(planned)
-		return result, providers.ErrPreview
+		err = providers.ErrPreview
+		return
 	}
-	err := c.plain(ctx, provider, op, limit, func(ctx context.Context) (cost providers.Usage, err error) {
+	err = c.plain(ctx, provider, op, limit, func(ctx context.Context) (cost providers.Usage, err error) {
 		result, err = send(ctx)
 		if found, ok := any(result).(*providers.SearchResult); ok && err == nil {
 			cost.CostUSD = found.CostUSD
@@ -36,10 +36,9 @@ func Do[T any](ctx context.Context, c *Caller, provider, op string, limit config
 		return cost, err
 	})
 	if err != nil {
-		var none T
-		return none, err
+		result = *new(T) // an attempt that failed may have returned a part
 	}
-	return result, nil
+	return result, err
 }
 
 func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Limit, send func(context.Context) (providers.Usage, error)) error {
@@ -63,8 +62,8 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 		left: func() time.Duration { return time.Until(at) },
 	}
 	err := loop.run(ctx, func() *providers.Error {
-		if wait := c.slots.delay(provider); wait > 0 && wait > loop.left() {
-			return c.delayedError(provider, wait)
+		if failure := c.delayed(provider, loop.left()); failure != nil {
+			return failure
 		}
 		release, err := c.slots.acquire(ctx, provider, withoutSlot, func() {})
 		if err != nil {
@@ -99,6 +98,16 @@ func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Li
 	err = located(err, provider, "", d.start)
 	c.reportFailedLimit(err, d.budget)
 	return err
+}
+
+// delayed is the error of a request whose vendor's limit per minute admits none as long as the request has time, nil where it
+// may wait.
+func (c *Caller) delayed(vendor string, left time.Duration) *providers.Error {
+	wait := c.slots.delay(vendor)
+	if wait == 0 || wait < left {
+		return nil
+	}
+	return c.delayedError(vendor, wait)
 }
 
 // plainEnded is the error of a plain request whose context has ended: by limit, by the caller's own deadline, or else by

@@ -55,7 +55,17 @@ func TestDo(t *testing.T) {
 				return "", &providers.Error{Kind: providers.KindBalance, HTTPStatus: 429}
 			}, 30 * time.Second, 1, providers.KindBalance, "",
 		},
+		{
+			"a refusal that comes with the limit", none, search, func(ctx context.Context) (string, error) {
+				<-ctx.Done()
+				return "", &providers.Error{Kind: providers.KindInvalidRequest, HTTPStatus: 400}
+			}, 30 * time.Second, 1, providers.KindInvalidRequest, "",
+		},
 		{"three failures", none, search, failing(overloaded(), overloaded(), overloaded()), 7 * time.Second, 4, "", ""},
+		{
+			"failures without end", none, search, failing(overloaded(), overloaded(), overloaded(), overloaded(), overloaded(), overloaded()),
+			15 * time.Second, 5, providers.KindOverloaded, "",
+		},
 		{"a refusal", none, search, failing(&providers.Error{Kind: providers.KindAuth}), 0, 1, providers.KindAuth, ""},
 		{"an error that is none of ours", none, search, failing(errors.New("odd")), 0, 1, providers.KindProviderError, ""},
 	} {
@@ -84,6 +94,7 @@ func TestDo(t *testing.T) {
 					assert.Equal(t, c.passed, e.Limit.String())
 					assert.Equal(t, []string{c.passed}, b.seen.names())
 					assert.Equal(t, "r1", b.seen.limits[0].RequestID)
+					assert.Equal(t, "r1", b.seen.attempts[0].RequestID)
 				}
 			})
 		})

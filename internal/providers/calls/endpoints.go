@@ -12,16 +12,13 @@ import (
 
 // endpointOf is the endpoint that a model's name begins with, and what the endpoint itself calls the model.
 func (c *Catalog) endpointOf(name string) (row config.VendorRow, rest string, ok bool) {
-	before, rest, found := strings.Cut(name, "/")
-	if !found || rest == "" {
-		return row, "", false
-	}
+	before, after, _ := strings.Cut(name, "/")
 	for _, v := range c.vendors {
-		if v.IsEndpoint() && strings.EqualFold(v.Name, before) {
-			return v, rest, true
+		if after != "" && v.IsEndpoint() && strings.EqualFold(v.Name, before) {
+			return v, after, true
 		}
 	}
-	return row, "", false
+	return
 }
 
 // endpointLocked reports whether a vendor is an endpoint of ENDPOINTS.
@@ -132,10 +129,9 @@ func (r *Registry) lookupName(name string, keyless bool) (m providers.Model, not
 	name = strings.TrimSpace(name)
 	if _, _, ok := r.catalog.endpointOf(name); !ok {
 		owners := r.catalog.owners(strings.TrimSuffix(name, "[1m]"))
-		if i := slices.IndexFunc(owners, func(m providers.Model) bool { return r.ready(m.Provider, keyless) == nil }); i > 0 {
-			owners[0], owners[i] = owners[i], owners[0]
-		}
 		if len(owners) > 0 {
+			i := max(0, slices.IndexFunc(owners, func(m providers.Model) bool { return r.ready(m.Provider, keyless) == nil }))
+			owners[0], owners[i] = owners[i], owners[0]
 			return owners[0], r.ownerNotes(name, owners), nil
 		}
 		if v := r.bareName(name); v != nil {
@@ -144,7 +140,8 @@ func (r *Registry) lookupName(name string, keyless bool) (m providers.Model, not
 	}
 	m, known := r.catalog.Lookup(name)
 	if !known {
-		return m, nil, r.unknown(name)
+		failure = r.unknown(name)
+		return
 	}
 	if !strings.EqualFold(name, m.ID) {
 		notes = append(notes, fmt.Sprintf("%s is an alias of %s.", name, m.ID))
@@ -212,7 +209,7 @@ func (r *Registry) ModelsOf(v *config.Vendor, c providers.Category) []string {
 			names = append(names, v.Row.Name+"/"+id)
 		}
 	}
-	if len(preset) > 0 {
+	if preset != nil {
 		return names
 	}
 	var loaded, all []string
@@ -292,17 +289,14 @@ func (r *Registry) second(m providers.Model) bool { return !m.Local && r.failedR
 // mayReplace reports whether one model may answer in place of another that failed: never a remote one for a local one, and
 // none for an endpoint that DEFAULT_MODEL names.
 func (r *Registry) mayReplace(failed, other providers.Model) bool {
-	if failed.Provider == other.Provider {
-		return true
-	}
-	if failed.Local && !other.Local {
-		return false
-	}
-	if n := r.cfg.Models.Default; Named(n) && r.endpoint(failed.Provider) {
-		m, _, err := r.lookupName(n, true)
-		return err != nil || m.Provider != failed.Provider
-	}
-	return true
+	return failed.Provider == other.Provider || (other.Local || !failed.Local) && !r.isDefault(failed.Provider)
+}
+
+// isDefault reports whether DEFAULT_MODEL names an endpoint, or a model that is asked there.
+func (r *Registry) isDefault(endpoint string) bool {
+	n := r.cfg.Models.Default
+	m, _, _ := r.lookupName(n, false)
+	return Named(n) && m.Provider == endpoint && r.endpoint(endpoint)
 }
 
 // setListFailure remembers why a vendor's list could not be read; nil forgets it.

@@ -145,6 +145,7 @@ func TestAnIdOfAVendorThatCannotBeAsked(t *testing.T) {
 	out, err := s.ask(t, "glm-5.3", providers.CategoryFast)
 	require.NoError(t, err)
 	assert.Equal(t, "lab/glm-5.3", out.Response.Content)
+	assert.Equal(t, []string{"glm-5.3 is an alias of lab/glm-5.3."}, out.Notes, "nobody else of that name can be asked")
 	_, err = s.ask(t, "glm", providers.CategoryFast)
 	assert.Equal(t, providers.KindNotConfigured, failure(t, err).Kind)
 }
@@ -194,12 +195,13 @@ func TestFallbackOverEndpoints(t *testing.T) {
 		want    string // "" where the call fails
 		from    string
 	}{
-		"GLM to Kimi":               {[]string{"GLM_API_KEY=k", "KIMI_API_KEY=k", "ENDPOINTS=lab"}, []string{"glm"}, "kimi-k3.1-pro", "glm-5.3"},
-		"both to the endpoint":      {[]string{"GLM_API_KEY=k", "KIMI_API_KEY=k", "ENDPOINTS=lab"}, []string{"glm", "kimi"}, "lab/big", "glm-5.3"},
-		"the endpoints' order":      {[]string{"GLM_API_KEY=k", "ENDPOINTS=ollama,lab"}, []string{"glm"}, "ollama/x", "glm-5.3"},
-		"remote to the next remote": {[]string{"ENDPOINTS=lab,mylab", "MYLAB_API_URL=https://b.test/v1", "MYLAB_MODEL=b"}, []string{"lab"}, "mylab/b", "lab/big"},
-		"local to remote":           {[]string{"ENDPOINTS=ollama,lab"}, []string{"ollama"}, "", ""},
-		"what DEFAULT_MODEL names":  {[]string{"GLM_API_KEY=k", "ENDPOINTS=lab", "DEFAULT_MODEL=lab"}, []string{"lab"}, "", ""},
+		"GLM to Kimi":                {[]string{"GLM_API_KEY=k", "KIMI_API_KEY=k", "ENDPOINTS=lab"}, []string{"glm"}, "kimi-k3.1-pro", "glm-5.3"},
+		"both to the endpoint":       {[]string{"GLM_API_KEY=k", "KIMI_API_KEY=k", "ENDPOINTS=lab"}, []string{"glm", "kimi"}, "lab/big", "glm-5.3"},
+		"the endpoints' order":       {[]string{"GLM_API_KEY=k", "ENDPOINTS=ollama,lab"}, []string{"glm"}, "ollama/x", "glm-5.3"},
+		"remote to the next remote":  {[]string{"ENDPOINTS=lab,mylab", "MYLAB_API_URL=https://b.test/v1", "MYLAB_MODEL=b"}, []string{"lab"}, "mylab/b", "lab/big"},
+		"local to remote":            {[]string{"ENDPOINTS=ollama,lab"}, []string{"ollama"}, "", ""},
+		"an API's own DEFAULT_MODEL": {[]string{"KIMI_API_KEY=k", "ENDPOINTS=lab", "DEFAULT_MODEL=kimi-k3"}, []string{"kimi"}, "lab/big", "kimi-k3"},
+		"what DEFAULT_MODEL names":   {[]string{"GLM_API_KEY=k", "ENDPOINTS=lab", "DEFAULT_MODEL=lab"}, []string{"lab"}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -35,9 +35,6 @@ func (l *events) close(last *providers.Event) {
 
 // emit sends an event as things stand.
 func (g *Generation) emit(phase providers.Phase, wait time.Duration) {
-	if g.call.On == nil {
-		return
-	}
 	g.mu.Lock()
 	e := g.state.event(phase)
 	g.mu.Unlock()
@@ -47,9 +44,6 @@ func (g *Generation) emit(phase providers.Phase, wait time.Duration) {
 
 // emitAbout sends an event about what a function does.
 func (g *Generation) emitAbout(phase providers.Phase, about string) {
-	if g.call.On == nil {
-		return
-	}
 	var e providers.Event
 	g.update(func(s *state) {
 		s.reading = phase == providers.PhaseReading

@@ -187,7 +187,7 @@ type state struct {
 	estimated       bool                 // the usage is partly an estimate
 	limit           *config.Limit        // that ended the call
 	detachedAt      time.Time
-	release         func() // gives back the slot that is held; nil when none is
+	release         func() // gives back the slot of the latest attempt; nil when it was given back
 	err             error
 	panicked        string
 }
@@ -334,7 +334,7 @@ func (g *Generation) withRetries(p providers.Provider, j *job) (*providers.ChatR
 	g.update(func(s *state) {
 		s.request = request{
 			limit: g.c.cfg.Timeouts.Vendor(p.Name()), since: time.Now(), input: providers.EstimateRequest(j.req),
-			inRounds: j.inRounds(),
+			inRounds: j.runsTools(),
 		}
 	})
 	defer g.update(func(s *state) { s.request.limit = config.Limit{} })

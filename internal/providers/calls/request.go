@@ -80,17 +80,6 @@ func (d callDeadline) limit(request config.Limit) time.Duration {
 	return request.Value
 }
 
-// inRounds reports whether the request belongs to an exchange of function calls: it offers functions that are run here,
-// or carries what they returned.
-func (j *job) inRounds() bool {
-	for _, t := range j.tools {
-		if t.Run != nil {
-			return true
-		}
-	}
-	return false
-}
-
 func (j *job) addTool(t Tool) {
 	j.req.Functions = append(j.req.Functions, t.Function)
 	j.tools[t.Name] = t

@@ -3,6 +3,7 @@ package calls_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -62,8 +63,25 @@ func TestATaskFreesItsSlotWhenItEnds(t *testing.T) {
 	})
 }
 
-// Each request of a task has a slot, also one that begins behind the call.
+// Each request of a task has a slot, also one that begins behind the call. Another background answer needs none, nor does a task
+// that no client will ask for.
 func TestALaterRequestOfATaskWaitsForASlot(t *testing.T) {
+	for name, c := range map[string]struct {
+		in    func(*fixture, context.Context) context.Context
+		ended time.Duration // when EndTask is called; 0 for never
+		took  time.Duration
+	}{
+		"a task":           {(*fixture).asTask, 0, 57 * time.Second}, // it began at 28.5 s, and its slot was free 28.5 s later
+		"a task that ends": {(*fixture).asTask, 45 * time.Second, 45 * time.Second},
+		"no task": {func(b *fixture, ctx context.Context) context.Context {
+			return b.inClass(ctx, config.ClassSimple)
+		}, 0, 41 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) { laterRequest(t, c.in, c.ended, c.took) })
+	}
+}
+
+func laterRequest(t *testing.T, in func(*fixture, context.Context) context.Context, ended, took time.Duration) {
 	inFakeTime(t, func(c *config.Config) { c.GLM.MaxInflight = 1 }, func(t *testing.T, b *fixture) {
 		turns := &inTurn{scripts: []chatFunc{callsTool("slow", time.Second), steady(50), answers("the end")}}
 		b.glm.ChatFunc = turns.chat
@@ -73,14 +91,23 @@ func TestALaterRequestOfATaskWaitsForASlot(t *testing.T) {
 			return "late", nil
 		})}
 		start := time.Now()
-		out, err := b.caller.Call(b.asTask(t.Context()), call)
+		out, err := b.caller.Call(in(b, t.Context()), call)
 		require.NoError(t, err)
 		require.NotNil(t, out.Live)
+		if ended > 0 {
+			time.AfterFunc(ended-time.Since(start), out.Live.EndTask)
+		}
+		var end time.Duration
+		go func() {
+			<-out.Live.Done()
+			end = time.Since(start)
+		}()
 		other, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), backgroundCall("glm-5.3", "other")) // takes the slot meanwhile
 		require.NoError(t, err)
 		require.NotNil(t, other.Live, "an ordinary background answer gives the slot back at its call's end")
 		<-out.Live.Done()
-		assert.Equal(t, 57*time.Second, time.Since(start), "it began at 28.5 s, and its slot was free 28.5 s later")
+		synctest.Wait()
+		assert.Equal(t, took, end)
 		assert.Equal(t, "the end", out.Live.Snapshot().Response.Content)
 	})
 }
