@@ -169,10 +169,15 @@ func TestADeltaAfterTheEnd(t *testing.T) {
 				on(providers.Delta{Content: "much more than there was before"})
 				return &providers.ChatResponse{Content: "late", FinishReason: providers.FinishStop}, nil
 			}
-			out, _ := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
+			events := 0
+			call := ask("glm-5.3")
+			call.On = func(providers.Event) { events++ }
+			out, _ := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
 			assert.Equal(t, before, out.Response.Content)
+			heard := events
 			close(let)
 			synctest.Wait()
+			assert.Equal(t, heard, events, "no event is sent after the call has returned")
 			require.Len(t, b.seen.attempts, 1)
 			assert.Equal(t, providers.EstimateTokens(before), b.seen.attempts[0].Usage.OutputTokens)
 		})

@@ -201,7 +201,11 @@ func TestFallbackOverEndpoints(t *testing.T) {
 		"remote to the next remote":  {[]string{"ENDPOINTS=lab,mylab", "MYLAB_API_URL=https://b.test/v1", "MYLAB_MODEL=b"}, []string{"lab"}, "mylab/b", "lab/big"},
 		"local to remote":            {[]string{"ENDPOINTS=ollama,lab"}, []string{"ollama"}, "", ""},
 		"an API's own DEFAULT_MODEL": {[]string{"KIMI_API_KEY=k", "ENDPOINTS=lab", "DEFAULT_MODEL=kimi-k3"}, []string{"kimi"}, "lab/big", "kimi-k3"},
-		"what DEFAULT_MODEL names":   {[]string{"GLM_API_KEY=k", "ENDPOINTS=lab", "DEFAULT_MODEL=lab"}, []string{"lab"}, "", ""},
+		"behind another's DEFAULT_MODEL": {
+			[]string{"KIMI_API_KEY=k", "ENDPOINTS=lab,mylab", "MYLAB_API_URL=https://b.test/v1", "MYLAB_MODEL=b", "DEFAULT_MODEL=kimi-k3"},
+			[]string{"kimi", "lab"}, "mylab/b", "kimi-k3",
+		},
+		"what DEFAULT_MODEL names": {[]string{"GLM_API_KEY=k", "ENDPOINTS=lab", "DEFAULT_MODEL=lab"}, []string{"lab"}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
