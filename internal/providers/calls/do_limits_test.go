@@ -44,7 +44,7 @@ func TestDoInTheQueue(t *testing.T) {
 		_, err = calls.Do(ctx, b.caller, "glm", "search", testLimit(5*time.Second), hang)
 		assert.Equal(t, 7*time.Second, time.Since(start))
 		assert.Equal(t, providers.KindCancelled, failure(t, err).Kind)
-		assert.Empty(t, b.seen.attempts, "neither was sent")
+		assert.Empty(t, b.seen.ops(), "neither was sent")
 		chat.Wait()
 	})
 }
@@ -212,6 +212,7 @@ func TestListsOfModelsTakeNoSlot(t *testing.T) {
 			var busy sync.WaitGroup
 			busy.Go(func() { _, _ = s.ask(t, c.model, providers.CategoryFast) })
 			time.Sleep(time.Second)
+			synctest.Wait() // nothing reads the vendor
 			start := time.Now()
 			s.vendors[vendor].ListModelsFunc = func(context.Context) ([]providers.Model, error) { return remote(vendor, "m"), nil }
 			list, err := s.caller.ListModels(t.Context(), vendor)
