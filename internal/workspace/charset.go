@@ -60,9 +60,6 @@ func detect(data []byte) string {
 // charsetName is the WHATWG name of an encoding that is written in any usual way, "" for one that is not known.
 func charsetName(written string) string {
 	written = strings.ToLower(strings.TrimSpace(written))
-	if written == encodingUTF8BOM {
-		return encodingUTF8
-	}
 	for _, label := range []string{written, strings.TrimSuffix(written, "-bom"), strings.ReplaceAll(written, "cp", "windows-")} {
 		if e, err := htmlindex.Get(label); err == nil {
 			if name, err := htmlindex.Name(e); err == nil && name != "replacement" && name != "x-user-defined" {
