@@ -343,6 +343,38 @@ func TestFallbackStaysInTheCallsLimit(t *testing.T) {
 	})
 }
 
+func TestAFallbackIsShown(t *testing.T) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+		b.glm.ChatFunc, b.kimi.ChatFunc = fails(nil, &providers.Error{Kind: providers.KindOverloaded}), answers("yes")
+		call := ask("")
+		var heard []providers.Event
+		call.On = func(e providers.Event) { heard = append(heard, e) }
+		_, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+		require.NoError(t, err)
+		assert.Equal(t, []providers.Event{
+			{Phase: providers.PhaseAsking, Provider: "glm", Model: "glm-5.3-flash", Attempt: 1},
+			{Phase: providers.PhaseFallback, Provider: "glm", Model: "glm-5.3-flash", Attempt: 1},
+			{Phase: providers.PhaseAsking, Provider: "kimi", Model: "kimi-k3.1-pro", Attempt: 1},
+			{Phase: providers.PhaseWriting, Provider: "kimi", Model: "kimi-k3.1-pro", Attempt: 1, Tokens: 1},
+		}, heard)
+	})
+}
+
+// TestAFallbackHasTimeForAnAttempt: with half a second or less left, the first vendor's failure is the answer.
+func TestAFallbackHasTimeForAnAttempt(t *testing.T) {
+	for after, want := range map[time.Duration]string{27_999 * time.Millisecond: "kimi", 28 * time.Second: "glm"} {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+			b.glm.ChatFunc = func(ctx context.Context, _ providers.ChatRequest, _ func(providers.Delta)) (*providers.ChatResponse, error) {
+				pause(ctx, after)
+				return nil, &providers.Error{Kind: providers.KindOverloaded}
+			}
+			b.kimi.ChatFunc = answers("yes")
+			out, _ := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask(""))
+			assert.Equal(t, want, out.Model.Provider, after)
+		})
+	}
+}
+
 func TestAVendorThatFailedLatelyIsTriedSecond(t *testing.T) {
 	inFakeTime(t, func(c *config.Config) { c.Calls.MaxRetries = 0 }, func(t *testing.T, b *fixture) {
 		b.glm.ChatFunc, b.kimi.ChatFunc = fails(nil, overloaded(), overloaded()), answers("yes")
@@ -372,6 +404,39 @@ func TestAVendorThatFailedLatelyIsTriedSecond(t *testing.T) {
 		b.glm.ChatFunc = answers("yes")
 		assert.Equal(t, "glm", who(), "nor is a limit of ours that ended an answer")
 	})
+}
+
+// TestWhatCountsAsAVendorsFailure: after it, another vendor is tried first.
+func TestWhatCountsAsAVendorsFailure(t *testing.T) {
+	broken := &providers.Error{Kind: providers.KindNetwork}
+	unbuilt := ask("glm-5.3")
+	unbuilt.Build = func(providers.Model) (providers.ChatRequest, error) { return providers.ChatRequest{}, errors.New("no such file") }
+	for _, c := range []struct {
+		name  string
+		chat  chatFunc
+		then  *calls.Call // another one, that GLM answers
+		first string
+	}{
+		{"a silence", silent(), nil, "kimi"},
+		{"a stream that breaks off", stream(broken, say(0, "half")), nil, "kimi"},
+		{"one that goes on beyond our limit", steady(100), nil, "glm"},
+		{"a failure before a success", fails(answers("yes"), broken), new(ask("glm-5.3")), "glm"},
+		{"a failure before a call that asked nobody", fails(answers("yes"), broken), &unbuilt, "kimi"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+				b.glm.ChatFunc, b.kimi.ChatFunc = c.chat, answers("yes")
+				_, _ = b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
+				if c.then != nil {
+					_, _ = b.caller.Call(b.inClass(t.Context(), config.ClassSimple), *c.then)
+				}
+				b.glm.ChatFunc = answers("yes")
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask(""))
+				require.NoError(t, err)
+				assert.Equal(t, c.first, out.Model.Provider)
+			})
+		})
+	}
 }
 
 func TestAModelTheVendorRefusesComesWithTheNearestNames(t *testing.T) {
@@ -600,6 +665,23 @@ func TestAModelThatTheVendorRefusesIsReplaced(t *testing.T) {
 			assert.Nil(t, out.Fallback)
 		})
 	})
+	t.Run("by none where it has none and the tool asks no other", func(t *testing.T) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+			var asked []string
+			b.kimi.ChatFunc = func(_ context.Context, req providers.ChatRequest, _ func(providers.Delta)) (*providers.ChatResponse, error) {
+				asked = append(asked, req.Model.ID)
+				require.Less(t, len(asked), 100, "it asks the same again and again")
+				return nil, notFound()
+			}
+			call := files()
+			call.Provider = "kimi"
+			_, err := b.caller.Call(b.inClass(t.Context(), config.ClassFile), call)
+			assert.Equal(t, providers.KindModelNotFound, failure(t, err).Kind)
+			assert.Equal(t, "kimi-k3.1-pro", asked[0])
+			slices.Sort(asked)
+			assert.Equal(t, slices.Compact(slices.Clone(asked)), asked, "each model once")
+		})
+	})
 	t.Run("never where the caller named it", func(t *testing.T) {
 		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			var asked []string
@@ -607,6 +689,7 @@ func TestAModelThatTheVendorRefusesIsReplaced(t *testing.T) {
 			_, err := b.caller.Call(b.inClass(t.Context(), config.ClassFile), ask("kimi-k3.1-pro"))
 			assert.Equal(t, providers.KindModelNotFound, failure(t, err).Kind)
 			assert.Equal(t, []string{"kimi-k3.1-pro"}, asked)
+			assert.Equal(t, []string{"chat"}, b.seen.ops(), "nor is the vendor's list needed")
 		})
 	})
 }

@@ -168,6 +168,7 @@ func TestABackgroundAnswerThatFailsLaterStaysPartial(t *testing.T) {
 	}{
 		{"refused", fails(nil, &providers.Error{Kind: providers.KindAuth}), providers.FinishNetwork},
 		{"cut before any text", finished(providers.FinishLength, "", "hm"), providers.FinishLength},
+		{"filtered", finished(providers.FinishContentFilter, "", "hm"), providers.FinishContentFilter},
 		{"a bug in exai-mcp", func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 			panic("boom")
 		}, providers.FinishNetwork},
@@ -192,6 +193,27 @@ func TestABackgroundAnswerThatFailsLaterStaysPartial(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestACancelledAnswerDoesNotGoOn: a limit that passes while a cancelled answer still ends does not detach it.
+func TestACancelledAnswerDoesNotGoOn(t *testing.T) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+		b.glm.ChatFunc = func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+			resp, err := steady(100)(ctx, req, on)
+			time.Sleep(time.Second) // it is slow to end
+			return resp, err
+		}
+		ctx, cancel := context.WithCancel(b.inClass(t.Context(), config.ClassSimple))
+		time.AfterFunc(28450*time.Millisecond, cancel)
+		start := time.Now()
+		out, err := b.caller.Call(ctx, backgroundCall("glm-5.3", "conversation"))
+		require.NoError(t, err)
+		assert.Equal(t, 28550*time.Millisecond, time.Since(start))
+		assert.Nil(t, out.Live)
+		assert.Equal(t, providers.FinishCancelled, out.Response.FinishReason)
+		assert.Equal(t, words(28), out.Response.Content)
+		assert.Empty(t, b.seen.names())
+	})
 }
 
 func TestTwoGoOnPerVendor(t *testing.T) {

@@ -215,9 +215,11 @@ func TestCallBudgetWithdrawsRetries(t *testing.T) {
 		b.glm.ChatFunc = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
 			return &providers.ChatResponse{UsageKnown: true, Usage: providers.Usage{OutputTokens: 8000}}, overloaded()
 		}
-		_, err := b.caller.Call(withCallBudget(b.inClass(t.Context(), config.ClassExpert), 0.06), ask("glm-5.3"))
+		out, err := b.caller.Call(withCallBudget(b.inClass(t.Context(), config.ClassExpert), 0.06), ask("glm-5.3"))
 		assert.Equal(t, providers.KindOverloaded, failure(t, err).Kind)
 		assert.Len(t, kept.after(t, 1), 1)
+		require.Len(t, out.Notes, 1)
+		assert.Contains(t, out.Notes[0], "It was not sent again: MAX_COST_PER_CALL_USD=0.06 does not allow this request")
 	})
 }
 

@@ -261,9 +261,11 @@ func TestALocalServerLoadsItsModelBehindTheCall(t *testing.T) {
 			assert.True(t, out.Partial)
 			assert.Empty(t, out.Response.Content)
 			assert.Equal(t, c.limit, out.Limit.String())
+			assert.Equal(t, []string{"Sent to a server on this machine."}, out.Notes)
 			require.NotNil(t, out.Live)
 			<-out.Live.Done()
 			final := out.Live.Snapshot()
+			assert.Equal(t, out.Notes, final.Notes)
 			if c.loads < 300*time.Second {
 				assert.Equal(t, c.loads, time.Since(start))
 				assert.Equal(t, "loaded", final.Response.Content)

@@ -146,14 +146,12 @@ func (r *toolRounds) names() (names []string) {
 // callKey is the same for two calls of one function with equal arguments, however these are written.
 func callKey(call providers.ToolCall) string {
 	var arguments any
-	if json.Unmarshal([]byte(call.Arguments), &arguments) != nil {
-		return call.Name + " " + call.Arguments
+	if json.Unmarshal([]byte(call.Arguments), &arguments) == nil {
+		if same, err := json.Marshal(arguments); err == nil {
+			return call.Name + " " + string(same)
+		}
 	}
-	same, err := json.Marshal(arguments)
-	if err != nil { // it came from JSON
-		return call.Name + " " + call.Arguments
-	}
-	return call.Name + " " + string(same)
+	return call.Name + " " + call.Arguments
 }
 
 // runTool runs one function. Its error is text for the model, which can go on without; a panic is handed to the

@@ -109,7 +109,6 @@ func (c control) next(e event) (control, action) {
 	attached := c.phase != detached
 	switch {
 	case c.phase == ended:
-		return c, nothing
 	case e == answerEnded:
 		c.phase = ended
 	case e == noSlotFree && attached:
@@ -286,7 +285,6 @@ func (g *Generation) run(list []Candidate) {
 	defer close(g.done)
 	defer g.cancel(nil)
 	defer g.recoverPanic()
-	g.update(func(*state) {}) // a call that is over already sends nothing
 	g.finish(g.tryCandidates(list))
 }
 
@@ -310,7 +308,7 @@ func (g *Generation) tryCandidates(list []Candidate) (*providers.ChatResponse, e
 		}
 		list = g.remaining(list[1:], c, failure, tried)
 		if len(list) == 0 {
-			return resp, err
+			return nil, err
 		}
 		if list[0].Model.Provider != c.Model.Provider {
 			g.update(func(s *state) {

@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -138,6 +139,59 @@ func TestInvalidStates(t *testing.T) {
 		{control: control{phase: ended}, release: func() {}},
 	} {
 		assert.NotEmpty(t, s.invalid(), "%+v", s.control)
+	}
+}
+
+// TestAnInvalidStateIsABug: it panics, but not again while that panic is handled.
+func TestAnInvalidStateIsABug(t *testing.T) {
+	g := newGeneration(t.Context(), &Caller{cfg: config.Default()}, Call{}, callDeadline{})
+	breaks := func(s *state) { s.phase = streaming }
+	assert.PanicsWithValue(t, "generation: the phase and the request's first event disagree", func() { g.update(breaks) })
+	g.state.panicked = "boom"
+	assert.NotPanics(t, func() { g.update(breaks) })
+}
+
+// TestASnapshotIsTheCallersOwn: what a caller does with its notes and messages does not reach the answer.
+func TestASnapshotIsTheCallersOwn(t *testing.T) {
+	g := newGeneration(t.Context(), &Caller{cfg: config.Default()}, Call{}, callDeadline{})
+	g.addNote("a note")
+	g.state.out.Messages = []providers.Message{{Content: "a message"}}
+	first := g.Snapshot()
+	first.Notes[0], first.Messages[0].Content = "", ""
+	assert.Equal(t, []string{"a note"}, g.Snapshot().Notes)
+	assert.Equal(t, []providers.Message{{Content: "a message"}}, g.Snapshot().Messages)
+}
+
+// TestWhatEndedAnAnswer is what a call says when our side ended it, by how far the answer had come.
+func TestWhatEndedAnAnswer(t *testing.T) {
+	cfg := config.Default()
+	vendor, idle := cfg.Timeouts.Vendor("glm"), cfg.Timeouts.Idle()
+	for _, c := range []struct {
+		name  string
+		state control
+		cause error
+		kind  providers.Kind
+		limit *config.Limit
+		says  string
+	}{
+		{"in the queue", control{phase: queued}, &limitError{vendor}, providers.KindTimeout, &vendor, "Timed out after GLM_TIMEOUT_SECS=30s waiting for a free GLM (Z.ai) request slot."},
+		{"cancelled there", control{phase: queued}, errCallerCancelled, providers.KindCancelled, nil, "The call was cancelled."},
+		{"before a first event", control{}, &limitError{vendor}, providers.KindTimeout, &vendor, "glm-5.3 sent nothing within GLM_TIMEOUT_SECS=30s."},
+		{"after one that carried nothing", control{phase: streaming, hasFirstEvent: true}, &limitError{idle}, providers.KindTimeout, &idle, "glm-5.3 began to answer, and then sent nothing within STREAM_IDLE_TIMEOUT_SECS=25s."},
+		{"in the middle", control{hasDelta: true}, &limitError{vendor}, providers.KindTimeout, &vendor, "glm-5.3 did not finish its answer within GLM_TIMEOUT_SECS=30s."},
+		{"in a silence in the middle", control{hasDelta: true}, &limitError{idle}, providers.KindTimeout, &idle, "glm-5.3 did not finish its answer within STREAM_IDLE_TIMEOUT_SECS=25s."},
+		{"by the caller's own deadline", control{}, context.DeadlineExceeded, providers.KindTimeout, nil, "glm-5.3 did not answer in the caller's time."},
+		{"by its length", control{hasDelta: true}, errTooLong, providers.KindTooLarge, nil, "glm-5.3 wrote more than MAX_ANSWER_BYTES=8388608."},
+		{"by Stop", control{hasDelta: true}, errStopped, providers.KindCancelled, nil, "The call was cancelled."},
+	} {
+		g := newGeneration(t.Context(), &Caller{cfg: cfg}, Call{}, callDeadline{})
+		g.state.control, g.state.out.Model = c.state, providers.Model{ID: "glm-5.3", Provider: "glm"}
+		g.cancel(c.cause)
+		e := g.contextError()
+		assert.Equal(t, c.kind, e.Kind, c.name)
+		assert.Equal(t, c.limit, e.Limit, c.name)
+		assert.Equal(t, c.says, e.Message, c.name)
+		assert.Equal(t, c.cause, e.Err, c.name)
 	}
 }
 

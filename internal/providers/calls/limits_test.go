@@ -231,16 +231,43 @@ func TestASlotThatComesAtTheEndIsNotUsed(t *testing.T) {
 func TestAProviderThatIgnoresItsContextIsAbandoned(t *testing.T) {
 	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 		let := make(chan struct{})
-		b.glm.ChatFunc = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+		var request context.Context
+		b.glm.ChatFunc = func(ctx context.Context, _ providers.ChatRequest, _ func(providers.Delta)) (*providers.ChatResponse, error) {
+			request = ctx
+			providers.ReportRequestID(ctx, "early-id")
 			<-let
 			return &providers.ChatResponse{Content: "late", FinishReason: providers.FinishStop}, nil
 		}
 		start := time.Now()
 		_, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
-		assert.Equal(t, providers.KindTimeout, failure(t, err).Kind)
+		e := failure(t, err)
+		assert.Equal(t, providers.KindTimeout, e.Kind)
+		assert.Equal(t, "early-id", e.RequestID)
 		assert.Equal(t, 28600*time.Millisecond, time.Since(start), "well inside the call's reserve")
 		assert.Equal(t, []string{"GLM_TIMEOUT_SECS=30s"}, b.seen.names())
+		require.Error(t, request.Err())
+
+		abandoned := b.caller.Running()[0]
+		before := abandoned.Snapshot()
+		time.Sleep(time.Second)
 		close(let)
+		<-abandoned.Done()
+		assert.Equal(t, before, abandoned.Snapshot(), "what its call has returned stays")
+		assert.Len(t, b.seen.names(), 1)
+	})
+}
+
+// TestARequestsContextEndsWithItsAnswer: what a provider or a function started in it does not outlive the answer.
+func TestARequestsContextEndsWithItsAnswer(t *testing.T) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+		var request context.Context
+		b.glm.ChatFunc = func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+			request = ctx
+			return answers("yes")(ctx, req, on)
+		}
+		_, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
+		require.NoError(t, err)
+		assert.Error(t, request.Err())
 	})
 }
 

@@ -77,13 +77,10 @@ func (out *Outcome) noteLocal() {
 func (s *state) partialText() (text, original string, notes []string) {
 	text = markup.Tidy(s.text.String())
 	parsed := markup.ParseCallMarkup(text, nil)
-	if !parsed.Found() {
-		return text, s.original(text, false), nil
-	}
 	if s.taken == "" {
 		notes = removedNotes(parsed.Removed)
 	}
-	return parsed.Text, s.original(text, true), notes
+	return parsed.Text, s.original(text, parsed.Found()), notes
 }
 
 // original is Outcome.Original, where last is the text of the latest response; changed says that calls were taken out of it.
@@ -129,11 +126,9 @@ func (g *Generation) await(ctx context.Context) (*Outcome, error) {
 }
 
 func (g *Generation) awaitEnd() {
-	t := time.NewTimer(abandonAfter)
-	defer t.Stop()
 	select {
 	case <-g.done:
-	case <-t.C:
+	case <-time.After(abandonAfter):
 	}
 }
 
@@ -211,7 +206,7 @@ func (s *state) conclude(resp *providers.ChatResponse, err error, failure *provi
 		out.Notes = append(out.Notes, notes...)
 		out.Response.Reasoning = s.thought.String()
 		out.Response.FinishReason, out.Limit = s.cutReason(failure)
-		if resp != nil && (resp.FinishReason == providers.FinishLength || resp.FinishReason == providers.FinishContentFilter) {
+		if resp != nil && resp.FinishReason == providers.FinishLength {
 			out.Response.FinishReason = resp.FinishReason // it ended before any text, behind a call that promised some
 		}
 		out.Response.RequestID = failure.RequestID

@@ -114,46 +114,79 @@ func TestCallsBeyondTheBoundsAreAnswered(t *testing.T) {
 		_, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), call)
 		require.NoError(t, err)
 		assert.EqualValues(t, 3, ran.Load())
-		var got []string
-		for _, m := range turns.requests[2].Messages {
-			if m.Role == providers.RoleTool {
-				got = append(got, m.Content)
-			}
-		}
 		assert.Equal(t, []string{
 			"xxxx", "Not executed: this is the same call as read:0.", "xxxx",
 			"Not executed: at most 2 calls are run in one round. Make it again if it is still needed.",
 			"xxxx", "This call was made before, with this result. Don't repeat calls.\nxxxx",
-		}, got)
+		}, results(turns.requests[2].Messages))
 		assert.Equal(t, []string{`{"p":1,"q":2}, {"p":2}`, `{"p":3}`}, events)
 	})
 }
 
 func TestOnlyAFewCallsAreNamedWhileTheyRun(t *testing.T) {
 	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
-		turns := &inTurn{scripts: []chatFunc{reads("1", "2", "3", "4", "5"), answers("enough")}}
+		turns := &inTurn{scripts: []chatFunc{reads("1", "2", "3", "4", "5"), reads("6", "7", "8"), answers("enough")}}
 		b.kimi.ChatFunc = turns.chat
 		var ran atomic.Int64
 		call := reader("kimi-k3", calls.Bounds{Rounds: 6, Calls: 8, Bytes: 50_000}, 4, &ran)
-		var detail string
-		call.On = func(e providers.Event) {
-			if e.Phase == providers.PhaseReading {
-				detail = e.Detail
-			}
-		}
-		var phases []providers.Phase
-		on := call.On
-		call.On = func(e providers.Event) {
-			on(e)
-			phases = append(phases, e.Phase)
-		}
+		var shown []string
+		call.On = func(e providers.Event) { shown = append(shown, strings.TrimSpace(string(e.Phase)+" "+e.Detail)) }
 		_, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), call)
 		require.NoError(t, err)
-		assert.Equal(t, "1, 2, 3, 2 more", detail)
-		assert.Equal(t, []providers.Phase{
-			providers.PhaseAsking, providers.PhaseThinking, providers.PhaseWriting, providers.PhaseReading, providers.PhaseWriting,
-		}, phases, "what is read is said until the model answers")
+		assert.Equal(t, []string{
+			"asking", "thinking", "writing", "reading 1, 2, 3, 2 more", "thinking", "writing", "reading 6, 7, 8", "writing",
+		}, shown, "what is read is said until the model answers")
 	})
+}
+
+// results are the texts of the tool messages.
+func results(messages []providers.Message) (texts []string) {
+	for _, m := range messages {
+		if m.Role == providers.RoleTool {
+			texts = append(texts, m.Content)
+		}
+	}
+	return texts
+}
+
+func TestHowTheCallsOfARoundAreCounted(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		bounds calls.Bounds
+		size   int
+		rounds []chatFunc
+		want   []string
+	}{
+		{
+			"a repeated call is one of its round's", calls.Bounds{Rounds: 6, Calls: 1, Bytes: 50_000}, 4,
+			[]chatFunc{reads(`{"p":1}`), reads(`{"p":1}`, `{"p":2}`)},
+			[]string{
+				"xxxx", "This call was made before, with this result. Don't repeat calls.\nxxxx",
+				"Not executed: at most 1 calls are run in one round. Make it again if it is still needed.",
+			},
+		},
+		{
+			"arguments that are no JSON are compared as they are", calls.Bounds{Rounds: 6, Calls: 8, Bytes: 50_000}, 4,
+			[]chatFunc{reads(`{"p":`, `{"q":`, `{"p":`)},
+			[]string{"xxxx", "xxxx", "Not executed: this is the same call as read:0."},
+		},
+		{
+			"a result that just fits is whole", calls.Bounds{Rounds: 6, Calls: 8, Bytes: 5_000}, 5_000,
+			[]chatFunc{reads(`{}`)},
+			[]string{strings.Repeat("x", 5_000) + "\n\n" + noMore},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+				turns := &inTurn{scripts: append(c.rounds, answers("enough"))}
+				b.kimi.ChatFunc = turns.chat
+				var ran atomic.Int64
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), reader("kimi-k3", c.bounds, c.size, &ran))
+				require.NoError(t, err)
+				assert.Equal(t, c.want, results(out.Messages))
+			})
+		})
+	}
 }
 
 // TestAFailedCallMayBeMadeAgain: only what succeeded is answered from before.
@@ -202,10 +235,8 @@ func TestResultsStayWithinTheirBytes(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, "enough", out.Response.Content)
 				total := 0
-				for _, m := range out.Messages {
-					if m.Role == providers.RoleTool {
-						total += len(m.Content)
-					}
+				for _, text := range results(out.Messages) {
+					total += len(text)
 				}
 				assert.LessOrEqual(t, total, c.bytes+200)
 				assert.Greater(t, total, c.bytes*2/3)
