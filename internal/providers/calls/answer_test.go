@@ -36,6 +36,7 @@ func TestRetries(t *testing.T) {
 		{"not worth a retry", fails(nil, &providers.Error{Kind: providers.KindBalance}), 1, 0, providers.KindBalance},
 		{"Retry-After that fits", fails(answers("yes"), again(providers.KindRateLimited, 9*time.Second)), 2, 9 * time.Second, ""},
 		{"Retry-After that does not fit", fails(answers("yes"), again(providers.KindRateLimited, 1152*time.Second)), 1, 0, providers.KindRateLimited},
+		{"Retry-After that fits the vendor's limit but not the call's", fails(answers("yes"), again(providers.KindRateLimited, 28200*time.Millisecond)), 1, 0, providers.KindRateLimited},
 		{"a silence after a failure", fails(silent(), overloaded()), 2, 28500 * time.Millisecond, providers.KindTimeout},
 		{"a connection that never was", fails(nil, &providers.Error{Kind: providers.KindTimeout, Limit: &config.Limit{Name: "CONNECT_TIMEOUT_SECS", Value: 5 * time.Second}}), 1, 0, providers.KindTimeout},
 		{"an error that is none of ours", func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
@@ -176,7 +177,8 @@ func TestAnOutputLimitWithoutTextIsTriedOnceMore(t *testing.T) {
 		{"with a higher cap", "glm-5.3", providers.ThinkMax, nil, time.Second, []int{32_768, 131_072}, []string{"max", "max"}},
 		{"within the model's own", "glm-4.6v", providers.ThinkHigh, nil, time.Second, []int{32_768, 32_768}, []string{"enabled", "disabled"}},
 		{"an operator's cap stays", "glm-5.3", providers.ThinkMax, func(c *config.Config) { c.GLM.MaxOutputTokens = 500 }, time.Second, []int{500, 500}, []string{"max", "high"}},
-		{"but not without time", "glm-5.3", providers.ThinkMax, nil, 15 * time.Second, []int{32_768}, []string{"max"}},
+		{"with half of the time", "glm-5.3", providers.ThinkMax, nil, 13500 * time.Millisecond, []int{32_768, 131_072}, []string{"max", "max"}},
+		{"but not with less", "glm-5.3", providers.ThinkMax, nil, 13501 * time.Millisecond, []int{32_768}, []string{"max"}},
 		{"one that nobody described", "glm-9", providers.ThinkLow, nil, time.Second, []int{8_192, 32_768}, []string{"", ""}},
 		{"nor without a way to think less", "glm-5.3", providers.ThinkLow, func(c *config.Config) { c.GLM.MaxOutputTokens = 500 }, time.Second, []int{500}, []string{"low"}},
 	} {
@@ -205,6 +207,21 @@ func TestAnOutputLimitWithoutTextIsTriedOnceMore(t *testing.T) {
 				}
 				assert.True(t, strings.HasSuffix(out.Thinking, efforts[len(efforts)-1]))
 			})
+		})
+	}
+}
+
+// TestHalfOfTheTimeOutsideAToolCall is half of the vendor's limit.
+func TestHalfOfTheTimeOutsideAToolCall(t *testing.T) {
+	for after, attempts := range map[time.Duration]int{15 * time.Second: 2, 15001 * time.Millisecond: 1} {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+			turns := &inTurn{scripts: []chatFunc{func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+				pause(ctx, after)
+				return finished(providers.FinishLength, "", "hm")(ctx, req, on)
+			}, answers("yes")}}
+			b.glm.ChatFunc = turns.chat
+			out, _ := b.caller.Call(t.Context(), ask("glm-5.3"))
+			assert.Equal(t, attempts, out.Attempts, after)
 		})
 	}
 }
@@ -410,7 +427,9 @@ func TestAVendorThatFailedLatelyIsTriedSecond(t *testing.T) {
 func TestWhatCountsAsAVendorsFailure(t *testing.T) {
 	broken := &providers.Error{Kind: providers.KindNetwork}
 	unbuilt := ask("glm-5.3")
-	unbuilt.Build = func(providers.Model) (providers.ChatRequest, error) { return providers.ChatRequest{}, errors.New("no such file") }
+	unbuilt.Build = func(providers.Model) (providers.ChatRequest, error) {
+		return providers.ChatRequest{}, errors.New("no such file")
+	}
 	for _, c := range []struct {
 		name  string
 		chat  chatFunc
@@ -637,6 +656,27 @@ func TestAModelThatTheVendorRefusesIsReplaced(t *testing.T) {
 			assert.Equal(t, 5*time.Second, time.Since(start), "it is not asked for again at once")
 		})
 	})
+	t.Run("without the list where there is little time for it", func(t *testing.T) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+			b.kimi.ChatFunc = fails(answers("yes"), notFound())
+			refuses := b.kimi.ChatFunc
+			b.kimi.ChatFunc = func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+				if req.Model.ID == "kimi-k3.1-pro" {
+					pause(ctx, 25500*time.Millisecond)
+				}
+				return refuses(ctx, req, on)
+			}
+			b.kimi.ListModelsFunc = func(ctx context.Context) ([]providers.Model, error) {
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			}
+			start := time.Now()
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), files())
+			require.NoError(t, err)
+			assert.Equal(t, "kimi-k3", out.Model.ID)
+			assert.Equal(t, 28*time.Second, time.Since(start), "half a second is left for the next one")
+		})
+	})
 	t.Run("by another vendor's where it has none", func(t *testing.T) {
 		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
 			var asked []string
@@ -663,6 +703,19 @@ func TestAModelThatTheVendorRefusesIsReplaced(t *testing.T) {
 			assert.Equal(t, providers.KindModelNotFound, failure(t, err).Kind)
 			assert.Equal(t, "kimi", out.Model.Provider)
 			assert.Nil(t, out.Fallback)
+		})
+	})
+	t.Run("not any more once it has answered", func(t *testing.T) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+			b.kimi.ChatFunc = answers("yes")
+			b.reg.Catalog().Learn("kimi", []providers.Model{{ID: "kimi-k3"}})
+			for _, c := range []struct{ model, want string }{{"", "kimi-k3"}, {"kimi-k3.1-pro", "kimi-k3.1-pro"}, {"", "kimi-k3.1-pro"}} {
+				call := files()
+				call.Model = c.model
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassFile), call)
+				require.NoError(t, err)
+				assert.Equal(t, c.want, out.Model.ID)
+			}
 		})
 	})
 	t.Run("by none where it has none and the tool asks no other", func(t *testing.T) {

@@ -188,5 +188,11 @@ func TestAVendorsRequestIDIsKnownBeforeTheAnswerEnds(t *testing.T) {
 		out.Live.Stop()
 		<-out.Live.Done()
 		assert.Equal(t, "early-id", b.seen.attempts[0].RequestID)
+		assert.Equal(t, "early-id", out.Live.Snapshot().Response.RequestID)
+
+		b.glm.ChatFunc = fails(nil, &providers.Error{Kind: providers.KindAuth, RequestID: "of-the-refusal"})
+		out, err = b.caller.Call(b.inClass(t.Context(), config.ClassSimple), ask("glm-5.3"))
+		assert.Equal(t, "of-the-refusal", failure(t, err).RequestID)
+		assert.Equal(t, "of-the-refusal", out.Response.RequestID)
 	})
 }

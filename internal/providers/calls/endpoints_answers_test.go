@@ -2,6 +2,7 @@ package calls_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,7 +23,8 @@ func TestAnOutputLimitThatIsRefused(t *testing.T) {
 		refused bool
 	}{
 		{[]int{2137}, []int{8192, 6055}, false},
-		{[]int{8000}, []int{8192}, true},
+		{[]int{8192 - 1024}, []int{8192, 1024}, false},
+		{[]int{8192 - 1023}, []int{8192}, true},
 		{[]int{100, 100}, []int{8192, 8092}, true},
 	} {
 		s := newSite(t, map[string][]providers.Model{"lab": remote("lab", "m")}, "ENDPOINTS=lab", "LAB_API_URL=https://lab.test/v1", "LAB_MODEL=m")
@@ -42,7 +44,7 @@ func TestAnOutputLimitThatIsRefused(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
-		assert.Contains(t, strings.Join(out.Notes, " "), "lab/m was asked for at most 6055 tokens")
+		assert.Contains(t, strings.Join(out.Notes, " "), fmt.Sprintf("lab/m was asked for at most %d tokens", c.want[1]))
 	}
 }
 
@@ -108,6 +110,13 @@ func TestTheListsOfAllEndpointsAreRead(t *testing.T) {
 	}
 	_, err := s.ask(t, "ollama/something-else", providers.CategoryFast)
 	assert.Equal(t, "Ollama has ollama/a, ollama/b. listmodels shows every name.", failure(t, err).Hint)
+
+	s.vendors["lab"].ChatFunc = s.vendors["ollama"].ChatFunc
+	s.reg.Catalog().Learn("lab", remote("lab", "big", "q1", "q2", "q3", "q4", "q5"))
+	_, err = s.ask(t, "lab/something-else", providers.CategoryFast)
+	assert.Equal(t, "lab has lab/big, lab/q1, lab/q2, lab/q3, lab/q4. listmodels shows every name.", failure(t, err).Hint)
+	_, err = s.ask(t, "lab/bigg", providers.CategoryFast)
+	assert.Equal(t, "Did you mean lab/big? listmodels shows every name.", failure(t, err).Hint)
 }
 
 // A model that a local server runs elsewhere is not local: nothing says that it is, and an answer begins behind its call only

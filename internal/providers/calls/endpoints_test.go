@@ -338,7 +338,7 @@ func TestListsAreReadAgain(t *testing.T) {
 		}
 		assert.Equal(t, int32(1), asked[0].Load())
 		window = 32768
-		time.Sleep(31 * time.Second)
+		time.Sleep(30 * time.Second)
 		for _, model := range []string{"ollama", "lab"} {
 			_, err := s.ask(t, model, providers.CategoryFast)
 			require.NoError(t, err)
@@ -348,7 +348,7 @@ func TestListsAreReadAgain(t *testing.T) {
 		m, _ := s.reg.Catalog().Lookup("ollama/m")
 		assert.Equal(t, 32768, m.ContextWindow)
 
-		time.Sleep(31 * time.Second)
+		time.Sleep(30 * time.Second)
 		s.vendors["ollama"].ListModelsFunc = func(ctx context.Context) ([]providers.Model, error) {
 			<-ctx.Done()
 			return nil, errors.New("too late")
@@ -359,6 +359,16 @@ func TestListsAreReadAgain(t *testing.T) {
 		assert.Equal(t, 5*time.Second, time.Since(start), "a list that hangs delays a call by no more")
 		require.NoError(t, s.caller.Close(context.Background()))
 	})
+}
+
+// An endpoint without an address is there, and says what it lacks.
+func TestAnEndpointThatCannotBeUsed(t *testing.T) {
+	s := newSite(t, nil, "GLM_API_KEY=k", "ENDPOINTS=lab", "LAB_MODEL=big")
+	_, err := s.ask(t, "lab", providers.CategoryFast)
+	e := failure(t, err)
+	assert.Equal(t, providers.KindNotConfigured, e.Kind)
+	assert.Equal(t, "lab can't be used: LAB_API_URL is not set.", e.Message)
+	assert.Equal(t, "Set LAB_API_URL in the server's environment and restart it.", e.Hint)
 }
 
 // A key that ENDPOINTS does not name makes no vendor.

@@ -125,7 +125,7 @@ func named(chat chatFunc, model string) chatFunc {
 
 func TestAnotherModelThanWasAskedForIsNoted(t *testing.T) {
 	for said, noted := range map[string]bool{
-		"": false, "glm-5.3": false, "GLM-5.3": false, "glm-5.3-0814": false, "glm-5.3@20260814": false, "zai/glm-5.3": false,
+		"": false, "glm-5.3": false, "GLM-5.3": false, "glm-5.3-0814": false, "glm-5.3@20260814": false, "zai/glm-5.3": false, "glm-5.3:9": false,
 		"glm-5.3-flash": true, "glm-5": true, "kimi-k3": true, "glm-5.3-": true,
 	} {
 		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
@@ -181,6 +181,47 @@ func TestAClientsFunctionEndsTheAnswer(t *testing.T) {
 		require.Len(t, out.Messages, 2, "the model's message, and the result of the function that is ours")
 		assert.Len(t, out.Messages[0].ToolCalls, 2)
 		assert.Equal(t, "done", out.Messages[1].Content)
+	})
+}
+
+// TestACallThatIsCancelledDuringItsFunctions: it has no calls left for the client to run.
+func TestACallThatIsCancelledDuringItsFunctions(t *testing.T) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+		b.kimi.ChatFunc = callsTool("ours", 0, providers.ToolCall{ID: "theirs:1", Name: "theirs", Arguments: `{}`})
+		ctx, cancel := context.WithCancel(b.inClass(t.Context(), config.ClassSimple))
+		time.AfterFunc(time.Second, cancel)
+		call := ask("kimi-k3")
+		call.Tools = []calls.Tool{function("ours", func(ctx context.Context, _ string) (string, error) {
+			<-ctx.Done()
+			return "", context.Cause(ctx)
+		}), function("theirs", nil)}
+		out, err := b.caller.Call(ctx, call)
+		require.NoError(t, err)
+		assert.Equal(t, providers.FinishCancelled, out.Response.FinishReason)
+		assert.Empty(t, out.Response.ToolCalls)
+		assert.Len(t, b.seen.attempts, 1)
+	})
+}
+
+// TestFunctionsOfARequestAreItsOwn: those that are added to a request do not reach what Build returned.
+func TestFunctionsOfARequestAreItsOwn(t *testing.T) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+		turns := &inTurn{scripts: []chatFunc{answers("yes")}}
+		b.kimi.ChatFunc = turns.chat
+		shared := make([]providers.Function, 2)
+		shared[0].Name = "first"
+		call := ask("kimi-k3")
+		build := call.Build
+		call.Build = func(m providers.Model) (providers.ChatRequest, error) {
+			req, err := build(m)
+			req.Functions = shared[:1]
+			return req, err
+		}
+		call.Tools = []calls.Tool{function("second", nil)}
+		_, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+		require.NoError(t, err)
+		assert.Equal(t, []providers.Function{{Name: "first"}, {Name: "second"}}, turns.requests[0].Functions)
+		assert.Empty(t, shared[1].Name)
 	})
 }
 
@@ -444,6 +485,35 @@ func TestSearch(t *testing.T) {
 			assert.True(t, out.Partial)
 			assert.Equal(t, providers.SearchTotal{Count: 1, CostUSD: 0.01}, out.Searches)
 			assert.Equal(t, found.Hits, out.Response.Searches)
+		})
+	})
+	t.Run("GLM's own tool is GLM's alone", func(t *testing.T) {
+		own := true
+		inFakeTime(t, func(c *config.Config) { c.Search.GLMBrowsing = &own }, func(t *testing.T, b *fixture) {
+			turns := &inTurn{scripts: []chatFunc{asks, answers("yes")}}
+			b.kimi.ChatFunc, b.glm.SearchFunc = turns.chat, searches(t, 0, nil)
+			call := ask("kimi-k3")
+			call.Search = true
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+			require.NoError(t, err)
+			assert.False(t, turns.requests[0].NativeSearch)
+			assert.Equal(t, 1, out.Searches.Count)
+		})
+	})
+	t.Run("a query that is none is told to the model", func(t *testing.T) {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+			for _, arguments := range []string{`go release`, `{"query":" "}`} {
+				turns := &inTurn{scripts: []chatFunc{func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+					return &providers.ChatResponse{ToolCalls: []providers.ToolCall{{ID: "s", Name: "web_search", Arguments: arguments}}}, nil
+				}, answers("yes")}}
+				b.kimi.ChatFunc, b.glm.SearchFunc = turns.chat, searches(t, 0, nil)
+				call := ask("kimi-k3")
+				call.Search = true
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+				require.NoError(t, err)
+				assert.Equal(t, `Error: the arguments must be a JSON object with a "query"`, results(out.Messages)[0])
+				assert.Zero(t, out.Searches)
+			}
 		})
 	})
 	t.Run("a caller's own function of that name stays", func(t *testing.T) {

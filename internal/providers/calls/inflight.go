@@ -68,7 +68,6 @@ func (s *slots) acquire(ctx context.Context, vendor string, skip <-chan struct{}
 	v := s.vendors[vendor]
 	if v == nil {
 		v = &vendorSlots{}
-		s.vendors[vendor] = v
 	}
 	w := &waiter{vendor: v, ready: make(chan struct{})}
 	s.queue = append(s.queue, w)
@@ -137,14 +136,14 @@ func (s *slots) refused(vendor string, e *providers.Error) {
 	case v == nil:
 	case e.Concurrency:
 		v.refusedAt = now
-		if v.max <= 0 || !v.halvedAt.IsZero() && now.Sub(v.halvedAt) < halveInterval {
+		if now.Sub(v.halvedAt) < halveInterval {
 			return
 		}
 		if v.halvedAt = now; v.limit == v.max {
 			time.AfterFunc(quietPeriod, func() { s.widen(v) })
 		}
 		v.limit = max(1, v.limit/2)
-	case e.PerMinute && e.RetryAfter > 0 && e.RetryAfter <= maxQueueDelay:
+	case e.PerMinute && e.RetryAfter <= maxQueueDelay:
 		if until := now.Add(e.RetryAfter); until.After(v.delayedUntil) {
 			v.delayedUntil = until
 			time.AfterFunc(e.RetryAfter, s.grant)

@@ -70,17 +70,13 @@ func (c *Caller) learn(ctx context.Context, vendors []*config.Vendor) {
 // readList reads the list of a vendor that has just refused a model, if it was not read lately: who may answer is then known,
 // and no more names have to be tried. It waits as long as there is time for an attempt after it.
 func (g *Generation) readList(vendor string) {
-	v := g.c.cfg.Vendor(vendor)
-	if v == nil {
-		return
-	}
 	wait := listWithin
 	if g.deadline.bounded {
 		wait = min(wait, time.Until(g.deadline.answerBy)-minAttempt)
 	}
 	ctx, cancel := context.WithTimeout(g.ctx, wait)
 	defer cancel()
-	if done := g.c.startListing(ctx, v); done != nil {
+	if done := g.c.startListing(ctx, g.c.cfg.Vendor(vendor)); done != nil {
 		select {
 		case <-done:
 		case <-ctx.Done():
@@ -129,9 +125,6 @@ func (c *Caller) beginListing() bool {
 // consulted are the endpoints whose lists a query may need: that of the model that is named; all, where the name may be of any
 // of them or where no vendor with an API of its own can answer.
 func (r *Registry) consulted(q Query) (list []*config.Vendor) {
-	if len(r.cfg.Others) == 0 {
-		return nil
-	}
 	add := func(v *config.Vendor) {
 		if v.Row.IsEndpoint() && r.usable(v.Row.Name) == nil {
 			list = append(list, v)
@@ -156,9 +149,7 @@ func (r *Registry) consulted(q Query) (list []*config.Vendor) {
 			return list
 		}
 		if m, ok := r.catalog.Lookup(name); ok && !m.Unlisted && r.usable(m.Provider) == nil {
-			if v := r.cfg.Vendor(m.Provider); v != nil {
-				add(v)
-			}
+			add(r.cfg.Vendor(m.Provider))
 			return list
 		}
 		break // it may be an id of any endpoint

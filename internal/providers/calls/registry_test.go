@@ -204,8 +204,11 @@ func TestResolveRefusals(t *testing.T) {
 		{"a blind model and images", nil, calls.Query{Model: "glm-5.3", Needs: providers.Needs{Images: true}}, providers.KindInvalidRequest, []string{"glm-5.3 cannot see images"}},
 		{"the other vendor's model", nil, calls.Query{Model: "glm-5.3", Provider: "kimi"}, providers.KindInvalidRequest, []string{"glm-5.3 is not a Kimi"}},
 		{"no model sees", func(c *config.Config) { c.Kimi.APIKey, c.GLM.AllowedModels = "", []string{"glm-4.6"} }, calls.Query{Needs: providers.Needs{Images: true}}, providers.KindInvalidRequest, []string{"see images"}},
-		{"no window is that wide", nil, calls.Query{Needs: providers.Needs{Tokens: 5_000_000}}, providers.KindInvalidRequest, []string{"5000000 tokens"}},
-		{"no such provider", nil, calls.Query{Provider: "openai"}, providers.KindInvalidRequest, []string{"openai"}},
+		{"no window is that wide", nil, calls.Query{Needs: providers.Needs{Tokens: 5_000_000}}, providers.KindInvalidRequest, []string{"None of the models that may be used can take 5000000 tokens."}},
+		{"no model sees, calls and is that wide", nil, calls.Query{Needs: providers.Needs{Tokens: 5_000_000, Images: true, Functions: true}}, providers.KindInvalidRequest, []string{
+			"None of the models that may be used can see images and call functions and take 5000000 tokens. Check GLM_ALLOWED_MODELS and KIMI_ALLOWED_MODELS; listmodels shows what may be used.",
+		}},
+		{"no such provider", nil, calls.Query{Provider: "openai"}, providers.KindInvalidRequest, []string{`Unknown provider "openai".`, "Use glm or kimi."}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := setUp(t, c.set)
@@ -215,6 +218,9 @@ func TestResolveRefusals(t *testing.T) {
 			assert.Equal(t, c.kind, e.Kind)
 			for _, says := range c.says {
 				assert.Contains(t, e.Message+" "+e.Hint, says)
+			}
+			if name := c.query.Model; e.Kind == providers.KindNotConfigured || e.Kind == providers.KindModelNotFound {
+				assert.Equal(t, name, e.Model, "the model that was named")
 			}
 			out, err := b.caller.Call(t.Context(), calls.Call{
 				Model: c.query.Model, Provider: c.query.Provider, Category: c.query.Category, Needs: c.query.Needs,
@@ -228,13 +234,13 @@ func TestResolveRefusals(t *testing.T) {
 
 func TestNewRegistryRefusesWhatItCannotMean(t *testing.T) {
 	for says, set := range map[string]func(*config.Config){
-		"DISABLED_PROVIDERS=openai":   func(c *config.Config) { c.Models.DisabledProviders = []string{"openai"} },
-		"GLM_ALLOWED_MODELS=kimi-k3":  func(c *config.Config) { c.GLM.AllowedModels = []string{"kimi-k3"} },
-		"DEFAULT_MODEL=gpt-4":         func(c *config.Config) { c.Models.Default = "gpt-4" },
-		"KIMI_QUALITY_MODEL=glm-5.3":  func(c *config.Config) { c.Kimi.QualityModel = "glm-5.3" },
-		"GLM_SPEED_MODEL=speedy":      func(c *config.Config) { c.GLM.SpeedModel = "speedy" },
-		"MODELS_FILE":                 func(c *config.Config) { c.Models.File = "/nonexistent/models.json" },
-		"no configuration belongs to": nil,
+		"DISABLED_PROVIDERS=openai: accepted are glm and kimi": func(c *config.Config) { c.Models.DisabledProviders = []string{"openai"} },
+		"GLM_ALLOWED_MODELS=kimi-k3":                           func(c *config.Config) { c.GLM.AllowedModels = []string{"kimi-k3"} },
+		"DEFAULT_MODEL=gpt-4":                                  func(c *config.Config) { c.Models.Default = "gpt-4" },
+		"KIMI_QUALITY_MODEL=glm-5.3":                           func(c *config.Config) { c.Kimi.QualityModel = "glm-5.3" },
+		"GLM_SPEED_MODEL=speedy":                               func(c *config.Config) { c.GLM.SpeedModel = "speedy" },
+		"MODELS_FILE":                                          func(c *config.Config) { c.Models.File = "/nonexistent/models.json" },
+		"no configuration belongs to":                          nil,
 	} {
 		cfg := config.Default()
 		list := []providers.Provider{&providertest.Stub{Vendor: "glm"}}
@@ -246,6 +252,26 @@ func TestNewRegistryRefusesWhatItCannotMean(t *testing.T) {
 		_, err := calls.NewRegistry(cfg, list...)
 		assert.ErrorContains(t, err, says)
 	}
+}
+
+func TestProvidersBringModels(t *testing.T) {
+	cfg := config.Default()
+	_, err := calls.NewRegistry(cfg, &providertest.Stub{Vendor: "glm", Catalogue: []providers.Model{{ID: "glm-house", Aliases: []string{"glm-5.3"}}}})
+	require.EqualError(t, err, `models of glm: the name "glm-5.3" belongs to glm-5.3 already`)
+
+	file := filepath.Join(t.TempDir(), "models.json")
+	require.NoError(t, os.WriteFile(file, []byte(`[{"id":"lab/big","price":{"input":1,"output":2}}]`), 0o600))
+	cfg, err = config.Load(config.Options{Environ: []string{"ENDPOINTS=lab", "LAB_API_URL=https://lab.test/v1", "MODELS_FILE=" + file}})
+	require.NoError(t, err)
+	lab := &providertest.Stub{Vendor: "lab", Catalogue: []providers.Model{{ID: "lab/big", Provider: "lab", Status: providers.StatusActive, MaxOutput: 700}}}
+	reg, err := calls.NewRegistry(cfg, lab)
+	require.NoError(t, err)
+	m, ok := reg.Catalog().Lookup("lab/big")
+	require.True(t, ok)
+	assert.Equal(t, 700, m.MaxOutput, "the file is merged on top of what an endpoint's provider brings along")
+	assert.Equal(t, &providers.Price{Input: 1, Output: 2}, m.Price)
+	_, err = reg.Provider("nobody")
+	assert.Equal(t, "Use glm, kimi or lab.", failure(t, err).Hint)
 }
 
 // closing is a provider that can be closed.

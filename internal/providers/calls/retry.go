@@ -73,10 +73,8 @@ func (r retrying) run(ctx context.Context, send func() *providers.Error) *provid
 
 // sleep waits, and reports whether the context outlived the wait.
 func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(d):
 		return true
 	case <-ctx.Done():
 		return false
@@ -85,7 +83,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // withEarlier joins what an earlier attempt failed with, so that an exceeded limit does not hide what the vendor said.
 func withEarlier(e, earlier *providers.Error) *providers.Error {
-	if earlier == nil || earlier == e {
+	if earlier == nil {
 		return e
 	}
 	joined := *e

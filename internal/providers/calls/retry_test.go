@@ -39,6 +39,8 @@ func TestRetrying(t *testing.T) {
 		{"Retry-After that fits", 30 * time.Second, 5, []*providers.Error{retry(providers.KindRateLimited, 4*time.Second), nil}, 2, 4 * time.Second, ""},
 		{"Retry-After that does not", 30 * time.Second, 5, []*providers.Error{retry(providers.KindOverloaded, 30*time.Second)}, 1, 0, providers.KindRateLimited},
 		{"Retry-After that leaves no attempt", 10 * time.Second, 5, []*providers.Error{retry(providers.KindRateLimited, 9600*time.Millisecond)}, 1, 0, providers.KindRateLimited},
+		{"Retry-After that just leaves one", 10 * time.Second, 5, []*providers.Error{retry(providers.KindRateLimited, 9500*time.Millisecond), nil}, 2, 9500 * time.Millisecond, ""},
+		{"an attempt in a tenth of a short limit", 2 * time.Second, 5, []*providers.Error{retry(providers.KindRateLimited, 1800*time.Millisecond), nil}, 2, 1800 * time.Millisecond, ""},
 		{"a silence", 30 * time.Second, 5, []*providers.Error{retry(providers.KindTimeout, 0)}, 1, 0, providers.KindTimeout},
 		{"none allowed", 30 * time.Second, 1, []*providers.Error{retry(providers.KindNetwork, 0)}, 1, 0, providers.KindNetwork},
 	} {
@@ -96,17 +98,58 @@ func TestRetryingKeepsTheVendorsWordBesideTheLimit(t *testing.T) {
 	})
 }
 
+func TestWithEarlier(t *testing.T) {
+	busy := &providers.Error{Kind: providers.KindOverloaded, Message: "busy"}
+	late := &providers.Error{Kind: providers.KindTimeout, Message: "late"}
+	no := &providers.Error{Kind: providers.KindAuth, Message: "no"}
+	assert.Same(t, late, withEarlier(late, nil))
+	assert.Equal(t, "late Before that: busy", withEarlier(late, busy).Message)
+	assert.Equal(t, "late", withEarlier(late, &providers.Error{Kind: providers.KindNetwork}).Message)
+	assert.Equal(t, "no", withEarlier(no, busy).Message, "a vendor's last word needs no other")
+	require.ErrorIs(t, withEarlier(no, busy), busy)
+	assert.Equal(t, "late", late.Message)
+}
+
+// TestACorrectedRequestIsNoFurtherAttempt: after it, the first failure is waited for as any first one.
+func TestACorrectedRequestIsNoFurtherAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		replies := []*providers.Error{{Param: "a"}, {Param: "b"}, {Kind: providers.KindOverloaded, Retry: true}, nil}
+		start, sent := time.Now(), 0
+		err := retrying{
+			attempts: 2, jitter: func(d time.Duration) time.Duration { return d },
+			left:    func() time.Duration { return time.Minute },
+			correct: func(e *providers.Error) bool { return e.Param != "" },
+		}.run(t.Context(), func() *providers.Error { sent++; return replies[sent-1] })
+		assert.Nil(t, err)
+		assert.Equal(t, 4, sent)
+		assert.Equal(t, time.Second, time.Since(start))
+	})
+}
+
+// TestWhatAVendorSaysAtTheEndStays: a refusal that arrives as the time ends is neither corrected nor replaced.
+func TestWhatAVendorSaysAtTheEndStays(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	said := &providers.Error{Kind: providers.KindOverloaded, Retry: true}
+	err := retrying{
+		attempts: 5, jitter: fullJitter, left: func() time.Duration { return time.Minute },
+		ended:   func() *providers.Error { return &providers.Error{Kind: providers.KindCancelled} },
+		correct: func(*providers.Error) bool { t.Error("there is no time to correct it"); return false },
+	}.run(ctx, func() *providers.Error { cancel(); return said })
+	assert.Same(t, said, err)
+}
+
 func TestRetryingStopsWaitingWhenTheCallerGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		start := time.Now()
+		start, said := time.Now(), &providers.Error{Kind: providers.KindOverloaded, Retry: true}
 		err := retrying{
 			attempts: 5, jitter: func(d time.Duration) time.Duration { return 20 * time.Second },
 			left:  func() time.Duration { return time.Minute },
 			ended: func() *providers.Error { return &providers.Error{Kind: providers.KindCancelled} },
-		}.run(ctx, func() *providers.Error { return &providers.Error{Kind: providers.KindOverloaded, Retry: true} })
+		}.run(ctx, func() *providers.Error { return said })
 		assert.Equal(t, providers.KindCancelled, err.Kind)
+		require.ErrorIs(t, err, said, "what it waited for")
 		assert.Equal(t, time.Second, time.Since(start))
 	})
 }
@@ -189,12 +232,30 @@ func TestSlotsGoneIntoTheBackground(t *testing.T) {
 		free, err := s.acquire(t.Context(), "glm", behind, func() {})
 		require.NoError(t, err)
 		assert.Equal(t, 1, s.running, "a background answer holds none")
+		assert.Empty(t, s.queue, "nor does it wait for one any longer")
 		free()
 		_, err = s.acquire(t.Context(), "glm", behind, func() {})
 		require.NoError(t, err)
 		release()
 		assert.Zero(t, s.running)
 		assert.Empty(t, s.queue)
+	})
+}
+
+func TestSlotsWithoutALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slotsOf(0, 1, 0)
+		for range 3 {
+			defer take(t, s, "glm")()
+			defer take(t, s, "nobody")() // whom no configuration bounds
+		}
+		take(t, s, "kimi")()
+		for _, vendor := range []string{"glm", "nobody"} {
+			s.refused(vendor, &providers.Error{Kind: providers.KindRateLimited, Concurrency: true})
+			s.refused(vendor, &providers.Error{Kind: providers.KindRateLimited, PerMinute: true})
+			assert.Zero(t, s.delay(vendor))
+			defer take(t, s, vendor)()
+		}
 	})
 }
 
@@ -286,6 +347,8 @@ func TestALimitPerMinuteDelaysTheVendorsQueue(t *testing.T) {
 		take(t, s, "glm")
 		assert.Equal(t, 20*time.Second, time.Since(start))
 		assert.Zero(t, s.delay("glm"))
+		s.refused("kimi", limited(maxQueueDelay))
+		assert.Equal(t, maxQueueDelay, s.delay("kimi"))
 		assert.Equal(t, 3, inFlight(t, s, "glm"), "the limit at one time is what it was")
 	})
 }

@@ -158,7 +158,9 @@ func TestHowTheCallsOfARoundAreCounted(t *testing.T) {
 		want   []string
 	}{
 		{
-			"a repeated call is one of its round's", calls.Bounds{Rounds: 6, Calls: 1, Bytes: 50_000}, 4,
+			"a repeated call is one of its round's",
+			calls.Bounds{Rounds: 6, Calls: 1, Bytes: 50_000},
+			4,
 			[]chatFunc{reads(`{"p":1}`), reads(`{"p":1}`, `{"p":2}`)},
 			[]string{
 				"xxxx", "This call was made before, with this result. Don't repeat calls.\nxxxx",
@@ -166,14 +168,32 @@ func TestHowTheCallsOfARoundAreCounted(t *testing.T) {
 			},
 		},
 		{
-			"arguments that are no JSON are compared as they are", calls.Bounds{Rounds: 6, Calls: 8, Bytes: 50_000}, 4,
+			"arguments that are no JSON are compared as they are",
+			calls.Bounds{Rounds: 6, Calls: 8, Bytes: 50_000},
+			4,
 			[]chatFunc{reads(`{"p":`, `{"q":`, `{"p":`)},
 			[]string{"xxxx", "xxxx", "Not executed: this is the same call as read:0."},
 		},
 		{
-			"a result that just fits is whole", calls.Bounds{Rounds: 6, Calls: 8, Bytes: 5_000}, 5_000,
+			"a result that just fits is whole",
+			calls.Bounds{Rounds: 6, Calls: 8, Bytes: 5_000},
+			5_000,
 			[]chatFunc{reads(`{}`)},
 			[]string{strings.Repeat("x", 5_000) + "\n\n" + noMore},
+		},
+		{
+			"there is room for one round more",
+			calls.Bounds{Rounds: 6, Calls: 8, Bytes: 2_010},
+			10,
+			[]chatFunc{reads(`{}`)},
+			[]string{"xxxxxxxxxx"},
+		},
+		{
+			"there is too little room for one",
+			calls.Bounds{Rounds: 6, Calls: 8, Bytes: 2_009},
+			10,
+			[]chatFunc{reads(`{}`)},
+			[]string{"xxxxxxxxxx\n\n" + noMore},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -241,6 +261,9 @@ func TestResultsStayWithinTheirBytes(t *testing.T) {
 				assert.LessOrEqual(t, total, c.bytes+200)
 				assert.Greater(t, total, c.bytes*2/3)
 				assert.Equal(t, conclude, tail(turns.requests[c.rounds], 1)[0].Content)
+				if c.name == "the model's window" {
+					assert.Less(t, turns.requests[1].MaxOutputTokens, turns.requests[0].MaxOutputTokens, "the answer fits beside them")
+				}
 			})
 		})
 	}
@@ -307,6 +330,7 @@ func TestARoundThatFails(t *testing.T) {
 				assert.Equal(t, c.attempts, out.Attempts)
 				last := turns.requests[len(turns.requests)-1]
 				assert.Len(t, last.Functions, c.functions)
+				assert.Equal(t, slices.Concat(last.Messages[1:]), out.Messages, "what the client may go on with")
 				if c.functions == 0 {
 					assert.Equal(t, conclude, tail(last, 1)[0].Content)
 				}
@@ -320,6 +344,82 @@ func TestARoundThatFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCallsThatMayNotRun: the request begins like an earlier one that offered them.
+func TestCallsThatMayNotRun(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		tools  bool
+		choice string
+		want   []string
+	}{
+		{"functions that are listed", true, `"none"`, []string{"Not executed. " + noMore}},
+		{"none at all", false, "", nil},
+	} {
+		inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+			first := answers("enough")
+			if c.tools {
+				first = reads("{}")
+			}
+			turns := &inTurn{scripts: []chatFunc{first, func(_ context.Context, _ providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+				on(providers.Delta{Content: "enough"})
+				return &providers.ChatResponse{Content: "enough", ToolCalls: []providers.ToolCall{{ID: "x", Name: "read", Arguments: "{}"}}}, nil
+			}}}
+			b.kimi.ChatFunc = turns.chat
+			var ran atomic.Int64
+			call := reader("kimi-k3", calls.Bounds{}, 4, &ran)
+			if call.NoCalls = true; !c.tools {
+				call.Tools = nil
+			}
+			out, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), call)
+			require.NoError(t, err)
+			assert.Equal(t, c.choice, string(turns.requests[0].ToolChoice), c.name)
+			assert.Equal(t, c.want, results(out.Messages), c.name)
+			assert.Equal(t, "enough", out.Response.Content)
+			assert.Empty(t, out.Response.ToolCalls, "a call beside the last text is nobody's to run")
+			assert.Zero(t, ran.Load())
+		})
+	}
+}
+
+// TestAnOutputLimitBehindCalls: they are complete, and what they return is what the model waits for.
+func TestAnOutputLimitBehindCalls(t *testing.T) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+		cut := func(ctx context.Context, req providers.ChatRequest, on func(providers.Delta)) (*providers.ChatResponse, error) {
+			resp, err := reads("{}")(ctx, req, on)
+			resp.FinishReason = providers.FinishLength
+			return resp, err
+		}
+		turns := &inTurn{scripts: []chatFunc{cut, answers("enough")}}
+		b.kimi.ChatFunc = turns.chat
+		var ran atomic.Int64
+		out, err := b.caller.Call(b.inClass(t.Context(), config.ClassExpert), reader("kimi-k3", calls.Bounds{}, 4, &ran))
+		require.NoError(t, err)
+		assert.Equal(t, "enough", out.Response.Content)
+		assert.EqualValues(t, 1, ran.Load())
+		assert.Equal(t, 2, out.Attempts)
+	})
+}
+
+// TestALaterRequestOutsideAToolCallIsBounded: between two requests nothing bounds the answer, but the second has its
+// vendor's limit again.
+func TestALaterRequestOutsideAToolCallIsBounded(t *testing.T) {
+	inFakeTime(t, nil, func(t *testing.T, b *fixture) {
+		turns := &inTurn{scripts: []chatFunc{reads("{}"), silent()}}
+		b.kimi.ChatFunc = turns.chat
+		var ran atomic.Int64
+		call := reader("kimi-k3", calls.Bounds{}, 4, &ran)
+		call.Tools[0].Run = func(context.Context, string, int) (string, error) {
+			time.Sleep(50 * time.Second)
+			return "text", nil
+		}
+		start := time.Now()
+		_, err := b.caller.Call(t.Context(), call)
+		require.NoError(t, err)
+		assert.Equal(t, 80*time.Second, time.Since(start))
+		assert.Equal(t, []string{"KIMI_TIMEOUT_SECS=30s"}, b.seen.names())
+	})
 }
 
 // TestFunctionsOfTheClientAreNoRounds: without a function that is run here, a delta is final as everywhere.

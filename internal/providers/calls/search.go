@@ -58,6 +58,12 @@ func (s *searches) total() (found []providers.SearchHit, made providers.SearchTo
 	return slices.Clone(s.found), providers.SearchTotal{Count: s.made, CostUSD: s.cost}, uncounted
 }
 
+// searchVendor is a vendor that can search.
+type searchVendor struct {
+	name   string
+	search func(context.Context, providers.SearchQuery) (*providers.SearchResult, error)
+}
+
 // searchVendors are the vendors whose search the function uses, the cheaper first (Kimi 0.002 USD a search, Z.ai 0.01).
 func searchVendors() []string { return []string{"kimi", "glm"} }
 
@@ -83,13 +89,13 @@ func (c *Caller) attachSearch(j *job) {
 	if _, taken := j.tools[searchFunction]; taken {
 		return // the caller brought its own
 	}
-	var vendors []string
+	var vendors []searchVendor
 	for _, name := range searchVendors() {
 		if c.reg.ready(name, name == m.Provider) != nil { // in a preview the model's own vendor may lack its key
 			continue
 		}
 		if s, can := c.reg.lookup(name).(providers.Searcher); can && s.CanSearch() {
-			vendors = append(vendors, name)
+			vendors = append(vendors, searchVendor{name, s.Search})
 		}
 	}
 	if len(vendors) > 0 {
@@ -106,7 +112,7 @@ func (c *Caller) attachSearch(j *job) {
 }
 
 // searchTool is the function behind searchFunction; vendors search, the first one that can.
-func (c *Caller) searchTool(j *job, vendors []string) Tool {
+func (c *Caller) searchTool(j *job, vendors []searchVendor) Tool {
 	return Tool{
 		Function: providers.Function{
 			Name:        searchFunction,
@@ -138,16 +144,12 @@ func (c *Caller) searchTool(j *job, vendors []string) Tool {
 
 // search asks the vendors in turn until one answers. One that answered with nothing within its limit has used up the time
 // that a search may take.
-func (c *Caller) search(ctx context.Context, vendors []string, q providers.SearchQuery) (result *providers.SearchResult, err error) {
-	for _, name := range vendors {
-		s, can := c.reg.lookup(name).(providers.Searcher)
-		if !can {
-			continue
-		}
-		result, err = Do(ctx, c, name, "search", c.cfg.Timeouts.Search(name), func(ctx context.Context) (*providers.SearchResult, error) {
-			return s.Search(ctx, q)
+func (c *Caller) search(ctx context.Context, vendors []searchVendor, q providers.SearchQuery) (result *providers.SearchResult, err error) {
+	for _, v := range vendors {
+		result, err = Do(ctx, c, v.name, opSearch, c.cfg.Timeouts.Search(v.name), func(ctx context.Context) (*providers.SearchResult, error) {
+			return v.search(ctx, q)
 		})
-		if e := asError(err); err == nil || e != nil && e.Kind == providers.KindTimeout || ctx.Err() != nil {
+		if err == nil || asError(err).Kind == providers.KindTimeout {
 			break
 		}
 	}
