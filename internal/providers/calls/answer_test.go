@@ -423,6 +423,22 @@ func TestAVendorThatFailedLatelyIsTriedSecond(t *testing.T) {
 	})
 }
 
+// TestTheOperatorsModelStaysFirst: also after a failure, as does the conversation's.
+func TestTheOperatorsModelStaysFirst(t *testing.T) {
+	for _, prefer := range []string{"", "glm-4.6"} {
+		inFakeTime(t, func(c *config.Config) { c.Calls.MaxRetries, c.Models.Default = 0, "glm-5.3" }, func(t *testing.T, b *fixture) {
+			b.glm.ChatFunc, b.kimi.ChatFunc = fails(answers("yes"), overloaded()), answers("yes")
+			call := ask("")
+			call.Prefer = prefer
+			for _, want := range []string{"kimi", "glm"} {
+				out, err := b.caller.Call(b.inClass(t.Context(), config.ClassSimple), call)
+				require.NoError(t, err)
+				assert.Equal(t, want, out.Model.Provider)
+			}
+		})
+	}
+}
+
 // TestWhatCountsAsAVendorsFailure: after it, another vendor is tried first.
 func TestWhatCountsAsAVendorsFailure(t *testing.T) {
 	broken := &providers.Error{Kind: providers.KindNetwork}

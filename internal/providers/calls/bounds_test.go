@@ -185,10 +185,12 @@ func TestTheUsualThinking(t *testing.T) {
 }
 
 func TestTheSwitchThatIsSent(t *testing.T) {
-	s := providers.ThinkingSwitch{Type: "enabled", Effort: "high"}
-	for drop, want := range map[string]providers.ThinkingSwitch{
-		"temperature": s, "thinking": {Effort: "high"}, "reasoning_effort": {Type: "enabled"},
+	effort, toggle := providers.ThinkingSwitch{Effort: "high"}, providers.ThinkingSwitch{Type: "enabled"}
+	for drop, want := range map[string][]string{
+		"temperature": {effort.String(), toggle.String()}, "thinking": {effort.String(), ""}, "reasoning_effort": {"", toggle.String()},
 	} {
-		assert.Equal(t, want.String(), (&job{req: providers.ChatRequest{Thinking: s, Drop: []string{drop}}}).thinking(), drop)
+		for i, s := range []providers.ThinkingSwitch{effort, toggle} {
+			assert.Equal(t, want[i], (&job{req: providers.ChatRequest{Thinking: s, Drop: []string{drop}}}).thinking(), drop)
+		}
 	}
 }

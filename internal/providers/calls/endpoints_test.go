@@ -369,6 +369,15 @@ func TestAnEndpointThatCannotBeUsed(t *testing.T) {
 	assert.Equal(t, providers.KindNotConfigured, e.Kind)
 	assert.Equal(t, "lab can't be used: LAB_API_URL is not set.", e.Message)
 	assert.Equal(t, "Set LAB_API_URL in the server's environment and restart it.", e.Hint)
+
+	s = newSite(t, nil, "ENDPOINTS=lab", "LAB_API_URL=https://lab.test/v1")
+	_, err = s.ask(t, "lab", providers.CategoryFast)
+	e = failure(t, err)
+	assert.Equal(t, providers.KindNotConfigured, e.Kind)
+	assert.Equal(t, "Which model of lab to ask is not known: LAB_MODEL is not set, and its list of models could not be read. lab could not be connected to.", e.Message)
+	s.vendors["lab"].ChatFunc = fails(nil, notFound())
+	_, err = s.ask(t, "lab/zzz", providers.CategoryFast)
+	assert.Equal(t, "listmodels shows every name; leave the model out to have one chosen.", failure(t, err).Hint)
 }
 
 // A key that ENDPOINTS does not name makes no vendor.

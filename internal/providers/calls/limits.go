@@ -80,7 +80,7 @@ func (d callDeadline) limitBehind(request config.Limit, start time.Time) config.
 // firstLimit is the limit that ends a request, which began at start and whose own limit bounds the whole of it, and when.
 func (d callDeadline) firstLimit(request config.Limit, start time.Time) (config.Limit, time.Time) {
 	at := d.requestEnd(request, start)
-	if d.bounded && at.Equal(d.answerBy) {
+	if d.bounded {
 		return d.limitBehind(request, start), at
 	}
 	return request, at

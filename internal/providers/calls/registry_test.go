@@ -46,9 +46,9 @@ func TestResolve(t *testing.T) {
 			nil,
 		},
 		{
-			"restricted to a model that nobody configured", func(c *config.Config) { c.GLM.AllowedModels = []string{"glm-4.6", "glm-4.5"} },
+			"restricted to a model that nobody configured", func(c *config.Config) { c.GLM.AllowedModels = []string{"glm-4.5", "glm-4.6"} },
 			calls.Query{},
-			[]string{"kimi-k3.1-pro", "glm-4.6"},
+			[]string{"kimi-k3.1-pro", "glm-4.5"},
 			nil,
 		},
 		{"one vendor alone", func(c *config.Config) { c.GLM.APIKey = "" }, calls.Query{}, []string{"kimi-k3.1-pro"}, nil},
@@ -64,7 +64,7 @@ func TestResolve(t *testing.T) {
 		{"the operator's default", func(c *config.Config) { c.Models.Default = "kimi-k3" }, calls.Query{}, []string{"kimi-k3", "glm-5.3-flash"}, nil},
 		{
 			"auto leaves the choice, so the operator's default stands", func(c *config.Config) { c.Models.Default = "kimi-k3" },
-			calls.Query{Model: "Auto"},
+			calls.Query{Model: " Auto "},
 			[]string{"kimi-k3", "glm-5.3-flash"},
 			nil,
 		},
@@ -92,6 +92,12 @@ func TestResolve(t *testing.T) {
 			calls.Query{Provider: "glm", Category: providers.CategoryReasoning, Needs: providers.Needs{Images: true}},
 			[]string{"glm-4.6v"},
 			nil,
+		},
+		{
+			"a conversation's model that the tool does not ask", nil,
+			calls.Query{Provider: "glm", Prefer: "kimi-k3"},
+			[]string{"glm-5.3-flash"},
+			[]string{"kimi-k3, which answered before, cannot take this request; glm-5.3-flash answers."},
 		},
 		{"a named model is alone", nil, calls.Query{Model: "GLM-4.6", Prefer: "kimi-k3"}, []string{"glm-4.6"}, nil},
 		{"an alias of a retired name", nil, calls.Query{Model: "kimi-k2"}, []string{"kimi-k3"}, []string{
@@ -203,8 +209,9 @@ func TestResolveRefusals(t *testing.T) {
 		{"a model that is not allowed", func(c *config.Config) { c.GLM.AllowedModels = []string{"glm-4.6"} }, calls.Query{Model: "glm-5"}, providers.KindModelNotFound, []string{"GLM_ALLOWED_MODELS", "glm-4.6"}},
 		{"a blind model and images", nil, calls.Query{Model: "glm-5.3", Needs: providers.Needs{Images: true}}, providers.KindInvalidRequest, []string{"glm-5.3 cannot see images"}},
 		{"the other vendor's model", nil, calls.Query{Model: "glm-5.3", Provider: "kimi"}, providers.KindInvalidRequest, []string{"glm-5.3 is not a Kimi"}},
-		{"no model sees", func(c *config.Config) { c.Kimi.APIKey, c.GLM.AllowedModels = "", []string{"glm-4.6"} }, calls.Query{Needs: providers.Needs{Images: true}}, providers.KindInvalidRequest, []string{"see images"}},
+		{"no model sees", func(c *config.Config) { c.Kimi.APIKey, c.GLM.AllowedModels = "", []string{"glm-4.6"} }, calls.Query{Needs: providers.Needs{Images: true}}, providers.KindInvalidRequest, []string{"None of the models that may be used can see images."}},
 		{"no window is that wide", nil, calls.Query{Needs: providers.Needs{Tokens: 5_000_000}}, providers.KindInvalidRequest, []string{"None of the models that may be used can take 5000000 tokens."}},
+		{"nor the conversation's", nil, calls.Query{Prefer: "glm-4.6", Needs: providers.Needs{Tokens: 5_000_000}}, providers.KindInvalidRequest, []string{"5000000 tokens"}},
 		{"no model sees, calls and is that wide", nil, calls.Query{Needs: providers.Needs{Tokens: 5_000_000, Images: true, Functions: true}}, providers.KindInvalidRequest, []string{
 			"None of the models that may be used can see images and call functions and take 5000000 tokens. Check GLM_ALLOWED_MODELS and KIMI_ALLOWED_MODELS; listmodels shows what may be used.",
 		}},

@@ -152,15 +152,13 @@ func (r *Registry) automatic(q Query) []Candidate {
 			}
 		}
 	}
-	slices.SortStableFunc(chosen[wanted:], func(a, b Candidate) int {
-		switch x, y := r.second(a.Model), r.second(b.Model); {
-		case x == y:
-			return 0
-		case y:
-			return -1
+	place := func(c Candidate) int {
+		if r.second(c.Model) {
+			return 1
 		}
-		return 1
-	})
+		return 0
+	}
+	slices.SortStableFunc(chosen[wanted:], func(a, b Candidate) int { return place(a) - place(b) })
 	if len(chosen) == 0 && len(lacking) > 0 {
 		chosen = lacking[:1] // nothing better is known, and a vendor's list may be incomplete
 	}

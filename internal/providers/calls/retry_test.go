@@ -220,6 +220,7 @@ func TestSlotsOverall(t *testing.T) {
 		second()
 		assert.Zero(t, s.running)
 		assert.Empty(t, s.queue)
+		assert.Equal(t, 1, inFlight(t, slotsOf(4, 4, 1), "glm"))
 	})
 }
 
@@ -313,6 +314,8 @@ func TestSlotsAreHalvedAndDoubledAgain(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		assert.Equal(t, 1, inFlight(t, s, "glm"), "never none")
+		time.Sleep(quietPeriod)
+		assert.Equal(t, 2, inFlight(t, s, "glm"), "doubled once a minute, as before")
 	})
 }
 
