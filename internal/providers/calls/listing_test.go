@@ -95,10 +95,12 @@ func TestCallsThatNeedAListAtTheSameTimeShareIt(t *testing.T) {
 	})
 }
 
-func TestCloseEndsTheReadingOfLists(t *testing.T) {
+func TestAClosedPathReadsNoLists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, nil, "ENDPOINTS=lab", "LAB_API_URL=https://lab.test/v1")
+		s := newSite(t, nil, "GLM_API_KEY=k", "ENDPOINTS=lab", "LAB_API_URL=https://lab.test/v1")
 		asked := s.hangingList("lab")
+		ofGLM := s.hangingList("glm")
+		defer func() { assert.Zero(t, *ofGLM, "the lists of endpoints alone are needed") }()
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
