@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -72,6 +73,7 @@ func TestAnAnswerGoesOnBehindItsCall(t *testing.T) {
 				assert.Nil(t, final.Limit)
 				assert.Equal(t, providers.FinishStop, final.Response.FinishReason)
 				assert.Equal(t, 1, final.Attempts)
+				synctest.Wait() // until it is not listed any more
 				assert.Empty(t, b.caller.Background())
 				assert.Len(t, phases, heard, "nobody is told of anything after the call")
 				assert.Equal(t, []string{c.limit}, b.seen.names())

@@ -173,7 +173,7 @@ func (c *Caller) overCall(b *usage.CallBudget, m providers.Model, vendor string,
 		Kind: providers.KindBudget, Provider: vendor, Model: m.ID,
 		Message: fmt.Sprintf("MAX_COST_PER_CALL_USD=%g does not allow this request: it may cost %.4f USD, and %.4f USD of the call's limit are left.",
 			b.LimitUSD(), plan.ReserveUSD(), b.LeftUSD()),
-		Hint: c.budgetHint("MAX_COST_PER_CALL_USD", m, plan),
+		Hint: c.budgetHint("MAX_COST_PER_CALL_USD", plan),
 	}
 }
 
@@ -184,12 +184,12 @@ func (c *Caller) overDay(over *usage.OverBudgetError, m providers.Model, vendor 
 		Message: fmt.Sprintf("MAX_COST_PER_DAY_USD=%g does not allow this request: it may cost %.4f USD, and %.4f USD of today's limit, which all servers on this store share, are left.",
 			over.LimitUSD, plan.ReserveUSD(), over.LeftUSD()),
 		Hint: fmt.Sprintf("The limit resets at %s. ", over.Day.Resets().Local().Format("2006-01-02 15:04 MST")) +
-			c.budgetHint("MAX_COST_PER_DAY_USD", m, plan),
+			c.budgetHint("MAX_COST_PER_DAY_USD", plan),
 	}
 }
 
 // budgetHint says what else can be done, with a cheaper model where there is one.
-func (c *Caller) budgetHint(setting string, m providers.Model, plan usage.Plan) string {
+func (c *Caller) budgetHint(setting string, plan usage.Plan) string {
 	ways := []string{"ask for less", "raise " + setting + " in the server's environment"}
 	cheapest, best := "", plan.ReserveUSD()
 	for _, other := range c.reg.Models() {

@@ -63,7 +63,9 @@ func TestDo(t *testing.T) {
 		},
 		{"three failures", none, search, failing(overloaded(), overloaded(), overloaded()), 7 * time.Second, 4, "", ""},
 		{
-			"failures without end", none, config.Limit{Name: "LONG_SECS", Value: 90 * time.Second}, failing(overloaded(), overloaded(), overloaded(), overloaded(), overloaded(), overloaded()),
+			"failures without end", none,
+			config.Limit{Name: "LONG_SECS", Value: 90 * time.Second},
+			failing(overloaded(), overloaded(), overloaded(), overloaded(), overloaded(), overloaded()),
 			15 * time.Second, 5, providers.KindOverloaded, "",
 		},
 		{"a refusal", none, search, failing(&providers.Error{Kind: providers.KindAuth}), 0, 1, providers.KindAuth, ""},

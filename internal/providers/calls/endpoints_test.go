@@ -203,7 +203,8 @@ func TestFallbackOverEndpoints(t *testing.T) {
 		"an API's own DEFAULT_MODEL": {[]string{"KIMI_API_KEY=k", "ENDPOINTS=lab", "DEFAULT_MODEL=kimi-k3"}, []string{"kimi"}, "lab/big", "kimi-k3"},
 		"behind another's DEFAULT_MODEL": {
 			[]string{"KIMI_API_KEY=k", "ENDPOINTS=lab,mylab", "MYLAB_API_URL=https://b.test/v1", "MYLAB_MODEL=b", "DEFAULT_MODEL=kimi-k3"},
-			[]string{"kimi", "lab"}, "mylab/b", "kimi-k3",
+			[]string{"kimi", "lab"},
+			"mylab/b", "kimi-k3",
 		},
 		"what DEFAULT_MODEL names": {[]string{"GLM_API_KEY=k", "ENDPOINTS=lab", "DEFAULT_MODEL=lab"}, []string{"lab"}, "", ""},
 	} {
