@@ -74,8 +74,6 @@ func charsetName(written string) string {
 		return "big5"
 	case "cp932", "windows-932":
 		return "shift_jis"
-	case "cp949", "windows-949":
-		return "euc-kr"
 	}
 	return ""
 }

@@ -108,7 +108,7 @@ func TestCharsetNames(t *testing.T) {
 	for written, want := range map[string]string{
 		"UTF-8": "utf-8", "utf-8-bom": "utf-8", "Latin1": "windows-1252", "iso-8859-1": "windows-1252", "CP1251": "windows-1251", "cp936": "gb18030",
 		"SHIFT-JIS": "shift_jis", "cp932": "shift_jis", "UTF-16LE-BOM": "utf-16le", "UTF-16": "utf-16le", "EUC-KR": "euc-kr", "": "", "nonsense": "", "x-user-defined": "",
-		"iso-2022-kr": "", "UTF-8-BOM ": "utf-8",
+		"iso-2022-kr": "", "cp949": "euc-kr", "cp950": "big5", "windows-932": "shift_jis", "UTF-8-BOM ": "utf-8",
 	} {
 		assert.Equal(t, want, charsetName(written), written)
 	}

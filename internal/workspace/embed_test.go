@@ -282,6 +282,24 @@ func TestCutTextSaysWhatIsLeft(t *testing.T) {
 	assert.Zero(t, lines)
 }
 
+// As much of a text is kept as fits: whole lines, or the beginning of the first one.
+func TestCutTextKeepsAsMuchAsFits(t *testing.T) {
+	assert.Equal(t, []int{1, 2, 4}, lineEnds("\n\na\nb"))
+	first := strings.Repeat("word ", 20) + "\n"
+	cut, lines := cutText(first+strings.Repeat("word ", 40)+"\n", cutTokens+providers.EstimateTokens(first)+5, 301)
+	head, _ := withoutCutNote(cut)
+	assert.Equal(t, first, head)
+	assert.Equal(t, 1, lines)
+	text := strings.Repeat("some words and more of them ", 50)
+	for tokens := range 20 {
+		cut, _ = cutText(text, cutTokens+tokens, int64(len(text)))
+		head, _ = withoutCutNote(cut)
+		head = strings.TrimSuffix(head, "\n")
+		assert.LessOrEqual(t, providers.EstimateTokens(head), tokens)
+		assert.Greater(t, providers.EstimateTokens(text[:len(head)+1]), tokens)
+	}
+}
+
 func TestEmbedUnreadableFolder(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("this user may read everything")
