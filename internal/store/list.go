@@ -29,7 +29,10 @@ func (s *Store) Each(ctx context.Context, f conversation.Filter) iter.Seq2[conve
 		w := conversationConditions(f)
 		var ids []string
 		err := s.withRetry(ctx, "list conversations", func() (err error) {
-			ids, err = queryAll(ctx, s.read, func(r *sql.Rows) (id string, err error) { err = r.Scan(&id); return id, err }, `SELECT id FROM conversations`+w.clause()+` ORDER BY updated_at DESC NULLS LAST, id`, w.args...)
+			ids, err = queryAll(ctx, s.read, func(r *sql.Rows) (id string, err error) {
+				err = r.Scan(&id)
+				return id, err
+			}, `SELECT id FROM conversations`+w.clause()+` ORDER BY updated_at DESC NULLS LAST, id`, w.args...)
 			return err
 		})
 		if err != nil {
