@@ -359,7 +359,6 @@ func (u *Usage) Fold(ctx context.Context, before time.Time) error {
 			if err := takeLock(ctx, tx, u.store.d.lock, lockBudget); err != nil {
 				return err
 			}
-			oldest = time.Time{}
 			err := tx.QueryRowContext(ctx, `SELECT min(created_at) FROM exai_usage WHERE created_at < $1`, stamp(before)).Scan(intoTime{&oldest})
 			if err != nil || oldest.IsZero() {
 				return err

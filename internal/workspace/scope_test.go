@@ -1,6 +1,8 @@
 package workspace
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -165,6 +167,14 @@ func TestHashes(t *testing.T) {
 	two := hashes()
 	assert.NotEqual(t, one["a.go"], two["a.go"])
 	assert.NotEqual(t, one["new.go"], two["new.go"])
+
+	r, err := w.Repository(t.Context(), dir)
+	require.NoError(t, err)
+	defer r.Close()
+	ended, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("the call has ended"))
+	_, err = w.Hashes(ended, r, []git.Change{{Name: "a.go"}})
+	assert.EqualError(t, err, "the call has ended")
 }
 
 func TestRepositoryHistory(t *testing.T) {
