@@ -206,7 +206,8 @@ func (g *Generation) onReading(d providers.Delta) {
 
 // addUsage adds what a request took to the answer's usage. Where the vendor did not say, since the answer was cut short,
 // it is an estimate of what it will charge.
-func (s *state) addUsage(m providers.Model, resp *providers.ChatResponse) (u providers.Usage) {
+func (s *state) addUsage(m providers.Model, resp *providers.ChatResponse) providers.Usage {
+	var u providers.Usage
 	switch {
 	case resp != nil && resp.UsageKnown:
 		u = resp.Usage
@@ -216,7 +217,7 @@ func (s *state) addUsage(m providers.Model, resp *providers.ChatResponse) (u pro
 			u.CostUSD = resp.Usage.CostUSD
 		}
 	default:
-		return
+		return u
 	}
 	if resp == nil || !resp.CostKnown {
 		u.CostUSD = providers.RoundUSD(u.CostUSD + m.Price.Cost(u))

@@ -128,7 +128,7 @@ func modelsOf(all []providers.Model, provider string) (of []providers.Model) {
 // Lookup finds a model by id or alias, in any case. A name with a vendor's prefix that is not in the catalogue is an Unlisted
 // model of that vendor; any other unknown name is not found. The suffix by which clients of Z.ai's coding plan ask for
 // the long window is not part of a name: the API refuses it.
-func (c *Catalog) Lookup(name string) (m providers.Model, known bool) {
+func (c *Catalog) Lookup(name string) (providers.Model, bool) {
 	name = strings.TrimSuffix(strings.TrimSpace(name), "[1m]")
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -144,17 +144,17 @@ func (c *Catalog) Lookup(name string) (m providers.Model, known bool) {
 	if vendor := vendorOfModel(c.vendors, name); vendor != "" {
 		return unlisted(vendor, name), true
 	}
-	return
+	return providers.Model{}, false
 }
 
 // vendorOfModel is the vendor whose prefix a model's name carries, "" for none.
-func vendorOfModel(vendors []config.VendorRow, name string) (vendor string) {
+func vendorOfModel(vendors []config.VendorRow, name string) string {
 	for _, v := range vendors {
 		if v.OwnsModel(name) {
 			return v.Name
 		}
 	}
-	return
+	return ""
 }
 
 func unlisted(provider, id string) providers.Model {

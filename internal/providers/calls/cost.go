@@ -46,15 +46,13 @@ func (c *Caller) countedPrice(m providers.Model) (p usage.Price, known bool) {
 		return usage.Price{Input: m.Price.Input, Output: m.Price.Output}, true
 	}
 	if v := c.cfg.Vendor(m.Provider); v != nil && v.Billing() == config.BillingLocal {
-		known = true
-		return
+		return usage.Price{}, true
 	}
 	prices := c.prices(m.Provider)
 	if prices == nil {
 		prices = c.prices("")
 	}
-	p = usage.MostExpensive(prices)
-	return
+	return usage.MostExpensive(prices), false
 }
 
 // prices are the known prices of a vendor's models, or of all models; nil for none.
@@ -231,9 +229,11 @@ func (r *toolRounds) affordable(requests int, replies ...providers.Message) int 
 
 // runsTools reports whether one of the functions is run here. The request then belongs to an exchange of function calls, also
 // where it carries only what they returned.
-func (j *job) runsTools() (runs bool) {
+func (j *job) runsTools() bool {
 	for _, t := range j.tools {
-		runs = runs || t.Run != nil
+		if t.Run != nil {
+			return true
+		}
 	}
-	return runs
+	return false
 }

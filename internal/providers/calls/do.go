@@ -18,17 +18,17 @@ const opSearch = "search"
 // vendor's queue, retries, the observer, and the limit, which bounds the whole of it, queueing and retries included,
 // within the call's budget where ctx carries one. send is called once per attempt and must start afresh each time
 // (reopen what it reads). op names the request in logs. The error is an *Error.
-func Do[T any](ctx context.Context, c *Caller, provider, op string, limit config.Limit, send func(context.Context) (T, error)) (result T, err error) {
+func Do[T any](ctx context.Context, c *Caller, provider, op string, limit config.Limit, send func(context.Context) (T, error)) (T, error) {
+	var none, result T
 	if p := providers.PreviewFrom(ctx); p != nil {
 		planned := providers.PlannedRequest{Op: op, Provider: provider}
 		if op == opSearch {
 			planned.ExpectedUSD, planned.MaximumUSD = searchUSD, searchUSD
 		}
 		p.Request(planned)
-		err = providers.ErrPreview
-		return
+		return none, providers.ErrPreview
 	}
-	err = c.plain(ctx, provider, op, limit, func(ctx context.Context) (cost providers.Usage, err error) {
+	err := c.plain(ctx, provider, op, limit, func(ctx context.Context) (cost providers.Usage, err error) {
 		result, err = send(ctx)
 		if found, ok := any(result).(*providers.SearchResult); ok && err == nil {
 			cost.CostUSD = found.CostUSD
@@ -36,9 +36,9 @@ func Do[T any](ctx context.Context, c *Caller, provider, op string, limit config
 		return cost, err
 	})
 	if err != nil {
-		result = *new(T) // an attempt that failed may have returned a part
+		return none, err // an attempt that failed may have returned a part
 	}
-	return result, err
+	return result, nil
 }
 
 func (c *Caller) plain(ctx context.Context, provider, op string, limit config.Limit, send func(context.Context) (providers.Usage, error)) error {

@@ -18,7 +18,7 @@ func (c *Catalog) endpointOf(name string) (row config.VendorRow, rest string, ok
 			return v, after, true
 		}
 	}
-	return
+	return config.VendorRow{}, "", false
 }
 
 // endpointLocked reports whether a vendor is an endpoint of ENDPOINTS.
@@ -140,8 +140,7 @@ func (r *Registry) lookupName(name string, keyless bool) (m providers.Model, not
 	}
 	m, known := r.catalog.Lookup(name)
 	if !known {
-		failure = r.unknown(name)
-		return
+		return m, nil, r.unknown(name)
 	}
 	if !strings.EqualFold(name, m.ID) {
 		notes = append(notes, fmt.Sprintf("%s is an alias of %s.", name, m.ID))

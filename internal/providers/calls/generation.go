@@ -186,7 +186,7 @@ type state struct {
 	estimated       bool                 // the usage is partly an estimate
 	limit           *config.Limit        // that ended the call
 	detachedAt      time.Time
-	release         func() // gives back the slot of the latest attempt; nil when it was given back
+	release         func() // gives back the slot of the latest attempt, if it still has it; nil before, and when a detached answer gave it back
 	err             error
 	panicked        string
 }
