@@ -348,15 +348,8 @@ func appendList[T any](b []byte, list []T, item func([]byte, T) []byte) []byte {
 }
 
 // appendString writes a string of ours. Schemas hold none with control characters, which strconv would write in Go's way; a
-// test compares every schema with what encoding/json reads. Most need no escape, and looking for one is ten times as fast.
-func appendString(b []byte, s string) []byte {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] == '"' || s[i] == '\\' || s[i] > '~' {
-			return strconv.AppendQuote(b, s)
-		}
-	}
-	return append(append(append(b, '"'), s...), '"')
-}
+// test compares every schema with what encoding/json reads.
+func appendString(b []byte, s string) []byte { return strconv.AppendQuote(b, s) }
 
 // custom reports whether a type reads its JSON itself.
 func custom(t reflect.Type) bool {
