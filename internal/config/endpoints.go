@@ -201,7 +201,11 @@ func (l *loader) addEndpoints() error {
 		for _, name := range strings.FieldsFunc(set.raw, separator) {
 			row, problem := l.endpointNamed(strings.ToLower(name))
 			if problem != "" {
-				return &ValueError{Name: list.name, Value: name, Source: set.from, Accepts: problem}
+				value := l.shown(name)
+				if strings.Contains(set.raw, "@") { // the name may be a part of a password
+					value = mask
+				}
+				return &ValueError{Name: list.name, Value: value, Source: set.from, Accepts: problem}
 			}
 			if !slices.Contains(l.at.vendors, row.Name) {
 				l.others = append(slices.Clip(l.others), l.placed(row))

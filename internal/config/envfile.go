@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/joho/godotenv"
@@ -126,7 +127,7 @@ func (l *loader) openEnvFile(flag string, noProject bool) (string, error) {
 	if raw != "" {
 		file, ok := absolute(raw, l.at)
 		if info, err := os.Stat(file); !ok || err != nil || !info.Mode().IsRegular() {
-			return "", &ValueError{Name: name, Value: raw, Source: from, Accepts: regularFile}
+			return "", &ValueError{Name: name, Value: l.shown(raw), Source: from, Accepts: regularFile}
 		}
 		l.fileFrom = from
 		return file, l.addEnvFile(file)
@@ -135,7 +136,7 @@ func (l *loader) openEnvFile(flag string, noProject bool) (string, error) {
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
 			l.fileFrom = "configuration folder"
 			return file, l.addEnvFile(file)
-		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) { // as below HOME=/dev/null
 			return "", fmt.Errorf("%s cannot be read: %w", file, cause(err))
 		}
 	}

@@ -142,6 +142,9 @@ func newLoader(o Options) *loader {
 	if l.at.goos == "windows" {
 		l.at.home = l.environ["USERPROFILE"]
 	}
+	if !filepath.IsAbs(l.at.home) { // "${HOME}" that a client left as it is would be a folder of the project
+		l.at.home = ""
+	}
 	l.sources = []source{{label: "environment", values: l.environ}}
 	l.examples = l.exampleKeys(l.sources[0])
 	return l
@@ -212,19 +215,31 @@ func (l *loader) warn(format string, args ...any) {
 
 // refuse is the error for a value that its rule does not accept.
 func (l *loader) refuse(s spec, set setting) error {
-	value := set.raw
-	if s.key != "" || strings.ContainsAny(value, "@") || strings.Contains(value, "://") { // a URL, or one in the wrong place
+	value := l.shown(set.raw)
+	if s.key != "" { // a base URL
 		value = maskAddress(value)
 	}
 	if s.rule.secret {
 		value = "(hidden)"
 	}
-	eachSpec(l.others, func(other spec) { // a key pasted into the wrong line
-		if raw := l.found[other.name].raw; other.vendorKey && len(raw) > 6 {
+	return &ValueError{Name: set.name, Value: value, Source: set.from, Accepts: s.rule.accepts}
+}
+
+// shown is a value without what may be a secret on the wrong line: an address, keyword=value pairs, or a key.
+func (l *loader) shown(value string) string {
+	switch found := credential().FindStringIndex(value); {
+	case filepath.IsAbs(value) && !strings.HasPrefix(value, "//"): // whose @ and = are those of names
+	case strings.Contains(value, "@"), strings.Contains(value, "://"):
+		value = maskAddress(value)
+	case found != nil:
+		value = value[:found[1]] + mask
+	}
+	eachSpec(l.others, func(s spec) {
+		if raw := l.found[s.name].raw; s.vendorKey && len(raw) > 6 {
 			value = strings.ReplaceAll(value, raw, mask)
 		}
 	})
-	return &ValueError{Name: set.name, Value: value, Source: set.from, Accepts: s.rule.accepts}
+	return value
 }
 
 // finish fills in what depends on several settings or on the machine, and checks what they must agree on.
@@ -246,7 +261,7 @@ func (l *loader) finish(c *Config) error {
 	if f := c.Models.File; f != "" {
 		if info, err := os.Stat(f); err != nil || !info.Mode().IsRegular() {
 			set := l.found["MODELS_FILE"]
-			return &ValueError{Name: set.name, Value: set.raw, Source: set.from, Accepts: regularFile}
+			return &ValueError{Name: set.name, Value: l.shown(set.raw), Source: set.from, Accepts: regularFile}
 		}
 	}
 	if c.Conversations.StateDir == "" {

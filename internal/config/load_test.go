@@ -540,6 +540,22 @@ func TestWithoutAHomeTheStoreIsInMemory(t *testing.T) {
 	assert.Empty(t, c.Warnings)
 }
 
+// A home that is no folder does not stop the start, and one that depends on the working directory is none.
+func TestHomesThatAreNone(t *testing.T) {
+	m := newMachine(t)
+	file := m.write(filepath.Join(m.dir, "file"), "")
+	for _, environ := range []string{"HOME=" + file, "XDG_CONFIG_HOME=" + file} {
+		c, err := Load(Options{Environ: []string{"HOME=" + m.home, environ}, Dir: m.dir, goos: "linux"})
+		require.NoError(t, err, environ)
+		assert.Empty(t, c.Server.EnvFile)
+	}
+	for _, home := range []string{"${HOME}", "relative"} {
+		c, err := Load(Options{Environ: []string{"HOME=" + home}, Dir: m.dir, goos: "linux"})
+		require.NoError(t, err)
+		assert.Empty(t, c.Conversations.StateDir, home)
+	}
+}
+
 func TestBackends(t *testing.T) {
 	const url = "DATABASE_URL=postgresql://u:secret-word@db:5432/x"
 	for _, word := range []string{"postgres", "PostgreSQL", "supabase", "dual"} {

@@ -88,8 +88,10 @@ func TestPasswordsThatStopTheStart(t *testing.T) {
 		"DATABASE_URL=exai:SeCrEtPaRt@127.0.0.1:9/app", "DATABASE_URL=postgres://exai:1/SeCrEtPaRt@127.0.0.1:9/app",
 		"GLM_API_URL=u:SeCrEtPaRt@host", "GLM_API_URL=https://u:SeCrEt@PaRt@host/v1", "GLM_API_URL=https://u:SeCrEtPaRt", "KIMI_BASE_URL=//u:SeCrEtPaRt@host",
 		"GLM_API_URL=https://host/v1?k=SeCrEtPaRt", "LOG_LEVEL=u:SeCrEtPaRt@host", "GLM_TIMEOUT_SECS=https://u:SeCrEtPaRt@host/",
+		"LOG_LEVEL=host=h password=SeCrEtPaRt", "MODELS_FILE=u:SeCrEtPaRt@host", "MODELS_FILE=//u:SeCrEtPaRt@host", "ENV_FILE=https://u:SeCrEtPaRt@host/app",
+		"ENDPOINTS=u:SeCrEtPaRt@host", "ENDPOINTS=u:SeCrEt,PaRt@host", "ENDPOINTS=password=SeCrEtPaRt",
 	} {
-		_, err := newMachine(t).load("CONVERSATION_STORAGE_BACKEND=postgres", tc)
+		_, err := newMachine(t).load("CONVERSATION_STORAGE_BACKEND=postgres", "DATABASE_URL=postgres://h/d", tc)
 		if !assert.Error(t, err, tc) {
 			continue
 		}
@@ -99,6 +101,13 @@ func TestPasswordsThatStopTheStart(t *testing.T) {
 		for _, text := range []string{secret, part} {
 			assert.NotContains(t, err.Error(), text, tc)
 		}
+	}
+	_, err := newMachine(t).load("GLM_API_KEY=SeCrEtPaRt", "MODELS_FILE=SeCrEtPaRt")
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), part, "a key on the wrong line")
+	for _, name := range []string{"MODELS_FILE", "ENV_FILE"} {
+		_, err := newMachine(t).load(name + "=/srv/me@example.com/token=1.json")
+		assert.ErrorContains(t, err, `="/srv/me@example.com/token=1.json"`, "a path holds no password")
 	}
 	c := newMachine(t).mustLoad("DATABASE_URL=postgres://exai:SeCrEt@PaRt@127.0.0.1:9/app") // another program's
 	for _, s := range c.Settings() {
