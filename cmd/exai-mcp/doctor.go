@@ -167,8 +167,8 @@ func checkSettings(r *report, p *program) {
 		r.ok("read from the environment; there is no settings file")
 	}
 	if cfg.Source("ENV_FILE") == "working directory" {
-		r.note("%s belongs to this folder: only its keys and their base URLs are used, and only here. Move them to ~/.config/exai-mcp/.env to use them everywhere.",
-			cfg.Server.EnvFile)
+		r.note("%s belongs to this folder: only its keys and their base URLs are used, and only here. Move them to %s to use them everywhere.",
+			cfg.Server.EnvFile, cfg.SettingsFile())
 	}
 	for _, e := range cfg.Examples {
 		r.note("%s (%s) still contains the example text, which counts as unset: put your key in its place", e.Name, e.Source)
@@ -242,7 +242,7 @@ func checkKeys(ctx context.Context, r *report, p *program, offline bool) (workin
 	case len(p.cfg.VendorKeys()) > 0:
 		r.fail("change ALLOWED_PROVIDERS or DISABLED_PROVIDERS, or set the other vendor's key", "no vendor can be asked: models answer not_configured")
 	default:
-		r.fail("set "+strings.Join(pages, " or ")+" in ~/.config/exai-mcp/.env, or in the client's settings",
+		r.fail("set "+strings.Join(pages, " or ")+" in "+p.cfg.SettingsFile()+", or in the client's settings",
 			"no vendor can be asked: models answer not_configured")
 	}
 	return working

@@ -312,8 +312,9 @@ func TestOutputThatCanNotBeWritten(t *testing.T) {
 // Without a home folder, or with a state folder that can't be used, the server starts and keeps conversations in memory.
 func TestServesWithoutAStateFolder(t *testing.T) {
 	for name, settings := range map[string][]string{
-		"no home":          {homeVariable + "=", "XDG_CONFIG_HOME=", "EXAI_STATE_DIR=", "XDG_STATE_HOME=", "LOCALAPPDATA="},
-		"an unusable path": {"EXAI_STATE_DIR=" + filepath.Join(os.DevNull, "x")},
+		"no home":           {homeVariable + "=", "XDG_CONFIG_HOME=", "EXAI_STATE_DIR=", "XDG_STATE_HOME=", "LOCALAPPDATA="},
+		"no folder as home": {homeVariable + "=" + os.DevNull, "XDG_CONFIG_HOME=", "EXAI_STATE_DIR=", "XDG_STATE_HOME=", "LOCALAPPDATA="},
+		"an unusable path":  {"EXAI_STATE_DIR=" + filepath.Join(os.DevNull, "x")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, append(settings, "LOG_LEVEL=error")...)
@@ -435,6 +436,7 @@ func TestDoctor(t *testing.T) {
 		require.NoError(t, os.WriteFile(".env", []byte("KIMI_API_KEY=sk-of-the-folder\n"), 0o600))
 		_, out, _ := s.run("", "doctor", "--offline")
 		assert.Contains(t, out, ".env belongs to this folder: only its keys and their base URLs are used")
+		assert.NotContains(t, out, ".config", "XDG_CONFIG_HOME is set")
 	})
 	t.Run("models that are gone", func(t *testing.T) {
 		s := newSite(t, "KIMI_QUALITY_MODEL=kimi-thinking-preview", "KIMI_SPEED_MODEL=kimi-k3", "KIMI_ALLOWED_MODELS=kimi-k3.1-pro", "GLM_API_KEY=")
@@ -464,6 +466,8 @@ func TestDoctor(t *testing.T) {
 		code, out, _ := s.run("", "doctor")
 		assert.Equal(t, exitFailed, code)
 		assert.Contains(t, out, "set GLM_API_KEY")
+		assert.Contains(t, out, filepath.Join("exai-mcp", ".env")+", or in the client's settings")
+		assert.NotContains(t, out, ".config", "XDG_CONFIG_HOME is set")
 	})
 	t.Run("a state folder that can't be", func(t *testing.T) {
 		s := newSite(t)
