@@ -302,3 +302,66 @@ func TestConversationNotFoundWithoutAList(t *testing.T) {
 	assert.NotContains(t, notFound(), "Your latest")
 	assert.Equal(t, []string{"latest conversations not listed: no database"}, lines(logs))
 }
+
+// Everybody who fetches an answer gets what there is of it, whoever else waits for it; a new prompt finds it busy.
+func TestFetchesBesideEachOther(t *testing.T) {
+	for _, elsewhere := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newFixture(t, dripping())
+			part := pendingAnswer(t, b)
+			here := b
+			if elsewhere {
+				here = otherProcess(t, b)
+			}
+			prompt := make(chan error)
+			go func() {
+				_, err := here.Ask(here.call(), part.ContinuationID, question("next"))
+				prompt <- err
+			}()
+			synctest.Wait()
+			got := make(chan *ask.StoredAnswer)
+			for range 3 {
+				go func() {
+					s, err := here.Fetch(here.call(), part.ContinuationID, nil)
+					assert.NoError(t, err)
+					got <- s
+				}()
+			}
+			for range 3 {
+				if s := <-got; assert.NotNil(t, s) {
+					assert.True(t, s.Pending)
+					assert.Greater(t, len(s.Text), len(part.Text))
+				}
+			}
+			assert.Equal(t, reply.CodeConversationBusy, codeOf(<-prompt))
+			assert.Len(t, b.requests, 1)
+			time.Sleep(2 * time.Minute)
+		})
+	}
+}
+
+// A call that another one left too little time to read the conversation finds it busy: nothing is wrong with the store.
+func TestWaitingForAnotherCallTakesTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, asktest.Says("ok"))
+		id := b.ask("", "x").ContinuationID
+		b.store.Before = func(ctx context.Context, op string) error {
+			if op == "load" {
+				select {
+				case <-time.After(10 * time.Millisecond):
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+			}
+			return nil
+		}
+		lease, err := b.Lease(b.call(), id)
+		require.NoError(t, err)
+		ctx := b.call()
+		budget, _ := providers.BudgetFrom(ctx)
+		time.AfterFunc(time.Until(budget.AnswerBy())-5*time.Millisecond, lease.Release)
+		_, err = b.Ask(ctx, id, question("y"))
+		assert.Equal(t, reply.CodeConversationBusy, codeOf(err))
+		assert.Len(t, b.requests, 1, "nothing was sent")
+	})
+}

@@ -58,17 +58,25 @@ func (t *Conversations) lease(ctx context.Context, id string, read reader) (*Lea
 			h.ID = uuid.NewString()
 		}
 	}
-	if err := t.acquire(ctx, h.ID); err != nil {
+	wait, cancel := working(ctx)
+	defer cancel()
+	asked := time.Now()
+	if err := t.acquire(ctx, wait, h.ID); err != nil {
 		return nil, err
 	}
 	if h.New {
 		return h, nil
 	}
-	if err := h.Reload(ctx); err != nil {
-		h.Release()
-		return nil, err
+	acquired := time.Now()
+	err := h.renew(t.loadWithin(ctx, wait, h.ID, read))
+	if err == nil {
+		return h, nil
 	}
-	return h, nil
+	h.Release()
+	if wait.Err() != nil && ctx.Err() == nil && time.Since(acquired) < acquired.Sub(asked) { // it is not the store that took the time
+		err = reply.ConversationBusy(err)
+	}
+	return nil, err
 }
 
 // ReadWhole reads the turns that Ask did not read, for what depends on every turn of the conversation.
@@ -82,10 +90,8 @@ func (h *Lease) ReadWhole(ctx context.Context) error {
 // Release lets the next call have the conversation.
 func (h *Lease) Release() { h.t.leases.Unlock(h.ID) }
 
-// acquire waits until no other call of this process has the conversation.
-func (t *Conversations) acquire(ctx context.Context, id string) error {
-	wait, cancel := working(ctx)
-	defer cancel()
+// acquire waits until no other call of this process has the conversation, as long as wait.
+func (t *Conversations) acquire(ctx, wait context.Context, id string) error {
 	switch {
 	case t.leases.Lock(wait, id):
 		return nil

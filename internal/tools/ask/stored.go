@@ -123,11 +123,20 @@ func (t *Conversations) Fetch(ctx context.Context, id string, offset *int) (*Sto
 		}
 		return (&Lease{Conversation: *loaded, t: t}).lastAnswer(*offset)
 	}
-	h, err := t.Lease(ctx, id)
+	h := &Lease{Conversation: conversation.Conversation{ID: id}, t: t, read: latest(1)}
+	err := h.Reload(ctx)
+	switch {
+	case err != nil:
+	case h.Running() != nil: // another call may have the conversation, and wait for the same answer
+		err = h.ReadWhole(ctx)
+	default:
+		if h, err = t.Lease(ctx, id); err == nil {
+			defer h.Release()
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer h.Release()
 	// An answer that is not finished when the time is over is given as far as it is.
 	if err := h.AwaitIdle(ctx); err != nil && (h.Running() == nil || reply.FromError(ctx, err).Code != reply.CodeConversationBusy) {
 		return nil, err
