@@ -97,15 +97,15 @@ func (c *conn) takeRoots(inputs json.RawMessage) {
 // expectRoots has calls that need the roots wait for them, from the handshake on. MCP lets us ask only once the client
 // has said that it is ready.
 func (c *conn) expectRoots() {
-	if c.state.GetClientCapabilities().Roots != nil {
+	if c.state.answersRoots() {
 		c.roots.expect()
 	}
 }
 
-// askRoots asks the client for its roots, if it says that it has such a thing. One without a handshake, which is a
-// stateless one, takes no requests of ours.
+// askRoots asks the client for its roots, if it answers that. One without a handshake, which is a stateless one, takes no
+// requests of ours.
 func (c *conn) askRoots() {
-	if c.state.ProtocolVersion() == "" || c.state.GetClientCapabilities().Roots == nil {
+	if c.state.ProtocolVersion() == "" || !c.state.answersRoots() {
 		return
 	}
 	answer := c.roots.expect()

@@ -102,6 +102,39 @@ func TestRootsAreNotAskedOfAClientWithout(t *testing.T) {
 	}
 }
 
+func TestRootsAreNotAskedOfAClientThatWouldHang(t *testing.T) {
+	const ask = `{"jsonrpc":"2.0","id":"exai-1","method":"roots/list"}`
+	for _, c := range []struct {
+		version, capabilities, name string
+		asked                       bool
+	}{
+		{"2024-11-05", `{"roots":{"listChanged":true}}`, "mcp", false}, // as the Python SDK 1.2.1 writes it
+		{"2024-11-05", `{"sampling":{},"roots":{"listChanged":true}}`, "mcp", true},
+		{"2024-11-05", `{"roots":{"listChanged":true}}`, "another", true},
+		{"2025-11-25", `{"roots":{"listChanged":true}}`, "mcp", true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client := &Client{}
+			p := connect(t, serverOf(nil, client, nil))
+			p.send(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"%s","capabilities":%s,"clientInfo":{"name":"%s","version":"0.1.0"}}}`,
+				c.version, c.capabilities, c.name)
+			p.next()
+			p.send(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+			if c.asked {
+				assert.Equal(t, ask, p.next().raw)
+			}
+			start := time.Now()
+			_, known := client.Roots(t.Context())
+			assert.False(t, known)
+			if !c.asked {
+				assert.Zero(t, time.Since(start), "no call waits for an answer")
+			}
+			require.NoError(t, p.closeInput())
+			assert.Empty(t, p.rest())
+		})
+	}
+}
+
 func TestFilePath(t *testing.T) {
 	for _, c := range []struct{ uri, unix, windows string }{
 		{"file:///home/me", "/home/me", ""},

@@ -40,6 +40,15 @@ func (s *session) GetLogLevel() mcp.LoggingLevel {
 	return mcp.LoggingLevelError
 }
 
+// answersRoots reports whether the client has roots and answers when it is asked for them. The official Python SDK, up to
+// version 1.2, declares them, has nothing that answers, and reads no line after the question, so that every later call would
+// hang (its shared/session.py). From 1.3 on it declares sampling besides, and answers.
+func (s *session) answersRoots() bool {
+	has, info := s.GetClientCapabilities(), s.GetClientInfo()
+	early := s.ProtocolVersion() == mcp.ProtocolVersion20241105 && info.Name == "mcp" && info.Version == "0.1.0" && has.Sampling == nil
+	return has.Roots != nil && !early
+}
+
 func loaded[T any](p *atomic.Pointer[T]) T {
 	if v := p.Load(); v != nil {
 		return *v
