@@ -24,8 +24,23 @@ func (a *app) shownID(id string) string {
 	return id
 }
 
+// nameConversations puts their ids in place of the names that a person gave some conversations. A nil stays.
+func nameConversations(ctx context.Context, s *store.Store, names ...*string) error {
+	for _, name := range names {
+		if name == nil || *name == "" {
+			continue
+		}
+		id, err := conversationID(ctx, s, *name)
+		if err != nil {
+			return err
+		}
+		*name = id
+	}
+	return nil
+}
+
 // conversationID finds the conversation that a person names: by its id, by a unique beginning of it, or as "latest", the
-// newest one of this folder.
+// newest one of this folder. A name that no conversation has is returned as it is.
 func conversationID(ctx context.Context, s *store.Store, name string) (string, error) {
 	if name == "latest" {
 		return latestConversation(ctx, s)

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,4 +93,80 @@ func TestLatestConversation(t *testing.T) {
 	assert.Contains(t, out, "- continuation_id: second\n")
 	_, out, _ = s.run("", "conversations", "show", "latest")
 	assert.Contains(t, out, "- continuation_id: second\n")
+}
+
+// Wherever a command line names a conversation, a beginning of its id and "latest" do.
+func TestIssuesNameConversations(t *testing.T) {
+	eachTracker(t, func(t *testing.T, k *tracker) {
+		project := t.TempDir()
+		t.Chdir(project)
+		s, err := store.Open(t.Context(), k.settings)
+		require.NoError(t, err)
+		defer s.Close()
+		const newest, other = "aaaaaaaa-0000", "bbbbbbbb-0000"
+		for id, dir := range map[string]string{newest: project, other: "/elsewhere"} {
+			_, err := s.Append(t.Context(), conversation.NewTurns{
+				ConversationID: id, Workspace: dir, Tool: "chat", Turns: []conversation.Turn{{Role: providers.RoleUser, Content: "x", Tool: "chat"}},
+			})
+			require.NoError(t, err)
+		}
+		k.cli("issues", "create", "one", "--check", "a", "--conversation", "bbbbbb", "--fixed-by", "latest")
+		k.cli("issues", "create", "two", "--conversation", "unknown-to-us")
+		k.cli("issues", "comment", "1", "x", "--conversation", "bbbbbb")
+		k.cli("issues", "check", "1", "--step", "1", "--conversation", "latest")
+		k.cli("issues", "check", "1", "--add", "b", "--conversation", "bbbbbb")
+		k.cli("issues", "link", "1", "--related", "2", "--conversation", "latest")
+		k.cli("issues", "update", "2", "--found-in", "latest", "--fixed-by", "bbbbbb", "--by", "latest")
+
+		assert.Equal(t, []string{other + "|" + newest, newest + "|" + other},
+			k.query(`SELECT conversation_id, fix_conversation_id FROM exai_issues ORDER BY issue_number`))
+		assert.Equal(t, []string{newest}, k.query(`SELECT conversation_id FROM exai_issue_checklist WHERE step_number = 1`))
+		assert.Equal(t, []string{newest, other, "unknown-to-us"},
+			k.query(`SELECT DISTINCT conversation_id FROM exai_issue_updates WHERE conversation_id IS NOT NULL ORDER BY conversation_id`))
+		assert.Equal(t, []int{1, 2}, k.numbers("list", "--all", "--conversation", "latest"))
+		assert.Equal(t, []int{1, 2}, k.numbers("search", "o", "--conversation", "bbbbbb"))
+		assert.Equal(t, []int{2}, k.numbers("list", "--all", "--conversation", "unknown-to-us"))
+		assert.Contains(t, k.cli("issues", "export", "json", "--conversation", "bbbbbb"), newest)
+
+		t.Chdir(t.TempDir())
+		for _, args := range [][]string{
+			{"list", "--conversation", "latest"}, {"update", "1", "--fixed-by", "latest"}, {"create", "three", "--conversation", "latest"},
+			{"comment", "1", "x", "--conversation", "latest"}, {"check", "1", "--step", "1", "--conversation", "latest"}, {"link", "1", "--related", "2", "--conversation", "latest"},
+		} {
+			code, _, errs := k.run("", append([]string{"issues"}, args...)...)
+			assert.Equal(t, exitFailed, code, args)
+			assert.Contains(t, errs, "no conversation was started in this folder", args)
+		}
+		assert.Equal(t, []string{"2"}, k.query(`SELECT count(*) FROM exai_issues`))
+	})
+}
+
+// Pages for people have local times; exports are the same everywhere.
+func TestPagesHaveLocalTimes(t *testing.T) {
+	const zone = "Asia/Tokyo"
+	if _, err := time.LoadLocation(zone); err != nil || runtime.GOOS == "windows" {
+		t.Skip("TZ is not known here")
+	}
+	k := sqliteTracker(t)
+	k.addConversations()
+	there := func(args ...string) string {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+		cmd.Env = append(k.environ, asProgram+"=1", "TZ="+zone)
+		out, err := cmd.Output()
+		require.NoError(t, err, args)
+		return string(out)
+	}
+	there("issues", "create", "one", "--check", "a", "--fix-date", "2026-01-31", "--status", "fixed")
+	there("issues", "check", "1", "--step", "1")
+	for _, args := range []string{"issues show 1", "conversations show chat-1"} {
+		page := there(strings.Fields(args)...)
+		assert.Regexp(t, `(?m)^- Created: .* JST$`, page)
+		assert.NotContains(t, page, "UTC", args)
+	}
+	assert.Contains(t, there("issues", "show", "1"), "- Fixed on: 2026-01-31 00:00:00 JST\n")
+	for _, args := range []string{"issues export markdown", "conversations export chat-1 --markdown"} {
+		page := there(strings.Fields(args)...)
+		assert.Contains(t, page, " UTC", args)
+		assert.NotContains(t, page, "JST", args)
+	}
 }

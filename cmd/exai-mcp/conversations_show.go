@@ -27,7 +27,7 @@ func (a *app) conversationsShowCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show ID",
-		Short: "Show a conversation with its turns, files and issues, or one turn of it",
+		Short: "Show a conversation with its turns, files and issues, or one turn",
 		Args:  argumentRange(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("turn") && turn < 1 {
@@ -49,7 +49,7 @@ func (a *app) conversationsShowCommand() *cobra.Command {
 				case turn > 0:
 					return a.print(turnText(t.Turns[0]))
 				}
-				return a.printConversation(cmd.Context(), s, t)
+				return a.printConversation(cmd.Context(), s, t, time.Local)
 			})
 		},
 	}
@@ -75,7 +75,7 @@ func (a *app) conversationsExportCommand() *cobra.Command {
 	var form format
 	cmd := &cobra.Command{
 		Use:   "export ID --json|--markdown",
-		Short: "Export a conversation in full, including the files sent in it (JSON)",
+		Short: "Export a conversation in full; JSON has the files sent in it",
 		Args:  argumentRange(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !form.json && !form.markdown {
@@ -89,7 +89,7 @@ func (a *app) conversationsExportCommand() *cobra.Command {
 				if form.json {
 					return a.printJSON(conversationJSON(t, true))
 				}
-				return a.printConversation(cmd.Context(), s, t)
+				return a.printConversation(cmd.Context(), s, t, time.UTC)
 			})
 		},
 	}
@@ -97,13 +97,13 @@ func (a *app) conversationsExportCommand() *cobra.Command {
 	return cmd
 }
 
-// printConversation prints a whole conversation, with the issues that it has to do with.
-func (a *app) printConversation(ctx context.Context, s *store.Store, t *conversation.Conversation) error {
+// printConversation prints a whole conversation, with the issues that it has to do with, and its times in a zone.
+func (a *app) printConversation(ctx context.Context, s *store.Store, t *conversation.Conversation, zone *time.Location) error {
 	issues, err := issue.All(ctx, s.Issues(), issue.Filter{ConversationID: t.ID})
 	if err != nil {
 		return err
 	}
-	page := conversation.Page{Conversation: *t}
+	page := conversation.Page{Conversation: *t, Zone: zone}
 	for _, i := range issues {
 		page.Issues = append(page.Issues, fmt.Sprintf("#%d %s (%s, %s)", i.Number, i.Title, i.Severity, i.Status))
 	}

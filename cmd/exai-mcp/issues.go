@@ -22,11 +22,14 @@ func (a *app) issuesCommand() *cobra.Command {
 		Long: `Shows and changes the issue tracker: what finished workflows found, and what people and agents recorded. Every change
 leaves a row in the issue's history.
 
-  exai-mcp issues list                                     active ones, the worst first
-  exai-mcp issues show 3                                   one with its checklist, links, conversations and history
-  exai-mcp issues check 3 --step 1                         a step of its checklist is complete
+  exai-mcp issues list                          active ones, the worst first
+  exai-mcp issues show 3                        one with its links and history
+  exai-mcp issues check 3 --step 1              a step of its checklist is done
   exai-mcp issues update 3 --fixed-by CONVERSATION --actual-fix "..."
-  exai-mcp issues update 3 --status verified`,
+  exai-mcp issues update 3 --status verified
+
+A CONVERSATION is named as in "exai-mcp conversations": by its id, a unique beginning of it (6 characters or more), or
+"latest".`,
 		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -29,6 +29,9 @@ func (a *app) issuesCommentCommand() *cobra.Command {
 				return errors.New("TEXT is required: issues comment NUMBER TEXT")
 			}
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
+				if err := nameConversations(cmd.Context(), s, &conversation); err != nil {
+					return err
+				}
 				if err := s.Issues().Comment(cmd.Context(), number, text, conversation); err != nil {
 					return err
 				}
@@ -63,6 +66,9 @@ func (a *app) issuesCheckCommand() *cobra.Command {
 				return errors.New(`give --step with the number of a step, or --add with the text of a new one; "exai-mcp issues show NUMBER" lists the steps`)
 			}
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
+				if err := nameConversations(cmd.Context(), s, &conversation); err != nil {
+					return err
+				}
 				if len(add) > 0 {
 					return a.addSteps(cmd.Context(), s, number, add, conversation)
 				}
@@ -120,6 +126,9 @@ func (a *app) issuesLinkCommand() *cobra.Command {
 				return errors.New("the number of another issue is required: --blocks N, --blocked-by N or --related N")
 			}
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
+				if err := nameConversations(cmd.Context(), s, &conversation); err != nil {
+					return err
+				}
 				for _, kind := range issue.LinkKinds() {
 					for _, other := range *links[kind] {
 						if err := s.Issues().Link(cmd.Context(), number, kind, other, conversation); err != nil {

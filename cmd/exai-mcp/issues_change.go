@@ -114,8 +114,9 @@ func (a *app) issuesCreateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create TITLE",
 		Short: "Record an issue",
-		Example: `  exai-mcp issues create "Async GLM client without a timeout" --severity critical --category timeout \
-    --file src/providers/async_glm.py --lines 48-51 --conversation ID \
+		Example: `  exai-mcp issues create "Async GLM client without a timeout" \
+    --severity critical --category timeout --conversation latest \
+    --file src/providers/async_glm.py --lines 48-51 \
     --check "HTTP client with the limit" --check "A test of the limit"`,
 		Args: argumentRange(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -176,7 +177,7 @@ func dateOf(text string) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
 			return t, nil
 		}
 	}
@@ -186,6 +187,9 @@ func dateOf(text string) (time.Time, error) {
 func (a *app) createIssue(ctx context.Context, i issue.Issue, asJSON bool) error {
 	return a.withStore(ctx, func(cfg *config.Config, s *store.Store) (err error) {
 		if i.Workspace, err = a.workspaceOf(ctx, cfg, i.Workspace); err != nil {
+			return err
+		}
+		if err := nameConversations(ctx, s, &i.ConversationID, &i.FixConversationID); err != nil {
 			return err
 		}
 		made, err := s.Issues().Create(ctx, i)
@@ -210,8 +214,8 @@ func (a *app) issuesUpdateCommand() *cobra.Command {
 current time as its fix date. A status goes from open and in_progress to fixed, closed or wont_fix, from fixed to verified
 or closed, from verified to closed, and from everywhere back to open or in_progress.`,
 		Example: `  exai-mcp issues update 3 --status in_progress --by CONVERSATION
-  exai-mcp issues update 3 --fixed-by CONVERSATION --actual-fix "Every client takes the limit from TimeoutConfig."
-  exai-mcp issues update 3 --status verified --note "The test of the limit passes."`,
+  exai-mcp issues update 3 --fixed-by latest --actual-fix "Limits are settings."
+  exai-mcp issues update 3 --status verified --note "Its test passes."`,
 		Args: oneNumber(argumentRange(1, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, _ := numberOf(args[0]) // checked by Args
@@ -287,6 +291,9 @@ func (a *app) updateIssue(ctx context.Context, number int, c issue.Change, f *is
 	return a.withStore(ctx, func(_ *config.Config, s *store.Store) error {
 		before, err := s.Issues().Get(ctx, number)
 		if err != nil {
+			return err
+		}
+		if err := nameConversations(ctx, s, c.ConversationID, c.FixConversationID, &c.By); err != nil {
 			return err
 		}
 		after, err := s.Issues().Update(ctx, number, c)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -102,7 +103,10 @@ the progress of an issue's checklist.`,
 				return err
 			}
 			none := `No active issues. "exai-mcp issues list --all" lists those that are done, too.`
-			if f.all {
+			switch {
+			case len(f.status) > 0:
+				none = "No issues with this status."
+			case f.all:
 				none = "No issues."
 			}
 			return a.listIssues(cmd.Context(), filter, form, none)
@@ -152,7 +156,7 @@ func (a *app) listIssues(ctx context.Context, f issue.Filter, form format, none 
 		return a.exportIssues(ctx, f, "json", false)
 	}
 	return a.withStore(ctx, func(cfg *config.Config, s *store.Store) error {
-		f, err := a.inWorkspace(ctx, cfg, f)
+		f, err := a.named(ctx, cfg, s, f)
 		if err != nil {
 			return err
 		}
@@ -175,8 +179,8 @@ func (a *app) listIssues(ctx context.Context, f issue.Filter, form format, none 
 	})
 }
 
-// inWorkspace puts the name that issues have for it in place of the workspace that the flags name.
-func (a *app) inWorkspace(ctx context.Context, cfg *config.Config, f issue.Filter) (issue.Filter, error) {
+// named puts the names that issues have for them in place of the workspace and the conversation that the flags name.
+func (a *app) named(ctx context.Context, cfg *config.Config, s *store.Store, f issue.Filter) (issue.Filter, error) {
 	if f.Workspace != "" {
 		dir, err := a.workspaceOf(ctx, cfg, f.Workspace)
 		switch {
@@ -187,7 +191,7 @@ func (a *app) inWorkspace(ctx context.Context, cfg *config.Config, f issue.Filte
 		}
 		f.Workspace = dir
 	}
-	return f, nil
+	return f, nameConversations(ctx, s, &f.ConversationID)
 }
 
 func (a *app) issuesShowCommand() *cobra.Command {
@@ -212,6 +216,7 @@ func (a *app) issuesShowCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				page.Zone = time.Local
 				return a.print(page.Markdown())
 			})
 		},
@@ -277,7 +282,7 @@ cell that a spreadsheet would take for a formula begins with an apostrophe.`,
 // exportIssues prints issues as they are read, so that it holds few at a time. Whole ones have their checklist and history.
 func (a *app) exportIssues(ctx context.Context, f issue.Filter, form string, whole bool) error {
 	return a.withStore(ctx, func(cfg *config.Config, s *store.Store) error {
-		f, err := a.inWorkspace(ctx, cfg, f)
+		f, err := a.named(ctx, cfg, s, f)
 		if err != nil {
 			return err
 		}

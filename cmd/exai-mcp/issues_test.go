@@ -24,6 +24,7 @@ func TestIssuesRefusals(t *testing.T) {
 	k := sqliteTracker(t)
 	assert.Contains(t, k.cli("issues", "list"), `No active issues. "exai-mcp issues list --all"`)
 	assert.Equal(t, "No issues.\n", k.cli("issues", "list", "--all"))
+	assert.Equal(t, "No issues with this status.\n", k.cli("issues", "list", "--status", "closed"))
 	k.cli("issues", "create", "only", "--check", "one")
 	for _, c := range []struct {
 		args string // separated by |

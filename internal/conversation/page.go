@@ -18,6 +18,7 @@ type Page struct {
 	// 0 is no limit.
 	Limit int
 	URI   func(turn int) string
+	Zone  *time.Location // of the times; nil is UTC
 }
 
 // Markdown is the conversation for people and models: what it is, then every turn in its order. Texts are quoted, so that
@@ -34,8 +35,8 @@ func (p Page) Markdown() string {
 	field("continuation_id", line(t.ID))
 	field("Begun by", line(t.Tool))
 	field("Workspace", line(t.Workspace))
-	field("Created", clock(t.CreatedAt))
-	field("Changed", clock(t.UpdatedAt))
+	field("Created", p.clock(t.CreatedAt))
+	field("Changed", p.clock(t.UpdatedAt))
 	field("Turns", fmt.Sprint(len(t.Turns)))
 	field("Models", strings.Join(t.models(), ", "))
 	field("Cost", t.cost())
@@ -50,7 +51,7 @@ func (p Page) Markdown() string {
 }
 
 func (p Page) turn(b *strings.Builder, t Turn, share int) {
-	fmt.Fprintf(b, "\n## Turn %d: %s\n\n", t.N, t.heading())
+	fmt.Fprintf(b, "\n## Turn %d: %s\n\n", t.N, p.heading(t))
 	for _, a := range t.Attachments {
 		fmt.Fprintf(b, "- Attached: %s (%s, %d bytes)\n", Printable(cmp.Or(a.Path, "pasted")), line(a.MIME), a.Size)
 	}
@@ -76,7 +77,7 @@ func (p Page) turn(b *strings.Builder, t Turn, share int) {
 }
 
 // heading says who spoke, when, and whether all is there.
-func (t Turn) heading() string {
+func (p Page) heading(t Turn) string {
 	parts := []string{string(t.Role)}
 	if t.Role == providers.RoleAssistant {
 		parts[0] = "answer"
@@ -93,7 +94,7 @@ func (t Turn) heading() string {
 	case t.Tool != "":
 		parts = append(parts, line(t.Tool))
 	}
-	parts = append(parts, clock(t.CreatedAt))
+	parts = append(parts, p.clock(t.CreatedAt))
 	switch t.EffectiveStatus() {
 	case TurnRunning:
 		parts = append(parts, "still being written")
@@ -192,11 +193,11 @@ func head(text string, n int) (start string, whole bool) {
 }
 
 // clock is a time for people, to the second, "" for none.
-func clock(t time.Time) string {
+func (p Page) clock(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+	return t.In(cmp.Or(p.Zone, time.UTC)).Format("2006-01-02 15:04:05 MST")
 }
 
 // line is a text on one line.

@@ -2,6 +2,7 @@ package issue
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -106,6 +107,7 @@ type Page struct {
 	Issue  Issue             // as Get returns it
 	Linked []Issue           // those that it is tied to, where they are at hand
 	Titles map[string]string // of its conversations, where they are known
+	Zone   *time.Location    // of the times; nil is UTC
 }
 
 // Markdown is the whole issue for people and models: every column that is not empty, the checklist, the conversations
@@ -131,9 +133,9 @@ func (p Page) Markdown() string {
 	field("Blocked by", p.links(i.BlockedBy))
 	field("Related", p.links(i.Related))
 	field("Workspace", i.Workspace)
-	field("Created", clock(i.CreatedAt))
-	field("Changed", clock(i.UpdatedAt))
-	field("Fixed on", clock(i.FixDate))
+	field("Created", p.clock(i.CreatedAt))
+	field("Changed", p.clock(i.UpdatedAt))
+	field("Fixed on", p.clock(i.FixDate))
 	section := func(title, text string) {
 		if text = strings.TrimSpace(text); text != "" {
 			fmt.Fprintf(&b, "\n## %s\n\n%s\n", title, quote(text))
@@ -150,7 +152,7 @@ func (p Page) Markdown() string {
 		b.WriteString("\n## History\n\n")
 	}
 	for _, u := range i.Updates {
-		fmt.Fprintf(&b, "- %s\n", strings.Join(nonEmpty(clock(u.CreatedAt), string(u.Type), within(u.ConversationID)), ", "))
+		fmt.Fprintf(&b, "- %s\n", strings.Join(nonEmpty(p.clock(u.CreatedAt), string(u.Type), within(u.ConversationID)), ", "))
 		if text := strings.TrimSpace(u.Content); text != "" {
 			fmt.Fprintf(&b, "  %s\n", strings.ReplaceAll(quote(text), "\n", "\n  "))
 		}
@@ -168,7 +170,7 @@ func (p Page) checklist(b *strings.Builder) {
 			mark = "x"
 		}
 		fmt.Fprintf(b, "- [%s] %d. %s (%s)\n", mark, s.Number, line(s.Description),
-			strings.Join(nonEmpty(string(s.Status), clock(s.CompletedAt), within(s.ConversationID)), ", "))
+			strings.Join(nonEmpty(string(s.Status), p.clock(s.CompletedAt), within(s.ConversationID)), ", "))
 	}
 }
 
@@ -262,11 +264,11 @@ func nonEmpty(parts ...string) []string {
 }
 
 // clock is a time for people, to the second, "" for none.
-func clock(t time.Time) string {
+func (p Page) clock(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+	return t.In(cmp.Or(p.Zone, time.UTC)).Format("2006-01-02 15:04:05 MST")
 }
 
 func stamp(t time.Time) string {
