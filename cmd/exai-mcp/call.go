@@ -29,7 +29,7 @@ prints the finished one; --limit prints what a client would get. --text prints t
 the tool's parameters.`,
 		Example: `  exai-mcp call listmodels
   exai-mcp call chat '{"prompt":"Name three uses of a bloom filter."}'
-  git diff | jq -Rs '{prompt: ("Review this diff:\n" + .)}' | exai-mcp call chat -`,
+  git diff | jq -Rs '{prompt: ("Review this:\n" + .)}' | exai-mcp call chat -`,
 		Args: argumentRange(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.callTool(cmd.Context(), args, limited, text) },
 	}
@@ -42,9 +42,7 @@ the tool's parameters.`,
 			usage(cmd, args)
 			return
 		}
-		if err := a.showTool(names[0], false); err != nil {
-			fmt.Fprintf(a.errw, "exai-mcp: %v\n", err)
-		}
+		a.helpErr = a.showTool(names[0], false)
 	})
 	return cmd
 }

@@ -112,26 +112,40 @@ func (a *app) listConversations(ctx context.Context, f conversation.Filter, path
 		if len(list) == 0 {
 			return a.print("No conversations.\n")
 		}
-		rows := [][]string{{"ID", "TOOL", "MODEL", "TURNS", "UPDATED", "STATE", "TITLE"}}
-		if f.Text != "" {
-			rows[0] = append(rows[0], "FOUND")
-		}
-		for _, t := range list {
-			state := ""
-			if t.Running {
-				state = "running"
-			}
-			row := []string{a.shownID(t.ID), t.Tool, t.Model, strconv.Itoa(t.Turns), clock(t.UpdatedAt), state, truncate(t.Title, 200)}
-			if f.Text != "" {
-				row = append(row, t.Excerpt)
-			}
-			rows = append(rows, row)
-		}
-		if err := a.write(a.table(rows)); err != nil || f.Limit == 0 || len(list) < f.Limit {
+		if err := a.write(a.summaryTable(list, f.Text != "")); err != nil || f.Limit == 0 || len(list) < f.Limit {
 			return err
 		}
 		return a.printf("The latest %d; there may be more: --limit 0 shows all.\n", f.Limit)
 	})
+}
+
+// summaryTable lists conversations, with where a text was found in them. That has a line of its own where lines are short.
+func (a *app) summaryTable(list []conversation.Summary, found bool) string {
+	width := a.lineWidth()
+	rows := [][]string{{"ID", "TOOL", "MODEL", "TURNS", "UPDATED", "STATE", "TITLE"}}
+	if found && width == 0 {
+		rows[0] = append(rows[0], "FOUND")
+	}
+	for _, t := range list {
+		state := ""
+		if t.Running {
+			state = "running"
+		}
+		row := []string{a.shownID(t.ID), t.Tool, t.Model, strconv.Itoa(t.Turns), clock(t.UpdatedAt), state, truncate(t.Title, 200)}
+		if found && width == 0 {
+			row = append(row, t.Excerpt)
+		}
+		rows = append(rows, row)
+	}
+	table := a.table(rows)
+	if !found || width == 0 {
+		return table
+	}
+	lines := strings.SplitAfter(table, "\n") // one for each row
+	for i, t := range list {
+		lines[i+1] += wrapped(plain(oneLine(t.Excerpt)), "    ", width)
+	}
+	return strings.Join(lines, "")
 }
 
 // eachConversation yields conversations, all of them with a limit of 0. An error is the last thing that it yields.
@@ -168,19 +182,21 @@ func (a *app) conversationsDeleteCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			return a.withStore(cmd.Context(), func(_ *config.Config, s *store.Store) error {
 				var errs []error
-				for _, id := range ids {
-					id, err := conversationID(cmd.Context(), s, id)
+				for _, name := range ids {
+					id, err := conversationID(cmd.Context(), s, name)
 					if err == nil {
-						err = s.Delete(cmd.Context(), id)
+						if err = s.Delete(cmd.Context(), id); err != nil {
+							err = fmt.Errorf("%s: %w", name, err)
+						} else {
+							err = a.printf("Deleted conversation %s.\n", id)
+						}
 					}
-					if err == nil {
-						err = a.printf("Deleted conversation %s.\n", id)
-					} else {
-						err = fmt.Errorf("%s: %w", id, err)
-					}
-					errs = append(errs, err)
+					errs = append(errs, withRemedy(err))
 				}
-				return errors.Join(errs...)
+				if err := errors.Join(errs...); err != nil {
+					return failure{err}
+				}
+				return nil
 			})
 		},
 	}

@@ -163,10 +163,11 @@ func TestConversationsAreDeleted(t *testing.T) {
 	eachTracker(t, func(t *testing.T, k *tracker) {
 		k.addConversations()
 		k.cli("issues", "create", "stays", "--conversation", "chat-1")
-		code, out, errs := k.run("", "conversations", "delete", "debug-1", "nobody")
+		code, out, errs := k.run("", "conversations", "delete", "latest", "debug-1", "nobody")
 		assert.Equal(t, exitFailed, code)
 		assert.Equal(t, "Deleted conversation debug-1.\n", out)
-		assert.Contains(t, errs, "nobody: ")
+		assert.Equal(t, `exai-mcp: no conversation was started in this folder; "exai-mcp conversations list" shows all`+"\n"+
+			`nobody: no conversation with this id; "exai-mcp conversations list" lists them`+"\n", errs, "every failure is reported")
 		assert.Equal(t, []string{"late-1", "chat-1"}, k.ids("list"))
 
 		assert.Contains(t, k.cli("conversations", "prune", "--older-than", "30d"), "No conversation was last used before ")

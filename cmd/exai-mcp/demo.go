@@ -32,7 +32,8 @@ files are made in a temporary folder that is deleted at the end.
 --emulator starts the emulated vendors alone, prints the settings that lead a server to them, and runs until Ctrl-C: for
 trying this program with an MCP client of yours, without a key. Every tool gets a valid answer about any project.`,
 		Example: `  exai-mcp demo
-  exai-mcp demo --emulator > emulated.env    and, in the client's settings: exai-mcp --env-file /path/to/emulated.env`,
+  exai-mcp demo --emulator > emulated.env
+  exai-mcp --env-file /path/to/emulated.env    in the client's settings`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			run := a.demo

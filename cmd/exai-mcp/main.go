@@ -88,17 +88,17 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		return a.serve(ctx)
 	}
 	root := a.rootCommand()
-	addCompletionCommand(root)
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.errw)
+	addCompletionCommand(root) // which keeps what it writes to
 	if completing(args) {
 		a.addCompletions(root)
 	} else if width := a.lineWidth(); width > 0 {
 		fitHelp(root, width)
 	}
-	return root.ExecuteContext(ctx)
+	return errors.Join(root.ExecuteContext(ctx), a.helpErr)
 }
 
 // failure is an outcome with exit code 1. An err of nil says that the command has told all there is to tell.
@@ -129,6 +129,7 @@ type app struct {
 	judgesProject bool   // the working directory's .env is not read
 	printsOutcome bool   // the command says itself how its tool call failed
 	fullCode      int    // the exit code after a failed write, where it is not 1
+	helpErr       error  // why --help could not be answered, which the command line's library does not pass on
 
 	// Vendors beside those that are built in, and how their providers are made.
 	moreVendors   []config.VendorRow

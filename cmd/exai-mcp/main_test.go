@@ -278,9 +278,20 @@ func TestToolsShowsParameters(t *testing.T) {
 	code, _, errs := s.run("", "tools", "code_review")
 	assert.Equal(t, exitUsage, code)
 	assert.Contains(t, errs, `unknown tool "code_review"; did you mean codereview?`)
-	_, help, errs = s.run("", "call", "code_review", "--help")
+	code, help, errs = s.run("", "call", "code_review", "--help")
+	assert.Equal(t, exitUsage, code)
 	assert.Empty(t, help)
 	assert.Contains(t, errs, "did you mean codereview?")
+}
+
+func TestPurpose(t *testing.T) {
+	for description, want := range map[string]string{
+		"Use to store a file at Z.ai for its agent API. Chats can't read it: use chat.": "Store a file at Z.ai for its agent API",
+		"Ask another model: test an idea; weigh a design.":                              "Ask another model",
+		"Use before you name a model.":                                                  "Use before you name a model",
+	} {
+		assert.Equal(t, want, purpose(description))
+	}
 }
 
 // fullDisk takes nothing.

@@ -207,7 +207,8 @@ func fitHelp(cmd *cobra.Command, width int) {
 	cmd.Long = reflow(cmd.Long, width)
 	if !cmd.HasParent() { // the others have theirs from it
 		flags := fmt.Sprintf(".FlagUsagesWrapped %d", width-flagSlop)
-		cmd.SetUsageTemplate(strings.ReplaceAll(cmd.UsageTemplate(), ".FlagUsages", flags))
+		usage := strings.ReplaceAll(cmd.UsageTemplate(), ".FlagUsages", flags)
+		cmd.SetUsageTemplate(strings.Replace(usage, "for more information about a command", "for more about a command", 1))
 	}
 	for _, sub := range cmd.Commands() {
 		fitHelp(sub, width)

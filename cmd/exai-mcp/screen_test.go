@@ -5,12 +5,17 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/exai-mcp/exai-mcp/internal/conversation"
 )
 
 func TestTableFitsTheWidth(t *testing.T) {
@@ -38,6 +43,43 @@ func TestTableFitsTheWidth(t *testing.T) {
 		many[i] = "a long cell indeed"
 	}
 	assert.NotEmpty(t, (&app{stdout: io.Discard, environ: []string{"COLUMNS=80"}}).table([][]string{many}), "more columns than can fit")
+}
+
+// Help fits a narrow terminal, examples included.
+func TestHelpFitsTheWidth(t *testing.T) {
+	s := newSite(t, "COLUMNS=80")
+	var each func(cmd *cobra.Command, names []string)
+	each = func(cmd *cobra.Command, names []string) {
+		code, out, errs := s.run("", append(names, "--help")...)
+		require.Equal(t, exitOK, code, errs)
+		for line := range strings.Lines(out) {
+			assert.LessOrEqual(t, text.StringWidth(strings.TrimRight(line, "\n")), 80, "%v: %s", names, line)
+		}
+		for _, sub := range cmd.Commands() {
+			each(sub, append(slices.Clone(names), sub.Name()))
+		}
+	}
+	each((&app{}).rootCommand(), nil)
+}
+
+// Where lines are short, what was found has lines of its own.
+func TestFoundTextFitsTheWidth(t *testing.T) {
+	list := []conversation.Summary{
+		{ID: "debb44af-15b9-456d-9b88-6a2519f81427", Tool: "codereview", Model: "glm-5.3-flash", Turns: 12, UpdatedAt: time.Unix(1e9, 0), Title: "A title of some length", Excerpt: "…before\nthe retry budget\x1b[2J and a good many of the words that came after it in the answer…"},
+		{ID: "0d9cf5b7-95a8-4d5e-8b71-1f6d4b3a8f00", Tool: "chat", Model: "kimi-k3.1-pro", Turns: 2, UpdatedAt: time.Unix(1e9, 0), Excerpt: "retry budget"},
+	}
+	for _, width := range []string{"80", "120"} {
+		out := (&app{stdout: io.Discard, environ: []string{"COLUMNS=" + width}}).summaryTable(list, true)
+		for line := range strings.Lines(out) {
+			assert.LessOrEqual(t, text.StringWidth(strings.TrimRight(line, "\n")), map[string]int{"80": 80, "120": 120}[width], line)
+		}
+		assert.NotContains(t, out, "\x1b")
+		assert.Regexp(t, `(?s)debb44af.*\n    …before the retry budget\\u001b\[2J and .*\n0d9cf5b7.*\n    retry budget\n$`, out)
+	}
+	wide := strings.Split((&app{stdout: io.Discard}).summaryTable(list, true), "\n")
+	require.Len(t, wide, 4)
+	assert.Regexp(t, `TITLE +FOUND$`, wide[0])
+	assert.Regexp(t, `retry budget$`, wide[2])
 }
 
 func TestWrapped(t *testing.T) {

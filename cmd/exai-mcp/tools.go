@@ -105,9 +105,10 @@ func (a *app) listTools(asJSON bool) error {
 
 // purpose is the beginning of a tool's description, which says what the tool is for.
 func purpose(description string) string {
-	if end := strings.IndexAny(description, ".:;"); end >= 0 {
-		description = description[:end]
+	for _, end := range []string{". ", ": ", "; "} {
+		description, _, _ = strings.Cut(description, end)
 	}
+	description = strings.TrimSuffix(description, ".")
 	does, found := strings.CutPrefix(description, "Use to ")
 	if !found {
 		return description

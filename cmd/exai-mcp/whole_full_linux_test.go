@@ -37,7 +37,7 @@ func TestWholeOutputThatFails(t *testing.T) {
 	_, _, errs := g.run("", "issues", "create", "A title")
 	require.Empty(t, errs)
 	for line, full := range map[string]int{
-		"--help": 1, "version": 1, "tools": 1, "tools --json": 1, "config": 1, "doctor --offline": 1, "usage": 1, "ask hello": 1, "ask --json hello": 1,
+		"--help": 1, "version": 1, "tools": 1, "tools --json": 1, "config": 1, "doctor --offline": 1, "usage": 1, "completion bash": 1, "ask hello": 1, "ask --json hello": 1,
 		"call chat {\"prompt\":\"x\"}": 1, "call --text chat {\"prompt\":\"x\"}": 1, "issues list": 1, "issues list --json": 1, "issues export json": 1,
 		"conversations list": 1, "review --dry-run": 3, "review": 3, "review --format sarif": 3, "review --hook pre-commit": 3,
 	} {
