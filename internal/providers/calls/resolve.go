@@ -148,7 +148,9 @@ func (r *Registry) automatic(q Query) []Candidate {
 	} {
 		if len(chosen) < enough {
 			for _, name := range names() {
-				pick(name)
+				if !r.ofAnother(name, q.keyless) {
+					pick(name)
+				}
 			}
 		}
 	}
@@ -166,6 +168,14 @@ func (r *Registry) automatic(q Query) []Candidate {
 		chosen[0].Notes = append(chosen[0].Notes, fmt.Sprintf("%s, which answered before, cannot take this request; %s answers.", q.Prefer, chosen[0].Model.ID))
 	}
 	return chosen
+}
+
+// ofAnother reports whether a name from GLM's or Kimi's settings, or from the catalogue, means an endpoint's model of the
+// same id. Without a name from the caller, an endpoint's model is chosen by that endpoint's settings alone.
+func (r *Registry) ofAnother(name string, keyless bool) bool {
+	_, _, qualified := r.catalog.endpointOf(name)
+	m, _, err := r.lookupName(name, keyless)
+	return !qualified && err == nil && r.endpoint(m.Provider)
 }
 
 // substitute is the next model of the same vendor that its key has and that fits, for one that it lacks.
