@@ -10,10 +10,10 @@ import (
 type plannerInput struct {
 	workflow.StepInput
 	Model             string `json:"model,omitempty"`
-	IsStepRevision    bool   `json:"is_step_revision,omitempty"`
-	RevisesStepNumber int    `json:"revises_step_number,omitempty" minimum:"1"`
-	IsBranchPoint     bool   `json:"is_branch_point,omitempty"`
-	BranchFromStep    int    `json:"branch_from_step,omitempty" minimum:"1"`
+	IsStepRevision    *bool  `json:"is_step_revision,omitempty"`
+	RevisesStepNumber int    `json:"revises_step_number,omitempty"` // 0: none, from models that fill in everything
+	IsBranchPoint     *bool  `json:"is_branch_point,omitempty"`
+	BranchFromStep    int    `json:"branch_from_step,omitempty"` // 0: none
 	BranchID          string `json:"branch_id,omitempty"`
 	MoreStepsNeeded   bool   `json:"more_steps_needed,omitempty"`
 }
@@ -48,15 +48,15 @@ func plannerReply(l workflow.Local, in plannerInput, meta *Metadata) (func(id st
 		return nil, err
 	}
 	meta.Note(plan.Notes...)
-	if in.IsBranchPoint && in.BranchID == "" {
+	if isTrue(in.IsBranchPoint) && in.BranchID == "" {
 		meta.Note("is_branch_point came without a branch_id, so the step stays on the main line.")
 	}
 	if l.Step.Step == placeholderStep(l.Step.StepNumber) {
 		meta.Note(fmt.Sprintf("step still holds the placeholder of next_call. Send step %d again with the plan's own text, which replaces it.", l.Step.StepNumber))
 	}
 	meta.Own.Set("branches", plan.BranchIDs()).Set("step_history_length", len(l.Lines)).
-		Set("is_step_revision", in.IsStepRevision).Set("revises_step_number", orNull(in.RevisesStepNumber)).
-		Set("is_branch_point", in.IsBranchPoint).Set("branch_from_step", orNull(in.BranchFromStep)).
+		Set("is_step_revision", isTrue(in.IsStepRevision)).Set("revises_step_number", orNull(in.RevisesStepNumber)).
+		Set("is_branch_point", isTrue(in.IsBranchPoint)).Set("branch_from_step", orNull(in.BranchFromStep)).
 		Set("branch_id", in.BranchID).Set("more_steps_needed", in.MoreStepsNeeded)
 	if l.Done {
 		return finishedPlan(l, plan)
@@ -105,6 +105,8 @@ func finishedPlan(l workflow.Local, plan workflow.Plan) (func(id string) *Object
 		return l.Finish(o, output, show, w)
 	}, err
 }
+
+func isTrue(flag *bool) bool { return flag != nil && *flag }
 
 func orNull(n int) any {
 	if n == 0 {

@@ -113,7 +113,7 @@ func branchesAndRevisions(t *testing.T, l *fixture) {
 	send := func(n int, more ...any) dict {
 		return l.call("planner", plan(n, 8, append([]any{"continuation_id", id}, more...)...))
 	}
-	send(2)
+	send(2, "is_step_revision", false, "revises_step_number", 1, "is_branch_point", false, "branch_from_step", 0, "branch_id", "")
 	send(3, "is_branch_point", true, "branch_from_step", 2, "branch_id", "fast")
 	l.restart()
 	branch := send(4, "branch_id", "fast")

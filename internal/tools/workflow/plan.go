@@ -29,11 +29,14 @@ type PlanBranch struct {
 	Steps []PlanStep `json:"steps"`
 }
 
-// planMove is what a plan's step says of its place.
+// planMove is what a plan's step says of its place. A flag that is false, rather than omitted, denies the number that goes
+// with it: some clients have their model fill in every argument.
 type planMove struct {
 	Step              string `json:"step"`
 	StepNumber        int    `json:"step_number"`
+	IsStepRevision    *bool  `json:"is_step_revision"`
 	RevisesStepNumber int    `json:"revises_step_number"`
+	IsBranchPoint     *bool  `json:"is_branch_point"`
 	BranchFromStep    int    `json:"branch_from_step"`
 }
 
@@ -45,6 +48,12 @@ func PlanOf(lines []Line) (Plan, error) {
 		var in planMove
 		if err := json.Unmarshal(line.Args, &in); err != nil {
 			return Plan{}, fmt.Errorf("a stored step of a plan: %w", err)
+		}
+		if in.IsStepRevision != nil && !*in.IsStepRevision {
+			in.RevisesStepNumber = 0
+		}
+		if in.IsBranchPoint != nil && !*in.IsBranchPoint {
+			in.BranchFromStep = 0
 		}
 		branch, known := p.Branches[line.Branch]
 		steps := p.Steps

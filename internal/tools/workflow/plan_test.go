@@ -48,6 +48,16 @@ func TestPlanOf(t *testing.T) {
 			[]string{},
 		},
 		{
+			"a flag that is false denies its number",
+			[]Line{
+				line(1, "", ""), line(2, "", `,"is_step_revision":false,"revises_step_number":1,"is_branch_point":false,"branch_from_step":1`),
+				line(3, "b", `,"is_branch_point":true,"branch_from_step":2`), line(4, "b", `,"is_branch_point":false,"branch_from_step":1`),
+			},
+			`{"steps":[{"step_number":1,"content":"s1"},{"step_number":2,"content":"s2"}],"branches":{
+				"b":{"branch_from_step":2,"steps":[{"step_number":3,"content":"s3b"},{"step_number":4,"content":"s4b"}]}}}`, nil,
+			[]string{"b"},
+		},
+		{
 			"branches keep to themselves",
 			[]Line{
 				line(1, "", ""), line(2, "b", `,"branch_from_step":1`), line(2, "", ""), line(3, "a", `,"branch_from_step":2`),
