@@ -10,29 +10,35 @@ const leftOut = -1
 // get nothing. It returns for each size what of it is granted.
 func allot(sizes []int, budget, least int) []int {
 	granted := make([]int, len(sizes))
-	open := make([]int, 0, len(sizes)) // indices without a grant yet, smallest first
+	open := make([]int, 0, len(sizes)) // indices, smallest first: those without a grant yet, and some that are done
 	for i := range sizes {
 		open = append(open, i)
 	}
 	slices.SortStableFunc(open, func(a, b int) int { return sizes[a] - sizes[b] })
-	for len(open) > 0 {
-		for len(open) > 0 && sizes[open[0]] <= budget/len(open) {
-			granted[open[0]] = sizes[open[0]]
-			budget -= sizes[open[0]]
+	done := make([]bool, len(sizes))
+	last := len(sizes) - 1
+	for left := len(sizes); left > 0; left-- {
+		for done[open[0]] {
 			open = open[1:]
 		}
-		if len(open) == 0 {
-			break
+		share := budget / left
+		if i := open[0]; sizes[i] <= share {
+			granted[i], done[i] = sizes[i], true
+			budget -= sizes[i]
+			continue
 		}
-		if share := budget / len(open); share >= least {
+		if share >= least {
 			for _, i := range open {
-				granted[i] = share
+				if !done[i] {
+					granted[i] = share
+				}
 			}
 			break
 		}
-		last := slices.Max(open)
-		granted[last] = leftOut
-		open = slices.DeleteFunc(open, func(i int) bool { return i == last })
+		for done[last] {
+			last--
+		}
+		granted[last], done[last] = leftOut, true
 	}
 	return granted
 }

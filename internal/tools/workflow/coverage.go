@@ -28,19 +28,42 @@ const (
 // coverage is what the expert saw of the files that were named or are changed, as sent and as it read them itself.
 func (r *run) coverage(ctx context.Context, e Evidence, shown *proof.Shown) []Coverage {
 	var list []Coverage
+	of, known := byPath(e.Manifest), map[string]bool{}
 	for _, c := range e.Changed {
-		list = append(list, coverChange(c, e.Manifest, shown))
+		list = append(list, coverChange(c, of[c.Path], shown))
+		known[c.Path] = true
 	}
 	for _, entry := range slices.Concat(e.Manifest.Sent, e.Manifest.Cut, e.Manifest.Unchanged, e.Manifest.LeftOut) {
-		known := func(c Coverage) bool { return c.File == entry.Path }
-		if entry.Part != "" || slices.ContainsFunc(list, known) {
+		if entry.Part != "" || known[entry.Path] {
 			continue
 		}
-		c := coverNamed(entry, e.Manifest)
+		c := coverNamed(entry, of[entry.Path])
 		r.coverRead(ctx, &c, shown, true)
 		list = append(list, c)
+		known[entry.Path] = true
 	}
 	return list
+}
+
+// byPath is the part of a manifest that is about each file: a change can have tens of thousands.
+func byPath(m workspace.Manifest) map[string]workspace.Manifest {
+	of := map[string]workspace.Manifest{}
+	for _, list := range []struct {
+		entries []workspace.Entry
+		in      func(*workspace.Manifest) *[]workspace.Entry
+	}{
+		{m.Sent, func(m *workspace.Manifest) *[]workspace.Entry { return &m.Sent }},
+		{m.Cut, func(m *workspace.Manifest) *[]workspace.Entry { return &m.Cut }},
+		{m.Unchanged, func(m *workspace.Manifest) *[]workspace.Entry { return &m.Unchanged }},
+		{m.LeftOut, func(m *workspace.Manifest) *[]workspace.Entry { return &m.LeftOut }},
+	} {
+		for _, e := range list.entries {
+			part := of[e.Path]
+			*list.in(&part) = append(*list.in(&part), e)
+			of[e.Path] = part
+		}
+	}
+	return of
 }
 
 // coverRead adds to the coverage of a file what of it the expert has read by itself. Where that is the whole file, it is

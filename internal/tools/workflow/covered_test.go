@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -128,4 +129,23 @@ func TestShortCoverage(t *testing.T) {
 	assert.Equal(t, slices.Concat(long[99:100], long[101:], list[:98]), short)
 	assert.Equal(t, 2, more)
 	assert.Equal(t, sent, long, "the whole list stays as it was")
+}
+
+// What coverage costs grows with the number of changed files, and not with its square.
+func TestCoverageOfManyFiles(t *testing.T) {
+	w, dir := newWorkspace(t)
+	var e Evidence
+	for i := range 3000 {
+		path := filepath.Join(dir, fmt.Sprint(i))
+		e.Changed = append(e.Changed, workspace.ChangedFile{Path: path, Added: []workspace.Span{{First: 1, Last: 1}}})
+		e.Manifest.LeftOut = append(e.Manifest.LeftOut, workspace.Entry{Path: path, Part: "unstaged", Reason: "no room"})
+	}
+	r := &run{Engine: &Engine{Config: config.Default(), Files: w}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	list := r.coverage(t.Context(), e, &proof.Shown{})
+	runtime.ReadMemStats(&after)
+	require.Len(t, list, 3000)
+	assert.Equal(t, Coverage{File: e.Changed[2999].Path, How: CoverNotRead, Why: "no room"}, list[2999])
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(50<<20), "bytes")
 }

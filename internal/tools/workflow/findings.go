@@ -75,8 +75,13 @@ func (c Consolidated) ByType() map[string]int {
 }
 
 func union(have, more []string) []string {
+	known := map[string]bool{}
+	for _, s := range have {
+		known[s] = true
+	}
 	for _, s := range more {
-		if !slices.Contains(have, s) {
+		if !known[s] {
+			known[s] = true
 			have = append(have, s)
 		}
 	}

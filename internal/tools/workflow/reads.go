@@ -27,13 +27,13 @@ func (r *run) readable(ctx context.Context, given Evidence, more []string) Reada
 	ctx, cancel := working(ctx)
 	defer cancel()
 	from := Readable{Base: given.Base}
-	paths := union(append([]string(nil), r.sum.RelevantFiles...), more)
+	paths := slices.Concat(r.sum.RelevantFiles, more)
 	for _, c := range given.Changed {
 		if c.Current {
-			paths = union(paths, []string{c.Path})
+			paths = append(paths, c.Path)
 		}
 	}
-	from.Refs, _ = r.resolve(ctx, paths)
+	from.Refs, _ = r.resolve(ctx, union(nil, paths))
 	from.Around, _ = r.resolve(ctx, r.step.Facts.Paths)
 	return from
 }

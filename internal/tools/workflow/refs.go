@@ -9,7 +9,8 @@ import (
 
 // refs remembers what paths were resolved to in one call, so that a file which several arguments name is looked up once.
 type refs struct {
-	known    []workspace.Ref
+	known    []workspace.Ref            // each once
+	listed   map[string]bool            // known, as the host names them
 	byPath   map[string][]workspace.Ref // as they were written, and as the host names them
 	problems map[string]workspace.Problem
 }
@@ -17,14 +18,15 @@ type refs struct {
 // add remembers what a path was resolved to.
 func (f *refs) add(written string, found ...workspace.Ref) {
 	if f.byPath == nil {
-		f.byPath, f.problems = map[string][]workspace.Ref{}, map[string]workspace.Problem{}
+		f.byPath, f.problems, f.listed = map[string][]workspace.Ref{}, map[string]workspace.Problem{}, map[string]bool{}
 	}
 	f.byPath[written] = found
 	for _, r := range found {
 		if _, ok := f.byPath[r.Path()]; !ok {
 			f.byPath[r.Path()] = []workspace.Ref{r}
 		}
-		if !slices.ContainsFunc(f.known, func(k workspace.Ref) bool { return k.Path() == r.Path() }) {
+		if !f.listed[r.Path()] {
+			f.listed[r.Path()] = true
 			f.known = append(f.known, r)
 		}
 	}
