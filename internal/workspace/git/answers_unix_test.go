@@ -268,17 +268,19 @@ func texts(parts []Part) (all []string) {
 // A diff is asked for in commands of a bounded length, each of them about the next names.
 func TestDiffInSeveralCommands(t *testing.T) {
 	long := strings.Repeat("n", diffArgs-4)
-	r, git := answering(t, partOf("old", 1)+partOf("b", 1), partOf("c", 1))
-	parts, err := r.Diff(t.Context(), Diff{Args: []string{"--cached"}}, []Part{{Name: "a", From: "old"}, {Name: long}, {Name: "c"}})
+	r, git := answering(t, partOf("b", 1), partOf("c", 1), partOf("old", 1))
+	parts, err := r.Diff(t.Context(), Diff{Args: []string{"--cached"}}, []Part{{Name: "a", From: "old"}, {Name: "b"}, {Name: long}, {Name: "c"}})
 	require.NoError(t, err)
-	assert.Equal(t, []string{partOf("old", 1), partOf("b", 1), partOf("c", 1)}, texts(parts))
+	assert.Equal(t, []string{partOf("b", 1), partOf("c", 1), partOf("old", 1)}, texts(parts))
 	asked := git.asked(t)
-	require.Len(t, asked, 2)
+	require.Len(t, asked, 3)
+	assert.Equal(t, []string{"--", "b", long}, asked[0][len(asked[0])-3:])
+	assert.Equal(t, []string{"--", "c"}, asked[1][len(asked[1])-2:])
+	assert.Contains(t, asked[0], "--no-renames", "among these git could find renames that it did not find among all files")
 	assert.Equal(t, []string{
 		"diff", "--patch", "--no-color", "--no-ext-diff", "--no-textconv", "-M", "--ignore-submodules=dirty", "--submodule=short",
 		"--src-prefix=a/", "--dst-prefix=b/", "--cached", "--", "a", "old",
-	}, asked[0])
-	assert.Equal(t, []string{"--", long, "c"}, asked[1][len(asked[1])-3:])
+	}, asked[2])
 }
 
 // What comes after a cut in git's output is asked for again; a part that is cut says so.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -75,13 +76,31 @@ func (r *Repository) Fingerprint(ctx context.Context, d Diff) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// Diff reads the parts of a diff that belong to the given names, in bounded pieces. A name whose part did not come stays
-// out of the result.
+// Diff reads the parts of a diff that belong to the given names, in bounded pieces: the renamed ones last. A name whose part
+// did not come stays out of the result.
 func (r *Repository) Diff(ctx context.Context, d Diff, names []Part) (parts []Part, err error) {
-	left := diffOutputs * r.guest.most // bytes
-	for rounds := 0; len(names) > 0 && left > 0 && rounds < diffRounds; rounds++ {
+	left := pieces{bytes: diffOutputs * r.guest.most, commands: diffRounds}
+	renamed := func(p Part) bool { return p.From != "" }
+	// Among some of the names git can find renames that it did not find among all of them.
+	plain, err := r.diffOf(ctx, d, slices.DeleteFunc(slices.Clone(names), renamed), "--no-renames", &left)
+	if err != nil {
+		return plain, err
+	}
+	moved, err := r.diffOf(ctx, d, slices.DeleteFunc(slices.Clone(names), func(p Part) bool { return !renamed(p) }), "-M", &left)
+	return append(plain, moved...), err
+}
+
+// pieces is how much of a diff may still be read.
+type pieces struct {
+	bytes    int64
+	commands int
+}
+
+// diffOf is Diff, looking for renames or not.
+func (r *Repository) diffOf(ctx context.Context, d Diff, names []Part, renames string, left *pieces) (parts []Part, err error) {
+	for ; len(names) > 0 && left.bytes > 0 && left.commands > 0; left.commands-- {
 		args := append([]string{
-			"diff", "--patch", "--no-color", "--no-ext-diff", "--no-textconv", "-M",
+			"diff", "--patch", "--no-color", "--no-ext-diff", "--no-textconv", renames,
 			"--ignore-submodules=dirty", "--submodule=short", "--src-prefix=a/", "--dst-prefix=b/",
 		}, d.Args...)
 		args = append(args, "--")
@@ -92,11 +111,11 @@ func (r *Repository) Diff(ctx context.Context, d Diff, names []Part) (parts []Pa
 				args = append(args, p.From)
 			}
 		}
-		out, cut, err := r.guest.upTo(min(r.guest.most, left)).output(ctx, args...)
+		out, cut, err := r.guest.upTo(min(r.guest.most, left.bytes)).output(ctx, args...)
 		if err != nil {
 			return parts, err
 		}
-		left -= int64(len(out))
+		left.bytes -= int64(len(out))
 		got, ends := splitDiff(out)
 		parts = append(parts, got...)
 		if !cut {
