@@ -195,7 +195,8 @@ func TestAddDiffOfRenamesAndMerges(t *testing.T) {
 	none := files(nil)
 	assert.Equal(t, proof.Verified, s.Check(proof.Claim{"old.go", 3, "const oldName = 1"}, none).Citation)
 	assert.Equal(t, proof.Verified, s.Check(proof.Claim{"new.go", 3, "const newName = 1"}, none).Citation)
-	assert.Equal(t, proof.Unproven, s.Check(proof.Claim{"new.go", 3, "const oldName = 1"}, none).Citation)
+	assert.Equal(t, proof.Result{proof.Verified, "/w/new.go", 3}, s.Check(proof.Claim{"new.go", 3, "const oldName = 1"}, none), "a removed line, by the new name")
+	assert.Equal(t, proof.Unproven, s.Check(proof.Claim{"old.go", 3, "const newName = 1"}, none).Citation)
 
 	s.AddDiff("/w/merged.go", "/w/merged.go", "@@@ -5,3 -5,3 +5,4 @@@\n  first common line\n +from the second\n+ from the first\n--in neither parent\n  last common line\n")
 	assert.Equal(t, proof.Result{proof.Verified, "/w/merged.go", 8}, s.Check(proof.Claim{"merged.go", 8, "last common line"}, none))

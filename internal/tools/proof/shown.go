@@ -75,7 +75,7 @@ func (s *Shown) AddNumbered(file, revision, text string) {
 }
 
 // AddDiff records one file's part of a unified diff, of two or more sides: its lines count for the new side, removed ones for
-// the old side of file from. The hunks' headers say where the lines are, so lines may be numbered ("  12|+text") or not.
+// the old side of file from, which may be cited by the new name too. The hunks' headers say where the lines are, so lines may be numbered ("  12|+text") or not.
 func (s *Shown) AddDiff(file, from, diff string) {
 	s.add(file, nil)
 	var d diffReader
@@ -88,6 +88,7 @@ func (s *Shown) AddDiff(file, from, diff string) {
 	}
 	for _, g := range d.before {
 		s.add(from, g)
+		s.add(file, g)
 	}
 }
 
