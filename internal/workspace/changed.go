@@ -149,6 +149,9 @@ func (w *Workspace) gitError(ctx context.Context, at place, err error) error {
 	case errors.Is(err, git.ErrNoRepository):
 		e.Message = quoted(at.host) + " is not in a git work tree."
 		e.Hint = "Name a folder of a git repository under path, or name the files to look at."
+	case errors.Is(err, git.ErrPartial):
+		e.Message = quoted(at.host) + " is a partial clone that lacks files of these commits, and nothing is fetched here."
+		e.Hint = "Run `git diff` of the same commits there first, which fetches them, or clone without --filter."
 	case errors.Is(err, git.ErrTooLarge):
 		e.Code = CodeTooLarge
 		e.Message = "The repository at " + quoted(at.host) + " has a larger index or more objects than can be inspected."

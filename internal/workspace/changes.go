@@ -27,9 +27,10 @@ type ChangedFile struct {
 
 // changed is the report's entry of a changed file.
 func (i *inspection) changed(host string) *ChangedFile {
-	at := slices.IndexFunc(i.report.Changed, func(c ChangedFile) bool { return c.Path == host })
-	if at < 0 {
+	at, ok := i.changedAt[host]
+	if !ok {
 		at = len(i.report.Changed)
+		i.changedAt[host] = at
 		i.report.Changed = append(i.report.Changed, ChangedFile{Path: host, From: host})
 	}
 	return &i.report.Changed[at]

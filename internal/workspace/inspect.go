@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -61,6 +62,7 @@ const (
 	statusShown = 300    // lines of status in the text
 	lastCommits = 5      // whose subjects are shown
 	mimeDiff    = "text/x-diff"
+	diffStaged  = "staged" // the name of the index's diff
 )
 
 // Inspect looks at the repositories of a folder: the one that it lies in and those below it, five levels deep. With
@@ -84,9 +86,10 @@ func (w *Workspace) Inspect(ctx context.Context, q GitQuery) (*GitReport, error)
 	if err != nil {
 		return nil, w.gitError(ctx, at, err)
 	}
-	i := inspection{w: w, roots: roots, query: q, report: &GitReport{}}
+	i := inspection{w: w, roots: roots, query: q, report: &GitReport{}, changedAt: map[string]int{}}
 	var failure error
 	for _, dir := range tops {
+		before := i.mark()
 		if err := i.inspectRepository(limited, dir, at); err != nil {
 			if cause := context.Cause(limited); cause != nil {
 				return nil, w.gitError(ctx, at, cause)
@@ -96,7 +99,14 @@ func (w *Workspace) Inspect(ctx context.Context, q GitQuery) (*GitReport, error)
 			}
 			failure = err
 			w.log.Info("git could not inspect a repository", zap.String("repository", w.host(dir)), zap.Error(err))
-			i.report.Repositories = append(i.report.Repositories, Repository{Path: w.host(dir), Problem: failed("", w.gitError(ctx, at, err)).Reason})
+			// What may hold changes is not read: the repository that was asked for, or one of which it is known.
+			missing := dir == at.real || len(i.report.Repositories) > before.repositories
+			i.takeBack(before)
+			problem := failed(w.host(dir), w.gitError(ctx, at, err))
+			i.report.Repositories = append(i.report.Repositories, Repository{Path: problem.Path, Problem: problem.Reason})
+			if missing {
+				i.unread(problem)
+			}
 		}
 	}
 	if failure != nil && !anyInspected(i.report.Repositories) {
@@ -160,6 +170,24 @@ type inspection struct {
 	query  GitQuery
 	report *GitReport
 	parts  []repoPart
+
+	changedAt map[string]int // where in report.Changed a path is
+}
+
+// found is how much an inspection has found.
+type found struct{ repositories, changed, leftOut, parts int }
+
+func (i *inspection) mark() found {
+	return found{len(i.report.Repositories), len(i.report.Changed), len(i.report.Manifest.LeftOut), len(i.parts)}
+}
+
+// takeBack removes what was found since in a repository that could not be read to the end: what was not found is missing from it.
+func (i *inspection) takeBack(to found) {
+	for _, c := range i.report.Changed[to.changed:] {
+		delete(i.changedAt, c.Path)
+	}
+	i.report.Repositories, i.report.Changed = i.report.Repositories[:to.repositories], i.report.Changed[:to.changed]
+	i.report.Manifest.LeftOut, i.parts = i.report.Manifest.LeftOut[:to.leftOut], i.parts[:to.parts]
 }
 
 // repoPart is a part of a repository's diff that waits for its share of the budget.
@@ -209,7 +237,7 @@ func (i *inspection) inspectRepository(ctx context.Context, dir string, at place
 	}
 	if s.Head != "" {
 		last, err := s.Log(ctx, s.Head, ".", lastCommits)
-		if err != nil {
+		if err != nil && !errors.Is(err, git.ErrPartial) { // a review needs no subjects
 			return err
 		}
 		for _, c := range last {
@@ -249,7 +277,7 @@ func (i *inspection) diffs(ctx context.Context, s *git.Repository, found *Reposi
 	if q.CompareTo == "" {
 		var diffs []git.Diff
 		if q.Staged {
-			diffs = append(diffs, git.Diff{Name: "staged", Args: []string{"--cached"}})
+			diffs = append(diffs, git.Diff{Name: diffStaged, Args: []string{"--cached"}})
 		}
 		if q.Unstaged {
 			diffs = append(diffs, git.Diff{Name: "unstaged"})

@@ -38,6 +38,10 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 			continue
 		}
 		delete(wanted, p.Name)
+		if p.Binary && i.utf16(s, p.Name) {
+			i.unread(Entry{Path: host, Part: d.Name, Reason: reasonUTF16})
+			continue
+		}
 		if p.Binary {
 			i.skip(host, d.Name, "binary")
 			continue
@@ -60,12 +64,14 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 		if p.State == 'A' {
 			i.changed(i.w.host(filepath.Join(s.Top, filepath.FromSlash(p.Name)))).New = true
 		}
-		if wanted[p.Name] && p.State == 'U' && i.query.Unstaged {
-			continue // a conflict, which the diff of the work tree shows
+		if !wanted[p.Name] || p.State == 'U' && i.query.Unstaged && d.Name == diffStaged { // the work tree's diff shows conflicts
+			continue
 		}
-		if wanted[p.Name] {
-			i.unread(Entry{Path: i.w.host(filepath.Join(s.Top, filepath.FromSlash(p.Name))), Part: d.Name, Reason: "its diff could not be read, or is empty"})
+		e := Entry{Path: i.w.host(filepath.Join(s.Top, filepath.FromSlash(p.Name))), Part: d.Name, Reason: "its diff could not be read, or is empty"}
+		if p.State == 'U' {
+			e.Reason = "git shows no diff of its conflict; resolve it first"
 		}
+		i.unread(e)
 	}
 	return nil
 }
@@ -138,6 +144,23 @@ func (i *inspection) decodePart(s *git.Repository, p git.Part) (text, charset st
 	}
 	text, charset = decode(p.Text, true, declared)
 	return text, namedCharset(charset)
+}
+
+// reasonUTF16 is why there is no diff of a text in UTF-16.
+const reasonUTF16 = "git takes it for binary, since it is in UTF-16; declare working-tree-encoding=UTF-16 for it in .gitattributes, or store it as UTF-8"
+
+// utf16 reports whether a file of the work tree is text in UTF-16.
+func (i *inspection) utf16(s *git.Repository, name string) bool {
+	full, err := parsePath(filepath.Join(s.Top, filepath.FromSlash(name)), i.w.system)
+	if err != nil {
+		return false
+	}
+	at, err := i.w.locate(i.roots, name, full)
+	if err != nil {
+		return false
+	}
+	t, kind, err := at.readText(sniffBytes)
+	return err == nil && kind == "" && (t.Encoding == encodingUTF16LE || t.Encoding == encodingUTF16BE)
 }
 
 func (i *inspection) leaveOut(e Entry) {

@@ -55,7 +55,8 @@ func (r *run) gather(ctx context.Context, paths []string, tokens int, held map[s
 			return Evidence{}, err
 		}
 		tokens = max(tokens-e.Manifest.Tokens, tokens/4)
-		refs = slices.DeleteFunc(refs, func(ref workspace.Ref) bool { return shownWhole(e.Manifest, ref.Path()) })
+		of := byPath(e.Manifest)
+		refs = slices.DeleteFunc(refs, func(ref workspace.Ref) bool { return shownWhole(of[ref.Path()], ref.Path()) })
 	}
 	if e, err = r.embed(ctx, e, refs, problems, tokens, held); err != nil {
 		return e, err
@@ -111,8 +112,9 @@ func (r *run) embed(ctx context.Context, e Evidence, refs []workspace.Ref, probl
 func (r *run) embedChanged(ctx context.Context, e Evidence, tokens int, held map[string]conversation.Attachment) (Evidence, error) {
 	x := r.Config.Expert
 	var paths []string
+	of := byPath(e.Manifest)
 	for _, c := range e.Changed {
-		if c.Current && c.Skipped == "" && c.Unread == "" && !shownWhole(e.Manifest, c.Path) && !sentWhole(e.Manifest, c.Path) {
+		if c.Current && c.Skipped == "" && (c.Unread == "" || c.New) && !shownWhole(of[c.Path], c.Path) && !sentWhole(of[c.Path], c.Path) {
 			paths = append(paths, c.Path)
 		}
 	}
@@ -193,10 +195,8 @@ func raw(v any) json.RawMessage {
 
 // sentIn lists the paths that the expert was given.
 func sentIn(m workspace.Manifest) (paths []string) {
-	for _, list := range [][]workspace.Entry{m.Sent, m.Cut, m.Unchanged} {
-		for _, e := range list {
-			paths = union(paths, []string{e.Path})
-		}
+	for _, e := range slices.Concat(m.Sent, m.Cut, m.Unchanged) {
+		paths = append(paths, e.Path)
 	}
-	return paths
+	return union(nil, paths)
 }

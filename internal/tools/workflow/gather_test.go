@@ -139,6 +139,17 @@ func TestChangedFilesAreSentWhole(t *testing.T) {
 	assert.Equal(t, []string{paths[4], paths[0], paths[2]}, attached, "without the one that was cut")
 }
 
+// A new file that has no diff, since git takes it for binary, is sent whole.
+func TestANewFileWithoutADiffIsSentWhole(t *testing.T) {
+	r, f, paths := newGather(t, Evidence{}, "new.rc")
+	e := Evidence{Changed: []workspace.ChangedFile{{Path: paths[0], Current: true, New: true, Unread: "UTF-16"}}}
+	r.step.Evidence = func(context.Context, Consolidated, int) (Evidence, error) { return e, nil }
+	_, err := r.gather(t.Context(), nil, 1000, nil)
+	require.NoError(t, err)
+	require.Len(t, f.calls, 1)
+	assert.Equal(t, paths, f.calls[0].paths)
+}
+
 // EXPERT_ANALYSIS_INCLUDE_FILES=false keeps every file from the expert.
 func TestNoFilesAreSent(t *testing.T) {
 	r, f, paths := newGather(t, Evidence{}, "a.go")

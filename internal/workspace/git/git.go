@@ -30,6 +30,8 @@ var (
 	ErrNoRepository = errors.New("not in a git work tree")
 	// ErrNoCommit is returned for a name that is no commit.
 	ErrNoCommit = errors.New("no such commit")
+	// ErrPartial is returned where a partial clone lacks an object. git would fetch it; nothing is fetched here.
+	ErrPartial = errors.New("the partial clone lacks an object")
 	// ErrTooLarge is returned for a repository with more files than are looked at.
 	ErrTooLarge = errors.New("the repository is too large")
 )

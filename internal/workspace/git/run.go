@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,7 @@ type command struct {
 	dir     string
 	env     []string
 	most    int64 // bytes that are read of its output
+	partial bool  // on a partial clone
 }
 
 // upTo is the command with another limit of its output.
@@ -86,12 +88,19 @@ func (c command) output(ctx context.Context, args ...string) (out []byte, cut bo
 	case context.Cause(ctx) != nil:
 		return nil, false, context.Cause(ctx)
 	case err != nil:
-		return out, false, fmt.Errorf("git %s: %w: %s", args[0], err, bytes.TrimSpace(stderr.kept))
+		err = fmt.Errorf("git %s: %w: %s", args[0], err, bytes.TrimSpace(stderr.kept))
+		if c.partial && cmd.ProcessState.ExitCode() == exitFatal {
+			err = errors.Join(ErrPartial, err)
+		}
+		return out, false, err
 	case readErr != nil:
 		return nil, false, fmt.Errorf("read from git: %w", readErr)
 	}
 	return out, false, nil
 }
+
+// exitFatal is git's exit code where it could not go on.
+const exitFatal = 128
 
 // line runs git and returns its output without the line's end.
 func (c command) line(ctx context.Context, args ...string) (string, error) {

@@ -73,6 +73,10 @@ func (r *Repository) prepare(ctx context.Context, g *Git) error {
 	if storage := settings[refStorage]; !settingWord().MatchString(storage) { // newer versions of git take an address here
 		return &OutsideError{Top: r.top, Link: filepath.Join(r.common, "config")}
 	}
+	_, r.guest.partial = settings[partialClone]
+	for key := range settings {
+		r.guest.partial = r.guest.partial || strings.HasPrefix(key, "remote.") && strings.HasSuffix(key, ".promisor")
+	}
 	if branch, err := r.plain.line(ctx, "symbolic-ref", "-q", "--short", "HEAD"); err == nil {
 		r.Branch = branch
 	}
@@ -138,6 +142,7 @@ const (
 	objectFormat = "extensions.objectformat"
 	refStorage   = "extensions.refstorage"
 	excludesFile = "core.excludesfile"
+	partialClone = "extensions.partialclone"
 )
 
 // settings reads the user's and the repository's effective settings. Without them git's own defaults hold.
