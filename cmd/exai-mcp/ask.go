@@ -67,7 +67,7 @@ func (a *app) ask(ctx context.Context, args []string, o askOptions) error {
 	}
 	a.limitLogsToWarnings(cfg)
 	cfg.Files.MaxOutputTokens = math.MaxInt32 // a person takes an answer of any length
-	p, err := a.assemble(cfg, a.errw)
+	p, err := a.assembleCommand(cfg)
 	if err != nil {
 		return err
 	}

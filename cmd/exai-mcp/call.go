@@ -57,7 +57,7 @@ func (a *app) callTool(ctx context.Context, args []string, limited, text bool) e
 		return err
 	}
 	a.limitLogsToWarnings(cfg)
-	p, err := a.assemble(cfg, a.errw)
+	p, err := a.assembleCommand(cfg)
 	if err != nil {
 		return err
 	}

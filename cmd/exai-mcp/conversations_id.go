@@ -6,14 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/store"
 )
-
-// minPrefix is how much of an id names a conversation, in characters.
-const minPrefix = 6
 
 // shownID is an id in a list: whole, or, where lines are short, a beginning of it that names it.
 func (a *app) shownID(id string) string {
@@ -40,32 +36,17 @@ func nameConversations(ctx context.Context, s *store.Store, names ...*string) er
 }
 
 // conversationID finds the conversation that a person names: by its id, by a unique beginning of it, or as "latest", the
-// newest one of this folder. A name that no conversation has is returned as it is.
+// newest one of this folder or of the project around it. A name that no conversation has is returned as it is.
 func conversationID(ctx context.Context, s *store.Store, name string) (string, error) {
-	if name == "latest" {
-		return latestConversation(ctx, s)
+	id, err := conversation.Named(ctx, s, name, foldersAround()...)
+	var ambiguous *conversation.AmbiguousError
+	switch {
+	case errors.Is(err, conversation.ErrNoneHere):
+		return "", failure{fmt.Errorf(`%w; "exai-mcp conversations list" shows all`, err)}
+	case errors.As(err, &ambiguous):
+		return "", failure{fmt.Errorf("%s; give more of the id", plain(err.Error()))}
 	}
-	exact, err := s.List(ctx, conversation.Filter{IDs: []string{name}, Limit: 1})
-	if err != nil || len(exact) > 0 || len(name) < minPrefix {
-		return name, err
-	}
-	var found []string
-	for c, err := range s.Each(ctx, conversation.Filter{}) {
-		if err != nil {
-			return "", err
-		}
-		if strings.HasPrefix(c.ID, name) {
-			found = append(found, c.ID)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return name, nil // whoever loads it says that there is none
-	case 1:
-		return found[0], nil
-	}
-	return "", failure{fmt.Errorf("%s is ambiguous: it matches %d conversations, %s; give more of the id",
-		name, len(found), strings.Join(found[:min(len(found), 5)], ", "))}
+	return id, err
 }
 
 // loadConversation loads the conversation that a person names.
@@ -79,24 +60,6 @@ func loadConversation(ctx context.Context, s *store.Store, name string) (*conver
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return c, nil
-}
-
-// latestConversation is the newest conversation that was started in this folder, or in the project around it.
-func latestConversation(ctx context.Context, s *store.Store) (string, error) {
-	var newest conversation.Summary
-	for _, dir := range foldersAround() {
-		list, err := s.List(ctx, conversation.Filter{Workspace: dir, Limit: 1})
-		if err != nil {
-			return "", err
-		}
-		if len(list) > 0 && list[0].UpdatedAt.After(newest.UpdatedAt) {
-			newest = list[0]
-		}
-	}
-	if newest.ID == "" {
-		return "", failure{errors.New(`no conversation was started in this folder; "exai-mcp conversations list" shows all`)}
-	}
-	return newest.ID, nil
 }
 
 // foldersAround are the working directory and, inside a git work tree, those above it up to its top, each under the names

@@ -54,7 +54,7 @@ func TestNamesOfConversations(t *testing.T) {
 		assert.Equal(t, tc.want, got, tc)
 	}
 	_, err = conversationID(t.Context(), s, "aaaaaa")
-	require.ErrorContains(t, err, "aaaaaa is ambiguous: it matches 2 conversations, ")
+	require.ErrorContains(t, err, "aaaaaa is ambiguous: it may be aaaaaa22-0000, aaaaaa11-0000; give more")
 	t.Chdir(t.TempDir())
 	_, err = conversationID(t.Context(), s, "latest")
 	require.ErrorContains(t, err, "no conversation was started in this folder")
@@ -168,5 +168,25 @@ func TestPagesHaveLocalTimes(t *testing.T) {
 		page := there(strings.Fields(args)...)
 		assert.Contains(t, page, " UTC", args)
 		assert.NotContains(t, page, "JST", args)
+	}
+}
+
+// What a command asks belongs to the folder that it is given in, whether that may be read or another root comes first.
+func TestCommandsAskInTheirFolder(t *testing.T) {
+	s := newSite(t, "LOG_LEVEL=error", "EXAI_ALLOWED_ROOTS="+t.TempDir())
+	for _, dir := range []string{t.TempDir(), s.dir} { // a project, and the home directory, which is no root
+		t.Chdir(dir)
+		for _, args := range [][]string{{"ask", "from ask"}, {"call", "chat", `{"prompt":"from call"}`}} {
+			code, _, errs := s.run("", args...)
+			require.Equal(t, exitOK, code, errs)
+			code, out, errs := s.run("", "conversations", "show", "latest")
+			require.Equal(t, exitOK, code, errs)
+			assert.Contains(t, out, "> from "+args[0]+"\n")
+			assert.Contains(t, out, "- Turns: 2\n")
+		}
+		code, _, errs := s.run("", "ask", "-c", "latest", "third")
+		require.Equal(t, exitOK, code, errs)
+		_, out, _ := s.run("", "conversations", "show", "latest")
+		assert.Regexp(t, `(?s)> from call.*> third`, out)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +53,7 @@ type program struct {
 	prompts       *tools.Prompts
 	tasks         *tools.Tasks
 	warnings      []string // about settings, for people
+	folder        string   // that a command was given in; "" for the server
 }
 
 // assemble puts the parts together, from the settings up. The log goes to logw.
@@ -66,12 +68,8 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 	}
 	p.activity = activity.Open(cfg, p.log)
 	p.database = newDatabase(cfg.Conversations, p.log)
-	dir := a.readable
-	if dir == "" {
-		dir, _ = os.Getwd() // "" where the folder was deleted
-	}
 	var err error
-	p.files, err = workspace.New(cfg.Files, cfg.Conversations.StateDir, dir, a.home(), p.client, p.log,
+	p.files, err = workspace.New(cfg.Files, cfg.Conversations.StateDir, a.dir(), a.home(), p.client, p.log,
 		cfg.Logs.ActivityPath, cfg.Logs.ToolCallPath, cfg.Server.EnvFile)
 	if err != nil {
 		return nil, err
@@ -82,6 +80,29 @@ func (a *app) assemble(cfg *config.Config, logw io.Writer) (*program, error) {
 	}
 	p.wireTools()
 	return p, nil
+}
+
+// assembleCommand puts the parts together for a command. What it asks belongs to the folder that it is given in, which need
+// be no root, nor the first one.
+func (a *app) assembleCommand(cfg *config.Config) (*program, error) {
+	p, err := a.assemble(cfg, a.errw)
+	if err != nil {
+		return nil, err
+	}
+	p.folder = a.dir()
+	if real, err := filepath.EvalSymlinks(p.folder); err == nil {
+		p.folder = real
+	}
+	return p, nil
+}
+
+// dir is the folder that may be read, "" where the working directory was deleted.
+func (a *app) dir() string {
+	if a.readable != "" {
+		return a.readable
+	}
+	dir, _ := os.Getwd()
+	return dir
 }
 
 // newProvider makes the provider of one vendor.
@@ -154,7 +175,12 @@ func (p *program) usage(ctx context.Context) (usage.Store, error) {
 }
 
 // workspace is the folder that conversations and requests belong to.
-func (p *program) workspace() string { return p.files.FirstRoot(context.Background()) }
+func (p *program) workspace() string {
+	if p.folder != "" {
+		return p.folder
+	}
+	return p.files.FirstRoot(context.Background())
+}
 
 // wireTools makes the tools and the one entrance to them.
 func (p *program) wireTools() {

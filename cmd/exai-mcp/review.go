@@ -247,7 +247,7 @@ func (a *app) newReviewer(o reviewOptions, dir string, start time.Time) (*review
 		return nil, err
 	}
 	a.readable = top
-	p, err := a.assemble(cfg, a.errw)
+	p, err := a.assembleCommand(cfg)
 	if err != nil {
 		return nil, err
 	}

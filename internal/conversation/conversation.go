@@ -143,6 +143,7 @@ type Summary struct {
 // Filter narrows a list. Zero fields do not narrow.
 type Filter struct {
 	IDs       []string // of these conversations
+	Prefix    string   // of the id
 	Text      string   // case-insensitive, in title or content
 	Tool      string
 	Path      string // a file that was attached

@@ -479,6 +479,10 @@ func TestList(t *testing.T) {
 		}{
 			{"everything, the latest first", conversation.Filter{}, []string{"d", "c", "b", "a"}},
 			{"limit", conversation.Filter{Limit: 2}, []string{"d", "c"}},
+			{"prefix", conversation.Filter{Prefix: "b"}, []string{"b"}},
+			{"a prefix that is longer than the id", conversation.Filter{Prefix: "bb"}, nil},
+			{"a prefix has no wildcards", conversation.Filter{Prefix: "_"}, nil},
+			{"a prefix in its case", conversation.Filter{Prefix: "B"}, nil},
 			{"offset", conversation.Filter{Limit: 2, Offset: 1}, []string{"c", "b"}},
 			{"past the end", conversation.Filter{Offset: 9}, nil},
 			{"text of any case", conversation.Filter{Text: "nEEDLE is"}, []string{"b"}},

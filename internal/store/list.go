@@ -126,6 +126,10 @@ func (s *Store) summaries(ctx context.Context, w *where, page, text string) ([]c
 func conversationConditions(f conversation.Filter) *where {
 	w := &where{}
 	oneOf(w, "continuation_id", f.IDs)
+	if f.Prefix != "" {
+		p := text(f.Prefix)
+		w.and(`substr(continuation_id, 1, length(?)) = ?`, p, p)
+	}
 	if f.Text != "" {
 		like := contains(text(f.Text))
 		w.and(`(lower(title) LIKE lower(?) ESCAPE '!' OR id IN (SELECT conversation_id FROM messages

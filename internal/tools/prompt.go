@@ -78,7 +78,7 @@ func (p *Prompts) List() []Prompt {
 			Name: "continue", Title: "Continue a conversation",
 			Description: "Continue a conversation or an unfinished workflow by its continuation_id; without one, list the latest.",
 			Arguments: []PromptArgument{
-				{Name: "continuation_id", Description: "Conversation to continue; omit it to list the latest."},
+				{Name: "continuation_id", Description: "Conversation to continue: its id, a beginning of it, or latest; omit it to list the latest."},
 				{Name: "prompt", Description: "Message to the model."},
 			},
 		})

@@ -33,13 +33,14 @@ type continueData struct {
 // resume is the text that has the agent go on with a conversation, or find the one to go on with.
 func (p *Prompts) resume(ctx context.Context, id, prompt string) (string, error) {
 	data := continueData{Server: p.deps.Config.Server.Name, Prompt: prompt, URI: uriConversation, ID: id}
-	find := p.conversationState
+	find := p.find
 	if id == "" {
 		find = p.latest
 	}
 	section, err := find(ctx, &data)
+	var known *reply.Error
 	switch {
-	case errors.Is(err, conversation.ErrNotFound), ctx.Err() != nil:
+	case errors.Is(err, conversation.ErrNotFound), errors.As(err, &known), ctx.Err() != nil:
 		return "", err
 	case err != nil:
 		return "", reply.StoreUnavailable(fmt.Errorf("the prompt continue: %w", err))
@@ -49,6 +50,28 @@ func (p *Prompts) resume(ctx context.Context, id, prompt string) (string, error)
 		return "", err
 	}
 	return w.Render(section, data)
+}
+
+// find puts the id in place of the name that a person gave a conversation, and finds its state. Where "latest" names none,
+// all are listed.
+func (p *Prompts) find(ctx context.Context, data *continueData) (section string, err error) {
+	data.ID, err = look(ctx, readWait, func(ctx context.Context) (string, error) {
+		store, err := p.deps.Store(ctx)
+		if err != nil {
+			return "", err
+		}
+		return conversation.Named(ctx, store, data.ID, p.deps.Workspace.FirstRoot(ctx))
+	})
+	var ambiguous *conversation.AmbiguousError
+	switch {
+	case errors.Is(err, conversation.ErrNoneHere):
+		return p.latest(ctx, data)
+	case errors.As(err, &ambiguous):
+		return "", reply.InvalidRequest("Give more of the id; without one, this prompt lists the latest conversations.", "%v.", err)
+	case err != nil:
+		return "", err
+	}
+	return p.conversationState(ctx, data)
 }
 
 // latest lists the conversations that may be meant.

@@ -201,6 +201,19 @@ func TestPromptContinue(t *testing.T) {
 
 	_, err := p.Get(t.Context(), "continue", map[string]string{"continuation_id": "nope"})
 	assert.Equal(t, reply.CodeConversationNotFound, reply.FromError(t.Context(), err).Code)
+
+	assert.Contains(t, get("latest", ""), "- continuation_id t-1: ", "no conversation is of this folder, so all are listed")
+	for _, c := range []struct{ id, dir string }{{"aaaaaa11", h.deps.Workspace.FirstRoot(t.Context())}, {"aaaaaa22", "/elsewhere"}} {
+		_, err := h.store.Append(t.Context(), conversation.NewTurns{
+			ConversationID: c.id, Workspace: c.dir, Tool: "chat", Turns: []conversation.Turn{{Role: providers.RoleUser, Content: "x"}},
+		})
+		require.NoError(t, err)
+	}
+	assert.Contains(t, get("latest", "go on"), `"continuation_id": "aaaaaa11"`)
+	assert.Contains(t, get("aaaaaa2", ""), `"continuation_id": "aaaaaa22"`)
+	_, err = p.Get(t.Context(), "continue", map[string]string{"continuation_id": "aaaaaa"})
+	assert.Equal(t, reply.CodeInvalidRequest, reply.FromError(t.Context(), err).Code)
+	require.ErrorContains(t, err, "aaaaaa is ambiguous: it may be aaaaaa")
 	h.store.Before = func(context.Context, string) error { return errors.New("down") }
 	for _, id := range []string{"", "t-1"} {
 		_, err = p.Get(t.Context(), "continue", map[string]string{"continuation_id": id})

@@ -160,6 +160,9 @@ func (s *Store) List(ctx context.Context, f conversation.Filter) ([]conversation
 	defer s.mu.Unlock()
 	var out []conversation.Summary
 	for _, t := range s.conversations {
+		if len(f.IDs) > 0 && !slices.Contains(f.IDs, t.ID) || !strings.HasPrefix(t.ID, f.Prefix) {
+			continue
+		}
 		if (f.Tool == "" || f.Tool == t.Tool) && strings.Contains(t.Title, f.Text) &&
 			(f.Workspace == "" || f.Workspace == t.Workspace) && (f.Host == "" || f.Host == s.origins[t.ID][0]) && (f.User == "" || f.User == s.origins[t.ID][1]) {
 			out = append(out, conversation.Summary{ID: t.ID, Title: t.Title, Tool: t.Tool, Turns: len(t.Turns), UpdatedAt: t.UpdatedAt})
