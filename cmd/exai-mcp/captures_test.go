@@ -1,9 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,9 +51,12 @@ var cutFolder = regexp.MustCompile(`/\S*TestDocs\S*`)
 func TestDocsCaptures(t *testing.T) {
 	t.Setenv("TZ", "UTC")
 	g := newGate(t)
-	// Folders of one length on every machine: where lines break depends on it.
-	state := t.TempDir()
-	state = filepath.Join(state, strings.Repeat("s", max(1, 60-len(state))), "exai-mcp")
+	work := filepath.Join(folderOfOneLength(t), "work")
+	require.NoError(t, os.Mkdir(work, 0o700))
+	require.NoError(t, os.Rename(g.repo, filepath.Join(work, "repo")))
+	g.repo = filepath.Join(work, "repo")
+	t.Chdir(g.repo)
+	state := filepath.Join(work, strings.Repeat("s", 60-len(work)), "exai-mcp")
 	g.environ = append(g.environ, "EXAI_STATE_DIR="+state)
 	g.commit("cart.go", "package cart\n")
 	g.write("cart.go", "package cart\n\n// Mean is the mean price. PLANTED\nfunc Mean(sum float64, n int) float64 { return sum / float64(n) } // PLANTED\n")
@@ -102,6 +110,31 @@ func TestDocsCaptures(t *testing.T) {
 			capture(t, fmt.Sprintf("%s-%d.txt", c.name, width), shown)
 		}
 	}
+}
+
+// folderOfOneLength is a new folder whose name is as long on every machine and in every run: where lines break depends on it.
+func folderOfOneLength(t *testing.T) string {
+	t.Helper()
+	inLinuxTmp(t)
+	for {
+		dir := fmt.Sprintf("/tmp/TestDocsCaptures%010d", rand.Uint32())
+		err := os.Mkdir(dir, 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		require.NoError(t, err)
+		t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
+		return dir
+	}
+}
+
+// inLinuxTmp has folders made in /tmp, whatever TMPDIR is, and skips the test on systems that have no such folder.
+func inLinuxTmp(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("the captures show folders as Linux names them")
+	}
+	t.Setenv("TMPDIR", "/tmp")
 }
 
 // What differs from one demo to the next: how long things took, what was noted meanwhile, and the folder.
