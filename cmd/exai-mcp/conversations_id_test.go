@@ -130,8 +130,12 @@ func TestIssuesNameConversations(t *testing.T) {
 
 		t.Chdir(t.TempDir())
 		for _, args := range [][]string{
-			{"list", "--conversation", "latest"}, {"update", "1", "--fixed-by", "latest"}, {"create", "three", "--conversation", "latest"},
-			{"comment", "1", "x", "--conversation", "latest"}, {"check", "1", "--step", "1", "--conversation", "latest"}, {"link", "1", "--related", "2", "--conversation", "latest"},
+			{"list", "--conversation", "latest"},
+			{"update", "1", "--fixed-by", "latest"},
+			{"create", "three", "--conversation", "latest"},
+			{"comment", "1", "x", "--conversation", "latest"},
+			{"check", "1", "--step", "1", "--conversation", "latest"},
+			{"link", "1", "--related", "2", "--conversation", "latest"},
 		} {
 			code, _, errs := k.run("", append([]string{"issues"}, args...)...)
 			assert.Equal(t, exitFailed, code, args)
