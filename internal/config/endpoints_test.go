@@ -152,6 +152,7 @@ func TestAProjectsFileNamesNoEndpoint(t *testing.T) {
 	c := m.mustLoad()
 	assert.Equal(t, "glm-key", c.GLM.APIKey.Reveal())
 	assert.Len(t, c.Vendors(), 2)
+	assert.Equal(t, "glm-key", m.mustLoad("ENDPOINTS=${ENDPOINTS}").GLM.APIKey.Reveal(), "a placeholder is unset")
 	c = m.mustLoad("ENDPOINTS=ollama")
 	assert.Empty(t, c.GLM.APIKey, "nothing is taken once ENDPOINTS is the user's own")
 	assert.Equal(t, "http://127.0.0.1:11434/v1", c.Vendor("ollama").APIURL)

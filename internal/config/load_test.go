@@ -79,6 +79,12 @@ func TestPrecedenceOfSources(t *testing.T) {
 		assert.Equal(t, "default", c.Source("MAX_INFLIGHT"))
 		assert.Equal(t, file, c.Server.EnvFile)
 	})
+	t.Run("a limit set to its default hides none", func(t *testing.T) {
+		m := newMachine(t)
+		m.userFile("GLM_TIMEOUT_SECS=20\nKIMI_TIMEOUT_SECS=30\n")
+		c := m.mustLoad("GLM_TIMEOUT_SECS=30.0", "KIMI_TIMEOUT_SECS=10")
+		assert.Equal(t, []time.Duration{20 * time.Second, 10 * time.Second}, []time.Duration{c.Timeouts.GLM, c.Timeouts.Kimi})
+	})
 	t.Run("the environment's alias wins over the file's first name", func(t *testing.T) {
 		m := newMachine(t)
 		m.userFile("GLM_API_KEY=from-file\n")
@@ -366,7 +372,9 @@ func TestValuesThatStopTheStart(t *testing.T) {
 		{"GLM_TIMEOUT_SECS=0", "GLM_TIMEOUT_SECS"},
 		{"GLM_TIMEOUT_SECS=-1", "GLM_TIMEOUT_SECS"},
 		{"GLM_TIMEOUT_SECS=3601", "at most 3600"},
+		{"GLM_TIMEOUT_SECS=3600.0001", "at most 3600"},
 		{"GLM_TIMEOUT_SECS=2h", "at most 3600"},
+		{"GLM_TIMEOUT_SECS=1m 30s", "seconds or a duration"},
 		{"GLM_TIMEOUT_SECS=1e300", "at most 3600"},
 		{"GLM_TIMEOUT_SECS=inf", "GLM_TIMEOUT_SECS"},
 		{"GLM_TIMEOUT_SECS=nan", "GLM_TIMEOUT_SECS"},

@@ -100,6 +100,7 @@ func TestOrderOfLimits(t *testing.T) {
 		{"the longer vendor counts", []string{"GLM_TIMEOUT_SECS=40", "KIMI_TIMEOUT_SECS=35"}, grown{"SIMPLE_TOOL_TIMEOUT_SECS": 40}, nil},
 		{"a longer simple", []string{"SIMPLE_TOOL_TIMEOUT_SECS=50"}, grown{"WORKFLOW_TOOL_TIMEOUT_SECS": 50}, nil},
 		{"a longer workflow", []string{"WORKFLOW_TOOL_TIMEOUT_SECS=90"}, grown{"EXPERT_ANALYSIS_TIMEOUT_SECS": 90}, nil},
+		{"the longest that there may be", []string{"GLM_TIMEOUT_SECS=1h", "ANSWER_WITHIN_SECS=3600"}, grown{"SIMPLE_TOOL_TIMEOUT_SECS": 3600, "WORKFLOW_TOOL_TIMEOUT_SECS": 3600, "EXPERT_ANALYSIS_TIMEOUT_SECS": 3600}, nil},
 		{"a set one in between", []string{"GLM_TIMEOUT_SECS=50", "WORKFLOW_TOOL_TIMEOUT_SECS=55"}, grown{"SIMPLE_TOOL_TIMEOUT_SECS": 50}, nil},
 		{"equal ones are in order", []string{"GLM_TIMEOUT_SECS=20", "KIMI_TIMEOUT_SECS=20", "SIMPLE_TOOL_TIMEOUT_SECS=20", "WORKFLOW_TOOL_TIMEOUT_SECS=20", "EXPERT_ANALYSIS_TIMEOUT_SECS=20"}, grown{}, nil},
 		{"set to the default counts as unset", []string{"GLM_TIMEOUT_SECS=100", "SIMPLE_TOOL_TIMEOUT_SECS=30", "WORKFLOW_TOOL_TIMEOUT_SECS=45s", "EXPERT_ANALYSIS_TIMEOUT_SECS=1m"}, grown{"SIMPLE_TOOL_TIMEOUT_SECS": 100, "WORKFLOW_TOOL_TIMEOUT_SECS": 100, "EXPERT_ANALYSIS_TIMEOUT_SECS": 100}, nil},
