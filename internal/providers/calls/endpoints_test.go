@@ -168,8 +168,10 @@ func TestAutoAsksAnEndpointAlone(t *testing.T) {
 		"what is allowed":                   {[]string{"ENDPOINTS=ollama", "OLLAMA_ALLOWED_MODELS=a"}, local("ollama", "b", "a", "b"), map[providers.Category]string{providers.CategoryFast: "ollama/a"}, ""},
 		"no key":                            {[]string{"ENDPOINTS=openai"}, nil, nil, "No model vendor is configured"},
 		"a gateway that lists GLM's and Kimi's": {
-			[]string{"ENDPOINTS=lab", "LAB_API_URL=https://lab.test/v1", "LAB_MODEL=own", "LAB_SPEED_MODEL=fast"}, remote("lab", "glm-5.3-flash", "glm-5.3", "kimi-k3.1-pro", "own", "fast"),
-			map[providers.Category]string{providers.CategoryFast: "lab/fast", providers.CategoryReasoning: "lab/own", providers.CategoryFiles: "lab/own"}, "",
+			[]string{"ENDPOINTS=lab", "LAB_API_URL=https://lab.test/v1", "LAB_MODEL=own", "LAB_SPEED_MODEL=fast"},
+			remote("lab", "glm-5.3-flash", "glm-5.3", "kimi-k3.1-pro", "own", "fast"),
+			map[providers.Category]string{providers.CategoryFast: "lab/fast", providers.CategoryReasoning: "lab/own", providers.CategoryFiles: "lab/own"},
+			"",
 		},
 	} {
 		name0, _, _ := strings.Cut(strings.TrimPrefix(c.environ[0], "ENDPOINTS="), ",")

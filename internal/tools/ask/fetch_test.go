@@ -16,6 +16,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
+	"github.com/exai-mcp/exai-mcp/internal/tools/progress"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
@@ -338,6 +339,25 @@ func TestFetchesBesideEachOther(t *testing.T) {
 			time.Sleep(2 * time.Minute)
 		})
 	}
+}
+
+// The id of a call's conversation is known before anything is stored: who fetches then gets what the call comes to.
+func TestFetchBesideTheFirstCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t, asktest.Drips(5*time.Second, text("a", "b")...))
+		report := progress.Start(nil, nil, "known-before", "chat", time.Now())
+		defer report.Stop()
+		asked := make(chan error)
+		go func() {
+			_, err := b.Ask(progress.With(b.call(), report), "", question("first"))
+			asked <- err
+		}()
+		synctest.Wait()
+		got, err := b.Fetch(b.call(), "known-before", nil)
+		require.NoError(t, <-asked)
+		require.NoError(t, err)
+		assert.Equal(t, "ab", got.Text)
+	})
 }
 
 // A call that another one left too little time to read the conversation finds it busy: nothing is wrong with the store.

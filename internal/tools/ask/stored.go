@@ -123,13 +123,8 @@ func (t *Conversations) Fetch(ctx context.Context, id string, offset *int) (*Sto
 		}
 		return (&Lease{Conversation: *loaded, t: t}).lastAnswer(*offset)
 	}
-	h := &Lease{Conversation: conversation.Conversation{ID: id}, t: t, read: latest(1)}
-	err := h.Reload(ctx)
-	switch {
-	case err != nil:
-	case h.Running() != nil: // another call may have the conversation, and wait for the same answer
-		err = h.ReadWhole(ctx)
-	default:
+	h, err := t.beingAnswered(ctx, id)
+	if err == nil && h == nil {
 		if h, err = t.Lease(ctx, id); err == nil {
 			defer h.Release()
 		}
@@ -146,6 +141,27 @@ func (t *Conversations) Fetch(ctx context.Context, id string, offset *int) (*Sto
 		h.keepRead(ctx, s)
 	}
 	return s, err
+}
+
+// beingAnswered gives a conversation whose last answer is still being written, without a lease: other calls may hold it and wait
+// for the same answer. It is nil for any other conversation, one that is not stored yet included: its first call may go on.
+func (t *Conversations) beingAnswered(ctx context.Context, id string) (*Lease, error) {
+	wait, cancel := working(ctx)
+	defer cancel()
+	loaded, err := t.read(wait, id, latest(1))
+	switch {
+	case errors.Is(err, conversation.ErrNotFound):
+		return nil, nil
+	case err != nil && ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, reply.StoreUnavailable(fmt.Errorf("loading a conversation: %w", err))
+	}
+	h := &Lease{Conversation: *loaded, t: t}
+	if h.Running() == nil {
+		return nil, nil
+	}
+	return h, h.ReadWhole(ctx)
 }
 
 // keepRead stores what a reply gives of an answer that is still being written here: it may be seconds newer than what was
