@@ -32,7 +32,13 @@ func TestUsageCommand(t *testing.T) {
 		CostUSD        float64 `json:"cost_usd"`
 		Rows           []map[string]any
 	}
-	for by, want := range map[string][]any{"model": {"kimi-k3.1-pro", "glm-5.3-flash"}, "tool": {"chat"}, "day": {time.Now().UTC().Format(time.DateOnly)}} {
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	here, err = filepath.EvalSymlinks(here)
+	require.NoError(t, err)
+	for by, want := range map[string][]any{
+		"model": {"kimi-k3.1-pro", "glm-5.3-flash"}, "tool": {"chat"}, "day": {time.Now().UTC().Format(time.DateOnly)}, "workspace": {here},
+	} {
 		code, out, errs := s.run("", "usage", "--days", "7", "--by", by, "--json")
 		require.Equal(t, exitOK, code, errs)
 		found.Rows = nil
