@@ -41,6 +41,20 @@ func limitedURL(t *testing.T, connections int) (dsn, role string) {
 	return u.String(), role
 }
 
+// Row level security shows the tables of one user empty to another.
+func TestTablesOfAnotherUser(t *testing.T) {
+	dsn, role := limitedURL(t, 5)
+	u, err := url.Parse(dsn)
+	require.NoError(t, err)
+	owner, err := url.Parse(storetest.PostgresURL(t))
+	require.NoError(t, err)
+	u.User = owner.User
+	s := open(t, config.Conversations{Backend: "postgres", DatabaseURL: config.Secret(u.String())})
+	raw(t, s, `GRANT ALL ON ALL TABLES IN SCHEMA `+u.Query().Get("search_path")+` TO `+role)
+	_, err = Open(t.Context(), config.Conversations{Backend: "postgres", DatabaseURL: config.Secret(dsn)})
+	require.ErrorContains(t, err, "row level security hides the rows of exai_migrations from the user of DATABASE_URL; use the tables' owner")
+}
+
 // Forty servers begin and work at once on a database that takes fifteen connections, and give them back when they idle.
 func TestFewConnections(t *testing.T) {
 	dsn, role := limitedURL(t, 15)

@@ -59,9 +59,12 @@ func (s *Store) inspect(ctx context.Context) (ready bool, err error) {
 	if !slices.ContainsFunc(found, func(c column) bool { return c.table == migrationsTable }) {
 		return false, nil
 	}
-	var version int
-	if err := s.write.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM `+migrationsTable).Scan(&version); err != nil {
+	var rows, version int
+	if err := s.write.QueryRowContext(ctx, `SELECT count(*), coalesce(max(version_id), 0) FROM `+migrationsTable).Scan(&rows, &version); err != nil {
 		return false, fmt.Errorf("read the tables' version: %w", err)
+	}
+	if rows == 0 { // the table is made with its first row
+		return false, fmt.Errorf("row level security hides the rows of %s from the user of DATABASE_URL; use the tables' owner", migrationsTable)
 	}
 	latest, err := latestMigration(s.d.migrations)
 	if err != nil {

@@ -202,7 +202,7 @@ func explainPostgres(where string, err error) error {
 		return fmt.Errorf("the database at %s refuses the user or password of DATABASE_URL: %s", where, e.Message)
 	case errors.As(err, &e) && e.Code == "3D000":
 		return fmt.Errorf("the server at %s has no such database: %s", where, e.Message)
-	case errors.As(err, &e) && e.Code == "42501":
+	case errors.As(err, &e) && (e.Code == "42501" || e.Code == "3F000"): // also where no schema of the path may be used
 		return fmt.Errorf("the user of DATABASE_URL may not do this at %s: %s; use the tables' owner (%w)", where, e.Message, err)
 	case connectionRefused(err) && !errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("the database at %s takes no more connections; close some, or raise its limit (%w)", where, err)

@@ -165,6 +165,10 @@ func TestExplainPostgres(t *testing.T) {
 			"the user of DATABASE_URL may not do this at h:1/d: denied; use the tables' owner (ERROR: denied (SQLSTATE 42501))",
 		},
 		{
+			&pgconn.PgError{Severity: "ERROR", Code: "3F000", Message: "no schema"},
+			"the user of DATABASE_URL may not do this at h:1/d: no schema; use the tables' owner (ERROR: no schema (SQLSTATE 3F000))",
+		},
+		{
 			&pgconn.PgError{Severity: "FATAL", Code: "53300", Message: "full"},
 			"the database at h:1/d takes no more connections; close some, or raise its limit (FATAL: full (SQLSTATE 53300))",
 		},
