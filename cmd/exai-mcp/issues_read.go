@@ -169,10 +169,14 @@ func (a *app) listIssues(ctx context.Context, f issue.Filter, form format, none 
 		case len(list) == 0:
 			return a.printf("%s\n", none)
 		}
+		bar := 10
+		if width := a.lineWidth(); width > 0 && width < 100 {
+			bar = 4
+		}
 		rows := [][]string{{"#", "SEVERITY", "STATUS", "CATEGORY", "PROGRESS", "TITLE", "PLACE"}}
 		for _, i := range list {
 			rows = append(rows, []string{
-				fmt.Sprint(i.Number), string(i.Severity), string(i.Status), string(i.Category), i.Bar(10), truncate(i.Title, 200), fromHere(i.Where()),
+				fmt.Sprint(i.Number), string(i.Severity), string(i.Status), string(i.Category), i.Bar(bar), truncate(i.Title, 200), fromHere(i.Where()),
 			})
 		}
 		return a.write(a.table(rows))

@@ -84,6 +84,7 @@ func (a *app) lineWidth() int {
 const (
 	columnGap = 2  // between the columns of a table
 	minColumn = 16 // what a column that is too wide may shrink to: a date and time are never cut
+	minCut    = 8  // what one that was wider than that may shrink to where the table still does not fit
 )
 
 // table lays out rows of cells in columns, the first row being the names. A cell is one line; where the table is too wide,
@@ -145,20 +146,26 @@ func withoutEmpty(rows [][]string, widths []int) (kept [][]string, left []int) {
 // shrink makes the widest of columns narrower until a table fits into a width; 0 is no limit.
 func shrink(widths []int, limit int) {
 	total := -columnGap
-	for _, w := range widths {
+	var wide []int // columns that may be cut
+	for i, w := range widths {
 		total += w + columnGap
+		if i > 0 && w > minColumn { // the first one is the name, which stays whole
+			wide = append(wide, i)
+		}
 	}
-	for ; limit > 0 && total > limit; total-- {
-		widest := len(widths) - 1
-		for i := widest - 1; i > 0; i-- { // the first column is the name, which stays whole
-			if widths[i] > widths[widest] {
-				widest = i
+	for _, least := range []int{minColumn, minCut} {
+		for ; limit > 0 && total > limit; total-- {
+			widest := -1
+			for _, i := range wide {
+				if widths[i] > least && (widest < 0 || widths[i] >= widths[widest]) {
+					widest = i
+				}
 			}
+			if widest < 0 {
+				break
+			}
+			widths[widest]--
 		}
-		if widest <= 0 || widths[widest] <= minColumn {
-			return
-		}
-		widths[widest]--
 	}
 }
 

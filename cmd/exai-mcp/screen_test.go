@@ -38,6 +38,21 @@ func TestTableFitsTheWidth(t *testing.T) {
 	wide := (&app{stdout: io.Discard}).table(rows())
 	assert.Contains(t, wide, "which is zero  ", "without a terminal nothing is cut")
 	assert.NotContains(t, wide, "…")
+	for _, crowded := range [][]string{ // conversations and issues with a value in each column
+		{"debb44af", "kimi_multi_file_chat", "openrouter/deepseek/deepseek-v4", "12", "2026-11-29 17:53", "running", strings.Repeat("title ", 20)},
+		{"1234", "critical", "in_progress", "configuration", "[##..] 10/12", strings.Repeat("title ", 20), "src/" + strings.Repeat("folder/", 9) + "a.go:12"},
+	} {
+		head := make([]string, len(crowded))
+		out := (&app{stdout: io.Discard, environ: []string{"COLUMNS=80"}}).table([][]string{head, slices.Clone(crowded)})
+		for line := range strings.Lines(out) {
+			assert.LessOrEqual(t, text.StringWidth(strings.TrimRight(line, "\n")), 80, line)
+		}
+		for _, cell := range crowded {
+			if len(cell) <= 16 {
+				assert.Contains(t, out, cell, "what is short stays whole")
+			}
+		}
+	}
 	many := make([]string, 30)
 	for i := range many {
 		many[i] = "a long cell indeed"
