@@ -33,8 +33,11 @@ func TestNamed(t *testing.T) {
 	at := func(sec int64) time.Time { return time.Unix(sec, 0) }
 	s := listed{list: []Summary{
 		{ID: "latest-of-nowhere", UpdatedAt: at(9)},
-		{ID: "bbbbbb", Workspace: "/b", UpdatedAt: at(5)}, {ID: "bbbbbb-2", Workspace: "/b", UpdatedAt: at(4)},
-		{ID: "aaaaaa-1", Workspace: "/a", UpdatedAt: at(3)}, {ID: "short", Workspace: "/a", UpdatedAt: at(2)}, {ID: "untimed", Workspace: "/u"},
+		{ID: "bbbbbb", Workspace: "/b", UpdatedAt: at(5)},
+		{ID: "bbbbbb-2", Workspace: "/b", UpdatedAt: at(4)},
+		{ID: "aaaaaa-1", Workspace: "/a", UpdatedAt: at(3)},
+		{ID: "short", Workspace: "/a", UpdatedAt: at(2)},
+		{ID: "untimed", Workspace: "/u"},
 	}}
 	for _, c := range []struct {
 		name    string
