@@ -129,6 +129,7 @@ func Merge(reports []*Report) *Report {
 	for _, r := range reports[1:] {
 		out.Findings = append(slices.Clone(out.Findings), r.Findings...)
 		out.Coverage = append(slices.Clone(out.Coverage), r.Coverage...)
+		out.MoreCoverage += r.MoreCoverage
 		out.Compared += "; " + r.Compared
 		out.Seconds, out.CostUSD = max(out.Seconds, r.Seconds), out.CostUSD+r.CostUSD
 		out.Nothing = out.Nothing && r.Nothing

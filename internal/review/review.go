@@ -82,6 +82,7 @@ type Report struct {
 	Repository     string     `json:"repository,omitempty"`
 	Findings       []Finding  `json:"findings"` // worst first
 	Coverage       []Coverage `json:"coverage"`
+	MoreCoverage   int        `json:"coverage_more,omitempty"` // files that Coverage does not list
 	Model          string     `json:"model,omitempty"`
 	Seconds        float64    `json:"duration_seconds"`
 	CostUSD        float64    `json:"cost_usd"`
@@ -136,6 +137,7 @@ type reply struct {
 	Verdict        Verdict    `json:"verdict"`
 	VerdictReason  string     `json:"verdict_reason"`
 	Coverage       []Coverage `json:"coverage"`
+	MoreCoverage   int        `json:"coverage_more"`
 	Expert         *struct {
 		Status     string            `json:"status"`
 		Reason     string            `json:"reason"`
@@ -179,7 +181,7 @@ func Read(object []byte, top string) (*Report, error) {
 	}
 	r := &Report{
 		Verdict: in.Verdict, Reason: in.VerdictReason, Nothing: in.Status == nothingToReview, Repository: top,
-		Coverage: []Coverage{}, Findings: []Finding{}, Model: in.Metadata.Model, Notes: in.Metadata.Notes,
+		Coverage: []Coverage{}, MoreCoverage: in.MoreCoverage, Findings: []Finding{}, Model: in.Metadata.Model, Notes: in.Metadata.Notes,
 		Seconds: math.Round(float64(in.Metadata.DurationMS)/100) / 10, CostUSD: in.Metadata.Usage.CostUSD, ContinuationID: in.ContinuationID,
 	}
 	for _, c := range in.Coverage {

@@ -149,6 +149,20 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// A reply lists a hundred files at most, and a report says how many others there are.
+func TestFilesThatAreNotListed(t *testing.T) {
+	r, err := Read([]byte(`{"verdict": "inconclusive", "coverage": [{"file": "a.go", "how": "not_read"}], "coverage_more": 7,
+		"expert_analysis": {"status": "analysis_complete", "findings": []}}`), "")
+	require.NoError(t, err)
+	assert.Contains(t, r.Text(Style{}), "Not listed here: 7 more files\n")
+	object, err := r.JSON(2)
+	require.NoError(t, err)
+	assert.Contains(t, string(object), `"coverage_more": 7`)
+	assert.Equal(t, 14, Merge([]*Report{r, r}).MoreCoverage)
+	r.MoreCoverage = 0
+	assert.NotContains(t, r.Text(Style{}), "Not listed")
+}
+
 func TestFailureExitCode(t *testing.T) {
 	medium, strict := FailOn{Least: issue.Medium}, FailOn{Least: issue.Medium, Inconclusive: true}
 	for _, c := range []struct {

@@ -54,6 +54,9 @@ func (r *Report) Text(s Style) string {
 	for _, how := range []string{"not_read", "part", "skipped"} {
 		r.coverageText(&b, s, how)
 	}
+	if r.MoreCoverage > 0 {
+		fmt.Fprintf(&b, "Not listed here: %d more files\n", r.MoreCoverage)
+	}
 	if line := r.costLine(); line != "" {
 		b.WriteString(s.paint("dim", line) + "\n")
 	}
