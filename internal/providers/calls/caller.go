@@ -105,10 +105,8 @@ type Preview struct {
 // Preview shows the request that Call would send first. It needs no API key, and no network but for the list of models of an
 // endpoint.
 func (c *Caller) Preview(ctx context.Context, call Call) (*Preview, error) {
-	q := call.query()
-	c.learnEndpoints(ctx, q)
-	q.keyless = true
-	list, err := c.reg.Resolve(q)
+	c.learnEndpoints(ctx, call.query())
+	list, err := c.resolvePreview(call.query())
 	if err != nil {
 		return nil, err
 	}

@@ -1,14 +1,25 @@
 package calls
 
 import (
+	"errors"
+
 	"github.com/exai-mcp/exai-mcp/internal/providers"
 )
 
+// resolvePreview chooses who would answer. Without the API key that it needs it chooses as if there were one.
+func (c *Caller) resolvePreview(q Query) ([]Candidate, error) {
+	list, err := c.reg.Resolve(q)
+	var failure *providers.Error
+	if errors.As(err, &failure) && failure.Kind == providers.KindNotConfigured {
+		q.keyless = true
+		return c.reg.Resolve(q)
+	}
+	return list, err
+}
+
 // planCall adds the request that a call would send first to a preview. It needs no API key.
 func (c *Caller) planCall(call Call, d callDeadline, into *providers.Preview) (*Outcome, error) {
-	q := call.query()
-	q.keyless = true
-	list, err := c.reg.Resolve(q)
+	list, err := c.resolvePreview(call.query())
 	if err != nil {
 		return nil, elapsed(err, d.start)
 	}

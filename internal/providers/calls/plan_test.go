@@ -2,6 +2,7 @@ package calls_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 
@@ -43,6 +44,19 @@ func TestWhatAPreviewedCallSays(t *testing.T) {
 		"glm-99 is not in the catalogue: what it can do is guessed cautiously.",
 		"No web search: glm-99 cannot call functions.",
 	}, notes)
+}
+
+// A preview plans the request of who would answer: a vendor without a key stands in only where there is none with one.
+func TestAPreviewAsksWhoWouldAnswer(t *testing.T) {
+	b := setUp(t, func(c *config.Config) { c.GLM.APIKey = "" })
+	_, request, _ := b.preview(t, config.ClassSimple, ask(""))
+	assert.Equal(t, "kimi", request.Provider)
+	b.kimi.PayloadFunc = func(providers.ChatRequest) (json.RawMessage, error) { return json.RawMessage("{}"), nil }
+	shown, err := b.caller.Preview(t.Context(), ask(""))
+	require.NoError(t, err)
+	assert.Equal(t, "kimi", shown.Model.Provider)
+	_, request, _ = b.preview(t, config.ClassSimple, ask("glm-5.3"))
+	assert.Equal(t, "glm", request.Provider, "it was named")
 }
 
 func TestAPreviewFailsAsItsCallWould(t *testing.T) {
