@@ -27,7 +27,7 @@ type patch struct {
 // readable writes a part of a diff as a model reads it: each line with its number in front, that of the new side or, of a
 // removed line, that of the old side; and names as they are, where git escapes all that is not ASCII.
 func readable(p git.Part, text string) patch {
-	w := patchWriter{name: conversation.Printable(p.Name), from: conversation.Printable(p.From)}
+	w := patchWriter{name: shownName(p.Name), from: shownName(p.From)}
 	if p.From == "" {
 		w.from = w.name
 	}
@@ -35,6 +35,12 @@ func readable(p git.Part, text string) patch {
 		w.write(line)
 	}
 	return patch{text: w.text.String(), added: w.added, removed: w.removed}
+}
+
+// shownName is a name in a diff: bytes that are no UTF-8 as in the host's names of files, by which coverage goes, and what can't
+// be printed escaped.
+func shownName(name string) string {
+	return conversation.Printable(strings.ToValidUTF8(name, "\uFFFD"))
 }
 
 // patchWriter is the state of readable.

@@ -32,6 +32,12 @@ func TestReadable(t *testing.T) {
 			want:  "diff --git a/old.go b/new\\nname.go\nsimilarity index 90%\nrename from old.go\nrename to new\\nname.go\n--- a/old.go\n+++ b/new\\nname.go\n@@ -3 +3 @@\n   3|-x\n   3|+y\n",
 			added: []Span{{3, 3}}, removed: []Span{{3, 3}},
 		},
+		"a name that is not UTF-8": {
+			part:  git.Part{Name: "old\xff\xfe.go"},
+			diff:  "diff --git \"a/old\\377\\376.go\" \"b/old\\377\\376.go\"\n--- \"a/old\\377\\376.go\"\n+++ \"b/old\\377\\376.go\"\n@@ -0,0 +1 @@\n+x\n",
+			want:  "diff --git a/old\uFFFD.go b/old\uFFFD.go\n--- a/old\uFFFD.go\n+++ b/old\uFFFD.go\n@@ -0,0 +1 @@\n   1|+x\n",
+			added: []Span{{1, 1}},
+		},
 		"a deleted file": {
 			part:    git.Part{Name: "gone.go"},
 			diff:    "diff --git a/gone.go b/gone.go\ndeleted file mode 100644\n--- a/gone.go\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-bye\n--- now\n",
