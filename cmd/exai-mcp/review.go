@@ -257,14 +257,6 @@ func (a *app) newReviewer(o reviewOptions, dir string, start time.Time) (*review
 	return &reviewer{program: p, o: o, dir: dir, top: top, inGit: inside, start: start, waiting: status.show, done: status.clear}, nil
 }
 
-// repository opens the repository under review.
-func (r *reviewer) repository(ctx context.Context) (*git.Repository, error) {
-	if !r.inGit {
-		return nil, fmt.Errorf("%q is not in a git work tree", r.dir)
-	}
-	return r.files.Repository(ctx, r.top)
-}
-
 func (r *reviewer) close() {
 	r.done()
 	r.program.close(time.Now().Add(goneWithin))

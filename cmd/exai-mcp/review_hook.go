@@ -217,6 +217,9 @@ func (r *reviewer) pushed(ctx context.Context, repo *git.Repository, p review.Pu
 		}
 	}
 	for _, name := range []string{remote + "/HEAD", remote + "/main", remote + "/master", "main", "master"} {
+		if p.Ref == "refs/heads/"+name {
+			continue // what the remote does not have yet is no base of itself
+		}
 		if commit, err := repo.Commit(ctx, name); err == nil {
 			return r.sinceCommon(ctx, repo, name, commit, tip, p.Ref)
 		}

@@ -317,11 +317,13 @@ func TestPrePushHook(t *testing.T) {
 	gittest.Run(t, filepath.Dir(g.repo), "init", "-q", "--bare", "-b", "main", bare)
 	g.git("remote", "add", "origin", bare)
 	g.commit("b.go", "package a\n")
-	g.git("push", "-q", "origin", "main")
 	git := g.gitHook("pre-push")
+	ok, out := git("push", "origin", "main")
+	assert.True(t, ok, out)
+	assert.Contains(t, out, "not reviewed: there is no default branch of origin to compare refs/heads/main with", "its first push is not compared with itself")
 
 	g.commit("c.go", "package a\n")
-	ok, out := git("push", "origin", "main")
+	ok, out = git("push", "origin", "main")
 	assert.True(t, ok, out)
 	assert.Contains(t, out, "exai review: pass")
 

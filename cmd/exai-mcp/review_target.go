@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/exai-mcp/exai-mcp/internal/review"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
 
@@ -46,6 +48,19 @@ func (r *reviewer) target(ctx context.Context) (target, error) {
 		return target{}, errors.New("nothing is uncommitted and HEAD is detached; name what to compare with: --base REF")
 	}
 	return r.branch(ctx, repo, "@{upstream}", "origin/HEAD", "origin/main", "origin/master", "main", "master")
+}
+
+// repository opens the repository under review.
+func (r *reviewer) repository(ctx context.Context) (*git.Repository, error) {
+	if !r.inGit {
+		return nil, fmt.Errorf("%q is not in a git work tree", r.dir)
+	}
+	repo, err := r.files.Repository(ctx, r.top)
+	var refused *workspace.Error
+	if errors.As(err, &refused) {
+		return nil, &review.Failure{Code: string(refused.Code), Message: refused.Message, Hint: refused.Hint}
+	}
+	return repo, err
 }
 
 // wholeFiles are the files that were named, whole.

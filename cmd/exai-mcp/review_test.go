@@ -272,6 +272,15 @@ func TestReviewExitCodes(t *testing.T) {
 }
 
 // --timeout is the limit of the whole review: what has no verdict by then is inconclusive.
+// A repository that is refused is refused with what to do.
+func TestReviewOfARefusedRepository(t *testing.T) {
+	g := newGate(t)
+	require.NoError(t, os.WriteFile(filepath.Join(g.repo, ".git", "objects", "info", "alternates"), []byte(t.TempDir()+"\n"), 0o600))
+	code, _, errs := g.run("", "review")
+	assert.Equal(t, 3, code, errs)
+	assert.Contains(t, errs, "alternates\" leads out of the folders that may be read. Add the folder that it leads to to EXAI_ALLOWED_ROOTS")
+}
+
 func TestReviewTimeout(t *testing.T) {
 	g := newGate(t)
 	g.commit("a.go", "package a\n")

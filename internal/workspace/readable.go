@@ -245,7 +245,14 @@ func (s *ReadScope) Ref(ctx context.Context, f ReadableFile) (Ref, error) {
 			}
 		}
 	}
-	return at.ref()
+	ref, err := at.ref()
+	if codeOf(err) == CodeNotFound {
+		return Ref{}, &Error{
+			Code: CodeNotFound, Path: f.Name, Message: quoted(f.Name) + " is tracked, but not in the work tree: it was deleted, or is left out of a sparse checkout.",
+			Hint: "Read it with git_show at HEAD.",
+		}
+	}
+	return ref, err
 }
 
 // samePath reports whether two absolute paths are the same.
