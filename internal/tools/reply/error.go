@@ -72,6 +72,10 @@ func (e *Error) Error() string {
 			s += fmt.Sprintf(" [HTTP %d, code %q, request %q]", vendor.HTTPStatus, vendor.VendorCode, vendor.RequestID)
 		}
 	}
+	var file *workspace.Error
+	if errors.As(e.Err, &file) && file.Message == e.Message {
+		cause = file.Err
+	}
 	if cause != nil {
 		s += " (" + cause.Error() + ")"
 	}

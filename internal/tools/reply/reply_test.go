@@ -12,6 +12,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 func TestObjectKeepsItsOrder(t *testing.T) {
@@ -108,6 +109,10 @@ func TestErrorForTheLog(t *testing.T) {
 	vendor := &providers.Error{Kind: providers.KindBalance, Message: "Nothing left.", HTTPStatus: 429, VendorCode: "1113", RequestID: "r1", Err: errors.New("cause")}
 	assert.Equal(t, `balance: Nothing left. [HTTP 429, code "1113", request "r1"] (cause)`, FromError(t.Context(), vendor).Error())
 	assert.Equal(t, "internal: Internal error in the tool. (cause)", FromError(t.Context(), errors.New("cause")).Error())
+	file := &workspace.Error{Code: workspace.CodeNotFound, Message: "Not there."}
+	assert.Equal(t, "file_not_found: Not there.", FromError(t.Context(), file).Error(), "once")
+	file.Err = errors.New("cause")
+	assert.Equal(t, "file_not_found: Not there. (cause)", FromError(t.Context(), file).Error())
 	assert.ErrorIs(t, FromError(t.Context(), vendor), vendor.Err)
 }
 
