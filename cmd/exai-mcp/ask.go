@@ -217,13 +217,7 @@ func (p *answerPrinter) finish(r *tools.Result) error {
 		if p.printed != "" {
 			p.err = p.a.write("\n")
 		}
-		text := plain(content)
-		if e, ok := r.Body.Get("error").(*toolreply.Object); ok {
-			if hint, _ := e.Get("hint").(string); hint != "" {
-				text += " " + plain(hint)
-			}
-		}
-		return failure{errors.New(text)}
+		return failureOf(r)
 	}
 	if r.Body.Get("status") == "resend_prompt" { // too long, so no model was asked
 		return failure{errors.New(plain(content) + ` For ask: exai-mcp ask -f FILE "a short question".`)}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
+	toolreply "github.com/exai-mcp/exai-mcp/internal/tools/reply"
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
 
@@ -197,13 +198,24 @@ func (a *app) printReply(reply *tools.Result) error {
 
 // printContent prints a reply's content alone. Of a failed call it goes to stderr.
 func (a *app) printContent(reply *tools.Result) error {
+	if reply.IsError {
+		return failureOf(reply)
+	}
 	content, ok := reply.Body.Get("content").(string)
-	switch {
-	case !ok:
+	if !ok {
 		return failure{errors.New("this reply has no content; omit --text to see all of it")}
-	case reply.IsError:
-		return failure{errors.New(plain(content))}
 	}
 	fmt.Fprintln(a.out, plain(strings.TrimRight(content, "\n")))
 	return nil
+}
+
+// failureOf is what the reply to a failed call says, with what to do about it.
+func failureOf(reply *tools.Result) failure {
+	text, _ := reply.Body.Get("content").(string)
+	if e, ok := reply.Body.Get("error").(*toolreply.Object); ok {
+		if hint, _ := e.Get("hint").(string); hint != "" {
+			text += " " + hint
+		}
+	}
+	return failure{errors.New(plain(text))}
 }

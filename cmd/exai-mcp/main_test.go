@@ -257,7 +257,7 @@ func TestCallPrintsTheContentAlone(t *testing.T) {
 	code, out, errs := s.run("", "call", "--text", "chat", `{"prompt":"x","model":"gpt-9"}`)
 	assert.Equal(t, exitFailed, code)
 	assert.Empty(t, out)
-	assert.Contains(t, errs, "gpt-9")
+	assert.Contains(t, errs, `Unknown model "gpt-9". listmodels shows every name`, "with what to do")
 }
 
 func TestToolsShowsParameters(t *testing.T) {
