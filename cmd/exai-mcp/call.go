@@ -203,7 +203,11 @@ func (a *app) printContent(reply *tools.Result) error {
 	}
 	content, ok := reply.Body.Get("content").(string)
 	if !ok {
-		return failure{errors.New("this reply has no content; omit --text to see all of it")}
+		text := "this reply has no content; omit --text to see all of it"
+		if id := outcomeOf(reply).ID; id != "" { // it may have cost something
+			text += `; "exai-mcp conversations show ` + id + `" shows what this call came to`
+		}
+		return failure{errors.New(text)}
 	}
 	fmt.Fprintln(a.out, plain(strings.TrimRight(content, "\n")))
 	return nil

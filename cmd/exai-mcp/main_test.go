@@ -258,6 +258,10 @@ func TestCallPrintsTheContentAlone(t *testing.T) {
 	assert.Equal(t, exitFailed, code)
 	assert.Empty(t, out)
 	assert.Contains(t, errs, `Unknown model "gpt-9". listmodels shows every name`, "with what to do")
+	code, out, errs = s.run("", "call", "--text", "planner", `{"step":"x"}`)
+	assert.Equal(t, exitFailed, code)
+	assert.Empty(t, out)
+	assert.Regexp(t, `no content; omit --text to see all of it; "exai-mcp conversations show [0-9a-f-]{36}" shows`, errs)
 }
 
 func TestToolsShowsParameters(t *testing.T) {
