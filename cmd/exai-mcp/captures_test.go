@@ -49,7 +49,6 @@ var cutFolder = regexp.MustCompile(`/\S*TestDocs\S*`)
 
 // What people read, at two widths. The captures are part of the documents.
 func TestDocsCaptures(t *testing.T) {
-	t.Setenv("TZ", "UTC")
 	g := newGate(t)
 	work := filepath.Join(folderOfOneLength(t), "work")
 	require.NoError(t, os.Mkdir(work, 0o700))

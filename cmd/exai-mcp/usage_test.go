@@ -132,7 +132,6 @@ func TestUsageText(t *testing.T) {
 		days[i].Planned, days[i].Billing = 12, usage.ByMaybePlan
 	}
 	today := usage.Day{Start: time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC), SpentUSD: days[13].CostUSD, ReservedUSD: 0.04}
-	t.Setenv("TZ", "UTC")
 	for _, width := range []int{80, 120} {
 		text := usageText(cfg, 14, usage.ByDay, days, today, width)
 		for line := range strings.Lines(text) {

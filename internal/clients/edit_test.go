@@ -50,6 +50,7 @@ func put(t *testing.T, text string) string {
 	file := filepath.Join(t.TempDir(), "settings")
 	if text != "" {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o640))
+		require.NoError(t, os.Chmod(file, 0o640)) // whatever the umask is
 	}
 	return file
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -49,11 +50,12 @@ func (e *evaluation) scripted(ctx context.Context, list []evalCase, look func(sc
 				defer vendors.Close()
 				vendors.Always(emulator.Match{}, part.play(c))
 				dir := filepath.Join(e.dir, fmt.Sprintf("scripted-%d-%s", i, c.Name))
-				environ := []string{
-					"HOME=" + dir, "XDG_CONFIG_HOME=" + dir, "ENDPOINTS=", "EXAI_STATE_DIR=" + dir + "-state",
-					"GLM_API_KEY=" + vendors.Key(emulator.GLM), "GLM_API_URL=" + vendors.GLMURL(),
-					"KIMI_API_KEY=" + vendors.Key(emulator.Kimi), "KIMI_API_URL=" + vendors.KimiURL(),
-				}
+				environ := append(
+					slices.DeleteFunc(inherited(), func(v string) bool { return !strings.HasPrefix(v, "PATH=") }), // git is found there
+					"HOME="+dir, "XDG_CONFIG_HOME="+dir, "EXAI_STATE_DIR="+dir+"-state",
+					"GLM_API_KEY="+vendors.Key(emulator.GLM), "GLM_API_URL="+vendors.GLMURL(),
+					"KIMI_API_KEY="+vendors.Key(emulator.Kimi), "KIMI_API_URL="+vendors.KimiURL(),
+				)
 				r, err := e.review(ctx, c, part.model, dir, environ)
 				if err != nil {
 					return err
@@ -88,13 +90,16 @@ func (e *evaluation) real(ctx context.Context, list []evalCase, models []string,
 	return scores, group.Wait()
 }
 
-// realEnviron is the environment of a real run besides the user's own: a store of its own, which counts the cost.
+// realEnviron is the environment of a real run: the user's own, but with a store of its own, which counts the cost.
 func (e *evaluation) realEnviron(maxUSD float64) []string {
-	return []string{
-		"EXAI_STATE_DIR=" + filepath.Join(e.dir, "state"), "CONVERSATION_STORAGE_BACKEND=sqlite", "DATABASE_URL=", "SUPABASE_DB_URL=",
+	return append(
+		inherited(), "EXAI_STATE_DIR="+filepath.Join(e.dir, "state"), "CONVERSATION_STORAGE_BACKEND=sqlite", "DATABASE_URL=", "SUPABASE_DB_URL=",
 		fmt.Sprintf("MAX_COST_PER_DAY_USD=%g", maxUSD),
-	}
+	)
 }
+
+// inherited is the environment in which the evaluation was started.
+func inherited() []string { return (&exec.Cmd{}).Environ() }
 
 // review reviews a case's change in a repository that it lays into dir.
 func (e *evaluation) review(ctx context.Context, c evalCase, model, dir string, environ []string) (r reply, err error) {
@@ -110,7 +115,10 @@ func (e *evaluation) precommit(ctx context.Context, c evalCase, model, dir strin
 	arguments := map[string]any{"step": c.Step, "path": dir, "model": model, "preview": preview}
 	cmd := exec.CommandContext(ctx, e.exe, "call", "precommit", "-")
 	cmd.Dir, cmd.Stdin = dir, strings.NewReader(text(arguments))
-	cmd.Env = append(append(cmd.Environ(), "EXAI_ALLOWED_ROOTS="+dir, "ISSUE_TRACKER_CAPTURE=false", "LOG_LEVEL=error"), environ...)
+	cmd.Env = append(
+		slices.Clip(environ), "EXAI_ALLOWED_ROOTS="+dir, "ISSUE_TRACKER_CAPTURE=false", "LOG_LEVEL=error",
+		"REPLY_STYLE=full", // which has the usage
+	)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +22,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask/asktest"
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
+	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
 )
 
 // steps takes steps of the workflow tools in a repository with a change. Its experts all give one answer.
@@ -57,10 +57,7 @@ func newSteps(t *testing.T, answer string) *steps {
 	})
 	file := filepath.Join(dir, "window.go")
 	require.NoError(t, os.WriteFile(file, []byte("package window\n"), 0o644))
-	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first"}} {
-		out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).CombinedOutput()
-		require.NoError(t, err, "%s", out)
-	}
+	gittest.Init(t, dir, nil)
 	require.NoError(t, os.WriteFile(file, []byte("package window\n\nvar n int\n"), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "text"), []byte("what the arguments call a file\n"), 0o644))
 	return s

@@ -169,7 +169,7 @@ func TestSpaceIsShared(t *testing.T) {
 // Whatever git starts ends with the call.
 func TestChildrenEndWithTheCall(t *testing.T) {
 	dir := tempDir(t)
-	write(t, dir+"/git", "#!/bin/sh\n(sleep 60; echo late) &\necho $! >"+dir+"/child\nwait\n")
+	write(t, dir+"/git", "#!/bin/sh\n(sleep 60; echo late) &\necho $! >'"+dir+"/child'\nwait\n")
 	require.NoError(t, os.Chmod(dir+"/git", 0o755))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
