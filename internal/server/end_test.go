@@ -70,27 +70,6 @@ func TestEndOfInput(t *testing.T) {
 	})
 }
 
-// The Python SDK fails if a line comes after it has closed its end.
-func TestEndOfInputOfAClientThatReadsNoMore(t *testing.T) {
-	for name, answers := range map[string]int{"mcp": 0, "another": 1} {
-		synctest.Test(t, func(t *testing.T) {
-			finished := false
-			p := connect(t, serverOf(nil, nil, map[string]handler{"slow": func(ctx context.Context, inv tool.Invocation) *tools.Result {
-				defer func() { finished = true }()
-				return slow(1400*time.Millisecond)(ctx, inv)
-			}}))
-			start := time.Now()
-			p.send(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"%s","version":"0.1.0"}}}`, name)
-			p.next()
-			p.call("2025-11-25", `1`, "slow", `{}`, "")
-			require.NoError(t, p.closeInput())
-			assert.Equal(t, 1400*time.Millisecond, time.Since(start))
-			assert.True(t, finished, "the call may finish all the same")
-			assert.Len(t, p.rest(), answers)
-		})
-	}
-}
-
 func TestSignal(t *testing.T) {
 	t.Run("cancels at once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

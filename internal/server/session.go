@@ -40,25 +40,14 @@ func (s *session) GetLogLevel() mcp.LoggingLevel {
 	return mcp.LoggingLevelError
 }
 
-// pythonSDK reports whether the client is the official Python SDK by the name that it has unless a program sets another.
-func (s *session) pythonSDK() bool {
-	info := s.GetClientInfo()
-	return info.Name == "mcp" && info.Version == "0.1.0"
-}
-
-// answersRoots reports whether the client has roots and answers when it is asked for them. The Python SDK, up to version
-// 1.2, declares them, has nothing that answers, and reads no line after the question, so that every later call would hang
-// (its shared/session.py). From 1.3 on it declares sampling besides, and answers.
+// answersRoots reports whether the client has roots and answers when it is asked for them. The official Python SDK, up to
+// version 1.2, declares them, has nothing that answers, and reads no line after the question, so that every later call would
+// hang (its shared/session.py). From 1.3 on it declares sampling besides, and answers.
 func (s *session) answersRoots() bool {
-	has := s.GetClientCapabilities()
-	early := s.pythonSDK() && s.ProtocolVersion() == mcp.ProtocolVersion20241105 && has.Sampling == nil
+	has, info := s.GetClientCapabilities(), s.GetClientInfo()
+	early := s.ProtocolVersion() == mcp.ProtocolVersion20241105 && info.Name == "mcp" && info.Version == "0.1.0" && has.Sampling == nil
 	return has.Roots != nil && !early
 }
-
-// readsToEnd reports whether the client takes lines after it has closed its end. The Python SDK takes none, since it ends its
-// session first; from version 1.11 to 1.30 such a line makes the program's exit from the session fail, and hides why the
-// program left it (its client/stdio/__init__.py).
-func (s *session) readsToEnd() bool { return !s.pythonSDK() }
 
 func loaded[T any](p *atomic.Pointer[T]) T {
 	if v := p.Load(); v != nil {

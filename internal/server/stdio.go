@@ -70,8 +70,8 @@ type call struct {
 }
 
 // Serve answers the client on in and out until in ends, out breaks or ctx does, and returns within 1.7 s of that, whatever
-// a tool does. When in ends, calls in flight may finish for 1.5 s; otherwise they are cancelled at once. They are answered,
-// unless the client is known to take no lines then. It closes neither stream. It returns when the end came, so that its caller knows how much of its own time to go is left, and the error of
+// a tool does. When in ends, calls in flight may finish for 1.5 s; otherwise they are cancelled at once. It closes neither
+// stream. It returns when the end came, so that its caller knows how much of its own time to go is left, and the error of
 // reading in; the end of in and of ctx are none.
 func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) (end time.Time, err error) {
 	base, cancel := context.WithCancelCause(ctx)
@@ -89,9 +89,6 @@ func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) (end ti
 	select {
 	case err = <-read:
 		finish = finishTime
-		if !c.state.readsToEnd() {
-			c.out.close(0)
-		}
 	case <-c.out.broken:
 	case <-ctx.Done():
 	}
