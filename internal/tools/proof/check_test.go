@@ -207,6 +207,19 @@ func TestAddDiffOfRenamesAndMerges(t *testing.T) {
 	}
 }
 
+// Work trees beside each other have files of one name, and each is cited by it.
+func TestOneNameOfSeveralFiles(t *testing.T) {
+	s := &proof.Shown{}
+	for repo, line := range map[string]string{"/w/one": "func onlyInOne() {}", "/w/two": "func onlyInTwo() {}"} {
+		s.AddDiff(repo+"/main.go", repo+"/main.go", "--- a/main.go\n+++ b/main.go\n@@ -3,0 +4,2 @@\n+"+line+"\n+func inBothFiles() {}\n")
+		s.Name("main.go", repo+"/main.go")
+	}
+	none := files(nil)
+	assert.Equal(t, proof.Result{proof.Verified, "/w/one/main.go", 4}, s.Check(proof.Claim{"b/main.go", 4, "func onlyInOne() {}"}, none))
+	assert.Equal(t, proof.Result{proof.Verified, "/w/two/main.go", 4}, s.Check(proof.Claim{"main.go", 4, "func onlyInTwo() {}"}, none))
+	assert.Equal(t, proof.Result{proof.Unproven, "", 5}, s.Check(proof.Claim{"main.go", 5, "func inBothFiles() {}"}, none))
+}
+
 func TestAddNumbered(t *testing.T) {
 	s := &proof.Shown{}
 	s.AddNumbered("a.go", proof.WorkTree, "   7| seventh line\n   8|\n   9| ninth line\n  40| fortieth line\n[cut by the server: above are lines 1 to 40, 9 bytes of a file of 99]\n")

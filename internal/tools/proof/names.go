@@ -11,8 +11,12 @@ import (
 func (s *Shown) resolve(name string, find func(name string) (string, bool)) (files []string, file string, exists bool) {
 	spellings := nameSpellings(name)
 	for _, spelling := range spellings {
-		if found, ok := s.named(spelling); ok {
-			return []string{found}, found, true
+		switch found := s.named(spelling); len(found) {
+		case 0:
+		case 1:
+			return found, found[0], true
+		default:
+			return found, "", true
 		}
 	}
 	for _, spelling := range spellings {
@@ -39,17 +43,19 @@ func (s *Shown) resolve(name string, find func(name string) (string, bool)) (fil
 	return nil, "", false
 }
 
-// named is a file that was shown under this very name.
-func (s *Shown) named(name string) (file string, ok bool) {
+// named are the files that were shown under this very name.
+func (s *Shown) named(name string) (files []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok = s.files[name]; ok {
-		return name, true
+	if _, ok := s.files[name]; ok {
+		return []string{name}
 	}
-	if file, ok = s.names[name]; ok {
-		_, ok = s.files[file]
+	for _, file := range s.names[name] {
+		if _, ok := s.files[file]; ok {
+			files = append(files, file)
+		}
 	}
-	return file, ok
+	return files
 }
 
 // endingIn are the files that were shown whose paths end in the names of another.

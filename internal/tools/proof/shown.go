@@ -3,6 +3,7 @@
 package proof
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +21,7 @@ const (
 type Shown struct {
 	mu    sync.Mutex
 	files map[string][]*segment // by the name that results use
-	names map[string]string     // other names of these files, such as those relative to a work tree
+	names map[string][]string   // other names of these files, such as those relative to a work tree
 }
 
 // segment is a run of consecutive lines of one revision of a file.
@@ -93,17 +94,25 @@ func (s *Shown) AddDiff(file, from, diff string) {
 }
 
 // Name lets a file be cited by another name, such as its path relative to the work tree. What is recorded or named under that
-// name later is the file's, too.
+// name later is the file's, too. Files of several work trees can have one name.
 func (s *Shown) Name(name, file string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known, ok := s.names[file]; ok {
-		file = known
-	}
+	file = s.knownLocked(file)
 	if s.names == nil {
-		s.names = map[string]string{}
+		s.names = map[string][]string{}
 	}
-	s.names[name] = file
+	if !slices.Contains(s.names[name], file) {
+		s.names[name] = append(s.names[name], file)
+	}
+}
+
+// knownLocked is the file that a name stands for, itself where it stands for none or for several.
+func (s *Shown) knownLocked(file string) string {
+	if known := s.names[file]; len(known) == 1 {
+		return known[0]
+	}
+	return file
 }
 
 // Has reports whether anything of a file was shown.
@@ -140,9 +149,7 @@ func (s *Shown) add(file string, g *segment) {
 	if s.files == nil {
 		s.files = map[string][]*segment{}
 	}
-	if known, ok := s.names[file]; ok {
-		file = known
-	}
+	file = s.knownLocked(file)
 	have := s.files[file]
 	for _, h := range have {
 		if g == nil || h.revision == g.revision && h.first == g.first && h.last == g.last && h.text == g.text {
