@@ -246,6 +246,9 @@ func TestRelative(t *testing.T) {
 	} {
 		assert.Equal(t, c[2], relative(c[0], c[1]), c)
 	}
+	for file, want := range map[string]string{"a b/c.go": "a%20b/c.go", "a:12.go": "a%3A12.go", "支付.go": "%E6%94%AF%E4%BB%98.go"} {
+		assert.Equal(t, want, uriOf(file), "of SARIF")
+	}
 	for file, want := range map[string]bool{"a.go": true, "a/b.go": true, "/a.go": false, "../a.go": false, "C:/a.go": false, "": false} {
 		assert.Equal(t, want, inside(file), file)
 	}

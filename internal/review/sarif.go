@@ -163,8 +163,8 @@ func ruleName(kind string, s issue.Severity) string {
 	return cmp.Or(b.String(), "Review")
 }
 
-// uriOf is a relative name as a relative reference.
+// uriOf is a relative name as a relative reference, in which what stands before a colon would be a scheme.
 func uriOf(name string) string {
 	u := url.URL{Path: name}
-	return strings.TrimPrefix(u.String(), "./")
+	return strings.ReplaceAll(strings.TrimPrefix(u.String(), "./"), ":", "%3A")
 }
