@@ -261,10 +261,14 @@ func (r *reviewer) hashes(ctx context.Context, repo *git.Repository) (map[string
 	if err == nil && !whole {
 		err = git.ErrTooLarge
 	}
-	if err != nil {
-		return nil, err
+	var hashes map[string]string
+	if err == nil {
+		hashes, err = r.files.Hashes(ctx, repo, changes)
 	}
-	return r.files.Hashes(ctx, repo, changes)
+	if errors.Is(err, git.ErrTooLarge) {
+		err = fmt.Errorf("more than 5,000 files or 512 MiB of them are uncommitted in %q; commit them, or have git ignore those that are not meant", r.top)
+	}
+	return hashes, err
 }
 
 // digest is one name for several texts.

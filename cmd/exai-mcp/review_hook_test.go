@@ -157,6 +157,18 @@ func TestStopHookNeverBlocksWithoutAVerdict(t *testing.T) {
 	}
 }
 
+// More files than can be judged are no reason to block, and the hook says what to do.
+func TestStopHookOfTooManyFiles(t *testing.T) {
+	g := newGate(t)
+	g.commit("a.go", "package a\n")
+	for i := range 5001 {
+		g.write(fmt.Sprintf("new/%d", i), "x\n")
+	}
+	reply, _ := g.hook("claude-stop", g.event(review.Stop, "s", false))
+	assert.Len(t, reply, 1)
+	assert.Contains(t, reply["systemMessage"], "more than 5,000 files or 512 MiB of them are uncommitted in")
+}
+
 // Without a store, a chain is blocked once.
 func TestStopHookWithoutStore(t *testing.T) {
 	for _, setting := range []string{"CONVERSATION_STORAGE_BACKEND=memory", "EXAI_STATE_DIR=/proc/nowhere"} {

@@ -3,6 +3,7 @@ package workspace
 import (
 	"io/fs"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -176,6 +177,7 @@ func TestHash(t *testing.T) {
 		{"run.sh", hashOf("text") + " x", 4},
 		{"folder", stateOther, 0},
 		{"missing", stateDeleted, 0},
+		{"a.go/x", stateDeleted, 0},
 		{"link", hashOf("link\x00a.go"), 0},
 		{"out/x", stateOther, 0},
 		{"out/missing", stateDeleted, 0},
@@ -188,8 +190,8 @@ func TestHash(t *testing.T) {
 	got, _, err := w.hash(roots, repo, "a.go", 3)
 	require.Error(t, err)
 	assert.Empty(t, got)
-	_, _, err = w.hash(roots, repo, "a.go/x", 4)
-	requireCode(t, CodeNotFound, err)
+	_, _, err = w.hash(roots, repo, strings.Repeat("x", 300), 4)
+	requireCode(t, CodeInvalid, err)
 }
 
 func TestUnrotated(t *testing.T) {

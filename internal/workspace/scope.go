@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
@@ -85,7 +86,7 @@ func (w *Workspace) hash(roots []root, top, name string, limit int64) (hash stri
 	full := filepath.Join(top, filepath.FromSlash(name))
 	info, err := os.Lstat(full)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ENOTDIR): // a file may stand where its folder was
 		return stateDeleted, 0, nil
 	case err != nil:
 		return "", 0, systemError(w.host(full), err)

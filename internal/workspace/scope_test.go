@@ -139,7 +139,7 @@ func TestScopeIndexFile(t *testing.T) {
 }
 
 func TestHashes(t *testing.T) {
-	dir, open := scopedRepo(t, map[string]string{"a.go": "a\n", "gone.go": "x\n", "same.go": "s\n"})
+	dir, open := scopedRepo(t, map[string]string{"a.go": "a\n", "gone.go": "x\n", "same.go": "s\n", "folder/b.go": "b\n"})
 	w := open(Scope{})
 	hashes := func() map[string]string {
 		r, err := w.Repository(t.Context(), dir)
@@ -157,9 +157,12 @@ func TestHashes(t *testing.T) {
 	write(t, "b\n", dir, "new.go")
 	write(t, "KEY=1\n", dir, ".env")
 	require.NoError(t, os.Remove(dir+"/gone.go"))
+	require.NoError(t, os.RemoveAll(dir+"/folder"))
+	write(t, "b\n", dir, "folder")
 	one := hashes()
 	assert.Equal(t, one["a.go"], one["new.go"], "by content")
 	assert.Equal(t, stateDeleted, one["gone.go"])
+	assert.Equal(t, stateDeleted, one["folder/b.go"], "a file stands where its folder was")
 	assert.NotContains(t, one, ".env", "a refused file is not read")
 	assert.NotContains(t, one, "same.go")
 	require.NoError(t, os.Chmod(dir+"/new.go", 0o755))
