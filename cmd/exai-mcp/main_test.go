@@ -24,13 +24,13 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/review"
 )
 
-// TestMain lets the test binary stand in for the program, where a test needs it as a process of its own. Local times are UTC, since
-// the documents' captures show some.
+// TestMain lets the test binary stand in for the program, where a test needs it as a process of its own. Local times are UTC in
+// the tests themselves, since the documents' captures show some.
 func TestMain(m *testing.M) {
-	time.Local = time.UTC
 	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "review" || os.Getenv(asProgram) != "") {
 		main()
 	}
+	time.Local = time.UTC
 	os.Exit(m.Run())
 }
 
