@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -90,7 +89,7 @@ func (c command) output(ctx context.Context, args ...string) (out []byte, cut bo
 	case err != nil:
 		err = fmt.Errorf("git %s: %w: %s", args[0], err, bytes.TrimSpace(stderr.kept))
 		if c.partial && cmd.ProcessState.ExitCode() == exitFatal {
-			err = errors.Join(ErrPartial, err)
+			err = fmt.Errorf("%w: %w", ErrPartial, err)
 		}
 		return out, false, err
 	case readErr != nil:
