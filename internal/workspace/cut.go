@@ -16,7 +16,7 @@ const cutPrefix = "[cut by the server: "
 const cutTokens = 40
 
 // cutText keeps as many whole lines of a text as fit into a number of tokens, and says in a last line what is missing.
-// Of a single line that is too long it keeps the beginning. size is the whole file's, in bytes.
+// Of a single line that is too long it keeps the beginning; lines is then 0. size is the whole file's, in bytes.
 func cutText(text string, tokens int, size int64) (cut string, lines int) {
 	tokens = max(tokens-cutTokens, 0)
 	ends := lineEnds(text)
@@ -27,15 +27,29 @@ func cutText(text string, tokens int, size int64) (cut string, lines int) {
 	} else {
 		head = firstOf(text, sort.Search(len(text), func(i int) bool { return providers.EstimateTokens(firstOf(text, i+1)) > tokens }))
 	}
-	lines = countLines(head)
-	where := fmt.Sprintf("above are lines 1 to %d", lines)
+	where := fmt.Sprintf("above are lines 1 to %d", n)
+	bytes := len(head)
 	if n == 0 {
 		where = "above is the beginning of line 1"
+		if head != "" {
+			head += lineCut + "\n"
+		}
 	}
-	if head != "" && !strings.HasSuffix(head, "\n") {
-		head += "\n"
+	return head + fmt.Sprintf("%s%s, %d bytes of a file of %d]\n", cutPrefix, where, bytes, size), n
+}
+
+// lineCut ends the beginning of a line that was cut: proof.LineCut, by which nobody takes the line for shown.
+const lineCut = "… [line cut]"
+
+// firstLines says what a cut text has, of a file or its diff.
+func firstLines(lines int) string {
+	switch lines {
+	case 0:
+		return "the beginning of the first line"
+	case 1:
+		return "the first line"
 	}
-	return head + fmt.Sprintf("%s%s, %d bytes of a file of %d]\n", cutPrefix, where, len(head), size), lines
+	return fmt.Sprintf("the first %d lines", lines)
 }
 
 // lineEnds are the offsets after each line's end.
@@ -66,5 +80,5 @@ func withoutCutNote(text string) (string, bool) {
 	if i < 0 || !strings.HasSuffix(text, "]\n") || strings.Count(text[i:], "\n") != 1 {
 		return text, false
 	}
-	return text[:i], true
+	return strings.TrimSuffix(text[:i], lineCut+"\n"), true
 }

@@ -201,7 +201,7 @@ func (e *embedding) send(p piece, granted int) {
 	data := p.text
 	if p.cut || granted < p.tokens {
 		data, entry.Lines = cutText(p.text, granted-fileOverhead, p.size)
-		entry.Reason = fmt.Sprintf("the first %d lines", entry.Lines)
+		entry.Reason = firstLines(entry.Lines)
 		if p.old != nil && sameBeginning(*p.old, p, data) {
 			e.manifest.Unchanged = append(e.manifest.Unchanged, Entry{Path: p.at.host, Bytes: p.size, Reason: "its beginning was sent"})
 			return

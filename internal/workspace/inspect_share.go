@@ -34,7 +34,7 @@ func (i *inspection) share() {
 		text, e := p.text, Entry{Path: p.host, Part: p.of, Lines: countLines(p.text), Encoding: p.charset}
 		if p.cut || granted < sizes[n] {
 			text, e.Lines = cutText(text, granted, max(p.size, int64(len(text))))
-			e.Reason = fmt.Sprintf("the first %d lines of its diff", e.Lines)
+			e.Reason = firstLines(e.Lines) + " of its diff"
 		}
 		e.Tokens, e.Bytes, e.Masked = providers.EstimateTokens(text), int64(len(text)), i.w.masks(text)
 		i.report.Manifest.send(e)

@@ -84,7 +84,7 @@ func (r *Reader) lines(f workspace.ReadableFile, revision, where, text string, a
 	last := from - 1
 	for _, line := range all[from-1 : to] {
 		if len(line) > maxLine {
-			line = strings.ToValidUTF8(line[:maxLine], "") + "… [line cut]\n"
+			line = strings.ToValidUTF8(line[:maxLine], "") + proof.LineCut + "\n"
 		}
 		numbered := workspace.NumberLines(line, last+1)
 		if b.Len()+len(numbered)+footer > room {

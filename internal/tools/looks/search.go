@@ -131,7 +131,7 @@ func (s *search) lines(f workspace.ReadableFile, text string) {
 		counted, at = start, end+1
 		shown := text[start:end]
 		if len(shown) > maxMatchLine {
-			shown = strings.ToValidUTF8(shown[:maxMatchLine], "") + "…"
+			shown = strings.ToValidUTF8(shown[:maxMatchLine], "") + proof.LineCut
 		}
 		entry := fmt.Sprintf("%s:%d: %s\n", shorten(f.Name, maxWritten), line, shown)
 		if s.matches == maxMatches || s.b.Len()+len(entry)+footer > s.room {

@@ -233,6 +233,28 @@ func TestAddNumbered(t *testing.T) {
 	assert.False(t, s.Covers("a.go", proof.WorkTree, 7, 40))
 }
 
+// A line of which only the beginning was shown can be cited, but is not covered.
+func TestCutLineIsNotCovered(t *testing.T) {
+	none := files(nil)
+	for name, add := range map[string]func(*proof.Shown){
+		"numbered": func(s *proof.Shown) {
+			s.AddNumbered("a.go", proof.WorkTree, "   1| first line\n   2| long words"+proof.LineCut+"\n   3| third line\n")
+		},
+		"bare": func(s *proof.Shown) {
+			s.Add("a.go", proof.WorkTree, 1, "first line\nlong words"+proof.LineCut+"\nthird line\n")
+		},
+	} {
+		s := &proof.Shown{}
+		add(s)
+		assert.True(t, s.Covers("a.go", proof.WorkTree, 1, 1), name)
+		assert.False(t, s.Covers("a.go", proof.WorkTree, 2, 2), name)
+		assert.True(t, s.Covers("a.go", proof.WorkTree, 3, 3), name)
+		assert.Equal(t, proof.Verified, s.Check(proof.Claim{"a.go", 2, "long words"}, none).Citation, name)
+		s.Add("a.go", proof.WorkTree, 2, "long words and their end\n")
+		assert.True(t, s.Covers("a.go", proof.WorkTree, 1, 3), "%s: it was shown whole later", name)
+	}
+}
+
 func TestRevisions(t *testing.T) {
 	s := &proof.Shown{}
 	s.Add("a.go", proof.WorkTree, 1, "first\nsecond line here\n")

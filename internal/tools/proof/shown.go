@@ -24,10 +24,14 @@ type Shown struct {
 	names map[string][]string   // other names of these files, such as those relative to a work tree
 }
 
+// LineCut ends a line of which only the beginning is shown, wherever a line is cut. It can be cited, but is not covered.
+const LineCut = "… [line cut]"
+
 // segment is a run of consecutive lines of one revision of a file.
 type segment struct {
 	revision string
-	first    int // the number of its first line, from 1
+	part     bool // it is one line, of which only the beginning was shown
+	first    int  // the number of its first line, from 1
 	last     int
 	text     string // the lines with their white space joined, separated by blanks; lines without text are left out
 	starts   []mark // where in text each of them begins
@@ -43,7 +47,27 @@ func (s *Shown) Add(file, revision string, first int, text string) {
 		s.add(file, nil)
 		return
 	}
-	s.add(file, newSegment(revision, first, strings.Split(strings.TrimSuffix(text, "\n"), "\n")))
+	s.addLines(file, revision, first, strings.Split(strings.TrimSuffix(text, "\n"), "\n"))
+}
+
+// addLines records consecutive lines, each that was cut by itself.
+func (s *Shown) addLines(file, revision string, first int, lines []string) {
+	from := 0
+	keep := func(to int, part bool) {
+		if from < to {
+			g := newSegment(revision, first+from, lines[from:to])
+			g.part = part
+			s.add(file, g)
+		}
+		from = to
+	}
+	for i, line := range lines {
+		if strings.HasSuffix(strings.TrimSuffix(line, "\n"), LineCut) {
+			keep(i, false)
+			keep(i+1, true)
+		}
+	}
+	keep(len(lines), false)
 }
 
 // numbered is a line as the workspace numbers it: "  12| text".
@@ -55,9 +79,7 @@ func (s *Shown) AddNumbered(file, revision, text string) {
 	s.add(file, nil)
 	first, lines := 0, []string(nil)
 	flush := func() {
-		if len(lines) > 0 {
-			s.add(file, newSegment(revision, first, lines))
-		}
+		s.addLines(file, revision, first, lines)
 		lines = nil
 	}
 	for line := range strings.Lines(text) {
@@ -130,7 +152,7 @@ func (s *Shown) Covers(file, revision string, first, last int) bool {
 	for first <= last {
 		end := 0
 		for _, g := range s.files[file] {
-			if g.revision == revision && g.first <= first && g.last >= first {
+			if g.revision == revision && !g.part && g.first <= first && g.last >= first {
 				end = max(end, g.last)
 			}
 		}
@@ -152,7 +174,7 @@ func (s *Shown) add(file string, g *segment) {
 	file = s.knownLocked(file)
 	have := s.files[file]
 	for _, h := range have {
-		if g == nil || h.revision == g.revision && h.first == g.first && h.last == g.last && h.text == g.text {
+		if g == nil || h.revision == g.revision && h.part == g.part && h.first == g.first && h.last == g.last && h.text == g.text {
 			return
 		}
 	}

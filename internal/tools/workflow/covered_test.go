@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -71,6 +72,22 @@ func TestCoverageOfFilesThatTheExpertRead(t *testing.T) {
 	want = append(want, Coverage{File: sent.Path, How: CoverWhole}, Coverage{File: room.Path, How: CoverPart, Why: "no room"},
 		Coverage{File: unread.Path, How: CoverNotRead, Why: "no room"}, Coverage{File: binary.Path, How: CoverSkipped, Why: binary.Reason})
 	assert.Equal(t, want, r.coverage(t.Context(), e, shown))
+}
+
+// Of a file that is one long line, only the beginning may be sent.
+func TestCoverageOfALineThatWasCut(t *testing.T) {
+	w, dir := newWorkspace(t)
+	path := filepath.Join(dir, "long.txt")
+	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("word ", 10_000)), 0o600))
+	refs, problems := w.Resolve(t.Context(), []string{path})
+	require.Empty(t, problems)
+	sent, m, err := w.Embed(t.Context(), refs, workspace.Budget{Tokens: 2_000, LineNumbers: true}, nil)
+	require.NoError(t, err)
+	shown := &proof.Shown{}
+	show(shown, sent)
+	r := &run{Engine: &Engine{Config: config.Default(), Files: w}}
+	assert.Equal(t, []Coverage{{File: path, How: CoverPart, Why: "the beginning of the first line"}},
+		r.coverage(t.Context(), Evidence{Manifest: m}, shown))
 }
 
 // A changed file is listed once, though it is named too, and as far as its change is known.
