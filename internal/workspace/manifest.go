@@ -30,6 +30,7 @@ type Entry struct {
 	Part   string `json:"part,omitempty"`   // of a repository: staged, unstaged, ...
 	Reason string `json:"reason,omitempty"` // why it is cut or left out
 	Code   Code   `json:"code,omitempty"`   // where it was refused or could not be read
+	Hint   string `json:"-"`                // what to do then
 	// Encoding is what the file is in, where that is not UTF-8; it is sent as UTF-8.
 	Encoding string `json:"encoding,omitempty"`
 	Tokens   int    `json:"tokens,omitempty"` // estimated, of what is sent
@@ -153,7 +154,7 @@ func (m *Manifest) send(e Entry) {
 func failed(path string, err error) Entry {
 	e := Entry{Path: path, Reason: err.Error(), Code: codeOf(err)}
 	if known, ok := asError(err); ok {
-		e.Reason = known.Message
+		e.Reason, e.Hint = known.Message, known.Hint
 	}
 	return e
 }

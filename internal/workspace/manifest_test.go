@@ -31,7 +31,7 @@ func TestManifestGroups(t *testing.T) {
 		assert.False(t, some.Empty())
 	}
 	assert.Equal(t, Entry{Path: "p", Reason: assert.AnError.Error()}, failed("p", assert.AnError))
-	assert.Equal(t, Entry{Path: "p", Reason: "It is wrong.", Code: CodeInvalid}, failed("p", fmt.Errorf("read: %w", invalid("q", "It is wrong.", "Correct it."))))
+	assert.Equal(t, Entry{Path: "p", Reason: "It is wrong.", Code: CodeInvalid, Hint: "Correct it."}, failed("p", fmt.Errorf("read: %w", invalid("q", "It is wrong.", "Correct it."))))
 }
 
 // The folders that are counted by name are those with the most files, by name where they have as many.

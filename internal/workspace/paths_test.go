@@ -147,7 +147,7 @@ func TestExpandLinks(t *testing.T) {
 	gone := place{asked: "gone", host: "/gone", root: dir + "/gone", real: dir + "/gone", log: zap.NewNop()}
 	x := expansion{w: w, most: 1}
 	require.NoError(t, x.addFolder(t.Context(), gone, 0))
-	assert.Equal(t, []Entry{{Path: "/gone", Reason: `"gone" does not exist.`, Code: CodeNotFound}}, x.left)
+	assert.Equal(t, []Entry{{Path: "/gone", Reason: `"gone" does not exist.`, Code: CodeNotFound, Hint: "Check the spelling; folders may be given too."}}, x.left)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(assert.AnError)
 	names, whole, err := w.walk(ctx, refs[0].at)

@@ -69,6 +69,9 @@ func NothingSent(m workspace.Manifest) error {
 		e.Code = workspace.CodeInvalid
 		e.Message = fmt.Sprintf("%q can't be sent: %s.", first.Path, strings.TrimSuffix(first.Reason, "."))
 	}
+	if first.Hint != "" && !slices.ContainsFunc(m.LeftOut, func(o workspace.Entry) bool { return o.Hint != first.Hint }) {
+		e.Hint = first.Hint
+	}
 	if len(m.LeftOut) > 1 {
 		e.Message = fmt.Sprintf("None of the %d files can be sent: %s.", len(m.LeftOut), Entries(m.LeftOut))
 	}

@@ -92,6 +92,12 @@ func TestFilesThatAreNotSent(t *testing.T) {
 	outside := workspace.Manifest{LeftOut: []workspace.Entry{{Path: "/srv/a.go", Code: workspace.CodeDenied, Reason: "it is outside"}}}
 	require.ErrorAs(t, NothingSent(outside), &e)
 	assert.Contains(t, e.Hint, "EXAI_ALLOWED_ROOTS adds folders")
+
+	foreign := workspace.Problem{Path: `C:\a.go`, Err: &workspace.Error{Code: workspace.CodeDenied, Message: "It is elsewhere.", Hint: "Set EXAI_PATH_MAP."}}.Entry()
+	require.ErrorAs(t, NothingSent(workspace.Manifest{LeftOut: []workspace.Entry{foreign, foreign}}), &e)
+	assert.Equal(t, "Set EXAI_PATH_MAP.", e.Hint, "the setting that the refusal names")
+	require.ErrorAs(t, NothingSent(workspace.Manifest{LeftOut: []workspace.Entry{foreign, outside.LeftOut[0]}}), &e)
+	assert.Contains(t, e.Hint, "EXAI_ALLOWED_ROOTS adds folders", "they have different ones")
 }
 
 // A note names each file while there are no more than a reply lists; the question's turn keeps the names of the others.
