@@ -110,6 +110,7 @@ func TestStatusesInsideAStream(t *testing.T) {
 		"400": providers.KindInvalidRequest, "401": providers.KindAuth, "402": providers.KindBalance, "403": providers.KindContentFiltered,
 		"404": providers.KindModelNotFound, "408": providers.KindOverloaded, "429": providers.KindRateLimited, "502": providers.KindOverloaded,
 		"500": providers.KindProviderError, "7": "",
+		"insufficient_system_resource": providers.KindOverloaded,
 	} {
 		assert.Equal(t, want, classify(openaicompat.Fault{Status: 200, Code: code}).Kind, code)
 	}

@@ -41,7 +41,7 @@ var codes = []sign{
 	{[]string{"model_not_found", "not_found_error", "model_not_available", "invalid_model", "deploymentnotfound", "key_model_access_denied", "team_model_access_denied"}, openaicompat.Verdict{Kind: providers.KindModelNotFound}},
 	{[]string{"content_filter", "content_policy_violation", "data_inspection_failed", "1026", "1027"}, openaicompat.Verdict{Kind: providers.KindContentFiltered}},
 	{[]string{"rate_limit_exceeded", "rate_limit_error", "resource_exhausted", "too_many_requests", "1002", "1039"}, openaicompat.Verdict{Kind: providers.KindRateLimited, Retry: true}},
-	{[]string{"overloaded", "overloaded_error", "engine_overloaded", "unavailable", "service_unavailable"}, openaicompat.Verdict{Kind: providers.KindOverloaded, Retry: true}},
+	{[]string{"overloaded", "overloaded_error", "engine_overloaded", "unavailable", "service_unavailable", "insufficient_system_resource"}, openaicompat.Verdict{Kind: providers.KindOverloaded, Retry: true}},
 	{[]string{"unsupported_parameter", "unsupported_value", "2013"}, openaicompat.Verdict{Kind: providers.KindInvalidRequest}},
 }
 

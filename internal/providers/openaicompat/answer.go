@@ -3,6 +3,7 @@ package openaicompat
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -32,6 +33,7 @@ type answer struct {
 	begun   bool // an event came that reports no error
 	choices bool // an event had choices
 	arrived bool // a delta was delivered
+	refused bool // the model wrote that it refuses, in the place of a text
 
 	newID    func() string    // makes an id for a call without one
 	thoughts *thoughtSplitter // where Dialect.ThoughtTags
@@ -64,7 +66,8 @@ func (a *answer) event(raw []byte) error {
 			return &faultError{f}
 		}
 	}
-	if err != nil {
+	var odd *json.UnmarshalTypeError // of which the rest was decoded
+	if err != nil && !errors.As(err, &odd) {
 		return fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	if a.torn && ev.ID != "" {
@@ -90,8 +93,8 @@ func (a *answer) event(raw []byte) error {
 	if a.size > a.max {
 		return errTooLong
 	}
-	if a.finish == "network_error" {
-		return a.vendorNetwork()
+	if slices.Contains(brokenOff, a.finish) {
+		return a.vendorFailure(ev.Choices)
 	}
 	return nil
 }
@@ -113,12 +116,16 @@ func (a *answer) begin(reading *promptProgress) {
 func (a *answer) choice(ch choice) {
 	a.choices = true
 	a.count(ch.Usage)
-	for _, d := range []*delta{ch.Delta, ch.Message} {
-		if d != nil {
-			a.take(d)
-		}
+	if ch.Delta != nil {
+		a.take(ch.Delta)
+	}
+	if ch.Message != nil && a.size == 0 { // beside or behind deltas it repeats them
+		a.take(ch.Message)
 	}
 	a.finish = cmp.Or(a.finish, string(ch.FinishReason))
+	if a.finished() && a.refused && a.content.Len() == 0 {
+		a.finish = "content_filter"
+	}
 }
 
 // flushThoughts takes in what the splitter still holds. A closing tag without an opening one means that the model's template
@@ -152,11 +159,21 @@ func (a *answer) restart() {
 	}
 }
 
-// vendorNetwork: GLM ends an answer with the finish reason network_error when its own inference broke off (Z.ai API
-// docs, chat completion). That is no end but a failure.
-func (a *answer) vendorNetwork() error {
+// brokenOff are finish reasons that are no end but a failure of the vendor's own inference: GLM's (Z.ai API docs, chat
+// completion), DeepSeek's (DeepSeek API docs, chat completion), and OpenRouter's (OpenRouter docs, errors), which puts what
+// happened beside it.
+var brokenOff = []string{"network_error", "insufficient_system_resource", "error"}
+
+// vendorFailure is the error of an answer that its vendor broke off.
+func (a *answer) vendorFailure(choices []choice) error {
+	f := Fault{Code: a.finish, Message: "finish_reason " + a.finish}
 	a.finish = ""
-	return &faultError{Fault{Code: "network_error", Message: "finish_reason network_error"}}
+	if len(choices) > 0 {
+		if said, ok := faultObject(choices[0].Error); ok {
+			f = said
+		}
+	}
+	return &faultError{f}
 }
 
 // take adds a delta and delivers it.
@@ -170,6 +187,7 @@ func (a *answer) take(d *delta) {
 	d.Reasoning += d.Content.thought // a piece has one of them
 	a.size += len(d.Content.text) + len(d.Reasoning)
 	a.fields = a.keepFields(a.fields, d.fields())
+	a.refused = a.refused || d.Refusal != ""
 	out := providers.Delta{
 		Content: a.contents.push(string(d.Content.text)), Reasoning: a.reasonings.push(string(d.Reasoning)),
 		ToolCall: len(d.ToolCalls) > 0,
@@ -298,11 +316,17 @@ func (a *answer) response() *providers.ChatResponse {
 	return r
 }
 
+// unnamed stands for a call's name where it has none: a message with such a call would be refused when it goes back.
+const unnamed = "unnamed"
+
 // repairCall separates a function's name from markup that the vendor's server left in it ("read<arg_key>path</arg_key>
 // <arg_value>a.go", recorded of GLM), and takes the arguments from there where the call has none.
 func repairCall(name, args string) (repairedName, repairedArgs string) {
 	clean := markup.FunctionName(name)
-	if clean == name || clean == "" {
+	switch clean {
+	case "":
+		return unnamed, args
+	case name:
 		return name, args
 	}
 	if blank := strings.TrimSpace(args); blank == "" || blank == "{}" {

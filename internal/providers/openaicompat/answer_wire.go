@@ -32,12 +32,15 @@ type choice struct {
 	Message      *delta `json:"message"`
 	FinishReason text   `json:"finish_reason"`
 	Usage        *usage `json:"usage"`
+
+	Error json.RawMessage `json:"error"` // OpenRouter's, with the finish reason error
 }
 
 type delta struct {
 	Content   content     `json:"content"`
 	Reasoning fragment    `json:"reasoning_content"`
 	Thoughts  fragment    `json:"reasoning"` // the same at other vendors; some send both
+	Refusal   text        `json:"refusal"`   // OpenAI's, instead of content
 	ToolCalls []callPiece `json:"tool_calls"`
 
 	// What some vendors want back unchanged (Dialect.Returned).
@@ -75,13 +78,12 @@ type usage struct {
 	} `json:"completion_tokens_details"`
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It never fails: anything but an object of counts is no usage.
+// UnmarshalJSON implements json.Unmarshaler. It never fails: what is no count of its own is left out.
 func (u *usage) UnmarshalJSON(b []byte) error {
 	type plain usage
 	var p plain
-	if json.Unmarshal(b, &p) == nil {
-		*u = usage(p)
-	}
+	_ = json.Unmarshal(b, &p)
+	*u = usage(p)
 	return nil
 }
 

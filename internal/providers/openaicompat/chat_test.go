@@ -127,6 +127,10 @@ func TestChatToolCalls(t *testing.T) {
 			},
 			[]providers.ToolCall{{ID: "search:0", Name: "search", Arguments: `{"q":"go"}`}, {ID: "search:1", Name: "search", Arguments: "{}"}},
 		},
+		"no name": {
+			[]string{piece(`{"index":0,"id":"a","function":null},{"index":1,"id":"b","function":{"name":"","arguments":"{}"}}`), finish("tool_calls")},
+			[]providers.ToolCall{{ID: "a", Name: "unnamed", Arguments: "{}"}, {ID: "b", Name: "unnamed", Arguments: "{}"}},
+		},
 		"arguments as an object, finish stop": {
 			[]string{piece(`{"index":0,"id":"a","function":{"name":"f","arguments":{"n": 1}}}`), finish("stop")},
 			[]providers.ToolCall{{ID: "a", Name: "f", Arguments: `{"n":1}`}},

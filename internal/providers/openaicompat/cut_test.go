@@ -42,6 +42,8 @@ func TestChatFailsInsideTheAnswer(t *testing.T) {
 		"plain text under 200":             {[]string{"upstream connect error"}, providers.KindProviderError, ""},
 		"no choices":                       {[]string{`data: {"id":"c1","choices":[]}`, done}, providers.KindProviderError, ""},
 		"network_error as finish reason":   {[]string{say("ab"), `data: {"choices":[{"delta":{},"finish_reason":"network_error"}]}`, done}, providers.KindProviderError, "ab"},
+		"error as finish reason":           {[]string{say("ab"), `data: {"choices":[{"delta":{},"finish_reason":"error","error":{"code":502,"message":"gone"}}]}`, done}, providers.KindProviderError, "ab"},
+		"overloaded, as finish reason":     {[]string{say("ab"), `data: {"choices":[{"delta":{},"finish_reason":"insufficient_system_resource"}]}`, done}, providers.KindProviderError, "ab"},
 		"garbage event":                    {[]string{say("ab"), "data: {\"choices\":[{\x00\xff]]]", done}, providers.KindProviderError, "ab"},
 		"garbage that is no JSON, then on": {[]string{say("ab"), "data: ping", say("c")}, providers.KindNetwork, "abc"},
 		"end without a finish reason":      {[]string{say("ab")}, providers.KindNetwork, "ab"},

@@ -26,16 +26,16 @@ func parseFault(body []byte, failed bool) (Fault, bool) {
 		body = list[0] // Gemini's errors are an array of one
 	}
 	var b struct {
-		Error   json.RawMessage   `json:"error"`
-		Code    json.RawMessage   `json:"code"`
-		Msg     text              `json:"msg"`
-		Message Text              `json:"message"` // Mistral's may be an object or a list
-		Detail  Text              `json:"detail"`  // FastAPI's: a text, or a list of objects
-		Type    text              `json:"type"`
-		Param   text              `json:"param"`
-		Request text              `json:"request_id"`
-		Choices []json.RawMessage `json:"choices"`
-		Base    struct {          // MiniMax's, under HTTP 200
+		Error   json.RawMessage `json:"error"`
+		Code    json.RawMessage `json:"code"`
+		Msg     text            `json:"msg"`
+		Message Text            `json:"message"` // Mistral's may be an object or a list
+		Detail  Text            `json:"detail"`  // FastAPI's: a text, or a list of objects
+		Type    text            `json:"type"`
+		Param   text            `json:"param"`
+		Request text            `json:"request_id"`
+		Choices json.RawMessage `json:"choices"`
+		Base    struct {        // MiniMax's, under HTTP 200
 			Code    json.RawMessage `json:"status_code"`
 			Message text            `json:"status_msg"`
 		} `json:"base_resp"`
@@ -55,7 +55,7 @@ func parseFault(body []byte, failed bool) (Fault, bool) {
 		Code:      code(b.Code), Type: string(b.Type), Param: string(b.Param),
 		Message: cmp.Or(string(b.Msg), string(b.Message), string(b.Detail)),
 	}
-	flat := len(b.Choices) == 0 && f.Message != "" && !slices.Contains([]string{"", "0", "200"}, f.Code)
+	flat := slices.Contains([]string{"", "null", "[]"}, string(b.Choices)) && f.Message != "" && !slices.Contains([]string{"", "0", "200"}, f.Code)
 	return f, failed || flat
 }
 

@@ -48,3 +48,57 @@ func TestChatTellsHowMuchOfThePromptIsRead(t *testing.T) {
 	assert.Equal(t, []providers.Delta{{Read: 128, Prompt: 237}, {Read: 237, Prompt: 237}, {Content: "six"}}, deltas)
 	assert.Equal(t, providers.Usage{InputTokens: 237, CachedTokens: 230, OutputTokens: 3}, resp.Usage, "its timings where it reports no usage")
 }
+
+// Some servers send the text so far beside each piece (Perplexity), or the whole of it behind the last one (MiniMax).
+func TestChatMessageThatRepeatsTheDeltas(t *testing.T) {
+	for name, lines := range map[string][]string{
+		"beside each": {
+			`data: {"choices":[{"delta":{"role":"assistant","content":""},"message":{"role":"assistant","content":""}}]}`,
+			`data: {"choices":[{"delta":{"content":"six"},"message":{"content":"six"}}]}`,
+			`data: {"choices":[{"delta":{"content":"ty"},"message":{"content":"sixty"},"finish_reason":"stop"}]}`,
+		},
+		"behind the last":     {say("six"), say("ty"), `data: {"choices":[{"message":{"content":"sixty"},"finish_reason":"stop"}]}`},
+		"with an empty delta": {`data: {"choices":[{"delta":{},"message":{"content":"sixty"},"finish_reason":"stop"}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp, err := serve(t, stream(append(lines, done)...)).Chat(t.Context(), question(), nil)
+			require.NoError(t, err)
+			assert.Equal(t, "sixty", resp.Content)
+		})
+	}
+}
+
+// OpenAI's models refuse in a field of its own.
+func TestChatRefusal(t *testing.T) {
+	for name, lines := range map[string][]string{
+		"streamed": {`data: {"choices":[{"delta":{"refusal":"I can"}}]}`, `data: {"choices":[{"delta":{"refusal":"not."}}]}`, `data: {"choices":[{"delta":{},"finish_reason":"stop"}]}`},
+		"whole":    {`{"choices":[{"message":{"content":null,"refusal":"I cannot."},"finish_reason":"stop"}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp, err := serve(t, stream(lines...)).Chat(t.Context(), question(), nil)
+			require.NoError(t, err)
+			assert.Equal(t, providers.FinishContentFilter, resp.FinishReason)
+			assert.Empty(t, resp.Content)
+		})
+	}
+	resp, err := serve(t, stream(`data: {"choices":[{"delta":{"content":"yes","refusal":null}}]}`, `data: {"choices":[{"delta":{},"finish_reason":"stop"}]}`, done)).Chat(t.Context(), question(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, providers.FinishStop, resp.FinishReason)
+}
+
+// A field of another type than documented loses nothing but itself.
+func TestChatOddFields(t *testing.T) {
+	for name, odd := range map[string]string{
+		"calls that are a text": `"choices":[{"delta":{"content":"ty","tool_calls":""}}]`,
+		"calls that are one":    `"choices":[{"delta":{"tool_calls":{},"content":"ty"}}]`,
+		"another field":         `"x_groq":"r1","choices":[{"delta":{"content":"ty"}}]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := serve(t, stream(say("six"), "data: {"+odd+"}", `data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":[],"completion_tokens_details":""}}`, done))
+			resp, err := c.Chat(t.Context(), question(), nil)
+			require.NoError(t, err)
+			assert.Equal(t, "sixty", resp.Content)
+			assert.Equal(t, providers.Usage{InputTokens: 9, OutputTokens: 2}, resp.Usage)
+		})
+	}
+}
