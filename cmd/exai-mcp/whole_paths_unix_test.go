@@ -130,7 +130,7 @@ func refusedNames(t *testing.T) (names []string) {
 }
 
 func newGuardedSite(t *testing.T) *guardedSite {
-	s := newSite(t, "LOG_LEVEL=error", "EX_WEBSEARCH_DEFAULT_ON=false")
+	s := newSite(t, "LOG_LEVEL=error", "EX_WEBSEARCH_DEFAULT_ON=false", "MAX_MCP_OUTPUT_TOKENS=100000") // long names are not cut
 	f := &guardedSite{site: s, root: filepath.Join(s.dir, "project"), traffic: s.recordTraffic()}
 	secret := "# " + planted + "\n"
 	s.file("outside/secret.txt", secret)

@@ -3,6 +3,7 @@ package upload
 import (
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/exai-mcp/exai-mcp/internal/secrets"
@@ -37,7 +38,7 @@ func (q *Queue) clean(it *item, f *workspace.File) (content, masked, error) {
 	if binary {
 		return raw, masked{NotChecked: true}, nil
 	}
-	clean, found, err := policy.Apply(reply.Quote(it.Path), text)
+	clean, found, err := policy.Apply(strconv.Quote(it.Path), text) // whole: its end is what names it
 	if err != nil {
 		return raw, masked{}, reply.InvalidRequest(secrets.Hint, "%s", err)
 	}

@@ -54,7 +54,7 @@ func TestUploadedTextIsMasked(t *testing.T) {
 				sent = append(sent, string(data))
 				return providers.FileRef{ID: "id"}, err
 			}
-			path := b.file("a.txt", c.content)
+			path := b.file(strings.Repeat("folder/", 10)+"a.txt", c.content)
 			files := b.uploadAll(b.read(path))
 			require.Len(t, files, 1)
 			if c.policy == "refuse" {
