@@ -231,6 +231,16 @@ func TestSearchFiles(t *testing.T) {
 	}
 }
 
+// What a sparse checkout leaves out is not searched, and the model is told.
+func TestSearchWithoutTheWorkTreesFiles(t *testing.T) {
+	dir := repository(t, project())
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "a")))
+	d := newFixture(t, dir, true, nil)
+	got, err := d.run(t, "search_files", `{"pattern":"deep"}`)
+	require.NoError(t, err)
+	assert.Equal(t, "No match in 4 files. 3 tracked files not in the work tree, so not searched.", got)
+}
+
 func TestListFiles(t *testing.T) {
 	d := newFixture(t, repository(t, project()), true, nil)
 	for arguments, want := range map[string]string{

@@ -80,6 +80,7 @@ type search struct {
 	searched int
 	bytes    int
 	skipped  int  // files that are too large
+	absent   int  // files that git tracks and the work tree lacks
 	full     bool // no more is looked for
 }
 
@@ -89,6 +90,10 @@ func (s *search) file(ctx context.Context, f workspace.ReadableFile) error {
 		return err
 	}
 	ref, err := s.r.scope.Ref(ctx, f)
+	var failed *workspace.Error
+	if errors.As(err, &failed) && failed.Code == workspace.CodeNotFound {
+		s.absent++
+	}
 	if err != nil || ref.IsFolder() {
 		return context.Cause(ctx)
 	}
@@ -115,7 +120,7 @@ func (s *search) file(ctx context.Context, f workspace.ReadableFile) error {
 
 // lines takes the lines of a file that match.
 func (s *search) lines(f workspace.ReadableFile, text string) {
-	const footer = 200 // bytes that the last line of the result may take
+	const footer = 250 // bytes that the last line of the result may take
 	inFile, line, counted := 0, 1, 0
 	for at := 0; at < len(text); {
 		m := s.pattern.FindStringIndex(text[at:])
@@ -161,6 +166,9 @@ func (s *search) result(whole bool) string {
 	}
 	if s.skipped > 0 {
 		fmt.Fprintf(&s.b, " %s larger than %d MiB not searched.", count(s.skipped, "file"), maxSearchedFile>>20)
+	}
+	if s.absent > 0 {
+		fmt.Fprintf(&s.b, " %s not in the work tree, so not searched.", count(s.absent, "tracked file"))
 	}
 	if !whole {
 		s.b.WriteString(" Not every file of the project could be listed.")
