@@ -22,24 +22,27 @@ const (
 
 // What may stand between a name and its value; typed is an operator behind a type.
 const (
-	closing  = `^[\\"'\x60\])]{0,4}[ \t]{0,40}`
-	typed    = `:?[ \t]{0,8}[&*]?[\w.<>\[\]]{1,24}[ \t]{0,40}[:?]?=`
-	operator = `(?:={1,3}>?|[:?]=|!={1,2}|:|->|,|\(|>|\|\||[ \t])`
-	opening  = `[ \t]{0,40}([\\"'\x60]{0,3})(?:(?i:bearer|basic|token)[ \t]{1,4})?`
+	closing   = `^[\\"'\x60\])]{0,4}[ \t]{0,40}`
+	typed     = `:?[ \t]{0,8}[&*]?[\w.<>\[\]]{1,24}[ \t]{0,40}[:?]?=`
+	operator  = `(?:={1,3}>?|[:?]=|!={1,2}|:|->|,(?:[ \t]{0,4}"value"[ \t]{0,4}:)?|\(|>|\|\||[ \t])`
+	converted = `:?[=:][ \t]{0,40}(?:[\w.\[\]]{1,40}\((?:["'][\w.-]{1,40}["'],[ \t]{0,4})?|[\w.]{1,40}[ \t]{1,4}(?:\|\||\?\?|or)[ \t]{1,4})`
+	opening   = `[ \t]{0,40}((?:[bBfFLrRuU@]{1,2}"|[bBfFLrRuU@]{1,2}'|[\\"'\x60]{0,3}))(?:(?i:bearer|basic|token)[ \t]{1,4})?`
 )
 
 var (
 	// assignments are what may stand between a name and its value: closing quotes and brackets, perhaps a type, an
-	// operator, opening quotes (group 1), perhaps a scheme of HTTP authentication.
+	// operator, opening quotes (group 1), perhaps a scheme of HTTP authentication. The last is for a value that code
+	// converts, or takes where a variable of the environment is not set.
 	assignments = []func() *regexp.Regexp{
 		lazyregexp.New(closing + operator + opening), lazyregexp.New(closing + typed + opening),
+		lazyregexp.New(closing + converted + "([\"'\x60])"),
 	}
 
 	uuid = lazyregexp.New(`(?i)^[{(]?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}[)}]?$`)
 	hex  = lazyregexp.New(`^(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)$`)
-	// digest are values that are public by their form: digests, public keys, addresses, names of files.
+	// digest are values that are public by their form: digests, public keys, addresses, names of files, versions (1:4.13).
 	digest = lazyregexp.New(`^(?i:sha-?\d{1,3}|md5|h1|blake\w{1,3})[-:=$]|^\$2[aby]\$|^ssh-|^AAAA[A-Z]3Nza` +
-		`|^MFkwEwYHKo|^MHYwEAYHKo|^MII[BC]Ij|^MCowBQYDK2V|^\w+://|^arn:|^data:|^[\w./-]+\.[a-z]{2,4}$|^[./~]+\w+/`)
+		`|^MFkwEwYHKo|^MHYwEAYHKo|^MII[BC]Ij|^MCowBQYDK2V|^\w+://|:sha-\d{3}:|^\d:\d|^arn:|^data:|^[\w./-]+\.[a-z]{2,4}$|^[./~]+\w+/`)
 	// strong names are of secrets whatever their value looks like, so that even hexadecimal digits are one.
 	strong = lazyregexp.New(`secret|passw|passphrase|pwd|credential` +
 		`|(?:api|access|private|auth|sign(?:ing)?|encrypt(?:ion)?|master|account|license)key` +
@@ -106,10 +109,10 @@ func (p *pass) valueEnd(from int, quoted bool) int {
 }
 
 // unquotedByte reports whether a byte may be part of a value without quotes.
-func unquotedByte(b byte) bool { return word(b) || strings.IndexByte("+/.~=%-", b) >= 0 }
+func unquotedByte(b byte) bool { return word(b) || strings.IndexByte("+/.~=%-:@!#$^*?", b) >= 0 }
 
 // quotedByte reports whether a byte may be part of a value in quotes. What has spaces is prose, what has braces a template.
-func quotedByte(b byte) bool { return b > ' ' && strings.IndexByte("\\\"'`<>{}$", b) < 0 }
+func quotedByte(b byte) bool { return b > ' ' && strings.IndexByte("\\\"'`<>{}", b) < 0 }
 
 func nameByte(b byte) bool { return word(b) || b == '-' || b == '.' }
 

@@ -188,6 +188,17 @@ func TestAssigned(t *testing.T) {
 		`API_KEY=` + hex32:                                                 "key",
 		`GLM_API_KEY=` + hex32 + `.` + letters[:16]:                        "key",
 		`DATADOG_API_KEY=` + hex32 + hexes[:8]:                             "datadog-access-token",
+		`BOT_TOKEN=` + digits[:10] + `:AA` + letters[:33]:                  "token",
+		`APP_KEY=base64:` + letters[:43] + `=`:                             "key",
+		`POSTGRES_PASSWORD: xK9#` + random + `@n!$Z`:                       "password",
+		`password: "xK9$` + random + `"`:                                   "password",
+		`password = b"` + random + `"`:                                     "password",
+		`password = @"` + random + `"`:                                     "password",
+		`password = r'` + random + `'`:                                     "password",
+		`secret := []byte("` + random + `")`:                               "secret",
+		`secret = os.getenv("SECRET", "` + random + `")`:                   "secret",
+		`const secret = process.env.SECRET || "` + random + `"`:            "secret",
+		`{"name": "DB_PASSWORD", "value": "` + random + `"}`:               "password",
 		`STRIPE_TOKEN=` + tokens["stripe-access-token"]:                    "stripe-access-token",
 
 		`key = "` + hex64 + `"`:                                            "",
@@ -215,6 +226,9 @@ func TestAssigned(t *testing.T) {
 		`{{ secrets.MY_LONG_SECRET_NAME_1234 }}`:                           "",
 		`key: assets/images/logo-2f8a91c3d4.png`:                           "",
 		`author = "` + random + `"`:                                        "",
+		`passwd	1:4.13+dfsg1-1+deb12u1`:                                    "",
+		`'urn:ietf:params:oauth:jwk-thumbprint:sha-256:` + letters[:43]:    "",
+		`token ? first(a1B2c3D4):second9X8y7Z6w`:                           "",
 	} {
 		masked, found := Mask(line)
 		if kind == "" {
