@@ -30,8 +30,6 @@ type Endpoint struct {
 	Thinking string
 	// Efforts are the words that its models take where their rows and the endpoint's own list say nothing.
 	Efforts []string
-	// Returned are the fields that go back unchanged in a function loop.
-	Returned []string
 	// JSONObject: its models take response_format json_object.
 	JSONObject bool
 }
@@ -56,12 +54,11 @@ func Presets() []VendorRow {
 		}).keys("https://platform.openai.com/api-keys"),
 		preset("gemini", "Google Gemini", "https://generativelanguage.googleapis.com/v1beta/openai", Endpoint{
 			NeedsKey: true, Aliases: []string{"google"}, Thinking: "effort", Efforts: efforts[:3], JSONObject: true,
-			Returned: []string{"extra_content"},
-			Quality:  []string{"gemini-4-carbon", "gemini-4-argon", "gemini-3.1-pro-preview"},
-			Speed:    []string{"gemini-3.8-flash", "gemini-3.6-flash"},
+			Quality: []string{"gemini-4-carbon", "gemini-4-argon", "gemini-3.1-pro-preview"},
+			Speed:   []string{"gemini-3.8-flash", "gemini-3.6-flash"},
 		}).keys("https://aistudio.google.com/apikey", "GOOGLE_API_KEY"),
 		preset("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", Endpoint{
-			NeedsKey: true, Thinking: "object", Returned: []string{"reasoning_details"},
+			NeedsKey: true, Thinking: "object",
 			Quality: []string{"anthropic/claude-opus-5.5", "anthropic/claude-sonnet-5.5", "openai/gpt-6.2-sol", "openrouter/auto"},
 			Speed:   []string{"google/gemini-3.8-flash", "deepseek/deepseek-v4.1-flash", "openrouter/auto"},
 		}).keys("https://openrouter.ai/settings/keys"),

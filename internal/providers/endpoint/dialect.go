@@ -9,11 +9,17 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/providers/openaicompat"
 )
 
+// returned are the fields that go back in a function loop to an endpoint that sent them, whichever that is, since a gateway
+// passes on what the vendor behind it wants: DeepSeek's reasoning_content (DeepSeek API docs, thinking mode), Gemini's
+// thought signatures in extra_content (Gemini API docs, thought signatures), OpenRouter's reasoning_details (OpenRouter docs,
+// reasoning tokens).
+var returned = []string{"reasoning_content", "reasoning", "reasoning_details", "extra_content"}
+
 // dialect is what an endpoint does its own way: as its row says, and as its quirks do.
 func (p *Provider) dialect() openaicompat.Dialect {
 	d := openaicompat.Dialect{
 		Name: p.name, Label: p.row.Title, Shape: p.shape, Classify: classify, ThoughtTags: true,
-		Returned: append([]string{"reasoning_content", "reasoning"}, p.row.Endpoint.Returned...),
+		Returned: returned,
 	}
 	if p.name == "openrouter" {
 		d.Header = ourName()

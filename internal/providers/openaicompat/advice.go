@@ -13,6 +13,7 @@ const (
 	hintAddress     = "Check {VENDOR}_API_URL: something else than the API may be answering there."
 	hintCertificate = "Check {VENDOR}_API_URL, the clock, and whether a proxy here replaces certificates."
 	hintUnnamed     = "The vendor does not name what it refuses. Check what is particular about this request (function schemas, images, options); the same request would be refused again."
+	hintKey         = "Set {VENDOR}_API_KEY and start the server again."
 	hintConnect     = "Check the network, HTTPS_PROXY and {VENDOR}_API_URL; `exai-mcp doctor` tests the connection."
 )
 
@@ -59,6 +60,9 @@ func (c *Client) sentence(e *providers.Error, a ask, message string) string {
 	case providers.KindModelNotFound:
 		return who + " does not serve " + model + " to this key" + detail + "."
 	case providers.KindAuth:
+		if c.key == "" {
+			return who + " refused a request without an API key" + detail + "."
+		}
 		return who + " refused the API key" + detail + "."
 	case providers.KindBalance:
 		return who + " refused for lack of balance or quota" + detail + "."

@@ -119,6 +119,6 @@ func (c *Client) configured(model string) error {
 	}
 	return &providers.Error{
 		Kind: providers.KindNotConfigured, Provider: c.dialect.Name, Model: model,
-		Message: c.dialect.Label + " has no API key.", Hint: c.hint("Set {VENDOR}_API_KEY and start the server again."),
+		Message: c.dialect.Label + " has no API key.", Hint: c.hint(hintKey),
 	}
 }

@@ -72,6 +72,9 @@ func (c *Client) refusal(x *exchange, a ask, f Fault, err error) *providers.Erro
 		Err: c.scrubbed(err),
 	}
 	hint := cmp.Or(v.Hint, c.dialect.Hints[v.Kind], hints[v.Kind])
+	if v.Kind == providers.KindAuth && c.key == "" {
+		hint = hintKey
+	}
 	if v.Kind == providers.KindInvalidRequest && a.op == OpChat {
 		b := findRefusedPart(f, x.wire)
 		e.Param, e.Function, e.SchemaPath = b.param, b.function, b.schemaPath

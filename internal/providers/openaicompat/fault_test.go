@@ -128,6 +128,17 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestAKeyThatIsWantedAndNotSet(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		assert.Empty(t, r.Header["Authorization"])
+		w.WriteHeader(http.StatusUnauthorized)
+	}, func(o *Options) { o.Key, o.Keyless = "", true })
+	_, err := c.Chat(t.Context(), question(), nil)
+	e := refused(t, err, providers.KindAuth)
+	assert.Equal(t, "GLM refused a request without an API key (HTTP 401).", e.Message)
+	assert.Equal(t, "Set GLM_API_KEY and start the server again.", e.Hint)
+}
+
 func TestARateLimitPerMinute(t *testing.T) {
 	for message, want := range map[string]bool{
 		"Rate limit reached for gpt-x on requests per min (RPM): Limit 3, Used 3": true,
