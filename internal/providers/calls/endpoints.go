@@ -176,9 +176,13 @@ func (r *Registry) bareName(name string) *config.Vendor {
 	return nil
 }
 
-// lookupVendorName is a vendor's quality model.
+// lookupVendorName is a vendor's quality model or, where that may not be used, the first that is allowed.
 func (r *Registry) lookupVendorName(v *config.Vendor, name string) (providers.Model, []string, *providers.Error) {
-	for _, id := range r.ModelsOf(v, providers.CategoryReasoning) {
+	ids := r.ModelsOf(v, providers.CategoryReasoning)
+	for _, allowed := range v.AllowedModels {
+		ids = append(ids, r.qualified(v, allowed))
+	}
+	for _, id := range ids {
 		if m, ok := r.catalog.Lookup(id); ok && r.disallowed(m) == nil {
 			return m, []string{fmt.Sprintf("%s means %s here.", name, m.ID)}, nil
 		}

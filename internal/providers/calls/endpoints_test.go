@@ -150,6 +150,16 @@ func TestAnIdOfAVendorThatCannotBeAsked(t *testing.T) {
 	assert.Equal(t, providers.KindNotConfigured, failure(t, err).Kind)
 }
 
+func TestAVendorWhoseConfiguredModelIsNotAllowed(t *testing.T) {
+	s := newSite(t, nil, "ENDPOINTS=lab", "LAB_API_URL=https://lab.test/v1", "LAB_MODEL=one", "LAB_ALLOWED_MODELS=two,three",
+		"GLM_API_KEY=k", "GLM_ALLOWED_MODELS=glm-5.2", "DEFAULT_MODEL=lab")
+	for name, want := range map[string]string{"glm": "glm-5.2", "lab": "lab/two", "": "lab/two"} {
+		out, err := s.ask(t, name, providers.CategoryFast)
+		require.NoError(t, err, name)
+		assert.Equal(t, want, out.Response.Content, name)
+	}
+}
+
 func TestAutoAsksAnEndpointAlone(t *testing.T) {
 	for name, c := range map[string]struct {
 		environ []string

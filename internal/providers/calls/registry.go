@@ -89,7 +89,11 @@ func (r *Registry) checkNames() error {
 	}
 	if n := r.cfg.Models.Default; Named(n) {
 		if _, ok := r.catalog.Lookup(n); !ok && r.bareName(n) == nil {
-			return fmt.Errorf("DEFAULT_MODEL=%s: accepted are auto and a model's name. %s", n, r.suggest(n))
+			form := ""
+			if named := r.cfg.Models.Endpoints; len(named) > 0 { // whose lists have not been read
+				form = fmt.Sprintf(", an endpoint's as %s/%s", named[0], n)
+			}
+			return fmt.Errorf("DEFAULT_MODEL=%s: accepted are auto and a model's name%s. %s", n, form, r.suggest(n))
 		}
 	}
 	for _, v := range r.cfg.Vendors() {

@@ -244,6 +244,7 @@ func TestNewRegistryRefusesWhatItCannotMean(t *testing.T) {
 		"DISABLED_PROVIDERS=openai: accepted are glm and kimi": func(c *config.Config) { c.Models.DisabledProviders = []string{"openai"} },
 		"GLM_ALLOWED_MODELS=kimi-k3":                           func(c *config.Config) { c.GLM.AllowedModels = []string{"kimi-k3"} },
 		"DEFAULT_MODEL=gpt-4":                                  func(c *config.Config) { c.Models.Default = "gpt-4" },
+		"a model's name, an endpoint's as lab/qwen3.":          func(c *config.Config) { c.Models.Default, c.Models.Endpoints = "qwen3", []string{"lab"} },
 		"KIMI_QUALITY_MODEL=glm-5.3":                           func(c *config.Config) { c.Kimi.QualityModel = "glm-5.3" },
 		"GLM_SPEED_MODEL=speedy":                               func(c *config.Config) { c.GLM.SpeedModel = "speedy" },
 		"MODELS_FILE":                                          func(c *config.Config) { c.Models.File = "/nonexistent/models.json" },

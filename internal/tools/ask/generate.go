@@ -321,8 +321,15 @@ func (a *Answer) Metadata() reply.Metadata {
 	m.Notes = nil
 	m.Note(a.Notes...)
 	m.Note(a.why)
-	if out := a.Outcome; out.Live == nil && !out.Response.UsageKnown && out.Response.Usage != (providers.Usage{}) {
+	out := a.Outcome
+	if out.Live != nil || out.Response.Usage == (providers.Usage{}) {
+		return m
+	}
+	if !out.Response.UsageKnown {
 		m.Note("usage is an estimate: the vendor did not report it.")
+	}
+	if out.Model.Price == nil && !out.Response.CostKnown {
+		m.Note("cost_usd leaves out " + out.Model.ID + ", whose price is not known; MODELS_FILE can give it.")
 	}
 	return m
 }

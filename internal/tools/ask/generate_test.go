@@ -215,6 +215,25 @@ func TestNotesOfAnAnswer(t *testing.T) {
 	}
 }
 
+// A cost that is not known is said, and no zero.
+func TestACostThatIsNotKnown(t *testing.T) {
+	const note = "cost_usd leaves out lab/m, whose price is not known; MODELS_FILE can give it."
+	for name, tc := range map[string]struct {
+		price *providers.Price
+		known bool // the vendor says what it charges
+		notes []string
+	}{
+		"no price":          {nil, false, []string{note}},
+		"the vendor says":   {nil, true, nil},
+		"a price":           {&providers.Price{Input: 1}, false, nil},
+		"a price that is 0": {&providers.Price{}, false, nil},
+	} {
+		s := &stubCaller{model: providers.Model{ID: "lab/m", Price: tc.price}}
+		s.outcome.Response = providers.ChatResponse{Content: "x", UsageKnown: true, CostKnown: tc.known, Usage: providers.Usage{InputTokens: 1}}
+		assert.Equal(t, tc.notes, s.generate(t, question("x")).Metadata().Notes, name)
+	}
+}
+
 // A preview lists the files that the model would be sent, and those turns that it would not.
 func TestAPreviewShowsWhatWouldBeSent(t *testing.T) {
 	s, q := &stubCaller{}, question("x")
