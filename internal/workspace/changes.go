@@ -58,7 +58,7 @@ func (i *inspection) set(p repoPart, from string, shown patch) {
 	if p.cut {
 		c.Unread = "its diff is too long to be read whole"
 	}
-	p.text = shown.text
+	p.text, p.bare = shown.text, len(shown.added)+len(shown.removed) == 0
 	i.parts = append(i.parts, p)
 }
 

@@ -195,6 +195,7 @@ type repoPart struct {
 	name string // relative to the work tree's top
 	text string
 	cut  bool // text is only the beginning
+	bare bool // it changes no line
 	repo int  // index in the report
 
 	charset string // "" for UTF-8

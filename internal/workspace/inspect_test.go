@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -360,6 +361,22 @@ func TestInspectDuringAConflict(t *testing.T) {
 	assert.Empty(t, changesOf(report, dir)["a.go"].Unread, "the work tree's diff shows the conflict")
 	staged := inspect(t, newWorkspace(t, dir), GitQuery{Staged: true})
 	assert.NotEmpty(t, changesOf(staged, dir)["a.go"].Unread)
+}
+
+// A renamed folder does not crowd out the one file in it that was changed.
+func TestInspectARenamedFolder(t *testing.T) {
+	dir := tempDir(t)
+	files := map[string]string{}
+	for i := range 100 {
+		files[fmt.Sprintf("old/%d.go", i)] = fmt.Sprintf("package p%d\n\nvar X = %d\n", i, i)
+	}
+	gittest.Init(t, dir, files)
+	gittest.Run(t, dir, "mv", "old", "new")
+	write(t, files["old/50.go"]+"\nvar Y = X // "+strings.Repeat("a longer line ", 20)+"\n", dir, "new/50.go")
+	gittest.Run(t, dir, "add", "-A")
+	report := inspect(t, newWorkspace(t, dir), GitQuery{Staged: true, Tokens: 3500})
+	assert.NotEmpty(t, report.Manifest.LeftOut, "not all fit")
+	assert.Contains(t, entryPaths(dir, report.Manifest.Sent), "new/50.go")
 }
 
 func TestHugeDiffsAreCut(t *testing.T) {

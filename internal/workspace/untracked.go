@@ -202,14 +202,18 @@ func added(f newFile, t *Text) string {
 }
 
 // grants shares the budget among the parts. New files are sure of a third of it and the diffs of the rest; either takes
-// what the other leaves, so that neither a forgotten folder nor a rewritten lock file crowds out all else.
+// what the other leaves, so that neither a forgotten folder nor a rewritten lock file crowds out all else. Diffs that change
+// no line, such as those of a renamed folder, come after those that do.
 func (i *inspection) grants(sizes []int, budget int) []int {
-	var diffs, fresh []int // indices
+	var diffs, bare, fresh []int // indices
 	want := 0
 	for n, p := range i.parts {
-		if p.of == PartUntracked {
+		switch {
+		case p.of == PartUntracked:
 			fresh, want = append(fresh, n), want+sizes[n]
-		} else {
+		case p.bare:
+			bare = append(bare, n)
+		default:
 			diffs = append(diffs, n)
 		}
 	}
@@ -226,6 +230,6 @@ func (i *inspection) grants(sizes []int, budget int) []int {
 		return budget
 	}
 	reserved := min(want, budget/3)
-	spend(fresh, reserved+spend(diffs, budget-reserved))
+	spend(fresh, reserved+spend(bare, spend(diffs, budget-reserved)))
 	return granted
 }
