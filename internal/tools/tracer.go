@@ -40,7 +40,7 @@ var tracerSpec = workflow.Spec{
 }
 
 func tracerReply(l workflow.Local, in tracerInput, _ *Metadata) (func(id string) *Object, error) {
-	if in.TraceMode == "ask" && in.StepNumber == 1 {
+	if in.TraceMode == "ask" && l.Step.StepNumber == 1 {
 		return modeChoice(l, in)
 	}
 	if l.Done {

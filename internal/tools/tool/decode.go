@@ -127,7 +127,7 @@ func (s *shape) unknown(object map[string]any, missing []string, exists func(str
 		switch {
 		case strings.HasPrefix(name, "_"): // never one of ours
 			ignored = append(ignored, name)
-		case len(near) > 0:
+		case len(near) > 0 && !s.synonym(name): // a synonym beside the real name is no typing error
 			suggestions[name] = near[0]
 			strange = append(strange, name)
 		case len(missing) > 0:

@@ -19,7 +19,7 @@ var synonyms = [...]struct {
 }
 
 // rename puts arguments that came under another name under their own. One whose own argument was given too is left where it
-// is, unless both are lists of files, which are joined.
+// is, unless both are lists of files, which are joined. One without a value is left out.
 func (s *shape) rename(object map[string]any, c *coercer) {
 	for _, row := range synonyms {
 		if !s.has(row.argument) {
@@ -27,7 +27,11 @@ func (s *shape) rename(object map[string]any, c *coercer) {
 		}
 		for _, name := range row.names {
 			value, given := object[name]
-			if !given || s.has(name) || omitted(value) {
+			if !given || s.has(name) {
+				continue
+			}
+			if omitted(value) {
+				delete(object, name)
 				continue
 			}
 			own := object[row.argument]
@@ -45,10 +49,21 @@ func (s *shape) rename(object map[string]any, c *coercer) {
 	}
 }
 
+// synonym reports whether a name stands for one of the tool's arguments.
+func (s *shape) synonym(name string) bool {
+	for _, row := range synonyms {
+		if s.has(row.argument) && slices.Contains(row.names, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // omitted reports whether a value counts as none.
 func omitted(value any) bool {
 	text, isText := value.(string)
-	return value == nil || isText && strings.TrimSpace(text) == ""
+	text = strings.TrimSpace(text)
+	return value == nil || isText && (text == "" || text == "null")
 }
 
 // listOf is a value as a list, also where the list came in a string.

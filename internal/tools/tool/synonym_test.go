@@ -70,6 +70,23 @@ func TestSynonyms(t *testing.T) {
 	assert.Equal(t, "s", in.Step)
 	assert.Contains(t, notes, "Ignored the unknown argument query.")
 
+	search, notes, err := decodeAs[searchInput](t, `{"search_query":"s","query":"other"}`)
+	require.NoError(t, err, "it resembles the real name, but is no typing error")
+	assert.Equal(t, "s", search.SearchQuery)
+	assert.Contains(t, notes, "Ignored the unknown argument query.")
+
+	for _, none := range []string{`null`, `""`, `" "`, `"null"`} {
+		in, notes, err := decodeAs[stepInput](t, `{"step":"s","relevant_file":`+none+`,"files":`+none+`}`)
+		require.NoError(t, err, none)
+		assert.Empty(t, in.RelevantFiles)
+		assert.Empty(t, notes)
+		in, _, err = decodeAs[stepInput](t, `{"step":"s","relevant_files":`+none+`,"file":"a.go"}`)
+		require.NoError(t, err, none)
+		assert.Equal(t, []string{"a.go"}, in.RelevantFiles, none)
+		_, _, err = decodeAs[stepInput](t, `{"step":"s","relevant_files":`+none+`,"target":"a.go"}`)
+		assert.ErrorContains(t, err, "names an existing file", none)
+	}
+
 	chat, _, err := decodeAs[chatInput](t, `{"question":"why?","relevant_files":["a.go"],"path":"b.go"}`)
 	require.NoError(t, err)
 	assert.Equal(t, chatInput{Prompt: "why?", Files: []string{"b.go", "a.go"}}, chat)
