@@ -33,10 +33,19 @@ func (u *Usage) Record(ctx context.Context, r usage.Request) error {
 		at, err = insertRequest(ctx, tx, r)
 		return err
 	})
-	if day := usage.StartOfDay(at); err == nil && u.folded.Swap(day.Unix()) != day.Unix() {
-		err = u.Fold(ctx, day.AddDate(0, 0, -usage.KeepDays))
+	if err != nil {
+		return err
 	}
-	return err
+	return u.foldDaily(ctx, at)
+}
+
+// foldDaily folds what is old, once on each day of the database's clock.
+func (u *Usage) foldDaily(ctx context.Context, at time.Time) error {
+	day := usage.StartOfDay(at)
+	if u.folded.Swap(day.Unix()) == day.Unix() {
+		return nil
+	}
+	return u.Fold(ctx, day.AddDate(0, 0, -usage.KeepDays))
 }
 
 // insertRequest stores a request, in place of one with its id, and returns the database's clock. A request that is stored
@@ -158,9 +167,11 @@ func deleteReservation(ctx context.Context, tx querier, id string) error {
 	return err
 }
 
-// Settle stores what a reserved request came to. The request counts on the day on which it was reserved.
+// Settle stores what a reserved request came to, and once a day folds what is old. The request counts on the day on which it
+// was reserved.
 func (u *Usage) Settle(ctx context.Context, id string, r usage.Request) error {
-	return u.store.inTx(ctx, "settle a request's cost", func(tx *sql.Tx) error {
+	var at time.Time
+	err := u.store.inTx(ctx, "settle a request's cost", func(tx *sql.Tx) error {
 		if err := takeLock(ctx, tx, u.store.d.lock, lockBudget); err != nil {
 			return err
 		}
@@ -169,11 +180,15 @@ func (u *Usage) Settle(ctx context.Context, id string, r usage.Request) error {
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if _, err := insertRequest(ctx, tx, r); err != nil {
+		if at, err = insertRequest(ctx, tx, r); err != nil {
 			return err
 		}
 		return deleteReservation(ctx, tx, id)
 	})
+	if err != nil {
+		return err
+	}
+	return u.foldDaily(ctx, at)
 }
 
 // Beat says that the process of these reservations is alive.

@@ -405,6 +405,20 @@ func TestWhatIsFolded(t *testing.T) {
 	})
 }
 
+// With a limit for the day every request is reserved and settled: old ones are folded then, too.
+func TestSettlingFolds(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *Store) {
+		require.NoError(t, s.Usage().Record(t.Context(), asked("old", 1)))
+		backdate(t, s, "old", usage.KeepDays+1)
+		u := &Usage{store: s} // as in the next process
+		id, _, err := u.Reserve(t.Context(), usage.Reservation{AmountUSD: 1, MostUSD: 1, LimitUSD: 5})
+		require.NoError(t, err)
+		require.NoError(t, u.Settle(t.Context(), id, asked("today", 1)))
+		assert.EqualValues(t, 1, one[int64](t, s, `SELECT count(*) FROM exai_usage`))
+		assert.EqualValues(t, 1, one[int64](t, s, `SELECT count(*) FROM exai_usage_days WHERE model = 'old'`))
+	})
+}
+
 func TestExceededLimitsOfDays(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		for ago, limit := range []string{"TODAY", "TODAY", "YESTERDAY", "BEFORE"} {
