@@ -145,13 +145,15 @@ func (r *Report) GitLab() ([]byte, error) {
 		Location    location `json:"location"`
 	}
 	list := []entry{}
-	seen := map[string]bool{} // GitLab shows the first of equal fingerprints alone
+	seen := map[string]int{} // GitLab shows the first of equal fingerprints alone
 	for _, f := range r.Findings {
-		id := f.fingerprint()
-		if !inside(f.File) || seen[id] {
+		if !inside(f.File) {
 			continue
 		}
-		seen[id] = true
+		id := f.fingerprint()
+		if seen[id]++; seen[id] > 1 {
+			id += fmt.Sprintf("-%d", seen[id])
+		}
 		list = append(list, entry{
 			oneLine(f.Title), "exai/" + f.kind(), id, gitlabSeverities[f.Severity], location{oneLine(f.File), lines{max(f.Line, 1)}},
 		})

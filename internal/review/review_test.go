@@ -75,6 +75,21 @@ func TestFormatsCarryNoCommands(t *testing.T) {
 	assert.Equal(t, `a b\u0007`, escapedLine(" a \n b\a"))
 }
 
+// GitLab, which shows one of equal fingerprints, is given two for two findings.
+func TestGitLabKeepsEveryFinding(t *testing.T) {
+	twice := Finding{Severity: issue.High, File: "a.go", Line: 3, Title: "Divides by zero"}
+	again := twice
+	again.Line = 30
+	r := &Report{Verdict: ChangesRequired, Findings: []Finding{twice, again}}
+	gitlab, err := r.GitLab()
+	require.NoError(t, err)
+	var list []struct{ Fingerprint string }
+	require.NoError(t, json.Unmarshal(gitlab, &list))
+	require.Len(t, list, 2)
+	assert.Equal(t, twice.fingerprint(), list[0].Fingerprint)
+	assert.NotEqual(t, list[0], list[1])
+}
+
 // schema compiles the schema of SARIF. Its patterns are of a dialect that Go's syntax covers.
 func schema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
