@@ -28,6 +28,7 @@ const (
 	stopHookWithin   = 50 * time.Second // half of the limit that the hook's entry sets
 	gitHookWithin    = 2 * time.Minute
 	maxReviewTimeout = time.Hour
+	maxReviewCost    = 1_000_000 // USD, as in MAX_COST_PER_CALL_USD
 
 	answerSlack = 250 * time.Millisecond
 )
@@ -132,8 +133,12 @@ func (o *reviewOptions) check() (err error) {
 		return errors.New("--hook has a format of its own; leave out --format, --output and --dry-run")
 	case o.timeout < 0 || o.timeout > maxReviewTimeout:
 		return fmt.Errorf("--timeout %s: expected a duration up to %s, such as 90s", o.timeout, maxReviewTimeout)
-	case o.maxCost < 0:
-		return fmt.Errorf("--max-cost %g: expected an amount above 0", o.maxCost)
+	case !(o.maxCost >= 0 && o.maxCost <= maxReviewCost): // not a number is neither
+		return fmt.Errorf("--max-cost %g: expected an amount from 0 to %d", o.maxCost, maxReviewCost)
+	case o.dryRun && (o.output != "" || o.format != "text" && o.format != "json"):
+		return errors.New("--dry-run makes no report; leave out --output, and any --format but text and json")
+	case o.gate == "" && slices.Contains(o.files, ""):
+		return errors.New("the name of a FILE is empty; \".\" is the whole folder")
 	}
 	if o.timeout == 0 {
 		switch {

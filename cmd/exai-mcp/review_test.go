@@ -256,6 +256,10 @@ func TestReviewExitCodes(t *testing.T) {
 		{"an output that can't be written", nil, nil, []string{"--output", "/nonexistent/x.txt"}, 3, "write the report"},
 		{"an unknown flag", nil, nil, []string{"--nope"}, 3, "unknown flag: --nope"},
 		{"over the budget", nil, nil, []string{"--max-cost", "0.0000001"}, 3, "not reviewed: "},
+		{"no number as a limit", nil, nil, []string{"--max-cost", "nan"}, 3, "--max-cost NaN: expected an amount from 0"},
+		{"an empty name", nil, nil, []string{""}, 3, "the name of a FILE is empty"},
+		{"a report of what is not sent", nil, nil, []string{"--dry-run", "--output", "x"}, 3, "--dry-run makes no report"},
+		{"a format of what is not sent", nil, nil, []string{"--dry-run", "--format", "sarif"}, 3, "--dry-run makes no report"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGate(t, c.settings...)
@@ -295,6 +299,7 @@ func TestReviewTimeout(t *testing.T) {
 			code, out, errs, _ := g.review("--timeout", scaled(2*time.Second).String())
 			assert.Equal(t, 2, code, out+errs)
 			assert.Contains(t, out+errs, "inconclusive")
+			assert.NotContains(t, out+errs, "the server's environment", "--timeout is none of its settings")
 			assert.Less(t, time.Since(start), scaled(5*time.Second))
 		})
 	}

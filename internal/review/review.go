@@ -119,7 +119,7 @@ func (f *Failure) Error() string {
 // ExitCode is the exit code of a review that failed like this: an answer that can't be used is inconclusive, and so is the
 // end of the review's own time; without any answer it could not run.
 func (f *Failure) ExitCode(on FailOn) int {
-	if f.Code == "content_filtered" || strings.HasPrefix(f.Limit, TimeoutFlag) {
+	if f.Code == "content_filtered" || f.ownTime() {
 		return on.ExitCode(Inconclusive)
 	}
 	return ExitFailed
@@ -163,8 +163,15 @@ type wireError struct {
 }
 
 func (e *wireError) failure() *Failure {
-	return &Failure{Code: e.Code, Message: e.Message, Hint: e.Hint, Limit: e.Limit}
+	f := &Failure{Code: e.Code, Message: e.Message, Hint: e.Hint, Limit: e.Limit}
+	if f.ownTime() { // the hint is about settings of a server
+		f.Hint = "Raise " + TimeoutFlag + ", or review less at once."
+	}
+	return f
 }
+
+// ownTime reports whether the review's own time was over.
+func (f *Failure) ownTime() bool { return strings.HasPrefix(f.Limit, TimeoutFlag) }
 
 // nothingToReview is the status of a reply where git shows no change, or none that is reviewed.
 const nothingToReview = "nothing_to_review"
