@@ -30,14 +30,14 @@ func (a *app) reviewHook(ctx context.Context, o reviewOptions, start time.Time) 
 		in, err = a.hookInput()
 		dir = in.Dir
 	}
-	if err != nil {
-		return a.answerHook(o.gate, review.Warn(err))
+	var r *reviewer
+	if err == nil {
+		r, err = a.newReviewer(o, dir, start)
 	}
-	r, err := a.newReviewer(o, dir, start)
-	if err != nil {
-		if in.Event == review.SessionStart {
-			return nil
-		}
+	switch {
+	case err != nil && in.Event == review.SessionStart: // what it prints would become context of the model
+		return nil
+	case err != nil:
 		return a.answerHook(o.gate, review.Warn(err))
 	}
 	defer r.close()
@@ -93,10 +93,19 @@ func (a *app) answerHook(gate review.Hook, d review.Decision) error {
 // decide judges what a hook is about to let through, unless that is known already.
 func (a *app) decide(ctx context.Context, r *reviewer, in review.Input) (review.Decision, error) {
 	m := r.memory(ctx, in.SessionID)
-	targets, err := a.hookTargets(ctx, r, m)
+	targets, left, err := a.hookTargets(ctx, r, m)
 	if err != nil {
 		return review.Decision{}, err
 	}
+	d, err := r.judge(ctx, in, m, targets)
+	for _, why := range left {
+		d.Message = review.Warn(why).Message + "\n" + d.Message
+	}
+	return d, err
+}
+
+// judge answers for the targets of a hook, without a request where that is possible.
+func (r *reviewer) judge(ctx context.Context, in review.Input, m *memory, targets []target) (review.Decision, error) {
 	var states []string
 	for _, t := range targets {
 		states = append(states, t.state)
@@ -128,12 +137,9 @@ func (a *app) decide(ctx context.Context, r *reviewer, in review.Input) (review.
 	return d, nil
 }
 
-// hookTargets are what a hook is about to let through.
-func (a *app) hookTargets(ctx context.Context, r *reviewer, m *memory) ([]target, error) {
-	var (
-		t   target
-		err error
-	)
+// hookTargets are what a hook is about to let through, and why the others of several can't be compared.
+func (a *app) hookTargets(ctx context.Context, r *reviewer, m *memory) (targets []target, left []error, err error) {
+	var t target
 	switch r.o.gate {
 	case review.PrePush:
 		return a.pushTargets(ctx, r)
@@ -142,7 +148,7 @@ func (a *app) hookTargets(ctx context.Context, r *reviewer, m *memory) ([]target
 	default:
 		t, err = r.sinceBaseline(ctx, m.baseline)
 	}
-	return []target{t}, err
+	return []target{t}, nil, err
 }
 
 // commitTarget is what git is about to commit: the index that git names, which is a temporary one for git commit -a and
@@ -161,46 +167,58 @@ func (a *app) commitTarget(ctx context.Context, r *reviewer) (target, error) {
 	return r.staged(ctx, repo)
 }
 
-// pushTargets are what git is about to push, ref by ref. The pre-commit framework names the two ends in the environment,
-// and none on a branch's first push.
-func (a *app) pushTargets(ctx context.Context, r *reviewer) ([]target, error) {
+// pushTargets are what git is about to push, ref by ref; what two refs have in common is one target. A ref that can't be
+// compared, such as a tag of a file, does not keep the others from being judged: left says why, unless it is the only one.
+func (a *app) pushTargets(ctx context.Context, r *reviewer) (targets []target, left []error, err error) {
 	r.files.Narrow(workspace.Scope{})
 	repo, err := r.repository(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer repo.Close()
-	var pushes []review.Push
+	pushes, err := a.pushes()
+	if err != nil {
+		return nil, nil, err
+	}
+	remote := "origin"
+	for _, name := range append(r.o.files, a.getenv("PRE_COMMIT_REMOTE_NAME")) { // git names the remote, or gives its address
+		if name != "" && !strings.ContainsAny(name, "/:") {
+			remote = name
+			break
+		}
+	}
+	for _, p := range pushes {
+		t, err := r.pushed(ctx, repo, p, remote)
+		switch {
+		case err != nil:
+			left = append(left, err)
+		case !slices.ContainsFunc(targets, func(other target) bool { return other.state == t.state }):
+			targets = append(targets, t)
+		}
+	}
+	switch {
+	case len(targets) == 0 && len(left) > 0:
+		return nil, nil, left[0]
+	case len(targets) == 0:
+		targets = append(targets, target{nothing: true, compared: "no ref is pushed"})
+	}
+	return targets, left, nil
+}
+
+// pushes are the refs that are pushed. The pre-commit framework names the two ends in the environment, and none on a branch's
+// first push.
+func (a *app) pushes() ([]review.Push, error) {
 	if from, to := a.getenv("PRE_COMMIT_FROM_REF"), a.getenv("PRE_COMMIT_TO_REF"); a.getenv("PRE_COMMIT") != "" {
 		if to == "" {
 			to = "HEAD"
 		}
-		pushes = []review.Push{{Ref: to, Tip: to, Remote: from}}
-	} else {
-		text, err := io.ReadAll(io.LimitReader(a.in, review.MaxInput))
-		if err != nil {
-			return nil, fmt.Errorf("read git's refs: %w", err)
-		}
-		if pushes, err = review.ReadPushes(string(text)); err != nil {
-			return nil, err
-		}
+		return []review.Push{{Ref: to, Tip: to, To: a.getenv("PRE_COMMIT_REMOTE_BRANCH"), Remote: from}}, nil
 	}
-	remote := "origin"
-	if len(r.o.files) > 0 && !strings.ContainsAny(r.o.files[0], "/:") { // git names the remote, or gives its address
-		remote = r.o.files[0]
+	text, err := io.ReadAll(io.LimitReader(a.in, review.MaxInput))
+	if err != nil {
+		return nil, fmt.Errorf("read git's refs: %w", err)
 	}
-	targets := []target{}
-	for _, p := range pushes {
-		t, err := r.pushed(ctx, repo, p, remote)
-		if err != nil {
-			return nil, err
-		}
-		targets = append(targets, t)
-	}
-	if len(targets) == 0 {
-		targets = append(targets, target{nothing: true, compared: "no ref is pushed"})
-	}
-	return targets, nil
+	return review.ReadPushes(string(text))
 }
 
 // pushed compares what is pushed with what the remote has, a new branch with its merge base with the default branch.
@@ -217,7 +235,7 @@ func (r *reviewer) pushed(ctx context.Context, repo *git.Repository, p review.Pu
 		}
 	}
 	for _, name := range []string{remote + "/HEAD", remote + "/main", remote + "/master", "main", "master"} {
-		if p.Ref == "refs/heads/"+name {
+		if branch := "refs/heads/" + name; p.Ref == branch || p.To == branch {
 			continue // what the remote does not have yet is no base of itself
 		}
 		if commit, err := repo.Commit(ctx, name); err == nil {

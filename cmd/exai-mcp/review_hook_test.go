@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -203,6 +204,8 @@ func TestStopHookInput(t *testing.T) {
 		assert.Empty(t, reply["decision"])
 		assert.Zero(t, asked)
 	}
+	reply, _ := g.hook("claude-stop", `{"hook_event_name":"SessionStart","session_id":"s","cwd":"/nonexistent"}`)
+	assert.Empty(t, reply, "what SessionStart prints would become context of the model")
 	code, out, errs := g.run("", "review", "--hook", "claude-stop", "--staged")
 	assert.Equal(t, 3, code, "a usage error")
 	assert.Empty(t, out)
@@ -362,6 +365,34 @@ func TestPrePushHook(t *testing.T) {
 	assert.Contains(t, out, "exai review: pass")
 }
 
+// Several refs: what they share is judged once, and one that can't be compared lets no other through.
+func TestPrePushOfSeveralRefs(t *testing.T) {
+	g := newGate(t)
+	bare := filepath.Join(filepath.Dir(g.repo), "bare")
+	gittest.Run(t, filepath.Dir(g.repo), "init", "-q", "--bare", "-b", "main", bare)
+	g.git("remote", "add", "origin", bare)
+	g.commit("b.go", "package a\n")
+	git := g.gitHook("pre-push")
+	ok, out := git("push", "origin", "HEAD:main")
+	assert.True(t, ok, out)
+	assert.Contains(t, out, "not reviewed: there is no default branch of origin to compare HEAD with", "not compared with itself either")
+
+	g.git("switch", "-qc", "side")
+	g.commit("a.go", defective)
+	g.git("tag", "v1")
+	g.git("tag", "file", "HEAD:a.go")
+	before := len(g.vendors.Requests())
+	ok, out = git("push", "origin", "side", "v1", "file")
+	assert.False(t, ok, out)
+	assert.Len(t, g.vendors.Requests(), before+1)
+	assert.Equal(t, 1, strings.Count(out, "high a.go:3 Divides by zero"), out)
+	assert.Contains(t, out, "not reviewed: refs/tags/file names no commit\nexai review: changes required")
+	ok, out = git("push", "origin", "file")
+	assert.True(t, ok, out)
+	assert.Contains(t, out, "not reviewed: refs/tags/file names no commit")
+	assert.Len(t, g.vendors.Requests(), before+1)
+}
+
 // The pre-commit framework gives the hook no refs on stdin.
 func TestPrePushUnderPreCommit(t *testing.T) {
 	g := newGate(t)
@@ -382,6 +413,13 @@ func TestPrePushUnderPreCommit(t *testing.T) {
 	code, out, errs = g.run("", "review", "--hook", "pre-push")
 	assert.Equal(t, 1, code, out+errs)
 	assert.Contains(t, out, "high a.go:3 Divides by zero")
+
+	g.git("update-ref", "refs/remotes/upstream/main", "HEAD") // of the remote that it names
+	g.environ[slices.Index(g.environ, "PRE_COMMIT_REMOTE_NAME=origin")] = "PRE_COMMIT_REMOTE_NAME=upstream"
+	code, out, errs = g.run("", "review", "--hook", "pre-push")
+	assert.Equal(t, 0, code, out+errs)
+	assert.Contains(t, out, "nothing to review: HEAD (")
+	assert.Contains(t, out, "upstream/main")
 }
 
 func (g *gate) head() string {

@@ -171,6 +171,9 @@ func (r *reviewer) sinceCommon(ctx context.Context, repo *git.Repository, name, 
 	case repo.Shallow():
 		return target{}, fmt.Errorf("%s and %s have no common commit; %w", tipName, name, errShallow)
 	}
+	if r.o.gate != "" {
+		return target{}, fmt.Errorf("%s and %s have no common commit", tipName, name)
+	}
 	return target{}, fmt.Errorf("%s and %s have no common commit; name another one: --base REF", tipName, name)
 }
 

@@ -41,9 +41,9 @@ func (h Hook) OfAgent() bool { return h == ClaudeStop || h == CodexStop }
 func (h Hook) Off() string {
 	switch h {
 	case ClaudeStop:
-		return `To switch this gate off: exai-mcp install --client claude-code --remove --hook (of the plugin: unset EXAI_GATE), or "disableAllHooks": true in .claude/settings.json.`
+		return `To switch this gate off: exai-mcp install --client claude-code --remove --hook (of a project: with --scope project; of the plugin: unset EXAI_GATE), or "disableAllHooks": true in .claude/settings.json.`
 	case CodexStop:
-		return "To switch this gate off: exai-mcp install --client codex --remove --hook (of the plugin: unset EXAI_GATE), or disable it under /hooks."
+		return "To switch this gate off: exai-mcp install --client codex --remove --hook (of a project: with --scope project; of the plugin: unset EXAI_GATE), or disable it under /hooks."
 	case PreCommit:
 		return "To skip this gate once: git commit --no-verify (under pre-commit: SKIP=exai-review git commit)."
 	}
@@ -95,6 +95,7 @@ func ReadInput(data []byte) (in Input, err error) {
 type Push struct {
 	Ref    string // the local name
 	Tip    string // the commit or tag that is pushed
+	To     string // the remote's name, such as refs/heads/main
 	Remote string // what the remote has now, "" for a new ref
 }
 
@@ -109,7 +110,7 @@ func ReadPushes(text string) (pushes []Push, err error) {
 		if len(fields) != 4 {
 			return nil, fmt.Errorf("a line of git's refs has %d fields, not 4", len(fields))
 		}
-		p := Push{Ref: fields[0], Tip: fields[1], Remote: fields[3]}
+		p := Push{Ref: fields[0], Tip: fields[1], To: fields[2], Remote: fields[3]}
 		if isZero(p.Remote) {
 			p.Remote = ""
 		}
@@ -268,7 +269,7 @@ func (d Decision) Reply(h Hook) ([]byte, error) {
 	if d.Block {
 		r.Decision = "block"
 		r.Reason = strings.Join(append(append([]string{introduction}, d.Findings...), h.Off()), "\n")
-		r.SystemMessage = d.Message + " " + h.Off()
+		r.SystemMessage = d.Message + ". " + h.Off()
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -35,7 +35,7 @@ func TestReadPushes(t *testing.T) {
 	got, err := ReadPushes("refs/heads/x " + id + " refs/heads/x " + zero + "\n(delete) " + zero + " refs/heads/y " + id + "\n" +
 		"HEAD " + id + " refs/heads/z " + strings.Repeat("b2", 32) + "\n\n")
 	require.NoError(t, err)
-	assert.Equal(t, []Push{{"refs/heads/x", id, ""}, {"HEAD", id, strings.Repeat("b2", 32)}}, got)
+	assert.Equal(t, []Push{{"refs/heads/x", id, "refs/heads/x", ""}, {"HEAD", id, "refs/heads/z", strings.Repeat("b2", 32)}}, got)
 	got, err = ReadPushes("")
 	require.NoError(t, err)
 	assert.Empty(t, got)
