@@ -14,6 +14,8 @@ const (
 	fullLine = 40
 	// mostLines bounds a block whose end is missing; a key of 16,384 bits has 200 lines.
 	mostLines = 400
+	// leastHunk is the least number of lines in a hunk that shows neither end of a key: a change, and three lines around it.
+	leastHunk = 4
 )
 
 var (
@@ -24,6 +26,8 @@ var (
 	// keyHeader is a header of an encrypted or an armored key, with the checksum of the latter.
 	keyHeader = lazyregexp.New(`^(?: *\d{1,7}\|)?[-+ \t"'\x60#/*>|]*` +
 		`((?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset): [^"'\x60\\]*|=[A-Za-z0-9+/]{4})(?:\\[nr])*[\\"'\x60+.,;) \t\r]*$`)
+	// hunkHead is the line before a hunk of a diff. After it git repeats (group 1) an earlier line that begins with a letter.
+	hunkHead = lazyregexp.New(`^@@+ (?:[-+]\d{1,9}(?:,\d{1,9})? ){2,9}@@+(?: (.*))?$`)
 	// keyInline is a key on one line, its line ends escaped or spaces, with its end or what there is of it.
 	keyInline = lazyregexp.New(`-----BEGIN[ A-Z0-9]{0,60}PRIVATE KEY(?: BLOCK)?-----(?:\\+[nr]| )*` +
 		`(?:[A-Za-z-]{4,12}: [^\\"']{1,80}(?:\\+[nr])+)*[A-Za-z0-9+/=]{32,}` +
@@ -32,13 +36,17 @@ var (
 
 // privateKeyLines returns what of which line belongs to a private key, by line number.
 func privateKeyLines(text string) map[int]span {
-	if !strings.Contains(text, "PRIVATE KEY") {
+	if !strings.Contains(text, "PRIVATE KEY") && !strings.Contains(text, "@@ -") {
 		return nil
 	}
 	lines := strings.Split(text, "\n")
 	out := map[int]span{}
 	for i := 0; i < len(lines); i++ {
 		line := lines[i]
+		if at := hunkHead().FindStringSubmatchIndex(line); at != nil {
+			keyHunk(lines, i, at[2], out)
+			continue
+		}
 		if !strings.Contains(line, "PRIVATE KEY") {
 			continue
 		}
@@ -89,6 +97,37 @@ func keyBlock(lines []string, first int, out map[int]span) (last int) {
 		}
 	}
 	return max(last, first)
+}
+
+// keyHunk adds the lines of a diff's hunk from within a key, too far from its ends to show them, and what its head repeats of
+// the lines before it: section is where in lines[head] that begins, -1 for nowhere.
+func keyHunk(lines []string, head, section int, out map[int]span) {
+	if section >= 0 && keyMaterial(lines[head][section:]) {
+		at := keyPart(lines[head][section:])
+		out[head+1] = span{section + at.start, section + at.end, privateKey}
+	}
+	i := head + 1
+	for ; i < len(lines) && lines[i] != "" && strings.IndexByte(" +-\\", lines[i][0]) >= 0; i++ {
+		if lines[i][0] != '\\' && !keyMaterial(lines[i][1:]) {
+			return
+		}
+	}
+	if i-head <= leastHunk {
+		return
+	}
+	for n := head + 1; n < i; n++ {
+		if lines[n][0] != '\\' {
+			out[n+1] = keyPart(lines[n])
+		}
+	}
+}
+
+// keyMaterial reports whether a line is a full one of a key by its look alone.
+func keyMaterial(line string) bool {
+	at := keyPart(line)
+	part := line[at.start:at.end]
+	return len(part) >= fullLine && !hex().MatchString(part) && strings.ContainsAny(part, "0123456789") &&
+		strings.ToLower(part) != part && strings.ToUpper(part) != part && entropy(part) >= 4
 }
 
 // nextIsEnd reports whether one of the two next lines ends the key; an armored one has a checksum between.
