@@ -124,7 +124,10 @@ var errShallow = errors.New("the history of this clone is cut off: fetch with de
 // oneCommit compares a commit with its first parent.
 func (r *reviewer) oneCommit(ctx context.Context, repo *git.Repository) (target, error) {
 	tip, err := repo.Commit(ctx, r.o.commit)
-	if err != nil {
+	switch {
+	case err != nil && repo.Shallow():
+		return target{}, fmt.Errorf("--commit %q names no commit here; %w", r.o.commit, errShallow)
+	case err != nil:
 		return target{}, fmt.Errorf("--commit %q names no commit", r.o.commit)
 	}
 	parent, err := repo.Commit(ctx, tip+"^")

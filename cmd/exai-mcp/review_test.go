@@ -181,9 +181,11 @@ func TestReviewWorkTrees(t *testing.T) {
 		code, _, errs, asked := g.review("--base", "origin/main")
 		assert.Equal(t, 3, code)
 		assert.Contains(t, errs, "fetch with depth 0")
-		code, _, errs, _ = g.review("--commit", "HEAD")
-		assert.Equal(t, 3, code)
-		assert.Contains(t, errs, "fetch with depth 0")
+		for _, commit := range []string{"HEAD", "HEAD~1"} {
+			code, _, errs, _ = g.review("--commit", commit)
+			assert.Equal(t, 3, code)
+			assert.Contains(t, errs, "fetch with depth 0", commit)
+		}
 		assert.Zero(t, asked)
 	})
 	t.Run("a clone", func(t *testing.T) {
