@@ -133,11 +133,11 @@ func (a *app) actions(c clients.Client, s clients.Setup, o installOptions) ([]ac
 		}
 	}
 	if o.hook {
-		change, err := c.PlanHooks(c.HookFile(m, scope), s.Command, o.remove)
+		change, err := c.PlanHooks(c.HookFile(m, scope), s, o.remove)
 		if err != nil {
 			return nil, err
 		}
-		hooks, err := c.HookEntry(s.Command)
+		hooks, err := c.HookEntry(s)
 		if err != nil {
 			return nil, err
 		}
@@ -157,7 +157,11 @@ func fileAction(change *clients.Change, what, text string, remove bool) action {
 		step.shows, step.says = "", fmt.Sprintf("Remove the %s from %s.", what, change.File)
 	}
 	if change.Before != nil {
-		step.did += " The old version is " + filepath.Base(change.File) + clients.BackupSuffix + "."
+		backup := change.Backup()
+		if filepath.Dir(backup) == filepath.Dir(change.File) {
+			backup = filepath.Base(backup)
+		}
+		step.did += " The old version is " + backup + "."
 	}
 	return step
 }

@@ -226,6 +226,21 @@ func TestInstallKeepsTheOldEntryWhenTheClientFails(t *testing.T) {
 	}
 }
 
+// The backup is beside the file that a link leads to, and is named so.
+func TestInstallNamesTheBackupOfALink(t *testing.T) {
+	s, project := inProject(t, "project")
+	target := filepath.Join(t.TempDir(), "dotfiles.json")
+	require.NoError(t, os.WriteFile(target, []byte("{}"), 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(project, ".cursor"), 0o755))
+	if os.Symlink(target, filepath.Join(project, ".cursor", "mcp.json")) != nil {
+		t.Skip("links need a privilege here")
+	}
+	code, _, errs := s.run("", "install", "--client", "cursor", "--scope", "project", "--yes")
+	require.Equal(t, exitOK, code, errs)
+	assert.Contains(t, errs, "The old version is "+target+clients.BackupSuffix+".\n")
+	assert.FileExists(t, target+clients.BackupSuffix)
+}
+
 func TestInstallHooks(t *testing.T) {
 	s, _ := inProject(t, "project")
 	file := filepath.Join(s.dir, ".codex", "hooks.json")

@@ -272,14 +272,14 @@ func TestHooks(t *testing.T) {
 		t.Run(state.name, func(t *testing.T) {
 			c, file := client(t, state.client), put(t, state.text)
 			const command = "/opt/my tools/exai-mcp"
-			change, err := c.PlanHooks(file, command, false)
+			change, err := c.PlanHooks(file, Setup{Command: command}, false)
 			write(t, change, err)
 			installed, err := os.ReadFile(file)
 			require.NoError(t, err)
-			again, err := c.PlanHooks(file, command, false)
+			again, err := c.PlanHooks(file, Setup{Command: command}, false)
 			require.NoError(t, err)
 			assert.False(t, again.Changed(), "an unchanged hook is not written again: %s", again.After)
-			change, err = c.PlanHooks(file, command, true)
+			change, err = c.PlanHooks(file, Setup{Command: command}, true)
 			write(t, change, err)
 			removed, err := os.ReadFile(file)
 			require.NoError(t, err)
@@ -293,13 +293,51 @@ func TestHooks(t *testing.T) {
 		`{"hooks": {"Stop": [{"hooks": [{"command": "x review --hook claude-stop"}, {"command": "beep"}]}]}}`: "hooks.Stop has our hook in a group with others; remove it by hand first",
 	} {
 		for _, remove := range []bool{false, true} {
-			_, err := client(t, "claude-code").PlanHooks(put(t, text), "x", remove)
+			_, err := client(t, "claude-code").PlanHooks(put(t, text), Setup{Command: "x"}, remove)
 			assert.ErrorContains(t, err, want)
 		}
 	}
 	for _, c := range All() {
 		assert.Equal(t, c.Name == "claude-code" || c.Name == "codex", c.HasHook())
 	}
+}
+
+// A hook to which the user added flags is ours: it is neither doubled nor rewritten, and removed with the others.
+func TestHookWithFlags(t *testing.T) {
+	c, s := client(t, "codex"), Setup{Command: "/opt/exai-mcp", EnvFile: "/my keys/.env"}
+	const ours = `"/opt/exai-mcp --env-file '/my keys/.env' review --hook codex-stop`
+	entry, err := c.HookEntry(s)
+	require.NoError(t, err)
+	assert.Equal(t, 2, strings.Count(entry, ours+`"`), "a hook reads the settings file of the entry")
+	text := strings.ReplaceAll(entry, ours, ours+" --fail-on high --timeout 40s")
+	file := put(t, text)
+	change, err := c.PlanHooks(file, s, false)
+	require.NoError(t, err)
+	assert.False(t, change.Changed(), string(change.After))
+	change, err = c.PlanHooks(file, Setup{Command: "/new/exai-mcp"}, false)
+	require.NoError(t, err)
+	assert.Equal(t, 2, strings.Count(string(change.After), "review --hook codex-stop"), "another program's replaces it")
+	change, err = c.PlanHooks(file, s, true)
+	require.NoError(t, err)
+	assert.Equal(t, "{}", string(change.After))
+	change, err = c.PlanHooks(put(t, strings.ReplaceAll(text, "codex-stop", "codex-stopper")), s, true)
+	require.NoError(t, err)
+	assert.False(t, change.Changed(), "another command")
+}
+
+// An entry that says the same in another form is not written again.
+func TestEqualEntryStays(t *testing.T) {
+	c := client(t, "cursor")
+	file := put(t, "{}")
+	change, err := c.Plan(file, full, false)
+	write(t, change, err)
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	compact := bytes.ReplaceAll(text, []byte("  "), nil)
+	require.NoError(t, os.WriteFile(file, append(compact, "// mine\n"...), 0o600))
+	change, err = c.Plan(file, full, false)
+	require.NoError(t, err)
+	assert.False(t, change.Changed(), string(change.After))
 }
 
 func TestShellWord(t *testing.T) {

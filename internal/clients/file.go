@@ -26,6 +26,9 @@ type Change struct {
 // Changed reports whether there is anything to write.
 func (c *Change) Changed() bool { return !bytes.Equal(c.Before, c.After) }
 
+// Backup returns the name of the file that keeps the old version, beside what File leads to.
+func (c *Change) Backup() string { return c.target + BackupSuffix }
+
 // BackupSuffix is what the name of the one backup ends in.
 const BackupSuffix = ".exai-backup"
 
@@ -50,12 +53,12 @@ func (c Client) Plan(file string, s Setup, remove bool) (*Change, error) {
 }
 
 // PlanHooks prepares the edit that writes the client's hooks into a file, or removes them.
-func (c Client) PlanHooks(file, command string, remove bool) (*Change, error) {
+func (c Client) PlanHooks(file string, s Setup, remove bool) (*Change, error) {
 	return plan(file, func(data []byte) ([]byte, error) {
 		if remove && len(data) == 0 {
 			return data, nil
 		}
-		return c.editHooks(data, command, remove)
+		return c.editHooks(data, s, remove)
 	})
 }
 
@@ -181,7 +184,7 @@ func (c *Change) Write() error {
 		return fmt.Errorf("%s: changed by another program meanwhile; run the command again", c.File)
 	}
 	if !c.isNew {
-		if err := replace(c.target+BackupSuffix, c.Before, c.mode); err != nil {
+		if err := replace(c.Backup(), c.Before, c.mode); err != nil {
 			return fmt.Errorf("back up %s: %w", c.File, err)
 		}
 	} else if err := os.MkdirAll(filepath.Dir(c.target), 0o755); err != nil {

@@ -39,27 +39,34 @@ func (c Client) HookFile(m Machine, scope Scope) string {
 	return c.hooks.user(m)[0]
 }
 
-// hook is what runs at an event.
-func (c Client) hook(command string) object {
-	return object{{"type", "command"}, {"command", shellWord(command) + " review --hook " + c.hooks.name}, {"timeout", hookSeconds}}
+// hook is what runs at an event: the program, with the settings file that the entry names, too.
+func (c Client) hook(s Setup) object {
+	command := shellWord(s.Command)
+	for _, arg := range s.args() {
+		command += " " + shellWord(arg)
+	}
+	return object{{"type", "command"}, {"command", command + c.reviews()}, {"timeout", hookSeconds}}
 }
 
+// reviews is what the command of each hook of ours holds. Flags that the user added may follow.
+func (c Client) reviews() string { return " review --hook " + c.hooks.name }
+
 // HookEntry returns the hooks as the client's file has them.
-func (c Client) HookEntry(command string) (string, error) {
+func (c Client) HookEntry(s Setup) (string, error) {
 	var events object
 	for _, event := range hookEvents {
-		events = append(events, member{event, []object{{{"hooks", []object{c.hook(command)}}}}})
+		events = append(events, member{event, []object{{{"hooks", []object{c.hook(s)}}}}})
 	}
 	return indentJSON(object{{"hooks", events}}, "", "  ")
 }
 
-// editHooks adds the hooks to a file, or removes them. Hooks that are there unchanged stay as they are.
-func (c Client) editHooks(data []byte, command string, remove bool) ([]byte, error) {
+// editHooks adds the hooks to a file, or removes them. Hooks that are there unchanged, or with more flags, stay as they are.
+func (c Client) editHooks(data []byte, s Setup, remove bool) ([]byte, error) {
 	d, err := parseDocument(data)
 	if err != nil {
 		return nil, err
 	}
-	want := c.hook(command)
+	want := c.hook(s)
 	for _, event := range hookEvents {
 		path := []string{"hooks", event}
 		groups, err := d.elements(path)
@@ -67,7 +74,7 @@ func (c Client) editHooks(data []byte, command string, remove bool) ([]byte, err
 			return nil, err
 		}
 		if !remove && len(groups) > 0 {
-			if same, err := contains(groups, want); err != nil || same {
+			if same, err := c.contains(groups, want); err != nil || same {
 				if err != nil {
 					return nil, err
 				}
@@ -98,8 +105,8 @@ func (c Client) editHooks(data []byte, command string, remove bool) ([]byte, err
 	return edited, onlyChanged(data, edited, []string{"hooks", hookEvents[0]}, []string{"hooks", hookEvents[1]})
 }
 
-// contains reports whether one of the groups holds this hook alone.
-func contains(groups []any, want object) (bool, error) {
+// contains reports whether one of the groups holds this hook alone, with or without flags that the user added.
+func (c Client) contains(groups []any, want object) (bool, error) {
 	text, err := compactJSON(object{{"hooks", []object{want}}})
 	if err != nil {
 		return false, err
@@ -113,6 +120,12 @@ func contains(groups []any, want object) (bool, error) {
 		return false, err
 	}
 	for _, g := range groups {
+		if c.isOurs(g) {
+			for _, hook := range hooksOf(g) {
+				before, _, _ := strings.Cut(hook["command"].(string), c.reviews())
+				hook["command"] = before + c.reviews()
+			}
+		}
 		if equalJSON(g, wanted) {
 			return true, nil
 		}
@@ -134,16 +147,25 @@ func (c Client) isMixed(group any) bool {
 
 // count returns how many hooks of a group run our review, and how many there are.
 func (c Client) count(group any) (ours, all int) {
-	g, _ := group.(map[string]any)
-	hooks, _ := g["hooks"].([]any)
-	for _, h := range hooks {
-		hook, _ := h.(map[string]any)
+	hooks := hooksOf(group)
+	for _, hook := range hooks {
 		command, _ := hook["command"].(string)
-		if strings.HasSuffix(command, " review --hook "+c.hooks.name) {
+		if strings.Contains(command+" ", c.reviews()+" ") {
 			ours++
 		}
 	}
 	return ours, len(hooks)
+}
+
+// hooksOf are the hooks of a group; what is no object counts as an empty one.
+func hooksOf(group any) (hooks []map[string]any) {
+	g, _ := group.(map[string]any)
+	list, _ := g["hooks"].([]any)
+	for _, h := range list {
+		hook, _ := h.(map[string]any)
+		hooks = append(hooks, hook)
+	}
+	return hooks
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)

@@ -165,7 +165,8 @@ func (d *document) get(path []string) (any, error) {
 	return v, err
 }
 
-// set writes a value at a path. Comments around a value that it replaces stay.
+// set writes a value at a path, unless an equal one is there, in whatever form. Comments around a value that it replaces
+// stay.
 func (d *document) set(path []string, value any) error {
 	depth := len(path) - 1
 	o, err := d.object(path[:depth], true)
@@ -185,8 +186,15 @@ func (d *document) set(path []string, value any) error {
 		d.add(o, depth, name, parsed)
 		return nil
 	}
-	o.Members[i].Value.Value = parsed
-	return nil
+	have, err := decode(o.Members[i].Value)
+	if err != nil {
+		return err
+	}
+	want, err := decode(hujson.Value{Value: parsed})
+	if err == nil && !equalJSON(have, want) {
+		o.Members[i].Value.Value = parsed
+	}
+	return err
 }
 
 // encode writes a value as it looks this many levels deep in the document.
