@@ -42,7 +42,7 @@ func (s *site) tool(t *testing.T, name, arguments string) (reply map[string]any,
 }
 
 func TestAnEndpointAloneIsEnough(t *testing.T) {
-	s := newLabSite(t)
+	s := newLabSite(t, "EXAI_ALLOWED_ROOTS="+sourceFolder(t))
 	reply, raw := s.tool(t, "chat", `{"prompt":"hello"}`)
 	meta, _ := reply["metadata"].(map[string]any)
 	assert.Equal(t, "lab", meta["provider_used"], raw)
