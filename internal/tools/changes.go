@@ -22,7 +22,7 @@ func (d *Deps) changes(ctx context.Context, run workflow.Consolidated, tokens in
 	var refused *workspace.Error
 	switch {
 	case err == nil:
-	case q.Path == "" && q.CompareTo == "" && errors.As(err, &refused):
+	case q.Path == "" && q.CompareTo == "" && errors.As(err, &refused) && !workspace.RefusesSecret(err):
 		e.Nothing = refused.Message + " Name a repository under path."
 		e.Notes = append(e.Notes, refused.Message)
 		return e, nil

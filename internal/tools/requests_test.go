@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
 	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
@@ -234,4 +235,19 @@ func TestGoldenReadingRequests(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A secret in a change is an error under SECRETS_IN_CONTEXT=refuse, also where nobody named the repository.
+func TestRefusedSecretInAChange(t *testing.T) {
+	with(t, func(t *testing.T, r *vendorFixture) {
+		r.repository()
+		r.file("window.go", "package window\n\nconst token = \"ghp_"+"q7Zk2WmX9vB4nT6rYc1Hd8Lp3Js5FgQaUeRo\"\n")
+		for _, args := range []object{{"step": "Review."}, {"step": "Review.", "path": r.dir}} {
+			reply := r.call("precommit", args)
+			require.Equal(t, "error", reply["status"])
+			assert.Equal(t, "invalid_request", reply["error"].(object)["code"])
+			assert.Contains(t, reply["content"], "(line 3: github-pat)")
+		}
+		assert.Empty(t, r.chatsOf())
+	}, func(c *config.Config) { c.Files.Secrets = "refuse" })
 }

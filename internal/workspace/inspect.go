@@ -94,7 +94,7 @@ func (w *Workspace) Inspect(ctx context.Context, q GitQuery) (*GitReport, error)
 			if cause := context.Cause(limited); cause != nil {
 				return nil, w.gitError(ctx, at, cause)
 			}
-			if refusesSecret(err) {
+			if RefusesSecret(err) {
 				return nil, err
 			}
 			failure = err

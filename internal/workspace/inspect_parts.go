@@ -51,7 +51,7 @@ func (i *inspection) collect(ctx context.Context, s *git.Repository, d git.Diff,
 			i.skip(host, d.Name, "minified")
 			continue
 		}
-		if text, err = i.w.Mask(host, text); err != nil {
+		if text, err = i.w.maskDiff(host, text); err != nil {
 			return err
 		}
 		from := ""

@@ -76,3 +76,20 @@ func TestInspectMasksSecrets(t *testing.T) {
 	require.ErrorContains(t, err, "contains a secret (line ")
 	assert.NotContains(t, err.Error(), fakeToken)
 }
+
+// The refusal of a diff names the line of the file, not of the diff.
+func TestRefusedDiffNamesTheFilesLine(t *testing.T) {
+	dir := tempDir(t)
+	before := strings.Repeat("text\n", 40)
+	gittest.Init(t, dir, map[string]string{"a.txt": before})
+	write(t, before+"token = "+fakeToken+"\n", dir, "a.txt")
+	w := newWorkspace(t, dir)
+	w.secrets = secrets.PolicyRefuse
+	_, err := w.Inspect(t.Context(), GitQuery{Path: dir, Unstaged: true, Tokens: 5000})
+	require.ErrorContains(t, err, "a.txt\" contains a secret (line 41: gitlab-pat)")
+
+	diff := "diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -10,3 +20,3 @@ func\n a\n-b\n+c\n d\n"
+	for n, want := range map[int]int{1: 1, 4: 20, 5: 20, 6: 11, 7: 21, 8: 22} {
+		assert.Equal(t, want, fileLine(diff, n), n)
+	}
+}

@@ -89,6 +89,26 @@ func (w *patchWriter) write(line string) {
 	fmt.Fprintf(&w.text, "%4d|%s", number, line)
 }
 
+// fileLine is the number in the file, on the side that has it, of line n of its part of a diff. Of a hunk's header, which
+// repeats an earlier line, it is that of the hunk's first line.
+func fileLine(text string, n int) int {
+	var w patchWriter
+	for line := range strings.Lines(text) {
+		if n--; n > 0 {
+			w.write(line)
+			continue
+		}
+		if w.sides > 0 && strings.Contains(line[:min(w.sides, len(line))], "-") {
+			return w.old
+		}
+		if strings.HasPrefix(line, "@@") {
+			w.write(line)
+		}
+		break
+	}
+	return max(w.new, 1)
+}
+
 // header writes a line that stands before the hunks, with the names as they are.
 func (w *patchWriter) header(line string) {
 	word, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
