@@ -112,7 +112,7 @@ func trimTemplates(ctx context.Context, _ any, _ *mcp.ListResourceTemplatesReque
 // fillPrompts replaces the prompts' names by the prompts, without what the revision lacks. Their arguments are made of the
 // tools' schemas, which no start waits for.
 func (s *Server) fillPrompts(ctx context.Context, _ any, _ *mcp.ListPromptsRequest, result *mcp.ListPromptsResult) {
-	result.Prompts = nil
+	result.Prompts = []mcp.Prompt{} // never null, also where no tool is shown
 	for _, p := range s.prompts.List() {
 		prompt := mcp.Prompt{Name: p.Name, Description: p.Description}
 		if revisionOf(ctx).structured() {

@@ -156,6 +156,18 @@ func TestListsPerRevision(t *testing.T) {
 	}
 }
 
+type noPrompts struct{ fakePrompts }
+
+func (noPrompts) Names() []string { return nil }
+
+func (noPrompts) List() []tools.Prompt { return nil }
+
+func TestListOfNoPrompts(t *testing.T) {
+	p := connect(t, New(Options{Name: "exai-mcp", Version: "1", Prompts: noPrompts{}}))
+	p.handshake("2025-06-18", `{}`)
+	assert.JSONEq(t, `{"prompts":[]}`, string(p.ask("2025-06-18", "prompts/list", "").Result), "clients refuse null")
+}
+
 func TestCursors(t *testing.T) {
 	p := connect(t, offering(nil, fakeResources{}, fakePrompts{}))
 	p.handshake(newest, `{}`)
