@@ -121,7 +121,10 @@ func branchesAndRevisions(t *testing.T, l *fixture) {
 	assert.EqualValues(t, 4, at(branch, "metadata", "step_history_length"))
 	next := l.nextCall(branch)
 	assert.Equal(t, "fast", next["branch_id"], "the next call goes on with the branch")
-	send(3, "is_branch_point", true, "branch_from_step", 2, "branch_id", "safe/slow")
+	unnumbered := dict{"step": "Part 3.", "continuation_id": id, "is_branch_point": true, "branch_from_step": 2, "branch_id": "safe/slow"}
+	slow := l.call("planner", unnumbered)
+	assert.Equal(t, []any{3.0, 8.0, true}, []any{slow["step_number"], slow["total_steps"], slow["next_step_required"]}, "it leaves step 2")
+	assert.Equal(t, "Part 3.", l.call("planner", unnumbered)["step_content"], "sent again")
 	main := send(3, "step", "Main line.")
 	assert.Equal(t, []any{"fast", "safe/slow"}, at(main, "metadata", "branches"))
 	revised := send(5, "is_step_revision", true, "revises_step_number", 2, "step", "Part 2, better.")

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 )
 
@@ -10,8 +11,8 @@ const collectedSteps = 3
 
 // numbered fills in the numbers that a step omits. Without a run they are 1, 1 and no further step, so that one call is a
 // complete run; of a tool that collects steps 1, 3 and one more. In a run they are the next number, the total as announced,
-// and no further step; of a tool that collects steps one more while the number is below the total. repeats: the step is the
-// run's latest one, sent again.
+// and no further step; of a tool that collects steps one more while the number is below the total. The first step of a
+// branch follows the one that it leaves. repeats: the step is the run's latest one, sent again.
 func numbered(s Spec, past []Facts, in StepInput, repeats bool) StepInput {
 	var latest StepInput
 	if len(past) > 0 {
@@ -47,13 +48,34 @@ func (r *run) fillNumbers() {
 	if n := len(r.past); n > 0 && sent.Facts.StepNumber == 0 {
 		repeats = sameApart(r.past[n-1].Step.Input, sent.Args, omittedNumbers(sent.Facts.StepInput))
 	}
-	in := numbered(r.spec, r.facts, sent.Facts.StepInput, repeats)
+	past := r.facts
+	if len(past) == 0 && sent.Facts.Branch != "" {
+		past = r.trunk()
+	}
+	in := numbered(r.spec, past, sent.Facts.StepInput, repeats)
 	r.step.Facts.StepInput = in
 	args := map[string]json.RawMessage{}
 	_ = json.Unmarshal(sent.Args, &args) // they were made of an object
 	args["step_number"], args["total_steps"] = integer(in.StepNumber), integer(in.TotalSteps)
 	args["next_step_required"] = json.RawMessage(strconv.FormatBool(in.Continues()))
 	r.step.Args, _ = json.Marshal(args) // made of JSON
+}
+
+// trunk is the main line as a new branch goes on from it: up to the step that the branch leaves.
+func (r *run) trunk() (steps []Facts) {
+	var move planMove
+	_ = json.Unmarshal(r.sent.Args, &move) // they were made of an object
+	for _, turn := range r.lease.Turns {
+		line, ok := r.lineOf(turn)
+		if !ok || line.Branch != "" || move.BranchFromStep > 0 && line.Number > move.BranchFromStep {
+			continue
+		}
+		if f, err := r.step.Read(line.Args); err == nil { // else the main line's own next step reports it
+			steps = append(steps, f)
+		}
+	}
+	slices.SortStableFunc(steps, func(a, b Facts) int { return a.StepNumber - b.StepNumber })
+	return steps
 }
 
 func integer(n int) json.RawMessage { return json.RawMessage(strconv.Itoa(n)) }
