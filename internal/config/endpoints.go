@@ -144,7 +144,7 @@ func hostAddress(def string) rule {
 			return "", false
 		}
 		host, port := u.Hostname(), u.Port()
-		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		if host == "" {
 			host = standard.Hostname()
 		}
 		if port == "" && bare {

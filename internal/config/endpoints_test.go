@@ -87,6 +87,10 @@ func TestAddressesOfEndpoints(t *testing.T) {
 		{"OLLAMA_HOST", "[::1]", "http://[::1]:11434/v1", true},
 		{"OLLAMA_HOST", "https://ollama.com", "https://ollama.com/v1", false},
 		{"OLLAMA_API_URL", "http://localhost:11434/", "http://localhost:11434/v1", true},
+		{"OLLAMA_API_URL", "http://LocalHost:11434/V1", "http://localhost:11434/V1", true},
+		{"OLLAMA_API_URL", "http://0.0.0.0:8000/v1", "http://127.0.0.1:8000/v1", true},
+		{"OLLAMA_API_URL", "http://[::]/v1", "http://127.0.0.1/v1", true},
+		{"OLLAMA_API_URL", "http://0.0.0.0.test/v1", "http://0.0.0.0.test/v1", false},
 		{"OLLAMA_BASE_URL", "http://127.0.0.1:5/api/v9/", "http://127.0.0.1:5/api/v9", true},
 	} {
 		cfg := m.mustLoad("ENDPOINTS=ollama", c.variable+"="+c.value)

@@ -15,7 +15,7 @@ const mask = "********"
 var credential = lazyregexp.New(`(?i)[a-z_]*(?:pass|token|secret|key)[a-z_]*\s*=`)
 
 // plainAddress is a URL, or a host, in which nothing can be a secret: no user, no query, no port that is no number.
-var plainAddress = lazyregexp.New(`^([a-zA-Z][a-zA-Z0-9+.-]*://)?[a-zA-Z0-9._-]*(:[0-9]{1,5})?(/[a-zA-Z0-9._~/-]*)?$`)
+var plainAddress = lazyregexp.New(`^([a-zA-Z][a-zA-Z0-9+.-]*://)?(?:[a-zA-Z0-9._-]*|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[a-zA-Z0-9._~/-]*)?$`)
 
 // hostPort is one host or several, each with a port that is a number.
 var hostPort = lazyregexp.New(`^(([^:\[\]]*|\[[0-9a-fA-F:.%a-z]*\])(:[0-9]+)?(,|$))*$`)

@@ -61,6 +61,8 @@ func TestMaskAddress(t *testing.T) {
 		"api.host:8080/v1":               "api.host:8080/v1",
 		"http://127.0.0.1:80/v1":         "http://127.0.0.1:80/v1",
 		"https://host/v1/":               "https://host/v1/",
+		"http://[::1]:80/v1":             "http://[::1]:80/v1",
+		"http://[::1]:PASSWORD/v1":       mask,
 		"https://token@host/v1":          "https://********@host/v1",
 		"https://me:secret@host/v1":      "https://me:********@host/v1",
 		"https://me:se@cret@host/v1":     mask,

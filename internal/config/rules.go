@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -204,8 +205,25 @@ var address = rule{
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
 			return "", false
 		}
-		return strings.TrimRight(raw, "/"), true
+		return strings.TrimRight(withHost(raw, u), "/"), true
 	},
+}
+
+// withHost is the address with its host in lower case, and with this machine's own for one to listen on (0.0.0.0), which would
+// be dialled as this machine, but through a proxy where there is one.
+func withHost(raw string, u *url.URL) string {
+	host := strings.ToLower(u.Hostname())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	if strings.Contains(host, ":") || host == u.Hostname() {
+		return raw
+	}
+	if port := u.Port(); port != "" {
+		host = net.JoinHostPort(host, port)
+	}
+	u.Host = host
+	return u.String()
 }
 
 // path accepts a file or folder and makes it absolute.
