@@ -46,7 +46,9 @@ func TestModelsThatOnlyTheKeyKnows(t *testing.T) {
 		})
 		assert.NotContains(t, r.call("listmodels", object{})["content"], "kimi-k4")
 		r.call("provider_capabilities", object{"invalidate_cache": true})
-		assert.Contains(t, r.call("listmodels", object{})["content"], "| kimi-k4 (seen by your key) | 2000K | images | always |")
+		list := r.call("listmodels", object{})["content"]
+		assert.Contains(t, list, "| kimi-k4 (seen by your key) | 2000K | images | always |")
+		assert.Contains(t, list, "| kimi-k3.1-pro (unavailable) |", "its own list lacks it")
 	})
 }
 

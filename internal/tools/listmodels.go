@@ -92,6 +92,8 @@ func (d *Deps) choiceInOrder() string {
 
 func modelStatus(m providers.Model) string {
 	switch {
+	case m.Unavailable:
+		return " (unavailable)"
 	case m.Status == providers.StatusRetiring && m.RetiresOn != "":
 		return " (until " + m.RetiresOn + ")"
 	case m.Loaded:

@@ -197,7 +197,7 @@ func (c *Catalog) Learn(provider string, listed []providers.Model) {
 	}
 	for i := range c.models {
 		if m := &c.models[i]; m.Provider == provider {
-			m.Unavailable = !seen[i] || c.refused[m.ID]
+			m.Unavailable = !seen[i] || c.refused[m.ID] && !m.Local // on this machine it may have been loaded since
 		}
 	}
 }

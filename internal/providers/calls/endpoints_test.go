@@ -378,6 +378,27 @@ func TestListsAreReadAgain(t *testing.T) {
 	})
 }
 
+// A local model that was refused, since it was not there, is asked again once its server lists it.
+func TestALocalModelThatWasNotThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list := local("ollama", "", "other")
+		s := newSite(t, map[string][]providers.Model{"lab": remote("lab", "big")}, "ENDPOINTS=ollama,lab", "LAB_API_URL=https://lab.test/v1", "LAB_MODEL=big", "OLLAMA_MODEL=m")
+		s.vendors["ollama"].ListModelsFunc = func(context.Context) ([]providers.Model, error) { return list, nil }
+		chat := s.vendors["ollama"].ChatFunc
+		s.vendors["ollama"].ChatFunc = func(context.Context, providers.ChatRequest, func(providers.Delta)) (*providers.ChatResponse, error) {
+			return nil, &providers.Error{Kind: providers.KindModelNotFound, Message: "not found, try pulling it first"}
+		}
+		_, err := s.ask(t, "ollama", providers.CategoryFast)
+		assert.Equal(t, providers.KindModelNotFound, failure(t, err).Kind)
+		list, s.vendors["ollama"].ChatFunc = local("ollama", "m", "other", "m"), chat
+		time.Sleep(30 * time.Second)
+		out, err := s.ask(t, "", providers.CategoryFast)
+		require.NoError(t, err)
+		assert.Equal(t, "ollama/m", out.Response.Content)
+		require.NoError(t, s.caller.Close(context.Background()))
+	})
+}
+
 // An endpoint without an address is there, and says what it lacks.
 func TestAnEndpointThatCannotBeUsed(t *testing.T) {
 	s := newSite(t, nil, "GLM_API_KEY=k", "ENDPOINTS=lab", "LAB_MODEL=big")

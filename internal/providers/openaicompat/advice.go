@@ -58,7 +58,11 @@ func (c *Client) sentence(e *providers.Error, a ask, message string) string {
 	}
 	switch e.Kind {
 	case providers.KindModelNotFound:
-		return who + " does not serve " + model + " to this key" + detail + "."
+		to := " to this key"
+		if c.key == "" {
+			to = ""
+		}
+		return who + " does not serve " + model + to + detail + "."
 	case providers.KindAuth:
 		if c.key == "" {
 			return who + " refused a request without an API key" + detail + "."

@@ -137,6 +137,12 @@ func TestAKeyThatIsWantedAndNotSet(t *testing.T) {
 	e := refused(t, err, providers.KindAuth)
 	assert.Equal(t, "GLM refused a request without an API key (HTTP 401).", e.Message)
 	assert.Equal(t, "Set GLM_API_KEY and start the server again.", e.Hint)
+
+	c = serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"error":{"message":"Not found the model glm-x"}}`, http.StatusNotFound)
+	}, func(o *Options) { o.Key, o.Keyless = "", true })
+	_, err = c.Chat(t.Context(), question(), nil)
+	assert.Equal(t, "GLM does not serve glm-x (HTTP 404).", refused(t, err, providers.KindModelNotFound).Message)
 }
 
 func TestARateLimitPerMinute(t *testing.T) {
