@@ -18,6 +18,7 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/activity"
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/providers"
+	"github.com/exai-mcp/exai-mcp/internal/workspace"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -329,10 +330,13 @@ func checkDatabase(ctx context.Context, r *report, p *program) {
 func checkRoots(ctx context.Context, r *report, p *program) {
 	roots := p.files.Roots(ctx)
 	for _, root := range roots {
-		if root.Problem != "" {
-			r.fail("correct "+root.Source+", or make the folder", "root %s (%s): %s", root.Path, root.Source, root.Problem)
-		} else {
+		switch {
+		case root.Problem == "":
 			r.ok("files below %s may be read (%s)", root.Path, root.Source)
+		case root.Source == workspace.SourceProjectDir: // set by Claude Code, so that nothing is there to correct
+			r.note("%s, where Claude Code was started, may not be read: %s", root.Path, root.Problem)
+		default:
+			r.fail("correct "+root.Source+", or make the folder", "root %s (%s): %s", root.Path, root.Source, root.Problem)
 		}
 	}
 	if len(roots) == 0 {

@@ -406,6 +406,13 @@ func TestDoctor(t *testing.T) {
 			assert.Contains(t, out, want)
 		}
 	})
+	t.Run("in a Claude Code that was started at home", func(t *testing.T) {
+		s := newSite(t)
+		s.environ = append(s.environ, "CLAUDE_PROJECT_DIR="+s.dir)
+		code, out, _ := s.run("", "doctor", "--offline")
+		assert.Equal(t, exitOK, code, out)
+		assert.Contains(t, strings.Join(strings.Fields(out), " "), s.dir+", where Claude Code was started, may not be read: it is the home folder")
+	})
 	t.Run("offline", func(t *testing.T) {
 		s := newSite(t)
 		code, out, _ := s.run("", "doctor", "--offline")
