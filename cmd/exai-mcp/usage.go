@@ -39,16 +39,16 @@ Days are UTC; the last one is today. MAX_COST_PER_CALL_USD and MAX_COST_PER_DAY_
 				return fmt.Errorf("--by %q: give one of %s", by, groupNames())
 			}
 			return a.withStore(cmd.Context(), func(cfg *config.Config, s *store.Store) error {
+				day, err := s.Usage().Today(cmd.Context()) // first: what dead processes reserved counts in the totals, too
+				if err != nil {
+					return err
+				}
 				rows, err := s.Usage().Totals(cmd.Context(), days, group)
 				if err != nil {
 					return err
 				}
 				if asJSON {
 					return a.printJSON(usageJSON(days, group, rows))
-				}
-				day, err := s.Usage().Today(cmd.Context())
-				if err != nil {
-					return err
 				}
 				return a.print(usageText(cfg, days, group, rows, day, a.width()))
 			})

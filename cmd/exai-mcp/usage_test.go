@@ -103,7 +103,10 @@ func TestReservationOfAKilledServer(t *testing.T) {
 		_, err := s.database().ExecContext(t.Context(), `UPDATE exai_usage_reservations SET heartbeat_at = `+s.elevenSecondsBefore("heartbeat_at"))
 		require.NoError(t, err)
 
-		code, out, _ := s.run("", "call", "chat", `{"prompt":"Why?","model":"glm-5.3"}`)
+		code, out, errs := s.run("", "usage", "--json")
+		assert.Equal(t, exitOK, code, errs)
+		assert.Contains(t, out, fmt.Sprintf(`"cost_usd": %g`, reserved), "it is in the first totals")
+		code, out, _ = s.run("", "call", "chat", `{"prompt":"Why?","model":"glm-5.3"}`)
 		assert.Equal(t, exitFailed, code)
 		assert.Contains(t, out, `"code": "budget"`)
 		rows, err := db.Usage().Requests(t.Context(), usage.Filter{Outcome: usage.OutcomeLost})

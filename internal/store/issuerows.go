@@ -81,9 +81,12 @@ func (l intoList) Scan(v any) error {
 	return err
 }
 
+// withNumber finds an issue by its number, of any size: PostgreSQL's column is narrower than an int.
+const withNumber = ` WHERE issue_number = CAST($1 AS bigint)`
+
 // lock reads an issue and keeps other writers off it until the transaction ends.
 func (s *Issues) lock(ctx context.Context, tx querier, number int) (issueRow, error) {
-	rows, err := queryAll(ctx, tx, scanIssue, `UPDATE exai_issues SET title = title WHERE issue_number = $1 RETURNING `+issueColumns,
+	rows, err := queryAll(ctx, tx, scanIssue, `UPDATE exai_issues SET title = title`+withNumber+` RETURNING `+issueColumns,
 		number)
 	if err != nil {
 		return issueRow{}, err
@@ -142,7 +145,7 @@ func texts(list []string) []string {
 
 // get reads an issue with all that belongs to it.
 func (s *Issues) get(ctx context.Context, q querier, number int) (*issue.Issue, error) {
-	rows, err := queryAll(ctx, q, scanIssue, `SELECT `+issueColumns+` FROM exai_issues WHERE issue_number = $1`, number)
+	rows, err := queryAll(ctx, q, scanIssue, `SELECT `+issueColumns+` FROM exai_issues`+withNumber, number)
 	if err != nil {
 		return nil, err
 	}

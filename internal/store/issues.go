@@ -172,7 +172,7 @@ func (s *Issues) SetStep(ctx context.Context, number, step int, status issue.Ste
 		var old issue.StepStatus
 		var what string
 		err := tx.QueryRowContext(ctx, `SELECT status, description FROM exai_issue_checklist
-			WHERE issue_id = $1 AND step_number = $2`, r.ID, step).Scan(into(&old), into(&what))
+			WHERE issue_id = $1 AND step_number = CAST($2 AS bigint)`, r.ID, step).Scan(into(&old), into(&what))
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return fmt.Errorf("%w: issue %d has no checklist step %d", issue.ErrInvalid, number, step)

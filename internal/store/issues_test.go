@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -37,8 +38,11 @@ func said(i *issue.Issue) (out []string) {
 func TestIssueRoundTrip(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store) {
 		track := s.Issues()
-		_, err := track.Get(t.Context(), 1)
-		require.ErrorIs(t, err, issue.ErrNotFound)
+		for _, number := range []int{1, math.MaxInt} {
+			_, err := track.Get(t.Context(), number)
+			require.ErrorIs(t, err, issue.ErrNotFound)
+			require.ErrorIs(t, track.Comment(t.Context(), number, "a word", ""), issue.ErrNotFound)
+		}
 		want := issue.Issue{
 			Title: "No timeout \x00", Description: "d", Severity: issue.Critical, Category: issue.Timeout, Status: issue.InProgress,
 			File: "/p/a.go", LineStart: 3, LineEnd: 9, Components: []string{"a b", `c,"d`, "{e}", "", "NULL", `\`, "é"},

@@ -306,7 +306,7 @@ func (u *Usage) Requests(ctx context.Context, f usage.Filter) ([]usage.Request, 
 		"conversation_id": f.ConversationID, "tool": f.Tool, "model": f.Model, "outcome": f.Outcome, "exceeded_limit": f.ExceededLimit,
 	} {
 		if value != "" {
-			w.and(column+` = ?`, value)
+			w.and(column+` = ?`, text(value))
 		}
 	}
 	query := `SELECT id, created_at, host, user_name, tool, vendor, model, input_tokens, cached_tokens, output_tokens, reasoning_tokens,

@@ -57,6 +57,7 @@ func TestUsageRequests(t *testing.T) {
 			"before":       {usage.Filter{Before: clock(t, s).AddDate(0, 0, -1)}, 1},
 			"conversation": {usage.Filter{ConversationID: "c"}, 1},
 			"tool":         {usage.Filter{Tool: "debug"}, 0},
+			"no text":      {usage.Filter{Tool: "\x00\xff"}, 0},
 			"model":        {usage.Filter{Model: "b", Outcome: "timeout"}, 2},
 			"exceeded":     {usage.Filter{ExceededLimit: "GLM_TIMEOUT_SECS"}, 2},
 		} {
