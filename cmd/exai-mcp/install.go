@@ -74,6 +74,9 @@ func (a *app) install(ctx context.Context, o installOptions) error {
 	if builtByGoRun(s.Command) && !o.remove {
 		return failure{fmt.Errorf("%s was built by \"go run\", which deletes it: install it first (go install ./cmd/exai-mcp)", s.Command)}
 	}
+	if home := a.home(); clients.Scope(o.scope) == clients.User && !filepath.IsAbs(home) {
+		return failure{fmt.Errorf("%s=%q: expected the path of your home folder; set it, or use --scope project", homeVariable, home)}
+	}
 	actions, err := a.actions(c, s, o)
 	if err != nil {
 		return failure{err}

@@ -100,10 +100,17 @@ func TestInstallRefuses(t *testing.T) {
 		assert.Empty(t, out)
 		assert.Contains(t, errs, want)
 	}
+	homeless := *s
+	homeless.environ = append([]string{homeVariable + "="}, s.environ...)
+	code, _, errs := homeless.run("", "install", "--client", "cursor", "--yes")
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, errs, homeVariable+`="": expected the path of your home folder`)
+	assert.NoDirExists(t, filepath.Join(project, ".cursor"), "the project's folder is not the user's")
+
 	file := filepath.Join(project, ".cursor", "mcp.json")
 	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
 	require.NoError(t, os.WriteFile(file, []byte("{"), 0o600))
-	code, _, errs := s.run("", "install", "--client", "cursor", "--scope", "project", "--yes")
+	code, _, errs = s.run("", "install", "--client", "cursor", "--scope", "project", "--yes")
 	assert.Equal(t, exitFailed, code)
 	assert.Contains(t, errs, file+": not valid JSON")
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/exai-mcp/exai-mcp/internal/bounded"
 	"github.com/exai-mcp/exai-mcp/internal/review"
 	"github.com/exai-mcp/exai-mcp/internal/store"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
@@ -27,7 +28,7 @@ func (a *app) reviewHook(ctx context.Context, o reviewOptions, start time.Time) 
 	var in review.Input
 	dir, err := os.Getwd()
 	if o.gate.OfAgent() {
-		in, err = a.hookInput()
+		in, err = a.hookInput(ctx)
 		dir = in.Dir
 	}
 	var r *reviewer
@@ -57,8 +58,8 @@ func (a *app) reviewHook(ctx context.Context, o reviewOptions, start time.Time) 
 }
 
 // hookInput reads what an agent's host writes to stdin.
-func (a *app) hookInput() (in review.Input, err error) {
-	data, err := io.ReadAll(io.LimitReader(a.in, review.MaxInput+1))
+func (a *app) hookInput(ctx context.Context) (in review.Input, err error) {
+	data, err := a.hookStdin(ctx)
 	if err != nil {
 		return in, fmt.Errorf("read the hook's input: %w", err)
 	}
@@ -70,6 +71,11 @@ func (a *app) hookInput() (in review.Input, err error) {
 		return in, errors.New("cwd of the hook's input is not a folder")
 	}
 	return in, nil
+}
+
+// hookStdin reads stdin, and one byte more than a hook may be given, within --timeout: a host may leave it open.
+func (a *app) hookStdin(ctx context.Context) ([]byte, error) {
+	return bounded.Run(ctx, func(context.Context) ([]byte, error) { return io.ReadAll(io.LimitReader(a.in, review.MaxInput+1)) })
 }
 
 // answerHook says what was decided: to an agent's host as JSON, to git as text and by the exit code.
@@ -106,7 +112,7 @@ func (a *app) decide(ctx context.Context, r *reviewer, in review.Input) (review.
 
 // judge answers for the targets of a hook, without a request where that is possible.
 func (r *reviewer) judge(ctx context.Context, in review.Input, m *memory, targets []target) (review.Decision, error) {
-	var states []string
+	states := []string{string(r.o.on.Least)}
 	for _, t := range targets {
 		states = append(states, t.state)
 	}
@@ -176,7 +182,7 @@ func (a *app) pushTargets(ctx context.Context, r *reviewer) (targets []target, l
 		return nil, nil, err
 	}
 	defer repo.Close()
-	pushes, err := a.pushes()
+	pushes, err := a.pushes(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -207,16 +213,19 @@ func (a *app) pushTargets(ctx context.Context, r *reviewer) (targets []target, l
 
 // pushes are the refs that are pushed. The pre-commit framework names the two ends in the environment, and none on a branch's
 // first push.
-func (a *app) pushes() ([]review.Push, error) {
+func (a *app) pushes(ctx context.Context) ([]review.Push, error) {
 	if from, to := a.getenv("PRE_COMMIT_FROM_REF"), a.getenv("PRE_COMMIT_TO_REF"); a.getenv("PRE_COMMIT") != "" {
 		if to == "" {
 			to = "HEAD"
 		}
 		return []review.Push{{Ref: to, Tip: to, To: a.getenv("PRE_COMMIT_REMOTE_BRANCH"), Remote: from}}, nil
 	}
-	text, err := io.ReadAll(io.LimitReader(a.in, review.MaxInput))
-	if err != nil {
+	text, err := a.hookStdin(ctx)
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("read git's refs: %w", err)
+	case len(text) > review.MaxInput:
+		return nil, fmt.Errorf("git's refs exceed the limit of %d bytes", review.MaxInput)
 	}
 	return review.ReadPushes(string(text))
 }

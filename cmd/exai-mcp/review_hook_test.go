@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -183,6 +185,30 @@ func TestStopHookWithoutStore(t *testing.T) {
 		assert.Empty(t, reply["decision"], setting)
 		assert.Contains(t, reply["systemMessage"], "high a.go:3")
 	}
+}
+
+// A host that leaves stdin open is answered within --timeout.
+func TestHookWithOpenStdin(t *testing.T) {
+	g := newGate(t)
+	g.commit("a.go", "package a\n")
+	for _, hook := range []string{"claude-stop", "pre-push"} {
+		open, stays := io.Pipe()
+		defer stays.Close()
+		var out bytes.Buffer
+		assert.Equal(t, 0, run(t.Context(), []string{"review", "--hook", hook, "--timeout", "100ms"}, g.environ, open, &out, io.Discard))
+		assert.Contains(t, out.String(), "the review exceeded --timeout")
+	}
+}
+
+// Another --fail-on is another judgement, also of an unchanged diff.
+func TestHookThreshold(t *testing.T) {
+	g := newGate(t)
+	g.commit("a.go", "package a\n")
+	g.write("a.go", defective)
+	reply, _ := g.hook("claude-stop", g.event(review.Stop, "s", false), "--fail-on", "critical")
+	assert.Contains(t, reply["systemMessage"], "exai review: pass (")
+	reply, _ = g.hook("claude-stop", g.event(review.Stop, "s", false), "--fail-on", "high")
+	assert.Equal(t, "block", reply["decision"])
 }
 
 func TestStopHookInput(t *testing.T) {
