@@ -258,6 +258,34 @@ func (r *Registry) noModelError(v *config.Vendor) *providers.Error {
 	return e
 }
 
+// undecided is the error where an endpoint is to answer of which it is not known what model to ask: the one that DEFAULT_MODEL
+// names, or a local one before the vendor of the model that would be asked. Its server may be down, or have unloaded its model;
+// what is meant for it goes to no other vendor for that.
+func (r *Registry) undecided(q Query, first providers.Model) *providers.Error {
+	if q.Provider != "" {
+		return nil
+	}
+	if c, err := r.named(q.Prefer, "", q.keyless); Named(q.Prefer) && err == nil && c.Model.ID == first.ID {
+		return nil
+	}
+	if Named(r.cfg.Models.Default) {
+		m, _, err := r.lookupName(r.cfg.Models.Default, q.keyless)
+		if err == nil && m.ID == "" && r.ready(m.Provider, q.keyless) == nil {
+			return r.noModelError(r.cfg.Vendor(m.Provider))
+		}
+		return nil
+	}
+	for _, v := range r.cfg.Vendors() {
+		switch {
+		case first.Local || v.Row.Name == first.Provider:
+			return nil
+		case v.Local() && r.usable(v.Row.Name) == nil && len(r.ModelsOf(v, providers.CategoryReasoning))+len(v.AllowedModels) == 0:
+			return r.noModelError(v)
+		}
+	}
+	return nil
+}
+
 // noModelKnown is the error where endpoints are all that is configured, and no model of theirs is known; else nil.
 func (r *Registry) noModelKnown() *providers.Error {
 	for _, p := range r.Providers() {

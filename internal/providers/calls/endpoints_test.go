@@ -378,6 +378,39 @@ func TestListsAreReadAgain(t *testing.T) {
 	})
 }
 
+// What is meant for an endpoint goes to no other vendor because its server is down or has unloaded its model.
+func TestAnEndpointWhoseModelIsNotKnown(t *testing.T) {
+	lab := []string{"LAB_API_URL=https://lab.test/v1", "LAB_MODEL=big"}
+	for name, c := range map[string]struct {
+		environ []string
+		list    []providers.Model // Ollama's
+		want    string            // "" for an error
+	}{
+		"a local server that is down":     {[]string{"ENDPOINTS=ollama,lab"}, nil, ""},
+		"no model of it is loaded":        {[]string{"ENDPOINTS=ollama,lab"}, local("ollama", "", "a", "b"), ""},
+		"one is":                          {[]string{"ENDPOINTS=ollama,lab"}, local("ollama", "b", "a", "b"), "ollama/b"},
+		"one is set":                      {[]string{"ENDPOINTS=ollama,lab", "OLLAMA_MODEL=b"}, nil, "ollama/b"},
+		"another vendor comes before it":  {[]string{"ENDPOINTS=lab,ollama"}, nil, "lab/big"},
+		"DEFAULT_MODEL names it":          {[]string{"ENDPOINTS=lab,ollama", "DEFAULT_MODEL=ollama"}, nil, ""},
+		"DEFAULT_MODEL, and GLM is there": {[]string{"ENDPOINTS=lab,ollama", "DEFAULT_MODEL=ollama", "GLM_API_KEY=k"}, nil, ""},
+		"DEFAULT_MODEL names the other":   {[]string{"ENDPOINTS=ollama,lab", "DEFAULT_MODEL=lab"}, nil, "lab/big"},
+		"it is switched off":              {[]string{"ENDPOINTS=ollama,lab", "DISABLED_PROVIDERS=ollama"}, nil, "lab/big"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, map[string][]providers.Model{"lab": remote("lab", "big"), "ollama": c.list}, append(lab, c.environ...)...)
+			out, err := s.ask(t, "", providers.CategoryFast)
+			if c.want == "" {
+				e := failure(t, err)
+				assert.Equal(t, providers.KindNotConfigured, e.Kind)
+				assert.Contains(t, e.Message, "OLLAMA_MODEL is not set")
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, c.want, out.Response.Content)
+		})
+	}
+}
+
 // A local model that was refused, since it was not there, is asked again once its server lists it.
 func TestALocalModelThatWasNotThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -58,6 +58,9 @@ func (r *Registry) Resolve(q Query) ([]Candidate, error) {
 	if len(list) == 0 {
 		return nil, r.noCandidateError(q)
 	}
+	if err := r.undecided(q, list[0].Model); err != nil {
+		return nil, err
+	}
 	return list, nil
 }
 
