@@ -161,7 +161,7 @@ func TestIssuesToolRefuses(t *testing.T) {
 		{"create", map[string]any{"title": "x", "fix_date": "soon"}, `fix_date "soon" is not a date.`, "2026-01-31"},
 		{"create", map[string]any{"title": "x", "line_start": 5, "line_end": 4}, "line_end 4 is before line_start 5", ""},
 		{"create", map[string]any{"title": "x", "related_issues": []int{9}}, "There is no issue 9.", ""},
-		{"create", map[string]any{"title": "x", "steps": []string{" "}}, "a checklist step needs a description", ""},
+		{"create", map[string]any{"title": "x", "steps": []string{"a", " "}}, "a checklist step needs a description", ""},
 		{"update", map[string]any{"issue_number": 1}, "There is nothing to update.", "status"},
 		{"update", map[string]any{"issue_number": 1, "status": "done"}, `status: "done" is none of`, ""},
 		{"update", map[string]any{"issue_number": 1, "status": "verified"}, "an issue that is open can become in_progress, fixed, closed, wont_fix, not verified", "the action show lists its fields"},

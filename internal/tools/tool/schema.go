@@ -120,19 +120,18 @@ func paramOf(f reflect.StructField) (p param, ok bool, err error) {
 // required reports whether a call needs the parameter: what can be filled in is not required.
 func (p param) required() bool { return p.expected && p.fill == nil }
 
-// blank reports whether a value of an optional parameter counts as omitted: null as a text, or a blank text where no text is
-// taken.
+// blank reports whether a value of an optional parameter counts as omitted: null as a text, a list of nothing else, or a blank
+// text where no text is taken.
 func (p param) blank(value any) bool {
-	text, ok := value.(string)
-	if !ok || p.required() {
+	if p.required() || !omitted(value) {
 		return false
 	}
 	t := p.typ
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	text = strings.TrimSpace(text)
-	return text == "null" || text == "" && t.Kind() != reflect.String
+	text, ok := value.(string)
+	return !ok || t.Kind() != reflect.String || strings.TrimSpace(text) != ""
 }
 
 func (r *rules) read(tag reflect.StructTag) error {

@@ -59,11 +59,18 @@ func (s *shape) synonym(name string) bool {
 	return false
 }
 
-// omitted reports whether a value counts as none.
+// omitted reports whether a value counts as none. [""] is how some models write an empty list.
 func omitted(value any) bool {
-	text, isText := value.(string)
-	text = strings.TrimSpace(text)
-	return value == nil || isText && (text == "" || text == "null")
+	switch given := value.(type) {
+	case nil:
+		return true
+	case string:
+		text := strings.TrimSpace(given)
+		return text == "" || text == "null"
+	case []any:
+		return len(given) > 0 && !slices.ContainsFunc(given, func(item any) bool { return !omitted(item) })
+	}
+	return false
 }
 
 // listOf is a value as a list, also where the list came in a string.

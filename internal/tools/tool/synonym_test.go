@@ -87,6 +87,15 @@ func TestSynonyms(t *testing.T) {
 		assert.ErrorContains(t, err, "names an existing file", none)
 	}
 
+	for _, blank := range []string{`[""]`, `[" ",null]`, `["null"]`} {
+		in, _, err := decodeAs[stepInput](t, `{"step":"s","relevant_files":`+blank+`,"models":`+blank+`}`)
+		require.NoError(t, err, blank)
+		assert.Empty(t, in.RelevantFiles, blank)
+		assert.Empty(t, in.Models, blank)
+		_, _, err = decodeAs[stepInput](t, `{"step":"s","relevant_files":`+blank+`,"target":"a.go"}`)
+		assert.ErrorContains(t, err, "names an existing file", blank)
+	}
+
 	chat, _, err := decodeAs[chatInput](t, `{"question":"why?","relevant_files":["a.go"],"path":"b.go"}`)
 	require.NoError(t, err)
 	assert.Equal(t, chatInput{Prompt: "why?", Files: []string{"b.go", "a.go"}}, chat)
