@@ -32,9 +32,12 @@ func (a *app) clientCommand(c clients.Client, s clients.Setup, o installOptions)
 		return nil, nil
 	}
 	program, err := a.lookPath(add[0])
+	if err != nil && o.remove {
+		return nil, fmt.Errorf("%w, so nothing was changed: run this again where it is, or run there: %s", err, strings.Join(drop, " "))
+	}
 	if err != nil {
 		text, entryErr := c.Entry(s)
-		if entryErr != nil || o.remove {
+		if entryErr != nil {
 			return nil, errors.Join(err, entryErr)
 		}
 		if printErr := a.printf("%s\n", text); printErr != nil {

@@ -136,6 +136,12 @@ func TestInstallByTheClientsOwnCommand(t *testing.T) {
 	assert.Equal(t, exitFailed, code)
 	assert.Contains(t, errs, "claude is not in PATH, so nothing was changed: run this again where it is, use --scope project, or add the entry above by hand")
 	assert.Contains(t, out, `"mcpServers"`)
+	state := filepath.Join(s.dir, ".claude.json")
+	require.NoError(t, os.WriteFile(state, []byte(`{"mcpServers": {"exai": {"command": "old"}}}`), 0o600))
+	code, _, errs = s.run("", "install", "--client", "claude-code", "--remove", "--hook", "--yes")
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, errs, "claude is not in PATH, so nothing was changed: run this again where it is, or run there: claude mcp remove exai -s user")
+	require.NoError(t, os.Remove(state))
 
 	log := fakeClient(t, s, "claude", "")
 	code, out, errs = s.run("", "install", "--client", "claude-code", "--yes")
@@ -148,7 +154,6 @@ func TestInstallByTheClientsOwnCommand(t *testing.T) {
 	assert.Contains(t, lines[5], `{"type":"stdio","command":"`)
 
 	// The client has it now: an equal entry is left alone, an old one is replaced, since add-json refuses a name it has.
-	state := filepath.Join(s.dir, ".claude.json")
 	require.NoError(t, os.WriteFile(state, []byte(`{"numStartups": 1, "mcpServers": {"exai": `+strings.TrimSuffix(lines[5], "}")+`, "args": []}}}`), 0o600))
 	code, _, errs = s.run("", "install", "--client", "claude-code", "--yes")
 	assert.Equal(t, exitOK, code)
