@@ -135,7 +135,14 @@ func (a *app) showClient(o clientOptions) error {
 	if err := a.printf("%s\n", text); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.errw, "Add this to %s, or run: exai-mcp install --client %s\n", c.Where, c.Name)
+	run := "exai-mcp install --client " + c.Name
+	if clients.Scope(o.scope) != clients.User {
+		run += " --scope " + o.scope
+	}
+	if o.patient {
+		run += " --patient"
+	}
+	fmt.Fprintf(a.errw, "Add this to %s, or run: %s\n", c.Where, run)
 	for _, note := range clientNotes(c, s, clients.Scope(o.scope)) {
 		fmt.Fprintln(a.errw, note)
 	}

@@ -210,7 +210,9 @@ func TestClientEntriesPatient(t *testing.T) {
 
 func TestClientEntryNotes(t *testing.T) {
 	s, _ := inProject(t, "one, two")
-	_, _, errs := s.run("", "config", "--client", "claude-desktop")
+	_, _, errs := s.run("", "config", "--client", "zed", "--scope", "project", "--patient")
+	assert.Contains(t, errs, "or run: exai-mcp install --client zed --scope project --patient\n", "the entry that is printed")
+	_, _, errs = s.run("", "config", "--client", "claude-desktop")
 	assert.Contains(t, errs, "use the folder above it instead")
 
 	t.Chdir(s.dir) // the home folder

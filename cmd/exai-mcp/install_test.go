@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -100,6 +101,13 @@ func TestInstallRefuses(t *testing.T) {
 		assert.Empty(t, out)
 		assert.Contains(t, errs, want)
 	}
+	null, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer null.Close()
+	var said bytes.Buffer
+	assert.Equal(t, exitUsage, run(t.Context(), []string{"install", "--client", "cursor"}, s.environ, null, io.Discard, &said))
+	assert.Contains(t, said.String(), "stdin is not a terminal, so pass --yes", "the null device is none")
+
 	homeless := *s
 	homeless.environ = append([]string{homeVariable + "="}, s.environ...)
 	code, _, errs := homeless.run("", "install", "--client", "cursor", "--yes")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
+	"golang.org/x/term"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers/calls"
 	"github.com/exai-mcp/exai-mcp/internal/server"
@@ -78,12 +79,13 @@ func (a *app) serve(ctx context.Context) error {
 	return nil
 }
 
-// isTerminal reports whether a person may be typing.
+// isTerminal reports whether a person may be typing. The null device is a character device, too. Fd of a pipe would change how
+// it is read.
 func isTerminal(in any) bool {
 	f, ok := in.(*os.File)
 	if !ok {
 		return false
 	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Name() != os.DevNull
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && term.IsTerminal(int(f.Fd()))
 }
