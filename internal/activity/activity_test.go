@@ -376,3 +376,11 @@ func TestConcurrentUse(t *testing.T) {
 		assert.True(t, json.Valid([]byte(line)), line)
 	}
 }
+
+func TestWhose(t *testing.T) {
+	for _, c := range [][3]string{
+		{"glm", "glm-5.3", "glm/glm-5.3"}, {"lab", "lab/m1", "lab/m1"}, {"lab", "labs/m1", "lab/labs/m1"}, {"glm", "", "glm"}, {"", "m1", "m1"}, {"", "", ""},
+	} {
+		assert.Equal(t, c[2], whose(c[0], c[1]))
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/exai-mcp/exai-mcp/internal/providers"
@@ -111,12 +112,17 @@ func (l *Log) Attempt(a providers.Attempt) {
 	l.Note(attemptRecord(a))
 }
 
+// whose is a vendor and its model, either of which may be "". An endpoint's models have its name in theirs.
+func whose(provider, model string) string {
+	if strings.HasPrefix(model, provider+"/") {
+		return model
+	}
+	return strings.Trim(provider+"/"+model, "/")
+}
+
 func attemptRecord(a providers.Attempt) Record {
 	r := Record{Kind: ModelAttempt, Level: levelInfo, RequestID: a.RequestID, Provider: a.Provider, Model: a.Model}
-	what, came := a.Provider, "ok"
-	if a.Model != "" {
-		what += "/" + a.Model
-	}
+	what, came := whose(a.Provider, a.Model), "ok"
 	if a.Err != nil {
 		came = string(a.Err.Kind)
 		if a.Err.Kind != providers.KindCancelled {

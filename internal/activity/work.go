@@ -308,7 +308,7 @@ func (l *Log) recordLimit(limit config.Limit, r Record, elapsed time.Duration) {
 	l.mu.Lock()
 	l.limits[limit.Name]++
 	l.mu.Unlock()
-	who := strings.Trim(r.Provider+"/"+r.Model, "/")
+	who := whose(r.Provider, r.Model)
 	if who == "" {
 		who = r.Tool
 	}
