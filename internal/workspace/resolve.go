@@ -3,6 +3,7 @@ package workspace
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,8 +73,12 @@ func (w *Workspace) lookUp(roots []root, asked, raw string) (place, error) {
 				}
 				continue
 			}
-			if _, err := os.Lstat(at.real); err == nil {
+			_, err = os.Lstat(at.real)
+			if err == nil {
 				return at, nil
+			}
+			if errors.Is(err, fs.ErrPermission) && failure == nil {
+				failure = systemError(asked, err)
 			}
 		}
 	}

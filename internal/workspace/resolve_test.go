@@ -188,8 +188,14 @@ func TestUnreadable(t *testing.T) {
 	dir := tempDir(t)
 	name := write(t, "x", dir, "closed")
 	require.NoError(t, os.Chmod(name, 0))
-	_, err := newWorkspace(t, dir).readPath(t.Context(), name, 0)
+	w := newWorkspace(t, dir)
+	_, err := w.readPath(t.Context(), name, 0)
 	requireCode(t, CodeDenied, err)
+	write(t, "x", dir, "folder/in")
+	require.NoError(t, os.Chmod(dir+"/folder", 0))
+	t.Cleanup(func() { assert.NoError(t, os.Chmod(dir+"/folder", 0o700)) })
+	_, err = w.readPath(t.Context(), "folder/in", 0)
+	assert.Contains(t, requireCode(t, CodeDenied, err).Message, "does not let the server read")
 }
 
 func TestStrangeNames(t *testing.T) {

@@ -101,8 +101,11 @@ func (r *run) embed(ctx context.Context, e Evidence, refs []workspace.Ref, probl
 		return e, err
 	}
 	e.Attachments, e.Manifest = append(e.Attachments, found...), merge(e.Manifest, m)
-	// What is missing or refused was noted when its step was checked.
-	if left := slices.DeleteFunc(slices.Clone(m.LeftOut), func(x workspace.Entry) bool { return x.Code != "" }); len(left) > 0 {
+	// Which named file is missing or refused was noted when its step was checked.
+	noted := func(x workspace.Entry) bool {
+		return slices.ContainsFunc(problems, func(p workspace.Problem) bool { return p.Entry() == x })
+	}
+	if left := slices.DeleteFunc(slices.Clone(m.LeftOut), noted); len(left) > 0 {
 		e.Notes = append(e.Notes, ask.NotSent(workspace.Manifest{LeftOut: left}))
 	}
 	return e, nil

@@ -190,3 +190,20 @@ func TestChangedFilesAreReadable(t *testing.T) {
 		assert.Equal(t, "abc", from.Base)
 	}
 }
+
+// A note lists what of a named folder is not sent; what was named itself was noted when the step was checked.
+func TestNotesOfFilesThatAreNotSent(t *testing.T) {
+	w, dir := newWorkspace(t)
+	for _, name := range []string{"a.txt", ".env", "id_rsa"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("text\n"), 0o600))
+	}
+	r := &run{Engine: &Engine{Config: config.Default(), Files: w}}
+	refs, problems := w.Resolve(t.Context(), []string{dir, filepath.Join(dir, "gone.txt"), filepath.Join(dir, ".env")})
+	require.Len(t, problems, 2)
+	e, err := r.embed(t.Context(), Evidence{}, refs, problems, 1000, nil)
+	require.NoError(t, err)
+	require.Len(t, e.Notes, 1)
+	assert.Contains(t, e.Notes[0], "id_rsa")
+	assert.NotContains(t, e.Notes[0], ".env")
+	assert.NotContains(t, e.Notes[0], "gone.txt")
+}

@@ -248,20 +248,14 @@ func TestNothingThatWasNamedCanBeSent(t *testing.T) {
 // A note names what there was no room for; what can't be used was noted when it was named.
 func TestEmbedNotesWhatWasLeftOut(t *testing.T) {
 	room, lost := workspace.Entry{Path: "/room.go", Reason: "no room"}, workspace.Entry{Path: "/lost.go", Reason: "missing", Code: workspace.CodeNotFound}
-	for name, c := range map[string]struct {
-		left  []workspace.Entry
-		notes []string
-	}{
-		"no room":   {[]workspace.Entry{lost, room}, []string{ask.NotSent(workspace.Manifest{LeftOut: []workspace.Entry{room}})}},
-		"not there": {[]workspace.Entry{lost}, nil},
-	} {
+	for name, left := range map[string][]workspace.Entry{"no room": {room}, "gone since its step": {lost}, "both": {lost, room}} {
 		t.Run(name, func(t *testing.T) {
 			r, f, paths := newGather(t, Evidence{}, "a.go")
-			f.embed = func(int, []string) (workspace.Manifest, error) { return workspace.Manifest{LeftOut: c.left}, nil }
+			f.embed = func(int, []string) (workspace.Manifest, error) { return workspace.Manifest{LeftOut: left}, nil }
 			got, err := r.gather(t.Context(), paths, 1000, nil)
 			require.NoError(t, err)
-			assert.Equal(t, c.notes, got.Notes)
-			assert.Equal(t, workspace.Manifest{LeftOut: c.left}, got.Manifest)
+			assert.Equal(t, []string{ask.NotSent(workspace.Manifest{LeftOut: left})}, got.Notes)
+			assert.Equal(t, workspace.Manifest{LeftOut: left}, got.Manifest)
 		})
 	}
 }
