@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -82,5 +83,7 @@ func (p *Preview) Note(notes ...string) {
 func (p *Preview) Planned() (requests []PlannedRequest, files []PlannedFile, notes []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.requests), slices.Clone(p.files), slices.Clone(p.notes)
+	requests = slices.Clone(p.requests)
+	slices.SortStableFunc(requests, func(a, b PlannedRequest) int { return strings.Compare(a.Model, b.Model) })
+	return requests, slices.Clone(p.files), slices.Clone(p.notes)
 }

@@ -1,6 +1,9 @@
 package tools
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,6 +24,7 @@ func TestPreviewOfOtherCalls(t *testing.T) {
 	assert.Equal(t, "preview", body["status"])
 	assert.Equal(t, []any{}, body["models"])
 	assert.Contains(t, body["content"], "would ask no model")
+	assert.NotContains(t, fmt.Sprint(body["metadata"]), "The store did not confirm", "nothing was to be stored")
 	list, err := h.store.List(t.Context(), conversation.Filter{})
 	require.NoError(t, err)
 	assert.Empty(t, list)
@@ -30,4 +34,19 @@ func TestPreviewOfOtherCalls(t *testing.T) {
 	assert.NotEqual(t, "preview", body["status"])
 	body, _ = h.call("status", map[string]any{"probe": true, "preview": true})
 	assert.Equal(t, "preview", body["status"], "it reaches vendors, so it takes the argument")
+}
+
+// A preview says which files would be sent, and which not, in workflow tools too; its requests are in one order.
+func TestPreviewOfExperts(t *testing.T) {
+	h := newFixture(t, asktest.Says("ok"))
+	require.NoError(t, os.WriteFile(filepath.Join(h.dir, "main.go"), []byte("package main\n"), 0o600))
+	body, _ := h.call("codereview", map[string]any{"step": "x", "relevant_files": []string{"nope.go", "main.go"}, "preview": true})
+	assert.Equal(t, "preview", body["status"], body)
+	assert.Contains(t, fmt.Sprint(body["metadata"]), "Not found: nope.go.")
+	body, _ = h.call("consensus", map[string]any{"step": "x", "models": "glm-5.3-flash,glm-5.3", "preview": true})
+	var models []any
+	for _, m := range body["models"].([]any) {
+		models = append(models, m.(map[string]any)["model"])
+	}
+	assert.Equal(t, []any{"glm-5.3", "glm-5.3-flash"}, models)
 }

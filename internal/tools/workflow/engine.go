@@ -9,6 +9,7 @@ import (
 
 	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
+	"github.com/exai-mcp/exai-mcp/internal/providers"
 	"github.com/exai-mcp/exai-mcp/internal/tools/ask"
 	"github.com/exai-mcp/exai-mcp/internal/tools/looks"
 	"github.com/exai-mcp/exai-mcp/internal/tools/reply"
@@ -73,6 +74,7 @@ func (e *Engine) Run(ctx context.Context, s Spec, step Step) (*reply.Result, err
 		return nil, err
 	}
 	defer r.lease.Release()
+	defer r.notePreview(ctx)
 	for {
 		r.phase = nextPhase(r.situation())
 		switch r.phase {
@@ -92,6 +94,13 @@ func (e *Engine) Run(ctx context.Context, s Spec, step Step) (*reply.Result, err
 		if err != nil {
 			return nil, err
 		}
+	}
+}
+
+// notePreview keeps the run's notes for a preview, which ends where the model would be asked.
+func (r *run) notePreview(ctx context.Context) {
+	if p := providers.PreviewFrom(ctx); p != nil {
+		p.Note(r.meta.Notes...)
 	}
 }
 

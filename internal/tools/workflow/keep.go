@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -91,6 +92,9 @@ func (r *run) keep(ctx context.Context, turn conversation.Turn, k stepMeta, a *a
 	stored, err := r.lease.Append(ctx, n, a)
 	if a != nil {
 		r.mergeMetadata(a.Metadata())
+	}
+	if errors.Is(err, providers.ErrPreview) { // nothing was to be stored
+		return r.result(body("", false), conversation.Turn{}, conversation.Turn{Role: providers.RoleAssistant})
 	}
 	if err != nil {
 		answer := ""

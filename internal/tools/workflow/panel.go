@@ -91,6 +91,7 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, panelFor func(
 		return nil, err
 	}
 	defer r.lease.Release()
+	defer r.notePreview(ctx)
 	if r.stored == nil && r.lease.Running() != nil {
 		if err := r.wait(ctx); err != nil {
 			return nil, err
