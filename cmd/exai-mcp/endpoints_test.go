@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -96,6 +99,37 @@ func TestALocalModelLoadsBehindTheCall(t *testing.T) {
 	_, out, errs = s.run("", "call", "chat", `{"prompt":"hello","model":"lab/lab-local"}`)
 	assert.Contains(t, out, "no model was called", errs)
 	assert.NotContains(t, out, "<think>")
+}
+
+// Which model of a local endpoint answers, and what it can take, its list alone says: the first call of a process reads that before
+// it decides how much of a file to send, and a preview before it says who would answer.
+func TestTheFirstCallReadsTheList(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/v1/models":
+			fmt.Fprint(w, `{"data":[{"id":"m","max_model_len":8192}]}`)
+		default:
+			fmt.Fprint(w, "data: {\"choices\":[{\"delta\":{\"content\":\"fine\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
+		}
+	}))
+	defer server.Close()
+	folder := t.TempDir()
+	big := filepath.Join(folder, "big.go")
+	require.NoError(t, os.WriteFile(big, []byte("package big\n"+strings.Repeat("// a long line of a long file\n", 3000)), 0o600))
+	files, err := json.Marshal([]string{big})
+	require.NoError(t, err)
+	s := newLabSite(t, "LAB_API_URL="+server.URL+"/v1", "LAB_MODEL=", "EXAI_ALLOWED_ROOTS="+folder)
+	for tool, arguments := range map[string]string{
+		"debug":      `{"step":"why?","relevant_files":` + string(files) + `}`,
+		"chat":       `{"prompt":"why?","files":` + string(files) + `}`,
+		"consensus":  `{"step":"tabs or spaces?","relevant_files":` + string(files) + `}`,
+		"codereview": `{"step":"review","preview":true,"relevant_files":` + string(files) + `}`,
+	} {
+		reply, raw := s.tool(t, tool, arguments)
+		assert.NotEqual(t, "error", reply["status"], raw)
+		assert.Contains(t, raw, "lab/m", tool)
+		assert.NotContains(t, raw, "glm-", tool)
+	}
 }
 
 func TestConsensusOfThreeVendors(t *testing.T) {

@@ -52,6 +52,11 @@ func PreviewFrom(ctx context.Context) *Preview {
 	return p
 }
 
+// WithoutPreview lets a preview make a request, such as for the list that says which model would be asked.
+func WithoutPreview(ctx context.Context) context.Context {
+	return context.WithValue(ctx, previewKey{}, (*Preview)(nil))
+}
+
 // Request adds a request.
 func (p *Preview) Request(r PlannedRequest) {
 	p.mu.Lock()

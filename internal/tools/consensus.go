@@ -43,7 +43,7 @@ func consensus(d *Deps) tool.Tool {
 		}
 		var notes []string
 		result, err := engine.RunPanel(ctx, consensusSpec, step, func(before []workflow.PanelAnswer) (panel []workflow.Panelist, err error) {
-			panel, notes, err = d.panelFor(in.Models, before, len(in.Images) > 0)
+			panel, notes, err = d.panelFor(ctx, in.Models, before, len(in.Images) > 0)
 			return panel, err
 		})
 		if err == nil {

@@ -26,7 +26,7 @@ func (d *Deps) attach(ctx context.Context, h *ask.Lease, q *ask.Question, files,
 	refs, problems := d.Workspace.Resolve(ctx, files)
 	question := *q
 	question.Prefer = h.Model()
-	budget := workspace.Budget{Tokens: ask.FileTokens(d.window(question, len(images) > 0))}
+	budget := workspace.Budget{Tokens: ask.FileTokens(d.window(ctx, question, len(images) > 0))}
 	sent, manifest, err := ask.Attach(ctx, d.Workspace, refs, problems, budget, conversation.LatestAttachments(h.Turns))
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 
 // panelFor is who a consensus asks: the caller's models, else those that were asked before, else two. A model
 // that does not exist, or can't take what is sent, is refused before any is asked.
-func (d *Deps) panelFor(models []consensusModel, before []workflow.PanelAnswer, images bool) (panel []workflow.Panelist, notes []string, err error) {
+func (d *Deps) panelFor(ctx context.Context, models []consensusModel, before []workflow.PanelAnswer, images bool) (panel []workflow.Panelist, notes []string, err error) {
 	named := len(models) > 0
 	if !named {
 		for _, o := range before {
@@ -22,7 +23,7 @@ func (d *Deps) panelFor(models []consensusModel, before []workflow.PanelAnswer, 
 		}
 	}
 	if len(models) == 0 {
-		if models, err = d.defaultModels(images); err != nil {
+		if models, err = d.defaultModels(ctx, images); err != nil {
 			return nil, nil, err
 		}
 		var names []string
@@ -48,7 +49,7 @@ func (d *Deps) panelFor(models []consensusModel, before []workflow.PanelAnswer, 
 		p := workflow.Panelist{
 			Model: cmp.Or(strings.TrimSpace(m.Model), "auto"), Stance: cmp.Or(m.Stance, "neutral"), Reads: reads, Form: form,
 		}
-		name, vendor, err := d.resolveName(p.Model, images)
+		name, vendor, err := d.resolveName(ctx, p.Model, images)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -69,11 +70,11 @@ func (d *Deps) panelFor(models []consensusModel, before []workflow.PanelAnswer, 
 
 // resolveName is the model that a name means, with its vendor where that can be asked. Bad names are errors; a vendor without a key is not: its answer is then listed as
 // failed, and the others stand.
-func (d *Deps) resolveName(model string, images bool) (id, vendor string, err error) {
+func (d *Deps) resolveName(ctx context.Context, model string, images bool) (id, vendor string, err error) {
 	if !calls.Named(model) {
 		return model, "", nil
 	}
-	found, err := d.Registry.Resolve(calls.Query{Model: model, Needs: providers.Needs{Images: images}})
+	found, err := d.Caller.Resolve(ctx, calls.Query{Model: model, Needs: providers.Needs{Images: images}})
 	var refused *providers.Error
 	switch {
 	case err == nil:
@@ -101,15 +102,15 @@ func stancePrompt(w words.Words, stance, own string) (string, error) {
 const defaultPanel = 2
 
 // defaultModels are two, of different vendors where two can be asked; with one vendor alone, its two configured ones.
-func (d *Deps) defaultModels(images bool) ([]consensusModel, error) {
+func (d *Deps) defaultModels(ctx context.Context, images bool) ([]consensusModel, error) {
 	q := calls.Query{Category: providers.CategoryReasoning, Needs: providers.Needs{Images: images}}
-	candidates, err := d.Registry.Resolve(q)
+	candidates, err := d.Caller.Resolve(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	if len(candidates) == 1 {
 		q.Category, q.Provider = providers.CategoryFast, candidates[0].Model.Provider
-		if more, err := d.Registry.Resolve(q); err == nil && more[0].Model.ID != candidates[0].Model.ID {
+		if more, err := d.Caller.Resolve(ctx, q); err == nil && more[0].Model.ID != candidates[0].Model.ID {
 			candidates = append(candidates, more[0])
 		}
 	}

@@ -90,8 +90,8 @@ func (d *Deps) engine() *workflow.Engine {
 }
 
 // window is the context window, in tokens, of the model that a question will go to; 0 when it is not known.
-func (d *Deps) window(q ask.Question, images bool) int {
-	list, err := d.Registry.Resolve(calls.Query{Model: q.Model, Prefer: q.Prefer, Provider: q.Provider, Category: q.Category, Needs: providers.Needs{Images: images}})
+func (d *Deps) window(ctx context.Context, q ask.Question, images bool) int {
+	list, err := d.Caller.Resolve(ctx, calls.Query{Model: q.Model, Prefer: q.Prefer, Provider: q.Provider, Category: q.Category, Needs: providers.Needs{Images: images}})
 	if err != nil || len(list) == 0 {
 		return 0
 	}

@@ -64,10 +64,10 @@ func NewCaller(reg *Registry, cfg *config.Config, obs providers.Observer, meter 
 // (FinishCancelled), or the error has KindCancelled. No event is sent after Call has returned.
 func (c *Caller) Call(ctx context.Context, call Call) (*Outcome, error) {
 	d := deadlineOf(ctx)
+	c.learnEndpoints(ctx, call.query())
 	if p := providers.PreviewFrom(ctx); p != nil {
 		return c.planCall(call, d, p)
 	}
-	c.learnEndpoints(ctx, call.query())
 	list, err := c.reg.Resolve(call.query())
 	if err != nil {
 		return nil, elapsed(err, d.start)
@@ -81,6 +81,13 @@ func (c *Caller) Call(ctx context.Context, call Call) (*Outcome, error) {
 	}
 	go g.run(list)
 	return g.await(ctx)
+}
+
+// Resolve is the registry's, once the lists of models are read that it may need: before that, little is known of an endpoint's
+// models.
+func (c *Caller) Resolve(ctx context.Context, q Query) ([]Candidate, error) {
+	c.learnEndpoints(ctx, q)
+	return c.reg.Resolve(q)
 }
 
 func (call Call) query() Query {

@@ -258,32 +258,44 @@ func (r *Registry) noModelError(v *config.Vendor) *providers.Error {
 	return e
 }
 
-// undecided is the error where an endpoint is to answer of which it is not known what model to ask: the one that DEFAULT_MODEL
-// names, or a local one before the vendor of the model that would be asked. Its server may be down, or have unloaded its model;
-// what is meant for it goes to no other vendor for that.
-func (r *Registry) undecided(q Query, first providers.Model) *providers.Error {
+// keepAtEndpoint keeps what is meant for an endpoint from going elsewhere: at the one that DEFAULT_MODEL names, whatever it
+// can do, and at a local one that comes first and of which it is not known which model to ask, since its server is down or has
+// unloaded it. Whoever asks can still name another model.
+func (r *Registry) keepAtEndpoint(q Query, list []Candidate) ([]Candidate, *providers.Error) {
+	first := list[0].Model
 	if q.Provider != "" {
-		return nil
+		return list, nil
 	}
 	if c, err := r.named(q.Prefer, "", q.keyless); Named(q.Prefer) && err == nil && c.Model.ID == first.ID {
-		return nil
+		return list, nil
 	}
 	if Named(r.cfg.Models.Default) {
 		m, _, err := r.lookupName(r.cfg.Models.Default, q.keyless)
-		if err == nil && m.ID == "" && r.ready(m.Provider, q.keyless) == nil {
-			return r.noModelError(r.cfg.Vendor(m.Provider))
+		switch {
+		case err != nil || !r.endpoint(m.Provider) || m.Provider == first.Provider || r.ready(m.Provider, q.keyless) != nil:
+			return list, nil
+		case m.ID == "":
+			return nil, r.noModelError(r.cfg.Vendor(m.Provider))
 		}
-		return nil
+		q.Provider = m.Provider
+		if list = r.automatic(q); len(list) == 0 {
+			return nil, &providers.Error{
+				Kind: providers.KindInvalidRequest, Provider: m.Provider, Model: m.ID,
+				Message: fmt.Sprintf("No model of %s, which DEFAULT_MODEL names, can %s.", r.cfg.VendorTitle(m.Provider), needed(q.Needs)),
+				Hint:    "Send less, or name a model of another vendor.",
+			}
+		}
+		return list, nil
 	}
 	for _, v := range r.cfg.Vendors() {
 		switch {
 		case first.Local || v.Row.Name == first.Provider:
-			return nil
+			return list, nil
 		case v.Local() && r.usable(v.Row.Name) == nil && len(r.ModelsOf(v, providers.CategoryReasoning))+len(v.AllowedModels) == 0:
-			return r.noModelError(v)
+			return nil, r.noModelError(v)
 		}
 	}
-	return nil
+	return list, nil
 }
 
 // noModelKnown is the error where endpoints are all that is configured, and no model of theirs is known; else nil.

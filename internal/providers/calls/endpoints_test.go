@@ -411,6 +411,25 @@ func TestAnEndpointWhoseModelIsNotKnown(t *testing.T) {
 	}
 }
 
+// What the model that DEFAULT_MODEL names can't take goes to no other vendor either.
+func TestADefaultThatCannotTakeTheRequest(t *testing.T) {
+	s := newSite(t, map[string][]providers.Model{"ollama": local("ollama", "m", "m", "n")}, "ENDPOINTS=ollama", "DEFAULT_MODEL=ollama", "GLM_API_KEY=k")
+	call := ask("")
+	call.Needs.Tokens = 20_000
+	_, err := s.caller.Call(t.Context(), call)
+	e := failure(t, err)
+	assert.Equal(t, "No model of Ollama, which DEFAULT_MODEL names, can take 20000 tokens.", e.Message)
+	assert.Equal(t, providers.KindInvalidRequest, e.Kind)
+	call.Model = "glm"
+	out, err := s.caller.Call(t.Context(), call)
+	require.NoError(t, err)
+	assert.Equal(t, "glm-5.3", out.Response.Content)
+	call.Model, call.Prefer = "", "glm-5.3"
+	out, err = s.caller.Call(t.Context(), call)
+	require.NoError(t, err)
+	assert.Equal(t, "glm-5.3", out.Response.Content, "the conversation's model")
+}
+
 // A local model that was refused, since it was not there, is asked again once its server lists it.
 func TestALocalModelThatWasNotThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

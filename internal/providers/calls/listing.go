@@ -98,7 +98,7 @@ func (c *Caller) startListing(ctx context.Context, v *config.Vendor) <-chan stru
 	}
 	done := make(chan struct{})
 	c.lists.running[name] = done
-	within, cancel := context.WithTimeout(providers.WithoutBudget(context.WithoutCancel(ctx)), listWithin)
+	within, cancel := context.WithTimeout(providers.WithoutPreview(providers.WithoutBudget(context.WithoutCancel(ctx))), listWithin)
 	go func() {
 		defer c.finished.Done()
 		defer close(done)

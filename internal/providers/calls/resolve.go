@@ -58,7 +58,8 @@ func (r *Registry) Resolve(q Query) ([]Candidate, error) {
 	if len(list) == 0 {
 		return nil, r.noCandidateError(q)
 	}
-	if err := r.undecided(q, list[0].Model); err != nil {
+	list, err := r.keepAtEndpoint(q, list)
+	if err != nil {
 		return nil, err
 	}
 	return list, nil
@@ -276,27 +277,32 @@ func (r *Registry) noCandidateError(q Query) *providers.Error {
 	if e := r.noModelKnown(); e != nil {
 		return e
 	}
-	var lists, missing []string
+	var lists []string
 	for _, v := range r.cfg.Vendors() {
 		lists = append(lists, v.Row.Variable("ALLOWED_MODELS"))
 	}
-	if q.Needs.Images {
-		missing = append(missing, "see images")
-	}
-	if q.Needs.Functions {
-		missing = append(missing, "call functions")
-	}
-	if q.Needs.Tokens > 0 {
-		missing = append(missing, fmt.Sprintf("take %d tokens", q.Needs.Tokens))
-	}
-	e := &providers.Error{
-		Kind: providers.KindInvalidRequest, Provider: q.Provider, Message: "None of the models that may be used can answer this request.",
+	return &providers.Error{
+		Kind: providers.KindInvalidRequest, Provider: q.Provider, Message: "None of the models that may be used can " + needed(q.Needs) + ".",
 		Hint: "Check " + strings.Join(lists, " and ") + "; listmodels shows what may be used.",
 	}
-	if len(missing) > 0 {
-		e.Message = "None of the models that may be used can " + strings.Join(missing, " and ") + "."
+}
+
+// needed says what a model has to be able to do.
+func needed(n providers.Needs) string {
+	var what []string
+	if n.Images {
+		what = append(what, "see images")
 	}
-	return e
+	if n.Functions {
+		what = append(what, "call functions")
+	}
+	if n.Tokens > 0 {
+		what = append(what, fmt.Sprintf("take %d tokens", n.Tokens))
+	}
+	if what == nil {
+		return "answer this request"
+	}
+	return strings.Join(what, " and ")
 }
 
 // unknown is the error of an unknown name, with the nearest names.

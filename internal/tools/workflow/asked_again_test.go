@@ -161,7 +161,7 @@ func bareStep(file string) workflow.Step {
 // runBare takes a step of bareSpec within the time of a call.
 func (l *fixture) runBare(step workflow.Step) (*reply.Result, error) {
 	e := &workflow.Engine{
-		Config: l.cfg, Conversations: l.deps.Conversations, Files: l.deps.Workspace, Window: func(ask.Question, bool) int { return 0 }, Log: zap.NewNop(),
+		Config: l.cfg, Conversations: l.deps.Conversations, Files: l.deps.Workspace, Window: func(context.Context, ask.Question, bool) int { return 0 }, Log: zap.NewNop(),
 	}
 	b := providers.Budget{Limit: l.cfg.Timeouts.For(config.ClassExpert), Class: config.ClassExpert, Start: time.Now(), Tool: "debug"}
 	return e.Run(providers.WithBudget(l.t.Context(), b), bareSpec, step)

@@ -37,7 +37,7 @@ type Engine struct {
 	Conversations *ask.Conversations
 	Files         Files
 	// Window is the context window, in tokens, of the model that a question will go to, with pictures or without.
-	Window func(q ask.Question, images bool) int
+	Window func(ctx context.Context, q ask.Question, images bool) int
 	// Reader lets an expert read by itself, nil where it may read nothing. May be nil.
 	Reader func(ctx context.Context, from Readable) *looks.Reader
 	// Capture records what a finished run has found and tells what became of it. May be nil.

@@ -31,8 +31,8 @@ type Evidence struct {
 }
 
 // fileTokens is how many tokens the files for a question may take.
-func (r *run) fileTokens(q ask.Question) int {
-	return ask.FileTokens(r.Window(q, len(r.sum.Images) > 0))
+func (r *run) fileTokens(ctx context.Context, q ask.Question) int {
+	return ask.FileTokens(r.Window(ctx, q, len(r.sum.Images) > 0))
 }
 
 // working bounds what is done before a model is asked, so that an exceeded limit leaves time to store and answer.

@@ -68,7 +68,7 @@ func (r *run) askExpert(ctx context.Context, more ...string) (expertOutcome, err
 	progress.From(ctx).Phase("reading files")
 	q := r.question(ctx)
 	held := conversation.LatestAttachments(q.History)
-	given, err := r.gather(ctx, union(slices.Clone(r.sum.RelevantFiles), more), r.fileTokens(q), held)
+	given, err := r.gather(ctx, union(slices.Clone(r.sum.RelevantFiles), more), r.fileTokens(ctx, q), held)
 	if err != nil {
 		return r.failed(ctx, err, given)
 	}
@@ -122,7 +122,7 @@ func (r *run) serve(ctx context.Context, q ask.Question, given Evidence, o exper
 	limited, cancel := working(ctx)
 	defer cancel()
 	refs, problems := r.resolve(limited, o.wants)
-	more, err := r.embed(limited, Evidence{}, refs, problems, r.fileTokens(q)/2, held)
+	more, err := r.embed(limited, Evidence{}, refs, problems, r.fileTokens(ctx, q)/2, held)
 	if err != nil || len(more.Manifest.Sent)+len(more.Manifest.Cut) == 0 {
 		return refused("there is none among them that could be given and that it did not have.")
 	}

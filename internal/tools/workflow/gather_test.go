@@ -262,15 +262,15 @@ func TestEmbedNotesWhatWasLeftOut(t *testing.T) {
 
 // The room for files is that of a model that sees pictures only where there are some.
 func TestFileTokensOfTheModel(t *testing.T) {
-	r := &run{Engine: &Engine{Window: func(_ ask.Question, images bool) int {
+	r := &run{Engine: &Engine{Window: func(_ context.Context, _ ask.Question, images bool) int {
 		if images {
 			return 65_536
 		}
 		return 200_000
 	}}}
-	assert.Equal(t, ask.FileTokens(200_000), r.fileTokens(ask.Question{}))
+	assert.Equal(t, ask.FileTokens(200_000), r.fileTokens(t.Context(), ask.Question{}))
 	r.sum.Images = []string{"a.png"}
-	assert.Equal(t, ask.FileTokens(65_536), r.fileTokens(ask.Question{}))
+	assert.Equal(t, ask.FileTokens(65_536), r.fileTokens(t.Context(), ask.Question{}))
 }
 
 // A reply says what the expert was given, and how much of it was whole.

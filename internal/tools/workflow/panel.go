@@ -113,7 +113,7 @@ func (e *Engine) RunPanel(ctx context.Context, s Spec, step Step, panelFor func(
 	}
 	p := Panel{Step: r.decision.Step, Question: r.decision.Step.Step}
 	progress.From(ctx).Phase("reading files")
-	given, err := r.gather(ctx, r.sum.RelevantFiles, r.panelFileTokens(panel), nil)
+	given, err := r.gather(ctx, r.sum.RelevantFiles, r.panelFileTokens(ctx, panel), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -139,12 +139,12 @@ func panelNextSteps(w words.Words, answers []PanelAnswer) string {
 }
 
 // panelFileTokens is the room for files that every panelist has.
-func (r *run) panelFileTokens(panel []Panelist) int {
+func (r *run) panelFileTokens(ctx context.Context, panel []Panelist) int {
 	room := ask.MaxFileTokens
 	for _, p := range panel {
 		q := r.step.Ask
 		q.Model, q.Category = p.Model, providers.CategoryReasoning
-		room = min(room, r.fileTokens(q))
+		room = min(room, r.fileTokens(ctx, q))
 	}
 	return room
 }

@@ -29,7 +29,7 @@ func (l *fixture) engineFor(tool string) (*workflow.Engine, workflow.Step) {
 	require.NoError(l.t, err)
 	e := &workflow.Engine{
 		Config: l.cfg, Conversations: l.deps.Conversations, Files: l.deps.Workspace, Log: zap.NewNop(),
-		Window: func(ask.Question, bool) int { return 100_000 },
+		Window: func(context.Context, ask.Question, bool) int { return 100_000 },
 	}
 	no := false
 	return e, workflow.Step{

@@ -38,7 +38,7 @@ func TestPhaseOfReadingFiles(t *testing.T) {
 				require.NoError(t, err)
 				e := &workflow.Engine{
 					Config: l.cfg, Conversations: l.deps.Conversations, Files: slowFiles{l.deps.Workspace}, Log: zap.NewNop(),
-					Window: func(ask.Question, bool) int { return 100_000 },
+					Window: func(context.Context, ask.Question, bool) int { return 100_000 },
 				}
 				no := false
 				facts := workflow.Facts{StepInput: workflow.StepInput{Step: "x", StepNumber: 1, TotalSteps: 1, NextStepRequired: &no}, RelevantFiles: []string{"window.go"}}
