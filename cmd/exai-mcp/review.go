@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +18,6 @@ import (
 	"github.com/exai-mcp/exai-mcp/internal/review"
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 	"github.com/exai-mcp/exai-mcp/internal/workspace"
-	"github.com/exai-mcp/exai-mcp/internal/workspace/git"
 )
 
 // How long a review may take where --timeout does not say.
@@ -306,11 +304,21 @@ func (r *reviewer) run(ctx context.Context, t target) (*review.Report, error) {
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
 		}
-		return nil, err
+		return nil, r.ownCost(err)
 	}
 	report.Compared = t.compared
 	report.Judge(r.o.on)
 	return report, nil
+}
+
+// ownCost names --max-cost where its limit ended the review: the call knows it by the name of a server's setting.
+func (r *reviewer) ownCost(err error) error {
+	var f *review.Failure
+	if r.o.maxCost > 0 && errors.As(err, &f) && f.Code == "budget" {
+		name := strings.NewReplacer("MAX_COST_PER_CALL_USD in the server's environment", "--max-cost", "MAX_COST_PER_CALL_USD", "--max-cost")
+		f.Message, f.Hint = name.Replace(f.Message), name.Replace(f.Hint)
+	}
+	return err
 }
 
 // printReport prints a report in its format, or writes it to a file and prints it as text.
@@ -382,16 +390,4 @@ func (a *app) previewReview(ctx context.Context, r *reviewer, t target) error {
 		return err
 	}
 	return a.printPreview(reply)
-}
-
-// workTreeTop is the top of the work tree that a folder lies in, or the folder itself outside of one.
-func workTreeTop(dir string) (top string, inside bool, err error) {
-	real, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return "", false, fmt.Errorf("find the folder to review: %w", err)
-	}
-	if top, inside = git.WorkTree(real); inside {
-		return top, true, nil
-	}
-	return real, false, nil
 }

@@ -189,3 +189,15 @@ func (r *reviewer) branch(ctx context.Context, repo *git.Repository, names ...st
 	}
 	return target{}, fmt.Errorf("nothing is uncommitted, and none of %s exists to compare with; name one: --base REF", strings.Join(names, ", "))
 }
+
+// workTreeTop is the top of the work tree that a folder lies in, or the folder itself outside of one.
+func workTreeTop(dir string) (top string, inside bool, err error) {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", false, fmt.Errorf("find the folder to review: %w", err)
+	}
+	if top, inside = git.WorkTree(real); inside {
+		return top, true, nil
+	}
+	return real, false, nil
+}
