@@ -166,6 +166,7 @@ type Files struct {
 	Secrets         string   `env:"SECRETS_IN_CONTEXT"`    // mask, refuse or send
 	PromptSizeLimit int      `env:"MCP_PROMPT_SIZE_LIMIT"` // characters
 	MaxOutputTokens int      `env:"MAX_MCP_OUTPUT_TOKENS"` // tokens of a whole reply object
+	OwnKeys         []string // the vendors' keys, which leave for no other place; set by Load
 }
 
 // KimiFiles sets uploads to Kimi.

@@ -107,6 +107,7 @@ func Load(o Options) (*Config, error) {
 	if err := l.finish(c); err != nil {
 		return nil, err
 	}
+	c.Files.OwnKeys = c.ownKeys()
 	l.warnAll(c)
 	c.Warnings, c.Examples = l.warnings, l.examples
 	return c, nil

@@ -53,6 +53,13 @@ func (m *machine) mustLoad(environ ...string) *Config {
 	return c
 }
 
+// Keys are masked in files, but not what may be an ordinary word.
+func TestOwnKeys(t *testing.T) {
+	c := newMachine(t).mustLoad("GLM_API_KEY=a-key-of-glm-0123456789", "ENDPOINTS=lab,ollama", "LAB_API_URL=http://127.0.0.1:1/v1", "LAB_API_KEY=a-key-of-lab-0123456789",
+		"OLLAMA_API_KEY=ollama")
+	assert.Equal(t, []string{"a-key-of-glm-0123456789", "a-key-of-lab-0123456789"}, c.Files.OwnKeys)
+}
+
 func TestLoadOfAnEmptyEnvironmentIsTheDefault(t *testing.T) {
 	m := newMachine(t)
 	c := m.mustLoad()

@@ -162,3 +162,16 @@ func (c *Config) Secrets() []string {
 	})
 	return out
 }
+
+// shortestKey is how long a key must be, in bytes, to be masked in files: that of a local endpoint may be an ordinary word.
+const shortestKey = 16
+
+// ownKeys are the vendors' keys.
+func (c *Config) ownKeys() (keys []string) {
+	for _, v := range c.Vendors() {
+		if key := string(v.APIKey); len(key) >= shortestKey {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

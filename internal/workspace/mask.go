@@ -22,7 +22,7 @@ func (w *Workspace) mask(name, text string, lineOf func(int) int) (string, error
 	if name != "" {
 		where = quoted(name)
 	}
-	masked, _, err := w.secrets.Apply(where, text)
+	masked, _, err := w.secrets.Apply(where, text, w.ownKeys...)
 	if refusal := (*secrets.Error)(nil); errors.As(err, &refusal) {
 		refusal.Line = lineOf(refusal.Line)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/config"
 	"github.com/exai-mcp/exai-mcp/internal/conversation"
 	"github.com/exai-mcp/exai-mcp/internal/secrets"
 	"github.com/exai-mcp/exai-mcp/internal/workspace/git/gittest"
@@ -55,6 +56,20 @@ func TestEmbedMasksSecrets(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(sent[0].Data), fakeToken)
 	assert.Zero(t, m.Masked())
+}
+
+// The server's own keys are masked in files whatever the policy and whatever they look like.
+func TestEmbedMasksOwnKeys(t *testing.T) {
+	const key = "own-key-of-the-server"
+	dir := tempDir(t)
+	write(t, "a\n"+key+"\n", dir, "a.txt")
+	for _, policy := range []string{"mask", "send"} {
+		w, err := New(config.Files{AllowedRoots: []string{dir}, Secrets: policy, OwnKeys: []string{key}}, "", dir, "", nil, nil)
+		require.NoError(t, err)
+		sent, _, err := w.embedPaths(t.Context(), []string{dir}, Budget{Tokens: 5000}, nil)
+		require.NoError(t, err)
+		assert.Equal(t, "a\n[secret: key]\n", string(sent[0].Data))
+	}
 }
 
 func TestInspectMasksSecrets(t *testing.T) {

@@ -56,6 +56,7 @@ type Workspace struct {
 	gitTime time.Duration
 	scope   *Scope // nil: everything
 	secrets secrets.Policy
+	ownKeys []string // the server's, masked wherever they stand
 
 	mu       sync.Mutex
 	known    string // the client's roots that resolved was made from
@@ -75,7 +76,7 @@ func New(cfg config.Files, stateDir, cwd, home string, client ClientRoots, log *
 	}
 	w := &Workspace{
 		system: native(), client: client, log: log, cwd: cwd, home: home, paths: paths,
-		gitTime: gitTimeout, secrets: secrets.Policy(cfg.Secrets), git: git.Git{Program: git.Find(home), Home: home, StateDir: stateDir},
+		gitTime: gitTimeout, secrets: secrets.Policy(cfg.Secrets), ownKeys: cfg.OwnKeys, git: git.Git{Program: git.Find(home), Home: home, StateDir: stateDir},
 	}
 	for _, name := range cfg.AllowedRoots {
 		w.fixed = append(w.fixed, candidate{name, SourceAllowedRoots})

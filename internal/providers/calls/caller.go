@@ -48,7 +48,7 @@ type Caller struct {
 // nil too.
 func NewCaller(reg *Registry, cfg *config.Config, obs providers.Observer, meter *usage.Meter) *Caller {
 	c := &Caller{
-		reg: reg, cfg: cfg, obs: obs, meter: meter, slots: newSlots(cfg), jitter: fullJitter, vetting: newVetting(cfg.Files.Secrets),
+		reg: reg, cfg: cfg, obs: obs, meter: meter, slots: newSlots(cfg), jitter: fullJitter, vetting: newVetting(cfg.Files.Secrets, cfg.Files.OwnKeys...),
 		running: map[*Generation]struct{}{}, refused: map[string][]string{},
 		lists: listings{asked: map[string]time.Time{}, running: map[string]chan struct{}{}},
 	}

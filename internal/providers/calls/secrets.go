@@ -14,6 +14,7 @@ import (
 // came otherwise is masked, too: turns that an older version stored, and the results of functions.
 type vetting struct {
 	policy secrets.Policy
+	own    []string // the server's keys
 	seed   maphash.Seed
 
 	mu    sync.Mutex
@@ -23,8 +24,8 @@ type vetting struct {
 // mostClean is how many texts are remembered.
 const mostClean = 1 << 14
 
-func newVetting(policy string) *vetting {
-	return &vetting{policy: secrets.Policy(policy), seed: maphash.MakeSeed(), clean: map[uint64]struct{}{}}
+func newVetting(policy string, own ...string) *vetting {
+	return &vetting{policy: secrets.Policy(policy), own: own, seed: maphash.MakeSeed(), clean: map[uint64]struct{}{}}
 }
 
 // text returns a text as it may be sent, and how many secrets were masked. Its error is an *Error of the kind
@@ -37,7 +38,7 @@ func (v *vetting) text(where, text string) (string, int, error) {
 	if known {
 		return text, 0, nil
 	}
-	masked, found, err := v.policy.Apply(where, text)
+	masked, found, err := v.policy.Apply(where, text, v.own...)
 	if err != nil {
 		return "", 0, &providers.Error{Kind: providers.KindInvalidRequest, Message: err.Error(), Hint: secrets.Hint}
 	}

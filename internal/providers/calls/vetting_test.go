@@ -22,6 +22,10 @@ func TestASecretIsMaskedEachTime(t *testing.T) {
 		assert.Equal(t, 1, n)
 	}
 	assert.Empty(t, v.clean, "only what holds none is remembered")
+	text, n, err := newVetting("send", "an-own-key-of-ours").text("a message", "with an-own-key-of-ours")
+	require.NoError(t, err)
+	assert.Equal(t, "with [secret: key]", text)
+	assert.Equal(t, 1, n)
 }
 
 func TestATextWithoutSecretsIsLookedAtOnce(t *testing.T) {

@@ -28,7 +28,7 @@ type masked struct {
 func (q *Queue) clean(it *item, f *workspace.File) (content, masked, error) {
 	raw := content{f.File, it.Size}
 	policy := secrets.Policy(q.cfg.Files.Secrets)
-	if policy == secrets.PolicySend {
+	if policy == secrets.PolicySend && len(q.cfg.Files.OwnKeys) == 0 {
 		return raw, masked{}, nil
 	}
 	text, binary, err := textOf(it, f)
@@ -36,9 +36,9 @@ func (q *Queue) clean(it *item, f *workspace.File) (content, masked, error) {
 		return raw, masked{}, err
 	}
 	if binary {
-		return raw, masked{NotChecked: true}, nil
+		return raw, masked{NotChecked: policy != secrets.PolicySend}, nil
 	}
-	clean, found, err := policy.Apply(strconv.Quote(it.Path), text) // whole: its end is what names it
+	clean, found, err := policy.Apply(strconv.Quote(it.Path), text, q.cfg.Files.OwnKeys...) // whole: its end is what names it
 	if err != nil {
 		return raw, masked{}, reply.InvalidRequest(secrets.Hint, "%s", err)
 	}

@@ -39,10 +39,12 @@ func TestUploadedTextIsMasked(t *testing.T) {
 		"long":     {long + secret, long + masked, "text: 1 (", ""},
 		"document": {binary, binary, "Images and binary documents can't be checked for secrets; sent as they are: ", ""},
 		"send":     {secret, secret, "", "send"},
+		"own key":  {"a\nan-own-key-of-ours\n" + fakeToken, "a\n[secret: key]\n" + fakeToken, "text: 1 (", "send"},
 		"refuse":   {secret, "", "", "refuse"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newFixture(t, func(cfg *config.Config) {
+				cfg.Files.OwnKeys = []string{"an-own-key-of-ours"}
 				if c.policy != "" {
 					cfg.Files.Secrets = c.policy
 				}
