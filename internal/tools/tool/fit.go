@@ -157,12 +157,23 @@ func shorten(v any, tokens int) any {
 	switch v := v.(type) {
 	case string:
 		head := headOf(v, max(tokens-12, 0))
-		return fmt.Sprintf("%s… [cut: %d of %d characters]", head, utf8.RuneCountInString(v[len(head):]), utf8.RuneCountInString(v))
+		cut := fmt.Sprintf("%s… [cut: %d of %d characters]", head, utf8.RuneCountInString(v[len(head):]), utf8.RuneCountInString(v))
+		if EstimateTokens(cut) >= EstimateTokens(v) {
+			return v
+		}
+		return cut
 	case []any:
 		keep := min(len(v), max(tokens/minShare, 1))
 		list := append([]any(nil), v[:keep]...)
 		for i, room := range shares(list, tokens) {
 			list[i] = shorten(list[i], room)
+		}
+		tokens += tokens / 10       // the margin of what is cut
+		for i, item := range list { // what can't be shortened that far takes the room of those behind it
+			text, _ := json.Marshal(item) // came from JSON
+			if tokens -= EstimateTokens(string(text)) + 1; tokens < 0 && i > 0 {
+				return list[:i]
+			}
 		}
 		return list
 	case *reply.Object:

@@ -107,6 +107,27 @@ func TestFitShortensOtherReplies(t *testing.T) {
 	assert.True(t, strings.HasPrefix(string(text), `{"status":"success","search_result":[`), "in the same order")
 }
 
+// Entries of many small values, as a log has, can't be shortened: some are left out, and the rest stays as it is.
+func TestFitOfManySmallValues(t *testing.T) {
+	r := &reply.Result{}
+	var events []map[string]any
+	for i := range 200 {
+		events = append(events, map[string]any{
+			"ts": "2026-11-23T12:00:00.000Z", "tool": "codereview", "duration_secs": float64(i), "usage": map[string]any{"input_tokens": 123456, "output_tokens": 1},
+			"client": "some client 1.0", "model": "glm-5.3", "provider": "glm", "status": "success", "attempts": 1, "request_id": "17",
+		})
+	}
+	r.Body.Set("status", "ok").Set("events", events)
+	fit(r, 2000)
+	text, err := r.JSON()
+	require.NoError(t, err)
+	assert.LessOrEqual(t, EstimateTokens(string(text)), 2000)
+	assert.NotContains(t, string(text), "[cut", "what a cut would make longer")
+	var back struct{ Events []map[string]any }
+	require.NoError(t, json.Unmarshal(text, &back))
+	assert.Greater(t, len(back.Events), 20)
+}
+
 func TestFitOfWhatIsNoJSON(t *testing.T) {
 	r := &reply.Result{}
 	r.Body.Set("status", "success").Set("f", func() {})
