@@ -110,5 +110,8 @@ func complete(m *providers.Model, vendors []config.VendorRow) error {
 			return fmt.Errorf("%q is not a date (YYYY-MM-DD)", day)
 		}
 	}
+	if p := m.Price; p != nil && min(p.Input, p.CachedInput, p.Output) < 0 {
+		return fmt.Errorf("price %g: expected USD per million tokens, 0 or more", min(p.Input, p.CachedInput, p.Output))
+	}
 	return nil
 }

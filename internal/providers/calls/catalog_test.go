@@ -222,6 +222,7 @@ func TestModelsFileErrorsSayWhatIsWrong(t *testing.T) {
 		"no such field":  {`[{"id":"glm-6","contextwindow":5}]`, `model "glm-6": json: unknown field "contextwindow"`},
 		"no such vendor": {`[{"id":"gpt-4"}]`, `model "gpt-4": provider must be "glm" or "kimi"`},
 		"no date":        {`[{"id":"glm-6","retires_on":"soon"}]`, `"soon" is not a date`},
+		"a low price":    {`[{"id":"glm-6","price":{"input":1,"output":-1}}]`, `model "glm-6": price -1: expected USD per million tokens, 0 or more`},
 		"a taken name":   {`{"models":[{"id":"glm-6","aliases":["GLM-5"]}]}`, `the name "GLM-5" belongs to glm-5 already`},
 	} {
 		_, err := NewCatalog(write(t, c.text))
