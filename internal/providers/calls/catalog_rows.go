@@ -95,12 +95,16 @@ func complete(m *providers.Model, vendors []config.VendorRow) error {
 	if m.Provider == "" {
 		m.Provider = vendorOfModel(vendors, m.ID)
 	}
-	if !slices.ContainsFunc(vendors, func(v config.VendorRow) bool { return v.Name == m.Provider }) {
+	i := slices.IndexFunc(vendors, func(v config.VendorRow) bool { return v.Name == m.Provider })
+	if i < 0 {
 		var names []string
 		for _, v := range vendors {
 			names = append(names, strconv.Quote(v.Name))
 		}
 		return errors.New("provider must be " + strings.Join(names, " or "))
+	}
+	if v := vendors[i]; v.IsEndpoint() && !v.OwnsModel(m.ID) {
+		return fmt.Errorf("the id of an endpoint's model begins with the endpoint: %s/%s", v.Name, m.ID)
 	}
 	if m.Status == "" {
 		m.Status = providers.StatusActive

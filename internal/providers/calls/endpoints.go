@@ -90,6 +90,8 @@ func (c *Catalog) relearnLocked(m *providers.Model, l providers.Model) {
 	if c.learned[m.ID] {
 		m.Images, m.Functions, m.Thinking, m.JSONObject, m.Price = l.Images, l.Functions, l.Thinking, l.JSONObject, l.Price
 		m.MaxOutput, m.ContextWindow = l.MaxOutput, cmp.Or(l.ContextWindow, unlistedWindow)
+	} else {
+		m.ID = l.ID // a row may have been written in another case than the server's
 	}
 	m.Functions = m.Functions && !c.noFunctions[m.ID]
 	m.Local, m.Loaded = l.Local, l.Loaded

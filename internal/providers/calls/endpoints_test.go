@@ -480,12 +480,17 @@ func TestNoListIsReadOfWhoIsNotNamed(t *testing.T) {
 
 func TestModelsFileOverEndpoints(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "models.json")
-	require.NoError(t, os.WriteFile(file, []byte(`[{"id":"lab/big","context_window":200000,"price":{"input":1,"output":2}}]`), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(`[{"id":"lab/Big","context_window":200000,"price":{"input":1,"output":2}}]`), 0o600))
 	s := newSite(t, map[string][]providers.Model{"lab": {{ID: "lab/big", Provider: "lab", ContextWindow: 5000, MaxOutput: 700}}},
 		"ENDPOINTS=lab", "LAB_API_URL=https://lab.test/v1", "LAB_MODEL=big", "MODELS_FILE="+file)
 	out, err := s.ask(t, "lab", providers.CategoryFast)
 	require.NoError(t, err)
+	assert.Equal(t, "lab/big", out.Response.Content, "the id is the list's")
 	assert.Equal(t, 200000, out.Model.ContextWindow, "the file wins")
 	assert.Equal(t, 700, out.Model.MaxOutput, "the list fills what it leaves open")
 	assert.Equal(t, &providers.Price{Input: 1, Output: 2}, out.Model.Price)
+
+	require.NoError(t, os.WriteFile(file, []byte(`[{"id":"big","provider":"lab"}]`), 0o600))
+	_, err = calls.NewRegistry(s.cfg, s.vendors["lab"])
+	assert.ErrorContains(t, err, `model "big": the id of an endpoint's model begins with the endpoint: lab/big`)
 }
