@@ -15,9 +15,10 @@ import (
 )
 
 // frameTokens matches the tokens that open and close calls and sections of calls: <tool_call>, </tool_call>,
-// <|tool_calls_section_begin|>, <｜tool▁call▁end｜>, <minimax:tool_call>, <function_calls>, [TOOL_CALLS] and their like.
-const frameTokens = `<[|｜]?/?(?:[a-z]{2,12}:|｜DSML｜)?(?:tool|function)[_▁]?calls?(?:[_▁]section)?(?:[_▁](?:begin|end|start))?[|｜]?>|` +
-	`\[TOOL_CALLS\]|<\|python_tag\|>|<\|(?:START|END)_ACTION\|>`
+// <|tool_calls_section_begin|>, <｜tool▁call▁end｜>, <minimax:tool_call>, <function_calls>, <start_function_call>, [TOOL_CALLS]
+// and their like.
+const frameTokens = `<[|｜]?/?(?:[a-z]{2,12}:|｜DSML｜|longcat_|start_|end_)?(?:tool|function)[_▁]?calls?(?:[_▁]section)?(?:[_▁](?:begin|end|start))?[|｜]?>|` +
+	`\[TOOL_CALLS\]|<\|python_tag\|>|<\|(?:START|END)_ACTION\|>|<\|action_(?:start|end)\|>`
 
 var (
 	frameToken = lazyregexp.New(`(?i)^(?:` + frameTokens + `)`)
@@ -106,7 +107,7 @@ func (r *run) token() bool {
 
 func closing(token string) bool {
 	return strings.Contains(token, "/") || strings.HasSuffix(strings.TrimRight(strings.ToLower(token), "|｜>"), "end") ||
-		strings.HasPrefix(token, "<|END_") || strings.HasSuffix(token, "|>") && strings.HasPrefix(token, "<t")
+		strings.HasPrefix(token, "<|END_") || strings.HasPrefix(token, "<end_") || strings.HasSuffix(token, "|>") && strings.HasPrefix(token, "<t")
 }
 
 // call takes one call, in whatever spelling.
@@ -270,7 +271,7 @@ func (r *run) value() (json.RawMessage, error) {
 // Names and what may stand between a name and its arguments.
 var (
 	bareName  = lazyregexp.New(`^[A-Za-z_$][\w$.:-]{0,127}`)
-	argTag    = lazyregexp.New(`^</?arg_(?:key|value)>`)
+	argTag    = lazyregexp.New(`^</?(?:longcat_)?arg_(?:key|value)>`)
 	beforeArg = lazyregexp.New(`(?i)^(?:<[|｜]tool[_▁]call[_▁]argument[_▁]begin[|｜]>|(?:\[CALL_ID\][\w-]{0,64})?\[ARGS\]|<[|｜]tool[_▁]sep[|｜]>)`)
 )
 

@@ -70,7 +70,7 @@ func ParseCallMarkup(content string, offered []providers.Function) Parsed {
 
 // starter matches where a run of call markup may begin. GLM's opening token can be missing, since servers that drop
 // special tokens leave the tags of the arguments.
-var starter = lazyregexp.New(`(?i)` + frameTokens + `|<function=|<(?:[a-z]{2,12}:|｜DSML｜)?invoke\s+name=|` +
+var starter = lazyregexp.New(`(?i)` + frameTokens + `|<function=|<(?:[a-z]{2,12}:|｜DSML｜)?(?:invoke|(?:tool|function)_call)\s+name=|` +
 	`<\|open\|>\s*(?:tools|call)|<\|start\|>assistant|<\|channel\|>|[\w$.-]{1,64}\s*<arg_key>`)
 
 // findRun finds where the answer's closing run of call markup begins, -1 if there is none, and the calls in it.
@@ -99,6 +99,7 @@ var openers = []string{
 	"<tool_call>", "<tool_calls>", "<|tool_call|>", "<|tool_call_begin|>", "<|tool_calls_section_begin|>", "<|tool_call_section_begin|>",
 	"<｜tool▁calls▁begin｜>", "<|open|>tools<|sep|>", "<|open|>call ", "[TOOL_CALLS]", "<function=", "<function_calls>", "<minimax:tool_call>",
 	"<|START_ACTION|>", "<|python_tag|>", "<seed:tool_call>", "<｜DSML｜function_calls>", "<TOOLCALL>",
+	"<xai:function_call name=", "<tool_call name=", "<longcat_tool_call>", "<start_function_call>", "<|action_start|>",
 }
 
 // minOpener is how much of an opener must be there to be taken for one, in bytes: "<tool" is, "<to" may be anything.

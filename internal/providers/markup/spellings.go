@@ -9,12 +9,12 @@ import (
 )
 
 // Calls written as an element with the name as attribute: <function=name><parameter=key>value</parameter></function>, and
-// <invoke name="..."><parameter name="..."> under any prefix.
+// <invoke name="..."><parameter name="..."> or <xai:function_call name="..."> under any prefix.
 var (
-	elementCall   = lazyregexp.New(`(?i)^<(?:function=|(?:[a-z]{2,12}:|｜DSML｜)?invoke\s+name=)["']?([\w$.:-]{0,128})["']?\s*(?:>|$)`)
+	elementCall   = lazyregexp.New(`(?i)^<(?:function=|(?:[a-z]{2,12}:|｜DSML｜)?(?:invoke|(?:tool|function)_call)\s+name=)["']?([\w$.:-]{0,128})["']?\s*(?:>|$)`)
 	elementArg    = lazyregexp.New(`(?i)^<(?:[a-z]{2,12}:|｜DSML｜)?parameter(?:=|\s+name=)["']?([^"'>\n]{1,200})["']?((?:\s+[a-z]+="[^"]*")*)\s*>`)
 	elementArgEnd = lazyregexp.New(`(?i)</(?:[a-z]{2,12}:|｜DSML｜)?parameter>`)
-	elementEnd    = lazyregexp.New(`(?i)^</(?:[a-z]{2,12}:|｜DSML｜)?(?:function|invoke)>`)
+	elementEnd    = lazyregexp.New(`(?i)^</(?:[a-z]{2,12}:|｜DSML｜)?(?:function|invoke|(?:tool|function)_call)>`)
 )
 
 func (r *run) elementCall() {
