@@ -205,10 +205,10 @@ func price(raw json.RawMessage) *providers.Price {
 			return 0
 		}
 		f, err := strconv.ParseFloat(*s, 64)
-		if err != nil || math.IsNaN(f) {
+		if f = math.Round(f*1e12) / 1e6; err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 			return -1
 		}
-		return math.Round(f*1e12) / 1e6
+		return f
 	}
 	out := providers.Price{Input: perMillion(p.Prompt), CachedInput: max(perMillion(p.CacheRead), 0), Output: perMillion(p.Completion)}
 	if out.Input < 0 || out.Output < 0 {

@@ -137,6 +137,7 @@ func TestListsOfServers(t *testing.T) {
 				Thinking: providers.Thinking{Efforts: []string{"minimal", "low", "medium", "high", "xhigh"}},
 			},
 		},
+		"no finite price":     {`{"data":[{"id":"m","pricing":{"prompt":"Infinity","completion":"1e300"},"supported_parameters":["temperature"]}]}`, providers.Model{}},
 		"a price that varies": {`{"data":[{"id":"m","pricing":{"prompt":"-1","completion":"-1"},"supported_parameters":["temperature"]}]}`, providers.Model{}},
 	} {
 		c.want.ID, c.want.Provider, c.want.Local = "lab/m", "lab", true
