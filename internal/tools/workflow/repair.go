@@ -53,7 +53,7 @@ func asAnalysis(value any, asked, alone bool) map[string]any {
 			renameIssues(v)
 			renameFiles(v)
 		}
-		if isAnalysis(v, asked) {
+		if isAnalysis(v, asked) || asked && alone && holdsFiles(v["files"]) { // tests alone are an answer too
 			return v
 		}
 	case []any:

@@ -147,6 +147,8 @@ func TestFindObject(t *testing.T) {
 		"findings alone":                    {`{"findings": []}`, object{"findings": list{}}},
 		"findings that are no list":         {`{"findings": 1}`, nil},
 		"one key of an answer":              {`{"summary": "s"}`, nil},
+		"files alone":                       {"```json\n{\"files\": {\"a_test.go\": \"x\"}}\n```", object{"files": list{object{"path": "a_test.go", "content": "x"}}}},
+		"files among words":                 {`See {"files": [{"path": "p", "content": "x"}]}.`, nil},
 		"two keys of an answer":             {`{"summary": "s", "risks": []}`, object{"summary": "s", "risks": list{}}},
 		"a status that is no text":          {`{"status": 1}`, nil},
 		"the last one with findings":        {`{"findings": [1]} {"findings": [2]} {"findings": []} {"status": "x"}`, object{"findings": list{2.0}}},
