@@ -35,8 +35,10 @@ func TestPrivateKeyMasksEachLine(t *testing.T) {
 		"behind":    {"@@ -9,2 +9,3 @@ " + body + "\r\n " + end + "\n x\n+y", "@@ -9,2 +9,3 @@ []\r\n " + end + "\n x\n+y"},
 		"few lines": {"@@ -1 +1,2 @@\n " + body + "\n+" + body, "@@ -1 +1,2 @@\n " + body + "\n+" + body},
 		"digests":   {"@@ -1,4 +1,4 @@\n" + strings.Repeat(" "+hexes+hexes[:16]+"\n", 5), "@@ -1,4 +1,4 @@\n" + strings.Repeat(" "+hexes+hexes[:16]+"\n", 5)},
-		"public part": {"@@ -1,4 +1,4 @@\n " + body + "\n-" + body + "\n+" + body + "\n " + body + "\n -----END PUBLIC KEY-----",
-			"@@ -1,4 +1,4 @@\n " + body + "\n-" + body + "\n+" + body + "\n " + body + "\n -----END PUBLIC KEY-----"},
+		"public part": {
+			"@@ -1,4 +1,4 @@\n " + body + "\n-" + body + "\n+" + body + "\n " + body + "\n -----END PUBLIC KEY-----",
+			"@@ -1,4 +1,4 @@\n " + body + "\n-" + body + "\n+" + body + "\n " + body + "\n -----END PUBLIC KEY-----",
+		},
 		"marker":    {`if strings.HasPrefix(s, "` + begin + `") {` + "\n\treturn\n}\n" + body, `if strings.HasPrefix(s, "` + begin + `") {` + "\n\treturn\n}\n" + body},
 		"prose":     {"It begins with " + begin + " and ends with\n" + end + ".", "It begins with " + begin + " and ends with\n" + end + "."},
 		"templates": {begin + "\n{{ .Key }}\n" + end, begin + "\n{{ .Key }}\n" + end},

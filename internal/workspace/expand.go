@@ -34,8 +34,17 @@ func (w *Workspace) expand(ctx context.Context, refs []Ref, most int) (items []i
 	for _, r := range refs {
 		if !r.IsFolder() {
 			x.take(r, true)
-		} else if err := x.addFolder(ctx, r.at, 0); err != nil {
+			continue
+		}
+		before := x.met + x.over + len(x.left)
+		if err := x.addFolder(ctx, r.at, 0); err != nil {
 			return nil, nil, err
+		}
+		if x.met+x.over+len(x.left) == before {
+			x.left = append(x.left, failed(r.at.host, &Error{
+				Code: CodeNotFound, Path: r.at.host, Message: quoted(r.at.host) + " has no file to send: it is empty, or git ignores what is in it.",
+				Hint: "Name the files: one that git ignores is sent when it is named itself.",
+			}))
 		}
 	}
 	if x.over > 0 {
@@ -54,6 +63,7 @@ type expansion struct {
 	most      int
 	seen      map[string]bool
 	items     []item
+	met       int // files that were taken, now or before
 	left      []Entry
 	over      int
 	firstOver string
@@ -123,6 +133,7 @@ func (x *expansion) addListed(ctx context.Context, dir place, name string, depth
 // take adds a file unless it is there already.
 func (x *expansion) take(r Ref, named bool) {
 	at := r.at
+	x.met++
 	if x.seen[at.real] {
 		return
 	}

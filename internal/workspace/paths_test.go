@@ -248,3 +248,22 @@ func TestChangedFilesAreFiles(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{dir + "/a.go", dir + "/m.go", dir + "/z.go"}, names)
 }
+
+// A folder in which there is nothing to send is said to be one, so that no model is asked about nothing.
+func TestExpandFolderWithoutFiles(t *testing.T) {
+	dir := tempDir(t)
+	gittest.Init(t, dir, map[string]string{".gitignore": "build/\n", "src/a.go": "x"})
+	write(t, "x", dir, "build/out.txt")
+	require.NoError(t, os.Mkdir(dir+"/empty", 0o700))
+	w := newWorkspace(t, dir)
+	refs, problems := w.Resolve(t.Context(), []string{dir + "/src/a.go", dir + "/src", dir + "/build", dir + "/empty", dir + "/build/out.txt"})
+	require.Empty(t, problems)
+	items, left, err := w.expand(t.Context(), refs, 10)
+	require.NoError(t, err)
+	assert.Len(t, items, 2)
+	assert.Equal(t, []string{"build", "empty"}, entryPaths(dir, left), "the files of src are known already")
+	for _, e := range left {
+		assert.Equal(t, CodeNotFound, e.Code)
+		assert.Contains(t, e.Reason, "has no file to send")
+	}
+}
