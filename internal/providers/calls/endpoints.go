@@ -261,15 +261,26 @@ func (r *Registry) noModelError(v *config.Vendor) *providers.Error {
 }
 
 // keepAtEndpoint keeps what is meant for an endpoint from going elsewhere: at the one that DEFAULT_MODEL names, whatever it
-// can do, and at a local one that comes first and of which it is not known which model to ask, since its server is down or has
-// unloaded it. Whoever asks can still name another model.
+// can do; at a local one whose model answered in the conversation; and at a local one that comes first and of which it is not
+// known which model to ask, since its server is down or has unloaded it. Whoever asks can still name another model.
 func (r *Registry) keepAtEndpoint(q Query, list []Candidate) ([]Candidate, *providers.Error) {
 	first := list[0].Model
 	if q.Provider != "" {
 		return list, nil
 	}
-	if c, err := r.named(q.Prefer, "", q.keyless); Named(q.Prefer) && err == nil && c.Model.ID == first.ID {
-		return list, nil
+	if Named(q.Prefer) {
+		m, _, err := r.lookupName(q.Prefer, q.keyless)
+		m, _ = r.catalog.Current(m)
+		switch {
+		case err == nil && m.ID == first.ID:
+			return list, nil
+		case err == nil && m.Local && !first.Local:
+			return nil, &providers.Error{
+				Kind: providers.KindInvalidRequest, Provider: m.Provider, Model: m.ID,
+				Message: fmt.Sprintf("%s, which answered before, is not there or can't %s, and no other model of this machine can go on.", m.ID, needed(q.Needs)),
+				Hint:    "Name the model that this conversation should be sent to.",
+			}
+		}
 	}
 	if Named(r.cfg.Models.Default) {
 		m, _, err := r.lookupName(r.cfg.Models.Default, q.keyless)

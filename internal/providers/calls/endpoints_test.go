@@ -430,6 +430,27 @@ func TestADefaultThatCannotTakeTheRequest(t *testing.T) {
 	assert.Equal(t, "glm-5.3", out.Response.Content, "the conversation's model")
 }
 
+// Nor does a conversation with a local model that is gone, or can't take what comes next.
+func TestAConversationWithALocalModel(t *testing.T) {
+	s := newSite(t, map[string][]providers.Model{"ollama": local("ollama", "", "other", "m")}, "ENDPOINTS=ollama", "GLM_API_KEY=k")
+	call := ask("")
+	call.Prefer = "ollama/m"
+	out, err := s.caller.Call(t.Context(), call)
+	require.NoError(t, err)
+	assert.Equal(t, "ollama/m", out.Response.Content)
+	call.Needs.Tokens = 20_000
+	_, err = s.caller.Call(t.Context(), call)
+	assert.Contains(t, failure(t, err).Message, "ollama/m, which answered before, is not there or can't take 20000 tokens")
+	call.Needs.Tokens = 0
+	s.reg.Catalog().Learn("ollama", local("ollama", "", "other"))
+	_, err = s.caller.Call(t.Context(), call)
+	assert.Equal(t, providers.KindInvalidRequest, failure(t, err).Kind)
+	call.Model = "glm-5.3"
+	out, err = s.caller.Call(t.Context(), call)
+	require.NoError(t, err)
+	assert.Equal(t, "glm-5.3", out.Response.Content)
+}
+
 // A local model that was refused, since it was not there, is asked again once its server lists it.
 func TestALocalModelThatWasNotThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
