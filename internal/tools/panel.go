@@ -101,7 +101,9 @@ func stancePrompt(w words.Words, stance, own string) (string, error) {
 // defaultPanel is how many models a consensus asks that names none.
 const defaultPanel = 2
 
-// defaultModels are two, of different vendors where two can be asked; with one vendor alone, its two configured ones.
+// defaultModels are two, of different vendors where two can be asked. With one vendor alone they are its two configured ones;
+// where these are the same, as Kimi's are by default, the second is the next of its catalogue. An endpoint's list is no such
+// order: there one is asked.
 func (d *Deps) defaultModels(ctx context.Context, images bool) ([]consensusModel, error) {
 	q := calls.Query{Category: providers.CategoryReasoning, Needs: providers.Needs{Images: images}}
 	candidates, err := d.Caller.Resolve(ctx, q)
@@ -115,6 +117,14 @@ func (d *Deps) defaultModels(ctx context.Context, images bool) ([]consensusModel
 		}
 	}
 	var models []consensusModel
+	if first := candidates[0].Model; len(candidates) == 1 && !d.Config.Vendor(first.Provider).Row.IsEndpoint() {
+		for _, m := range d.Registry.Models() {
+			if m.Provider == first.Provider && m.ID != first.ID && !m.Unavailable && (m.Images || !images) {
+				candidates = append(candidates, calls.Candidate{Model: m})
+				break
+			}
+		}
+	}
 	for _, c := range candidates[:min(defaultPanel, len(candidates))] {
 		models = append(models, consensusModel{Model: c.Model.ID})
 	}
