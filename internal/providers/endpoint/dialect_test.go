@@ -127,4 +127,13 @@ func TestKnownModels(t *testing.T) {
 		}
 	}
 	assert.Len(t, seen, 9)
+
+	c, err := config.Load(config.Options{Environ: []string{"ENDPOINTS=openai", "OPENAI_API_KEY=k", "OPENAI_API_URL=http://localhost:4000/v1"}})
+	require.NoError(t, err)
+	gateway, err := New(Options{Vendor: *c.Vendor("openai")})
+	require.NoError(t, err)
+	for _, m := range gateway.Models() {
+		assert.True(t, m.Local, m.ID)
+		assert.Nil(t, m.Price, "what a gateway on this machine charges is not OpenAI's price")
+	}
 }

@@ -58,11 +58,16 @@ func (p *Provider) Close() { p.wire.Close() }
 // Name implements providers.Provider.
 func (p *Provider) Name() string { return p.name }
 
-// Models implements providers.Provider: the models of the preset whose facts are known.
+// Models implements providers.Provider: the models of the preset whose facts are known. What they cost at a gateway on this
+// machine is not.
 func (p *Provider) Models() []providers.Model {
 	models := knownModels(p.name)
 	for i := range models {
-		models[i].ID, models[i].Provider = p.qualified(models[i].ID), p.name
+		m := &models[i]
+		m.ID, m.Provider = p.qualified(m.ID), p.name
+		if m.Local = p.row.Endpoint.Local; m.Local {
+			m.Price = nil
+		}
 	}
 	return models
 }

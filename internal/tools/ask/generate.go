@@ -328,7 +328,7 @@ func (a *Answer) Metadata() reply.Metadata {
 	if !out.Response.UsageKnown {
 		m.Note("usage is an estimate: the vendor did not report it.")
 	}
-	if out.Model.Price == nil && !out.Response.CostKnown {
+	if out.Model.Price == nil && !out.Model.Local && !out.Response.CostKnown {
 		m.Note("cost_usd leaves out " + out.Model.ID + ", whose price is not known; MODELS_FILE can give it.")
 	}
 	return m

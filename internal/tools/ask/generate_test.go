@@ -226,9 +226,10 @@ func TestACostThatIsNotKnown(t *testing.T) {
 		"no price":          {nil, false, []string{note}},
 		"the vendor says":   {nil, true, nil},
 		"a price":           {&providers.Price{Input: 1}, false, nil},
+		"a local model's":   {nil, false, nil},
 		"a price that is 0": {&providers.Price{}, false, nil},
 	} {
-		s := &stubCaller{model: providers.Model{ID: "lab/m", Price: tc.price}}
+		s := &stubCaller{model: providers.Model{ID: "lab/m", Price: tc.price, Local: name == "a local model's"}}
 		s.outcome.Response = providers.ChatResponse{Content: "x", UsageKnown: true, CostKnown: tc.known, Usage: providers.Usage{InputTokens: 1}}
 		assert.Equal(t, tc.notes, s.generate(t, question("x")).Metadata().Notes, name)
 	}
