@@ -284,8 +284,9 @@ func (r *Registry) keepAtEndpoint(q Query, list []Candidate) ([]Candidate, *prov
 	}
 	if Named(r.cfg.Models.Default) {
 		m, _, err := r.lookupName(r.cfg.Models.Default, q.keyless)
+		asked := err == nil && r.endpoint(m.Provider) && r.ready(m.Provider, q.keyless) == nil
 		switch {
-		case err != nil || !r.endpoint(m.Provider) || m.Provider == first.Provider || r.ready(m.Provider, q.keyless) != nil:
+		case !asked || m.Provider == first.Provider:
 			return list, nil
 		case m.ID == "":
 			return nil, r.noModelError(r.cfg.Vendor(m.Provider))
