@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -86,11 +85,37 @@ func (a *app) callTool(ctx context.Context, args []string, limited, text bool) e
 
 // finished calls a tool and waits for what goes on in the background, until a time if one is given.
 func (p *program) finished(ctx context.Context, until time.Time, invocation func() tool.Invocation) (*tools.Result, error) {
+	var last *calls.Generation // that a reply left in progress
+	return finish(ctx, until, invocation, p.dispatch.Call, func(o outcome) bool {
+		before := last
+		last = o.answer(p.caller.Background())
+		return last != nil || len(o.Pending) > 0 || o.Agent.Status == "partial" || endedWhole(before)
+	})
+}
+
+// endedWhole reports whether an answer has ended well: just behind a reply, that is, which lacks its end.
+func endedWhole(g *calls.Generation) bool {
+	if g == nil {
+		return false
+	}
+	select {
+	case <-g.Done():
+		return !g.Snapshot().Partial
+	default:
+		return false
+	}
+}
+
+// finish is finished, with what calls a tool and what reports whether there is more to come, or has come, than a reply has.
+func finish(
+	ctx context.Context, until time.Time, invocation func() tool.Invocation,
+	call func(context.Context, tool.Invocation) *tools.Result, more func(outcome) bool,
+) (*tools.Result, error) {
 	inv := invocation()
-	reply := p.dispatch.Call(ctx, inv)
+	reply := call(ctx, inv)
 	for first := true; ctx.Err() == nil; first = false {
 		o := outcomeOf(reply)
-		if !o.partial() || !first && !o.inProgress(p.caller.Background()) || o.ID == "" && len(o.Pending) == 0 {
+		if !o.partial() || o.ID == "" && len(o.Pending) == 0 || !more(o) && !first {
 			break
 		}
 		if !until.IsZero() && time.Until(until) < time.Second { // too little to fetch anything
@@ -102,7 +127,7 @@ func (p *program) finished(ctx context.Context, until time.Time, invocation func
 		}
 		inv = invocation()
 		inv.Tool, inv.Arguments = name, arguments
-		reply = p.dispatch.Call(ctx, inv)
+		reply = call(ctx, inv)
 	}
 	return reply, nil
 }
@@ -134,9 +159,14 @@ func (o outcome) partial() bool {
 	return o.Status == "partial" || o.Expert.Status == "partial" || o.Agent.Status == "partial"
 }
 
-// inProgress reports whether work on the answer is under way.
-func (o outcome) inProgress(background []*calls.Generation) bool {
-	return len(o.Pending) > 0 || o.Agent.Status == "partial" || slices.ContainsFunc(background, func(g *calls.Generation) bool { return g.Key() == o.ID })
+// answer is the answer that goes on among those in the background, nil for none.
+func (o outcome) answer(background []*calls.Generation) *calls.Generation {
+	for _, g := range background {
+		if g.Key() == o.ID {
+			return g
+		}
+	}
+	return nil
 }
 
 // fetchCall returns the call that fetches what has arrived since: for an answer a blank prompt to chat, for uploads the
