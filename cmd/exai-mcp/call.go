@@ -86,24 +86,18 @@ func (a *app) callTool(ctx context.Context, args []string, limited, text bool) e
 // finished calls a tool and waits for what goes on in the background, until a time if one is given.
 func (p *program) finished(ctx context.Context, until time.Time, invocation func() tool.Invocation) (*tools.Result, error) {
 	var last *calls.Generation // that a reply left in progress
+	brokenOff := 0
 	return finish(ctx, until, invocation, p.dispatch.Call, func(o outcome) bool {
 		before := last
 		last = o.answer(p.caller.Background())
-		return last != nil || len(o.Pending) > 0 || o.Agent.Status == "partial" || endedWhole(before)
+		whole := false // it may have ended just behind the reply, which then lacks its end
+		if before != nil && before != last {
+			if whole = !before.Snapshot().Partial; !whole {
+				brokenOff++ // and a step that is sent again is asked again
+			}
+		}
+		return brokenOff < 2 && (last != nil || len(o.Pending) > 0 || o.Agent.Status == "partial" || whole)
 	})
-}
-
-// endedWhole reports whether an answer has ended well: just behind a reply, that is, which lacks its end.
-func endedWhole(g *calls.Generation) bool {
-	if g == nil {
-		return false
-	}
-	select {
-	case <-g.Done():
-		return !g.Snapshot().Partial
-	default:
-		return false
-	}
 }
 
 // finish is finished, with what calls a tool and what reports whether there is more to come, or has come, than a reply has.

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/exai-mcp/exai-mcp/internal/providers/emulator"
 	"github.com/exai-mcp/exai-mcp/internal/tools"
 	"github.com/exai-mcp/exai-mcp/internal/tools/tool"
 )
@@ -49,4 +51,25 @@ func TestFinish(t *testing.T) {
 			assert.Equal(t, []int{len(c.replies), len(c.more)}, []int{calls, looks})
 		})
 	}
+}
+
+// An expert whose answers always break off behind their call is asked three times at most.
+func TestAnExpertThatAlwaysBreaksOff(t *testing.T) {
+	s := newSite(t, limits("LOG_LEVEL=error", "EXAI_ALLOWED_ROOTS="+sourceFolder(t), "GLM_TIMEOUT_SECS=2", "KIMI_TIMEOUT_SECS=2",
+		"SIMPLE_TOOL_TIMEOUT_SECS=2", "WORKFLOW_TOOL_TIMEOUT_SECS=2", "EXPERT_ANALYSIS_TIMEOUT_SECS=2", "FILE_TOOL_TIMEOUT_SECS=2")...)
+	s.vendors.Always(emulator.Match{}, func(emulator.Request) emulator.Reply {
+		return emulator.Say(strings.Split(strings.Repeat("word |", 20), "|")...).Every(scaled(200 * time.Millisecond)).With(emulator.CutAfter(10))
+	})
+	done := make(chan int)
+	go func() {
+		code, _, _ := s.run("", "call", "debug", `{"step":"Why?","relevant_files":["main.go"],"model":"glm-5.3"}`)
+		done <- code
+	}()
+	select {
+	case code := <-done:
+		assert.Equal(t, exitOK, code)
+	case <-time.After(scaled(30 * time.Second)):
+		t.Fatal("it goes on asking")
+	}
+	assert.LessOrEqual(t, len(s.vendors.Requests()), 3)
 }
